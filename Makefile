@@ -1,0 +1,52 @@
+# Two commands: `make demo` and `make test`. Everything lands in .venv; nothing outside this folder is written but pip's cache.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+VENV ?= .venv
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.emoforge-installed
+# 2.13.0 is the build for the CPU where no CUDA index is configured; another one in range, already there, is kept
+TORCH ?= torch==2.13.0
+TORCH_RANGE := >=2.6,<2.14
+export PATH := $(abspath $(BIN)):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONUNBUFFERED := 1
+unexport PYTHONPATH PYTHONHOME
+
+.PHONY: help install demo test test-all check clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+install: $(STAMP)  ## Make .venv and install the pinned set (a torch in it that is in range is kept)
+
+$(BIN)/python:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python >= 3.11 is needed, $(PYTHON) is older; name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	"$(PYTHON)" -m venv $(VENV)
+
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@$(BIN)/python -c 'import importlib.metadata as m, sys; from pip._vendor.packaging.specifiers import SpecifierSet as S; sys.exit(m.version("torch") not in S("$(TORCH_RANGE)"))' 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet -c constraints.txt "$(TORCH)"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+demo: install  ## Build both demo releases and print what is in them; a second time: nothing to do
+	@$(BIN)/python -m emoforge demo
+
+test: install  ## The tests that every change must pass (under 15 minutes on two cores)
+	@$(BIN)/python -m pytest
+
+test-all: install  ## The slow ones too: whole pipelines, killed runs, a real server
+	@$(BIN)/python -m pytest -m ''
+
+check: install  ## Format, lint, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:  ## Remove caches and scratch; keeps .venv, data and the DVC cache
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist .emoforge/errors
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

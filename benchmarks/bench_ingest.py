@@ -1,0 +1,239 @@
+"""Ingest of RAVDESS and FER2013 against Hugging Face `datasets` on the same files, and its cost at 1x, 2x, 4x the data.
+
+    python benchmarks/bench_ingest.py [--data ../shared/data] [--repeats 3] [--scales 1 2 4]
+
+Every measurement is a process of its own (peak memory), with fresh output and cache folders; import times are told
+apart, because they do not grow with the corpus. The page cache is warm for all. Contenders:
+
+    ours          reader -> labels -> tars + index -> split views -> audit (all of the stage but the table checks)
+    ours_checked  the whole stage, Great Expectations included
+    hf_build      load_dataset("audiofolder" | "csv"): paths or strings in Arrow; nothing was looked into
+    hf_usable     the same, then the payload itself in Parquet: wav bytes embedded | pixels parsed and stored as PNG
+
+Prints JSON. `cpu_s` is what to look at on a machine that others use too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+REPO = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPO))
+RATIOS = {"train": 0.6, "dev": 0.2, "test": 0.2}
+LIBRARIES = ("datasets", "pyarrow", "numpy", "pillow", "great-expectations", "webdataset")
+
+
+def scaled(corpus: str, data: Path, times: int, folder: Path) -> Path:
+    """`times` copies of the corpus under names of its own form."""
+    if corpus == "fer2013":
+        header, *rows = (data / "fer2013" / "fer2013.csv").read_bytes().splitlines(keepends=True)
+        folder.mkdir(parents=True)
+        (folder / "fer2013.csv").write_bytes(header + b"".join(rows * times))
+        return folder
+    for path in sorted((data / "ravdess").rglob("*.wav")):
+        for copy in range(times):
+            actor = int(path.stem[-2:]) + 10 * copy
+            place = folder / f"Actor_{actor:02d}" / f"{path.stem[:-2]}{actor:02d}.wav"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(path.read_bytes())
+    return folder
+
+
+def ours(corpus: str, root: Path, out: Path) -> Callable[[], int]:
+    import corpora.readers
+    from corpora.audit import audit_view
+    from corpora.schema import Sample
+    from corpora.shards import write_shards, write_table
+    from corpora.splits import group_view, official_view
+
+    importlib.import_module("corpora.readers." + corpus)
+
+    def work() -> int:
+        out.mkdir()
+        read = (s for s in corpora.readers.make_corpus(corpus).read(root, corpus) if isinstance(s, Sample))
+        index = write_shards(read, out, 8, "shards/x")
+        write_table(out / "index.parquet", index)
+        for view in (group_view(index, RATIOS, 0), official_view(index)):
+            if view is not None:
+                audit_view(index, view)
+        return int(index.num_rows)
+
+    return work
+
+
+def ours_checked(corpus: str, root: Path, out: Path) -> Callable[[], int]:
+    importlib.import_module("great_expectations.expectations")
+    from flows.ingest import ingest_corpus
+
+    def work() -> int:
+        told = ingest_corpus(
+            corpus, reader=corpus, root=root, target=out, shards=8, ratios=RATIOS, split_seed=0, max_reject_share=0.1
+        )
+        return int(told["manifest"]["n"])
+
+    return work
+
+
+def hf(corpus: str, root: Path, out: Path, *, usable: bool) -> Callable[[], int]:
+    import datasets
+    from datasets.table import embed_table_storage
+
+    if importlib.util.find_spec("torchcodec") is None:
+        # the audio builder imports it even where nothing is decoded; a stand-in lets it build from paths
+        for name in ("torchcodec", "torchcodec.encoders"):
+            sys.modules[name] = types.ModuleType(name)
+        sys.modules["torchcodec.encoders"].AudioEncoder = object  # type: ignore[attr-defined]
+    datasets.disable_progress_bars()
+
+    def parse(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        import numpy as np
+        from PIL import Image
+
+        pictures = [np.array(p.split(), dtype=np.uint8).reshape(48, 48) for p in batch["pixels"]]
+        return {"image": [Image.fromarray(p) for p in pictures]}
+
+    def work() -> int:
+        cache = str(out / "cache")
+        if corpus == "ravdess":
+            data = datasets.load_dataset("audiofolder", data_dir=str(root), split="train", cache_dir=cache)
+            data = data.cast_column("audio", datasets.Audio(decode=False))
+        else:
+            files = str(root / "fer2013.csv")
+            data = datasets.load_dataset("csv", data_files=files, split="train", cache_dir=cache)
+        if usable and corpus == "ravdess":
+            data = data.with_format("arrow").map(embed_table_storage, batched=True, batch_size=100)
+        elif usable:
+            features = datasets.Features(
+                {
+                    "emotion": data.features["emotion"],
+                    "Usage": data.features["Usage"],
+                    "image": datasets.Image(),
+                }
+            )
+            data = data.map(parse, batched=True, batch_size=500, remove_columns=["pixels"], features=features)
+        if usable:
+            data.to_parquet(str(out / "data.parquet"))
+        return len(data)
+
+    return work
+
+
+CONTENDERS: dict[str, Callable[[str, Path, Path], Callable[[], int]]] = {
+    "ours": ours,
+    "ours_checked": ours_checked,
+    "hf_build": lambda corpus, root, out: hf(corpus, root, out, usable=False),
+    "hf_usable": lambda corpus, root, out: hf(corpus, root, out, usable=True),
+}
+
+
+def peak_mib() -> float:
+    """Peak resident memory of this process. Not getrusage: its maximum is inherited from the parent over exec."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def child(contender: str, corpus: str, root: Path, out: Path) -> None:
+    begun = time.perf_counter()
+    work = CONTENDERS[contender](corpus, root, out)
+    imported = time.perf_counter()
+    before = peak_mib()
+    cpu = time.process_time()
+    n = work()
+    print(
+        json.dumps(
+            {
+                "n": n,
+                "import_s": imported - begun,
+                "wall_s": time.perf_counter() - imported,
+                "cpu_s": time.process_time() - cpu,
+                "rss_before_mib": before,
+                "rss_peak_mib": peak_mib(),
+            }
+        )
+    )
+
+
+def measure(contender: str, corpus: str, root: Path, repeats: int) -> dict[str, Any]:
+    runs = []
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            quiet = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HOME": folder, "OMP_NUM_THREADS": "1"}
+            done = subprocess.run(
+                [sys.executable, __file__, "--child", contender, corpus, str(root), f"{folder}/out"],
+                capture_output=True,
+                text=True,
+                env=os.environ | quiet,
+                cwd=REPO,
+                check=False,
+            )
+        if done.returncode:
+            return {"failed": done.stderr.strip().splitlines()[-1:]}
+        runs.append(json.loads(done.stdout.strip().splitlines()[-1]))
+    rates = [run["n"] / run["wall_s"] for run in runs]
+    cpu = [run["n"] / run["cpu_s"] for run in runs]
+    return {
+        "n": runs[0]["n"],
+        "repeats": repeats,
+        "samples_per_s": round(statistics.median(rates)),
+        "samples_per_s_range": [round(min(rates)), round(max(rates))],
+        "samples_per_cpu_s": round(statistics.median(cpu)),
+        "import_s": round(statistics.median(run["import_s"] for run in runs), 2),
+        "rss_peak_mib": round(max(run["rss_peak_mib"] for run in runs)),
+        "rss_growth_mib": round(max(run["rss_peak_mib"] - run["rss_before_mib"] for run in runs)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=REPO.parent / "shared" / "data")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--scales", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--corpora", nargs="+", default=["ravdess", "fer2013"])
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.child:
+        contender, corpus, root, out = asked.child
+        child(contender, corpus, Path(root), Path(out))
+        return
+    results: dict[str, Any] = {
+        "machine": {
+            "cpu": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "load": os.getloadavg(),
+        },
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
+    }
+    for corpus in asked.corpora:
+        results[corpus] = {}
+        for times in asked.scales:
+            with tempfile.TemporaryDirectory() as folder:
+                root = scaled(corpus, asked.data, times, Path(folder) / "raw")
+                names = list(CONTENDERS) if times == asked.scales[0] else ["ours"]
+                results[corpus][f"{times}x"] = {name: measure(name, corpus, root, asked.repeats) for name in names}
+        first = results[corpus][f"{asked.scales[0]}x"]
+        results[corpus]["ours_over_hf"] = {
+            name: round(first["ours"]["samples_per_s"] / first[name]["samples_per_s"], 2)
+            for name in ("hf_build", "hf_usable")
+            if "samples_per_s" in first[name]
+        }
+    print(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()

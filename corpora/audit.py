@@ -1,0 +1,236 @@
+"""Leaks of a split view: what stands in two splits and should not. Findings are facts; params decide what happens.
+
+Kinds: `repeats` (the same payload, by sha256, in two splits), `split_unit` (a group in two splits), `subject`,
+`session` and `recording` (the same person, session or moment in two splits where that is not the split unit), and
+`repeats_within` (the same payload more than once in one split; harmless to a test, but it weighs double).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+
+from corpora.errors import LeakError, UnknownNameError
+from corpora.schema import SPLIT_NAMES
+
+ACTIONS = ("drop", "fail", "move", "waive")
+DEFAULT_POLICY: dict[str, str] = {
+    "repeats": "drop",
+    "split_unit": "fail",
+    "subject": "waive",
+    "session": "waive",
+    "recording": "waive",
+    "repeats_within": "waive",
+}
+_COLUMNS = {"split_unit": "group_id", "subject": "subject_id", "session": "session_id", "recording": "recording_id"}
+_OTHER = ("subject", "session", "recording")  # what params call `other`
+_KEPT_FIRST = ("test", "dev", "train")  # an evaluation stays whole: train gives way
+
+DROPPED = pa.schema(
+    [
+        pa.field("view", pa.string(), nullable=False),
+        pa.field("sample_id", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("key", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One kind of leak between two splits (or within one).
+
+    `action`: the default. `members`: key (sha256, group, subject ...) -> split -> sample ids, all of them, sorted.
+    """
+
+    kind: str
+    action: str
+    splits: tuple[str, ...]
+    members: Mapping[str, Mapping[str, tuple[str, ...]]]
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """All pairs of sample ids that share a key: one of the first split, one of the second (within: neighbours)."""
+        found = []
+        for parts in self.members.values():
+            if len(self.splits) == 1:
+                ids = parts[self.splits[0]]
+                found += list(pairwise(ids))
+            else:
+                found += [(a, b) for a in parts[self.splits[0]] for b in parts[self.splits[1]]]
+        return found
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Keys that are shared, and the samples of each split that have one."""
+        rows = {split: sum(len(parts[split]) for parts in self.members.values()) for split in self.splits}
+        return {"keys": len(self.members), **rows}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; members in full, so that a reader of the report can look each one up."""
+        members = {key: {split: list(ids) for split, ids in parts.items()} for key, parts in self.members.items()}
+        return {
+            "kind": self.kind,
+            "action": self.action,
+            "splits": list(self.splits),
+            "counts": self.counts,
+            "members": members,
+        }
+
+
+def audit_view(index: pa.Table, view: pa.Table) -> list[Finding]:
+    """SAMPLES index and the rows of one view (SPLITS) -> findings, repeats first. Only samples of the view count.
+
+    A group that is in two splits only because its samples are one and the same payload (FER2013, whose split unit is
+    the picture) counts as `repeats`, not as `split_unit`.
+    """
+    split_of = dict(zip(view["sample_id"].to_pylist(), view["split"].to_pylist(), strict=True))
+    ids = index["sample_id"].to_pylist()
+    hashes = index["sha256"].to_pylist()
+    findings = _between("repeats", ids, hashes, split_of)
+    findings += _within(ids, hashes, split_of)
+    hash_of = dict(zip(ids, hashes, strict=True))
+    for kind, column in _COLUMNS.items():
+        keys = index[column].to_pylist()
+        if kind != "split_unit" and keys == index["group_id"].to_pylist():
+            continue  # the split unit itself, told once
+        for finding in _between(kind, ids, keys, split_of):
+            members = {
+                key: parts
+                for key, parts in finding.members.items()
+                if len({hash_of[i] for part in parts.values() for i in part}) > 1
+            }
+            if members:
+                findings.append(Finding(kind, finding.action, finding.splits, members))
+    return findings
+
+
+def _grouped(
+    ids: Sequence[str], keys: Sequence[str | None], split_of: Mapping[str, str]
+) -> dict[str, dict[str, list[str]]]:
+    """key -> split -> ids, for keys that more than one sample of the view has."""
+    rows: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for sample_id, key in zip(ids, keys, strict=True):
+        if key is not None and sample_id in split_of:
+            rows[key][split_of[sample_id]].append(sample_id)
+    return {key: parts for key, parts in sorted(rows.items()) if sum(map(len, parts.values())) > 1}
+
+
+def _between(kind: str, ids: Sequence[str], keys: Sequence[str | None], split_of: Mapping[str, str]) -> list[Finding]:
+    found: dict[tuple[str, str], dict[str, dict[str, tuple[str, ...]]]] = defaultdict(dict)
+    for key, parts in _grouped(ids, keys, split_of).items():
+        held = [split for split in SPLIT_NAMES if split in parts]
+        for i, first in enumerate(held):
+            for second in held[i + 1 :]:
+                pair = {split: tuple(sorted(parts[split])) for split in (first, second)}
+                found[first, second][key] = pair
+    return [Finding(kind, DEFAULT_POLICY[kind], splits, members) for splits, members in sorted(found.items())]
+
+
+def _within(ids: Sequence[str], keys: Sequence[str], split_of: Mapping[str, str]) -> list[Finding]:
+    found: dict[str, dict[str, dict[str, tuple[str, ...]]]] = defaultdict(dict)
+    for key, parts in _grouped(ids, keys, split_of).items():
+        for split, members in parts.items():
+            if len(members) > 1:
+                found[split][key] = {split: tuple(sorted(members))}
+    return [
+        Finding("repeats_within", DEFAULT_POLICY["repeats_within"], (split,), members)
+        for split, members in sorted(found.items())
+    ]
+
+
+def apply_on_leak(
+    view: pa.Table, findings: Iterable[Finding], policy: Mapping[str, str] | None = None
+) -> tuple[pa.Table, pa.Table]:
+    """One view, its findings and a policy (kind -> drop | fail | move | waive) -> (new view, dropped rows as DROPPED).
+
+    Kinds that the policy does not name keep their default; `other` names subject, session and recording.
+
+    drop: of repeats one copy stays, in test before dev before train; of any other kind the rows outside the most
+    protected split go, so an evaluation stays whole. move: all rows of the key go to the split that has most of them (a
+    tie: to train). fail: raises `LeakError`. waive: nothing.
+
+    Raises `UnknownNameError` for an unknown kind or action.
+    """
+    rules = dict(DEFAULT_POLICY)
+    for kind, action in (policy or {}).items():
+        if kind not in DEFAULT_POLICY and kind != "other":
+            raise UnknownNameError.of("kind of leak", kind, [*DEFAULT_POLICY, "other"])
+        if action not in ACTIONS:
+            raise UnknownNameError.of("action on a leak", action, ACTIONS)
+        rules.update(dict.fromkeys(_OTHER, action) if kind == "other" else {kind: action})
+    every = list(findings)
+    _refuse(view, [finding for finding in every if rules[finding.kind] == "fail"])
+    split_of = dict(zip(view["sample_id"].to_pylist(), view["split"].to_pylist(), strict=True))
+    gone: dict[str, tuple[str, str]] = {}
+    for (kind, key), members in _merged(every).items():
+        if rules[kind] == "move":
+            _move(members, split_of)
+        elif rules[kind] == "drop":
+            for sample_id in _superfluous(kind, members, split_of):
+                gone.setdefault(sample_id, (kind, key))
+    names = view["view"].to_pylist()
+    ids = view["sample_id"].to_pylist()
+    kept = [i for i, sample_id in enumerate(ids) if sample_id not in gone]
+    lost = [i for i, sample_id in enumerate(ids) if sample_id in gone]
+    new = pa.Table.from_pydict(
+        {
+            "view": [names[i] for i in kept],
+            "sample_id": [ids[i] for i in kept],
+            "split": [split_of[ids[i]] for i in kept],
+        },
+        schema=view.schema,
+    )
+    dropped = pa.Table.from_pydict(
+        {
+            "view": [names[i] for i in lost],
+            "sample_id": [ids[i] for i in lost],
+            "split": [split_of[ids[i]] for i in lost],
+            "kind": [gone[ids[i]][0] for i in lost],
+            "key": [gone[ids[i]][1] for i in lost],
+        },
+        schema=DROPPED,
+    )
+    return new, dropped
+
+
+def _refuse(view: pa.Table, failing: Sequence[Finding]) -> None:
+    if not failing:
+        return
+    first = failing[0]
+    key = next(iter(first.members))
+    told = "; ".join(f"{f.kind} in {' and '.join(f.splits)}: {f.counts['keys']}" for f in failing)
+    name = view["view"][0].as_py() if len(view) else "?"
+    raise LeakError(
+        f"view {name!r} leaks: {told} (e.g. {key!r}). Choose the view `group`, or set on_leak for "
+        f"{', '.join(sorted({f.kind for f in failing}))} to drop, move or waive."
+    )
+
+
+def _merged(findings: Sequence[Finding]) -> dict[tuple[str, str], set[str]]:
+    """(kind, key) -> all sample ids: a key in three splits has three findings and is treated once."""
+    merged: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for finding in findings:
+        for key, parts in finding.members.items():
+            merged[finding.kind, key].update(i for ids in parts.values() for i in ids)
+    return dict(sorted(merged.items()))
+
+
+def _move(members: Iterable[str], split_of: dict[str, str]) -> None:
+    held = [split_of[i] for i in members]
+    most = max(SPLIT_NAMES, key=held.count)  # SPLIT_NAMES begins with train: a tie goes there
+    for sample_id in members:
+        split_of[sample_id] = most
+
+
+def _superfluous(kind: str, members: Iterable[str], split_of: Mapping[str, str]) -> list[str]:
+    ordered = sorted(members, key=lambda i: (_KEPT_FIRST.index(split_of[i]), i))
+    if kind in ("repeats", "repeats_within"):
+        return ordered[1:]
+    return [i for i in ordered if split_of[i] != split_of[ordered[0]]]

@@ -1,0 +1,80 @@
+"""Typed errors of the whole project, and the one shape in which they speak.
+
+An error names the thing, the value, what is allowed and what to do. The CLI turns a `UserError` into exit code 2 and
+one message; everything else is a defect and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EmoforgeError(Exception):
+    """Base of all errors that this project raises on purpose. `exit_code` is what the CLI returns for it."""
+
+    exit_code = 1
+
+
+class UserError(EmoforgeError):
+    """Something outside the code is wrong and its owner can mend it: a parameter, a path, a file, a machine."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UserError):
+    """A name that no registry, parameter file or vocabulary holds."""
+
+    @classmethod
+    def of(cls, kind: str, name: str, valid: Iterable[str]) -> UnknownNameError:
+        known = sorted(valid)
+        near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return cls(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known) or 'none'}.")
+
+
+class ParamsError(UserError):
+    """params.yaml or machine.yaml does not fit its model."""
+
+
+class CorpusError(UserError):
+    """A corpus folder is missing, empty, not of the layout that its reader expects, or not usable for the run."""
+
+
+class SplitError(UserError):
+    """A split view that cannot exist for this corpus."""
+
+
+class LeakError(UserError):
+    """The audit found what must not be in two splits, and the run's `on_leak` says fail."""
+
+
+class PayloadError(EmoforgeError):
+    """One payload cannot be decoded. Readers turn it into a `Reject` with `reason` as its slug."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class IntegrityError(EmoforgeError):
+    """A file is not what its index or manifest says: count, size or sha256 differ."""
+
+
+class ResourceError(UserError):
+    """What the run asks for is not there: accelerator, cluster, disk space, a writable folder."""
+
+
+class LockedError(UserError):
+    """Another process works on the same thing."""
+
+
+class GateError(EmoforgeError):
+    """A gate said no and params say that this blocks. Exit code 1; never retried."""
+
+
+class InterruptedRunError(EmoforgeError):
+    """Cancelled or interrupted; what was finished is kept and the same command goes on from there."""
+
+    exit_code = 3

@@ -1,0 +1,33 @@
+"""Environment that must stand before the big libraries are imported: no telemetry, loopback only, no spinning threads.
+
+Imported first by the door, the tests and every Ray worker. A value that the user has set wins over each of these.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent
+
+DEFAULTS = {
+    "PREFECT_HOME": str(REPO / ".prefect"),
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 s, the default, is too short on two cores
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps a local Ray on loopback
+    "RAY_AUTH_MODE": "disabled",  # of a local Ray that listens on loopback only
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    # Threads that wait for their siblings sleep instead of spinning: on a machine that does something else as well, a
+    # training step with two threads took up to ten times as long otherwise. Changes no result.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "NUMBA_CACHE_DIR": str(REPO / ".emoforge" / "numba"),  # librosa compiles for up to half a minute otherwise
+}
+
+for _name, _value in DEFAULTS.items():
+    os.environ.setdefault(_name, _value)

@@ -1,0 +1,165 @@
+"""RAVDESS: 24 actors say two sentences in eight emotions at two intensities.
+
+Livingstone & Russo (2018), PLoS ONE 13(5): e0196391. Facts below are from the paper and from the file-naming
+convention on the corpus' page (Zenodo record 1188976). Every file name tells everything:
+
+    03-01-06-01-02-01-12.wav = modality, vocal channel, emotion, intensity, statement, repetition, actor
+
+Read here: audio-only files (modality 03), speech (channel 01) and song (02; `extra["channel"]` tells them apart).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from corpora.atomic import write_bytes
+from corpora.errors import CorpusError, PayloadError
+from corpora.readers.files import class_counts, corpus_files, read_wav, spread, wav_facts
+from corpora.schema import CorpusCard, Reject, Sample
+
+_EMOTIONS = {
+    "01": "neutral",
+    "02": "calm",
+    "03": "happiness",
+    "04": "sadness",
+    "05": "anger",
+    "06": "fear",
+    "07": "disgust",
+    "08": "surprise",
+}
+# native words, as the page writes them
+_WORDS = {"01": "neutral", "02": "calm", "03": "happy", "04": "sad"}
+_WORDS |= {"05": "angry", "06": "fearful", "07": "disgust", "08": "surprised"}
+_CHANNELS = {"01": "speech", "02": "song"}
+_INTENSITY = {"01": 0.5, "02": 1.0}  # "normal" and "strong": the corpus orders the two, the numbers are our reading
+STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
+_NAME = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
+
+# 4 trials of neutral and 8 of each other emotion an actor: 2 statements x 2 repetitions x 2 intensities (neutral: 1)
+SPEECH_COUNTS = {"neutral": 96, **dict.fromkeys(list(_EMOTIONS.values())[1:], 192)}  # 24 actors, 1440 files
+SONG_COUNTS = {
+    "neutral": 92,
+    **dict.fromkeys(("calm", "happiness", "sadness", "anger", "fear"), 184),
+}  # 23 actors, 1012
+
+
+class Ravdess:
+    """`Corpus` of RAVDESS' audio-only files, in Actor_NN folders or flat."""
+
+    card = CorpusCard(
+        name="ravdess",
+        title="RAVDESS",
+        modality="speech",
+        version="1.0.0",
+        license="CC-BY-NC-SA-4.0",
+        may_redistribute=False,  # share-alike and non-commercial: never pushed unasked
+        url="https://zenodo.org/records/1188976",
+        bibtex=(
+            "@article{livingstone2018ravdess, title={The Ryerson Audio-Visual Database of Emotional Speech and Song "
+            "(RAVDESS): A dynamic, multimodal set of facial and vocal expressions in North American English}, "
+            "author={Livingstone, Steven R. and Russo, Frank A.}, journal={PLoS ONE}, volume={13}, number={5}, "
+            "pages={e0196391}, year={2018}, doi={10.1371/journal.pone.0196391}}"
+        ),
+        language="en",
+        split_unit="subject",
+        label_map={_WORDS[code]: emotion for code, emotion in _EMOTIONS.items()},
+        counts=SPEECH_COUNTS,
+        counts_source=(
+            "zenodo.org/records/1188976: speech 60 trials x 24 actors = 1440 files; by the naming convention 4 neutral "
+            "and 8 of each other emotion an actor. Song (1012 files, 44 trials x 23 actors) is not counted here."
+        ),
+        n_subjects=24,
+    )
+
+    def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
+        """See `Corpus.read`. Slugs beside those of wav files: not-of-this-corpus, not-audio-only, bad-label,
+        repeated-name."""
+        files = corpus_files(root, self.card)
+        if not any(_NAME.fullmatch(path.stem) for path, _ in files):
+            raise CorpusError(
+                f"RAVDESS: none of the {len(files)} files in {root} is named like 03-01-06-01-02-01-12.wav (found e.g. "
+                f"{files[0][1]!r}). Link the folder that holds Actor_01 ... Actor_24 or the wav files themselves."
+            )
+        return self._read(files, corpus)
+
+    def _read(self, files: list[tuple[Path, str]], corpus: str) -> Iterator[Sample | Reject]:
+        seen: set[str] = set()
+        for path, name in files:
+            try:
+                sample = self._sample(path, name, corpus, seen)
+            except PayloadError as error:
+                yield Reject(corpus, name, error.reason, error.detail)
+            else:
+                seen.add(sample.sample_id)
+                yield sample
+
+    def _sample(self, path: Path, name: str, corpus: str, seen: set[str]) -> Sample:
+        match = _NAME.fullmatch(path.stem)
+        if match is None:
+            raise PayloadError("not-of-this-corpus", "the name is not of the form 03-01-06-01-02-01-12.wav")
+        modality, channel, emotion, intensity, statement, repetition, actor = match.groups()
+        if modality != "03" or path.suffix.lower() != ".wav":
+            raise PayloadError("not-audio-only", f"modality {modality}, {path.suffix}; only 03 as .wav is read")
+        for field, value, known in (
+            ("channel", channel, _CHANNELS),
+            ("emotion", emotion, _EMOTIONS),
+            ("intensity", intensity, _INTENSITY),
+            ("statement", statement, STATEMENTS),
+        ):
+            if value not in known:
+                raise PayloadError("bad-label", f"{field} {value!r} in the name; known: {', '.join(known)}")
+        sample_id = f"{corpus}/{path.stem}"
+        if sample_id in seen:
+            raise PayloadError("repeated-name", "a file of this name was read before, from another folder")
+        payload, header = read_wav(path)
+        return Sample(
+            sample_id=sample_id,
+            corpus=corpus,
+            modality="speech",
+            payload=payload,
+            codec="wav",
+            license=self.card.license,
+            group_id=f"{corpus}:{actor}",
+            subject_id=f"{corpus}:{actor}",
+            emotion=_EMOTIONS[emotion],
+            emotion_raw=_WORDS[emotion],
+            intensity=_INTENSITY[intensity],
+            gender="male" if int(actor) % 2 else "female",
+            language="en",
+            sentence_id=f"{corpus}:{statement}",
+            duration_s=header.duration_s,
+            signals=wav_facts(header),
+            extra={"path": name, "channel": _CHANNELS[channel], "repetition": str(int(repetition))},
+        )
+
+    def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
+        """16 kHz wav files of a made-up voice in Actor_NN folders; one file is stereo, as three of the real ones are.
+
+        Odd actors have a man's voice, even ones a woman's. Repetitions go beyond 02 where a class asks for more than 4
+        (neutral) or 8 files an actor. Raises `CorpusError` for a number of subjects outside 1 ... 99.
+        """
+        from corpora.readers.fake_voice import RATE_HZ, make_voice, speak, stereo_wav, wav
+
+        if not 1 <= subjects <= 99:
+            raise CorpusError(f"a made-up RAVDESS needs 1 to 99 subjects, not {subjects}")
+        codes = {emotion: code for code, emotion in _EMOTIONS.items()}
+        actors = [f"{i:02d}" for i in range(1, subjects + 1)]
+        counts = class_counts(self.card, per_class)
+        taken: dict[tuple[str, str], int] = {}
+        for number, (emotion, actor) in enumerate(spread(counts, actors, np.random.default_rng([seed, 0]))):
+            nth = taken.get((emotion, actor), 0)
+            taken[emotion, actor] = nth + 1
+            strong, rest = (0, nth) if emotion == "neutral" else (nth % 2, nth // 2)
+            statement, repetition = rest % 2, rest // 2 + 1
+            name = f"03-01-{codes[emotion]}-{strong + 1:02d}-{statement + 1:02d}-{repetition:02d}-{actor}.wav"
+            voice = make_voice(male=int(actor) % 2 == 1, rng=np.random.default_rng([seed, 1, int(actor)]))
+            draw = [seed, 2, int(actor), int(codes[emotion]), strong, statement, repetition]
+            signal = speak(
+                voice, emotion, 0.7 if strong == 0 else 1.0, statement=statement, rng=np.random.default_rng(draw)
+            )
+            payload = stereo_wav(signal, RATE_HZ) if number == 0 else wav(signal, RATE_HZ)
+            write_bytes(Path(root) / f"Actor_{actor}" / name, payload)

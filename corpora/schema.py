@@ -1,0 +1,217 @@
+"""The tables and the in-memory records that every package speaks: samples, rejects, splits, scores, verdicts.
+
+One row a sample, whatever its modality. Schemas are pyarrow's; a Parquet file that leaves this project has one of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import pyarrow as pa
+
+MODALITIES = ("speech", "face", "text", "physio")
+SPLIT_NAMES = ("train", "dev", "test")
+CORPUS_ID = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+_LABEL = pa.struct([("scheme", pa.string()), ("label", pa.string()), ("weight", pa.float32())])
+_RATING = pa.struct([("scheme", pa.string()), ("rater", pa.string()), ("value", pa.float32())])
+_SIGNAL = pa.struct(
+    [("name", pa.string()), ("unit", pa.string()), ("rate_hz", pa.float32()), ("shape", pa.list_(pa.int32()))]
+)
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+SAMPLES = pa.schema(
+    [
+        _required("sample_id", pa.string()),  # "<corpus>/<native id>"; synthetic: "syn/<generator id>/<draw>"
+        _required("corpus", pa.string()),
+        _required("modality", pa.string()),
+        _required("recording_id", pa.string()),  # the moment that several modalities share; alone: sample_id
+        pa.field("subject_id", pa.string()),  # "<corpus>:<subject>"; null where the corpus knows none
+        _required("group_id", pa.string()),  # what no split may part
+        pa.field("session_id", pa.string()),
+        pa.field("turn", pa.int32()),
+        pa.field("t_start_s", pa.float64()),
+        pa.field("t_end_s", pa.float64()),
+        pa.field("emotion", pa.string()),  # in the target scheme; null where the corpus has none in it
+        pa.field("labels", pa.list_(_LABEL)),
+        pa.field("ratings", pa.list_(_RATING)),
+        pa.field("emotion_raw", pa.string()),
+        pa.field("intensity", pa.float32()),
+        pa.field("valence", pa.float32()),  # [-1, 1]; null: not rated
+        pa.field("arousal", pa.float32()),
+        pa.field("dominance", pa.float32()),
+        pa.field("rater_agreement", pa.float32()),
+        pa.field("gender", pa.string()),
+        pa.field("age", pa.float32()),
+        pa.field("language", pa.string()),
+        pa.field("sentence_id", pa.string()),
+        _required("codec", pa.string()),  # "wav", "png", "txt", ...: the payload's file ending in the shard
+        pa.field("duration_s", pa.float64()),
+        pa.field("signals", pa.list_(_SIGNAL)),
+        pa.field("extra", pa.map_(pa.string(), pa.string())),
+        _required("shard", pa.string()),
+        _required("offset", pa.int64()),  # of the payload's first byte in the tar
+        _required("n_bytes", pa.int64()),
+        _required("sha256", pa.string()),  # of the payload
+        pa.field("generator_id", pa.string()),  # these three: null for a real sample
+        pa.field("seed", pa.int64()),
+        pa.field("source_ids", pa.list_(pa.string())),
+        _required("license", pa.string()),
+        pa.field("consent", pa.string()),
+    ]
+)
+
+REJECTS = pa.schema(
+    [
+        _required("corpus", pa.string()),
+        _required("path", pa.string()),  # relative to the corpus' root, or the sample's id
+        _required("stage", pa.string()),  # ingest | prepare
+        _required("reason", pa.string()),  # a slug: "not-a-wav", "too-short", ...
+        pa.field("detail", pa.string()),
+    ]
+)
+
+SPLITS = pa.schema(
+    [_required("view", pa.string()), _required("sample_id", pa.string()), _required("split", pa.string())]
+)
+
+SCORES = pa.schema(
+    [
+        _required("sample_id", pa.string()),
+        _required("emotion", pa.string()),  # the class that was asked for
+        _required("round", pa.int32()),
+        _required("gate", pa.string()),
+        pa.field("value", pa.float64()),  # NaN: could not be scored, hence not passed
+        pa.field("limit", pa.float64()),
+        _required("passed", pa.bool_()),
+        pa.field("reason", pa.string()),
+        pa.field("judge", pa.string()),  # what measured: name and hash of judge or reference
+    ]
+)
+
+VERDICTS = pa.schema(
+    [
+        _required("gate", pa.string()),
+        _required("group", pa.string()),  # "all" or a class
+        pa.field("value", pa.float64()),
+        pa.field("low", pa.float64()),
+        pa.field("high", pa.float64()),
+        pa.field("floor", pa.float64()),
+        pa.field("limit", pa.float64()),
+        _required("n_real", pa.int64()),
+        _required("n_synthetic", pa.int64()),
+        _required("unit", pa.string()),
+        pa.field("judge", pa.string()),
+        _required("verdict", pa.string()),  # pass | fail | undecided
+        _required("reason", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One labelled payload on its way from a reader into a shard.
+
+    `emotion` is a name of the canonical vocabulary (`corpora.labels.EMOTIONS`) or None. Ratings on dimensions are in
+    [-1, 1]. `payload` holds the file's bytes in the format that `codec` names.
+    """
+
+    sample_id: str
+    corpus: str
+    modality: str
+    payload: bytes
+    codec: str
+    license: str
+    group_id: str
+    subject_id: str | None = None
+    recording_id: str | None = None  # None: the sample stands alone and is its own recording
+    session_id: str | None = None
+    turn: int | None = None
+    t_start_s: float | None = None
+    t_end_s: float | None = None
+    emotion: str | None = None
+    emotion_raw: str | None = None
+    labels: Sequence[Mapping[str, object]] = ()
+    ratings: Sequence[Mapping[str, object]] = ()
+    intensity: float | None = None
+    valence: float | None = None
+    arousal: float | None = None
+    dominance: float | None = None
+    rater_agreement: float | None = None
+    gender: str | None = None
+    age: float | None = None
+    language: str | None = None
+    sentence_id: str | None = None
+    duration_s: float | None = None
+    signals: Sequence[Mapping[str, object]] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+    generator_id: str | None = None
+    seed: int | None = None
+    source_ids: Sequence[str] | None = None
+    consent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One file or row that could not become a sample, and why. `reason` is a slug that can be counted."""
+
+    corpus: str
+    path: str
+    reason: str
+    detail: str = ""
+    stage: str = "ingest"
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusCard:
+    """What was published about a corpus. A fact without a source is None, never a guess.
+
+    `split_unit`: what no split may part: "subject", "dialogue", "trial" or "payload" (pixel hash).
+    `label_map`: native label -> canonical emotion, or None where the vocabulary has no word for it.
+    `counts`: canonical emotion -> published number of samples; `counts_source` says where they stand.
+    """
+
+    name: str
+    title: str
+    modality: str
+    version: str
+    license: str  # SPDX id where one exists
+    may_redistribute: bool
+    url: str
+    bibtex: str
+    language: str | None
+    split_unit: str
+    label_map: Mapping[str, str | None]
+    counts: Mapping[str, int] | None
+    counts_source: str | None
+    n_subjects: int | None
+
+
+@runtime_checkable
+class Corpus(Protocol):
+    """A reader: a data card that runs.
+
+    `corpus` (the second argument of read) is the id under which the user linked it, so that two copies can live side
+    by side; ids of samples, subjects and groups start with it.
+    """
+
+    card: CorpusCard
+
+    def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
+        """Yields samples and rejects in a deterministic order with bounded memory.
+
+        Raises `CorpusError` if `root` is missing, empty or has nothing of this corpus' layout.
+        """
+        ...
+
+    def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
+        """Writes a small made-up corpus in the native layout. `per_class` counts samples in all (canonical names)."""
+        ...

@@ -1,0 +1,291 @@
+"""The command `emoforge`. Thin: every command looks at its arguments, calls one function of `flows`, and prints.
+
+Nothing heavy is imported until a command needs it, so that help is there at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+import emoforge
+from corpora.errors import EmoforgeError, InterruptedRunError, UnknownNameError, UserError
+
+app = typer.Typer(
+    name="emoforge",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Versioned, class-balanced, quality-gated releases of emotion corpora.
+
+[bold]The usual way[/]
+
+  emoforge link ravdess ~/corpora/RAVDESS     make a folder of yours a corpus, with a run of its name
+  emoforge check ravdess                      what would happen, and what is missing
+  emoforge run ravdess                        build its release; what is up to date is left alone
+  emoforge inspect data/runs/ravdess/release  what is in it
+  emoforge publish ravdess                    push it and tag it ravdess@v1.0.0
+
+[bold]No corpus at hand?[/]  emoforge demo
+
+Exit codes: 0 done, 1 a gate said no (or a defect), 2 bad input, 3 interrupted. Parameters: params.yaml.
+""",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for machines.")]
+
+
+def _repo() -> Path:
+    """The project's folder: the nearest one upwards with params.yaml and dvc.yaml."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return folder
+    raise UserError(f"no params.yaml and dvc.yaml in {here} or above: run emoforge in the project's folder")
+
+
+def _params(repo: Path) -> Any:
+    from flows.params import load_params
+
+    return load_params(repo / "params.yaml")
+
+
+def _runs(params: Any, names: list[str] | None) -> list[str]:
+    for name in names or []:
+        if name not in params.runs:
+            raise UnknownNameError.of("run", name, params.runs)
+    if not params.runs:
+        raise UserError("params.yaml has no runs. Add one: emoforge link NAME PATH")
+    return list(dict.fromkeys(names or params.runs))
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"emoforge {emoforge.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def link(
+    name: Annotated[str, typer.Argument(help="What to call the corpus: small letters, digits, _")],
+    path: Annotated[Path, typer.Argument(help="The folder that holds it, as published")],
+    reader: Annotated[str | None, typer.Option(help="Whose layout it has; default: found by name or by look")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a folder of yours a corpus of the project.
+
+    Writes a link data/raw/NAME (nothing is copied) and adds the corpus and a run of the same name to params.yaml.
+
+    Example:  emoforge link ravdess ~/corpora/RAVDESS
+    Example:  emoforge link lab_faces /data/faces --reader fer2013
+    """
+    from emoforge import console
+    from flows.link import link as make_link
+
+    made = make_link(name, path, repo=_repo(), reader=reader)
+    if as_json:
+        console.print_json({"name": made.name, "reader": made.reader, "target": str(made.target), "run": made.run})
+        return
+    console.out.print(f"data/raw/{name} -> {made.target} (reader {made.reader}, licence {made.license})")
+    if made.run:
+        console.out.print(
+            f"Added run {made.run} to params.yaml. Next: emoforge check {made.run}; emoforge run {made.run}"
+        )
+
+
+@app.command()
+def run(
+    runs: Annotated[list[str] | None, typer.Argument(help="Runs of params.yaml; none: all")] = None,
+) -> None:
+    """Bring runs up to date: every stage that needs it, in order, through Prefect and DVC.
+
+    Stages whose parameters, code and data have not changed are left alone. Interrupted? The same command goes on.
+
+    Example:  emoforge run
+    Example:  emoforge run demo_speech demo_faces
+    """
+    _bring_up_to_date(_repo(), runs)
+
+
+def _bring_up_to_date(repo: Path, runs: list[str] | None) -> list[str]:
+    from emoforge.conductor import bring_up_to_date
+
+    names = _runs(_params(repo), runs)
+    bring_up_to_date(names, repo)
+    return names
+
+
+@app.command()
+def stage(
+    verb: Annotated[str, typer.Argument(help="fake, ingest, plan, prepare, fit, augment, evaluate, release, report")],
+    name: Annotated[str, typer.Argument(help="A corpus (fake, ingest) or a run (the others)")],
+) -> None:
+    """Do the work of one stage. This is what dvc.yaml calls; you want `emoforge run` or `dvc repro`.
+
+    Example:  emoforge stage ingest demo_speech
+    """
+    from emoforge.stage import execute
+
+    execute(verb, name, _repo())
+
+
+@app.command()
+def demo() -> None:
+    """Build the demo releases from made-up corpora, then print what is in them.
+
+    The speech run uses a conditional VAE, the faces a diffusion model; both go the whole way from raw files to report.
+    """
+    from emoforge.summary import print_run
+
+    repo = _repo()
+    params = _params(repo)
+    names = [n for n, r in params.runs.items() if set(r.corpora) <= set(params.demo)]
+    if not names:
+        raise UserError("params.yaml has no run whose corpora are all under `demo`; restore them from git")
+    _bring_up_to_date(repo, names)
+    for name in names:
+        print_run(name, repo)
+
+
+@app.command()
+def publish(
+    run: Annotated[str, typer.Argument(help="A run of params.yaml")],
+    bump: Annotated[str, typer.Option(help="Which number goes up: major | minor | patch")] = "minor",
+    as_json: Json = False,
+) -> None:
+    """Push a release to the DVC remote, commit its lock, tag it RUN@vX.Y.Z.
+
+    Refuses (exit 1) what gates or audit do not let out. What a licence forbids to pass on stays here, unless
+    machine.yaml names a private_remote. Nothing changed since the last tag: does nothing.
+
+    Example:  emoforge publish demo_speech
+    """
+    from emoforge import console
+    from flows.publish import publish as do
+
+    repo = _repo()
+    _runs(_params(repo), [run])
+    outcome = do(run, repo=repo, bump=bump)
+    if as_json:
+        console.print_json(outcome.as_dict())
+        return
+    console.out.print(outcome.sentence)
+    for path, why in outcome.withheld.items():
+        console.out.print(f"  not pushed: {path} ({why})")
+
+
+@app.command()
+def schedule(
+    runs: Annotated[list[str] | None, typer.Argument(help="Runs to rebuild and publish; none: all")] = None,
+    cron: Annotated[str, typer.Option(help="When, as cron writes it")] = "0 3 * * *",
+    no_publish: Annotated[bool, typer.Option("--no-publish", help="Rebuild only")] = False,
+) -> None:
+    """Rebuild and publish by the clock, until stopped.
+
+    Uses the Prefect server of PREFECT_API_URL; without one, starts a server on loopback for as long as this runs.
+    For a process worker on a server that stays, see prefect.yaml.
+
+    Example:  emoforge schedule --cron "30 2 * * *" demo_speech
+    """
+    from flows.schedule import serve
+
+    repo = _repo()
+    serve(_runs(_params(repo), runs), cron=cron, publish=not no_publish, repo=repo)
+
+
+@app.command()
+def check(
+    runs: Annotated[list[str] | None, typer.Argument(help="Runs of params.yaml; none: all")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what `emoforge run` would do, and what is missing. Changes nothing. Exit 2 if something is missing.
+
+    Example:  emoforge check ravdess
+    """
+    from emoforge.conductor import check_runs
+
+    repo = _repo()
+    if not check_runs(_runs(_params(repo), runs), repo, as_json=as_json):
+        raise typer.Exit(2)
+
+
+@app.command()
+def corpora(
+    what: Annotated[str | None, typer.Argument(help="'show' and a name: everything about one reader")] = None,
+    name: Annotated[str | None, typer.Argument(help="A reader")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the corpora that can be read, or show the card of one.
+
+    Example:  emoforge corpora
+    Example:  emoforge corpora show ravdess
+    """
+    from emoforge.listings import list_corpora, show_corpus
+
+    if what is None:
+        list_corpora(as_json=as_json)
+    elif what == "show" and name is not None:
+        show_corpus(name, as_json=as_json)
+    else:
+        raise UserError("use `emoforge corpora` or `emoforge corpora show NAME`")
+
+
+@app.command()
+def generators(as_json: Json = False) -> None:
+    """List the generators that a run may name."""
+    from emoforge.listings import list_generators
+
+    list_generators(as_json=as_json)
+
+
+@app.command()
+def gates(as_json: Json = False) -> None:
+    """List the gates, what each looks at, and its limit by default."""
+    from emoforge.listings import list_gates
+
+    list_gates(as_json=as_json)
+
+
+@app.command()
+def inspect(
+    release: Annotated[Path, typer.Argument(help="A release folder, e.g. data/runs/demo_speech/release")],
+    as_json: Json = False,
+) -> None:
+    """Show what is in a release and check every file against its hash. Exit 1 if one differs.
+
+    Example:  emoforge inspect data/runs/demo_speech/release
+    """
+    from emoforge.summary import inspect_release
+
+    inspect_release(release, as_json=as_json)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Runs the command. An `EmoforgeError` becomes one message and its exit code; a defect keeps its traceback."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell inherits it ignored
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app(args=arguments, prog_name="emoforge")
+    except EmoforgeError as error:
+        from emoforge.console import complain
+
+        complain(str(error))
+        sys.exit(error.exit_code)
+    except SystemExit as ending:
+        if ending.code == 130:  # typer's code for an interrupt
+            sys.exit(InterruptedRunError.exit_code)
+        raise
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""One stage, as DVC calls it: a plain function, with its end told in a file that outlives DVC's exit code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from corpora.errors import InterruptedRunError
+from flows.errorfile import as_user_error, write_error
+from flows.paths import Layout
+from flows.processes import die_with_parent
+
+
+def execute(verb: str, name: str, repo: Path) -> None:
+    """Runs stage `verb` of corpus or run `name`. Every error is in the error file before it is raised."""
+    told = Layout(repo).error_file(verb, name)
+    told.unlink(missing_ok=True)
+    if "DVC_STAGE" in os.environ:  # DVC's child: nothing of it may go on when DVC was killed
+        die_with_parent()
+    try:
+        from flows.stages import run_stage
+
+        run_stage(verb, name, repo=repo)
+    except KeyboardInterrupt:
+        error = InterruptedRunError(f"{verb}@{name} was interrupted; what was finished is kept.")
+        write_error(told, error)
+        raise error from None
+    except BaseException as error:
+        write_error(told, error)
+        known = as_user_error(error)
+        if known is None or known is error:
+            raise
+        raise known from error

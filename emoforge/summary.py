@@ -1,0 +1,134 @@
+"""What a run came to: the table of classes, the verdicts, the worth to a classifier; and a look into a release."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from corpora.errors import CorpusError, IntegrityError
+from corpora.schema import SPLIT_NAMES
+from emoforge import console
+from flows.paths import Layout
+
+if TYPE_CHECKING:
+    from corpora.release import Release
+
+
+def print_run(run: str, repo: Path) -> None:
+    """Table per class (real, target, candidates, accepted, rejected by which gate), verdicts, uplift, report's path."""
+    folder = Layout(repo).run(run)
+    balance = _json(folder / "augmented" / "balance.json")
+    rows = []
+    for row in balance["classes"]:
+        rejected = ", ".join(f"{gate} {n}" for gate, n in row["rejected"].items() if n) or "-"
+        filled = "yes" if row["filled"] else "NO"
+        rows.append(
+            [row["emotion"], row["real_train"], row["target"], row["candidates"], row["accepted"], rejected, filled]
+        )
+    numbers = ["real", "target", "candidates", "accepted"]
+    console.out.print()
+    console.table(
+        f"{run}: classes of the train split", ["class", *numbers, "rejected by", "filled"], rows, right=numbers
+    )
+    verdicts = folder / "evaluation" / "verdicts.parquet"
+    if verdicts.exists():
+        print_verdicts(run, verdicts)
+    uplift = folder / "evaluation" / "uplift.json"
+    if uplift.exists():
+        print_uplift(run, _json(uplift))
+    report = folder / "report.html"
+    if report.exists():
+        console.out.print(f"Report: {report}")
+
+
+def print_verdicts(run: str, path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    rows = [
+        [v["gate"], v["group"], number(v["value"]), f"{number(v['low'])} .. {number(v['high'])}", number(v["floor"]),
+         number(v["limit"]), v["n_synthetic"], console.verdict_text(v["verdict"]), v["reason"]]
+        for v in pq.read_table(path).to_pylist()
+    ]  # fmt: skip
+    columns = ["gate", "group", "value", "95 %", "real vs real", "limit", "n", "verdict", "reason"]
+    console.table(f"{run}: verdicts on the whole set", columns, rows, right=["value", "real vs real", "limit", "n"])
+
+
+def print_uplift(run: str, uplift: dict[str, Any]) -> None:
+    rows = [[a["arm"], a["n_train"], percent(a["uar"]), f"{percent(a['low'])} .. {percent(a['high'])}"]
+            for a in uplift["arms"]]  # fmt: skip
+    title = f"{run}: UAR of a plain classifier on {uplift['n_test']} real test samples it never saw"
+    console.table(title, ["trained on", "n", "UAR", "95 %"], rows, right=["n", "UAR"])
+    gain = uplift["difference"]
+    told = f"real + synthetic minus real: {percent(gain['value'])} ({percent(gain['low'])} .. {percent(gain['high'])})"
+    console.out.print(f"{told}: {uplift['outcome']}")
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
+
+
+def number(value: float | None) -> str:
+    """4 significant digits; '-' where there is no number."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:.4g}"
+
+
+def inspect_release(folder: Path, *, as_json: bool) -> None:
+    """Counts, verdicts, terms; every file against its hash. Raises `CorpusError` (no release), `IntegrityError`."""
+    from corpora.release import open_release
+
+    release = open_release(folder)
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for split in sorted(set(release.splits["split"].to_pylist())):
+        for row in release.rows(split).select(["emotion", "generator_id"]).to_pylist():
+            kind = "real" if row["generator_id"] is None else "synthetic"
+            counts[row["emotion"] or "-", split, kind] += 1
+    problem = _problem(release)
+    if as_json:
+        told = [{"emotion": e, "split": s, "kind": k, "n": n} for (e, s, k), n in sorted(counts.items())]
+        manifest = {k: v for k, v in release.manifest.items() if k != "counts"}
+        console.print_json({"counts": told, "intact": problem is None, "problem": problem, "manifest": manifest})
+    else:
+        _print_release(release, counts)
+    if problem:
+        raise IntegrityError(problem)
+    if not as_json:
+        console.out.print(f"every one of {len(release.manifest['files'])} files is what its hash says")
+
+
+def _problem(release: Release) -> str | None:
+    try:
+        release.verify()
+    except IntegrityError as error:
+        return str(error)
+    return None
+
+
+def _print_release(release: Release, counts: Counter[tuple[str, str, str]]) -> None:
+    rows = [
+        [c, *(counts[c, split, "real"] for split in SPLIT_NAMES), counts[c, "train", "synthetic"]]
+        for c in sorted({emotion for emotion, _, _ in counts})
+    ]
+    numbers = [*SPLIT_NAMES, "synthetic (train)"]
+    console.table(f"{release.manifest.get('name', release.path)}: samples", ["class", *numbers], rows, right=numbers)
+    if (release.path / "verdicts.parquet").exists():
+        print_verdicts(str(release.manifest.get("name", "")), release.path / "verdicts.parquet")
+    manifest = release.manifest
+    facts = [
+        ["release hash", release.release_hash],
+        ["licences of real samples", ", ".join(manifest.get("licenses", []))],
+        ["may be published", "yes" if manifest.get("publishable") is True else "no"],
+    ]
+    facts += [["because", reason] for reason in manifest.get("reasons", [])]
+    facts += [["note", note] for note in manifest.get("notes", [])]
+    console.table("Release", ["fact", "value"], facts)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CorpusError(f"no {path}: the run has not come so far. Build it: emoforge run") from None
+    return told

@@ -1,0 +1,102 @@
+"""Log-mel spectrograms in numpy: no compilation, no hidden state, the same bytes on every run.
+
+The filters are those of Slaney's Auditory Toolbox (linear below 1 kHz, logarithmic above), as `librosa.filters.mel`
+makes them with `norm=None`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.fft import rfft
+
+FLOOR_POWER = 1e-10  # -100 dB: under the rounding noise of PCM16
+FLOOR_DB = -100.0
+_LINEAR_HZ_PER_MEL = 200.0 / 3.0
+_BREAK_HZ = 1000.0
+_LOG_STEP = np.log(6.4) / 27.0
+
+
+def hz_to_mel(hz: np.ndarray | float) -> np.ndarray:
+    """Hz -> mel after Slaney 1998."""
+    f = np.asarray(hz, dtype=np.float64)
+    above = _BREAK_HZ / _LINEAR_HZ_PER_MEL + np.log(np.maximum(f, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
+    return np.where(f >= _BREAK_HZ, above, f / _LINEAR_HZ_PER_MEL)
+
+
+def mel_to_hz(mel: np.ndarray | float) -> np.ndarray:
+    """The inverse of `hz_to_mel`."""
+    m = np.asarray(mel, dtype=np.float64)
+    corner = _BREAK_HZ / _LINEAR_HZ_PER_MEL
+    return np.where(
+        m >= corner, _BREAK_HZ * np.exp(_LOG_STEP * (np.maximum(m, corner) - corner)), m * _LINEAR_HZ_PER_MEL
+    )
+
+
+@lru_cache(maxsize=16)
+def mel_filters(rate_hz: int, n_fft: int, n_mels: int, low_hz: float, high_hz: float) -> np.ndarray:
+    """-> [n_mels, n_fft // 2 + 1] float64: triangles of height 1 with corners evenly spaced in mel; read-only."""
+    bins = np.fft.rfftfreq(n_fft, 1.0 / rate_hz)
+    corners = mel_to_hz(np.linspace(hz_to_mel(low_hz), hz_to_mel(high_hz), n_mels + 2))
+    rising = (bins[None, :] - corners[:-2, None]) / (corners[1:-1] - corners[:-2])[:, None]
+    falling = (corners[2:, None] - bins[None, :]) / (corners[2:] - corners[1:-1])[:, None]
+    filters = np.maximum(0.0, np.minimum(rising, falling))
+    filters.setflags(write=False)
+    return filters
+
+
+def power_frames(signal: np.ndarray, rate_hz: int, *, hop_s: float, window_s: float) -> np.ndarray:
+    """[n] float -> [T, n_fft // 2 + 1] float64 power; T = n // hop + 1 frames, the first centred on sample 0.
+
+    Hann window scaled so that a full-scale sine has power 1 (0 dB) at its bin; n_fft is the next power of 2 of the
+    window. Signals are padded with zeros, so that every length, 0 included, gives at least one frame.
+    """
+    hop, length = max(1, round(hop_s * rate_hz)), max(4, round(window_s * rate_hz))
+    n_fft = 1 << (length - 1).bit_length()
+    window = np.hanning(length + 1)[:-1]
+    window *= 2.0 / window.sum()
+    padded = np.concatenate([np.zeros(length // 2), np.asarray(signal, dtype=np.float64), np.zeros(length)])
+    n_frames = len(signal) // hop + 1
+    frames = np.lib.stride_tricks.sliding_window_view(padded, length)[::hop][:n_frames]
+    spectrum = rfft(frames * window, n_fft, axis=1)
+    power: np.ndarray = spectrum.real**2 + spectrum.imag**2
+    return power
+
+
+def logmel(
+    signal: np.ndarray,
+    rate_hz: int,
+    *,
+    n_mels: int = 40,
+    hop_s: float = 0.01,
+    window_s: float = 0.025,
+    low_hz: float = 50.0,
+    high_hz: float | None = None,
+) -> np.ndarray:
+    """[n] float in [-1, 1] -> [n_mels, T] float32 dB in [-100, ~10]; `high_hz` None: the Nyquist frequency.
+
+    Depends on the gain: absolute dB, relative to a full-scale sine. Raises `ValueError` if the signal is not finite.
+    """
+    if not np.isfinite(signal).all():
+        raise ValueError("logmel: the signal holds NaN or infinities")
+    power = power_frames(signal, rate_hz, hop_s=hop_s, window_s=window_s)
+    n_fft = 2 * (power.shape[1] - 1)
+    filters = mel_filters(rate_hz, n_fft, n_mels, low_hz, rate_hz / 2.0 if high_hz is None else high_hz)
+    mel: np.ndarray = 10.0 * np.log10(np.maximum(filters @ power.T, FLOOR_POWER))
+    return mel.astype(np.float32)
+
+
+def logmel_image(
+    signal: np.ndarray, rate_hz: int, columns: int, *, n_mels: int = 40, hop_s: float = 0.01, window_s: float = 0.025
+) -> np.ndarray:
+    """[n] float -> [n_mels, columns] float32 dB: the middle of a longer signal, a shorter one centred on -100 dB."""
+    mel = logmel(signal, rate_hz, n_mels=n_mels, hop_s=hop_s, window_s=window_s)
+    have = mel.shape[1]
+    if have >= columns:
+        start = (have - columns) // 2
+        return np.ascontiguousarray(mel[:, start : start + columns])
+    image = np.full((n_mels, columns), FLOOR_DB, dtype=np.float32)
+    start = (columns - have) // 2
+    image[:, start : start + have] = mel
+    return image

@@ -1,0 +1,209 @@
+"""Candidates: from the fixed sequence of draws of each class to scored samples, through the pool and the work store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from corpora.atomic import atomic_folder
+from corpora.fingerprint import hash_folder
+from corpora.schema import SAMPLES
+from corpora.shards import read_table
+from flows.batches import batch_from_payloads
+from flows.params import Machine
+from flows.paths import Layout
+from flows.plan import Plan
+from flows.pool import Pool, WorkItem
+from flows.progress import progress
+from flows.records import ARRAYS
+from flows.sampler import draw_to_json, read_samples, samples_key, scores_key
+from flows.store import MissingItemError, WorkStore
+from generators.balance import draw_sequence
+from generators.generator import Draw, generator_class
+from generators.sources import SourceTable, choose_sources
+from training.checkpoint import content_hash
+from training.seeds import derive_seed
+from validators.gate import Batch
+
+
+@dataclass
+class Candidate:
+    """One drawn sample and what became of it."""
+
+    draw: Draw
+    sample_id: str
+    sha256: str
+    round: int
+    list_key: str
+    row: int
+    values: dict[str, float] = field(default_factory=dict)
+    reasons: dict[str, str | None] = field(default_factory=dict)
+    failed: str | None = None  # the first gate that said no
+    surplus: bool = False  # passed, but the class was full
+
+
+@dataclass(frozen=True)
+class DrawSource:
+    """The fixed sequence of draws of every class; for conversions with their sources."""
+
+    seed: int
+    table: SourceTable | None
+
+    def draws(self, emotion: str, start: int, n: int) -> list[Draw]:
+        chooser = None
+        if self.table is not None:
+            table, seed = self.table, derive_seed("sources", self.seed)
+
+            def chooser(wanted: str, index: int) -> tuple[str, ...]:
+                return choose_sources([index], table, wanted, seed)[0]
+
+        return draw_sequence(emotion, start, n, run_seed=self.seed, source_chooser=chooser)
+
+
+def draw_sources(seed: int, prepared: Path, needs_sources: bool) -> DrawSource:
+    """Sources are train samples that the representation can hold, and no others."""
+    if not needs_sources:
+        return DrawSource(seed, None)
+    ids = read_table(prepared / "arrays.parquet", ARRAYS).column("sample_id").to_pylist()
+    rows = read_table(prepared / "index.parquet", SAMPLES).select(["sample_id", "emotion", "subject_id"]).to_pylist()
+    by_id = {r["sample_id"]: r for r in rows}
+    return DrawSource(
+        seed,
+        SourceTable(
+            ids=tuple(ids),
+            emotions=tuple(by_id[i]["emotion"] for i in ids),
+            subjects=tuple(by_id[i]["subject_id"] for i in ids),
+        ),
+    )
+
+
+class Drawer:
+    """Turns lists of draws into scored candidates, through the pool and the store."""
+
+    def __init__(
+        self, plan: Plan, layout: Layout, machine: Machine, store: WorkStore, prepared: Path, model: Path,
+        summary: dict[str, Any], gate_keys: dict[str, str],
+    ) -> None:  # fmt: skip
+        self.plan, self.machine, self.store, self.gate_keys = plan, machine, store, gate_keys
+        self.generator_id = content_hash(model)
+        self.kind = generator_class(plan.params["generator"]["name"])
+        described = json.loads((model / "emoforge.json").read_text(encoding="utf-8"))
+        model_key = f"models/{self.generator_id}"
+        store.put_folder(model_key, model)
+        sources = None
+        self.source_hash: dict[str, str] = {}
+        if self.kind.needs_sources:
+            sources = f"sources/{hash_folder(prepared)[:40]}"
+            if not store.has(sources):
+                with atomic_folder(layout.scratch / "cache" / "sources") as folder:
+                    for name in ("arrays.npy", "arrays.parquet"):
+                        shutil.copy(prepared / name, folder / name)
+                store.put_folder(sources, layout.scratch / "cache" / "sources")
+                shutil.rmtree(layout.scratch / "cache" / "sources")
+            table = read_table(prepared / "index.parquet", SAMPLES)
+            pairs = zip(table.column("sample_id").to_pylist(), table.column("sha256").to_pylist(), strict=True)
+            self.source_hash = dict(pairs)
+        self.sequence = draw_sources(plan.params["seed"], prepared, self.kind.needs_sources)
+        numerics = plan.numerics
+        self.kwargs = {
+            "store": store.url,
+            "cache": str(layout.scratch / "cache"),
+            "model": model_key,
+            "sources": sources,
+            "gates": gate_keys,
+            "modality": summary["modality"],
+            "rate_hz": summary["rate_hz"],
+            "representation": described["representation"],
+            "generator": described["generator"],
+            "device": {"kind": numerics["device"], "dtype": numerics["dtype"], "compile": numerics["compile"]},
+            "numerics": numerics,
+        }
+        self.pool: Pool | None = None
+
+    def __enter__(self) -> Drawer:
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        if self.pool is not None:
+            self.pool.__exit__(*failure)
+
+    def __call__(self, lists: list[list[Draw]], round_number: int) -> list[Candidate]:
+        """Scored candidates in the order of the draws. What the store holds is not drawn again."""
+        items = []
+        for draws in lists:
+            sources = [self.source_hash[s] for d in draws for s in d.source_ids]
+            key = samples_key(self.generator_id, draws, sources, self.plan.numerics)
+            payload = {
+                "samples": key,
+                "draws": [draw_to_json(d) for d in draws],
+                "generator_id": self.generator_id,
+            }
+            items.append(WorkItem(key, payload))
+        try:
+            self._make(items, round_number)
+            return self._read_all(items, lists, round_number)
+        except MissingItemError:  # an item that was there is found broken on reading, and gone: make it again
+            self._make(items, round_number)
+            return self._read_all(items, lists, round_number)
+
+    def _make(self, items: list[WorkItem], round_number: int) -> None:
+        missing = [
+            i
+            for i in items
+            if not all(self.store.has(k) for k in [i.key, *(scores_key(i.key, g) for g in self.gate_keys.values())])
+        ]
+        total, done = sum(len(i.payload["draws"]) for i in missing), 0
+
+        def report(item: WorkItem, _: dict[str, Any]) -> None:
+            nonlocal done
+            done += len(item.payload["draws"])
+            progress(f"augment: round {round_number}, {done} of {total} candidates")
+
+        if missing:
+            self._started().run(missing, report)
+
+    def _read_all(self, items: list[WorkItem], lists: list[list[Draw]], round_number: int) -> list[Candidate]:
+        return [c for item, draws in zip(items, lists, strict=True) for c in self._read(item.key, draws, round_number)]
+
+    def batch(self, candidates: list[Candidate]) -> Batch:
+        """The candidates as gates see them."""
+        lists = {key: read_samples(self.store, key)[0] for key in dict.fromkeys(c.list_key for c in candidates)}
+        return batch_from_payloads(
+            self.plan.modality,
+            [c.sample_id for c in candidates],
+            [str(c.draw.condition.emotion) for c in candidates],
+            [lists[c.list_key][c.row] for c in candidates],
+            sha256=[c.sha256 for c in candidates],
+            rate_hz=self.kwargs["rate_hz"],
+            source_ids=[c.draw.source_ids for c in candidates],
+        )
+
+    def _started(self) -> Pool:
+        if self.pool is None:
+            pool = Pool(
+                "flows.sampler:Sampler",
+                self.kwargs,
+                actors=self.machine.actors,
+                threads=int(self.plan.numerics["sample_threads"]),
+                device=self.plan.numerics["device"],
+                gpus_per_actor=self.machine.gpus_per_actor,
+                address=self.machine.ray_address,
+                stall_s=self.machine.stall_s,
+            )
+            pool.__enter__()
+            self.pool = pool
+        return self.pool
+
+    def _read(self, key: str, draws: list[Draw], round_number: int) -> Iterator[Candidate]:
+        _, meta = read_samples(self.store, key)
+        scores = {n: self.store.get_arrays(scores_key(key, g)) for n, g in self.gate_keys.items()}
+        for i, draw in enumerate(draws):
+            found = Candidate(draw, meta["ids"][i], meta["sha256"][i], round_number, key, i)
+            for name, (arrays, notes) in scores.items():
+                found.values[name] = float(arrays["values"][i])
+                found.reasons[name] = meta["errors"][i][0] if meta["errors"][i] else notes["reasons"][i]
+            yield found

@@ -1,0 +1,148 @@
+"""The stage `evaluate`: verdicts on the whole set, whether conditions were honoured, what it is worth to a classifier.
+
+A verdict fails nothing here: only `release` acts on it. Writes data/runs/<run>/evaluation/ (verdicts.parquet,
+conditions.json, uplift.json) and data/runs/<run>/metrics.json for `dvc metrics`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpora.atomic import atomic_folder, write_json
+from corpora.schema import SAMPLES, SCORES, SPLITS, VERDICTS
+from corpora.shards import read_table, write_table
+from flows.batches import batch_from_table
+from flows.gating import gate_seed, reference_batch
+from flows.params import Machine
+from flows.paths import Layout
+from flows.plan import Plan
+from flows.progress import progress
+from validators.downstream import uplift
+from validators.gate import Batch, Limit, gate_class, judge
+from validators.intervals import wilson_interval
+
+
+def run(plan: Plan, layout: Layout, machine: Machine) -> None:
+    folder = layout.run(plan.run)
+    prepared, augmented = folder / "prepared", folder / "augmented"
+    summary = json.loads((prepared / "summary.json").read_text(encoding="utf-8"))
+    modality, rate = summary["modality"], summary["rate_hz"]
+    synthetic = batch_from_table(augmented, read_table(augmented / "index.parquet", SAMPLES), modality, rate)
+    verdicts = set_verdicts(plan, prepared, summary, synthetic)
+    scores = read_table(augmented / "scores.parquet", SCORES)
+    reference = json.loads((augmented / "reference.json").read_text(encoding="utf-8"))
+    honoured = conditions_honoured(scores, summary["classes"], reference.get("agreement", {}))
+    progress("evaluate: training classifiers on real, weighted and augmented data")
+    worth = uplift(
+        split_batch(prepared, summary, "train"),
+        synthetic,
+        split_batch(prepared, summary, "test"),
+        classes=summary["classes"],
+        seed=gate_seed(plan, "uplift"),
+        n_bootstrap=plan.params["evaluation"]["bootstrap"],
+    )
+    balance = json.loads((augmented / "balance.json").read_text(encoding="utf-8"))
+    with atomic_folder(folder / "evaluation") as out:
+        write_table(out / "verdicts.parquet", pa.Table.from_pylist(verdicts, schema=VERDICTS))
+        write_json(out / "conditions.json", honoured)
+        write_json(out / "uplift.json", worth)
+    write_json(folder / "metrics.json", metrics(balance, verdicts, worth))
+
+
+def split_batch(prepared: Path, summary: dict[str, Any], split: str) -> Batch:
+    """Real samples of a split, harmonised, as a training loop would read them from the release."""
+    table = read_table(prepared / "index.parquet", SAMPLES)
+    splits = read_table(prepared / "splits.parquet", SPLITS)
+    members = splits.filter(pc.equal(splits.column("split"), split)).column("sample_id")
+    chosen = table.filter(pc.is_in(table.column("sample_id"), value_set=members.combine_chunks()))
+    return batch_from_table(prepared, chosen, summary["modality"], summary["rate_hz"])
+
+
+def set_verdicts(plan: Plan, prepared: Path, summary: dict[str, Any], synthetic: Batch) -> list[dict[str, Any]]:
+    """One row of VERDICTS for each set gate, over all classes pooled."""
+    rows: list[dict[str, Any]] = []
+    if not plan.params["gates"]:
+        return rows
+    train = reference_batch(prepared, summary, "train")
+    dev = reference_batch(prepared, summary, "dev")
+    for name, params in plan.params["gates"].items():
+        progress(f"evaluate: measuring {name}")
+        seed = gate_seed(plan, name)
+        gate = gate_class(name).fit(train, dev, classes=summary["classes"], params=params["params"], seed=seed)
+        found = gate.measure(synthetic, seed=seed)
+        limit = Limit(**params["limit"]).resolve_floor(found)
+        verdict, reason = judge(found, limit=limit, min_n=gate.min_n, better=gate.better)
+        rows.append(
+            {
+                "gate": name,
+                "group": "all",
+                "value": found.value,
+                "low": found.low,
+                "high": found.high,
+                "floor": found.floor,
+                "limit": limit,
+                "n_real": found.n_real,
+                "n_synthetic": found.n_synthetic,
+                "unit": gate.unit,
+                "judge": gate.judge,
+                "verdict": verdict,
+                "reason": reason,
+            }
+        )
+    return rows
+
+
+def conditions_honoured(scores: pa.Table, classes: list[str], real: dict[str, list[float | None]]) -> dict[str, Any]:
+    """Class -> how often judges that saw only real data name the class that was asked for, over every candidate drawn.
+
+    Before any gate: what passed the agreement gate agrees by construction. `real`: class -> agreement of real samples
+    with judges that never saw their group, the yardstick. Empty where the run has no agreement gate.
+    """
+    found = {}
+    for emotion in classes:
+        rows = scores.filter(
+            pc.and_(pc.equal(scores.column("gate"), "agreement"), pc.equal(scores.column("emotion"), emotion))
+        )
+        values = [agrees(v) for v in rows.column("value").to_pylist()]
+        yardstick = [agrees(v) for v in real.get(emotion, [])]
+        if values:
+            low, high = wilson_interval(sum(values), len(values))
+            found[emotion] = {
+                "recall_synthetic": sum(values) / len(values),
+                "low": low,
+                "high": high,
+                "n": len(values),
+                "recall_real": sum(yardstick) / len(yardstick) if yardstick else None,
+                "n_real": len(yardstick),
+            }
+    return found
+
+
+def agrees(score: float | None) -> bool:
+    """The asked class is the judges' first choice (agreement scores are shares of the top class' probability)."""
+    return score is not None and math.isfinite(score) and score >= 1.0
+
+
+def metrics(balance: dict[str, Any], verdicts: list[dict[str, Any]], worth: dict[str, Any]) -> dict[str, Any]:
+    """Flat numbers for `dvc metrics show` and `diff`."""
+    rows = balance["classes"]
+    candidates, accepted = sum(r["candidates"] for r in rows), sum(r["accepted"] + r["surplus"] for r in rows)
+    flat: dict[str, Any] = {
+        "accepted": sum(r["accepted"] for r in rows),
+        "acceptance": round(accepted / candidates, 6) if candidates else None,
+        "classes_unfilled": sum(not r["filled"] for r in rows),
+    }
+    for row in verdicts:
+        flat[row["gate"]] = round(row["value"], 6) if math.isfinite(row["value"]) else None
+        flat[f"{row['gate']}_floor"] = round(row["floor"], 6) if math.isfinite(row["floor"]) else None
+    for arm in worth["arms"]:
+        flat["uar_" + re.sub(r"[^a-z]+", "_", arm["arm"].replace("+", "and"))] = round(arm["uar"], 6)
+    flat["uar_difference"] = round(worth["difference"]["value"], 6)
+    return flat

@@ -1,0 +1,200 @@
+"""Stage `ingest`: a raw corpus becomes checked shards, an index, split views, an audit and a card. No Prefect in here.
+
+The folder is built beside its place and renamed; the same corpus gives the same bytes, so nothing in it tells the time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from corpora.atomic import atomic_folder, write_json
+from corpora.audit import audit_view
+from corpora.errors import CorpusError, SplitError
+from corpora.readers import make_corpus
+from corpora.release import compute_release_hash, describe_files
+from corpora.schema import CORPUS_ID, REJECTS, SPLITS, CorpusCard, Reject, Sample
+from corpora.shards import write_shards, write_table
+from corpora.splits import group_view, official_view
+from validators.tables import check_table, sample_expectations
+
+Tell = Callable[[str], None]
+_TELL_EVERY = 1000  # samples
+
+
+def ingest_corpus(
+    name: str,
+    *,
+    reader: str,
+    root: Path,
+    target: Path,
+    shards: int,
+    ratios: Mapping[str, float],
+    split_seed: int,
+    max_reject_share: float,
+    made_up: bool = False,
+    tell: Tell | None = None,
+) -> dict[str, Any]:
+    """Reads corpus `name` below `root` with `reader` and writes the folder `target` whole or not at all.
+
+    `made_up`: what lies below `root` was written by the reader's `fake()`, so licence and published counts of the real
+    corpus do not hold for it.
+
+    Files: shards/*.tar, index.parquet (SAMPLES; `shard` relative to `target`), rejects.parquet, splits.parquet (views
+    `official` and `group`, where they exist), audit.json (findings of each view; why a view is missing), quality.json
+    (result of the table checks), card.json (card, counts found against published), manifest.json (files, their sha256
+    and the content hash over them). Returns the manifest and, beside it, `seconds`.
+
+    Raises `CorpusError`: not the corpus, nothing accepted, more than `max_reject_share` rejected, or an index that
+    fails a table check; `UnknownNameError`: no such reader; `ResourceError`: disk full or not writable.
+    """
+    begun = time.perf_counter()
+    if not CORPUS_ID.fullmatch(name):
+        raise CorpusError(f"corpus name {name!r}: allowed are a-z, 0-9 and _, beginning with a letter, 40 at most")
+    corpus = make_corpus(reader)
+    card = made_up_card(corpus.card) if made_up else corpus.card
+    root, target = Path(root), Path(target)
+    rejects: list[Reject] = []
+    with atomic_folder(target) as folder:
+        samples = _accepted(corpus.read(root, name), rejects, tell or (lambda line: None), name)
+        if made_up:
+            samples = (replace(sample, license=card.license) for sample in samples)
+        index = write_shards(samples, folder, shards, "shards/" + name)
+        _judge_rejects(name, root, index.num_rows, rejects, max_reject_share)
+        write_table(folder / "index.parquet", index)
+        write_table(folder / "rejects.parquet", _reject_table(rejects))
+        views, audit = _views(index, ratios, split_seed)
+        write_table(folder / "splits.parquet", views)
+        write_json(folder / "audit.json", audit)
+        quality = check_table(index, name=name, expectations=sample_expectations(corpus.card.modality))
+        write_json(folder / "quality.json", quality)
+        _judge_quality(name, quality)
+        write_json(folder / "card.json", _card(card, reader, index, rejects) | {"made_up": made_up})
+        manifest = _manifest(folder, name, reader, index, rejects, audit)
+        write_json(folder / "manifest.json", manifest)
+    return {"manifest": manifest, "seconds": time.perf_counter() - begun}
+
+
+def made_up_card(card: CorpusCard) -> CorpusCard:
+    """The card of what a reader's `fake()` wrote: in the layout of the corpus, with none of its people in it."""
+    return replace(
+        card,
+        title=f"Made-up corpus in the layout of {card.title}",
+        license="CC0-1.0",
+        may_redistribute=True,
+        bibtex="",
+        counts=None,
+        counts_source=None,
+        n_subjects=None,
+    )
+
+
+def _accepted(read: Iterator[Sample | Reject], rejects: list[Reject], tell: Tell, name: str) -> Iterator[Sample]:
+    """Samples pass on; rejects are kept aside (they hold no payload)."""
+    done = 0
+    for item in read:
+        if isinstance(item, Reject):
+            rejects.append(item)
+            continue
+        yield item
+        done += 1
+        if done % _TELL_EVERY == 0:
+            tell(f"{name}: {done} samples read, {len(rejects)} files rejected")
+    tell(f"{name}: {done} samples, {len(rejects)} rejected files")
+
+
+def _reasons(rejects: list[Reject]) -> dict[str, int]:
+    return dict(sorted(Counter(reject.reason for reject in rejects).items()))
+
+
+def _judge_rejects(name: str, root: Path, accepted: int, rejects: list[Reject], max_share: float) -> None:
+    total = accepted + len(rejects)
+    share = len(rejects) / total if total else 1.0
+    if accepted and share <= max_share:
+        return
+    told = ", ".join(f"{reason} {count}" for reason, count in _reasons(rejects).items()) or "there was nothing to read"
+    first = f" First: {rejects[0].path} ({rejects[0].reason}: {rejects[0].detail})." if rejects else ""
+    raise CorpusError(
+        f"corpus {name!r} at {root}: {len(rejects)} of {total} files were rejected ({share:.0%}, at most "
+        f"{max_share:.0%} are allowed): {told}.{first} Mend or remove them, or raise corpora.{name}.max_reject_share."
+    )
+
+
+def _judge_quality(name: str, quality: Mapping[str, Any]) -> None:
+    failed = [result for result in quality["results"] if not result["success"]]
+    if failed:
+        told = "; ".join(f"{r['type']}({r['column'] or ''}) observed {r['observed']}" for r in failed[:5])
+        raise CorpusError(f"corpus {name!r}: the index fails {len(failed)} table check(s): {told}")
+
+
+def _reject_table(rejects: list[Reject]) -> pa.Table:
+    rows = [asdict(reject) for reject in sorted(rejects, key=lambda r: (r.path, r.reason))]
+    return pa.Table.from_pylist(rows, schema=REJECTS)
+
+
+def _views(index: pa.Table, ratios: Mapping[str, float], seed: int) -> tuple[pa.Table, dict[str, Any]]:
+    """The views that exist, and the audit: findings of each, or the reason why it does not exist."""
+    made: list[pa.Table] = []
+    audit: dict[str, Any] = {}
+    makers = {"group": lambda: group_view(index, ratios, seed), "official": lambda: official_view(index)}
+    for name, make in makers.items():
+        try:
+            view = make()
+        except SplitError as error:
+            audit[name] = {"feasible": False, "reason": str(error), "findings": []}
+            continue
+        if view is None:
+            audit[name] = {"feasible": False, "reason": "the corpus publishes no split", "findings": []}
+            continue
+        made.append(view)
+        findings = [finding.to_json() for finding in audit_view(index, view)]
+        counts = dict(sorted(Counter(view["split"].to_pylist()).items()))
+        audit[name] = {"feasible": True, "reason": None, "counts": counts, "findings": findings}
+    return pa.concat_tables(made).combine_chunks() if made else SPLITS.empty_table(), {"views": audit}
+
+
+def _card(card: CorpusCard, reader: str, index: pa.Table, rejects: list[Reject]) -> dict[str, Any]:
+    """Card and counts: found, published and their difference for each class; null where nothing is published."""
+    found = Counter(index["emotion"].to_pylist())
+    published = dict(card.counts or {})
+    classes = list(dict.fromkeys([*published, *sorted(filter(None, found))]))
+    counts = [
+        {
+            "emotion": emotion,
+            "found": found.get(emotion, 0),
+            "published": published.get(emotion),
+            "difference": found.get(emotion, 0) - published[emotion] if emotion in published else None,
+        }
+        for emotion in classes
+    ]
+    subjects = {subject for subject in index["subject_id"].to_pylist() if subject is not None}
+    return {
+        "reader": reader,
+        "card": {**asdict(card), "label_map": dict(card.label_map), "counts": published or None},
+        "counts": counts,
+        "n_without_class": found.get(None, 0),
+        "n_subjects": len(subjects) if subjects else None,
+        "rejects": _reasons(rejects),
+    }
+
+
+def _manifest(
+    folder: Path, name: str, reader: str, index: pa.Table, rejects: list[Reject], audit: Mapping[str, Any]
+) -> dict[str, Any]:
+    paths = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    files = describe_files(folder, paths)
+    return {
+        "corpus": name,
+        "reader": reader,
+        "n": index.num_rows,
+        "n_rejects": len(rejects),
+        "views": sorted(view for view, told in audit["views"].items() if told["feasible"]),
+        "files": files,
+        "content_hash": compute_release_hash({path: told["sha256"] for path, told in files.items()}),
+    }

@@ -1,0 +1,363 @@
+"""params.yaml and machine.yaml as frozen, checked objects.
+
+params.yaml holds what changes bytes (numerics and the runs); machine.yaml, untracked, what does not (how many actors,
+where). Every stage reads its part from the JSON that `plan` wrote, so a stage never sees what it does not depend on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from corpora.errors import ParamsError, UnknownNameError
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=1)]
+M = TypeVar("M", bound=BaseModel)
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Numerics(_Model):
+    """What changes bytes: the same values give the same release on any number of actors."""
+
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where generators compute.")
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="bfloat16 is autocast on cuda; weights stay float32. Some 15 times slower on a CPU."
+    )
+    compile: bool = Field(False, description="torch.compile the networks (cuda).")
+    fit_threads: Count = Field(2, description="Threads of the process that fits and evaluates.")
+    sample_threads: Count = Field(1, description="Threads of each process that samples.")
+    draw_list: Count = Field(16, description="Draws in one work item; the batch size of sampling.")
+    ddp_world_size: Count = Field(1, description="Workers that share one fit (Ray Train, DDP).")
+
+
+class Demo(_Model):
+    """A made-up corpus in the native layout of a reader's corpus."""
+
+    reader: Name = Field(description="Whose `fake()` writes it.")
+    subjects: int = Field(12, ge=0, description="Subjects; 0 where the corpus knows none.")
+    per_class: dict[str, Count] = Field(description="Samples of each class.")
+    seed: int = Field(7, ge=0, description="Same seed, same bytes.")
+
+
+class Ratios(_Model):
+    """Shares of the groups that each split gets."""
+
+    train: Share = Field(0.6, description="Generators, judges and scalers see this alone.")
+    dev: Share = Field(0.2, description="What gates compare with, where it has at least 4 groups.")
+    test: Share = Field(0.2, description="Only `evaluate` reads it, for the question what the release is worth.")
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Ratios:
+        total = self.train + self.dev + self.test
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"the ratios sum to {total:g}; train + dev + test must sum to 1")
+        if min(self.train, self.test) <= 0:
+            raise ValueError("train and test must be above 0")
+        return self
+
+
+class CorpusParams(_Model):
+    """How a corpus in data/raw is ingested."""
+
+    reader: Name = Field(description="A reader's name (`emoforge corpora`).")
+    shards: Count = Field(8, description="Buckets that samples are hashed into; one new file changes one shard.")
+    ratios: Ratios = Field(default_factory=lambda: Ratios(), description="Shares of the view `group`.")
+    split_seed: int = Field(0, ge=0, description="Seed of the search for the split with the smallest deviation.")
+    max_reject_share: Share = Field(0.1, description="More rejected files than this share stop the stage.")
+
+
+class Harmonise(_Model):
+    """What makes the payloads of one run alike."""
+
+    rate_hz: Annotated[int, Field(ge=8000, le=48000)] = Field(16000, description="Speech: sampling rate.")
+    trim_db: Annotated[float, Field(ge=10, le=120)] = Field(
+        35.0, description="Speech: edges quieter than this, below the peak, are cut."
+    )
+    margin_s: Annotated[float, Field(ge=0, le=1)] = Field(0.05, description="Speech: kept at each edge.")
+    min_s: Annotated[float, Field(gt=0)] = Field(0.2, description="Speech: shorter ones are rejects.")
+    max_s: Annotated[float, Field(gt=0)] = Field(30.0, description="Speech: longer ones are rejects.")
+
+
+class RepresentationParams(BaseModel):
+    """What the generator models. Further keys go to the representation and are checked by it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: Name = Field(description="world (speech) | pixels (faces).")
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class EarlyStop(_Model):
+    """Looks at a part of train that gradients never see; gates' references stay untouched."""
+
+    every: int = Field(0, ge=0, description="Steps between looks; 0 never stops early.")
+    patience: Count = Field(3, description="Looks without a better score before the fit ends.")
+    share: Share = Field(0.1, description="Share of the train groups held out for it (only when `every` > 0).")
+
+
+class GeneratorParams(_Model):
+    """Which generator, and how long it is fitted."""
+
+    name: Name = Field(description="cvae | cgan | diffusion | transfer, or one from an entry point.")
+    steps: int = Field(2000, ge=0, description="Optimiser steps (ignored by generators without training).")
+    params: dict[str, Any] = Field(default_factory=dict, description="The generator's own (its Params model).")
+    early_stop: EarlyStop = Field(default_factory=lambda: EarlyStop())
+    checkpoint_every: Count = Field(500, description="Steps between resumable checkpoints.")
+
+
+class Target(_Model):
+    """How many train samples, real and synthetic, each class is to have."""
+
+    policy: Literal["majority", "number", "effective", "tail"] = Field(
+        "majority", description="See generators/balance.py."
+    )
+    number: Count | None = Field(None, description="For policy `number`.")
+    fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="For policy `tail`: classes below this share of the largest are raised to it."
+    )
+    beta: Annotated[float, Field(ge=0, lt=1)] = Field(0.999, description="For policy `effective` (Cui et al. 2019).")
+
+    @model_validator(mode="after")
+    def _number_given(self) -> Target:
+        if self.policy == "number" and self.number is None:
+            raise ValueError("policy 'number' needs `number`")
+        return self
+
+
+class Rounds(_Model):
+    """When sampling gives up. Budgets count draws, never seconds."""
+
+    max_rounds: Count = Field(6, description="Rounds of sample and gate.")
+    max_draws: Annotated[float, Field(ge=1)] = Field(
+        8.0, description="Draws of a class, as a multiple of what it lacks."
+    )
+    min_acceptance: Share = Field(0.02, description="A class with less, after 4 lists, is given up.")
+
+
+class LimitParams(_Model):
+    """Where a gate says no: a number, or relative to what real data gets from the same gate."""
+
+    absolute: float | None = None
+    quantile: Share | None = Field(None, description="Sample gates: of real held-out scores of the class.")
+    floor: float | None = Field(None, description="Set gates: multiple of the real-against-real floor.")
+    times: float = Field(1.0, description="Multiplies the quantile.")
+    margin: float = Field(0.0, description="Added to the multiple of the floor.")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> LimitParams:
+        if sum(x is not None for x in (self.absolute, self.quantile, self.floor)) != 1:
+            raise ValueError("give exactly one of absolute, quantile, floor")
+        return self
+
+
+class GateParams(_Model):
+    """One gate of a run."""
+
+    enabled: bool = True
+    limit: LimitParams | None = Field(None, description="None: the gate's own default.")
+    params: dict[str, Any] = Field(default_factory=dict, description="The gate's own.")
+
+
+Action = Literal["fail", "drop", "move", "waive"]
+
+
+class OnLeak(_Model):
+    """What happens to each kind of finding of the audit (corpora/audit.py)."""
+
+    repeats: Action = Field("drop", description="The same payload in two splits.")
+    split_unit: Action = Field("fail", description="The corpus' split unit in two splits.")
+    subject: Action = Field("waive", description="A subject in two splits, where it is not the split unit.")
+    session: Action = Field("waive", description="A session in two splits.")
+    recording: Action = Field("waive", description="A recording in two splits.")
+    repeats_within: Action = Field("waive", description="The same payload twice in one split.")
+
+
+class Policy(_Model):
+    """What keeps a release from being made."""
+
+    on_fail: Literal["block", "flag"] = Field(
+        "block", description="A set gate fails: no release, or one that cannot be published."
+    )
+    on_undecided: Literal["block", "flag"] = Field("flag", description="A set gate cannot tell.")
+    on_unfilled: Literal["block", "flag"] = Field("flag", description="A class did not reach its target.")
+
+
+class Evaluation(_Model):
+    """The question what the release is worth to a classifier on people it has never seen."""
+
+    bootstrap: Annotated[int, Field(ge=100)] = Field(1000, description="Resamples of the test groups.")
+
+
+class RunParams(_Model):
+    """One release."""
+
+    corpora: Annotated[list[Name], Field(min_length=1)] = Field(description="One or several corpora of one modality.")
+    scheme: str = Field("corpus", description="Target labels: corpus | ekman6 | ekman7 | ravdess8 | iemocap4 ...")
+    view: str = Field("group", description="Split view: group | official.")
+    on_leak: OnLeak = Field(default_factory=lambda: OnLeak())
+    seed: int = Field(1, ge=0, description="Of everything that is drawn in the run.")
+    harmonise: Harmonise = Field(default_factory=lambda: Harmonise())
+    representation: RepresentationParams
+    generator: GeneratorParams
+    target: Target = Field(default_factory=lambda: Target())
+    rounds: Rounds = Field(default_factory=lambda: Rounds())
+    gates: dict[Name, GateParams] = Field(default_factory=dict, description="Overrides of DEFAULT_GATES, by name.")
+    policy: Policy = Field(default_factory=lambda: Policy())
+    evaluation: Evaluation = Field(default_factory=lambda: Evaluation())
+    shards: Count = Field(8, description="Shards of each split of the release.")
+
+    @field_validator("corpora")
+    @classmethod
+    def _no_repeats(cls, names: list[str]) -> list[str]:
+        if len(set(names)) != len(names):
+            raise ValueError(f"a corpus is named twice: {', '.join(names)}")
+        return names
+
+    def gate_params(self) -> dict[str, GateParams]:
+        """The gates of the run by name, defaults first; plan leaves out those that do not know the modality."""
+        names = [*DEFAULT_GATES, *(n for n in self.gates if n not in DEFAULT_GATES)]
+        chosen = {n: self.gates.get(n) or GateParams() for n in names}
+        return {n: g for n, g in chosen.items() if g.enabled}
+
+
+# What every run is gated by unless it says otherwise. Limits that params do not name are the gates' own: docs/gates.md
+DEFAULT_GATES = ("validity", "copies", "agreement", "mcd", "frechet")
+
+
+class Params(_Model):
+    """The whole of params.yaml."""
+
+    numerics: Numerics = Field(default_factory=lambda: Numerics())
+    demo: dict[Name, Demo] = Field(default_factory=dict)
+    corpora: dict[Name, CorpusParams] = Field(default_factory=dict)
+    runs: dict[Name, RunParams] = Field(default_factory=dict)
+
+    def run(self, name: str) -> RunParams:
+        if name not in self.runs:
+            raise UnknownNameError.of("run", name, self.runs)
+        return self.runs[name]
+
+    def corpus(self, name: str) -> CorpusParams:
+        if name not in self.corpora:
+            raise UnknownNameError.of("corpus", name, self.corpora)
+        return self.corpora[name]
+
+
+class Machine(_Model):
+    """machine.yaml: what never changes bytes. Absent keys have these defaults."""
+
+    actors: Annotated[int, Field(ge=0)] = Field(
+        default_factory=lambda: min(os.cpu_count() or 1, 8),
+        description="Sampling processes; 0 samples in the stage's own process.",
+    )
+    ray_address: str | None = Field(
+        None, description="A running cluster (or environment RAY_ADDRESS); none: a local one."
+    )
+    gpus_per_actor: Annotated[float, Field(ge=0)] = Field(1.0, description="With device cuda; fractions share a GPU.")
+    store: str | None = Field(
+        None, description="Absolute folder or fsspec URL of the work store; default .emoforge/store."
+    )
+    stall_s: Annotated[float, Field(gt=0)] = Field(
+        900.0, description="A work item silent for this long is given to another actor."
+    )
+    stage_timeout_s: Annotated[float, Field(gt=0)] = Field(
+        24 * 3600.0, description="A stage that takes longer is ended."
+    )
+    min_free_gib: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="Less free disk than this stops a run before it starts."
+    )
+    private_remote: str | None = Field(
+        None, description="DVC remote that may hold corpora whose licence forbids passing on."
+    )
+
+
+def load_params(path: Path) -> Params:
+    """Reads and checks params.yaml. Raises `ParamsError` naming file, key, value and what is allowed."""
+    params = _validated(Params, _read_yaml(path), path)
+    for run_name, run in params.runs.items():
+        for corpus in run.corpora:
+            if corpus not in params.corpora:
+                hint = UnknownNameError.of("corpus", corpus, params.corpora)
+                raise ParamsError(f"{path.name}: runs.{run_name}.corpora: {hint}")
+    return params
+
+
+def load_machine(path: Path) -> Machine:
+    """Reads machine.yaml if it is there. Environment RAY_ADDRESS and EMOFORGE_STORE win over its values."""
+    raw = dict(_read_yaml(path)) if path.exists() else {}
+    if os.environ.get("RAY_ADDRESS"):
+        raw["ray_address"] = os.environ["RAY_ADDRESS"]
+    if os.environ.get("EMOFORGE_STORE"):
+        raw["store"] = os.environ["EMOFORGE_STORE"]
+    if os.environ.get("EMOFORGE_ACTORS"):
+        raw["actors"] = os.environ["EMOFORGE_ACTORS"]
+    return _validated(Machine, raw, path)
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"no {path.name} in {path.parent}: run emoforge in the project's folder") from None
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    except YAMLError as error:
+        raise ParamsError(f"{path}: not valid YAML: {error}") from None
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise ParamsError(f"{path}: expected a mapping at the top, found {type(raw).__name__}")
+    return raw
+
+
+def _validated(model: type[M], raw: Mapping[str, Any], path: Path) -> M:
+    try:
+        return model.model_validate(dict(raw))
+    except ValidationError as error:
+        lines = [_explain(model, item) for item in error.errors(include_url=False)]
+        raise ParamsError(f"{path.name}: " + "; ".join(lines)) from None
+
+
+def _explain(model: type[BaseModel], item: Any) -> str:
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        valid = sorted(_fields_at(model, item["loc"][:-1]))
+        near = difflib.get_close_matches(str(item["loc"][-1]), valid, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return f"unknown parameter {where!r}.{hint} Valid here: {', '.join(valid)}"
+    if item["type"] == "missing":
+        return f"parameter {where!r} is missing"
+    return f"parameter {where!r} is {item['input']!r}: {item['msg']}"
+
+
+def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    """Names of the fields of the model that `location` leads to; dict levels pass through."""
+    import typing
+
+    current: Any = model
+    for part in location:
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            field = current.model_fields.get(str(part))
+            current = field.annotation if field else None
+        else:
+            args = [a for a in typing.get_args(current) if a is not type(None)]
+            current = args[-1] if args else None
+        while typing.get_origin(current) is not None and typing.get_origin(current) is not dict:
+            args = [a for a in typing.get_args(current) if a is not type(None)]
+            current = args[0] if args else None
+    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []

@@ -1,0 +1,49 @@
+"""Where things lie in a repository of emoforge. The one place that knows folder names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths below the repository's root `repo` (absolute)."""
+
+    repo: Path
+
+    @property
+    def params(self) -> Path:
+        return self.repo / "params.yaml"
+
+    @property
+    def machine(self) -> Path:
+        return self.repo / "machine.yaml"
+
+    @property
+    def scratch(self) -> Path:
+        """Untracked, safe to delete: the work store, fits under way, timings, errors."""
+        return self.repo / ".emoforge"
+
+    @property
+    def store(self) -> Path:
+        """The work store, where machine.yaml names no other."""
+        return self.scratch / "store"
+
+    def raw(self, corpus: str) -> Path:
+        return self.repo / "data" / "raw" / corpus
+
+    def corpus(self, corpus: str) -> Path:
+        return self.repo / "data" / "corpora" / corpus
+
+    def run(self, run: str) -> Path:
+        return self.repo / "data" / "runs" / run
+
+    def plan(self, run: str, stage: str) -> Path:
+        return self.run(run) / "plan" / f"{stage}.json"
+
+    def error_file(self, stage: str, name: str) -> Path:
+        return self.scratch / "errors" / f"{stage}@{name}.json"
+
+    def timing_file(self, stage: str, name: str) -> Path:
+        return self.scratch / "timings" / name / f"{stage}.json"

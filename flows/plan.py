@@ -1,0 +1,182 @@
+"""The stage `plan`: what each later stage of a run depends on, one small JSON each.
+
+DVC cannot template a list of dependencies, so a stage depends on its JSON: resolved parameters, content hashes of the
+corpora and of the source of every module that the stage imports (grimp's closure). The stage reruns exactly when one of
+them changed. `Plan` is how a stage reads its JSON back.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from corpora.atomic import atomic_folder, write_json
+from corpora.errors import CorpusError, IntegrityError, ParamsError
+from corpora.fingerprint import hash_bytes, hash_json
+from features.representation import REPRESENTATIONS
+from flows.params import Numerics, RunParams, load_params
+from flows.paths import Layout
+from generators.generator import generator_class
+from generators.params import parse_params
+from validators.gate import Limit, default_limit, gate_class
+
+STAGES = ("prepare", "fit", "augment", "evaluate", "release", "report")
+
+PACKAGES = ("emoforge", "flows", "generators", "validators", "training", "features", "corpora")
+
+# Modules that decide where and how work runs or how errors read, never what comes out. An edit there redoes nothing.
+INERT = frozenset(
+    {
+        "corpora.errors",
+        "corpora.quiet",
+        "flows.params",
+        "flows.paths",
+        "flows.plan",
+        "flows.pool",
+        "flows.progress",
+        "flows.store",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a stage may know. `params` are resolved; `code` maps module -> sha256 of its source."""
+
+    stage: str
+    run: str
+    modality: str
+    params: dict[str, Any]
+    numerics: dict[str, Any]
+    corpora: dict[str, str]
+    code: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        """64 hex digits naming everything that the stage depends on, outs of earlier stages aside."""
+        return hash_json({f: getattr(self, f) for f in self.__slots__})
+
+    @classmethod
+    def read(cls, layout: Layout, run: str, stage: str) -> Plan:
+        path = layout.plan(run, stage)
+        if not path.exists():
+            raise IntegrityError(f"no {path}: run the stage plan@{run} first (`dvc repro` does it)")
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def write_plan(layout: Layout, run_name: str) -> None:
+    """Writes data/runs/<run>/plan/<stage>.json for every later stage.
+
+    Raises `UnknownNameError` (run, corpus, generator, gate), `ParamsError`, `CorpusError` (a corpus that was not
+    ingested, or corpora of different modalities).
+    """
+    params = load_params(layout.params)
+    run = params.run(run_name)
+    manifests = {name: _manifest(layout, name) for name in run.corpora}
+    modalities = {m["modality"] for m in manifests.values()}
+    if len(modalities) != 1:
+        found = ", ".join(f"{name}: {m['modality']}" for name, m in manifests.items())
+        raise CorpusError(f"run {run_name!r} names corpora of different modalities ({found}); name corpora of one")
+    modality = modalities.pop()
+    plans = _stage_plans(run_name, run, params.numerics, modality, {n: m["content"] for n, m in manifests.items()})
+    with atomic_folder(layout.run(run_name) / "plan") as folder:
+        for plan in plans:
+            write_json(folder / f"{plan.stage}.json", {f: getattr(plan, f) for f in Plan.__slots__})
+
+
+def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, contents: dict[str, str]) -> list[Plan]:
+    values = run.model_dump(mode="json")
+    split = _gates(name, run, modality)
+    parse_params(generator_class(run.generator.name).Params, run.generator.params, run.generator.name)
+    representation, generator = REPRESENTATIONS.get(run.representation.name), generator_class(run.generator.name)
+    shape = representation.partition(":")[0] if representation else None
+    makes = [m for m in (shape, generator.__module__) if m]
+    judges = {kind: [gate_class(g).__module__ for g in members] for kind, members in split.items()}
+    codes = {g: hash_json(code_of([gate_class(g).__module__])) for g in split["sample"]}
+    number = numerics.model_dump(mode="json")
+    fit_numerics = {k: number[k] for k in ("device", "dtype", "compile", "fit_threads", "ddp_world_size")}
+    draw_numerics = {k: number[k] for k in ("device", "dtype", "compile", "sample_threads", "draw_list")}
+    threads = {"fit_threads": number["fit_threads"]}
+
+    def of(stage: str, keys: tuple[str, ...], extra: dict[str, Any], numbers: dict[str, Any], roots: list[str]) -> Plan:
+        chosen = {k: values[k] for k in keys} | extra
+        used = contents if stage in ("prepare", "report") else {}
+        return Plan(stage, name, modality, chosen, numbers, used, code_of([f"flows.{stage}", *roots]))
+
+    return [
+        of("prepare", ("corpora", "scheme", "view", "on_leak", "harmonise", "representation", "shards", "seed"), {},
+           {"sample_threads": number["sample_threads"]}, makes[:1] if shape else []),
+        of("fit", ("generator", "representation", "seed"), {}, fit_numerics, makes),
+        of("augment", ("target", "rounds", "seed", "shards", "representation"),
+           {"gates": split["sample"], "gate_code": codes, "generator": {"name": run.generator.name}},
+           draw_numerics | threads, [*makes, *judges["sample"]]),
+        of("evaluate", ("evaluation", "seed"), {"gates": split["set"]}, threads, judges["set"]),
+        of("release", ("policy", "corpora", "scheme", "view", "on_leak"), {"run": values, "numerics": number}, {}, []),
+        of("report", (), {}, {}, []),
+    ]  # fmt: skip
+
+
+def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """-> {"sample": {gate: {"limit", "params"}}, "set": ...} of the gates that know the modality, limits resolved."""
+    allowed = {"sample": ("absolute", "quantile"), "set": ("absolute", "floor")}
+    found: dict[str, dict[str, dict[str, Any]]] = {"sample": {}, "set": {}}
+    for name, given in run.gate_params().items():
+        gate = gate_class(name)
+        if modality not in gate.modalities:
+            if name in run.gates:
+                known = ", ".join(gate.modalities)
+                raise ParamsError(f"runs.{run_name}.gates.{name}: this gate knows {known}; the run is {modality}")
+            continue
+        kind = "set" if hasattr(gate, "measure") else "sample"
+        limit = default_limit(gate) if given.limit is None else Limit(**given.limit.model_dump())
+        form = next(k for k in ("absolute", "quantile", "floor") if getattr(limit, k) is not None)
+        if form not in allowed[kind]:
+            known = " or ".join(allowed[kind])
+            raise ParamsError(f"runs.{run_name}.gates.{name}.limit: {form!r} does not fit a {kind} gate; use {known}")
+        found[kind][name] = {"limit": asdict(limit), "params": given.params}
+    return found
+
+
+def _manifest(layout: Layout, corpus: str) -> dict[str, Any]:
+    path = layout.corpus(corpus) / "manifest.json"
+    if not path.exists():
+        raise CorpusError(
+            f"corpus {corpus!r} has not been ingested (no {path.relative_to(layout.repo)}): "
+            f"run `dvc repro ingest@{corpus}` or `emoforge run`"
+        )
+    card = json.loads((path.parent / "card.json").read_text(encoding="utf-8"))["card"]
+    content = json.loads(path.read_text(encoding="utf-8"))["content_hash"]
+    return {"modality": card["modality"], "content": content}
+
+
+def code_of(roots: list[str]) -> dict[str, str]:
+    """Modules of this project that `roots` import, directly or not -> sha256 of their source; INERT ones left out.
+
+    A root outside the project (an entry point) stands with its own source only.
+    """
+    graph = _graph()
+    modules: set[str] = set()
+    for root in roots:
+        modules.add(root)
+        if root in graph.modules:
+            modules |= graph.find_upstream_modules(root)
+    return {name: _source_hash(name) for name in sorted(modules - INERT)}
+
+
+@cache
+def _graph() -> Any:
+    import grimp
+
+    return grimp.build_graph(*PACKAGES, cache_dir=None)
+
+
+@cache
+def _source_hash(module: str) -> str:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise IntegrityError(f"module {module!r} has no source file")
+    return hash_bytes(Path(spec.origin).read_bytes())

@@ -1,0 +1,182 @@
+"""The stage `release`: one folder that a training loop elsewhere reads with nothing of ours installed.
+
+data/runs/<run>/release/: shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet,
+scores.parquet, verdicts.parquet, rejects.parquet, params.json, audit.json, README.md, manifest.json. `release_hash` is
+the Merkle root over all of them but README.md and the manifest itself; time, place and versions are not among them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpora.atomic import atomic_folder, write_json, write_text
+from corpora.errors import GateError
+from corpora.fingerprint import hash_file
+from corpora.release import compute_release_hash
+from corpora.schema import REJECTS, SAMPLES, SPLITS, VERDICTS
+from corpora.shards import read_table, write_table
+from flows.params import Machine
+from flows.paths import Layout
+from flows.plan import Plan
+
+FORMAT = "emoforge-release/1"
+
+
+def run(plan: Plan, layout: Layout, machine: Machine) -> None:
+    """Raises `GateError` where a verdict says no and the run's policy blocks."""
+    source = layout.run(plan.run)
+    prepared, augmented, evaluation = source / "prepared", source / "augmented", source / "evaluation"
+    summary = json.loads((prepared / "summary.json").read_text(encoding="utf-8"))
+    balance = json.loads((augmented / "balance.json").read_text(encoding="utf-8"))
+    verdicts = read_table(evaluation / "verdicts.parquet", VERDICTS)
+    blocking, flagged = decide(plan.params["policy"], verdicts.to_pylist(), balance)
+    if blocking:
+        raise GateError(
+            f"no release of {plan.run!r}: "
+            + "; ".join(blocking)
+            + f". Look at {source / 'evaluation'}; what blocks is "
+            f"set in params.yaml under runs.{plan.run}.policy"
+        )
+    real, synthetic = read_table(prepared / "index.parquet", SAMPLES), read_table(augmented / "index.parquet", SAMPLES)
+    real_splits = read_table(prepared / "splits.parquet", SPLITS)
+    splits = pa.concat_tables([real_splits, synthetic_splits(synthetic, plan.params["view"])])
+    with atomic_folder(source / "release") as folder:
+        _link_shards([prepared / "shards", augmented / "shards"], folder / "shards")
+        write_table(folder / "index.parquet", pa.concat_tables([real, synthetic]))
+        write_table(folder / "splits.parquet", splits)
+        shutil.copyfile(augmented / "scores.parquet", folder / "scores.parquet")
+        write_table(folder / "verdicts.parquet", verdicts)
+        write_table(folder / "rejects.parquet", _rejects(layout, plan, prepared))
+        write_json(folder / "params.json", {"run": plan.params["run"], "numerics": plan.params["numerics"]})
+        write_json(folder / "audit.json", {"findings": summary["audit"], "dropped": summary["dropped"]})
+        files: dict[str, dict[str, Any]] = {
+            path.relative_to(folder).as_posix(): {"sha256": hash_file(path), "n_bytes": path.stat().st_size}
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+        counts = _counts(summary, synthetic)
+        manifest = {
+            "format": FORMAT,
+            "name": plan.run,
+            "release_hash": compute_release_hash({k: v["sha256"] for k, v in files.items()}),
+            "modality": summary["modality"],
+            "rate_hz": summary["rate_hz"],
+            "classes": summary["classes"],
+            "corpora": _cards(layout, plan),
+            "view": plan.params["view"],
+            "scheme": plan.params["scheme"],
+            "counts": counts,
+            "licenses": sorted({*real.column("license").to_pylist()}),
+            "publishable": not flagged,
+            "reasons": flagged,
+            "notes": notes(verdicts.to_pylist(), balance, summary),
+            "files": files,
+        }
+        write_json(folder / "manifest.json", manifest)
+        write_text(folder / "README.md", release_card(manifest))
+
+
+def decide(
+    policy: dict[str, str], verdicts: list[dict[str, Any]], balance: dict[str, Any]
+) -> tuple[list[str], list[str]]:
+    """-> what keeps the release from being made, and what lets it be made but not published."""
+    blocking: list[str] = []
+    flagged: list[str] = []
+    for row in verdicts:
+        said = f"{row['gate']} ({row['group']}): {row['verdict']}, {row['reason']}"
+        if row["verdict"] == "fail":
+            (blocking if policy["on_fail"] == "block" else flagged).append(said)
+        elif row["verdict"] == "undecided" and policy["on_undecided"] == "block":
+            blocking.append(said)
+    for row in balance["classes"]:
+        if not row["filled"] and policy["on_unfilled"] == "block":
+            have = row["real_train"] + row["accepted"]
+            blocking.append(f"class {row['emotion']!r} has {have} of {row['target']} train samples")
+    return blocking, flagged
+
+
+def notes(verdicts: list[dict[str, Any]], balance: dict[str, Any], summary: dict[str, Any]) -> list[str]:
+    """What a user of the release must know and does not stop it."""
+    found = [
+        f"gate {r['gate']} ({r['group']}) is undecided: {r['reason']}" for r in verdicts if r["verdict"] == "undecided"
+    ]
+    found += [
+        f"class {r['emotion']!r} was not filled: {r['real_train'] + r['accepted']} of {r['target']} train samples"
+        for r in balance["classes"]
+        if not r["filled"]
+    ]
+    found += [
+        f"audit: {f['kind'].replace('_', ' ')} in {' and '.join(f['splits'])}, {f['counts']['keys']} found, "
+        f"by default: {f['action']}"
+        for f in summary["audit"]
+    ]
+    return found
+
+
+def synthetic_splits(synthetic: pa.Table, view: str) -> pa.Table:
+    """Synthetic rows are in train only."""
+    ids = synthetic.column("sample_id").to_pylist()
+    return pa.table({"view": [view] * len(ids), "sample_id": ids, "split": ["train"] * len(ids)}, schema=SPLITS)
+
+
+def _link_shards(sources: list[Path], target: Path) -> None:
+    """Copies by reflink where the file system can; content-addressed storage keeps one copy anyway."""
+    target.mkdir()
+    for folder in sources:
+        for path in sorted(folder.glob("*.tar")):
+            shutil.copyfile(path, target / path.name)
+            (target / path.name).chmod(0o644)
+
+
+def _rejects(layout: Layout, plan: Plan, prepared: Path) -> pa.Table:
+    tables = [read_table(layout.corpus(c) / "rejects.parquet", REJECTS) for c in plan.params["corpora"]]
+    return pa.concat_tables([*tables, read_table(prepared / "rejects.parquet", REJECTS)])
+
+
+def _cards(layout: Layout, plan: Plan) -> list[dict[str, Any]]:
+    cards = []
+    for corpus in plan.params["corpora"]:
+        card = json.loads((layout.corpus(corpus) / "card.json").read_text(encoding="utf-8"))
+        cards.append({"id": corpus, **card})
+    return cards
+
+
+def _counts(summary: dict[str, Any], synthetic: pa.Table) -> dict[str, dict[str, dict[str, int]]]:
+    made = {r["values"]: r["counts"] for r in pc.value_counts(synthetic.column("emotion")).to_pylist()}
+    return {
+        split: {c: {"real": n, "synthetic": made.get(c, 0) if split == "train" else 0} for c, n in by.items()}
+        for split, by in summary["counts"].items()
+    }
+
+
+def release_card(manifest: dict[str, Any]) -> str:
+    """README.md of a release: what is in it, under which licence, and how to read it."""
+    ending = "wav" if manifest["modality"] == "speech" else "png"
+    lines = [
+        f"# {manifest['name']}",
+        "",
+        f"A release of emoforge, `{manifest['release_hash']}`.",
+        "",
+        f"Modality: {manifest['modality']}. Corpora: {', '.join(c['id'] for c in manifest['corpora'])}. "
+        f"Licences of the real samples: {', '.join(manifest['licenses'])}; what is synthetic was made from them.",
+        "",
+        "| split | class | real | synthetic |",
+        "|---|---|---:|---:|",
+    ]
+    for split, by_class in manifest["counts"].items():
+        lines += [f"| {split} | {c} | {n['real']} | {n['synthetic']} |" for c, n in by_class.items()]
+    lines += [
+        "",
+        f"Shards are WebDataset tars: `<key>.{ending}` and `<key>.json` (sample_id, emotion, subject_id, synthetic).",
+        "Synthetic samples are in `shards/train-synthetic-*.tar` alone, never in dev or test.",
+        "",
+        *(f"- {note}" for note in manifest["notes"]),
+        *(f"- Not for publishing: {reason}" for reason in manifest["reasons"]),
+    ]
+    return "\n".join(lines).rstrip() + "\n"

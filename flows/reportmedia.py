@@ -1,0 +1,109 @@
+"""Which samples the report shows: real beside synthetic for each class, and a few that a gate turned away."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from corpora.errors import PayloadError
+from flows.media import Medium, to_medium
+from flows.reportdata import Row, RunFolder, payload_of
+from flows.reporttext import number
+
+PER_CLASS = 8
+REFUSED = 8  # of all classes together
+CHOICE_SEED = 0  # which samples are shown; never which are released
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One sample on the page. `caption`: what is printed below it; `title`: what hovering tells."""
+
+    medium: Medium
+    caption: str
+    title: str
+
+
+def chosen_media(data: RunFolder, max_characters: int) -> dict[str, Any]:
+    """-> {"classes": [{"emotion", "real": [Shown], "synthetic": [Shown]}], "refused": [Shown], "cut": bool}.
+
+    The choice depends on sample ids alone, never on how good a sample is. It is filled class by class in turns until
+    the page has `max_characters` of pictures and sounds; "cut" tells that this happened. Raises `IntegrityError`.
+    """
+    queue: list[tuple[tuple[str, str], Path, Row]] = []
+    prepared, augmented = data.folder / "prepared", data.folder / "augmented"
+    wanted = {("real", c): (prepared, data.train, c) for c in data.classes}
+    if data.synthetic is not None:
+        wanted |= {("synthetic", c): (augmented, data.synthetic, c) for c in data.classes}
+    picks = {key: (folder, pick(table, emotion, PER_CLASS)) for key, (folder, table, emotion) in wanted.items()}
+    if data.refused is not None:
+        picks["refused", ""] = (augmented, pick(data.refused, None, REFUSED))
+    for i in range(max(PER_CLASS, REFUSED)):
+        queue += [(key, folder, rows[i]) for key, (folder, rows) in picks.items() if i < len(rows)]
+    reasons = _reasons(data)
+    shown: dict[tuple[str, str], list[Shown]] = {key: [] for key in picks}
+    used, cut = 0, False
+    for key, folder, row in queue:
+        try:
+            medium = to_medium(payload_of(folder, row), str(row["codec"]))
+        except PayloadError as error:
+            if key[0] != "refused":
+                raise
+            medium = Medium("", None, error.reason)  # a candidate may be refused because nothing can decode it
+        if used + medium.n_bytes > max_characters:
+            cut = True
+            continue
+        used += medium.n_bytes
+        shown[key].append(_caption(key[0], row, medium, reasons))
+    classes = [
+        {"emotion": c, "real": shown["real", c], "synthetic": shown.get(("synthetic", c), [])} for c in data.classes
+    ]
+    return {"classes": classes, "refused": shown.get(("refused", ""), []), "cut": cut}
+
+
+def pick(table: pa.Table, emotion: str | None, n: int) -> list[Row]:
+    """At most n rows of the class, in an order that only ids and CHOICE_SEED decide."""
+    ids, emotions = table["sample_id"].to_pylist(), table["emotion"].to_pylist()
+    found = [
+        (_order(s), i) for i, (s, e) in enumerate(zip(ids, emotions, strict=True)) if emotion is None or e == emotion
+    ]
+    rows: list[Row] = table.take(pa.array([i for _, i in sorted(found)[:n]], pa.int64())).to_pylist()
+    return rows
+
+
+def _order(sample_id: str) -> str:
+    return hashlib.sha256(f"{CHOICE_SEED}:{sample_id}".encode()).hexdigest()
+
+
+def _reasons(data: RunFolder) -> dict[str, str]:
+    """sample_id -> gate and reason, for refused candidates that have a payload (`extra` names the gate)."""
+    if data.refused is None or data.scores is None:
+        return {}
+    gates = {r["sample_id"]: dict(r["extra"] or ()).get("gate") for r in data.refused.to_pylist()}
+    found: dict[str, str] = {}
+    for row in data.scores.select(["sample_id", "gate", "value", "limit", "reason"]).to_pylist():
+        if row["sample_id"] in gates and row["gate"] == gates[row["sample_id"]]:
+            said = row["reason"] or ""
+            beyond = not said or said.endswith("-beyond-limit")  # the numbers say more
+            why = f"{number(row['value'])}, limit {number(row['limit'])}" if beyond else said
+            found[row["sample_id"]] = f"{row['gate']} {why}"
+    return found
+
+
+def _caption(kind: str, row: Row, medium: Medium, reasons: dict[str, str]) -> Shown:
+    parts = [str(row["sample_id"]), medium.note]
+    if row.get("seed") is not None:
+        parts.append(f"seed {row['seed']}")
+    if row.get("source_ids"):
+        parts.append("from " + ", ".join(row["source_ids"]))
+    if kind == "refused":
+        return Shown(
+            medium,
+            f"{row['emotion']}: {reasons.get(row['sample_id'], 'no reason left')}",
+            " · ".join(parts),
+        )
+    return Shown(medium, medium.note if medium.sound else "", " · ".join(parts))

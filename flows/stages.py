@@ -1,0 +1,80 @@
+"""The stages as plain functions, by the verb that DVC calls them with. No Prefect in here.
+
+Imports happen inside, so that the door opens quickly and `plan` does not load torch for nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from corpora.atomic import write_json
+from corpora.errors import UnknownNameError
+from flows.paths import Layout
+
+VERBS = ("fake", "ingest", "plan", "prepare", "fit", "augment", "evaluate", "release", "report")
+
+
+def run_stage(verb: str, name: str, *, repo: Path) -> None:
+    """Runs one stage to its end, or raises; outs appear whole or not at all."""
+    layout = Layout(repo.resolve())
+    begun = time.perf_counter()
+    if verb == "fake":
+        _fake(layout, name)
+    elif verb == "ingest":
+        _ingest(layout, name)
+    elif verb == "plan":
+        from flows.plan import write_plan
+
+        write_plan(layout, name)
+    elif verb in ("prepare", "fit", "augment", "evaluate", "release", "report"):
+        import importlib
+
+        from flows.params import load_machine
+        from flows.plan import Plan
+        from flows.worker import limited_threads
+
+        plan = Plan.read(layout, name, verb)
+        # threads change the order of sums, hence bytes: the number in params holds in every library
+        with limited_threads(int(plan.numerics.get("fit_threads", 1))):
+            importlib.import_module(f"flows.{verb}").run(plan, layout, load_machine(layout.machine))
+    else:
+        raise UnknownNameError.of("stage", verb, VERBS)
+    timing = layout.timing_file(verb, name)
+    timing.parent.mkdir(parents=True, exist_ok=True)
+    write_json(timing, {"seconds": round(time.perf_counter() - begun, 3)})
+
+
+def _fake(layout: Layout, name: str) -> None:
+    from corpora.atomic import atomic_folder
+    from corpora.readers import make_corpus
+    from flows.params import load_params
+
+    demo = load_params(layout.params).demo
+    if name not in demo:
+        raise UnknownNameError.of("demo corpus", name, demo)
+    wanted = demo[name]
+    reader = make_corpus(wanted.reader)
+    with atomic_folder(layout.raw(name)) as folder:
+        reader.fake(folder, subjects=wanted.subjects, per_class=wanted.per_class, seed=wanted.seed)
+
+
+def _ingest(layout: Layout, name: str) -> None:
+    from flows.ingest import ingest_corpus
+    from flows.params import load_params
+    from flows.progress import progress
+
+    params = load_params(layout.params)
+    corpus = params.corpus(name)
+    ingest_corpus(
+        name,
+        reader=corpus.reader,
+        root=layout.raw(name),
+        target=layout.corpus(name),
+        shards=corpus.shards,
+        ratios=corpus.ratios.model_dump(),
+        split_seed=corpus.split_seed,
+        max_reject_share=corpus.max_reject_share,
+        made_up=name in params.demo,
+        tell=progress,
+    )

@@ -1,0 +1,230 @@
+"""Conditional GAN: sharp samples in one pass.
+
+Discriminator: residual, spectrally normalised (Miyato et al. 2018), conditioned by projection (Miyato & Koyama 2018) or
+with an auxiliary classifier (Odena et al. 2017). Loss: hinge, or Wasserstein with gradient penalty (Gulrajani et al.
+2017). DiffAugment (Zhao et al. 2020) lets it live on a few hundred samples; for speech, only shifts in time, because
+brightness and contrast of a cepstrum are its loudness and timbre. The generator that samples is the averaged one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from features.representation import ArraySpec
+from generators.condition import ConditionEncoder, ConditionFields, Conditions
+from generators.generator import Device
+from generators.layers import Grid, ResBlock, groups, level_widths
+from generators.params import TrainedParams
+from generators.trained import Network, TrainedGenerator, TrainSet
+from training.device import compiled
+from training.ema import Ema
+from training.loop import Minibatch, Phase
+from training.seeds import noise
+
+SHIFT = 0.125  # of a side: how far DiffAugment moves
+CUTOUT = 0.4  # of a side: what DiffAugment blanks
+PENALTY = 10.0  # weight of WGAN-GP's penalty
+
+
+class GanParams(TrainedParams):
+    """Parameters of the conditional GAN."""
+
+    width: int = Field(
+        32, ge=4, le=512, description="channels at full resolution; coarser levels have up to four times"
+    )
+    latent: int = Field(64, ge=1, le=1024, description="dimensions of the latent")
+    discriminator: Literal["projection", "ac"] = Field(
+        "projection", description="how the class enters the discriminator"
+    )
+    loss: Literal["hinge", "wgan-gp"] = Field("hinge", description="adversarial loss")
+    augment: bool = Field(True, description="DiffAugment on real and made samples alike")
+    critic_steps: int = Field(1, ge=1, le=10, description="steps of the discriminator for each one of the generator")
+    ac_weight: float = Field(1.0, ge=0, le=100, description="weight of the auxiliary classifier's loss")
+    lr: float = Field(4e-4, gt=0, le=1, description="learning rate of the generator after the warm-up")
+    lr_discriminator: float = Field(4e-4, gt=0, le=1, description="learning rate of the discriminator")
+    clip: float = Field(0.0, ge=0, description="largest norm of the gradient; 0: not clipped")
+
+
+class GanNetwork(Network):
+    """The generator: latent and condition -> array."""
+
+    def __init__(self, spec: ArraySpec, n_classes: int, fields: ConditionFields, params: GanParams) -> None:
+        embedding = 4 * params.width
+        super().__init__(spec, n_classes, fields, embedding)
+        self.grid = grid = Grid(spec)
+        widths = level_widths(params.width, grid.levels)
+        self.mix = nn.Linear(params.latent + embedding, embedding)
+        self.start = nn.Linear(params.latent + embedding, widths[-1] * grid.seed[0] * grid.seed[1])
+        self.blocks = nn.ModuleList(
+            ResBlock(grid, widths[i + 1], widths[i], embedding) for i in reversed(range(grid.levels))
+        )
+        self.norm = nn.GroupNorm(groups(widths[0]), widths[0])
+        self.out = grid.conv(widths[0], grid.channels)
+
+    def forward(self, z: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+        """[B, latent] -> [B, C, H, W] in normalised space."""
+        joint = torch.cat([z, self.condition(conditions)], dim=1)
+        style = self.mix(joint)  # the latent steers every level, not only the coarsest
+        h = self.start(joint).reshape(len(z), -1, *self.grid.seed)
+        for block in self.blocks:
+            h = block(self.grid.up(h), style)
+        x = self.grid.unfold(self.out(F.silu(self.norm(h)))).float()
+        spec = self.grid.spec
+        if spec.value_range is not None:
+            return torch.tanh(x)
+        if spec.mask_row is None:
+            return x
+        # what real arrays are: mask within +-1, nothing in the padding (a soft gate keeps the gradient)
+        row = spec.mask_row
+        mask = torch.tanh(x[:, :, row : row + 1, :])
+        gate = torch.sigmoid(6.0 * mask[:, :1])
+        return torch.cat([x[:, :, :row] * gate, mask, x[:, :, row + 1 :] * gate], dim=2)
+
+
+class _CriticBlock(nn.Module):
+    def __init__(self, grid: Grid, inputs: int, outputs: int, wrap: Any) -> None:
+        super().__init__()
+        self.grid = grid
+        self.conv1 = wrap(grid.conv(inputs, outputs))
+        self.conv2 = wrap(grid.conv(outputs, outputs))
+        self.shortcut = wrap(nn.Conv2d(inputs, outputs, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.conv2(F.leaky_relu(self.conv1(F.leaky_relu(x, 0.2)), 0.2))
+        return self.grid.down(h) + self.shortcut(self.grid.down(x))
+
+
+class Critic(nn.Module):
+    """The discriminator. Spectral norm for the hinge loss; WGAN-GP has its penalty instead."""
+
+    def __init__(self, spec: ArraySpec, n_classes: int, fields: ConditionFields, params: GanParams) -> None:
+        super().__init__()
+        wrap = spectral_norm if params.loss == "hinge" else (lambda layer: layer)
+        self.grid = grid = Grid(spec)
+        widths = level_widths(params.width, grid.levels)
+        self.into = wrap(grid.conv(grid.channels, widths[0]))
+        self.blocks = nn.ModuleList(_CriticBlock(grid, widths[i], widths[i + 1], wrap) for i in range(grid.levels))
+        self.score = wrap(nn.Linear(widths[-1], 1))
+        self.condition = ConditionEncoder(n_classes, fields, widths[-1])
+        self.classify = nn.Linear(widths[-1], n_classes) if params.discriminator == "ac" else None
+
+    def forward(self, x: torch.Tensor, conditions: Conditions) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """[B, C, H, W] -> realness [B], class logits [B, K] (auxiliary classifier) or None (projection)."""
+        h = self.into(self.grid.fold(x))
+        for block in self.blocks:
+            h = block(h)
+        h = F.leaky_relu(h, 0.2).mean(dim=(2, 3))
+        score = self.score(h)[:, 0]
+        if self.classify is not None:
+            return score.float(), self.classify(h).float()
+        projection = (self.condition(conditions) * h).sum(dim=1) / h.shape[1] ** 0.5
+        return (score + projection).float(), None
+
+
+def diff_augment(x: torch.Tensor, batch: Minibatch, spec: ArraySpec) -> torch.Tensor:
+    """[B, C, H, W] -> the same, each sample changed at random in a way that gradients pass through. Zhao et al. 2020.
+
+    Images: brightness, contrast, shift, cutout. Speech: shift in time, the mask row with it.
+    """
+    n, _, h, w = x.shape
+    if spec.value_range is not None:
+        x = x + (batch.rand(n, 1, 1, 1) - 0.5)
+        mean = x.mean(dim=(1, 2, 3), keepdim=True)
+        x = (x - mean) * (batch.rand(n, 1, 1, 1) + 0.5) + mean
+    down = 0 if spec.value_range is None else max(1, round(h * SHIFT))
+    across = max(1, round(w * SHIFT))
+    rows = torch.arange(h, device=x.device)[None, :] - _whole(batch.rand(n, 1), down)
+    columns = torch.arange(w, device=x.device)[None, :] - _whole(batch.rand(n, 1), across)
+    inside = ((rows >= 0) & (rows < h))[:, :, None] & ((columns >= 0) & (columns < w))[:, None, :]
+    index = torch.arange(n, device=x.device)[:, None, None]
+    shifted = x[index, :, rows.clamp(0, h - 1)[:, :, None], columns.clamp(0, w - 1)[:, None, :]].permute(0, 3, 1, 2)
+    x = shifted * inside[:, None].to(x.dtype)
+    if spec.value_range is not None:
+        size = (round(h * CUTOUT), round(w * CUTOUT))
+        top = (batch.rand(n, 1, 1) * (h + 1)).long() - size[0] // 2
+        left = (batch.rand(n, 1, 1) * (w + 1)).long() - size[1] // 2
+        y = torch.arange(h, device=x.device)[None, :, None]
+        z = torch.arange(w, device=x.device)[None, None, :]
+        hidden = (y >= top) & (y < top + size[0]) & (z >= left) & (z < left + size[1])
+        x = x * (~hidden)[:, None].to(x.dtype)
+    return x
+
+
+def _whole(uniform: torch.Tensor, most: int) -> torch.Tensor:
+    """Uniform [0, 1) -> whole numbers from -most to most."""
+    return (uniform * (2 * most + 1)).long() - most
+
+
+class ConditionalGAN(TrainedGenerator):
+    """cgan: see the module."""
+
+    name = "cgan"
+    Params: ClassVar[type[TrainedParams]] = GanParams
+    params: GanParams
+    network: GanNetwork | None
+
+    def _build(self) -> GanNetwork:
+        return GanNetwork(self.spec, len(self.classes), self.fields, self.params)
+
+    def _phases(self, network: GanNetwork, train: TrainSet, device: Device, seed: int) -> list[Phase]:
+        p = self.params
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed % 2**63)
+            critic = Critic(self.spec, len(self.classes), self.fields, p).to(train.x.device)
+        make: Any = compiled(network, device.compile)
+        judge: Any = compiled(critic, device.compile)
+
+        def seen(x: torch.Tensor, batch: Minibatch) -> torch.Tensor:
+            return diff_augment(x, batch, self.spec) if p.augment else x
+
+        def classes(logits: torch.Tensor | None, conditions: Conditions) -> torch.Tensor:
+            if logits is None:
+                return torch.zeros((), device=train.x.device)
+            return p.ac_weight * F.cross_entropy(logits, conditions["emotion"])
+
+        def loss_d(batch: Minibatch) -> dict[str, torch.Tensor]:
+            x, conditions = train.take(batch.rows)
+            with torch.no_grad():
+                made = make(batch.randn(len(x), p.latent), conditions)
+            real_x, made_x = seen(x, batch), seen(made, batch)
+            real, logits = judge(real_x, conditions)
+            fake, _ = judge(made_x, conditions)
+            if p.loss == "hinge":
+                adversarial = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+            else:
+                adversarial = fake.mean() - real.mean() + PENALTY * _penalty(critic, real_x, made_x, conditions, batch)
+            return {"loss": adversarial + classes(logits, conditions), "gap": real.mean() - fake.mean()}
+
+        def loss_g(batch: Minibatch) -> dict[str, torch.Tensor]:
+            _, conditions = train.take(batch.rows)
+            made = make(batch.randn(len(batch.rows), p.latent), conditions)
+            fake, logits = judge(seen(made, batch), conditions)
+            return {"loss": classes(logits, conditions) - fake.mean()}
+
+        betas = (0.0, 0.99)
+        ema = Ema(network, p.ema_std)
+        g = Phase("generator", network, loss_g, p.lr, betas, p.weight_decay, p.clip, ema=ema)
+        d = Phase("critic", critic, loss_d, p.lr_discriminator, betas, p.weight_decay, p.clip, repeats=p.critic_steps)
+        return [g, d]
+
+    def _generate(self, conditions: Conditions, seeds: Sequence[int], device: torch.device) -> torch.Tensor:
+        assert self.network is not None
+        return self.network(noise(seeds, (self.params.latent,), device), conditions)
+
+
+def _penalty(
+    critic: Critic, real: torch.Tensor, made: torch.Tensor, conditions: Conditions, batch: Minibatch
+) -> torch.Tensor:
+    """Squared distance from 1 of the critic's slope between real and made samples. Gulrajani et al. 2017, eq. 3."""
+    share = batch.rand(len(real), 1, 1, 1)
+    between = (share * real + (1 - share) * made).requires_grad_(True)
+    score, _ = critic(between, conditions)
+    (slope,) = torch.autograd.grad(score.sum(), between, create_graph=True)
+    return (slope.flatten(1).norm(dim=1) - 1.0).square().mean()

@@ -1,0 +1,56 @@
+"""Parameters of generators: one pydantic model each; an unknown key is an error that names the nearest one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from corpora.errors import ParamsError
+
+
+class GeneratorParams(BaseModel):
+    """What every generator's `Params` derives from; field descriptions and ranges feed docs/parameters.md."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TrainedParams(GeneratorParams):
+    """What all generators with a network share."""
+
+    batch_size: int = Field(32, ge=1, le=65536, description="samples in a training step, over all workers")
+    lr: float = Field(1e-3, gt=0, le=1, description="learning rate of Adam after the warm-up")
+    warmup: int = Field(50, ge=0, description="steps over which the learning rate rises to lr")
+    decay: bool = Field(False, description="let the learning rate fall to zero along a cosine")
+    weight_decay: float = Field(0.0, ge=0, le=1, description="AdamW's decay of weights")
+    clip: float = Field(1.0, ge=0, description="largest norm of the gradient; 0: not clipped")
+    ema_std: float = Field(
+        0.1, gt=0, lt=0.28, description="width of the weight average as a share of the training so far (Karras 2024)"
+    )
+    class_balance: float = Field(
+        0.5, ge=0, le=1, description="0: classes as often as they are in train; 1: all classes equally often"
+    )
+    use_intensity: bool = Field(False, description="condition on intensity as well, where the corpus rates it")
+
+
+P = TypeVar("P", bound=GeneratorParams)
+
+
+def parse_params(model: type[P], given: Mapping[str, Any], owner: str) -> P:
+    """Checks `given` against `model`. Raises `ParamsError` with one line for each wrong field."""
+    try:
+        return model.model_validate(dict(given))
+    except ValidationError as error:
+        lines = [_line(model, problem) for problem in error.errors()]
+        raise ParamsError(f"parameters of generator {owner}: " + "; ".join(lines)) from error
+
+
+def _line(model: type[GeneratorParams], problem: Mapping[str, Any]) -> str:
+    name = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return f"unknown parameter {name!r}.{hint} Known: {', '.join(sorted(model.model_fields))}"
+    return f"{name} = {problem['input']!r}: {problem['msg']}"

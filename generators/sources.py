@@ -1,0 +1,50 @@
+"""Which real sample a conversion starts from. Pure and fixed: draw k of a class has the same source for ever."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from corpora.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTable:
+    """The train split's ids, classes and subjects (None: the corpus knows none); row i of each is one sample."""
+
+    ids: tuple[str, ...]
+    emotions: tuple[str, ...]
+    subjects: tuple[str | None, ...]
+
+
+def source_order(table: SourceTable, emotion: str, seed: int) -> list[tuple[str, ...]]:
+    """Every possible source for class `emotion` once: first of subjects who also have samples of that class (their way
+    of showing it is known), then of the others, each part in an order of its own that `seed` fixes.
+
+    A source is a train sample of another class. Raises `UserError` where there is none.
+    """
+    known = {s for s, e in zip(table.subjects, table.emotions, strict=True) if e == emotion}
+    first: list[str] = []
+    then: list[str] = []
+    for sample_id, other, subject in zip(table.ids, table.emotions, table.subjects, strict=True):
+        if other != emotion:
+            (first if subject in known else then).append(sample_id)
+    if not first and not then:
+        raise UserError(f"no source for a conversion to {emotion!r}: train has no sample of another class")
+
+    def place(sample_id: str) -> str:
+        return hashlib.sha256(f"{seed}:{emotion}:{sample_id}".encode()).hexdigest()
+
+    # Order by hash, not by a shuffle: a sample that joins or leaves the corpus moves no other one's place.
+    return [(i,) for i in [*sorted(first, key=place), *sorted(then, key=place)]]
+
+
+_cached_order = lru_cache(maxsize=64)(source_order)
+
+
+def choose_sources(indices: Sequence[int], table: SourceTable, emotion: str, seed: int) -> list[tuple[str, ...]]:
+    """Indices of draws -> (id of the source,) of each. Each source serves once before any serves twice."""
+    order = _cached_order(table, emotion, seed)
+    return [order[index % len(order)] for index in indices]

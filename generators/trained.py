@@ -1,0 +1,266 @@
+"""What the generators with a network share: checks, the fit around the one loop, sampling in order, save and load.
+
+A generator proper brings its parameters, its network, its losses and its way from (conditions, seeds) to arrays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import nn
+
+from corpora.errors import IntegrityError, UserError
+from features.representation import ArraySpec
+from generators.condition import (
+    ConditionEncoder,
+    ConditionFields,
+    Conditions,
+    encode_conditions,
+    train_conditions,
+)
+from generators.generator import Device, Draw, Monitor, Progress, TrainData
+from generators.normalise import Normaliser, chunks
+from generators.params import TrainedParams, parse_params
+from training.checkpoint import load_tensors, save_tensors
+from training.device import autocast, resolve_device
+from training.loop import LoopParams, Order, Phase, class_weights, run
+from training.seeds import derive_seed
+
+SAMPLE_BATCH = 256  # rows computed at once, whatever the length of the list of draws
+FORMAT = 1
+REPORTS = 100  # points of a loss curve
+
+
+def check_train_data(data: TrainData, spec: ArraySpec, classes: Sequence[str]) -> np.ndarray:
+    """-> indices of the rows that gradients may see. Raises `UserError` naming what is wrong with the train split."""
+    n = len(data.arrays)
+    if tuple(data.arrays.shape[1:]) != tuple(spec.shape):
+        raise UserError(f"train arrays have shape {tuple(data.arrays.shape[1:])}; {spec.name} has {tuple(spec.shape)}")
+    for field in ("emotions", "ids", "groups", "subjects", "held_out", "intensity"):
+        if len(getattr(data, field)) != n:
+            raise UserError(f"train data: {len(getattr(data, field))} {field} for {n} arrays")
+    if tuple(data.classes) != tuple(classes):
+        raise UserError(f"the generator was made for classes {list(classes)}, the train data has {list(data.classes)}")
+    strangers = sorted(set(data.emotions) - set(classes))
+    if strangers:
+        raise UserError(f"train samples of {strangers[0]!r}, which is not one of the classes {', '.join(classes)}")
+    rows = np.flatnonzero(~np.asarray(data.held_out, bool))
+    seen = {data.emotions[i] for i in rows}
+    for name in classes:
+        if name not in seen:
+            raise UserError(
+                f"class {name!r} has no train sample outside the held-out part; drop the class or hold out less"
+            )
+    start = 0
+    for part in chunks(data.arrays, np.arange(n)):
+        broken = np.flatnonzero(~np.isfinite(part).all(axis=(1, 2, 3)))
+        if len(broken):
+            raise UserError(f"the array of train sample {data.ids[start + int(broken[0])]!r} holds NaN or infinity")
+        start += len(part)
+    return rows
+
+
+def data_fingerprint(data: TrainData) -> str:
+    """64 hex digits over everything of the train data that a fit looks at."""
+    digest = hashlib.sha256()
+    digest.update(repr((data.spec, data.classes, data.emotions, data.ids, data.subjects)).encode())
+    digest.update(np.asarray(data.held_out, bool).tobytes())
+    digest.update(np.asarray(data.intensity, np.float32).tobytes())
+    for part in chunks(data.arrays, np.arange(len(data.arrays))):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(slots=True)
+class TrainSet:
+    """The train split on the device, normalised. x: [N, C, H, W]; rows: those that gradients may see."""
+
+    x: torch.Tensor
+    conditions: Conditions
+    rows: np.ndarray
+
+    def take(self, rows: np.ndarray) -> tuple[torch.Tensor, Conditions]:
+        index = torch.from_numpy(rows).to(self.x.device)
+        return self.x[index], {name: values[index] for name, values in self.conditions.items()}
+
+
+class Network(nn.Module):
+    """Base of the networks: carries what turns conditions and units into tensors, so that one file holds all of it."""
+
+    def __init__(self, spec: ArraySpec, n_classes: int, fields: ConditionFields, embedding: int) -> None:
+        super().__init__()
+        self.normaliser = Normaliser(spec)
+        self.condition = ConditionEncoder(n_classes, fields, embedding)
+
+
+class TrainedGenerator:
+    """See `generators.generator.Generator`, whose methods these are."""
+
+    name: ClassVar[str]
+    Params: ClassVar[type[TrainedParams]] = TrainedParams
+    needs_sources: bool = False
+    trains: bool = True
+
+    def __init__(self, spec: ArraySpec, classes: Sequence[str], **params: Any) -> None:
+        self.spec = spec
+        self.classes = tuple(classes)
+        self.params = parse_params(self.Params, params, self.name)
+        self.fields = ConditionFields(intensity=self.params.use_intensity)
+        self.network: Network | None = None
+
+    # -- what a generator brings
+
+    def _build(self) -> Network:
+        raise NotImplementedError
+
+    def _phases(self, network: Any, train: TrainSet, device: Device, seed: int) -> list[Phase]:
+        """Phases of the loop; the first one's average (or module) is what `sample` uses."""
+        raise NotImplementedError
+
+    def _generate(self, conditions: Conditions, seeds: Sequence[int], device: torch.device) -> torch.Tensor:
+        """-> [n, C, H, W] in normalised space."""
+        raise NotImplementedError
+
+    def _settle(self, train: TrainSet) -> None:
+        """Called on the weights that will sample, before a monitor looks at them and at the end of the fit."""
+
+    # -- the protocol
+
+    def fit(
+        self,
+        data: TrainData,
+        *,
+        steps: int,
+        seed: int,
+        device: Device,
+        checkpoints: Path | None = None,
+        checkpoint_every: int = 500,
+        monitor: Monitor | None = None,
+        monitor_every: int = 0,
+        patience: int = 0,
+    ) -> Iterator[Progress]:
+        rows = check_train_data(data, self.spec, self.classes)
+        if steps < 1 or checkpoint_every < 1:
+            raise UserError(f"steps is {steps}, checkpoint_every is {checkpoint_every}; both must be at least 1")
+        where = resolve_device(device.kind)
+        # before the weights are made: drawing them must not depend on, or touch, the caller's random state
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "init", self.name))
+            network = self._build()
+        network.normaliser.fit(data.arrays, rows)
+        network.to(where)
+        with torch.no_grad():
+            everything = chunks(data.arrays, np.arange(len(data.arrays)))
+            x = torch.cat([network.normaliser(torch.from_numpy(part).to(where)) for part in everything])
+        conditions = {k: v.to(where) for k, v in train_conditions(data, self.fields).items()}
+        train = TrainSet(x, conditions, rows)
+        phases = self._phases(network, train, device, seed)
+        first = phases[0]
+        result = first.module if first.ema is None else first.ema.module
+        assert isinstance(result, Network)
+        self.network = result
+
+        def score() -> float:
+            assert monitor is not None
+            self._settle(train)
+            return float(monitor(self))
+
+        p = self.params
+        identity = repr((FORMAT, self._config(), data_fingerprint(data), asdict(device)))
+        reports = run(
+            phases,
+            Order(rows, derive_seed(seed, "order"), class_weights([data.emotions[i] for i in rows], p.class_balance)),
+            LoopParams(
+                steps=steps,
+                batch_size=p.batch_size,
+                seed=derive_seed(seed, "loop"),
+                warmup=p.warmup,
+                decay=p.decay,
+                report_every=max(1, steps // REPORTS),
+                checkpoint_every=checkpoint_every,
+                monitor_every=monitor_every,
+                patience=patience,
+                dtype=device.dtype,
+            ),
+            device=where,
+            identity=hashlib.sha256(identity.encode()).hexdigest(),
+            result=result,
+            checkpoints=checkpoints,
+            monitor=None if monitor is None else score,
+        )
+        for report in reports:
+            yield Progress(report.step, report.steps, report.losses, report.seconds)
+        result.eval().requires_grad_(False)
+        self._settle(train)
+
+    def sample(self, draws: Sequence[Draw], sources: np.ndarray | None = None, *, device: Device) -> np.ndarray:
+        network = self._fitted()
+        if sources is not None or any(d.source_ids for d in draws):
+            raise UserError(f"generator {self.name} makes samples from nothing; its draws have no sources")
+        where = resolve_device(device.kind)
+        network.to(where)
+        conditions = encode_conditions([d.condition for d in draws], self.classes, self.fields)
+        made = [np.zeros((0, *self.spec.shape), np.float32)]
+        for start in range(0, len(draws), SAMPLE_BATCH):
+            part = slice(start, start + SAMPLE_BATCH)
+            asked = {name: values[part].to(where) for name, values in conditions.items()}
+            with torch.inference_mode():
+                with autocast(where, device.dtype):
+                    z = self._generate(asked, [d.seed for d in draws[part]], where)
+                made.append(network.normaliser.inverse(z).cpu().numpy())
+        return np.concatenate(made)
+
+    def save(self, folder: Path) -> None:
+        save_tensors(folder, self._fitted().state_dict(), self._config())
+
+    @classmethod
+    def load(cls, folder: Path, *, device: Device) -> Self:
+        """Raises `IntegrityError` where the folder does not hold a model of this generator."""
+        tensors, config = load_tensors(folder)
+        if config.get("generator") != cls.name or config.get("format") != FORMAT:
+            raise IntegrityError(
+                f"{folder} holds a model of {config.get('generator')!r} in format {config.get('format')!r}, "
+                f"not of {cls.name!r} in format {FORMAT}; fit it again"
+            )
+        made = cls(spec_from(config["spec"]), config["classes"], **config["params"])
+        with torch.random.fork_rng(devices=[]):
+            network = made._build()
+        try:
+            network.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise IntegrityError(f"{folder} does not fit its own config: {error}") from error
+        made.network = network.eval().requires_grad_(False).to(resolve_device(device.kind))
+        return made
+
+    def _fitted(self) -> Network:
+        if self.network is None:
+            raise UserError(f"generator {self.name} is not fitted yet; fit or load it first")
+        return self.network
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "generator": self.name,
+            "spec": asdict(self.spec),
+            "classes": list(self.classes),
+            "params": self.params.model_dump(),
+        }
+
+
+def spec_from(config: Mapping[str, Any]) -> ArraySpec:
+    """The ArraySpec that a config.json holds (JSON knows no tuples)."""
+    bounds = config["value_range"]
+    return ArraySpec(
+        name=config["name"],
+        shape=tuple(config["shape"]),
+        value_range=None if bounds is None else tuple(bounds),
+        mask_row=config["mask_row"],
+        column_s=config["column_s"],
+        rows=tuple(config["rows"]),
+    )

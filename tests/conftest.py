@@ -1,0 +1,29 @@
+"""Fixtures for all tests: telemetry off, hubs offline, the real corpora where they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import corpora.quiet  # noqa: F401  (sets the environment before anything heavy is imported)
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    return REPO
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with slices of the published corpora; tests that need it skip where it is absent."""
+    folder = Path(os.environ.get("EMOFORGE_SHARED_DATA", REPO.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real corpora at {folder} (set EMOFORGE_SHARED_DATA)")
+    return folder

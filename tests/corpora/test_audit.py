@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from corpora.audit import DEFAULT_POLICY, Finding, apply_on_leak, audit_view
+from corpora.errors import LeakError, UnknownNameError
+from corpora.readers import make_corpus
+from corpora.schema import SAMPLES, SPLITS, Sample
+from corpora.shards import write_shards
+from corpora.splits import group_view, official_view
+
+# id: (group, subject, payload hash, split)
+ROWS = {
+    "c/1": ("g1", "s1", "h1", "train"),
+    "c/2": ("g1", "s1", "h2", "train"),
+    "c/3": ("g1", "s1", "h3", "test"),  # g1 in two splits
+    "c/4": ("g2", "s2", "h4", "train"),
+    "c/5": ("g3", "s2", "h5", "dev"),  # s2 in two splits
+    "c/6": ("g4", "s4", "hX", "train"),  # one payload in three splits
+    "c/7": ("g5", "s5", "hX", "dev"),
+    "c/8": ("g6", "s6", "hX", "test"),
+    "c/9": ("g7", "s7", "hY", "train"),  # one payload twice in train
+    "c/91": ("g7", "s7", "hY", "train"),
+}
+
+
+def tables(rows: dict[str, tuple[str, str | None, str, str]]) -> tuple[pa.Table, pa.Table]:
+    columns = {
+        "sample_id": list(rows),
+        "recording_id": list(rows),
+        "group_id": [r[0] for r in rows.values()],
+        "subject_id": [r[1] for r in rows.values()],
+        "sha256": [r[2] for r in rows.values()],
+    }
+    empty = {pa.string(): "", pa.int64(): 0}
+    index = pa.Table.from_pydict(
+        {f.name: columns.get(f.name, [None if f.nullable else empty[f.type]] * len(rows)) for f in SAMPLES},
+        schema=SAMPLES,
+    )
+    view = {"view": ["v"] * len(rows), "sample_id": list(rows), "split": [r[3] for r in rows.values()]}
+    return index, pa.Table.from_pydict(view, schema=SPLITS)
+
+
+def found(rows: dict[str, tuple[str, str | None, str, str]] = ROWS) -> tuple[pa.Table, list[Finding]]:
+    index, view = tables(rows)
+    return view, audit_view(index, view)
+
+
+def kept(view: pa.Table) -> dict[str, str]:
+    return dict(zip(view["sample_id"].to_pylist(), view["split"].to_pylist(), strict=True))
+
+
+WAIVE = dict.fromkeys(DEFAULT_POLICY, "waive")
+
+
+def test_every_leak_is_found_once_with_all_its_pairs() -> None:
+    _, findings = found()
+    told = {(f.kind, f.splits): f for f in findings}
+    assert set(told) == {
+        ("repeats", ("train", "dev")),
+        ("repeats", ("train", "test")),
+        ("repeats", ("dev", "test")),
+        ("repeats_within", ("train",)),
+        ("split_unit", ("train", "test")),
+        ("subject", ("train", "dev")),
+        ("subject", ("train", "test")),
+    }
+    assert told["split_unit", ("train", "test")].pairs == [("c/1", "c/3"), ("c/2", "c/3")]
+    assert told["split_unit", ("train", "test")].counts == {"keys": 1, "train": 2, "test": 1}
+    assert told["repeats", ("dev", "test")].pairs == [("c/7", "c/8")]
+    assert told["repeats_within", ("train",)].pairs == [("c/9", "c/91")]
+    assert {f.kind: f.action for f in findings} == {
+        "repeats": "drop",
+        "repeats_within": "waive",
+        "split_unit": "fail",
+        "subject": "waive",
+    }
+
+
+def test_clean_view_has_no_findings() -> None:
+    assert found({k: v for k, v in ROWS.items() if k in ("c/1", "c/2", "c/4", "c/8")})[1] == []
+
+
+def test_by_default_a_parted_group_fails_and_says_which() -> None:
+    view, findings = found()
+    with pytest.raises(LeakError, match=r"split_unit in train and test: 1 \(e.g. 'g1'\)"):
+        apply_on_leak(view, findings)
+
+
+def test_waive_changes_nothing() -> None:
+    view, findings = found()
+    new, dropped = apply_on_leak(view, findings, WAIVE)
+    assert new.equals(view) and dropped.num_rows == 0
+
+
+def test_drop_of_repeats_keeps_one_copy_where_it_evaluates() -> None:
+    view, findings = found()
+    new, dropped = apply_on_leak(view, findings, WAIVE | {"repeats": "drop"})
+    assert "c/8" in kept(new) and not {"c/6", "c/7"} & set(kept(new))
+    assert dropped.to_pylist() == [
+        {"view": "v", "sample_id": "c/6", "split": "train", "kind": "repeats", "key": "hX"},
+        {"view": "v", "sample_id": "c/7", "split": "dev", "kind": "repeats", "key": "hX"},
+    ]
+    assert not [f for f in audit_view(tables(ROWS)[0], new) if f.kind == "repeats"]
+
+
+def test_drop_and_move_of_a_parted_group() -> None:
+    view, findings = found()
+    new, _ = apply_on_leak(view, findings, WAIVE | {"split_unit": "drop"})
+    assert not {"c/1", "c/2"} & set(kept(new)) and kept(new)["c/3"] == "test"
+    new, dropped = apply_on_leak(view, findings, WAIVE | {"split_unit": "move"})
+    assert {kept(new)[i] for i in ("c/1", "c/2", "c/3")} == {"train"} and dropped.num_rows == 0
+
+
+def test_other_names_what_params_call_other() -> None:
+    view, findings = found()
+    new, _ = apply_on_leak(view, findings, {"repeats": "waive", "split_unit": "waive", "other": "drop"})
+    assert "c/4" not in kept(new) and "c/5" in kept(new)
+
+
+def test_unknown_policies_are_errors() -> None:
+    view, findings = found()
+    with pytest.raises(UnknownNameError, match="repeats"):
+        apply_on_leak(view, findings, {"repeat": "drop"})
+    with pytest.raises(UnknownNameError, match="waive"):
+        apply_on_leak(view, findings, {"repeats": "ignore"})
+
+
+def test_pictures_as_split_unit_are_repeats_and_do_not_fail() -> None:
+    rows: dict[str, tuple[str, str | None, str, str]] = {
+        "c/1": ("p1", None, "h1", "train"),
+        "c/2": ("p1", None, "h1", "test"),
+    }
+    view, findings = found(rows)
+    assert [f.kind for f in findings] == ["repeats"]
+    assert kept(apply_on_leak(view, findings)[0]) == {"c/2": "test"}
+
+
+def real(name: str, root: Path, folder: Path) -> pa.Table:
+    read = (s for s in make_corpus(name).read(root, name) if isinstance(s, Sample))
+    return write_shards(read, folder, 4, "x")
+
+
+def test_real_ravdess_holds_one_file_twice(shared_data: Path, tmp_path: Path) -> None:
+    index = real("ravdess", shared_data / "ravdess", tmp_path)
+    (finding,) = audit_view(index, group_view(index, {"train": 0.6, "dev": 0.2, "test": 0.2}, 0))
+    assert finding.kind == "repeats_within"
+    assert finding.pairs == [("ravdess/03-01-03-01-02-01-07", "ravdess/03-01-03-01-02-02-07")]
+
+
+def test_real_fer2013_repeats_pictures_across_usage(shared_data: Path, tmp_path: Path) -> None:
+    index = real("fer2013", shared_data / "fer2013", tmp_path)
+    view = official_view(index)
+    assert view is not None
+    findings = audit_view(index, view)
+    assert {f.splits: f.counts["keys"] for f in findings if f.kind == "repeats"} == {
+        ("train", "dev"): 20,
+        ("train", "test"): 16,
+        ("dev", "test"): 2,
+    }
+    new, dropped = apply_on_leak(view, findings)
+    assert not [f for f in audit_view(index, new) if f.kind == "repeats"]
+    assert Counter(dropped["split"].to_pylist())["test"] == 1  # the one picture that is twice in test and in train

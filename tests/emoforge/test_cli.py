@@ -1,0 +1,186 @@
+"""The door: quick help, one message and the right exit code, and what it prints can be read by people and machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.flows.test_dvcrun import SLEEPER, gone, sleepers
+from tests.toy import Toy
+
+REPO = Path(__file__).resolve().parents[2]
+HEAVY = ("torch", "ray", "prefect", "dvc", "pyarrow", "numpy", "pandas", "librosa", "great_expectations", "diffusers")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    made = Toy(tmp_path_factory.mktemp("built") / "toy")
+    made.repro()
+    made.calls()
+    return made
+
+
+@pytest.fixture
+def toy(built: Toy, tmp_path: Path) -> Toy:
+    return Toy(tmp_path / "toy", built)
+
+
+def call(*arguments: str, cwd: Path = REPO) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "emoforge", *arguments]
+    env = os.environ | {"PYTHONPATH": str(REPO), "COLUMNS": "100"}
+    return subprocess.run(command, cwd=cwd, text=True, capture_output=True, env=env, timeout=120)
+
+
+def test_help_is_there_at_once() -> None:
+    code = (
+        "import sys; from emoforge.cli import app\ntry: app(['--help'])\n"
+        f"finally: print('HEAVY', sorted({set(HEAVY)!r} & set(sys.modules)))"
+    )
+    best = 9.0
+    for _ in range(3):  # the machine may be busy: the best of three is what the imports cost
+        begun = time.monotonic()
+        done = subprocess.run([sys.executable, "-c", code], cwd=REPO, text=True, capture_output=True)
+        best = min(best, time.monotonic() - begun)
+    assert "HEAVY []" in done.stdout
+    assert "emoforge run ravdess" in done.stdout and "Exit codes" in done.stdout
+    assert best < 1.0
+
+
+@pytest.mark.parametrize("command", ["link", "run", "stage", "publish", "schedule", "check", "inspect"])
+def test_every_command_teaches_by_example(command: str) -> None:
+    done = call(command, "--help")
+    assert done.returncode == 0 and f"Example:  emoforge {command}" in done.stdout
+
+
+def test_version() -> None:
+    assert call("--version").stdout.startswith("emoforge 0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("run", "toi"), "Did you mean 'toy'"),
+        (("check", "toi"), "Did you mean 'toy'"),
+        (("publish", "toi"), "Did you mean 'toy'"),
+        (("stage", "fot", "toy"), "Did you mean 'fit'"),
+        (("inspect", "nowhere"), "no release"),
+        (("corpora", "show", "ravdes"), "Did you mean 'ravdess'"),
+        (("schedule", "--cron", "soon"), "five fields"),
+        (("link", "lab", "nowhere"), "does not exist"),
+    ],
+)
+def test_bad_input_is_one_message_and_code_2(toy: Toy, arguments: tuple[str, ...], says: str) -> None:
+    done = call(*arguments, cwd=toy.folder)
+    assert done.returncode == 2
+    assert says in done.stderr and "Traceback" not in done.stderr
+    assert done.stderr.count("error:") == 1 and done.stdout == ""
+
+
+def test_a_misspelt_parameter_and_a_folder_without_a_project(toy: Toy, tmp_path: Path) -> None:
+    params = toy.folder / "params.yaml"
+    params.write_text(params.read_text().replace("seed: 1", "sede: 1"))
+    done = toy.emoforge("run")
+    assert done.returncode == 2 and "Did you mean 'seed'" in done.stderr and toy.calls() == []
+    done = call("run", cwd=tmp_path)
+    assert done.returncode == 2 and "project's folder" in done.stderr
+
+
+def test_a_defect_keeps_its_traceback_and_the_error_file(toy: Toy) -> None:
+    toy.behave("plan@toy", "raise RuntimeError('a defect')")
+    done = toy.sh(sys.executable, "tool.py", "stage", "plan", "toy", check=False)
+    assert done.returncode == 1 and "Traceback" in done.stderr
+    assert toy.error("plan@toy") == {"type": "RuntimeError", "message": "a defect", "exit_code": 1, "transient": False}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_stage_ends_with_3(toy: Toy, number: int) -> None:
+    toy.behave("plan@toy", SLEEPER)
+    child = subprocess.Popen(
+        [sys.executable, "tool.py", "stage", "plan", "toy"], cwd=toy.folder, env=toy.env, stderr=subprocess.PIPE
+    )
+    pids = sleepers(toy)
+    child.send_signal(number)
+    assert child.wait(30) == 3
+    os.kill(pids[1], signal.SIGKILL)
+    assert toy.error("plan@toy")["exit_code"] == 3
+
+
+def test_nothing_to_do_is_said_quickly_and_the_table_is_printed(toy: Toy) -> None:
+    begun = time.monotonic()
+    done = toy.emoforge("demo")
+    assert done.returncode == 0, done.stderr
+    assert "nothing to do: toy up to date" in done.stderr
+    assert time.monotonic() - begun < 15
+    line = next(line for line in done.stdout.splitlines() if line.startswith("fear"))
+    assert line.split() == ["fear", "3", "9", "8", "6", "validity", "2", "NO"]
+    assert f"Report: {toy.folder / 'data/runs/toy/report.html'}" in done.stdout
+    assert toy.calls() == []
+
+
+def test_check_tells_what_would_run_and_why(toy: Toy) -> None:
+    toy.set_seed(2)
+    told = json.loads(toy.emoforge("check", "--json").stdout)
+    assert told["ok"] and told["stages"] == {"plan@toy": ["parameter runs.toy is modified"]}
+    assert told["starts_at"] == {"toy": "plan@toy"}
+    assert "parameter runs.toy is modified" in toy.emoforge("check", "toy").stdout
+    params = toy.folder / "params.yaml"
+    params.write_text(
+        params.read_text()
+        .replace("corpora: [toy]", "corpora: [gone]")
+        .replace("  toy: {reader: ravdess}  ", "  gone: {reader: ravdess}")
+    )
+    done = toy.emoforge("check")
+    assert done.returncode == 2 and "emoforge link gone PATH" in done.stdout.replace("\n", " ")
+
+
+def test_lists_for_people_and_machines() -> None:
+    cards = json.loads(call("corpora", "--json").stdout)
+    assert {"ravdess", "fer2013", "emodb"} <= {card["name"] for card in cards}
+    assert json.loads(call("corpora", "show", "ravdess", "--json").stdout)["license"] == "CC-BY-NC-SA-4.0"
+    assert {g["name"] for g in json.loads(call("generators", "--json").stdout)} >= {
+        "cvae",
+        "cgan",
+        "diffusion",
+        "transfer",
+    }
+    gates = {g["name"]: g for g in json.loads(call("gates", "--json").stdout)}
+    assert gates["frechet"]["looks_at"] == "set" and gates["validity"]["looks_at"] == "sample"
+    assert "RAVDESS" in call("corpora").stdout and "transfer" in call("generators").stdout
+
+
+@pytest.mark.slow
+def test_kill_9_leaves_nothing_running_and_the_same_command_goes_on(toy: Toy) -> None:
+    toy.set_seed(2)
+    toy.behave("fit@toy", SLEEPER)
+    run = toy.start("run")
+    pids = sleepers(toy)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    assert gone(pids[:1]), "a stage outlived the run that started it"
+    os.kill(pids[1], signal.SIGKILL)
+    toy.behave("fit@toy", None)
+    toy.calls()
+    done = toy.emoforge("run")
+    assert done.returncode == 0, done.stderr
+    assert toy.calls() == ["fit@toy", "augment@toy", "evaluate@toy", "release@toy", "report@toy"]
+    assert "http://127.0.0.1" not in done.stdout
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_run_with_3(toy: Toy) -> None:
+    toy.set_seed(2)
+    toy.behave("fit@toy", SLEEPER)
+    run = toy.start("run")
+    pids = sleepers(toy)
+    run.send_signal(signal.SIGINT)
+    output, _ = run.communicate(timeout=60)
+    assert run.returncode == 3, output
+    assert gone(pids)
+    assert "Traceback" not in output

@@ -1,0 +1,33 @@
+"""Bars on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from emoforge.console import StageLines
+
+
+def spoken(*, terminal: bool) -> str:
+    file = io.StringIO()
+    with StageLines(Console(file=file, force_terminal=terminal, width=100, _environ={})) as lines:
+        lines.line("fit@toy", "Running stage 'fit@toy':")
+        for step in (1, 5, 10):
+            lines.line("fit@toy", f"fit: step {step} of 10, loss 0.5")
+        lines.line("fit@toy", "kept [the] best")
+    return file.getvalue()
+
+
+def test_a_log_gets_every_line_as_it_is() -> None:
+    said = spoken(terminal=False)
+    assert [line.split(maxsplit=1)[1] for line in said.splitlines() if "step" in line] == [
+        f"fit: step {step} of 10, loss 0.5" for step in (1, 5, 10)
+    ]
+    assert "kept [the] best" in said and "\x1b" not in said
+
+
+def test_a_terminal_gets_a_bar() -> None:
+    said = spoken(terminal=True)
+    assert "10/10" in said and "━" in said and "loss" not in said
+    assert "kept [the] best" in said

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from corpora.errors import CorpusError, UnknownNameError
+from corpora.fingerprint import hash_folder
+from corpora.readers import make_corpus
+from corpora.release import compute_release_hash, describe_files
+from corpora.schema import REJECTS, SAMPLES, SPLITS
+from corpora.shards import iter_payloads, read_table
+from flows.ingest import ingest_corpus
+
+RATIOS = {"train": 0.6, "dev": 0.2, "test": 0.2}
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("raw")
+    make_corpus("ravdess").fake(root / "voices", subjects=6, per_class={"neutral": 12, "anger": 18}, seed=1)
+    make_corpus("fer2013").fake(root / "faces", subjects=0, per_class={"neutral": 60, "anger": 70}, seed=1)
+    return root
+
+
+def ingest(root: Path, target: Path, reader: str, **more: Any) -> dict[str, Any]:
+    options = {"shards": 3, "ratios": RATIOS, "split_seed": 0, "max_reject_share": 0.1} | more
+    return ingest_corpus("mine", reader=reader, root=root, target=target, **options)
+
+
+def load(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_voices_become_a_folder_that_holds_all_of_them(raw: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    out = tmp_path / "out"
+    result = ingest(raw / "voices", out, "ravdess", tell=told.append)
+    assert {p.name for p in out.iterdir()} == {
+        "shards", "index.parquet", "rejects.parquet", "splits.parquet", "audit.json", "quality.json", "card.json",
+        "manifest.json",
+    }  # fmt: skip
+    index = read_table(out / "index.parquet", SAMPLES)
+    raw_bytes = {f"mine/{p.stem}": p.read_bytes() for p in (raw / "voices").rglob("*.wav")}
+    assert {row["sample_id"]: payload for row, payload in iter_payloads(out, index)} == raw_bytes
+    assert read_table(out / "rejects.parquet", REJECTS).num_rows == 0
+    assert set(read_table(out / "splits.parquet", SPLITS)["view"].to_pylist()) == {"group"}
+    assert load(out / "audit.json")["views"]["official"]["reason"] == "the corpus publishes no split"
+    assert load(out / "quality.json")["success"]
+    card = load(out / "card.json")
+    anger = next(row for row in card["counts"] if row["emotion"] == "anger")
+    assert anger == {"emotion": "anger", "found": 18, "published": 192, "difference": -174}
+    assert card["n_subjects"] == 6
+    assert told == ["mine: 30 samples, 0 rejected files"]
+    assert result["manifest"] == load(out / "manifest.json")
+    assert result["manifest"]["n"] == 30 and result["seconds"] > 0
+
+
+def test_faces_have_their_official_view_and_its_leaks_are_told(raw: Path, tmp_path: Path) -> None:
+    manifest = ingest(raw / "faces", tmp_path / "out", "fer2013")["manifest"]
+    assert manifest["views"] == ["group", "official"]
+    audit = load(tmp_path / "out" / "audit.json")["views"]
+    assert audit["official"]["counts"] == {"train": 104, "dev": 13, "test": 13}
+    assert {f["kind"] for f in audit["official"]["findings"]} >= {"repeats"}
+    assert "repeats" not in {f["kind"] for f in audit["group"]["findings"]}
+
+
+def test_same_corpus_same_bytes_in_another_place(raw: Path, tmp_path: Path) -> None:
+    ingest(raw / "faces", tmp_path / "one", "fer2013")
+    shutil.copytree(raw / "faces", tmp_path / "copy" / "größer als")
+    ingest(tmp_path / "copy", tmp_path / "deeper" / "two", "fer2013")
+    assert hash_folder(tmp_path / "one") == hash_folder(tmp_path / "deeper" / "two")
+
+
+def test_manifest_names_every_file(raw: Path, tmp_path: Path) -> None:
+    manifest = ingest(raw / "voices", tmp_path / "out", "ravdess")["manifest"]
+    there = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert set(manifest["files"]) == there - {"manifest.json"}
+    assert manifest["files"] == describe_files(tmp_path / "out", list(manifest["files"]))
+    hashes = {name: told["sha256"] for name, told in manifest["files"].items()}
+    assert manifest["content_hash"] == compute_release_hash(hashes)
+
+
+def test_view_that_cannot_be_is_noted_and_no_error(tmp_path: Path) -> None:
+    make_corpus("emodb").fake(tmp_path / "raw", subjects=2, per_class={"fear": 4, "anger": 4}, seed=0)
+    manifest = ingest(tmp_path / "raw", tmp_path / "out", "emodb")["manifest"]
+    assert manifest["views"] == []
+    assert pq.read_table(tmp_path / "out" / "splits.parquet").num_rows == 0
+    assert "2 group(s) cannot fill 3 splits" in load(tmp_path / "out" / "audit.json")["views"]["group"]["reason"]
+
+
+@pytest.fixture
+def spoilt(raw: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "spoilt"
+    shutil.copytree(raw / "voices", folder)
+    for path in sorted(folder.rglob("*.wav"))[:3]:
+        path.write_bytes(path.read_bytes()[:-9])
+    return folder
+
+
+def test_bad_files_are_rows_and_the_rest_goes_on(spoilt: Path, tmp_path: Path) -> None:
+    manifest = ingest(spoilt, tmp_path / "out", "ravdess", max_reject_share=0.1)["manifest"]
+    assert (manifest["n"], manifest["n_rejects"]) == (27, 3)
+    rejects = read_table(tmp_path / "out" / "rejects.parquet", REJECTS).to_pylist()
+    assert {r["reason"] for r in rejects} == {"truncated"} and all(r["path"].startswith("Actor_") for r in rejects)
+    assert load(tmp_path / "out" / "card.json")["rejects"] == {"truncated": 3}
+
+
+def test_too_many_bad_files_stop_it_and_leave_what_was(spoilt: Path, raw: Path, tmp_path: Path) -> None:
+    out = tmp_path / "place" / "out"
+    ingest(raw / "voices", out, "ravdess")
+    before = hash_folder(out)
+    with pytest.raises(CorpusError, match=r"3 of 30 files were rejected \(10%, at most 5% are allowed\): truncated 3"):
+        ingest(spoilt, out, "ravdess", max_reject_share=0.05)
+    assert hash_folder(out) == before and list(out.parent.iterdir()) == [out]
+
+
+def test_nothing_accepted_is_an_error_whatever_the_limit(spoilt: Path, tmp_path: Path) -> None:
+    for path in spoilt.rglob("*.wav"):
+        path.write_bytes(b"")
+    with pytest.raises(CorpusError, match=r"30 of 30 files were rejected .* empty 30"):
+        ingest(spoilt, tmp_path / "place" / "out", "ravdess", max_reject_share=1.0)
+    assert list((tmp_path / "place").iterdir()) == []
+
+
+@pytest.mark.parametrize(("reader", "error"), [("ravdes", UnknownNameError), ("emodb", CorpusError)])
+def test_wrong_reader_is_one_clear_error(raw: Path, tmp_path: Path, reader: str, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"Did you mean 'ravdess'|named like 03a01Fa.wav"):
+        ingest(raw / "voices", tmp_path / "out", reader)
+    assert not (tmp_path / "out").exists()
+
+
+def test_name_of_a_corpus_is_checked(raw: Path, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="allowed are a-z"):
+        ingest_corpus(
+            "My Corpus", reader="ravdess", root=raw, target=tmp_path / "o", shards=1, ratios=RATIOS, split_seed=0,
+            max_reject_share=0.1,
+        )  # fmt: skip
+
+
+def test_real_corpora(shared_data: Path, tmp_path: Path) -> None:
+    voices = ingest(shared_data / "ravdess", tmp_path / "r", "ravdess")["manifest"]
+    assert (voices["n"], voices["n_rejects"], voices["views"]) == (600, 0, ["group"])
+    split = read_table(tmp_path / "r" / "splits.parquet", SPLITS)["split"].to_pylist()
+    assert [split.count(s) for s in RATIOS] == [360, 120, 120]

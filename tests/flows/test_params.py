@@ -1,0 +1,99 @@
+"""params.yaml: what is wrong is named, with the nearest valid name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from corpora.errors import ParamsError, UnknownNameError
+from flows.params import load_machine, load_params
+
+RUN = """
+corpora: {a: {reader: fer2013}}
+runs:
+  a:
+    corpora: [a]
+    representation: {name: pixels, size: 48}
+    generator: {name: cvae, steps: 10}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_shipped_params_are_valid(repo: Path) -> None:
+    params = load_params(repo / "params.yaml")
+    assert {"demo_speech", "demo_faces"} <= set(params.runs)
+    assert all(run.corpora for run in params.runs.values())
+
+
+def test_defaults_and_extras(tmp_path: Path) -> None:
+    run = load_params(written(tmp_path, RUN)).run("a")
+    assert run.view == "group" and run.policy.on_fail == "block"
+    assert run.representation.params == {"size": 48}
+    assert next(iter(run.gate_params())) == "validity"
+
+
+def test_a_disabled_gate_is_left_out_and_a_new_one_comes_last(tmp_path: Path) -> None:
+    text = RUN + "    gates: {copies: {enabled: false}, mine: {limit: {absolute: 1}}}\n"
+    gates = load_params(written(tmp_path, text)).run("a").gate_params()
+    assert "copies" not in gates and list(gates)[-1] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("steps: 10", "stpes: 10"), r"runs\.a\.generator\.stpes.*Did you mean 'steps'"),
+        (("steps: 10", "steps: many"), r"runs\.a\.generator\.steps.*'many'"),
+        (("steps: 10", "steps: -1"), r"runs\.a\.generator\.steps.*-1.*greater than or equal to 0"),
+        (("corpora: [a]", "corpora: [b]"), r"runs\.a\.corpora.*unknown corpus 'b'.*Known: a"),
+        (("corpora: [a]", "corpora: [a, a]"), "named twice"),
+        (("corpora: [a]", "corpora: []"), r"runs\.a\.corpora"),
+        (("corpora: [a]", "corpora: [a]\n    target: {policy: number}"), "needs `number`"),
+        (("corpora: [a]", "corpora: [a]\n    gates: {mcd: {limit: {}}}"), "exactly one of absolute, quantile, floor"),
+        (("corpora: [a]", "corpora: [a]\n    rounds: {min_acceptance: .nan}"), "min_acceptance"),
+        (("corpora: [a]", "corpora: [a]\n    policy: {on_fial: block}"), r"policy\.on_fial.*Did you mean 'on_fail'"),
+        (("fer2013}", "fer2013, ratios: {train: 0.9, dev: 0.2, test: 0.2}}"), "sum to 1.3"),
+        (("runs:", "rums:"), "'rums'.*Did you mean 'runs'"),
+        (("  a:\n", "  A b:\n"), "A b"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        load_params(written(tmp_path, RUN.replace(*change)))
+
+
+def test_unknown_run_names_the_nearest(tmp_path: Path) -> None:
+    params = load_params(written(tmp_path, RUN.replace("  a:\n", "  ravdess:\n")))
+    with pytest.raises(UnknownNameError, match="Did you mean 'ravdess'"):
+        params.run("ravdes")
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "a: [", "a: b: c"])
+def test_not_a_mapping(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ParamsError, match=r"params\.yaml"):
+        load_params(written(tmp_path, text))
+
+
+def test_missing_file_and_other_encoding(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"no params\.yaml"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_bytes(RUN.encode("utf-16"))
+    with pytest.raises(ParamsError, match="not UTF-8"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_environment_wins_over_machine_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "machine.yaml").write_text("actors: 1\n")
+    monkeypatch.setenv("EMOFORGE_ACTORS", "3")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    machine = load_machine(tmp_path / "machine.yaml")
+    assert (machine.actors, machine.ray_address) == (3, "127.0.0.1:1")
+    (tmp_path / "machine.yaml").write_text("actor: 1\n")
+    monkeypatch.delenv("EMOFORGE_ACTORS")
+    with pytest.raises(ParamsError, match=r"machine\.yaml.*'actor'.*Did you mean 'actors'"):
+        load_machine(tmp_path / "machine.yaml")

@@ -1,0 +1,143 @@
+"""Publishing: what is allowed leaves once, what a licence holds back stays, an old tag can be read again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from corpora.errors import GateError, LockedError, ResourceError, UserError
+from flows.processes import run_locks
+from flows.publish import publish
+from tests.toy import Toy
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    made = Toy(tmp_path_factory.mktemp("built") / "toy")
+    made.repro()
+    return made
+
+
+@pytest.fixture
+def toy(built: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
+    made = Toy(tmp_path / "toy", built)
+    for name in ("PYTHONPATH", "HOME", "PATH", "GIT_CONFIG_NOSYSTEM"):
+        monkeypatch.setenv(name, made.env[name])
+    return made
+
+
+def test_what_is_not_built_or_not_up_to_date_does_not_leave(toy: Toy) -> None:
+    shutil.move(toy.folder / "data/runs/toy/release", toy.folder / "aside")
+    with pytest.raises(UserError, match="no release yet"):
+        publish("toy", repo=toy.folder)
+    shutil.move(toy.folder / "aside", toy.folder / "data/runs/toy/release")
+    toy.set_seed(2)
+    with pytest.raises(UserError, match=r"not up to date .*runs\.toy is modified"):
+        publish("toy", repo=toy.folder)
+    with pytest.raises(UserError, match="allowed: major, minor, patch"):
+        publish("toy", repo=toy.folder, bump="huge")
+    assert toy.git("tag") == ""
+
+
+def test_a_no_of_a_gate_keeps_it_here(toy: Toy) -> None:
+    (toy.folder / "blocked").write_text("frechet (all): fail, too far")
+    toy.sh("dvc", "repro", "-q", "--force", "--single-item", "release@toy")
+    toy.sh("dvc", "repro", "-q", "report@toy")
+    with pytest.raises(GateError, match="frechet"):
+        publish("toy", repo=toy.folder)
+    assert toy.git("tag") == "" and not (toy.folder / ".emoforge" / "remote").exists()
+
+
+def test_publish_tags_once_and_an_old_tag_is_read_again(toy: Toy) -> None:
+    (toy.folder / "notes.txt").write_text("mine")
+    toy.git("add", "notes.txt")  # staged by the user: not ours to commit
+    first = publish("toy", repo=toy.folder)
+    assert first.tag == "toy@v1.0.0" and not first.withheld
+    assert toy.git("log", "-1", "--format=%ae %s") == "emoforge@localhost Publish toy"
+    assert toy.git("diff", "--cached", "--name-only") == "notes.txt"
+    again = publish("toy", repo=toy.folder)
+    assert again.tag is None and "nothing to publish" in again.sentence
+    v1 = (toy.folder / "data/runs/toy/release/a.txt").read_text()
+
+    toy.set_seed(2)
+    toy.repro()
+    assert publish("toy", repo=toy.folder).tag == "toy@v1.1.0"
+    assert publish("toy", repo=toy.folder).tag is None
+    v2 = (toy.folder / "data/runs/toy/release/a.txt").read_text()
+    assert v1 != v2
+
+    clone = toy.folder.parent / "clone"
+    toy.git("clone", "-q", "--branch", "toy@v1.0.0", str(toy.folder), str(clone))
+    toy.sh(
+        "dvc", "--cd", str(clone), "remote", "modify", "--local", "local", "url", str(toy.folder / ".emoforge/remote")
+    )
+    toy.sh("dvc", "--cd", str(clone), "pull", "-q", "release@toy")
+    assert (clone / "data/runs/toy/release/a.txt").read_text() == v1
+    assert "seed: 1 " in (clone / "params.yaml").read_text()
+
+
+def real_corpus(toy: Toy, tmp_path: Path) -> None:
+    """The toy's corpus no longer made up: a linked folder under RAVDESS' licence."""
+    params = toy.folder / "params.yaml"
+    text = params.read_text()
+    params.write_text(text.replace("demo:\n  toy: {reader: ravdess, per_class: {fear: 2}}\n", "demo: {}\n"))
+    (tmp_path / "ravdess").mkdir()
+    (tmp_path / "ravdess" / "a.txt").write_text("a")
+    shutil.rmtree(toy.folder / "data/raw/toy")
+    (toy.folder / "data/raw/toy").symlink_to(tmp_path / "ravdess")
+
+
+def test_what_a_licence_holds_back_goes_to_a_private_remote_or_stays(toy: Toy, tmp_path: Path) -> None:
+    real_corpus(toy, tmp_path)
+    toy.repro()
+    outcome = publish("toy", repo=toy.folder)
+    assert outcome.pushed == ["data/runs/toy/plan", "data/runs/toy/evaluation"]
+    assert set(outcome.withheld) == {
+        "data/corpora/toy",
+        *(
+            f"data/runs/toy/{out}"
+            for out in ("prepared", "model", "augmented", "release", "report.html", "provenance.json")
+        ),
+    }
+    assert "CC-BY-NC-SA-4.0" in outcome.withheld["data/runs/toy/release"]
+
+    toy.sh("dvc", "remote", "add", "vault", str(tmp_path / "vault"))
+    (toy.folder / "machine.yaml").write_text("private_remote: vault\n")
+    toy.set_seed(2)
+    toy.repro()
+    outcome = publish("toy", repo=toy.folder)
+    assert not outcome.withheld and "data/runs/toy/release" in outcome.pushed
+    lock = (toy.folder / "dvc.lock").read_text()
+    vault = {p.parent.name + p.name for p in (tmp_path / "vault").rglob("*") if p.is_file()}
+    public = {p.parent.name + p.name for p in (toy.folder / ".emoforge/remote").rglob("*") if p.is_file()}
+    release = lock.split("data/runs/toy/release\n")[-1].split("md5: ")[1].split()[0]
+    assert release in vault and release not in public
+
+
+def test_a_remote_that_fails_leaves_no_tag_and_a_lock_names_its_holder(toy: Toy) -> None:
+    (toy.folder / ".emoforge").mkdir(exist_ok=True)
+    (toy.folder / ".emoforge" / "remote").write_text("a file where the remote should be")
+    with pytest.raises(ResourceError, match="pushing to the default DVC remote failed"):
+        publish("toy", repo=toy.folder)
+    assert toy.git("tag") == ""
+    with run_locks(toy.folder / ".emoforge" / "locks", ["toy"]), pytest.raises(LockedError):
+        publish("toy", repo=toy.folder)
+
+
+def test_code_that_git_does_not_hold_is_not_published(toy: Toy) -> None:
+    (toy.folder / "training").mkdir()
+    (toy.folder / "training" / "__init__.py").write_text("")
+    toy.git("add", "training")
+    toy.git("commit", "-qm", "code")
+    (toy.folder / "training" / "__init__.py").write_text("import this\n")
+    with pytest.raises(UserError, match=r"training/__init__\.py"):
+        publish("toy", repo=toy.folder)
+
+
+def test_the_lock_file_speaks_of_its_process(tmp_path: Path) -> None:
+    with run_locks(tmp_path, ["b", "a"]):
+        told = json.loads((tmp_path / "run-a.lock").read_text())
+    assert told["pid"] > 0

@@ -1,0 +1,448 @@
+"""The report of a made-up run: whole, safe, the same twice, and honest about what is missing."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import html
+import io
+import json
+import math
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from corpora.atomic import write_json
+from corpora.codecs import encode_png, encode_wav
+from corpora.errors import IntegrityError
+from corpora.schema import REJECTS, SAMPLES, SCORES, SPLITS, VERDICTS
+from flows import figures
+from flows.media import spectrogram, to_medium
+from flows.report import write_report
+from flows.reportdata import read_run
+from flows.reportmedia import Shown, chosen_media
+from flows.reporttables import histograms, uplift_words
+from flows.reporttext import interval, number, percent
+
+CLASSES = ["anger", "fear", "happiness", "neutral"]
+REAL = {"anger": 14, "fear": 4, "happiness": 11, "neutral": 14}
+HOSTILE = "<script>alert('x')</script>&\"$y"
+SECTIONS = ["headline", "balance", "samples", "gates", "conditions", "uplift", "loss", "data", "provenance"]
+
+
+def face(rng: np.random.Generator, k: int) -> bytes:
+    """A round head with a mouth that bends by class."""
+    y, x = np.mgrid[-1:1:32j, -1:1:32j]
+    image = np.where(x**2 + y**2 < 0.8, 170.0, 40.0)
+    image[(np.abs(np.abs(x) - 0.35) < 0.1) & (np.abs(y + 0.25) < 0.1)] = 20
+    image[(np.abs(y - 0.4 - (k - 1.5) * 0.3 * (x**2 - 0.1)) < 0.07) & (np.abs(x) < 0.45)] = 20
+    return encode_png(np.clip(image + rng.normal(0, 14, image.shape), 0, 255).astype(np.uint8))
+
+
+def voice(rng: np.random.Generator, k: int) -> bytes:
+    """A gliding harmonic tone whose pitch and steepness depend on the class."""
+    t = np.arange(int(16000 * rng.uniform(0.5, 0.8))) / 16000
+    phase = 2 * np.pi * np.cumsum(120 + 50 * k + 60 * (k - 1) * t + 8 * np.sin(2 * np.pi * 5 * t)) / 16000
+    tone = sum(np.sin(h * phase) / h ** (1.5 - 0.2 * k) for h in range(1, 12)) * np.hanning(len(t))
+    return encode_wav((0.2 * tone + rng.normal(0, 0.003, len(t))).astype(np.float32), 16000)
+
+
+def write_index(folder: Path, shard: str, items: list[tuple[dict[str, Any], bytes]], index: str = "index") -> None:
+    """A tar with payloads and the index beside it, as the stages write them."""
+    (folder / shard).parent.mkdir(parents=True, exist_ok=True)
+    rows = []
+    with tarfile.open(folder / shard, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for i, (row, payload) in enumerate(items):
+            info = tarfile.TarInfo(f"{i:06d}.{row['codec']}")
+            info.size = len(payload)
+            place = {"shard": shard, "offset": tar.offset + 512, "n_bytes": len(payload)}
+            tar.addfile(info, io.BytesIO(payload))
+            rows.append({**row, **place, "sha256": hashlib.sha256(payload).hexdigest()})
+    pq.write_table(pa.Table.from_pylist(rows, schema=SAMPLES), folder / f"{index}.parquet")
+
+
+def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES, conversions: bool = False) -> Path:
+    """data/runs/made_up and data/corpora/made_up below `root`, filled with believable files. -> the run's folder."""
+    rng = np.random.default_rng(5)
+    draw, codec = (face, "png") if modality == "face" else (voice, "wav")
+    run, corpus = root / "runs" / f"made_up_{modality}", root / "corpora" / "made_up"
+    real_counts = dict(zip(classes, REAL.values(), strict=True))
+    base = {"corpus": "made_up", "modality": modality, "codec": codec, "license": "CC0-1.0"}
+    real, splits = [], []
+    for k, name in enumerate(classes):
+        for i in range(real_counts[name] + 4):
+            sample = f"made_up/{name}/{i:03d}"
+            row = {**base, "sample_id": sample, "recording_id": sample, "group_id": f"made_up:{i % 6}", "emotion": name}
+            real.append(({**row, "subject_id": f"made_up:{i % 6}"}, draw(rng, k)))
+            split = "train" if i < real_counts[name] else ("dev" if i % 2 else "test")
+            splits.append({"view": "group", "sample_id": sample, "split": split})
+    prepared, augmented, evaluation = run / "prepared", run / "augmented", run / "evaluation"
+    write_index(prepared, "shards/train-real-00000.tar", real)
+    pq.write_table(pa.Table.from_pylist(splits, schema=SPLITS), prepared / "splits.parquet")
+    rejects = [{"corpus": "made_up", "path": "a b/ä.wav", "stage": "prepare", "reason": "too-short", "detail": "0.1 s"}]
+    pq.write_table(pa.Table.from_pylist(rejects, schema=REJECTS), prepared / "rejects.parquet")
+    counts = {"train": real_counts, "dev": dict.fromkeys(classes, 2), "test": dict.fromkeys(classes, 2)}
+    finding = {"kind": "repeats", "splits": ["train", "test"], "action": "drop",
+               "counts": {"keys": 1, "train": 1, "test": 1},
+               "members": {"ab" * 32: {"train": ["made_up/anger/001"], "test": ["made_up/anger/015"]}}}  # fmt: skip
+    write_json(
+        prepared / "summary.json",
+        {"modality": modality, "classes": classes, "counts": counts, "corpora": ["made_up"], "dropped": 2,
+         "representation": {"name": "pixels", "size": 32}, "audit": [finding]},
+    )  # fmt: skip
+    (run / "fit").mkdir()
+    with (run / "fit" / "loss.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["step", "loss", "kl"])
+        for step in range(20, 801, 20):
+            writer.writerow(
+                [step, 0.2 + math.exp(-step / 150) + rng.normal(0, 0.01), "" if step < 60 else 4 + step / 400]
+            )
+    write_json(run / "fit" / "fit.json", {"generator": "cvae", "params": {"width": 32}, "steps": 800, "seconds": 41.5})
+    synthetic, refused, scores, made, rounds = [], [], [], [], []
+    for k, name in enumerate(classes):
+        lacking = 14 - real_counts[name]
+        accepted = surplus = 0
+        rejected = {"validity": 0, "agreement": 0}
+        for i in range(2 * lacking):
+            sample = f"syn/0123456789abcdef/{hashlib.sha256(f'{name}{i}'.encode()).hexdigest()[:20]}"
+            agreement = float(rng.normal(1.4, 0.5)) if i != 1 else math.nan
+            valid, agreed = i != 2, bool(agreement >= 1.0)
+            passed = valid and agreed and accepted < lacking
+            source = [f"made_up/neutral/{i:03d}"] if conversions else None
+            row = {**base, "sample_id": sample, "recording_id": sample, "group_id": "made_up:1", "emotion": name,
+                   "generator_id": "0123456789abcdef" * 4, "seed": 1000 * k + i, "source_ids": source}  # fmt: skip
+            accepted += passed
+            surplus += valid and agreed and not passed
+            if passed:
+                synthetic.append((row, draw(rng, k)))
+            elif not (valid and agreed):
+                gate = "validity" if not valid else "agreement"
+                rejected[gate] += 1
+                refused.append(({**row, "extra": {"gate": gate, "value": str(agreement)}}, draw(rng, 3 - k)))
+            for gate, value, limit, ok, reason in [
+                ("validity", float(valid), 1.0, valid, None if valid else "clipped"),
+                ("agreement", agreement, 1.0, agreed, None if math.isfinite(agreement) else "no-score"),
+            ]:
+                scores.append(
+                    {"sample_id": sample, "emotion": name, "round": 1, "gate": gate, "value": value, "limit": limit,
+                     "passed": ok, "reason": reason, "judge": f"{gate}@abc123"}
+                )  # fmt: skip
+        made.append({"emotion": name, "real_train": real_counts[name], "target": 14, "candidates": 2 * lacking,
+                     "accepted": accepted, "rejected": rejected, "surplus": surplus,
+                     "filled": accepted >= lacking})  # fmt: skip
+        if lacking:
+            rounds.append({"round": 1, "class": name, "candidates": 2 * lacking, "accepted": accepted})
+    write_index(augmented, "shards/train-synthetic-00000.tar", synthetic)
+    write_index(augmented, "rejected/rejected-00000.tar", refused, "rejected")
+    reference = {"agreement": {c: [*rng.normal(1.5, 0.4, 20).tolist(), None] for c in classes}}
+    write_json(augmented / "reference.json", reference)
+    pq.write_table(pa.Table.from_pylist(scores, schema=SCORES), augmented / "scores.parquet")
+    limits = {gate: dict.fromkeys(classes, 1.0) for gate in ("validity", "agreement")}
+    write_json(augmented / "balance.json", {"classes": made, "rounds": rounds, "limits": limits})
+    verdict = {"gate": "frechet", "unit": "squared distance", "judge": "hog@77aa", "n_real": 43, "n_synthetic": 13}
+    verdicts = [
+        {**verdict, "group": "all", "value": 11.2, "low": 9.8, "high": 12.9, "floor": 5.1, "limit": 15.3,
+         "verdict": "pass", "reason": "the whole interval is within the limit"},
+        {**verdict, "group": classes[1], "value": math.nan, "low": None, "high": None, "floor": None, "limit": 15.3,
+         "n_synthetic": 1, "verdict": "undecided", "reason": "n = 1 is below the gate's minimum of 20"},
+    ]  # fmt: skip
+    evaluation.mkdir()
+    pq.write_table(pa.Table.from_pylist(verdicts, schema=VERDICTS), evaluation / "verdicts.parquet")
+    arms = []
+    for arm, uar in [("real", 0.58), ("real, weighted", 0.60), ("real, oversampled", 0.61), ("real + synthetic", 0.66)]:
+        per_class = {
+            c: {
+                "f1": uar + 0.05 * k - 0.08,
+                "recall": uar,
+                "low": uar + 0.05 * k - 0.16,
+                "high": uar + 0.05 * k,
+                "n": 9,
+            }
+            for k, c in enumerate(classes)
+        }
+        arms.append({"arm": arm, "uar": uar, "low": uar - 0.06, "high": uar + 0.05, "per_class": per_class})
+    write_json(
+        evaluation / "uplift.json",
+        {"classifier": "logistic regression on HOG", "n_test": 36, "test_groups": 6, "arms": arms, "outcome": "win",
+         "difference": {"value": 0.08, "low": 0.01, "high": 0.14},
+         "against_weighted": {"value": 0.06, "low": -0.01, "high": 0.12}},
+    )  # fmt: skip
+    conditions = {
+        c: {"recall_synthetic": 0.8 - 0.15 * k, "low": 0.6 - 0.15 * k, "high": 0.92 - 0.1 * k, "n": 12,
+            "recall_real": 0.7, "n_real": 20} for k, c in enumerate(classes)
+    }  # fmt: skip
+    write_json(evaluation / "conditions.json", conditions)
+    write_json(run / "metrics.json", {"uar_real": 0.58, "uar_synthetic": 0.66})
+    (run / "release").mkdir()
+    per_split = {"train": {c: {"real": n, "synthetic": 14 - n} for c, n in real_counts.items()}}
+    write_json(
+        run / "release" / "manifest.json",
+        {"name": "made_up", "release_hash": "fe" * 32, "publishable": False, "reasons": ["frechet: undecided for fear"],
+         "notes": ["class 'fear' is small"],
+         "modality": modality, "classes": classes, "counts": per_split, "licenses": ["CC0-1.0"], "files": {}},
+    )  # fmt: skip
+    corpus.mkdir(parents=True)
+    card = {"name": "made_up", "title": "A made-up corpus", "version": "1", "license": "CC0-1.0", "n_subjects": 6,
+            "may_redistribute": True, "url": "https://example.org/made-up", "counts": {classes[0]: 20},
+            "counts_source": "its card"}  # fmt: skip
+    counted = [{"emotion": classes[0], "published": 20, "found": 18, "difference": -2},
+               {"emotion": classes[1], "published": None, "found": 8, "difference": None}]  # fmt: skip
+    write_json(
+        corpus / "card.json",
+        {"reader": "made_up", "card": card, "counts": counted, "n_without_class": 3, "n_subjects": 6,
+         "rejects": {"not-a-wav": 4, "too-short": 1}},
+    )  # fmt: skip
+    view = {"feasible": True, "reason": None, "counts": {"train": 43}, "findings": [finding]}
+    nothing = {"feasible": False, "reason": "the corpus publishes no split", "findings": []}
+    write_json(corpus / "audit.json", {"views": {"group": view, "official": nothing}})
+    check = {"type": "expect_column_values_to_not_be_null", "column": "sample_id", "kwargs": {}, "success": True,
+             "observed": None, "unexpected_count": 0}  # fmt: skip
+    write_json(corpus / "quality.json", {"name": "made_up", "success": True, "n_rows": 59, "results": [check]})
+    return run
+
+
+@pytest.fixture(scope="module")
+def face_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("faces"))
+
+
+@pytest.fixture
+def own_run(face_run: Path, tmp_path: Path) -> Path:
+    """A copy without a report, that a test may break."""
+    shutil.copytree(face_run.parent.parent, tmp_path / "data")
+    (tmp_path / "data" / "runs" / face_run.name / "report.html").unlink(missing_ok=True)
+    return tmp_path / "data" / "runs" / face_run.name
+
+
+def page_of(run: Path, **options: Any) -> str:
+    target = run / "report.html"
+    write_report(run, run.parent.parent / "corpora", target, generated=options.get("generated"))
+    return target.read_text(encoding="utf-8")
+
+
+class Tags(HTMLParser):
+    """Every tag with its attributes, and a check that tags close in order."""
+
+    VOID = frozenset({"meta", "link", "img", "br", "path", "use", "rect", "hr"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-1:]}"
+        self.open.pop()
+
+
+def loaded_from(page: str) -> Iterator[str]:
+    """Everything that a browser fetches to show the page."""
+    for tag, attributes in Tags(page).tags:
+        for name in ("src", "srcset", "poster", "data", "xlink:href"):
+            if attributes.get(name):
+                yield str(attributes[name])
+        if tag == "link" and attributes.get("href"):
+            yield str(attributes["href"])
+    yield from re.findall(r"url\(([^)]*)\)|@import\s+(\S+)", page)
+
+
+@pytest.mark.parametrize("modality", ["face", "speech"])
+def test_whole_page(tmp_path: Path, modality: str) -> None:
+    page = page_of(make_run(tmp_path, modality))
+    tags = Tags(page)
+    assert not tags.open
+    assert {a.get("id") for _, a in tags.tags} >= set(SECTIONS)
+    for source in loaded_from(page):
+        text = "".join(source) if isinstance(source, tuple) else source
+        assert text.startswith(("data:", "#")), text[:80]
+    assert len(page.encode()) < 15_000_000
+    names = [t for t, _ in tags.tags]
+    assert names.count("audio") == (0 if modality == "face" else names.count("img"))
+    assert names.count("img") >= 4 * 8
+    assert "not publishable" in page and "frechet: undecided for fear" in page
+    assert ">nan<" not in page.lower() and "None" not in html.unescape(re.sub(r'"data:[^"]*"', "", page))
+    assert "Win: trained with the synthetic samples" in page
+
+
+def test_same_bytes_twice_and_no_clock(face_run: Path) -> None:
+    first = page_of(face_run)
+    assert page_of(face_run) == first
+    assert "2001-02-03" not in first
+    assert "2001-02-03 04:05" in page_of(face_run, generated="2001-02-03 04:05")
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    run = make_run(tmp_path, classes=["anger", HOSTILE, "c", "d"])
+    manifest = json.loads((run / "release" / "manifest.json").read_text())
+    write_json(run / "release" / "manifest.json", {**manifest, "name": HOSTILE, "reasons": [HOSTILE]})
+    card = run.parent.parent / "corpora" / "made_up" / "card.json"
+    told = json.loads(card.read_text())
+    write_json(card, {**told, "card": {**told["card"], "title": HOSTILE, "url": "javascript:alert(1)"}})
+    page = page_of(run)
+    assert [t for t, _ in Tags(page).tags].count("script") == 1
+    assert not Tags(page).open
+    assert not any(str(a.get("href", "")).startswith("javascript") for _, a in Tags(page).tags)
+    assert html.escape(HOSTILE, quote=False) in page.replace("&#34;", '"').replace("&#39;", "'").replace("&quot;", '"')
+
+
+@pytest.mark.parametrize("gone", ["fit", "augmented", "evaluation", "release", "fit/loss.csv", "evaluation/uplift.json",
+                                  "evaluation/conditions.json", "augmented/rejected.parquet",
+                                  "augmented/reference.json"])  # fmt: skip
+def test_what_is_not_there_yet_is_said(own_run: Path, gone: str) -> None:
+    path = own_run / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    page = page_of(own_run)
+    assert {a.get("id") for _, a in Tags(page).tags} >= set(SECTIONS)
+    words = {"fit": "No fit so far", "augmented": "No synthetic samples so far", "evaluation": "No verdicts so far",
+             "release": "There is no release", "fit/loss.csv": "closed form"}  # fmt: skip
+    assert words.get(gone, "") in page
+
+
+def test_pictures_and_sounds_keep_to_their_budget(face_run: Path) -> None:
+    data = read_run(face_run, face_run.parent.parent / "corpora")
+    whole, small = chosen_media(data, 10**7), chosen_media(data, 30_000)
+
+    def shown(media: dict[str, Any]) -> list[Shown]:
+        return [s for c in media["classes"] for s in c["real"] + c["synthetic"]] + media["refused"]
+
+    assert not whole["cut"] and small["cut"]
+    assert sum(s.medium.n_bytes for s in shown(small)) <= 30_000 < sum(s.medium.n_bytes for s in shown(whole))
+    assert all(c["real"] for c in small["classes"])  # cut evenly, not from the end
+
+
+def test_a_fit_of_one_step_has_no_curve(own_run: Path) -> None:
+    (own_run / "fit" / "loss.csv").write_text("step,loss\n1,0.5\n")
+    assert "closed form" in page_of(own_run)
+
+
+@pytest.mark.parametrize("gone", ["prepared/summary.json", "augmented/balance.json", "evaluation/verdicts.parquet"])
+def test_half_a_stage_is_an_error(own_run: Path, gone: str) -> None:
+    (own_run / gone).unlink()
+    with pytest.raises(IntegrityError, match=Path(gone).name):
+        page_of(own_run)
+    assert not (own_run / "report.html").exists()
+
+
+def test_changed_payload_is_an_error(own_run: Path) -> None:
+    tar = own_run / "prepared" / "shards" / "train-real-00000.tar"
+    data = bytearray(tar.read_bytes())
+    for at in range(600, len(data), 64):
+        data[at] ^= 1
+    tar.write_bytes(bytes(data))
+    with pytest.raises(IntegrityError):
+        page_of(own_run)
+
+
+def test_nothing_finite_still_makes_a_page(own_run: Path) -> None:
+    nan = {"value": None, "low": None, "high": None}
+    uplift = json.loads((own_run / "evaluation" / "uplift.json").read_text())
+    for arm in uplift["arms"]:
+        arm |= {"uar": None, "low": None, "high": None}
+        arm["per_class"] = {c: {"f1": None, "recall": None, "low": None, "high": None, "n": 0} for c in CLASSES}
+    write_json(own_run / "evaluation" / "uplift.json", {**uplift, "difference": nan, "outcome": "undecided"})
+    write_json(own_run / "evaluation" / "conditions.json",
+               {c: {"recall_synthetic": None, "low": None, "high": None, "n": 0, "recall_real": None, "n_real": 0}
+                for c in CLASSES})  # fmt: skip
+    scores = pq.read_table(own_run / "augmented" / "scores.parquet")
+    empty = pa.array([math.nan] * scores.num_rows, pa.float64())
+    for name in ("value", "limit"):
+        scores = scores.set_column(scores.schema.get_field_index(name), name, empty)
+    pq.write_table(scores, own_run / "augmented" / "scores.parquet")
+    page = page_of(own_run)
+    assert ">nan<" not in page.lower()
+    assert "cannot be told" in page
+
+
+def test_histogram_rows_count_every_candidate(face_run: Path) -> None:
+    entries = {e["gate"]: e for e in histograms(read_run(face_run, face_run.parent.parent / "corpora"))}
+    scores = pq.read_table(face_run / "augmented" / "scores.parquet").to_pylist()
+    for gate, entry in entries.items():
+        assert sum(r["candidates"] for r in entry["rows"]) == sum(s["gate"] == gate for s in scores)
+        assert sum(r["passed"] for r in entry["rows"]) == sum(s["gate"] == gate and s["passed"] for s in scores)
+    assert entries["agreement"]["side"].startswith("larger")
+    assert sum(r["unscored"] for r in entries["agreement"]["rows"]) == 2  # one NaN in each class that lacks samples
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"), [(0.01, 0.1, "Win"), (-0.1, -0.01, "Loss"), (-0.1, 0.2, "No difference"), (0.0, 0.1, "No")]
+)
+def test_uplift_is_said_plainly(low: float, high: float, word: str) -> None:
+    text = uplift_words({"difference": {"value": (low + high) / 2, "low": low, "high": high}})
+    assert text is not None and text.startswith(word)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (math.nan, "–"), (math.inf, "–"), (12345, "12\u202f345"), (0, "0"), (0.12345, "0.123"), (3.0, "3"),
+     (-1e-5, "-1.00e-05"), (True, "yes")],
+)  # fmt: skip
+def test_numbers(value: Any, text: str) -> None:
+    assert number(value) == text
+
+
+def test_interval_and_percent() -> None:
+    assert interval({"value": 0.61, "low": 0.55, "high": 0.67}) == "0.61 [0.55, 0.67]"
+    assert interval({"value": 0.61, "low": None, "high": math.nan}) == "0.61"
+    assert interval({"value": math.nan, "low": 0.1, "high": 0.2}) == "–"
+    assert percent(0.5) == "50.0\u202f%"
+
+
+def test_spectrogram_shows_the_pitch() -> None:
+    t = np.arange(16000) / 16000
+    low, high = (spectrogram(np.sin(2 * np.pi * f * t).astype(np.float32), 16000).sum(axis=(1, 2)) for f in (200, 4000))
+    assert low.argmax() > high.argmax()  # row 0 is the top
+
+
+def test_sound_survives_losslessly() -> None:
+    import base64
+
+    import soundfile
+
+    payload = voice(np.random.default_rng(0), 2)
+    sound = to_medium(payload, "wav").sound
+    assert sound is not None
+    flac, _ = soundfile.read(io.BytesIO(base64.b64decode(sound.partition(",")[2])), dtype="int16")
+    wav, _ = soundfile.read(io.BytesIO(payload), dtype="int16")
+    assert (flac == wav).all()
+
+
+def test_figures_follow_the_page_colours() -> None:
+    svg = figures.balance_chart([{"emotion": "a", "real_train": 3, "accepted": 1, "target": 4}])
+    assert "var(--real)" in svg and "var(--synthetic)" in svg
+    leftover = set(re.findall(r"#[0-9a-f]{6}", re.sub(r"url\(#\w+\)", "", svg)))
+    assert not leftover & set(figures._VARIABLES), leftover
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium here")
+def test_chromium_draws_it(face_run: Path, tmp_path: Path) -> None:
+    target, picture = tmp_path / "report.html", tmp_path / "report.png"
+    write_report(face_run, face_run.parent.parent / "corpora", target, generated=None)
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+               "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+               f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={picture}", "--window-size=1200,3000",
+               ]  # fmt: skip
+    subprocess.run([*command, target.as_uri()], check=True, capture_output=True, timeout=120)
+    from PIL import Image
+
+    pixels = np.asarray(Image.open(picture).convert("L"))
+    assert pixels.shape[1] == 1200 and pixels.std() > 10  # not an empty page

@@ -1,0 +1,84 @@
+"""Functions that the workers of a process group run in the tests of flows/train.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from corpora.errors import PayloadError
+from features.representation import ArraySpec
+from generators.generator import Device, TrainData, generator_class
+
+
+def toy_data() -> TrainData:
+    """24 images of 8 x 8 in two classes that differ in brightness."""
+    rng = np.random.default_rng(5)
+    emotions = tuple(("anger", "neutral")[i % 2] for i in range(24))
+    base = np.array([0.5 if e == "anger" else -0.5 for e in emotions], np.float32)
+    arrays = np.clip(base[:, None, None, None] + 0.2 * rng.normal(size=(24, 1, 8, 8)), -1, 1).astype(np.float32)
+    return TrainData(
+        spec=ArraySpec("pixels", (1, 8, 8), value_range=(-1.0, 1.0)),
+        classes=("anger", "neutral"),
+        arrays=arrays,
+        emotions=emotions,
+        ids=tuple(f"toy/{i}" for i in range(24)),
+        groups=tuple(f"toy:{i}" for i in range(24)),
+        subjects=(None,) * 24,
+        held_out=np.zeros(24, bool),
+        intensity=np.full(24, np.nan),
+    )
+
+
+def fit_toy(folder: str, kill_at: int = 0) -> None:
+    """Fits a small CVAE; each rank writes its losses, rank 0 the model. kill_at: rank 1 is killed there, once."""
+    import torch
+    import torch.distributed as dist
+
+    rank, out = dist.get_rank(), Path(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    data = toy_data()
+    model = generator_class("cvae")(data.spec, data.classes, width=8, latent=4, batch_size=8)
+    losses = []
+    for report in model.fit(
+        data, steps=12, seed=3, device=Device(), checkpoints=out / "checkpoints", checkpoint_every=4
+    ):
+        losses.append([report.step, dict(report.losses)])
+        if report.step == kill_at and rank == 1 and not (out / "killed").exists():
+            (out / "killed").touch()
+            os.kill(os.getpid(), 9)
+    (out / f"rank-{rank}.json").write_text(
+        json.dumps({"losses": losses, "world": dist.get_world_size(), "threads": torch.get_num_threads()})
+    )
+    if rank == 0:
+        model.save(out / "model")
+
+
+def fit_twice(folder: str) -> None:
+    fit_toy(f"{folder}/a")
+    fit_toy(f"{folder}/b")
+
+
+def fail_on_one(folder: str) -> None:
+    """Rank 1 raises while rank 0 waits for it."""
+    import torch.distributed as dist
+
+    if dist.get_rank() == 1:
+        with (Path(folder) / "calls").open("a") as file:
+            file.write("x")
+        raise PayloadError("too-short", "12 samples")
+    dist.barrier()
+
+
+def die(folder: str) -> None:
+    os.kill(os.getpid(), 9)
+
+
+def wait_long(folder: str) -> None:
+    sys.stdout.write("waits\n")
+    sys.stdout.flush()
+    time.sleep(120)

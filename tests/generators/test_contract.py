@@ -1,0 +1,262 @@
+"""What every generator promises, over the registry, for speech and for faces."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from corpora.errors import ParamsError, UserError
+from features.representation import ArraySpec
+from generators.generator import GENERATORS, Condition, Device, Draw, TrainData, generator_class
+from generators.sources import SourceTable, choose_sources
+from tests.generators.toy import CLASSES, IMAGES, SPEECH, class_means, nearest, toy_data
+from training.checkpoint import content_hash
+
+TINY: dict[str, dict[str, Any]] = {
+    "cvae": {"width": 8, "latent": 4, "batch_size": 16},
+    "cgan": {"width": 8, "latent": 8, "batch_size": 16, "lr": 1e-3, "lr_discriminator": 1e-3},
+    "diffusion": {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16},
+    "transfer": {"components": 8},
+}
+STEPS = {"cvae": 150, "cgan": 120, "diffusion": 200, "transfer": 1}
+CPU = Device()
+SPECS = {"faces": IMAGES, "speech": SPEECH}
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def make(name: str, spec: ArraySpec, **params: Any) -> Any:
+    return generator_class(name)(spec, CLASSES, **{**TINY[name], **params})
+
+
+def fitted(name: str, spec: ArraySpec, data: TrainData, *, steps: int, seed: int = 1, **options: Any) -> Any:
+    generator = make(name, spec)
+    for _ in generator.fit(data, steps=steps, seed=seed, device=CPU, **options):
+        pass
+    return generator
+
+
+def draws_of(data: TrainData, generator: Any, n: int, *, first: int = 0) -> tuple[list[Draw], np.ndarray | None]:
+    """n draws over all classes; with a source each where the generator wants them."""
+    draws = []
+    for k in range(first, first + n):
+        emotion = CLASSES[k % len(CLASSES)]
+        table = SourceTable(data.ids, data.emotions, data.subjects)
+        sources = choose_sources([k], table, emotion, 0)[0] if generator.needs_sources else ()
+        draws.append(Draw(Condition(emotion), 1000 + k, sources))
+    if not generator.needs_sources:
+        return draws, None
+    return draws, np.stack([data.arrays[data.ids.index(d.source_ids[0])] for d in draws])
+
+
+@pytest.fixture(scope="module", params=[(n, m) for n in GENERATORS for m in SPECS], ids=lambda p: f"{p[0]}-{p[1]}")
+def trained(request: pytest.FixtureRequest) -> tuple[str, TrainData, Any]:
+    name, modality = request.param
+    data = toy_data(SPECS[modality])
+    return name, data, fitted(name, SPECS[modality], data, steps=STEPS[name])
+
+
+def test_samples_have_the_shape_and_range_of_the_representation(trained: tuple[str, TrainData, Any]) -> None:
+    _, data, generator = trained
+    draws, sources = draws_of(data, generator, 7)
+    made = generator.sample(draws, sources, device=CPU)
+    assert made.shape == (7, *data.spec.shape) and made.dtype == np.float32
+    assert np.isfinite(made).all()
+    if data.spec.value_range is not None:
+        assert made.min() >= -1.0 and made.max() <= 1.0
+    else:
+        mask = made[:, 0, data.spec.mask_row]
+        assert set(np.unique(mask)) <= {-1.0, 1.0}
+        assert (np.diff(mask, axis=1) <= 0).all(), "valid columns come first"
+        assert (mask[:, 0] == 1.0).all(), "never empty"
+        padding = np.broadcast_to((mask < 0)[:, None], made[:, 0, :-1].shape)
+        assert (made[:, 0, :-1][padding] == 0.0).all(), "padding is what it is in train"
+    assert generator.sample([], None if sources is None else sources[:0], device=CPU).shape == (0, *data.spec.shape)
+
+
+def test_the_condition_is_honoured(trained: tuple[str, TrainData, Any]) -> None:
+    name, data, generator = trained
+    draws, sources = draws_of(data, generator, 60)
+    made = generator.sample(draws, sources, device=CPU)
+    asked = np.array([CLASSES.index(str(d.condition.emotion)) for d in draws])
+    agreement = float((nearest(made, class_means(data)) == asked).mean())
+    assert agreement > 0.9, f"{name}: {agreement:.2f}"
+
+
+def test_a_soft_label_lies_between(trained: tuple[str, TrainData, Any]) -> None:
+    _, data, generator = trained
+    draws, sources = draws_of(data, generator, 6)
+    pure = dataclasses.replace(draws[0], condition=Condition({"neutral": 1.0}))
+    first = None if sources is None else sources[:1]
+    same = generator.sample([pure], first, device=CPU)
+    np.testing.assert_allclose(same, generator.sample([draws[0]], first, device=CPU), atol=1e-5)
+    mixed = dataclasses.replace(draws[0], condition=Condition({"neutral": 0.5, "anger": 0.5}))
+    assert not np.allclose(same, generator.sample([mixed], first, device=CPU), atol=1e-3)
+
+
+def test_a_row_depends_on_its_draw_only(trained: tuple[str, TrainData, Any]) -> None:
+    _, data, generator = trained
+    draws, sources = draws_of(data, generator, 5)
+    others, other_sources = draws_of(data, generator, 4, first=50)
+    alone = generator.sample(draws, sources, device=CPU)
+    np.testing.assert_array_equal(alone, generator.sample(draws, sources, device=CPU))
+    mixed_sources = None if sources is None else np.concatenate([other_sources, sources[::-1]])
+    mixed = generator.sample(others + draws[::-1], mixed_sources, device=CPU)
+    np.testing.assert_allclose(mixed[4:][::-1], alone, atol=1e-4)
+
+
+def test_another_seed_is_another_sample(trained: tuple[str, TrainData, Any]) -> None:
+    _, data, generator = trained
+    draws, sources = draws_of(data, generator, 3)
+    reseeded = [dataclasses.replace(d, seed=d.seed + 1) for d in draws]
+    a, b = (generator.sample(d, sources, device=CPU) for d in (draws, reseeded))
+    assert (np.abs(a - b).max(axis=(1, 2, 3)) > 1e-4).all()
+
+
+def test_saved_and_loaded_it_is_the_same(trained: tuple[str, TrainData, Any], tmp_path: Path) -> None:
+    name, data, generator = trained
+    generator.save(tmp_path / "a")
+    generator.save(tmp_path / "b")
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["config.json", "model.safetensors"]
+    assert content_hash(tmp_path / "a") == content_hash(tmp_path / "b")
+    loaded = generator_class(name).load(tmp_path / "a", device=CPU)
+    draws, sources = draws_of(data, generator, 4)
+    np.testing.assert_array_equal(
+        loaded.sample(draws, sources, device=CPU), generator.sample(draws, sources, device=CPU)
+    )
+    loaded.save(tmp_path / "c")
+    assert content_hash(tmp_path / "c") == content_hash(tmp_path / "a")
+    other = fitted(name, data.spec, toy_data(data.spec, seed=9), steps=2)
+    other.save(tmp_path / "d")
+    assert content_hash(tmp_path / "d") != content_hash(tmp_path / "a")
+
+
+def test_what_it_cannot_honour_is_an_error(trained: tuple[str, TrainData, Any]) -> None:
+    _, data, generator = trained
+    draws, sources = draws_of(data, generator, 1)
+    for condition, says in [
+        (Condition("angr"), "anger"),
+        (Condition({"neutral": 0.5, "joy": 0.5}), "joy"),
+        (Condition({"neutral": 0.0}), "sum to 0"),
+        (Condition("fear", intensity=0.5), "intensity"),
+        (Condition("fear", intensity=float("nan")), "intensity"),
+        (Condition("fear", subject_id="toy:1"), "subject_id"),
+        (Condition("fear", vad=(0.0, 0.5, 0.0)), "vad"),
+        (Condition("fear", vector=("face", (1.0,))), "vector"),
+    ]:
+        with pytest.raises(UserError, match=says):
+            generator.sample([dataclasses.replace(draws[0], condition=condition)], sources, device=CPU)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_bad_train_data_is_an_error(name: str) -> None:
+    data = toy_data(IMAGES)
+    broken = data.arrays.copy()
+    broken[7, 0, 3, 3] = np.nan
+    cases = [
+        (dataclasses.replace(data, arrays=broken), "toy/7"),
+        (dataclasses.replace(data, held_out=np.array([e == "fear" for e in data.emotions])), "'fear'"),
+        (dataclasses.replace(data, emotions=("joy", *data.emotions[1:])), "'joy'"),
+        (dataclasses.replace(data, arrays=data.arrays[:, :, :10]), "shape"),
+    ]
+    for wrong, says in cases:
+        with pytest.raises(UserError, match=says):
+            list(make(name, IMAGES).fit(wrong, steps=1, seed=0, device=CPU))
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_a_wrong_parameter_is_named(name: str) -> None:
+    known = sorted(generator_class(name).Params.model_fields)[0]
+    with pytest.raises(ParamsError, match=f"Did you mean '{known}'"):
+        make(name, IMAGES, **{known + "s": 1})
+    with pytest.raises(ParamsError, match=known):
+        make(name, IMAGES, **{known: "many"})
+
+
+@pytest.mark.parametrize("name", [n for n in GENERATORS if n != "transfer"])
+def test_interrupted_anywhere_it_ends_the_same(name: str, tmp_path: Path) -> None:
+    data = toy_data(SPEECH)
+    whole = fitted(name, SPEECH, data, steps=12)
+    draws, _ = draws_of(data, whole, 3)
+    for stop in (3, 8):
+        folder = tmp_path / str(stop)
+        options = {"steps": 12, "seed": 1, "device": CPU, "checkpoints": folder, "checkpoint_every": 3}
+        for progress in make(name, SPEECH).fit(data, **options):
+            if progress.step == stop:
+                break
+        resumed = make(name, SPEECH)
+        reports = list(resumed.fit(data, **options))
+        assert [r.step for r in reports] == list(range(1, 13)), "the whole curve, also of steps done before"
+        expected = whole.network.state_dict()
+        for key, value in resumed.network.state_dict().items():
+            assert torch.equal(value, expected[key]), key
+        np.testing.assert_array_equal(resumed.sample(draws, device=CPU), whole.sample(draws, device=CPU))
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_held_out_rows_teach_nothing(name: str) -> None:
+    data = toy_data(SPEECH)
+    changed = data.arrays.copy()
+    changed[data.held_out] = changed[data.held_out][:, :, ::-1] * 3.0
+    a = fitted(name, SPEECH, data, steps=3)
+    b = fitted(name, SPEECH, dataclasses.replace(data, arrays=changed), steps=3)
+    draws, sources = draws_of(data, a, 3)
+    np.testing.assert_array_equal(a.sample(draws, sources, device=CPU), b.sample(draws, sources, device=CPU))
+    seen = data.arrays.copy()
+    seen[~data.held_out] *= 1.1
+    c = fitted(name, SPEECH, dataclasses.replace(data, arrays=seen), steps=3)
+    assert not np.array_equal(a.sample(draws, sources, device=CPU), c.sample(draws, sources, device=CPU))
+
+
+@pytest.mark.parametrize("name", [n for n in GENERATORS if n != "transfer"])
+def test_the_best_weights_by_the_monitor_are_kept(name: str) -> None:
+    data = toy_data(IMAGES)
+    scores = iter([3.0, 1.0, 2.0, 2.5, 9.0, 9.0])
+    seen: list[np.ndarray] = []
+    draws = [Draw(Condition("anger"), 5)]
+
+    def monitor(generator: Any) -> float:
+        seen.append(generator.sample(draws, device=CPU))
+        return next(scores)
+
+    generator = fitted(name, IMAGES, data, steps=20, monitor=monitor, monitor_every=2, patience=2)
+    assert len(seen) == 4, "stops after two checks without a better score"
+    np.testing.assert_array_equal(generator.sample(draws, device=CPU), seen[1])
+
+
+@pytest.mark.parametrize("name", [n for n in GENERATORS if n != "transfer"])
+def test_intensity_is_honoured_where_it_was_learned(name: str) -> None:
+    data = toy_data(SPEECH)
+    generator = make(name, SPEECH, use_intensity=True)
+    for _ in generator.fit(data, steps=10, seed=0, device=CPU):
+        pass
+    low, high = (generator.sample([Draw(Condition("fear", intensity=v), 3)], device=CPU) for v in (0.1, 1.0))
+    assert not np.array_equal(low, high)
+    unknown = dataclasses.replace(data, intensity=np.full(len(data.ids), np.nan, np.float32))
+    with pytest.raises(UserError, match="use_intensity"):
+        list(make(name, SPEECH, use_intensity=True).fit(unknown, steps=1, seed=0, device=CPU))
+
+
+@pytest.mark.parametrize("name", [n for n in GENERATORS if n != "transfer"])
+def test_bfloat16_trains_and_samples(name: str) -> None:
+    data = toy_data(SPEECH)
+    device = Device("cpu", "bfloat16")
+    generator = make(name, SPEECH)
+    for _ in generator.fit(data, steps=2, seed=0, device=device):
+        pass
+    made = generator.sample([Draw(Condition("fear"), 3)], device=device)
+    assert made.dtype == np.float32 and np.isfinite(made).all()
+    assert all(p.dtype == torch.float32 for p in generator.network.parameters())

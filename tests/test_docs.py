@@ -1,0 +1,183 @@
+"""What the documentation shows works: its code runs, its links lead somewhere, its tables are up to date."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+PAGES = sorted([*REPO.glob("*.md"), *(REPO / "docs").rglob("*.md")])
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced code blocks of one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder on sys.path, taken off again with all that was imported from it."""
+    folder = tmp_path / "package"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    before = set(sys.modules)
+    yield folder
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
+            del sys.modules[name]
+
+
+def install(page: Path, folder: Path) -> str:
+    """Writes the page's Python files and entry points as an installed package would have them. -> its check."""
+    check = ""
+    for code in blocks(page, "python"):
+        name = code.splitlines()[0].removeprefix("# ").strip()
+        assert re.fullmatch(r"\w+\.py", name), f"{page.name}: a block does not begin with the name of its file"
+        (folder / name).write_text(code, encoding="utf-8")
+        check = name.removesuffix(".py") if name.startswith("check_") else check
+    declared = tomllib.loads("\n".join(blocks(page, "toml")))["project"]["entry-points"]
+    info = folder / "an_example-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: an-example\nVersion: 1.0\n")
+    lines = [f"[{group}]\n" + "\n".join(f"{k} = {v}" for k, v in names.items()) for group, names in declared.items()]
+    (info / "entry_points.txt").write_text("\n\n".join(lines) + "\n")
+    importlib.invalidate_caches()
+    return check
+
+
+@pytest.mark.parametrize("name", ["add-a-corpus", "add-a-generator", "add-a-gate"])
+def test_worked_example(name: str, package: Path, tmp_path: Path) -> None:
+    check = install(REPO / "docs" / f"{name}.md", package)
+    importlib.import_module(check).check(tmp_path / "work")
+
+
+def test_examples_are_formed_like_our_own_code(package: Path) -> None:
+    for name in ("add-a-corpus", "add-a-generator", "add-a-gate"):
+        install(REPO / "docs" / f"{name}.md", package)
+        (package / "an_example-1.0.dist-info" / "METADATA").unlink()
+        (package / "an_example-1.0.dist-info" / "entry_points.txt").unlink()
+        (package / "an_example-1.0.dist-info").rmdir()
+    command = [sys.executable, "-m", "ruff", "check", "--config", str(REPO / "pyproject.toml"), "--no-cache"]
+    done = subprocess.run([*command, "--ignore", "I001,RUF100,UP037", str(package)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_links_lead_somewhere() -> None:
+    broken = []
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+        for link in re.findall(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)", text):
+            path = link.partition("#")[0]
+            if path and not re.match(r"[a-z]+:", path) and not (page.parent / path).exists():
+                broken.append(f"{page.relative_to(REPO)}: {link}")
+    assert not broken
+
+
+def test_yaml_examples_fit_the_models() -> None:
+    """Every key of an example exists where it stands (values that only an example's own package knows aside)."""
+    from flows.params import GateParams, GeneratorParams
+
+    for page in PAGES:
+        for text in blocks(page, "yaml"):
+            from ruamel.yaml import YAML
+
+            for run in (YAML(typ="safe").load(text).get("runs") or {}).values():
+                if "generator" in run:
+                    GeneratorParams.model_validate(run["generator"])
+                for gate in run.get("gates", {}).values():
+                    GateParams.model_validate(gate)
+
+
+def test_parameters_page_is_up_to_date() -> None:
+    specification = importlib.util.spec_from_file_location("make_parameters", REPO / "docs" / "make_parameters.py")
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    assert (REPO / "docs" / "parameters.md").read_text(encoding="utf-8") == module.page(), (
+        "the models have changed: run python docs/make_parameters.py"
+    )
+
+
+def small_release(root: Path) -> None:
+    """A release of 80 faces at the place that the README names, written by the project's own functions."""
+    import numpy as np
+    import pyarrow as pa
+
+    from corpora.atomic import write_json
+    from corpora.codecs import encode_png
+    from corpora.release import compute_release_hash, describe_files
+    from corpora.schema import SPLITS, Sample
+    from corpora.shards import write_shards, write_table
+
+    rng = np.random.default_rng(0)
+
+    def samples(kind: str, generator: str | None) -> list[Sample]:
+        return [
+            Sample(
+                f"c/{kind}{i}",
+                "c",
+                "face",
+                encode_png(rng.integers(0, 255, (32, 32), dtype=np.uint8)),
+                "png",
+                "CC0-1.0",
+                group_id=f"c:{i % 5}",
+                emotion=("anger", "happiness")[i % 2],
+                generator_id=generator,
+                seed=i if generator else None,
+            )
+            for i in range(40)
+        ]
+
+    tables = [
+        write_shards(samples("real", None), root, 2, "shards/train-real"),
+        write_shards(samples("made", "0a1b"), root, 2, "shards/train-synthetic"),
+    ]
+    index = pa.concat_tables(tables)
+    ids = index["sample_id"].to_pylist()
+    rows = {"view": ["group"] * len(ids), "sample_id": ids, "split": ["train"] * len(ids)}
+    write_table(root / "index.parquet", index)
+    write_table(root / "splits.parquet", pa.table(rows, schema=SPLITS))
+    files = describe_files(root, [p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()])
+    release_hash = compute_release_hash({name: told["sha256"] for name, told in files.items()})
+    manifest = {"classes": ["anger", "happiness"], "files": files, "release_hash": release_hash}
+    write_json(root / "manifest.json", manifest)
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["plain", "open_release"])
+def test_readme_reads_a_release(number: int, tmp_path: Path) -> None:
+    """The README's code, as a stranger runs it: a new process, in a folder that holds the release."""
+    small_release(tmp_path / "data" / "runs" / "demo_faces" / "release")
+    code = blocks(REPO / "README.md", "python")[number]
+    environment = os.environ | {"PYTHONPATH": str(REPO) if number else "", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    if number == 0:
+        assert lines[0] == "torch.Size([32, 1, 32, 32]) torch.Size([32])"
+        assert sum(int(re.findall(r"\d+", line)[0]) for line in lines) == 80
+        assert not re.search(r"emoforge|corpora", code)
+        assert len(code.splitlines()) <= 11  # ten lines and a blank one
+    else:
+        assert len(lines) == 40 and all(line.split()[1] == "0a1b" for line in lines)
+
+
+def test_readme_picture() -> None:
+    picture = REPO / "docs" / "images" / "demo.png"
+    if not picture.exists():
+        pytest.skip("not made yet: make demo, then python benchmarks/make_readme_picture.py")
+    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and picture.stat().st_size < 500_000
+
+
+def test_cited_version_is_the_version() -> None:
+    version = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\n" in (REPO / "CITATION.cff").read_text()
+    assert f"\n## [{version}]" in (REPO / "CHANGELOG.md").read_text()

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from corpora.errors import ParamsError, UserError
+from training.device import resolve_device
+from training.ema import Ema
+from training.loop import DivergedError, LoopParams, Minibatch, Order, Phase, Report, class_weights, run
+
+X = torch.linspace(-1, 1, 40)[:, None].repeat(1, 3)
+CPU = torch.device("cpu")
+
+
+def network(dropout: float = 0.0) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, 1))
+
+
+def phase(module: nn.Module, *, noise: float = 0.1, ema: bool = True) -> Phase:
+    def loss(batch: Minibatch) -> Mapping[str, torch.Tensor]:
+        x = X[torch.from_numpy(batch.rows)]
+        error = (module(x + noise * batch.randn(*x.shape)) - x.sum(dim=1, keepdim=True)).square().mean()
+        return {"loss": error, "size": torch.tensor(float(len(x)))}
+
+    return Phase("fit", module, loss, 0.01, ema=Ema(module, 0.1) if ema else None)
+
+
+def loop(steps: int = 20, **more: object) -> LoopParams:
+    return LoopParams(**{"steps": steps, "batch_size": 8, "seed": 3, "warmup": 4, "report_every": 1, **more})  # type: ignore[arg-type]
+
+
+def train(p: Phase, params: LoopParams, **more: object) -> list[Report]:
+    return list(run([p], Order(np.arange(40), 1), params, device=CPU, identity="t", **more))  # type: ignore[arg-type]
+
+
+def test_it_learns_and_reports_means() -> None:
+    p = phase(network())
+    reports = train(p, loop(200, report_every=50))
+    assert [r.step for r in reports] == [50, 100, 150, 200]
+    assert reports[-1].losses["loss"] < 0.2 * reports[0].losses["loss"]
+    assert reports[-1].losses["size"] == 8.0
+
+
+@pytest.mark.parametrize("stop", [1, 4, 9, 17])
+def test_interrupted_at_any_step_it_ends_the_same(tmp_path: Path, stop: int) -> None:
+    options = loop(20, report_every=3, decay=True)
+    whole = phase(network(dropout=0.2))
+    curve = train(whole, options)
+    options = loop(20, report_every=3, decay=True, checkpoint_every=4)
+    for report in run(
+        [phase(network(dropout=0.2))], Order(np.arange(40), 1), options, device=CPU, identity="t", checkpoints=tmp_path
+    ):
+        if report.step >= stop:
+            break
+    torch.manual_seed(99)  # nothing may hang on the caller's global state
+    again = phase(network(dropout=0.2))
+    resumed = train(again, options, checkpoints=tmp_path)
+    assert [(r.step, r.losses) for r in resumed] == [(r.step, r.losses) for r in curve]
+    assert whole.ema is not None and again.ema is not None
+    for a, b in ((whole.module, again.module), (whole.ema.module, again.ema.module)):
+        for one, other in zip(a.parameters(), b.parameters(), strict=True):
+            assert torch.equal(one, other)
+    assert train(phase(network(dropout=0.2)), options, checkpoints=tmp_path)[-1] == resumed[-1], (
+        "finished stays finished"
+    )
+
+
+def test_a_state_of_another_fit_or_a_broken_one_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(phase(network()), loop(8, checkpoint_every=4), checkpoints=tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000000004", "step-000000008"]
+    train(phase(network()), loop(9, checkpoint_every=4), checkpoints=tmp_path)
+    assert "belongs to a fit with other" in caplog.text
+    whole = phase(network())
+    train(whole, loop(9))
+    state = tmp_path / "step-000000009" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-5])
+    caplog.clear()
+    again = phase(network())
+    train(again, loop(9, checkpoint_every=4), checkpoints=tmp_path)
+    assert "step-000000009" in caplog.text and "sha256" in caplog.text
+    assert all(torch.equal(a, b) for a, b in zip(whole.module.parameters(), again.module.parameters(), strict=True))
+
+
+def test_stops_early_with_the_best_weights_and_remembers_that(tmp_path: Path) -> None:
+    def fit(scores: list[float]) -> tuple[Phase, list[Report]]:
+        given = iter(scores)
+        p = phase(network())
+        options = loop(40, monitor_every=5, patience=2, checkpoint_every=5)
+        return p, train(p, options, monitor=lambda: next(given), checkpoints=tmp_path)
+
+    p, reports = fit([3.0, 1.0, 2.0, 1.5])
+    assert reports[-1].step == 20 and reports[-1].losses["monitor"] == 1.5
+    best = phase(network())
+    train(best, loop(10))  # constant rate: the first 10 steps are the same
+    again, _ = fit([])  # nothing is measured again
+    assert p.ema is not None and best.ema is not None and again.ema is not None
+    for a, b, c in zip(
+        p.ema.module.parameters(), best.ema.module.parameters(), again.ema.module.parameters(), strict=True
+    ):
+        assert torch.equal(a, b) and torch.equal(a, c)
+
+
+def test_what_is_not_finite_stops_the_fit(tmp_path: Path) -> None:
+    module = network()
+
+    def loss(batch: Minibatch) -> Mapping[str, torch.Tensor]:
+        return {"loss": module(X).mean() * (float("nan") if batch.step == 6 else 1.0)}
+
+    with pytest.raises(DivergedError, match="at step 6"):
+        train(Phase("fit", module, loss, 0.01), loop(20))
+    with pytest.raises(DivergedError, match="score is nan"):
+        train(phase(network()), loop(20, monitor_every=5), monitor=lambda: float("nan"))
+
+
+def test_two_phases_do_not_move_each_other() -> None:
+    a, b = network(), network()
+    before = [p.clone() for p in b.parameters()]
+
+    def of_a(batch: Minibatch) -> Mapping[str, torch.Tensor]:
+        return {"loss": b(a(X).repeat(1, 3)).square().mean()}
+
+    def still(batch: Minibatch) -> Mapping[str, torch.Tensor]:
+        return {"loss": 0.0 * b(X).mean()}
+
+    phases = [Phase("a", a, of_a, 0.01), Phase("b", b, still, 0.0, repeats=2)]
+    (report,) = run(phases, Order(np.arange(40), 1), loop(3, report_every=3), device=CPU, identity="t")
+    assert set(report.losses) == {"a_loss", "b_loss"}
+    assert all(torch.equal(x, y) for x, y in zip(before, b.parameters(), strict=True))
+    assert not torch.equal(next(a.parameters()), next(network().parameters()))
+
+
+def test_each_row_once_an_epoch_and_nothing_kept_between_steps() -> None:
+    order = Order(np.arange(10, 17), seed=5)
+    seen = np.concatenate([order.batch(step, 3) for step in range(7)])
+    for epoch in range(3):
+        assert sorted(seen[7 * epoch : 7 * epoch + 7]) == list(range(10, 17))
+    assert not np.array_equal(seen[:7], seen[7:14])
+    np.testing.assert_array_equal(Order(np.arange(10, 17), seed=5).batch(5, 3), seen[15:18])
+    with pytest.raises(UserError, match="held out"):
+        Order(np.arange(0), seed=5)
+
+
+def test_rare_classes_come_evenly() -> None:
+    labels = ["a"] * 90 + ["b"] * 10
+    for power, share in ((1.0, 0.5), (0.5, 0.25)):
+        order = Order(np.arange(100), 0, class_weights(labels, power))
+        batches = [(order.batch(step, 20) >= 90).sum() for step in range(100)]
+        assert np.mean(batches) == pytest.approx(20 * share, abs=0.3)
+    assert class_weights(labels, 0.0) is None
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match=r"'cuda'.*0 CUDA"):
+            resolve_device("cuda")
+    for kind in ("gpu", "meta"):
+        with pytest.raises(ParamsError, match=kind):
+            resolve_device(kind)
+
+
+def _worker(rank: int, world: int, port: int, folder: str) -> None:
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", rank=rank, world_size=world)
+    try:
+        for attempt in ("broken off", "resumed"):
+            p = phase(network(), noise=0.0)
+            with torch.no_grad():
+                next(p.module.parameters()).add_(rank)  # what ranks disagree on, rank 0 decides
+            private = Path(folder) / f"node-{rank}"  # only rank 0 has states: nodes need not share a disk
+            stream = run(
+                [p], Order(np.arange(40), 1), loop(6, checkpoint_every=2), device=CPU, identity="t", checkpoints=private
+            )
+            for report in stream:
+                if attempt == "broken off" and report.step == 5:
+                    break
+        torch.save([q.detach() for q in p.module.parameters()], Path(folder) / f"rank-{rank}.pt")
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_two_workers_give_what_one_gives(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_worker, args=(rank, 2, port, str(tmp_path))) for rank in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+        assert worker.exitcode == 0
+    alone = phase(network(), noise=0.0)
+    train(alone, loop(6))
+    first, second = (torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in range(2))
+    for a, b, c in zip(first, second, alone.module.parameters(), strict=True):
+        assert torch.equal(a, b)
+        torch.testing.assert_close(a, c.detach(), atol=1e-6, rtol=1e-5)

@@ -1,0 +1,134 @@
+"""Small made-up batches of both modalities: classes that differ, groups that differ, no two samples alike."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from validators.gate import Batch
+
+CLASSES = ("anger", "happiness", "sadness")
+RATE = 16000.0
+
+MakeBatch = Callable[..., Batch]
+
+
+def make_batch(modality: str, signals: Sequence[np.ndarray], emotions: Sequence[str], groups: Sequence[str]) -> Batch:
+    hashes = tuple(hashlib.sha256(s.tobytes()).hexdigest() for s in signals)
+    return Batch(
+        modality=modality,
+        ids=tuple(f"{group}/{i}/{digest[:6]}" for i, (group, digest) in enumerate(zip(groups, hashes, strict=True))),
+        emotions=tuple(emotions),
+        signals=list(signals),
+        sha256=hashes,
+        rate_hz=RATE if modality == "speech" else None,
+        subjects=tuple(groups),
+        groups=tuple(groups),
+        source_ids=((),) * len(signals),
+        errors=(None,) * len(signals),
+    )
+
+
+def with_signals(batch: Batch, change: Callable[[np.ndarray], np.ndarray]) -> Batch:
+    signals = [change(s) for s in batch.signals]
+    hashes = tuple(hashlib.sha256(s.tobytes()).hexdigest() for s in signals)
+    return replace(batch, signals=signals, sha256=hashes, ids=tuple(f"syn/{i}" for i in range(len(batch))), cache={})
+
+
+def _utterance(emotion: int, group: int, rng: np.random.Generator) -> np.ndarray:
+    """Harmonics under a syllable envelope: pitch, tempo and tilt of the class, pitch and tilt of the person."""
+    seconds = rng.uniform(0.35, 0.6) * (1.0 + 0.2 * (emotion == 2))
+    t = np.arange(int(seconds * RATE)) / RATE
+    f0 = (180.0, 240.0, 130.0)[emotion] * (1.0 + 0.08 * np.sin(group)) * rng.uniform(0.92, 1.08)
+    tilt = (0.6, 1.0, 1.6)[emotion] + 0.1 * np.cos(group) + 0.1 * rng.normal()
+    track = f0 * (1.0 + (0.05, 0.15, 0.02)[emotion] * np.sin(2 * np.pi * rng.uniform(2, 5) * t + rng.uniform(0, 6)))
+    phase = 2 * np.pi * np.cumsum(track) / RATE
+    knots = np.linspace(0.0, seconds, 6)
+    said = [np.exp(np.interp(t, knots, rng.normal(0, 1.2, 6))) for _ in range(5)]  # another "word" each time
+    wave = sum(said[k // 4] * np.sin(k * phase + rng.uniform(0, 6)) / k**tilt for k in range(1, 16))
+    envelope = 0.25 + np.sin(np.pi * (1.5 + rng.uniform(0, 3)) * t / seconds + rng.uniform(0, 3)) ** 2
+    wave = wave * envelope * np.hanning(len(t)) ** 0.3 + 0.02 * rng.standard_normal(len(t))
+    return (rng.uniform(0.15, 0.4) * wave / np.abs(wave).max()).astype(np.float32)
+
+
+def _face(emotion: int, group: int, rng: np.random.Generator) -> np.ndarray:
+    """Eyes and a mouth whose curve is the class; head, light and features of the person."""
+    person = np.random.default_rng(1000 + group)
+    y, x = np.mgrid[-1:1:32j, -1:1:32j] + rng.normal(0, 0.04, (2, 1, 1))
+    head = np.exp(-(((x / person.uniform(0.6, 0.9)) ** 2 + (y / person.uniform(0.8, 1.0)) ** 2) ** 3))
+    picture = person.uniform(60, 90) + person.uniform(70, 110) * head + rng.normal(0, 25) * x + rng.normal(0, 25) * y
+    curve = (0.0, 0.9, -0.9)[emotion] * rng.uniform(0.6, 1.3)
+    mouth = np.exp(-(((y - 0.5 + curve * (x**2 - 0.1)) / 0.08) ** 2) - (x / 0.45) ** 4)
+    brow = np.exp(
+        -(((y + 0.5 + (0.5, 0.0, -0.3)[emotion] * (0.4 - np.abs(x))) / 0.06) ** 2) - ((np.abs(x) - 0.4) / 0.2) ** 4
+    )
+    eyes = np.exp(-((y + 0.25) ** 2 + (np.abs(x) - 0.4) ** 2) / 0.01)
+    hair = np.cos(person.uniform(2, 6) * x + person.uniform(0, 6)) * np.exp(-(((y + 0.95) / 0.3) ** 2))
+    picture = picture - 70 * mouth - 50 * brow - 80 * eyes + 50 * hair + rng.normal(0, 4, picture.shape)
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def made(modality: str, *, groups: Sequence[int], per_cell: int = 3, seed: int = 0) -> Batch:
+    """`per_cell` samples of each class and group."""
+    draw = _utterance if modality == "speech" else _face
+    signals, emotions, names = [], [], []
+    for group in groups:
+        for index, emotion in enumerate(CLASSES):
+            for copy in range(per_cell):
+                signals.append(draw(index, group, np.random.default_rng([seed, group, index, copy])))
+                emotions.append(emotion)
+                names.append(f"demo:{group}")
+    return make_batch(modality, signals, emotions, names)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Small products on many threads are slow, and slower still where other processes want the same cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", params=["speech", "face"])
+def modality(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+_CACHE: dict[tuple[str, str], Batch] = {}
+
+
+def _kept(modality: str, part: str) -> Batch:
+    """Made once a session; batches are not changed by tests."""
+    if (modality, part) not in _CACHE:
+        groups = range(8) if part == "train" else range(20, 28)
+        _CACHE[modality, part] = made(modality, groups=groups, seed=int(part != "train"))
+    return _CACHE[modality, part]
+
+
+@pytest.fixture
+def train(modality: str) -> Batch:
+    return _kept(modality, "train")
+
+
+@pytest.fixture
+def strangers(modality: str) -> Batch:
+    """Samples of the same kind by people that train does not have, under synthetic ids."""
+    batch = _kept(modality, "strangers")
+    return replace(batch, ids=tuple(f"syn/demo/{i}" for i in range(len(batch))))
+
+
+@pytest.fixture(scope="session")
+def make() -> MakeBatch:
+    return made
+
+
+@pytest.fixture(scope="session")
+def change() -> Callable[[Batch, Callable[[np.ndarray], np.ndarray]], Batch]:
+    return with_signals

@@ -1,0 +1,118 @@
+"""The judges: cross-fitted, calibrated, kept without pickle, and able to see a wrong label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from corpora.errors import IntegrityError, UnknownNameError, UserError
+from validators.agreement import Agreement, fit_temperature
+from validators.embeddings import rows_of
+from validators.gate import Batch
+
+CLASSES = ("anger", "happiness", "sadness")
+
+
+def _fit(train: Batch, **params: object) -> Agreement:
+    return Agreement.fit(train, classes=CLASSES, params=params, seed=0)
+
+
+def test_strangers_agree_and_wrong_labels_do_not(train: Batch, strangers: Batch) -> None:
+    gate = _fit(train)
+    right = gate.score(strangers)
+    turned = dict(zip(CLASSES, CLASSES[1:] + CLASSES[:1], strict=True))
+    wrong = gate.score(replace(strangers, emotions=tuple(turned[name] for name in strangers.emotions)))
+    assert ((right > 0) & (right <= 1)).all()
+    assert (right == 1.0).mean() > 0.7 and (wrong == 1.0).mean() < 0.2
+    first = gate.predict(strangers).argmax(axis=1) == [CLASSES.index(name) for name in strangers.emotions]
+    assert (first == (right == 1.0)).all()
+
+
+def test_reference_is_what_judges_say_that_never_saw_the_sample(train: Batch) -> None:
+    gate = _fit(train)
+    again, reference = gate.score(train), gate.reference()
+    assert set(reference) == set(CLASSES)
+    labels = np.asarray(train.emotions)
+    for name in CLASSES:
+        assert reference[name] == pytest.approx(again[labels == name])
+    # a judge that had seen them would know them all: labels at random are no better than chance out of fold
+    shuffled = tuple(np.random.default_rng(0).permutation(labels).tolist())
+    blind = _fit(replace(train, emotions=shuffled))
+    hits = np.concatenate(list(blind.reference().values())) == 1.0
+    assert hits.mean() < 0.55
+
+
+def test_a_conversion_is_judged_only_by_who_never_saw_its_source(train: Batch, strangers: Batch) -> None:
+    gate = _fit(train)
+    n = len(strangers)
+    converted = replace(strangers, source_ids=tuple((train.ids[i],) for i in range(n)))
+    allowed = gate._allowed(converted)
+    assert (allowed.sum(axis=1) == 1).all()
+    for i in range(n):
+        assert np.flatnonzero(allowed[i])[0] == gate._fold_of[train.ids[i]]
+    assert gate._allowed(strangers).all()
+    other = next(name for name in train.ids if gate._fold_of[name] != gate._fold_of[train.ids[0]])
+    mixed = rows_of(replace(strangers, source_ids=((train.ids[0], other),) * n), np.arange(1))
+    assert np.isnan(gate.score(mixed)).all()
+
+
+def test_temperature_recovers_the_scale_of_the_logits() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (6000, 3))
+    target = np.array([rng.choice(3, p=p) for p in softmax(logits, axis=1)])
+    assert fit_temperature(logits, target) == pytest.approx(1.0, abs=0.08)
+    assert fit_temperature(4 * logits, target) == pytest.approx(4.0, abs=0.32)
+
+
+def test_two_classes(train: Batch) -> None:
+    part = rows_of(train, np.isin(np.asarray(train.emotions), CLASSES[:2]))
+    gate = Agreement.fit(part, classes=CLASSES[:2], params={}, seed=0)
+    p = gate.predict(part)
+    assert p.sum(axis=1) == pytest.approx(1.0) and (gate.score(part) == 1.0).mean() > 0.7
+
+
+@pytest.mark.parametrize(
+    ("keep", "says"),
+    [
+        (lambda i, e, g: e != "sadness", "'sadness' has no usable sample"),
+        (lambda i, e, g: e != "sadness" or i == 6, "'sadness' has only one sample"),
+        (lambda i, e, g: e != "sadness" or g == "demo:0", "'sadness' has only 3 samples of one group"),
+        (lambda i, e, g: g == "demo:0", "at least 2 groups"),
+    ],
+)
+def test_a_class_that_cannot_be_learned_is_named(
+    make: Callable[..., Batch], keep: Callable[[int, str, str], bool], says: str
+) -> None:
+    whole = make("face", groups=range(3))
+    rows = [keep(i, e, g) for i, (e, g) in enumerate(zip(whole.emotions, whole.groups, strict=True))]
+    with pytest.raises(UserError, match=says):
+        _fit(rows_of(whole, np.asarray(rows)))
+
+
+def test_a_changed_file_is_noticed(train: Batch, tmp_path: Path) -> None:
+    gate, other = _fit(train), _fit(train, folds=2)
+    gate.save(tmp_path / "a")
+    other.save(tmp_path / "b")
+    (tmp_path / "b" / "gate.safetensors").replace(tmp_path / "a" / "gate.safetensors")
+    with pytest.raises(IntegrityError):
+        Agreement.load(tmp_path / "a")
+
+
+def test_networks_as_judges(make: Callable[..., Batch], tmp_path: Path) -> None:
+    train, strangers = make("face", groups=range(6)), make("face", groups=range(20, 24), seed=1)
+    gate = _fit(train, judge="network", folds=2, steps=25)
+    scores = gate.score(strangers)
+    assert ((scores > 0) & (scores <= 1)).all() and gate.judge.startswith("network-2folds/")
+    gate.save(tmp_path)
+    loaded = Agreement.load(tmp_path)
+    assert loaded.judge == gate.judge
+    np.testing.assert_array_equal(loaded.score(strangers), scores)
+    labels = np.asarray(train.emotions)
+    assert loaded.reference()["anger"] == pytest.approx(gate.score(train)[labels == "anger"], rel=1e-5)
+    with pytest.raises(UnknownNameError, match="network"):
+        _fit(train, judge="netwrok")

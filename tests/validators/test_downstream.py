@@ -1,0 +1,94 @@
+"""The downstream question: scores by hand and by scikit-learn, intervals that respect groups, wins, losses and
+neither."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+from corpora.errors import UserError
+from validators.downstream import bootstrap_weights, uplift, weighted_scores
+from validators.embeddings import rows_of
+from validators.gate import Batch
+
+CLASSES = ("anger", "happiness", "sadness")
+
+
+def test_scores_agree_with_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    target, answers = rng.integers(0, 4, 300), rng.integers(0, 4, 300)
+    weights = rng.integers(0, 3, (2, 300)).astype(float)
+    uar, recall, f1 = weighted_scores(target, answers, weights, 4)
+    for r in range(2):
+        assert uar[r] == pytest.approx(balanced_accuracy_score(target, answers, sample_weight=weights[r]))
+        assert f1[r] == pytest.approx(f1_score(target, answers, average=None, sample_weight=weights[r]))
+    assert recall.shape == (2, 4)
+
+
+def test_bootstrap_draws_whole_groups_and_then_within_them() -> None:
+    groups = np.repeat(np.array(["a", "b", "c", "d"]), [1, 2, 3, 40])
+    weights = bootstrap_weights(groups, 4000, seed=0)
+    assert (weights[0] == 1).all()
+    counts = np.stack([weights[1:, groups == g].sum(1) / (groups == g).sum() for g in "abcd"], axis=1)
+    assert (counts == counts.round()).all() and (counts.sum(1) == 4).all()  # groups come whole
+    assert weights[1:].mean(0) == pytest.approx(1.0, abs=0.1)
+    assert weights[1:, 10:].std() > 1.0
+    alone = bootstrap_weights(np.arange(50).astype(str), 2000, seed=0)
+    assert (alone[1:].sum(1) == 50).all() and alone[1:].var(0).mean() == pytest.approx(1 - 1 / 50, abs=0.05)
+
+
+def _split(make: Callable[..., Batch], modality: str) -> tuple[Batch, Batch, Batch]:
+    """Few and lopsided train samples, many more of the same kind, and test people."""
+    small = make(modality, groups=range(4), per_cell=3)
+    keep = np.asarray([e == "anger" or i % 9 in (3, 6) for i, e in enumerate(small.emotions)])
+    return (
+        rows_of(small, keep),
+        make(modality, groups=range(40, 52), seed=3),
+        make(modality, groups=range(20, 26), seed=1),
+    )
+
+
+def test_more_of_the_truth_helps_and_lies_hurt(make: Callable[..., Batch], modality: str) -> None:
+    train, more, test = _split(make, modality)
+    good = uplift(train, more, test, classes=CLASSES, seed=0, n_bootstrap=300)
+    json.dumps(good, allow_nan=False)
+    arms = {arm["arm"]: arm for arm in good["arms"]}
+    assert set(arms) == {"real", "real, weighted", "real, oversampled", "real + synthetic"}
+    assert arms["real + synthetic"]["n_train"] == len(train) + len(more) and good["n_test"] == len(test)
+    assert good["test_groups"] == 6 and good["outcome"] in ("win", "no difference")
+    for arm in arms.values():
+        assert arm["low"] <= arm["uar"] <= arm["high"]
+        assert arm["uar"] == pytest.approx(np.mean([c["recall"] for c in arm["per_class"].values()]))
+    turned = dict(zip(CLASSES, CLASSES[1:] + CLASSES[:1], strict=True))
+    lies = replace(more, emotions=tuple(turned[name] for name in more.emotions))
+    bad = uplift(train, lies, test, classes=CLASSES, seed=0, n_bootstrap=300)
+    assert bad["outcome"] == "loss" and bad["difference"]["high"] < 0
+    assert bad["difference"]["value"] < good["difference"]["value"]
+    assert good == uplift(train, more, test, classes=CLASSES, seed=0, n_bootstrap=300)
+
+
+def test_nothing_synthetic_makes_no_difference(make: Callable[..., Batch]) -> None:
+    train, more, test = _split(make, "face")
+    found = uplift(train, rows_of(more, np.arange(0)), test, classes=CLASSES, seed=0, n_bootstrap=100)
+    assert found["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0} and found["outcome"] == "no difference"
+
+
+def test_one_test_group_has_no_interval(make: Callable[..., Batch]) -> None:
+    train, more, _ = _split(make, "face")
+    found = uplift(train, more, make("face", groups=[20]), classes=CLASSES, seed=0, n_bootstrap=100)
+    assert found["outcome"] == "undecided" and found["difference"]["low"] is None
+
+
+def test_bad_input(make: Callable[..., Batch]) -> None:
+    train, more, test = _split(make, "face")
+    with pytest.raises(UserError, match="test split holds no usable"):
+        uplift(train, more, rows_of(test, np.arange(0)), classes=CLASSES, seed=0)
+    with pytest.raises(UserError, match="fewer than 2"):
+        uplift(rows_of(train, np.arange(2)), more, test, classes=CLASSES, seed=0)
+    only = uplift(train, more, rows_of(test, np.arange(3)), classes=CLASSES, seed=0, n_bootstrap=100)
+    assert only["arms"][0]["per_class"]["sadness"]["recall"] is None

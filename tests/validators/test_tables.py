@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from corpora.errors import ParamsError
+from corpora.schema import SAMPLES
+from validators.tables import check_table, sample_expectations
+
+GOOD: dict[str, Any] = {
+    "sample_id": "c/1", "corpus": "c", "modality": "speech", "recording_id": "c/1", "subject_id": "c:1",
+    "group_id": "c:1", "emotion": "fear", "intensity": 0.5, "codec": "wav", "duration_s": 1.0, "shard": "x.tar",
+    "offset": 512, "n_bytes": 9, "sha256": "a" * 64, "license": "CC0-1.0",
+    "signals": [{"name": "audio", "unit": "1", "rate_hz": 1.0, "shape": [1]}], "extra": [("a", "b")],
+}  # fmt: skip
+
+
+def table(*changes: dict[str, Any]) -> pa.Table:
+    rows = [GOOD | {"sample_id": f"c/{i}"} | change for i, change in enumerate(changes)]
+    columns = [pa.array([row.get(f.name) for row in rows], f.type) for f in SAMPLES]
+    return pa.Table.from_arrays(columns, schema=SAMPLES)
+
+
+def failed(checked: dict[str, Any]) -> set[tuple[str, str | None]]:
+    return {(r["type"], r["column"]) for r in checked["results"] if not r["success"]}
+
+
+def check(data: pa.Table) -> dict[str, Any]:
+    return check_table(data, name="t", expectations=sample_expectations("speech"))
+
+
+def test_good_table_passes_and_the_result_is_plain_json() -> None:
+    checked = check(table({}, {"emotion": None, "intensity": None}))
+    assert checked["success"] and failed(checked) == set()
+    assert checked["n_rows"] == 2
+    assert json.loads(json.dumps(checked, allow_nan=False)) == checked
+    assert {"type", "column", "kwargs", "success", "observed", "unexpected_count"} == set(checked["results"][0])
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "column"),
+    [
+        ({"sample_id": "c/0"}, "expect_column_values_to_be_unique", "sample_id"),
+        ({"sample_id": "no slash"}, "expect_column_values_to_match_regex", "sample_id"),
+        ({"emotion": "joyous"}, "expect_column_values_to_be_in_set", "emotion"),
+        ({"modality": "face"}, "expect_column_values_to_be_in_set", "modality"),
+        ({"sha256": "xyz"}, "expect_column_values_to_match_regex", "sha256"),
+        ({"duration_s": 0.0}, "expect_column_values_to_be_between", "duration_s"),
+        ({"duration_s": None}, "expect_column_values_to_not_be_null", "duration_s"),
+        ({"duration_s": math.nan}, "expect_column_values_to_be_finite", "duration_s"),
+        ({"valence": math.nan}, "expect_column_values_to_be_finite", "valence"),
+        ({"valence": math.inf}, "expect_column_values_to_be_finite", "valence"),
+        ({"valence": 1.5}, "expect_column_values_to_be_between", "valence"),
+        ({"n_bytes": 0}, "expect_column_values_to_be_between", "n_bytes"),
+    ],
+)
+def test_each_fault_is_found(change: dict[str, Any], kind: str, column: str) -> None:
+    checked = check(table({}, change))
+    assert not checked["success"]
+    assert (kind, column) in failed(checked)
+
+
+def test_empty_table_fails_on_its_row_count() -> None:
+    checked = check(table())
+    assert failed(checked) == {("expect_table_row_count_to_be_between", None)}
+
+
+def test_null_in_a_required_column_and_missing_column() -> None:
+    data = table({}, {})
+    place = SAMPLES.get_field_index("license")
+    loose = data.set_column(place, pa.field("license", pa.string()), pa.array([None, "x"], pa.string()))
+    assert ("expect_column_values_to_not_be_null", "license") in failed(check(loose))
+    without = check_table(data.drop_columns(["age"]), name="t", expectations=[])
+    assert ("expect_table_columns_to_match_ordered_list", None) in failed(without)
+
+
+def test_other_tables_and_unknown_names() -> None:
+    small = pa.table({"x": [1.0, 2.0]})
+    range_ = ("ExpectColumnValuesToBeBetween", {"column": "x", "max_value": 1.5})
+    assert failed(check_table(small, name="s", schema=None, expectations=[range_])) == {
+        ("expect_column_values_to_be_between", "x")
+    }
+    assert not check_table(small, name="s", schema=None, max_rows=1)["success"]
+    with pytest.raises(ParamsError, match="'y'"):
+        check_table(small, name="s", schema=None, expectations=[("ExpectColumnValuesToBeUnique", {"column": "y"})])
+    with pytest.raises(ParamsError, match="ExpectMagic"):
+        check_table(small, name="s", schema=None, expectations=[("ExpectMagic", {"column": "x"})])
+    with pytest.raises(ParamsError, match="smell"):
+        sample_expectations("smell")

@@ -1,0 +1,246 @@
+"""What a gate is, what it sees, and how a score becomes a verdict.
+
+Two kinds, because neither can do the other's work: a `SampleGate` rejects one candidate but cannot see that all
+candidates are alike; a `SetGate` sees a distribution but cannot name the row that is wrong. Gates never see a
+Generator.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from corpora.errors import ParamsError, UnknownNameError
+
+SAMPLE_GATES: dict[str, str] = {
+    "validity": "validators.validity:Validity",
+    "copies": "validators.copies:Copies",
+    "agreement": "validators.agreement:Agreement",
+    "mcd": "validators.mcd:NearestMcd",
+}
+SET_GATES: dict[str, str] = {
+    "frechet": "validators.frechet:FrechetGate",
+}
+
+Better = Literal["lower", "higher"]
+Verdict = Literal["pass", "fail", "undecided"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Decoded samples as gates see them; row i of every field is one sample.
+
+    signals: speech [n_i] float32 in [-1, 1] at `rate_hz`; faces [H, W] uint8. An entry of length 0 could not be decoded
+    and `errors` says why (a reason slug), else None. emotions: the true class, or the class that was asked for.
+    sha256: of the payload. source_ids: of a conversion; empty for everything else.
+    """
+
+    modality: str
+    ids: tuple[str, ...]
+    emotions: tuple[str, ...]
+    signals: Sequence[np.ndarray]
+    sha256: tuple[str, ...]
+    rate_hz: float | None = None
+    subjects: tuple[str | None, ...] = ()
+    groups: tuple[str, ...] = ()
+    source_ids: tuple[tuple[str, ...], ...] = ()
+    errors: tuple[str | None, ...] = ()
+    # features by extractor name, filled by validators.embeddings on first use; never compared
+    cache: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Where a gate says no. Exactly one of the three forms.
+
+    absolute: the limit itself. quantile: of the scores that real held-out samples of the class get from the same gate,
+    multiplied by `times` (sample gates). floor: multiple of what real data gets against real data, plus `margin` in
+    the gate's unit (set gates).
+    """
+
+    absolute: float | None = None
+    quantile: float | None = None
+    times: float = 1.0
+    floor: float | None = None
+    margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        forms = [name for name in ("absolute", "quantile", "floor") if getattr(self, name) is not None]
+        if len(forms) != 1:
+            raise ParamsError(
+                f"a limit has exactly one of absolute, quantile and floor; this one has {', '.join(forms) or 'none'}"
+            )
+        if self.quantile is not None and not 0.0 <= self.quantile <= 1.0:
+            raise ParamsError(f"quantile {self.quantile} of a limit is outside [0, 1]")
+
+    def resolve(self, real_scores: np.ndarray) -> float:
+        """[n] real held-out scores -> the limit as a number; NaN (nothing passes) where there are no finite scores."""
+        if self.absolute is not None:
+            return self.absolute
+        finite = real_scores[np.isfinite(real_scores)]
+        if self.quantile is None or finite.size == 0:
+            return math.nan
+        return float(np.quantile(finite, self.quantile)) * self.times
+
+    def resolve_floor(self, estimate: Estimate) -> float:
+        """The limit for a set: `estimate.floor * floor + margin`, or the absolute one; NaN where there is no floor."""
+        if self.absolute is not None:
+            return self.absolute
+        if self.floor is None:
+            return math.nan
+        return estimate.floor * self.floor + self.margin
+
+
+def default_limit(gate: Any) -> Limit:
+    """The limit that a gate (class or object) brings along as `default_limit`, where params name none."""
+    found = getattr(gate, "default_limit", None)
+    if not isinstance(found, Limit):
+        raise ParamsError(f"gate {getattr(gate, 'name', gate)!r} has no default limit; give it one in params.yaml")
+    return found
+
+
+def reasons_of(gate: Any, batch: Batch, values: np.ndarray, passed: np.ndarray) -> list[str | None]:
+    """Why each row did not pass, as a slug that can be counted; None for rows that passed.
+
+    A gate that knows more than its number offers `reasons(batch) -> list[str | None]`. Else: the payload's own error,
+    "not-a-number", or "<gate>-beyond-limit".
+    """
+    own = gate.reasons(batch) if hasattr(gate, "reasons") else [None] * len(batch)
+    errors = batch.errors or (None,) * len(batch)
+    out: list[str | None] = []
+    for error, said, value, ok in zip(errors, own, values, passed, strict=True):
+        if ok:
+            out.append(None)
+        elif error or said:
+            out.append(error or said)
+        else:
+            out.append(f"{gate.name}-beyond-limit" if math.isfinite(value) else "not-a-number")
+    return out
+
+
+def admit(values: np.ndarray, limit: float, better: Better) -> np.ndarray:
+    """[B] float64 scores -> [B] bool. NaN and infinities never pass; a NaN limit lets nothing pass."""
+    with np.errstate(invalid="ignore"):
+        inside = values <= limit if better == "lower" else values >= limit
+    passed: np.ndarray = np.isfinite(values) & inside
+    return passed
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A measured quantity with its uncertainty and what real data gets against real data.
+
+    low, high: 95 % interval. floor: the same quantity, real against real, at the same sizes, with group-disjoint
+    halves.
+    """
+
+    value: float
+    low: float
+    high: float
+    floor: float
+    n_real: int
+    n_synthetic: int
+    reason: str = ""  # why there is no number, where value is NaN
+
+
+def judge(estimate: Estimate, *, limit: float, min_n: int, better: Better) -> tuple[Verdict, str]:
+    """Verdict and reason. Undecided: too few samples, no number, or the interval holds the limit."""
+    n = min(estimate.n_real, estimate.n_synthetic)
+    if n < min_n:
+        return "undecided", f"n = {n} is below the gate's minimum of {min_n}"
+    if not all(map(math.isfinite, (estimate.value, estimate.low, estimate.high, limit))):
+        return "fail", estimate.reason or "not a finite number"
+    best, worst = (estimate.low, estimate.high) if better == "lower" else (estimate.high, estimate.low)
+    sign = 1.0 if better == "lower" else -1.0
+    if sign * worst <= sign * limit:
+        return "pass", "the whole interval is within the limit"
+    if sign * best > sign * limit:
+        return "fail", "the whole interval is beyond the limit"
+    return "undecided", "the interval holds the limit"
+
+
+@runtime_checkable
+class SampleGate(Protocol):
+    """Scores single candidates. Built once from the train split, saved, and loaded by every actor."""
+
+    name: str
+    unit: str
+    better: Better
+    modalities: tuple[str, ...]
+    judge: str  # name and content hash of what measures; stands in every score
+
+    # Optional, read through `default_limit(gate)` and `reasons_of(gate, ...)` above:
+    #   default_limit: Limit            where params name no limit
+    #   reasons(batch) -> [B] slugs     None where the gate has nothing to say about a row
+
+    @classmethod
+    def fit(
+        cls,
+        train: Batch,
+        *,
+        classes: Sequence[str],
+        known_sha256: frozenset[str],
+        params: Mapping[str, Any],
+        seed: int,
+    ) -> SampleGate:
+        """`train`: real train samples that passed through the generator's representation. `known_sha256`: payload
+        hashes of every real sample in any form. Raises `UserError` if the train split cannot support the gate."""
+        ...
+
+    def score(self, batch: Batch) -> np.ndarray:
+        """-> [B] float64; NaN = cannot be scored = rejected."""
+        ...
+
+    def reference(self) -> dict[str, np.ndarray]:
+        """Class -> scores of real train samples by parts of the gate that never saw them (cross-fitted by group)."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """safetensors + JSON; no pickle."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> SampleGate: ...
+
+
+@runtime_checkable
+class SetGate(Protocol):
+    """Measures a set of candidates against real samples that its reference holds."""
+
+    name: str
+    unit: str
+    better: Better
+    modalities: tuple[str, ...]
+    min_n: int
+    judge: str
+
+    @classmethod
+    def fit(
+        cls, train: Batch, dev: Batch | None, *, classes: Sequence[str], params: Mapping[str, Any], seed: int
+    ) -> SetGate:
+        """Reference: `dev` where it has at least 4 groups, else cross-fitted held-out folds of `train`."""
+        ...
+
+    def measure(self, synthetic: Batch, *, seed: int) -> Estimate:
+        """Over the whole batch. n = 0, 1, 2 give an Estimate with NaN and a reason, never a number that means
+        nothing."""
+        ...
+
+
+def gate_class(name: str) -> Any:
+    """The class registered under `name` (literal registries, then entry points `emoforge.gates`)."""
+    found = {e.name: e.value for e in entry_points(group="emoforge.gates")} | SAMPLE_GATES | SET_GATES
+    if name not in found:
+        raise UnknownNameError.of("gate", name, found)
+    module, _, attribute = found[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,163 @@
+"""Table checks with Great Expectations: a suite made from a schema, run in memory, its result as plain JSON.
+
+The library takes seconds to import, so that happens inside the functions. An empty table passes every "not null", hence
+a row count is always expected; NaN passes ranges in pandas, hence numbers are checked for it first.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from corpora.errors import ParamsError
+from corpora.labels import EMOTIONS
+from corpora.schema import MODALITIES, SAMPLES
+
+_DROPPED = (pa.types.is_list, pa.types.is_map, pa.types.is_struct, pa.types.is_binary, pa.types.is_large_binary)
+
+Expectation = tuple[str, Mapping[str, Any]]  # class name in great_expectations.expectations, its keyword arguments
+
+
+def sample_expectations(modality: str, *, classes: Sequence[str] = EMOTIONS) -> list[Expectation]:
+    """What holds for every index of samples (schema SAMPLES) of a modality."""
+    if modality not in MODALITIES:
+        raise ParamsError(f"unknown modality {modality!r}; known: {', '.join(MODALITIES)}")
+    found: list[Expectation] = [
+        ("ExpectColumnValuesToBeUnique", {"column": "sample_id"}),
+        ("ExpectColumnValuesToMatchRegex", {"column": "sample_id", "regex": r"^[a-z][a-z0-9_]*/\S+$"}),
+        ("ExpectColumnValuesToBeInSet", {"column": "modality", "value_set": [modality]}),
+        ("ExpectColumnValuesToBeInSet", {"column": "emotion", "value_set": list(classes)}),
+        ("ExpectColumnValuesToMatchRegex", {"column": "sha256", "regex": "^[0-9a-f]{64}$"}),
+        ("ExpectColumnValuesToBeBetween", {"column": "offset", "min_value": 512}),
+        ("ExpectColumnValuesToBeBetween", {"column": "n_bytes", "min_value": 1}),
+        ("ExpectColumnValuesToBeBetween", {"column": "intensity", "min_value": 0.0, "max_value": 1.0}),
+        ("ExpectColumnValuesToBeBetween", {"column": "age", "min_value": 0.0, "max_value": 120.0}),
+    ]
+    found += [
+        ("ExpectColumnValuesToBeBetween", {"column": name, "min_value": -1.0, "max_value": 1.0})
+        for name in ("valence", "arousal", "dominance")
+    ]
+    if modality == "speech":
+        found.append(("ExpectColumnValuesToNotBeNull", {"column": "duration_s"}))
+        found.append(("ExpectColumnValuesToBeBetween", {"column": "duration_s", "min_value": 0.01, "max_value": 3600}))
+        found.append(("ExpectColumnValuesToBeInSet", {"column": "codec", "value_set": ["wav"]}))
+    if modality == "face":
+        found.append(("ExpectColumnValuesToBeInSet", {"column": "codec", "value_set": ["png", "jpg"]}))
+    return found
+
+
+def schema_expectations(schema: pa.Schema) -> list[Expectation]:
+    """The columns in their order, and no nulls where the schema allows none."""
+    flat = [field for field in schema if not any(test(field.type) for test in _DROPPED)]
+    found: list[Expectation] = [
+        ("ExpectTableColumnsToMatchOrderedList", {"column_list": [field.name for field in flat]})
+    ]
+    found += [("ExpectColumnValuesToNotBeNull", {"column": field.name}) for field in flat if not field.nullable]
+    return found
+
+
+def check_table(
+    table: pa.Table,
+    *,
+    name: str,
+    expectations: Sequence[Expectation] = (),
+    schema: pa.Schema | None = SAMPLES,
+    min_rows: int = 1,
+    max_rows: int | None = None,
+) -> dict[str, Any]:
+    """Arrow table -> {"name", "success", "n_rows", "results": [...]}, plain JSON.
+
+    Each result: `type`, `column`, `kwargs`, `success`, `observed`, `unexpected_count`. Columns of bytes, lists, maps
+    and structs are dropped first. NaN and infinities fail every range. `schema` None: only the expectations given.
+    Raises `ParamsError` for an expectation that Great Expectations does not know, or a column that the table has not.
+    """
+    flat = table.select([f.name for f in table.schema if not any(test(f.type) for test in _DROPPED)])
+    suite: list[Expectation] = [("ExpectTableRowCountToBeBetween", {"min_value": min_rows, "max_value": max_rows})]
+    suite += schema_expectations(schema) if schema is not None else []
+    suite += list(expectations)
+    for kind, kwargs in suite:
+        if "column" in kwargs and kwargs["column"] not in flat.schema.names:
+            raise ParamsError(f"{kind}: table {name!r} has no plain column {kwargs['column']!r}")
+    results = _run(flat, name, suite)
+    results += [_finite(flat, column) for column in _ranged(suite)]
+    return {
+        "name": name,
+        "success": all(result["success"] for result in results),
+        "n_rows": table.num_rows,
+        "results": results,
+    }
+
+
+def _ranged(suite: Sequence[Expectation]) -> list[str]:
+    columns = [str(kwargs["column"]) for kind, kwargs in suite if kind == "ExpectColumnValuesToBeBetween"]
+    return list(dict.fromkeys(columns))
+
+
+def _finite(table: pa.Table, column: str) -> dict[str, Any]:
+    """A check of our own: pandas takes NaN for a missing value, and a missing value passes every range."""
+    odd = 0
+    if pa.types.is_floating(table.schema.field(column).type):
+        odd = sum(value is not None and not math.isfinite(value) for value in table[column].to_pylist())
+    return _result("expect_column_values_to_be_finite", {"column": column}, odd == 0, None, odd)
+
+
+def _result(
+    kind: str, kwargs: Mapping[str, Any], success: bool, observed: Any, unexpected: int | None
+) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "column": kwargs.get("column"),
+        "kwargs": {key: value for key, value in kwargs.items() if key != "column"},
+        "success": success,
+        "observed": observed,
+        "unexpected_count": unexpected,
+    }
+
+
+def _run(table: pa.Table, name: str, suite: Sequence[Expectation]) -> list[dict[str, Any]]:
+    importlib.import_module("corpora.quiet")  # telemetry is off before the library is there
+    import great_expectations as gx
+    from great_expectations import expectations as known
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    frame = table.to_pandas()
+    batch = (
+        context.data_sources.add_pandas(name)
+        .add_dataframe_asset(name)
+        .add_batch_definition_whole_dataframe("whole")
+        .get_batch({"dataframe": frame})
+    )
+    made = gx.ExpectationSuite(name=name)
+    for kind, kwargs in suite:
+        if not hasattr(known, kind):
+            raise ParamsError(f"Great Expectations has no expectation {kind!r}")
+        made.add_expectation(getattr(known, kind)(**kwargs))
+    outcome = batch.validate(made)
+    results = []
+    for one in outcome.results:
+        config = one.expectation_config
+        assert config is not None  # every result of a validated suite has one; the library's types are wider
+        kwargs = {key: value for key, value in config.kwargs.items() if key != "batch_id"}
+        detail = one.result or {}
+        observed = detail.get("observed_value", detail.get("partial_unexpected_list"))
+        results.append(
+            _result(config.type, kwargs, bool(one.success), _plain(observed), _plain(detail.get("unexpected_count")))
+        )
+    return results
+
+
+def _plain(value: Any) -> Any:
+    """Numbers, strings, lists of them; everything else as text. NaN becomes the text "nan": JSON has none."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

@@ -1,0 +1,155 @@
+"""Is a candidate a possible recording or picture at all? Checks that need no model, each with a reason of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpora.errors import UserError
+from validators.embeddings import arrays_hash, load_state, rows_of, save_state, usable
+from validators.folds import group_folds
+from validators.gate import Batch, Better, Limit
+
+DEFAULTS: dict[str, Any] = {
+    "silent_db": -55.0,  # dBFS (root mean square); below: silent
+    "clipped_share": 0.02,  # share of samples at full scale; above: clipped
+    "full_scale": 0.999,  # of |signal|
+    "flat_std": 4.0,  # gray levels; a picture with less contrast is flat
+    "short_times": 0.5,  # of the 1 % quantile of real durations
+    "long_times": 1.5,  # of the 99 % quantile of real durations
+    "tail": 0.002,  # of real brightness, beyond which (and the margin) a picture is too dark or too bright
+    "brightness_margin": 25.0,  # gray levels: people outside of train stand in other light
+}
+
+
+class Validity:
+    """score 1.0: every check holds; 0.0: one does not (`reasons` names the first). NaN: not decodable or not finite.
+
+    Speech: not silent, not constant, not clipped, duration within what real train durations allow. Faces: one picture
+    of [H, W] or [H, W, 3] uint8, with contrast, with a mean brightness inside the real range. params: see `DEFAULTS`.
+    """
+
+    name = "validity"
+    unit = "valid"
+    better: Better = "higher"
+    modalities = ("speech", "face")
+    default_limit = Limit(absolute=1.0)
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        self._arrays, self._facts = dict(arrays), dict(facts)
+        self._options: dict[str, float] = facts["options"]
+        self._bounds: tuple[float, float] = (float(arrays["bounds"][0]), float(arrays["bounds"][1]))
+        rules = {
+            "bounds": arrays["bounds"],
+            "options": np.asarray([self._options[key] for key in sorted(self._options)]),
+        }
+        self.judge = f"rules/{arrays_hash(rules)}"
+
+    @classmethod
+    def fit(
+        cls,
+        train: Batch,
+        *,
+        classes: Sequence[str],
+        known_sha256: frozenset[str] = frozenset(),
+        params: Mapping[str, Any],
+        seed: int,
+    ) -> Validity:
+        """Learns the range of durations (speech, s) or of mean brightness (faces). `UserError` without a usable
+        sample."""
+        options = {**DEFAULTS, **params}
+        batch = rows_of(train, usable(train))
+        if len(batch) == 0:
+            raise UserError("validity: train has no usable sample to learn durations or brightness from.")
+        facts = {"options": options, "modality": batch.modality, "classes": list(classes)}
+        extent = np.asarray([_extent(batch, i) for i in range(len(batch))])
+        made = cls({"bounds": _bounds(extent, batch.modality, options)}, facts)
+        scores = made.score(batch)
+        if len(set(batch.groups) or range(len(batch))) >= 2:
+            # Real samples are judged by bounds of other groups, as candidates are.
+            fold = group_folds(batch.groups, ["all"] * len(batch), 4, seed)
+            for f in np.unique(fold):
+                other = cls({"bounds": _bounds(extent[fold != f], batch.modality, options)}, facts)
+                scores[fold == f] = other.score(rows_of(batch, fold == f))
+        made._arrays |= {"reference": scores}
+        made._facts["reference_emotions"] = list(batch.emotions)
+        return made
+
+    def reasons(self, batch: Batch) -> list[str | None]:
+        """The first check that each row fails, as a slug; None: valid."""
+        errors = batch.errors or (None,) * len(batch)
+        return [errors[i] or self._reason(batch, i) for i in range(len(batch))]
+
+    def score(self, batch: Batch) -> np.ndarray:
+        reasons = self.reasons(batch)
+        scores = np.asarray([float(reason is None) for reason in reasons])
+        scores[~usable(batch)] = np.nan
+        return scores
+
+    def reference(self) -> dict[str, np.ndarray]:
+        of_row = np.asarray(self._facts["reference_emotions"], dtype=str)
+        return {name: self._arrays["reference"][of_row == name] for name in self._facts["classes"]}
+
+    def _reason(self, batch: Batch, i: int) -> str | None:
+        signal = np.asarray(batch.signals[i])
+        if signal.size == 0:
+            return "not-decodable"
+        if not np.isfinite(signal).all():
+            return "not-finite"
+        return self._speech(batch, i, signal) if batch.modality == "speech" else self._face(batch, i, signal)
+
+    def _speech(self, batch: Batch, i: int, signal: np.ndarray) -> str | None:
+        o = self._options
+        wave = signal.astype(np.float64)
+        if wave.ndim != 1:
+            return "not-mono"
+        if np.abs(wave).max() > 1.0 + 1e-6:
+            return "out-of-range"
+        if wave.std() < 1e-7:
+            return "flat"
+        if 20.0 * np.log10(np.sqrt(np.mean(wave**2))) < o["silent_db"]:
+            return "silent"
+        if np.mean(np.abs(wave) >= o["full_scale"]) > o["clipped_share"]:
+            return "clipped"
+        seconds = _extent(batch, i)
+        low, high = self._bounds
+        return "too-short" if seconds < low else "too-long" if seconds > high else None
+
+    def _face(self, batch: Batch, i: int, signal: np.ndarray) -> str | None:
+        if signal.ndim not in (2, 3) or min(signal.shape[:2]) < 8:
+            return "not-an-image"
+        if signal.dtype != np.uint8:
+            return "out-of-range"
+        if signal.std() < self._options["flat_std"]:
+            return "flat"
+        mean = _extent(batch, i)
+        low, high = self._bounds
+        return "too-dark" if mean < low else "too-bright" if mean > high else None
+
+    def save(self, folder: Path) -> None:
+        save_state(folder, self._arrays, self._facts)
+
+    @classmethod
+    def load(cls, folder: Path) -> Validity:
+        return cls(*load_state(folder))
+
+
+def _extent(batch: Batch, i: int) -> float:
+    """Duration in s (speech) or mean gray level in 0..255 (faces): what real samples bound."""
+    if batch.modality == "speech":
+        if not batch.rate_hz:
+            raise UserError("a speech batch needs its sampling rate (rate_hz in Hz)")
+        return batch.signals[i].shape[0] / batch.rate_hz
+    return float(batch.signals[i].mean())
+
+
+def _bounds(extent: np.ndarray, modality: str, options: Mapping[str, float]) -> np.ndarray:
+    if modality == "speech":
+        low, high = np.quantile(extent, [0.01, 0.99])
+        return np.asarray([low * options["short_times"], high * options["long_times"]])
+    margin = options["brightness_margin"]
+    low, high = np.quantile(extent, [options["tail"], 1.0 - options["tail"]])
+    return np.asarray([low - margin, high + margin])
