@@ -105,7 +105,7 @@ def dvc_yaml() -> str:
     lines = ["stages:"]
     for verb, (over, deps, outs, params) in STAGES.items():
         lines += [f"  {verb}:", f"    foreach: ${{{over}}}", "    do:"]
-        lines += [f"      cmd: python tool.py stage {verb} ${{key}}"]
+        lines += [f"      cmd: exec python tool.py stage {verb} ${{key}}"]
         for kind, items in (("deps", deps), ("outs", outs), ("params", params)):
             lines += [f"      {kind}:"] * bool(items) + [f'      - "{item}"' for item in items]
     return "\n".join(lines) + "\n"

@@ -140,11 +140,13 @@ def test_a_time_limit_ends_the_stage(toy: Toy) -> None:
     assert gone(sleepers(toy))
 
 
-def test_a_lock_names_its_holder_and_a_killed_holder_blocks_nobody(toy: Toy) -> None:
+@pytest.mark.parametrize("shell", ["/bin/bash", "/bin/sh"])  # dash, unlike bash, stays between DVC and its command
+def test_a_lock_names_its_holder_and_a_killed_holder_blocks_nobody(toy: Toy, shell: str) -> None:
     toy.behave("fake@toy", SLEEPER)
     other = subprocess.Popen(
         [sys.executable, "-m", "flows.dvcrun", "repro", "-s", "fake@toy"],
-        cwd=toy.folder, env=toy.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        cwd=toy.folder, env=toy.env | {"SHELL": shell}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )  # fmt: skip
     try:
         pids = sleepers(toy)
