@@ -1,7 +1,8 @@
-"""Payload bytes <-> arrays: wav and images. What cannot be decoded raises `PayloadError`.
+"""Payload bytes <-> arrays and text: wav, images, UTF-8. What cannot be decoded raises `PayloadError`.
 
 Slugs of wav: empty, not-a-wav, truncated, unsupported-encoding, too-long, non-finite.
 Slugs of images: empty, not-an-image, truncated, too-large.
+Slugs of text: empty, not-utf8, too-large. Signals: corpora/signals.py.
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ import struct
 import warnings
 import zlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from corpora.errors import PayloadError
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 MAX_WAV_S = 60.0
+MAX_TEXT_BYTES = 1 << 20  # a novel's chapter; more is no utterance
 MAX_PIXELS = 4096 * 4096  # above this an image is a mistake or a decompression bomb
 _PCM, _FLOAT, _ALAW, _ULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _UNKNOWN_SIZE = 0xFFFFFFFF  # what a writer to a pipe leaves in the header
@@ -143,7 +149,23 @@ def decode_image(payload: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
     Raises `PayloadError`: empty, not-an-image, truncated, too-large (from the header, before anything is decoded).
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ImageOps
+
+    image = _opened(payload, max_pixels)
+    try:
+        image.load()
+        image = ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        raise PayloadError("truncated", str(error)) from error
+    if image.mode.startswith(("I;16", "I")):
+        return (np.clip(np.asarray(image, dtype=np.int64), 0, 65535) >> 8).astype(np.uint8)
+    grey = image.mode in ("L", "1", "LA", "La")
+    return np.array(image.convert("L" if grey else "RGB"), dtype=np.uint8)
+
+
+def _opened(payload: bytes, max_pixels: int) -> Image.Image:
+    """The picture with its header read and its size judged; its pixels are not decoded yet."""
+    from PIL import Image, UnidentifiedImageError
 
     if not payload:
         raise PayloadError("empty", "0 bytes")
@@ -157,15 +179,17 @@ def decode_image(payload: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise PayloadError("not-an-image", str(error)) from error
     if image.width * image.height > max_pixels:
         raise PayloadError("too-large", f"{image.width} x {image.height} pixels, at most {max_pixels} are allowed")
-    try:
-        image.load()
-        image = ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise PayloadError("truncated", str(error)) from error
-    if image.mode.startswith(("I;16", "I")):
-        return (np.clip(np.asarray(image, dtype=np.int64), 0, 65535) >> 8).astype(np.uint8)
-    grey = image.mode in ("L", "1", "LA", "La")
-    return np.array(image.convert("L" if grey else "RGB"), dtype=np.uint8)
+    return image
+
+
+def image_header(payload: bytes) -> tuple[int, int, int]:
+    """-> (height, width, channels: 1 or 3) from the header alone; nothing is decoded.
+
+    Raises `PayloadError`: empty, not-an-image, too-large.
+    """
+    with _opened(payload, MAX_PIXELS) as image:
+        grey = image.mode in ("L", "1", "LA", "La") or image.mode.startswith("I")
+        return image.height, image.width, 1 if grey else 3
 
 
 def encode_png(array: np.ndarray) -> bytes:
@@ -190,3 +214,28 @@ def encode_png(array: np.ndarray) -> bytes:
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def encode_text(text: str) -> bytes:
+    """Text as it stands -> UTF-8. Raises `PayloadError`: empty (blank too), too-large, not-utf8 (lone surrogates)."""
+    if not text.strip():
+        raise PayloadError("empty", "no text")
+    try:
+        payload = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise PayloadError("not-utf8", str(error)) from error
+    if len(payload) > MAX_TEXT_BYTES:
+        raise PayloadError("too-large", f"{len(payload)} bytes, at most {MAX_TEXT_BYTES} are read")
+    return payload
+
+
+def decode_text(payload: bytes) -> str:
+    """UTF-8 -> text. Raises `PayloadError`: empty, too-large, not-utf8."""
+    if not payload.strip():
+        raise PayloadError("empty", "no text")
+    if len(payload) > MAX_TEXT_BYTES:
+        raise PayloadError("too-large", f"{len(payload)} bytes, at most {MAX_TEXT_BYTES} are read")
+    try:
+        return payload.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise PayloadError("not-utf8", str(error)) from error

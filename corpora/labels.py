@@ -1,59 +1,123 @@
-"""The vocabulary of emotions that all corpora share, and the named lists of classes that a run may target."""
+"""The vocabulary of emotions that all corpora share, and the named lists of classes that a run may target.
+
+Readers map native labels to `EMOTIONS` or to None; a `Scheme` maps what a record holds to the classes of a run. Nothing
+is dropped: what has no place in a scheme is None there, is counted, and stays in the record's `labels`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from corpora.errors import CorpusError, UnknownNameError
+from corpora.errors import CorpusError, PayloadError, UnknownNameError
 
-# Canonical names; readers map their native labels to these, or to None. The order is the order of tables and reports.
+# Canonical names; the order is the order of tables and reports. The first twelve are what speech and face corpora ask
+# for; the rest are words of text corpora (GoEmotions' 27, SemEval-2018 E-c, EmpatheticDialogues) and induced states.
 EMOTIONS = (
-    "neutral",
-    "calm",
-    "happiness",
-    "sadness",
-    "anger",
-    "fear",
-    "disgust",
-    "surprise",
-    "boredom",
-    "contempt",
-    "excitement",
-    "frustration",
-)
+    "neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise", "boredom", "contempt",
+    "excitement", "frustration",
+    "admiration", "amusement", "annoyance", "anticipation", "anxiety", "approval", "caring", "confidence", "confusion",
+    "contentment", "curiosity", "desire", "disappointment", "disapproval", "embarrassment", "gratitude", "grief",
+    "guilt", "hope", "jealousy", "loneliness", "love", "nervousness", "nostalgia", "optimism", "pessimism", "pride",
+    "realization", "relief", "remorse", "shame", "trust",
+    "sleepiness", "stress", "relaxation",
+)  # fmt: skip
+CANONICAL = "canonical"  # scheme of those entries of `labels` whose words are `EMOTIONS`
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """An ordered list of classes, and where each canonical emotion goes; one that is not a key has no place in it."""
+    """An ordered list of classes, and where each canonical emotion goes; one that is not a key has no place in it.
+
+    `source`: "emotion" (the canonical vocabulary), "labels:<scheme>" (native labels of that scheme) or the name of
+    dimensions joined by "+" ("valence", "valence+arousal"), which are cut at `edges`: a value above an edge lies in the
+    upper class. No classes: those that are found.
+    """
 
     classes: tuple[str, ...]
     mapping: Mapping[str, str]
+    source: str = "emotion"
+    edges: tuple[float, ...] = ()
 
 
 def _same(*names: str) -> dict[str, str]:
     return {name: name for name in names}
 
 
+def _groups(groups: Mapping[str, str]) -> dict[str, str]:
+    """{class: "word word ..."} -> {word: class}"""
+    return {word: name for name, words in groups.items() for word in words.split()}
+
+
 _EKMAN = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 _RAVDESS = ("neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
-_IEMOCAP = ("neutral", "happiness", "sadness", "anger")
+_IEMOCAP4 = ("neutral", "happiness", "sadness", "anger")
+_IEMOCAP6 = ("neutral", "happiness", "sadness", "anger", "excitement", "frustration")
+_GO28 = (
+    "admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire",
+    "disappointment", "disapproval", "disgust", "embarrassment", "excitement", "fear", "gratitude", "grief",
+    "happiness", "love", "nervousness", "optimism", "pride", "realization", "relief", "remorse", "sadness", "surprise",
+    "neutral",
+)  # fmt: skip
+# data/ekman_mapping.json and data/sentiment_mapping.json of GoEmotions (Demszky et al. 2020); its joy is happiness here
+_GO_EKMAN = _groups(
+    {
+        "anger": "anger annoyance disapproval",
+        "disgust": "disgust",
+        "fear": "fear nervousness",
+        "happiness": "happiness amusement approval excitement gratitude love optimism relief pride admiration desire "
+        "caring",
+        "sadness": "sadness disappointment embarrassment grief remorse",
+        "surprise": "surprise realization confusion curiosity",
+        "neutral": "neutral",
+    }
+)
+_GO_SENTIMENT = _groups(
+    {
+        "positive": "amusement excitement happiness love desire optimism caring pride admiration gratitude relief "
+        "approval",
+        "negative": "fear nervousness remorse embarrassment disappointment sadness grief disgust anger annoyance "
+        "disapproval",
+        "ambiguous": "realization surprise curiosity confusion",
+        "neutral": "neutral",
+    }
+)
 
 # calm is not merged into neutral anywhere: RAVDESS asks its actors for both, and listeners tell them apart.
-# excitement counts as happiness, as in GoEmotions' Ekman mapping and in the four-class use of IEMOCAP.
+# excitement is happiness in Ekman's classes, as in GoEmotions' mapping; in IEMOCAP's only where the name says so.
 SCHEMES: dict[str, Scheme] = {
     "ekman6": Scheme(_EKMAN, {**_same(*_EKMAN), "excitement": "happiness"}),
     "ekman7": Scheme(("neutral", *_EKMAN), {**_same("neutral", *_EKMAN), "excitement": "happiness"}),
     "ravdess8": Scheme(_RAVDESS, _same(*_RAVDESS)),
-    "iemocap4": Scheme(_IEMOCAP, {**_same(*_IEMOCAP), "excitement": "happiness"}),
-    "corpus": Scheme(EMOTIONS, _same(*EMOTIONS)),  # every class that the corpora of the run have, see scheme_classes
+    "iemocap4": Scheme(_IEMOCAP4, _same(*_IEMOCAP4)),
+    "iemocap4_excited": Scheme(_IEMOCAP4, {**_same(*_IEMOCAP4), "excitement": "happiness"}),
+    "iemocap6": Scheme(_IEMOCAP6, _same(*_IEMOCAP6)),
+    "goemotions28": Scheme(_GO28, _same(*_GO28)),
+    "goemotions_ekman": Scheme(("neutral", *_EKMAN), _GO_EKMAN),
+    "goemotions_sentiment": Scheme(("positive", "negative", "ambiguous", "neutral"), _GO_SENTIMENT),
+    "stress2": Scheme(
+        ("no stress", "stress"),  # WESAD's two-class task: amusement counts as not stressed (Schmidt et al. 2018, 4.2)
+        {"neutral": "no stress", "amusement": "no stress", "relaxation": "no stress", "stress": "stress"},
+    ),
+    # DEAP's two-class tasks: a rating above the middle of the scale is high (Koelstra et al. 2012, section 7)
+    "valence2": Scheme(("low", "high"), {}, "valence", (0.0,)),
+    "arousal2": Scheme(("low", "high"), {}, "arousal", (0.0,)),
+    "dominance2": Scheme(("low", "high"), {}, "dominance", (0.0,)),
+    "valence3": Scheme(("negative", "neutral", "positive"), {}, "valence", (-1 / 3, 1 / 3)),
+    "arousal3": Scheme(("low", "medium", "high"), {}, "arousal", (-1 / 3, 1 / 3)),
+    "quadrants": Scheme(("LALV", "HALV", "LAHV", "HAHV"), {}, "valence+arousal", (0.0,)),  # high/low arousal, valence
+    "corpus": Scheme(EMOTIONS, _same(*EMOTIONS)),  # every class that the corpora of the run have, see classes_of
 }
 
 
-def _scheme(name: str) -> Scheme:
+def find_scheme(name: str) -> Scheme:
+    """The scheme of that name; "labels:<scheme>" takes the native labels as they are. Raises `UnknownNameError`."""
+    if name.startswith("labels:") and len(name) > len("labels:"):
+        return Scheme((), {}, name)
     if name not in SCHEMES:
-        raise UnknownNameError.of("label scheme", name, SCHEMES)
+        raise UnknownNameError.of("label scheme", name, [*SCHEMES, "labels:<scheme of a corpus>"])
     return SCHEMES[name]
 
 
@@ -62,7 +126,7 @@ def to_scheme(emotion: str | None, scheme: str) -> str | None:
 
     Raises `UnknownNameError` for a scheme or an emotion that the vocabulary does not hold.
     """
-    target = _scheme(scheme)
+    target = find_scheme(scheme)
     if emotion is None:
         return None
     if emotion not in EMOTIONS:
@@ -70,17 +134,84 @@ def to_scheme(emotion: str | None, scheme: str) -> str | None:
     return target.mapping.get(emotion)
 
 
-def scheme_classes(scheme: str, present: Iterable[str | None]) -> tuple[str, ...]:
-    """The classes of a scheme that `present` (canonical emotions) fills, in the scheme's order.
+def assign(record: Mapping[str, Any], scheme: str) -> str | None:
+    """One record (its keys emotion, labels, valence, arousal, dominance) -> its class in the scheme, or None.
+
+    Several labels: the weights of those that share a class are added, and the heaviest class wins; a tie is None, for
+    no rule of ours says which of two emotions a person meant more. Raises `UnknownNameError`.
+    """
+    target = find_scheme(scheme)
+    if target.edges:
+        return _binned(record, target)
+    wanted = target.source.partition(":")[2] if target.source.startswith("labels:") else CANONICAL
+    weights: dict[str, float] = {}
+    entries = [entry for entry in record.get("labels") or () if entry["scheme"] == wanted]
+    for entry in entries:
+        word = entry["label"]
+        place = target.mapping.get(word) if wanted == CANONICAL else word
+        if place is not None:
+            weight = entry.get("weight")
+            weights[place] = weights.get(place, 0.0) + (1.0 if weight is None else float(weight))
+    if not entries and wanted == CANONICAL:
+        return to_scheme(record.get("emotion"), scheme)
+    best = max(weights.values(), default=0.0)
+    winners = [name for name, weight in weights.items() if math.isclose(weight, best)]
+    return winners[0] if len(winners) == 1 and best > 0 else None
+
+
+def _binned(record: Mapping[str, Any], scheme: Scheme) -> str | None:
+    place = 0
+    for name in scheme.source.split("+"):
+        value = record.get(name)
+        if value is None or not math.isfinite(value):
+            return None
+        place = place * (len(scheme.edges) + 1) + sum(value > edge for edge in scheme.edges)
+    return scheme.classes[place]
+
+
+def classes_of(scheme: str, found: Iterable[str | None]) -> tuple[str, ...]:
+    """The classes of a scheme that `found` (classes as `assign` gives them) fills, in the scheme's order.
 
     Raises `CorpusError` if fewer than two are left: there is nothing to balance.
     """
-    target = _scheme(scheme)
-    found = {to_scheme(emotion, scheme) for emotion in set(present)}
-    classes = tuple(name for name in target.classes if name in found)
+    target = find_scheme(scheme)
+    present = {name for name in found if name is not None}
+    classes = tuple(name for name in target.classes if name in present) if target.classes else tuple(sorted(present))
     if len(classes) < 2:
         raise CorpusError(
-            f"label scheme {scheme!r} ({', '.join(target.classes)}) leaves {len(classes)} class(es) of these corpora: "
-            f"{', '.join(classes) or 'none'}. At least 2 are needed; choose another scheme or add a corpus."
+            f"label scheme {scheme!r} ({', '.join(target.classes) or 'as the corpus labels'}) leaves {len(classes)} "
+            f"class(es) of these corpora: {', '.join(classes) or 'none'}. At least 2 are needed; choose another scheme "
+            "or add a corpus."
         )
     return classes
+
+
+def native_labels(
+    scheme: str, weights: Mapping[str, float], label_map: Mapping[str, str | None]
+) -> list[dict[str, object]]:
+    """{native label: weight} -> entries of the column `labels`: the native words, and the canonical ones they map to.
+
+    For multi-label, soft (votes) and compound labels. Raises `PayloadError` bad-label for a word that the map does not
+    know.
+    """
+    entries: list[dict[str, object]] = []
+    canonical: dict[str, float] = {}
+    for word, weight in weights.items():
+        if word not in label_map:
+            raise PayloadError("bad-label", f"{word!r}; known: {', '.join(label_map)}")
+        entries.append({"scheme": scheme, "label": word, "weight": float(weight)})
+        emotion = label_map[word]
+        if emotion is not None:
+            canonical[emotion] = canonical.get(emotion, 0.0) + float(weight)
+    return entries + [{"scheme": CANONICAL, "label": name, "weight": weight} for name, weight in canonical.items()]
+
+
+def rescale(value: float, scale: Sequence[float], what: str) -> float:
+    """A rating on the corpus' own scale (lowest, highest) -> [-1, 1].
+
+    Raises `PayloadError` rating-out-of-range (NaN too); `what` names the dimension.
+    """
+    low, high = scale
+    if not low <= value <= high:
+        raise PayloadError("rating-out-of-range", f"{what} is {value:g}, the scale is {low:g} to {high:g}")
+    return 2.0 * (value - low) / (high - low) - 1.0

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 MODALITIES = ("speech", "face", "text", "physio")
 SPLIT_NAMES = ("train", "dev", "test")
+FACTS = ("layout", "labels", "subjects", "counts", "splits", "license")  # what a card owes a source for
 CORPUS_ID = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 _LABEL = pa.struct([("scheme", pa.string()), ("label", pa.string()), ("weight", pa.float32())])
@@ -172,11 +173,15 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class CorpusCard:
-    """What was published about a corpus. A fact without a source is None, never a guess.
+    """What was published about a corpus. A fact without a source is None and named in `unverified`, never a guess.
 
-    `split_unit`: what no split may part: "subject", "dialogue", "trial" or "payload" (pixel hash).
-    `label_map`: native label -> canonical emotion, or None where the vocabulary has no word for it.
-    `counts`: canonical emotion -> published number of samples; `counts_source` says where they stand.
+    `split_unit`: what no split may part: "subject", "dialogue", "trial", "video" or "payload" (pixel hash).
+    `label_map`: native label -> canonical emotion, or None where the vocabulary has no word for it; empty for a corpus
+    that is rated on dimensions only.
+    `counts`: native label -> published number of samples (for several labels a sample: of samples that carry it).
+    `dimensions`: rated dimension -> (lowest, highest) value of the corpus' own scale; records hold them in [-1, 1].
+    `sources`: fact (one of `FACTS`) -> paper, page or file where it stands; those without one are in `unverified`.
+    `tested_on`: "real" where the tests read published files, "fake" where only made-up ones in the native layout.
     """
 
     name: str
@@ -193,6 +198,15 @@ class CorpusCard:
     counts: Mapping[str, int] | None
     counts_source: str | None
     n_subjects: int | None
+    n_samples: int | None = None
+    knows_subjects: bool = True
+    dimensions: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    official_split: str | None = None  # what the published split is, in a sentence
+    sources: Mapping[str, str] = field(default_factory=dict)
+    unverified: tuple[str, ...] = ()
+    access: str = "open download"  # or what one must sign or ask for
+    tested_on: str = "fake"
+    quirks: tuple[str, ...] = ()  # oddities of the published files that the reader knows
 
 
 @runtime_checkable
@@ -213,5 +227,9 @@ class Corpus(Protocol):
         ...
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
-        """Writes a small made-up corpus in the native layout. `per_class` counts samples in all (canonical names)."""
+        """Writes a small made-up corpus in the native layout. `per_class` counts samples in all (canonical names).
+
+        A corpus rated on dimensions only takes an int: that many samples in all. Where the layout fixes the trials of a
+        subject, counts are rounded up to what it can hold.
+        """
         ...

@@ -38,13 +38,14 @@ def ingest_corpus(
     ratios: Mapping[str, float],
     split_seed: int,
     max_reject_share: float,
+    options: Mapping[str, Any] | None = None,
     made_up: bool = False,
     tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Reads corpus `name` below `root` with `reader` and writes the folder `target` whole or not at all.
 
-    `made_up`: what lies below `root` was written by the reader's `fake()`, so licence and published counts of the real
-    corpus do not hold for it.
+    `options`: the reader's own. `made_up`: what lies below `root` was written by the reader's `fake()`, so licence and
+    published counts of the real corpus do not hold for it.
 
     Files: shards/*.tar, index.parquet (SAMPLES; `shard` relative to `target`), rejects.parquet, splits.parquet (views
     `official` and `group`, where they exist), audit.json (findings of each view; why a view is missing), quality.json
@@ -57,7 +58,7 @@ def ingest_corpus(
     begun = time.perf_counter()
     if not CORPUS_ID.fullmatch(name):
         raise CorpusError(f"corpus name {name!r}: allowed are a-z, 0-9 and _, beginning with a letter, 40 at most")
-    corpus = make_corpus(reader)
+    corpus = make_corpus(reader, options)
     card = made_up_card(corpus.card) if made_up else corpus.card
     root, target = Path(root), Path(target)
     rejects: list[Reject] = []
@@ -159,26 +160,36 @@ def _views(index: pa.Table, ratios: Mapping[str, float], seed: int) -> tuple[pa.
     return pa.concat_tables(made).combine_chunks() if made else SPLITS.empty_table(), {"views": audit}
 
 
+def native_counts(index: pa.Table, card: CorpusCard) -> Counter[str]:
+    """Native label -> samples that carry it: entries of `labels` in the corpus' own scheme, else `emotion_raw`."""
+    found: Counter[str] = Counter()
+    for raw, labels in zip(index["emotion_raw"].to_pylist(), index["labels"].to_pylist(), strict=True):
+        own = {entry["label"] for entry in labels or () if entry["scheme"] == card.name and entry["weight"] != 0}
+        found.update(own or ([raw] if raw is not None else []))
+    return found
+
+
 def _card(card: CorpusCard, reader: str, index: pa.Table, rejects: list[Reject]) -> dict[str, Any]:
-    """Card and counts: found, published and their difference for each class; null where nothing is published."""
-    found = Counter(index["emotion"].to_pylist())
+    """Card and counts: found, published and their difference for each native label; null where nothing is published."""
+    found = native_counts(index, card)
     published = dict(card.counts or {})
-    classes = list(dict.fromkeys([*published, *sorted(filter(None, found))]))
     counts = [
         {
-            "emotion": emotion,
-            "found": found.get(emotion, 0),
-            "published": published.get(emotion),
-            "difference": found.get(emotion, 0) - published[emotion] if emotion in published else None,
+            "label": label,
+            "emotion": card.label_map.get(label),
+            "found": found.get(label, 0),
+            "published": published.get(label),
+            "difference": found.get(label, 0) - published[label] if label in published else None,
         }
-        for emotion in classes
+        for label in dict.fromkeys([*card.label_map, *published, *sorted(found)])
+        if label in published or found.get(label)
     ]
     subjects = {subject for subject in index["subject_id"].to_pylist() if subject is not None}
     return {
         "reader": reader,
         "card": {**asdict(card), "label_map": dict(card.label_map), "counts": published or None},
         "counts": counts,
-        "n_without_class": found.get(None, 0),
+        "n_without_class": index["emotion"].null_count,
         "n_subjects": len(subjects) if subjects else None,
         "rejects": _reasons(rejects),
     }

@@ -44,6 +44,7 @@ class Demo(_Model):
     """A made-up corpus in the native layout of a reader's corpus."""
 
     reader: Name = Field(description="Whose `fake()` writes it.")
+    options: dict[str, Any] = Field(default_factory=dict, description="The reader's own.")
     subjects: int = Field(12, ge=0, description="Subjects; 0 where the corpus knows none.")
     per_class: dict[str, Count] = Field(description="Samples of each class.")
     seed: int = Field(7, ge=0, description="Same seed, same bytes.")
@@ -70,6 +71,9 @@ class CorpusParams(_Model):
     """How a corpus in data/raw is ingested."""
 
     reader: Name = Field(description="A reader's name (`emoforge corpora`).")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="The reader's own (`emoforge corpora show NAME`)."
+    )
     shards: Count = Field(8, description="Buckets that samples are hashed into; one new file changes one shard.")
     ratios: Ratios = Field(default_factory=lambda: Ratios(), description="Shares of the view `group`.")
     split_seed: int = Field(0, ge=0, description="Seed of the search for the split with the smallest deviation.")

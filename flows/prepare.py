@@ -25,7 +25,7 @@ from corpora.atomic import atomic_folder, write_json
 from corpora.audit import Finding, apply_on_leak, audit_view
 from corpora.errors import CorpusError, PayloadError, SplitError
 from corpora.fingerprint import hash_json
-from corpora.labels import scheme_classes, to_scheme
+from corpora.labels import assign, classes_of
 from corpora.schema import SAMPLES, SPLITS, Reject, Sample
 from corpora.shards import read_payload, read_table, write_shards, write_table
 from features.representation import make_representation
@@ -48,10 +48,10 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     """Raises `SplitError`, `LeakError`, `CorpusError`."""
     index = load_indexes(plan, layout)
     view, findings, dropped = choose_view(plan, layout, index)
+    index, unlabelled = label(index, plan.params["scheme"])
     pairs = zip(index.column("sample_id").to_pylist(), index.column("emotion").to_pylist(), strict=True)
     # the order of class indices everywhere in the run
-    classes = list(scheme_classes(plan.params["scheme"], [e for i, e in pairs if i in view]))
-    index, unlabelled = label(index, plan.params["scheme"])
+    classes = list(classes_of(plan.params["scheme"], [e for i, e in pairs if i in view]))
     store = WorkStore(machine.store or layout.store)
     rejects: list[Reject] = []
     with atomic_folder(layout.run(plan.run) / "prepared") as folder:
@@ -131,7 +131,8 @@ def choose_view(plan: Plan, layout: Layout, index: pa.Table) -> tuple[dict[str, 
 def label(index: pa.Table, scheme: str) -> tuple[pa.Table, dict[str, int]]:
     """Emotions in the target scheme; what the scheme has no word for becomes null, is kept in `labels`, and counted."""
     before = index.column("emotion").to_pylist()
-    after = [to_scheme(e, scheme) if e is not None else None for e in before]
+    records = index.select(["emotion", "labels", "valence", "arousal", "dominance"]).to_pylist()
+    after = [assign(record, scheme) for record in records]
     lost = Counter(str(b) for b, a in zip(before, after, strict=True) if a is None)
     at = index.schema.get_field_index("emotion")
     return index.set_column(at, SAMPLES.field("emotion"), pa.array(after, pa.string())), dict(lost)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+from collections.abc import Mapping
 from importlib.metadata import entry_points
+from typing import Any
 
 from corpora.errors import UnknownNameError
 from corpora.schema import Corpus
@@ -20,14 +23,21 @@ def reader_names() -> list[str]:
     return sorted({e.name for e in entry_points(group="emoforge.corpora")} | set(CORPORA))
 
 
-def make_corpus(name: str) -> Corpus:
+def make_corpus(name: str, options: Mapping[str, Any] | None = None) -> Corpus:
     """The reader registered under `name` (literal registry first, then entry points `emoforge.corpora`).
 
-    Raises `UnknownNameError` with the valid names.
+    `options` are the reader's own keyword arguments (params: corpora.NAME.options). Raises `UnknownNameError` with the
+    valid names of readers or options.
     """
     found = {e.name: e.value for e in entry_points(group="emoforge.corpora")} | CORPORA
     if name not in found:
         raise UnknownNameError.of("corpus reader", name, found)
     module, _, attribute = found[name].partition(":")
-    made: Corpus = getattr(importlib.import_module(module), attribute)()
+    reader = getattr(importlib.import_module(module), attribute)
+    given = dict(options or {})
+    valid = [p for p in inspect.signature(reader).parameters if not p.startswith("_")]
+    for key in given:
+        if key not in valid:
+            raise UnknownNameError.of(f"option of reader {name!r}", key, valid)
+    made: Corpus = reader(**given)
     return made

@@ -16,7 +16,7 @@ import numpy as np
 
 from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
-from corpora.readers.files import class_counts, corpus_files, read_wav, spread, wav_facts
+from corpora.readers.files import class_counts, known, named_files, read_items, read_wav, speech_sample, spread
 from corpora.schema import CorpusCard, Reject, Sample
 
 # initials of the German words: Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral
@@ -42,6 +42,8 @@ _SPEAKERS = {  # number -> gender, age in years
     "16": ("female", 31.0),
 }
 TEXTS = ("a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b10")
+_LABEL_FILES = {".lab", ".lablaut", ".labsilb", ".f0", ".laut", ".silb"}  # phones and syllables, in the archive too
+_FILE = re.compile(r"\d\d[ab]\d\d[A-Z][a-z]?\.")
 _NAME = re.compile(r"(\d\d)([ab]\d\d)([A-Z])([a-z]?)")
 
 
@@ -64,75 +66,45 @@ class EmoDB:
         language="de",
         split_unit="subject",
         label_map=_EMOTIONS,
-        counts={
-            "neutral": 79,
-            "happiness": 71,
-            "sadness": 62,
-            "anger": 127,
-            "fear": 69,
-            "disgust": 46,
-            "boredom": 81,
-        },
+        counts={"W": 127, "L": 81, "E": 46, "A": 69, "F": 71, "T": 62, "N": 79},
         counts_source="the 535 files of the archive at emodb.bilderbar.info, by the letter in their names",
         n_subjects=10,
+        n_samples=535,
+        sources={
+            "layout": "emodb.bilderbar.info/docu, section on file names",
+            "labels": "emodb.bilderbar.info/docu, section on file names",
+            "subjects": "emodb.bilderbar.info/docu, list of speakers",
+            "counts": "files of the archive at emodb.bilderbar.info, counted by the letter in their names",
+        },
+        unverified=("splits", "license"),
+        tested_on="real",
+        quirks=("the version letter is missing in no file, but tools write names without it",),
     )
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs beside those of wav files: not-of-this-corpus, bad-label, repeated-name."""
-        files = corpus_files(root, self.card)
-        if not any(_NAME.fullmatch(path.stem) for path, _ in files):
-            raise CorpusError(
-                f"EmoDB: none of the {len(files)} files in {root} is named like 03a01Fa.wav "
-                f"(found e.g. {files[0][1]!r}). Link the archive's folder `wav` or the one above it."
-            )
-        return self._read(files, corpus)
+        files = named_files(root, self.card, _FILE, "03a01Fa.wav")
+        return read_items(files, corpus, lambda path, name: self._sample(path, name, corpus))
 
-    def _read(self, files: list[tuple[Path, str]], corpus: str) -> Iterator[Sample | Reject]:
-        seen: set[str] = set()
-        for path, name in files:
-            if path.suffix.lower() in (".lab", ".lablaut", ".labsilb", ".f0", ".laut", ".silb"):
-                continue  # the archive's phone and syllable labels
-            try:
-                sample = self._sample(path, name, corpus, seen)
-            except PayloadError as error:
-                yield Reject(corpus, name, error.reason, error.detail)
-            else:
-                seen.add(sample.sample_id)
-                yield sample
-
-    def _sample(self, path: Path, name: str, corpus: str, seen: set[str]) -> Sample:
+    def _sample(self, path: Path, name: str, corpus: str) -> Sample | None:
+        if path.suffix.lower() in _LABEL_FILES:
+            return None
         match = _NAME.fullmatch(path.stem)
         if match is None or path.suffix.lower() != ".wav":
             raise PayloadError("not-of-this-corpus", "the name is not of the form 03a01Fa.wav")
         speaker, text, letter, version = match.groups()
-        if letter not in _EMOTIONS:
-            raise PayloadError("bad-label", f"emotion {letter!r} in the name; known: {', '.join(_EMOTIONS)}")
-        if speaker not in _SPEAKERS:
-            raise PayloadError("bad-label", f"speaker {speaker!r} in the name; known: {', '.join(_SPEAKERS)}")
-        sample_id = f"{corpus}/{path.stem}"
-        if sample_id in seen:
-            raise PayloadError("repeated-name", "a file of this name was read before, from another folder")
+        emotion, (gender, age) = known(_EMOTIONS, letter, "emotion"), known(_SPEAKERS, speaker, "speaker")
         payload, header = read_wav(path)
-        gender, age = _SPEAKERS[speaker]
-        return Sample(
-            sample_id=sample_id,
-            corpus=corpus,
-            modality="speech",
-            payload=payload,
-            codec="wav",
-            license=self.card.license,
-            group_id=f"{corpus}:{speaker}",
-            subject_id=f"{corpus}:{speaker}",
-            emotion=_EMOTIONS[letter],
+        return speech_sample(
+            self.card, corpus, path.stem, payload, header,
+            subject=speaker,
+            emotion=emotion,
             emotion_raw=letter,
             gender=gender,
             age=age,
-            language="de",
             sentence_id=f"{corpus}:{text}",
-            duration_s=header.duration_s,
-            signals=wav_facts(header),
             extra={"path": name, "version": version},
-        )
+        )  # fmt: skip
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
         """16 kHz wav files of a made-up voice in the folder `wav`, by up to ten speakers with the published numbers.

@@ -1,19 +1,24 @@
-"""What readers of folders share: a steady walk, one wav read and judged, counts spread over subjects."""
+"""What readers of folders share: a steady walk, one file read and judged, records made of it, counts over subjects."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
-from corpora.codecs import MAX_WAV_S, WavHeader, decode_wav, wav_header
+from corpora.codecs import MAX_WAV_S, WavHeader, decode_wav, encode_text, image_header, wav_header
 from corpora.errors import CorpusError, PayloadError, UnknownNameError
-from corpora.schema import CorpusCard
+from corpora.schema import CorpusCard, Reject, Sample
+from corpora.signals import encode_signals
 
+T = TypeVar("T")
 MIN_WAV_S = 0.1  # shorter than a vowel
 MAX_FILE_BYTES = 200 * 2**20  # a minute of 8-channel 48 kHz float is 92 MB; more is not an utterance and is not read
+MAX_IMAGE_BYTES = 50 * 2**20
 _SKIPPED_NAMES = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 # what corpora ship beside their samples; it is no sample and no mistake
 _SKIPPED_SUFFIXES = {".txt", ".md", ".pdf", ".html", ".htm", ".json", ".xml", ".zip", ".csv", ".sha256", ".rtf", ".doc"}
@@ -51,21 +56,68 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+def named_files(root: Path, card: CorpusCard, pattern: re.Pattern[str], example: str) -> list[tuple[Path, str]]:
+    """`corpus_files`, of which at least one has a relative name that `pattern` finds (search) something in.
+
+    Raises `CorpusError` with `example`, a file name of the layout, where none has: another folder was linked.
+    """
+    files = corpus_files(root, card)
+    if not any(pattern.search(name) for _, name in files):
+        raise CorpusError(
+            f"{card.title}: none of the {len(files)} files in {root} is named like {example} (found e.g. "
+            f"{files[0][1]!r}). Link the folder that holds the corpus as it is published ({card.url})."
+        )
+    return files
+
+
+def read_items(
+    items: Iterable[tuple[T, str]], corpus: str, make: Callable[[T, str], Sample | None]
+) -> Iterator[Sample | Reject]:
+    """(item, name) pairs -> what `make(item, name)` makes of each: a sample, or None for what is no sample.
+
+    Its `PayloadError` becomes a `Reject` under that name; so does a sample whose id was there before (repeated-name).
+    """
+    seen: set[str] = set()
+    for item, name in items:
+        try:
+            sample = make(item, name)
+        except PayloadError as error:
+            yield Reject(corpus, name, error.reason, error.detail)
+            continue
+        if sample is None:
+            continue
+        if sample.sample_id in seen:
+            yield Reject(corpus, name, "repeated-name", f"{sample.sample_id} was read before, from another place")
+            continue
+        seen.add(sample.sample_id)
+        yield sample
+
+
+def known(table: Mapping[str, Any], value: str, field: str) -> Any:
+    """table[value]. Raises `PayloadError` bad-label naming the field, the value and what is known."""
+    if value not in table:
+        raise PayloadError("bad-label", f"{field} {value!r}; known: {', '.join(table)}")
+    return table[value]
+
+
+def read_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """All bytes of one file. Raises `PayloadError`: unreadable, too-large (before reading)."""
+    try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise PayloadError("too-large", f"{size / 2**20:.0f} MiB, at most {max_bytes / 2**20:.0f} MiB are read")
+        return path.read_bytes()
+    except OSError as error:
+        raise PayloadError("unreadable", str(error.strerror)) from error
+
+
 def read_wav(path: Path) -> tuple[bytes, WavHeader]:
     """The file's bytes and header, judged without decoding where the format allows.
 
     Raises `PayloadError`: unreadable, too-large, empty, not-a-wav, truncated, unsupported-encoding, too-short,
     too-long, non-finite.
     """
-    try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise PayloadError(
-                "too-large", f"{size / 2**20:.0f} MiB, at most {MAX_FILE_BYTES / 2**20:.0f} MiB are read"
-            )
-        payload = path.read_bytes()
-    except OSError as error:
-        raise PayloadError("unreadable", str(error.strerror)) from error
+    payload = read_file(path)
     header = wav_header(payload)
     if header.duration_s > MAX_WAV_S:
         raise PayloadError("too-long", f"{header.duration_s:.1f} s, at most {MAX_WAV_S:g} s are allowed")
@@ -80,6 +132,82 @@ def wav_facts(header: WavHeader) -> list[dict[str, object]]:
     """The `signals` column of one wav: unit, rate and [frames, channels] as they lie in the file."""
     shape = [header.n_frames, header.channels]
     return [{"name": "audio", "unit": "full scale", "rate_hz": float(header.rate_hz), "shape": shape}]
+
+
+def speech_sample(
+    card: CorpusCard, corpus: str, native_id: str, payload: bytes, header: WavHeader, **fields: Any
+) -> Sample:
+    """The record of one wav; `fields` are `Sample`'s. `subject`: the native speaker, which is the group as well unless
+    `group` names another."""
+    return _sample(
+        card, corpus, native_id, "speech", payload, "wav",
+        {"duration_s": header.duration_s, "signals": wav_facts(header)} | fields,
+    )  # fmt: skip
+
+
+def face_sample(card: CorpusCard, corpus: str, native_id: str, path: Path, **fields: Any) -> Sample:
+    """The record of one picture file, its bytes as published; size and mode are read from its header.
+
+    Raises `PayloadError`: unreadable, too-large, empty, not-an-image. Pixels are decoded by `prepare`, not here.
+    """
+    payload = read_file(path, MAX_IMAGE_BYTES)
+    return picture_sample(card, corpus, native_id, payload, path.suffix.lower().lstrip(".") or "png", **fields)
+
+
+def picture_sample(card: CorpusCard, corpus: str, native_id: str, payload: bytes, codec: str, **fields: Any) -> Sample:
+    """`face_sample` of bytes that are there already."""
+    height, width, channels = image_header(payload)
+    shape = [height, width] if channels == 1 else [height, width, channels]
+    signals = [{"name": "image", "unit": "grey level", "rate_hz": None, "shape": shape}]
+    codec = {"jpeg": "jpg", "tif": "tiff"}.get(codec, codec)
+    return _sample(card, corpus, native_id, "face", payload, codec, {"signals": signals} | fields)
+
+
+def text_sample(card: CorpusCard, corpus: str, native_id: str, text: str, **fields: Any) -> Sample:
+    """The record of one text. Raises `PayloadError`: empty, too-large, not-utf8."""
+    payload = encode_text(text)
+    signals = [{"name": "text", "unit": "character", "rate_hz": None, "shape": [len(text)]}]
+    return _sample(card, corpus, native_id, "text", payload, "txt", {"signals": signals} | fields)
+
+
+def physio_sample(
+    card: CorpusCard,
+    corpus: str,
+    native_id: str,
+    arrays: Mapping[str, np.ndarray],
+    units: Mapping[str, str],
+    rates_hz: Mapping[str, float],
+    **fields: Any,
+) -> Sample:
+    """The record of one trial: {signal: [n] or [n, channels], time first}, with unit and rate of each.
+
+    Raises `PayloadError`: empty, non-finite.
+    """
+    payload = encode_signals(arrays)
+    signals = [
+        {"name": name, "unit": units[name], "rate_hz": float(rates_hz[name]), "shape": list(np.shape(arrays[name]))}
+        for name in sorted(arrays)
+    ]
+    longest = max(np.shape(arrays[name])[0] / rates_hz[name] for name in arrays)
+    return _sample(
+        card, corpus, native_id, "physio", payload, "npz", {"duration_s": longest, "signals": signals} | fields
+    )
+
+
+def _sample(
+    card: CorpusCard, corpus: str, native_id: str, modality: str, payload: bytes, codec: str, fields: dict[str, Any]
+) -> Sample:
+    sample_id = f"{corpus}/{native_id}"
+    subject, group = fields.pop("subject", None), fields.pop("group", None)
+    if subject is not None:
+        fields["subject_id"] = f"{corpus}:{subject}"
+    unit = group if group is not None else subject
+    fields.setdefault("group_id", f"{corpus}:{unit}" if unit is not None else sample_id)
+    fields.setdefault("language", card.language)
+    return Sample(
+        sample_id=sample_id, corpus=corpus, modality=modality, payload=payload, codec=codec, license=card.license,
+        **fields,
+    )  # fmt: skip
 
 
 def class_counts(card: CorpusCard, per_class: Mapping[str, int] | int) -> dict[str, int]:

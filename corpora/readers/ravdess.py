@@ -18,7 +18,7 @@ import numpy as np
 
 from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
-from corpora.readers.files import class_counts, corpus_files, read_wav, spread, wav_facts
+from corpora.readers.files import class_counts, known, named_files, read_items, read_wav, speech_sample, spread
 from corpora.schema import CorpusCard, Reject, Sample
 
 _EMOTIONS = {
@@ -37,14 +37,12 @@ _WORDS |= {"05": "angry", "06": "fearful", "07": "disgust", "08": "surprised"}
 _CHANNELS = {"01": "speech", "02": "song"}
 _INTENSITY = {"01": 0.5, "02": 1.0}  # "normal" and "strong": the corpus orders the two, the numbers are our reading
 STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
+_FILE = re.compile(r"(?:\d\d-){6}\d\d\.")
 _NAME = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
 
 # 4 trials of neutral and 8 of each other emotion an actor: 2 statements x 2 repetitions x 2 intensities (neutral: 1)
-SPEECH_COUNTS = {"neutral": 96, **dict.fromkeys(list(_EMOTIONS.values())[1:], 192)}  # 24 actors, 1440 files
-SONG_COUNTS = {
-    "neutral": 92,
-    **dict.fromkeys(("calm", "happiness", "sadness", "anger", "fear"), 184),
-}  # 23 actors, 1012
+SPEECH_COUNTS = {word: 96 if word == "neutral" else 192 for word in _WORDS.values()}  # 24 actors, 1440 files
+SONG_COUNTS = {"neutral": 92, **dict.fromkeys(("calm", "happy", "sad", "angry", "fearful"), 184)}  # 23 actors, 1012
 
 
 class Ravdess:
@@ -73,68 +71,46 @@ class Ravdess:
             "and 8 of each other emotion an actor. Song (1012 files, 44 trials x 23 actors) is not counted here."
         ),
         n_subjects=24,
+        n_samples=1440,
+        sources={
+            "layout": "zenodo.org/records/1188976, file naming convention",
+            "labels": "zenodo.org/records/1188976, file naming convention",
+            "subjects": "Livingstone & Russo (2018), doi:10.1371/journal.pone.0196391: 24 actors, 12 of each gender",
+            "counts": "zenodo.org/records/1188976: 60 trials x 24 actors",
+            "splits": "none is published (zenodo.org/records/1188976 names no partition)",
+            "license": "zenodo.org/records/1188976: CC BY-NC-SA 4.0",
+        },
+        tested_on="real",
+        quirks=("a few files are stereo", "Actor_07 holds two byte-equal files under two names"),
     )
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs beside those of wav files: not-of-this-corpus, not-audio-only, bad-label,
         repeated-name."""
-        files = corpus_files(root, self.card)
-        if not any(_NAME.fullmatch(path.stem) for path, _ in files):
-            raise CorpusError(
-                f"RAVDESS: none of the {len(files)} files in {root} is named like 03-01-06-01-02-01-12.wav (found e.g. "
-                f"{files[0][1]!r}). Link the folder that holds Actor_01 ... Actor_24 or the wav files themselves."
-            )
-        return self._read(files, corpus)
+        files = named_files(root, self.card, _FILE, "03-01-06-01-02-01-12.wav")
+        return read_items(files, corpus, lambda path, name: self._sample(path, name, corpus))
 
-    def _read(self, files: list[tuple[Path, str]], corpus: str) -> Iterator[Sample | Reject]:
-        seen: set[str] = set()
-        for path, name in files:
-            try:
-                sample = self._sample(path, name, corpus, seen)
-            except PayloadError as error:
-                yield Reject(corpus, name, error.reason, error.detail)
-            else:
-                seen.add(sample.sample_id)
-                yield sample
-
-    def _sample(self, path: Path, name: str, corpus: str, seen: set[str]) -> Sample:
+    def _sample(self, path: Path, name: str, corpus: str) -> Sample:
         match = _NAME.fullmatch(path.stem)
         if match is None:
             raise PayloadError("not-of-this-corpus", "the name is not of the form 03-01-06-01-02-01-12.wav")
         modality, channel, emotion, intensity, statement, repetition, actor = match.groups()
         if modality != "03" or path.suffix.lower() != ".wav":
             raise PayloadError("not-audio-only", f"modality {modality}, {path.suffix}; only 03 as .wav is read")
-        for field, value, known in (
-            ("channel", channel, _CHANNELS),
-            ("emotion", emotion, _EMOTIONS),
-            ("intensity", intensity, _INTENSITY),
-            ("statement", statement, STATEMENTS),
-        ):
-            if value not in known:
-                raise PayloadError("bad-label", f"{field} {value!r} in the name; known: {', '.join(known)}")
-        sample_id = f"{corpus}/{path.stem}"
-        if sample_id in seen:
-            raise PayloadError("repeated-name", "a file of this name was read before, from another folder")
+        channel, meant = known(_CHANNELS, channel, "channel"), known(_EMOTIONS, emotion, "emotion")
+        strength = known(_INTENSITY, intensity, "intensity")
+        known(STATEMENTS, statement, "statement")
         payload, header = read_wav(path)
-        return Sample(
-            sample_id=sample_id,
-            corpus=corpus,
-            modality="speech",
-            payload=payload,
-            codec="wav",
-            license=self.card.license,
-            group_id=f"{corpus}:{actor}",
-            subject_id=f"{corpus}:{actor}",
-            emotion=_EMOTIONS[emotion],
+        return speech_sample(
+            self.card, corpus, path.stem, payload, header,
+            subject=actor,
+            emotion=meant,
             emotion_raw=_WORDS[emotion],
-            intensity=_INTENSITY[intensity],
+            intensity=strength,
             gender="male" if int(actor) % 2 else "female",
-            language="en",
             sentence_id=f"{corpus}:{statement}",
-            duration_s=header.duration_s,
-            signals=wav_facts(header),
-            extra={"path": name, "channel": _CHANNELS[channel], "repetition": str(int(repetition))},
-        )
+            extra={"path": name, "channel": channel, "repetition": str(int(repetition))},
+        )  # fmt: skip
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
         """16 kHz wav files of a made-up voice in Actor_NN folders; one file is stereo, as three of the real ones are.

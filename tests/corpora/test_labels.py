@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from corpora.errors import CorpusError, UnknownNameError
-from corpora.labels import EMOTIONS, SCHEMES, scheme_classes, to_scheme
+from corpora.errors import CorpusError, PayloadError, UnknownNameError
+from corpora.labels import EMOTIONS, SCHEMES, assign, classes_of, native_labels, rescale, to_scheme
 from corpora.licences import terms_of
 from corpora.readers import make_corpus
 
@@ -11,16 +11,77 @@ from corpora.readers import make_corpus
 def test_schemes_speak_the_vocabulary() -> None:
     for scheme in SCHEMES.values():
         assert set(scheme.mapping) <= set(EMOTIONS)
-        assert set(scheme.mapping.values()) == set(scheme.classes)
         assert len(set(scheme.classes)) == len(scheme.classes)
+        if scheme.edges:
+            assert len(scheme.classes) == (len(scheme.edges) + 1) ** len(scheme.source.split("+"))
+        else:
+            assert set(scheme.mapping.values()) == set(scheme.classes)
 
 
 def test_labels_go_where_the_map_says() -> None:
-    assert to_scheme("excitement", "iemocap4") == "happiness"
+    assert to_scheme("excitement", "iemocap4") is None
+    assert to_scheme("excitement", "iemocap4_excited") == "happiness"
     assert to_scheme("calm", "ekman7") is None
     assert to_scheme("neutral", "ekman6") is None
     assert to_scheme("boredom", "corpus") == "boredom"
     assert to_scheme(None, "ekman6") is None
+
+
+def labelled(**weights: float) -> dict[str, object]:
+    entries = [{"scheme": "canonical", "label": word, "weight": weight} for word, weight in weights.items()]
+    return {"emotion": None, "labels": [*entries, {"scheme": "own", "label": "wistful", "weight": 1.0}]}
+
+
+def test_several_labels_meet_in_a_class_or_in_none() -> None:
+    assert assign(labelled(anger=1, annoyance=1), "goemotions_ekman") == "anger"
+    assert assign(labelled(anger=1, joy=0), "goemotions28") == "anger"
+    assert assign(labelled(anger=1, sadness=1), "goemotions_ekman") is None  # no rule says which was meant more
+    assert assign(labelled(anger=1, sadness=1), "goemotions_sentiment") == "negative"
+    assert assign(labelled(anger=0.3, annoyance=0.3, happiness=0.4), "goemotions_ekman") == "anger"
+    assert assign(labelled(anger=0.3, annoyance=0.3, happiness=0.4), "ekman6") == "happiness"
+    assert assign(labelled(anger=1), "labels:own") == "wistful"
+    assert assign({"emotion": "anger", "labels": None}, "labels:own") is None
+
+
+@pytest.mark.parametrize(
+    ("valence", "arousal", "scheme", "expected"),
+    [
+        (0.0, None, "valence2", "low"),  # DEAP: high is above the middle, the middle itself is not
+        (0.01, None, "valence2", "high"),
+        (None, 0.5, "valence2", None),
+        (float("nan"), 0.5, "valence2", None),
+        (-0.5, 0.0, "valence3", "negative"),
+        (0.0, 0.0, "valence3", "neutral"),
+        (0.5, 0.0, "valence3", "positive"),
+        (-0.5, -0.5, "quadrants", "LALV"),
+        (-0.5, 0.5, "quadrants", "HALV"),
+        (0.5, -0.5, "quadrants", "LAHV"),
+        (0.5, 0.5, "quadrants", "HAHV"),
+        (0.5, None, "quadrants", None),
+    ],
+)
+def test_dimensions_are_cut_at_the_edges(
+    valence: float | None, arousal: float | None, scheme: str, expected: str | None
+) -> None:
+    assert assign({"emotion": "anger", "labels": [], "valence": valence, "arousal": arousal}, scheme) == expected
+
+
+def test_native_labels_carry_their_canonical_words_too() -> None:
+    entries = native_labels(
+        "own", {"joyful": 2, "glad": 1, "odd": 1}, {"joyful": "happiness", "glad": "happiness", "odd": None}
+    )
+    assert {"scheme": "canonical", "label": "happiness", "weight": 3.0} in entries
+    assert [entry["label"] for entry in entries if entry["scheme"] == "own"] == ["joyful", "glad", "odd"]
+    with pytest.raises(PayloadError, match="joyful"):
+        native_labels("own", {"gloomy": 1}, {"joyful": "happiness"})
+
+
+def test_ratings_end_in_minus_one_to_one() -> None:
+    assert rescale(1, (1, 9), "valence") == -1 and rescale(9, (1, 9), "valence") == 1
+    assert rescale(5, (1, 9), "valence") == 0
+    for value in (0.9, 9.1, float("nan")):
+        with pytest.raises(PayloadError, match="valence is"):
+            rescale(value, (1, 9), "valence")
 
 
 def test_unknown_names_are_errors() -> None:
@@ -31,10 +92,10 @@ def test_unknown_names_are_errors() -> None:
 
 
 def test_classes_present_in_the_order_of_the_scheme() -> None:
-    assert scheme_classes("corpus", ["fear", "neutral", None, "anger"]) == ("neutral", "anger", "fear")
-    assert scheme_classes("ekman6", ["fear", "neutral", "excitement"]) == ("fear", "happiness")
+    assert classes_of("corpus", ["fear", "neutral", None, "anger"]) == ("neutral", "anger", "fear")
+    assert classes_of("ekman6", ["happiness", None, "fear"]) == ("fear", "happiness")
     with pytest.raises(CorpusError, match="At least 2"):
-        scheme_classes("ekman6", ["neutral", "fear"])
+        classes_of("ekman6", [None, "fear"])
 
 
 def test_strictest_licence_decides() -> None:

@@ -1,0 +1,116 @@
+"""Physiological payloads: named arrays of different rates and shapes in one .npz that is the same bytes everywhere.
+
+An npz because webdataset and numpy read it with nothing of ours installed. Only numbers go in and come out: no pickle.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.lib import format as npy
+
+from corpora.errors import PayloadError
+
+MAX_SIGNAL_BYTES = 512 * 2**20  # decoded; an hour of 32-channel EEG at 512 Hz in float32 is 236 MB
+MAX_SIGNALS = 64
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # what a zip entry says when it says nothing
+_KINDS = "fiub"  # float, signed, unsigned, bool
+
+
+def encode_signals(signals: Mapping[str, np.ndarray]) -> bytes:
+    """{name: array [n] or [n, channels], time first} -> npz, float64 as float32, the same bytes for the same arrays.
+
+    Raises `PayloadError`: empty (no array, or one without values), non-finite. Raises ValueError for other shapes or
+    kinds of values. Names are file names in the zip: letters, digits, "_", "-" and ".".
+    """
+    if not signals:
+        raise PayloadError("empty", "no signals")
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(signals):
+            array = np.asarray(signals[name])
+            if array.ndim not in (1, 2) or array.dtype.kind not in _KINDS:
+                raise ValueError(f"signal {name!r}: need numbers [n] or [n, channels], got {array.dtype} {array.shape}")
+            if not name or not all(c.isalnum() or c in "_-." for c in name):
+                raise ValueError(f"signal name {name!r}: allowed are letters, digits, _, - and .")
+            if array.size == 0:
+                raise PayloadError("empty", f"signal {name!r} has shape {array.shape}")
+            if array.dtype.kind == "f":
+                array = array.astype("<f4")
+                if not np.isfinite(array).all():
+                    raise PayloadError("non-finite", f"{int((~np.isfinite(array)).sum())} values of signal {name!r}")
+            body = io.BytesIO()
+            npy.write_array(body, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), body.getvalue())
+    return out.getvalue()
+
+
+def decode_signals(payload: bytes, *, max_bytes: int = MAX_SIGNAL_BYTES) -> dict[str, np.ndarray]:
+    """npz -> {name: array}, names sorted. Sizes are judged from the headers before anything is unpacked.
+
+    Raises `PayloadError`: empty, not-an-npz, truncated, too-large, unsupported-encoding (pickled or other values),
+    non-finite.
+    """
+    if not payload:
+        raise PayloadError("empty", "0 bytes")
+    try:
+        with zipfile.ZipFile(io.BytesIO(payload)) as archive:
+            entries = archive.infolist()
+            if len(entries) > MAX_SIGNALS or sum(entry.file_size for entry in entries) > max_bytes:
+                total = sum(entry.file_size for entry in entries)
+                raise PayloadError(
+                    "too-large", f"{len(entries)} arrays, {total} bytes; at most {MAX_SIGNALS} and {max_bytes}"
+                )
+            if not entries or not all(entry.filename.endswith(".npy") for entry in entries):
+                raise PayloadError("not-an-npz", f"entries {[entry.filename for entry in entries[:3]]}")
+            return {
+                entry.filename.removesuffix(".npy"): _array(archive, entry)
+                for entry in sorted(entries, key=lambda entry: entry.filename)
+            }
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise PayloadError("not-an-npz", str(error)) from error
+    except (OSError, ValueError, OverflowError) as error:  # zlib.error is an OSError's cousin: see _array
+        raise PayloadError("truncated", str(error)) from error
+
+
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+    import zlib
+
+    try:
+        with archive.open(entry) as file:
+            data = file.read(entry.file_size + 1)
+    except zlib.error as error:
+        raise PayloadError("truncated", str(error)) from error
+    return decode_npy(data, entry.filename)
+
+
+def decode_npy(data: bytes, name: str) -> np.ndarray:
+    """Bytes of one .npy -> array [n] or [n, channels] of numbers. Raises `PayloadError` as `decode_signals` does."""
+    file = io.BytesIO(data)
+    try:
+        version = npy.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise PayloadError("unsupported-encoding", f"{name}: npy version {version}")
+        reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = reader(file)
+    except PayloadError:
+        raise
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, UnicodeDecodeError, EOFError) as error:
+        raise PayloadError("not-an-npz", f"{name}: {error}") from error
+    if dtype.kind not in _KINDS or dtype.hasobject:
+        raise PayloadError("unsupported-encoding", f"{name}: values of type {dtype}; only numbers are read")
+    if len(shape) not in (1, 2) or min(shape) < 1:
+        raise PayloadError("empty" if 0 in shape else "unsupported-encoding", f"{name}: shape {shape}")
+    need = math.prod(shape) * dtype.itemsize
+    left = len(data) - file.tell()
+    if need > left:
+        raise PayloadError("truncated", f"{name}: the header promises {need} bytes, {left} follow")
+    array = np.frombuffer(data, dtype=dtype, count=math.prod(shape), offset=file.tell())
+    array = array.reshape(shape, order="F" if fortran else "C")
+    if dtype.kind == "f" and not np.isfinite(array).all():
+        raise PayloadError("non-finite", f"{int((~np.isfinite(array)).sum())} values of {name}")
+    return array

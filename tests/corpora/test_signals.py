@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpora.errors import PayloadError
+from corpora.signals import decode_signals, encode_signals
+
+ARRAYS = {"BVP": np.linspace(-1, 1, 640), "EEG": np.ones((128, 4), np.float32), "label": np.arange(10, dtype=np.uint8)}
+
+
+def test_round_trip_keeps_values_kinds_and_shapes() -> None:
+    found = decode_signals(encode_signals(ARRAYS))
+    assert list(found) == ["BVP", "EEG", "label"]
+    assert found["BVP"].dtype == np.float32 and found["label"].dtype == np.uint8
+    for name, array in ARRAYS.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-6)
+
+
+def test_same_arrays_same_bytes_in_any_order_and_numpy_reads_them() -> None:
+    payload = encode_signals(ARRAYS)
+    assert encode_signals(dict(reversed(ARRAYS.items()))) == payload
+    with np.load(io.BytesIO(payload), allow_pickle=False) as read:
+        assert sorted(read.files) == sorted(ARRAYS)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "reason"),
+    [({}, "empty"), ({"a": np.zeros((0, 3))}, "empty"), ({"a": np.array([1.0, np.nan])}, "non-finite")],
+)
+def test_what_is_no_signal_is_not_written(arrays: dict[str, np.ndarray], reason: str) -> None:
+    with pytest.raises(PayloadError) as raised:
+        encode_signals(arrays)
+    assert raised.value.reason == reason
+
+
+@pytest.mark.parametrize("bad", [{"a": np.zeros((2, 2, 2))}, {"a/b": np.zeros(2)}, {"a": np.array(["x"])}])
+def test_shapes_and_names_that_do_not_fit_are_defects(bad: dict[str, np.ndarray]) -> None:
+    with pytest.raises(ValueError, match="signal"):
+        encode_signals(bad)
+
+
+def packed(**files: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, body in files.items():
+            archive.writestr(f"{name}.npy", body)
+    return out.getvalue()
+
+
+def npy(array: np.ndarray, *, pickled: bool = False) -> bytes:
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=pickled)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"", "empty"),
+        (b"no zip at all", "not-an-npz"),
+        (encode_signals(ARRAYS)[:-100], "not-an-npz"),
+        (packed(a=npy(np.array([{"x": 1}], dtype=object), pickled=True)), "unsupported-encoding"),
+        (packed(a=npy(np.zeros(10))[:-8]), "truncated"),
+        (packed(a=b"\x93NUMPY\x01\x00\xff\xff{"), "not-an-npz"),
+        (packed(a=npy(np.array([np.inf]))), "non-finite"),
+        (packed(a=npy(np.zeros((2, 2, 2)))), "unsupported-encoding"),
+        (packed(**{f"a{i}": npy(np.zeros(1)) for i in range(65)}), "too-large"),
+    ],
+)
+def test_bad_payloads_are_told_by_a_slug(payload: bytes, reason: str) -> None:
+    with pytest.raises(PayloadError) as raised:
+        decode_signals(payload)
+    assert raised.value.reason == reason
+
+
+def test_a_bomb_is_judged_before_it_is_unpacked() -> None:
+    bomb = packed(a=bytes(50_000_000))
+    assert len(bomb) < 100_000
+    with pytest.raises(PayloadError, match="too-large"):
+        decode_signals(bomb, max_bytes=1_000_000)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40))
+def test_mutated_bytes_give_arrays_or_a_payload_error(seed: int, flips: int) -> None:
+    rng = np.random.default_rng(seed)
+    payload = bytearray(encode_signals(ARRAYS))
+    for at in rng.integers(0, len(payload), flips):
+        payload[at] = int(rng.integers(256))
+    with contextlib.suppress(PayloadError):
+        decode_signals(bytes(payload))
