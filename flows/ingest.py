@@ -22,7 +22,7 @@ from corpora.release import compute_release_hash, describe_files
 from corpora.schema import CORPUS_ID, REJECTS, SPLITS, CorpusCard, Reject, Sample
 from corpora.shards import write_shards, write_table
 from corpora.splits import group_view, official_view
-from validators.tables import check_table, sample_expectations
+from validators.tables import FACTS, check_counts, check_table, fact_table, sample_expectations
 
 Tell = Callable[[str], None]
 _TELL_EVERY = 1000  # samples
@@ -73,10 +73,10 @@ def ingest_corpus(
         views, audit = _views(index, ratios, split_seed)
         write_table(folder / "splits.parquet", views)
         write_json(folder / "audit.json", audit)
-        quality = check_table(index, name=name, expectations=sample_expectations(corpus.card.modality))
+        told = _card(card, reader, index, rejects) | {"made_up": made_up}
+        quality = _quality(name, card.modality, index, told["counts"])
         write_json(folder / "quality.json", quality)
-        _judge_quality(name, quality)
-        write_json(folder / "card.json", _card(card, reader, index, rejects) | {"made_up": made_up})
+        write_json(folder / "card.json", told)
         manifest = _manifest(folder, name, reader, index, rejects, audit)
         write_json(folder / "manifest.json", manifest)
     return {"manifest": manifest, "seconds": time.perf_counter() - begun}
@@ -127,8 +127,19 @@ def _judge_rejects(name: str, root: Path, accepted: int, rejects: list[Reject], 
     )
 
 
-def _judge_quality(name: str, quality: Mapping[str, Any]) -> None:
-    failed = [result for result in quality["results"] if not result["success"]]
+def _quality(name: str, modality: str, index: pa.Table, counts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Checks of the index and of its sizes and rates; one that fails stops the stage. Counts are checked and told only:
+    a re-packed corpus may hold a file twice, and its owner decides."""
+    table = check_table(index, name=name, expectations=sample_expectations(modality))
+    facts = check_table(fact_table(index), name=f"{name}_facts", schema=None, expectations=FACTS[modality])
+    results = table["results"] + facts["results"]
+    _judge_quality(name, results)
+    results = results + check_counts(name, counts)
+    return table | {"success": all(result["success"] for result in results), "results": results}
+
+
+def _judge_quality(name: str, results: list[dict[str, Any]]) -> None:
+    failed = [result for result in results if not result["success"]]
     if failed:
         told = "; ".join(f"{r['type']}({r['column'] or ''}) observed {r['observed']}" for r in failed[:5])
         raise CorpusError(f"corpus {name!r}: the index fails {len(failed)} table check(s): {told}")
@@ -185,14 +196,26 @@ def _card(card: CorpusCard, reader: str, index: pa.Table, rejects: list[Reject])
         if label in published or found.get(label)
     ]
     subjects = {subject for subject in index["subject_id"].to_pylist() if subject is not None}
+    off = [row for row in counts if row["difference"]]
     return {
         "reader": reader,
         "card": {**asdict(card), "label_map": dict(card.label_map), "counts": published or None},
         "counts": counts,
+        "difference": _why_different(card, len(subjects), rejects) if off else None,
         "n_without_class": index["emotion"].null_count,
         "n_subjects": len(subjects) if subjects else None,
         "rejects": _reasons(rejects),
     }
+
+
+def _why_different(card: CorpusCard, n_subjects: int, rejects: list[Reject]) -> str:
+    """What is known of the reason why counts differ from the published ones; it is not guessed at."""
+    why = []
+    if card.n_subjects and n_subjects and n_subjects < card.n_subjects:
+        why.append(f"{n_subjects} of {card.n_subjects} subjects are in the folder")
+    if rejects:
+        why.append(f"{len(rejects)} files or rows were rejected")
+    return "; ".join(why) or "the reason is not known: a part of the corpus, or another version of it, was linked"
 
 
 def _manifest(

@@ -41,13 +41,93 @@ def sample_expectations(modality: str, *, classes: Sequence[str] = EMOTIONS) -> 
         ("ExpectColumnValuesToBeBetween", {"column": name, "min_value": -1.0, "max_value": 1.0})
         for name in ("valence", "arousal", "dominance")
     ]
-    if modality == "speech":
-        found.append(("ExpectColumnValuesToNotBeNull", {"column": "duration_s"}))
-        found.append(("ExpectColumnValuesToBeBetween", {"column": "duration_s", "min_value": 0.01, "max_value": 3600}))
-        found.append(("ExpectColumnValuesToBeInSet", {"column": "codec", "value_set": ["wav"]}))
-    if modality == "face":
-        found.append(("ExpectColumnValuesToBeInSet", {"column": "codec", "value_set": ["png", "jpg"]}))
+    found.append(_codecs(*_CODECS[modality]))
+    if modality in _LONGEST_S:
+        found += [_known("duration_s"), _between("duration_s", 0.01, _LONGEST_S[modality])]
     return found
+
+
+_LONGEST_S = {"speech": 3600, "physio": 86_400}
+
+
+_CODECS = {
+    "speech": ("wav",),
+    "face": ("png", "jpg", "bmp", "tiff", "pgm", "ppm", "gif", "webp"),
+    "text": ("txt",),
+    "physio": ("npz",),
+}
+
+
+def _between(column: str, low: float, high: float) -> Expectation:
+    return ("ExpectColumnValuesToBeBetween", {"column": column, "min_value": low, "max_value": high})
+
+
+def _codecs(*names: str) -> Expectation:
+    return ("ExpectColumnValuesToBeInSet", {"column": "codec", "value_set": list(names)})
+
+
+def _known(column: str) -> Expectation:
+    return ("ExpectColumnValuesToNotBeNull", {"column": column})
+
+
+# What holds for the columns that `fact_table` makes: sizes and rates of a modality. Wide bounds: a value beyond them is
+# a wrong unit or a damaged header, not an odd recording.
+FACTS: dict[str, list[Expectation]] = {
+    "speech": [
+        _known("rate_hz"), _between("rate_hz", 4000, 192_000), _between("channels", 1, 64),
+    ],
+    "face": [_known("height_px"), _between("height_px", 8, 20_000), _between("width_px", 8, 20_000)],
+    "text": [_known("characters"), _between("characters", 1, 1_000_000)],
+    "physio": [
+        _between("n_signals", 1, 64), _known("rate_hz"), _between("rate_hz", 0.01, 100_000),
+    ],
+}  # fmt: skip
+
+
+def fact_table(index: pa.Table) -> pa.Table:
+    """SAMPLES -> rate_hz (the slowest signal's), channels, height_px, width_px, characters, n_signals; float64."""
+    names = ("rate_hz", "channels", "height_px", "width_px", "characters", "n_signals")
+    columns: dict[str, list[float | None]] = {name: [] for name in names}
+    for modality, signals in zip(index["modality"].to_pylist(), index["signals"].to_pylist(), strict=True):
+        told = _told(modality, signals or [])
+        for name, values in columns.items():
+            values.append(told.get(name))
+    return pa.table({name: pa.array(values, pa.float64()) for name, values in columns.items()})
+
+
+def _told(modality: str, signals: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    found: dict[str, float | None] = {"n_signals": float(len(signals))}
+    if not signals:
+        return found
+    shape = [float(size) for size in signals[0]["shape"] or ()]
+    rates = [signal["rate_hz"] for signal in signals if signal["rate_hz"] is not None]
+    found["rate_hz"] = min(rates) if rates else None
+    if modality == "speech" and len(shape) == 2:
+        found["channels"] = shape[1]
+    elif modality == "face" and len(shape) >= 2:
+        found["height_px"], found["width_px"] = shape[0], shape[1]
+    elif modality == "text" and shape:
+        found["characters"] = shape[0]
+    return found
+
+
+def check_counts(name: str, counts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with `label`, `found`, `published` -> results: no label twice, and none more often than it was published.
+
+    What is missing may be a part of the corpus; what is too much was read twice or is another corpus. Empty where
+    nothing is published.
+    """
+    known = [row for row in counts if row["published"] is not None]
+    if not known:
+        return []
+    table = pa.table({key: [row[key] for row in known] for key in ("label", "found", "published")})
+    most = {"column_A": "published", "column_B": "found", "or_equal": True}
+    unique = ("ExpectColumnValuesToBeUnique", {"column": "label"})
+    suite: list[Expectation] = [unique, ("ExpectColumnPairValuesAToBeGreaterThanB", most)]
+    results: list[dict[str, Any]] = check_table(table, name=f"{name}_counts", schema=None, expectations=suite)[
+        "results"
+    ]
+    return results
 
 
 def schema_expectations(schema: pa.Schema) -> list[Expectation]:

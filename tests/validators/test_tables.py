@@ -9,7 +9,7 @@ import pytest
 
 from corpora.errors import ParamsError
 from corpora.schema import SAMPLES
-from validators.tables import check_table, sample_expectations
+from validators.tables import FACTS, check_counts, check_table, fact_table, sample_expectations
 
 GOOD: dict[str, Any] = {
     "sample_id": "c/1", "corpus": "c", "modality": "speech", "recording_id": "c/1", "subject_id": "c:1",
@@ -91,3 +91,52 @@ def test_other_tables_and_unknown_names() -> None:
         check_table(small, name="s", schema=None, expectations=[("ExpectMagic", {"column": "x"})])
     with pytest.raises(ParamsError, match="smell"):
         sample_expectations("smell")
+
+
+def signal(shape: list[int], rate_hz: float | None = None, name: str = "x") -> dict[str, Any]:
+    return {"name": name, "unit": "1", "rate_hz": rate_hz, "shape": shape}
+
+
+def test_sizes_and_rates_are_taken_from_the_signals() -> None:
+    rows = table(
+        {"signals": [signal([800, 2], 16000)]},
+        {"modality": "face", "signals": [signal([48, 64, 3])]},
+        {"modality": "text", "signals": [signal([12])]},
+        {"modality": "physio", "signals": [signal([640], 64, "BVP"), signal([40], 4, "EDA")]},
+        {"modality": "physio", "signals": []},
+    )
+    facts = fact_table(rows).to_pydict()
+    assert facts["channels"] == [2, None, None, None, None]
+    assert (facts["height_px"][1], facts["width_px"][1]) == (48, 64)
+    assert facts["characters"][2] == 12
+    assert facts["rate_hz"] == [16000, None, None, 4, None]
+    assert facts["n_signals"] == [1, 1, 1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("modality", "signals", "column"),
+    [
+        ("speech", [signal([800, 1], 100)], "rate_hz"),
+        ("speech", [signal([800, 1])], "rate_hz"),
+        ("face", [signal([4, 48])], "height_px"),
+        ("text", [signal([0])], "characters"),
+        ("physio", [], "n_signals"),
+        ("physio", [signal([9], 0.0)], "rate_hz"),
+    ],
+)
+def test_what_no_corpus_of_the_modality_has_is_found(modality: str, signals: list[Any], column: str) -> None:
+    facts = fact_table(table({"modality": modality, "signals": signals}))
+    checked = check_table(facts, name="facts", schema=None, expectations=FACTS[modality])
+    assert column in {where for _, where in failed(checked)}
+
+
+def test_more_than_was_published_is_told_and_less_is_not() -> None:
+    rows = [
+        {"label": "angry", "found": 12, "published": 10},
+        {"label": "sad", "found": 3, "published": 10},
+        {"label": "odd", "found": 3, "published": None},
+    ]
+    results = check_counts("c", rows)
+    assert [r["success"] for r in results if "pair" in r["type"]] == [False]
+    assert all(r["success"] for r in check_counts("c", rows[1:]))
+    assert check_counts("c", rows[2:]) == []
