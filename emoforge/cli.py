@@ -222,17 +222,18 @@ def check(
 def corpora(
     what: Annotated[str | None, typer.Argument(help="'show' and a name: everything about one reader")] = None,
     name: Annotated[str | None, typer.Argument(help="A reader")] = None,
+    modality: Annotated[str | None, typer.Option(help="List only speech, face, text or physio")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the corpora that can be read, or show the card of one.
+    """List the corpora that can be read, or show the card of one: facts with their sources, labels, schemes.
 
-    Example:  emoforge corpora
+    Example:  emoforge corpora --modality text
     Example:  emoforge corpora show ravdess
     """
     from emoforge.listings import list_corpora, show_corpus
 
     if what is None:
-        list_corpora(as_json=as_json)
+        list_corpora(as_json=as_json, modality=modality)
     elif what == "show" and name is not None:
         show_corpus(name, as_json=as_json)
     else:

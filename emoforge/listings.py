@@ -8,42 +8,99 @@ from dataclasses import asdict
 from importlib.metadata import entry_points
 from typing import Any
 
+from corpora.errors import UnknownNameError
+from corpora.labels import SCHEMES, to_scheme
 from corpora.readers import make_corpus, reader_names
+from corpora.schema import MODALITIES, CorpusCard
 from emoforge import console
 
+GENERIC = ("folder", "table", "audformat", "datasets")  # they take a card of the user's and have none of their own
 
-def list_corpora(*, as_json: bool) -> None:
-    cards = [make_corpus(name).card for name in reader_names()]
+
+def list_corpora(*, as_json: bool, modality: str | None = None) -> None:
+    """All readers, or those of one modality. Raises `UnknownNameError`."""
+    if modality is not None and modality not in MODALITIES:
+        raise UnknownNameError.of("modality", modality, MODALITIES)
+    cards = [make_corpus(name).card for name in reader_names() if name not in GENERIC]
+    cards = [card for card in cards if modality in (None, card.modality)]
+    cards.sort(key=lambda card: (MODALITIES.index(card.modality), card.name))
     if as_json:
         console.print_json([asdict(card) for card in cards])
         return
-    rows = [[c.name, c.modality, c.n_subjects, sum(c.counts.values()) if c.counts else None, c.license,
-             "yes" if c.may_redistribute else "no", c.title] for c in cards]  # fmt: skip
+    rows = [[c.name, c.modality, len({e for e in c.label_map.values() if e}) or None, c.n_subjects, c.n_samples,
+             c.license, c.tested_on, c.title] for c in cards]  # fmt: skip
     console.table(
-        "Corpora that can be read",
-        ["reader", "modality", "subjects", "samples", "licence", "may be passed on", "title"],
+        "Corpora that can be read (`emoforge corpora show NAME` tells more)",
+        ["reader", "modality", "classes", "subjects", "samples", "licence", "tested on", "title"],
         rows,
-        right=["subjects", "samples"],
+        right=["classes", "subjects", "samples"],
+    )
+    console.out.print(
+        "Tested on real: the tests read published files of it. Fake: made-up files in the published layout. A corpus "
+        "that is not here: describe it in a YAML card (docs/describe-a-corpus.md)."
     )
 
 
 def show_corpus(name: str, *, as_json: bool) -> None:
-    """The card of one reader. Raises `UnknownNameError`."""
+    """The card of one reader: facts with their sources, the label map, and where labels go in each scheme.
+
+    Raises `UnknownNameError`.
+    """
     corpus = make_corpus(name)
     card = corpus.card
     if as_json:
         console.print_json(asdict(card))
         return
+    unknown = "not verified" if card.unverified else None
     facts: list[list[Any]] = [
-        ["title", card.title], ["modality", card.modality], ["version", card.version], ["licence", card.license],
-        ["may be passed on", "yes" if card.may_redistribute else "no"], ["language", card.language],
-        ["subjects", card.n_subjects], ["no split parts", card.split_unit], ["url", card.url],
-        ["labels", ", ".join(f"{native} -> {ours}" for native, ours in card.label_map.items())],
-        ["published counts", console.flat(card.counts) if card.counts else None], ["counts from", card.counts_source],
+        ["title", card.title, None],
+        ["modality", card.modality, None],
+        ["version", card.version, None],
+        ["licence", card.license, card.sources.get("license", unknown)],
+        ["may be passed on", "yes" if card.may_redistribute else "no", None],
+        ["how to get it", card.access, card.url],
+        ["language", card.language, None],
+        ["subjects", card.n_subjects, card.sources.get("subjects", unknown)],
+        ["samples", card.n_samples, card.sources.get("counts", unknown)],
+        ["no split parts", card.split_unit, None],
+        ["published split", card.official_split, card.sources.get("splits", unknown)],
+        ["ratings", "; ".join(f"{d} {lo:g} to {hi:g}" for d, (lo, hi) in card.dimensions.items()) or None, None],
+        ["files and labels", None, card.sources.get("layout", unknown)],
+        ["our tests read", {"real": "published files", "fake": "made-up files in the published layout"}[card.tested_on],
+         None],
+        *[["known oddity", quirk, None] for quirk in card.quirks],
+        *[["option", option, None] for option in _options(corpus)],
     ]  # fmt: skip
-    console.table(name, ["fact", "value"], facts)
+    console.table(name, ["fact", "value", "stands in"], facts)
+    if card.label_map:
+        _show_labels(card)
     console.out.print(first_paragraph(importlib.import_module(type(corpus).__module__)))
     console.out.print(card.bibtex)
+
+
+def _options(corpus: Any) -> list[str]:
+    parameters = inspect.signature(type(corpus)).parameters.values()
+    return [f"{p.name} (default {p.default!r})" for p in parameters if not p.name.startswith("_")]
+
+
+def _show_labels(card: CorpusCard) -> None:
+    """Native label -> canonical emotion -> class in each scheme that fits."""
+    schemes = _fitting({e for e in card.label_map.values() if e is not None})
+    rows = []
+    for native, emotion in card.label_map.items():
+        places = [to_scheme(emotion, scheme) or "-" for scheme in schemes]
+        rows.append([native, emotion or "no word for it", (card.counts or {}).get(native), *places])
+    console.table("Labels", ["label", "read as", "published", *schemes], rows, right=["published"])
+
+
+def _fitting(emotions: set[str]) -> list[str]:
+    """Schemes of which the emotions fill at least half, one of those that come to the same."""
+    found: dict[tuple[tuple[str, str | None], ...], str] = {}
+    for name, scheme in SCHEMES.items():
+        filled = {scheme.mapping[e] for e in emotions if e in scheme.mapping}
+        if name != "corpus" and len(filled) >= max(2, len(scheme.classes) / 2):
+            found.setdefault(tuple((e, scheme.mapping.get(e)) for e in sorted(emotions)), name)
+    return list(found.values())
 
 
 def list_generators(*, as_json: bool) -> None:
