@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers.files import printable
 
 MAX_LINE = 1 << 20  # bytes of one record; longer ones are rejects
-_MAX_JOINED = 1000  # lines that one quoted field may spread over
+_MAX_JOINED = 1000  # lines that one record may spread over
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 Row = Mapping[str, str]
 
@@ -42,10 +45,11 @@ def read_table(
     except OSError as error:
         raise CorpusError(f"{title}: {path} cannot be read ({error.strerror})") from error
     names = list(columns)
+    if first[:2] in _UTF16:
+        raise CorpusError(f"{title}: {path} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
     if header:
-        if first[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise CorpusError(f"{title}: {path} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
-        names = [name.strip() for name in _fields(first.removeprefix(b"\xef\xbb\xbf"), delimiter, quoted, "latin-1")]
+        line = first.removeprefix(b"\xef\xbb\xbf").decode(encoding, "replace").encode("utf-8")
+        names = [name.strip() for name in _fields(line, delimiter, quoted, "utf-8")]
         missing = [name for name in columns if name not in names]
         if missing:
             raise CorpusError(
@@ -58,13 +62,12 @@ def _rows(
     path: Path, names: list[str], delimiter: str, header: bool, quoted: bool, encoding: str
 ) -> Iterator[tuple[Row | PayloadError, str]]:
     shown = printable(path.name)
-    for number, line in enumerate(records(path, skip_first=header, quoted=quoted)):
+    lines = records(path, skip_first=header, quoted=quoted, delimiter=delimiter)
+    for number, line in enumerate(lines):
         name = f"{shown}#{number:06d}"
         if isinstance(line, PayloadError):
             yield line, name
             continue
-        if number == 0 and not header:
-            line = line.removeprefix(b"\xef\xbb\xbf")
         try:
             fields = _fields(line, delimiter, quoted, encoding)
         except UnicodeDecodeError as error:
@@ -78,43 +81,77 @@ def _rows(
                 yield dict(zip(names, fields, strict=True)), name
 
 
-def records(path: Path, *, skip_first: bool = False, quoted: bool = True) -> Iterator[bytes | PayloadError]:
+def records(
+    path: Path, *, skip_first: bool = False, quoted: bool = True, delimiter: str = ","
+) -> Iterator[bytes | PayloadError]:
     """Records of a text file as bytes without their line end; a quoted field may hold line ends. Blank ones are left
-    out, one of more than `MAX_LINE` bytes is a `PayloadError` and its rest is passed over."""
+    out. In place of a record of more than `MAX_LINE` bytes, or with a quote that is not closed within `_MAX_JOINED`
+    lines, comes a `PayloadError` (too-long-line, bad-row); reading goes on with the next line, so that a stray quote
+    costs one record and not all that follow."""
     with path.open("rb") as file:
-        if skip_first:
-            _whole(file, quoted)
-        while (line := _whole(file, quoted)) is not None:
-            if isinstance(line, PayloadError) or line.strip():
-                yield line
+        yield from records_of(file, skip_first=skip_first, quoted=quoted, delimiter=delimiter)
 
 
-def _whole(file: Any, quoted: bool) -> bytes | PayloadError | None:
-    line: bytes = file.readline(MAX_LINE)
-    if not line:
-        return None
-    joined = 1
-    while quoted and line.count(b'"') % 2 and joined < _MAX_JOINED and len(line) < MAX_LINE:
-        more = file.readline(MAX_LINE)
-        if not more:
-            break
-        line += more
-        joined += 1
-    if len(line) >= MAX_LINE:
-        while not line.endswith(b"\n") and (line := file.readline(MAX_LINE)):
+def records_of(
+    file: IO[bytes], *, skip_first: bool = False, quoted: bool = True, delimiter: str = ","
+) -> Iterator[bytes | PayloadError]:
+    """`records` of an open file, a member of a zip for instance."""
+    given_back: deque[bytes] = deque()
+
+    def line() -> bytes | PayloadError | None:
+        found = given_back.popleft() if given_back else file.readline(MAX_LINE)
+        if len(found) < MAX_LINE:
+            return found or None
+        while not found.endswith(b"\n") and (found := file.readline(MAX_LINE)):
             pass
         return PayloadError("too-long-line", f"a record of more than {MAX_LINE} bytes")
-    return line.rstrip(b"\r\n")
+
+    first = True
+    while (found := line()) is not None:
+        if first and isinstance(found, bytes):
+            found = found.removeprefix(b"\xef\xbb\xbf")
+        if quoted and isinstance(found, bytes) and b'"' in found:
+            lines = [found]
+            if _open_quote(lines, line, delimiter):
+                given_back.extendleft(reversed(lines[1:]))
+                found = PayloadError("bad-row", f"a quote is not closed within {_MAX_JOINED} lines: {found[:60]!r}")
+            else:
+                found = b"".join(lines)
+        if not (first and skip_first) and (isinstance(found, PayloadError) or found.strip()):
+            yield found.rstrip(b"\r\n") if isinstance(found, bytes) else found
+        first = False
+
+
+def _open_quote(lines: list[bytes], more: Callable[[], bytes | PayloadError | None], delimiter: str) -> bool:
+    """Whether the record that begins with lines[0] has no end; appends to `lines` what belongs to it.
+
+    A csv reader asks for another line exactly where a quote is open. Latin-1 has a character for every byte and keeps
+    quotes, delimiters and line ends what they are in UTF-8.
+    """
+    still_open = False
+
+    def feed() -> Iterator[str]:
+        nonlocal still_open
+        yield lines[0].decode("latin-1")
+        size = len(lines[0])
+        while len(lines) < _MAX_JOINED and size < MAX_LINE and isinstance(found := more(), bytes):
+            lines.append(found)
+            size += len(found)
+            yield found.decode("latin-1")
+        still_open = True
+
+    try:
+        next(csv.reader(feed(), delimiter=delimiter), None)
+    except csv.Error:  # a field too large, or a lone carriage return: `_fields` says which
+        return len(lines) > 1
+    return still_open
 
 
 def _fields(line: bytes, delimiter: str, quoted: bool, encoding: str) -> list[str]:
     text = line.decode(encoding).rstrip("\r\n")
-    if not quoted:
+    if not quoted or '"' not in text:
         return text.split(delimiter)
-    parsed = list(csv.reader([text.replace("\0", "")], delimiter=delimiter)) if "\n" not in text else None
-    if parsed is None:
-        parsed = list(csv.reader(text.splitlines(keepends=True), delimiter=delimiter))
-    return parsed[0] if parsed else [""]
+    return next(csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter), [""])
 
 
 def read_jsonl(path: Path, title: str) -> Iterator[tuple[dict[str, Any] | PayloadError, str]]:
@@ -180,19 +217,64 @@ def find_file(root: Path, title: str, names: Sequence[str], url: str) -> Path:
 
     Raises `CorpusError`: `root` missing, no such file, or several of one name.
     """
-    root = Path(root)
+    there = _files_by_name(Path(root), title, " or ".join(names), url)
+    found = _pick(there, Path(root), title, names)
+    if found is None:
+        shown = ", ".join(list(there)[:8]) or "nothing"
+        raise CorpusError(f"{title}: {root} holds no {' or '.join(names)} (found {shown}). Get the corpus from {url}.")
+    return found
+
+
+def find_parts(root: Path, title: str, parts: Mapping[str, Sequence[str]], url: str) -> dict[str, Path]:
+    """{part: names that its file may have} -> {part: its file}, all of them: a corpus that comes in several tables.
+
+    Raises `CorpusError`: `root` missing, a part without its file, or several files of one name.
+    """
+    wanted = ", ".join(" or ".join(names) for names in parts.values())
+    there = _files_by_name(Path(root), title, wanted, url)
+    found = {part: _pick(there, Path(root), title, names) for part, names in parts.items()}
+    missing = [" or ".join(parts[part]) for part, path in found.items() if path is None]
+    if missing:
+        shown = ", ".join(list(there)[:8]) or "nothing"
+        raise CorpusError(
+            f"{title}: {root} holds no {', no '.join(missing)} (found {shown}); need {wanted}. Get the corpus from "
+            f"{url}."
+        )
+    return {part: path for part, path in found.items() if path is not None}
+
+
+def _files_by_name(root: Path, title: str, wanted: str, url: str) -> dict[str, list[Path]]:
+    """{name in small letters: files}, hidden ones and what archivers leave behind left out."""
     if not root.is_dir():
         kind = "a file" if root.exists() else "missing"
-        raise CorpusError(f"{title}: {root} is {kind}; need the folder that holds {' or '.join(names)} ({url}).")
+        raise CorpusError(f"{title}: {root} is {kind}; need the folder that holds {wanted} ({url}).")
     there: dict[str, list[Path]] = {}
     for path in sorted(root.rglob("*")):
-        if path.is_file() and "__MACOSX" not in path.parts and not path.name.startswith("."):
+        parts = path.relative_to(root).parts
+        if not any(part.startswith(".") or part == "__MACOSX" for part in parts) and path.is_file():
             there.setdefault(path.name.lower(), []).append(path)
+    return there
+
+
+def _pick(there: Mapping[str, list[Path]], root: Path, title: str, names: Sequence[str]) -> Path | None:
     for name in names:
         found = there.get(name.lower(), [])
         if len(found) > 1:
             raise CorpusError(f"{title}: {root} holds {len(found)} files {name}: {found[0]}, {found[1]} ... Link one.")
         if found:
             return found[0]
-    shown = ", ".join(list(there)[:8]) or "nothing"
-    raise CorpusError(f"{title}: {root} holds no {' or '.join(names)} (found {shown}). Get the corpus from {url}.")
+    return None
+
+
+def lines_of(file: IO[bytes]) -> Iterator[bytes | PayloadError]:
+    """Every line of an open file, blank ones too and without its end: for files whose n-th lines belong together.
+
+    In place of one of more than `MAX_LINE` bytes comes a `PayloadError` too-long-line.
+    """
+    while line := file.readline(MAX_LINE):
+        if len(line) < MAX_LINE:
+            yield line.rstrip(b"\r\n")
+            continue
+        while not line.endswith(b"\n") and (line := file.readline(MAX_LINE)):
+            pass
+        yield PayloadError("too-long-line", f"a line of more than {MAX_LINE} bytes")
