@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAX_WAV_S = 60.0
 MAX_TEXT_BYTES = 1 << 20  # a novel's chapter; more is no utterance
 MAX_PIXELS = 4096 * 4096  # above this an image is a mistake or a decompression bomb
+_END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 _PCM, _FLOAT, _ALAW, _ULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _UNKNOWN_SIZE = 0xFFFFFFFF  # what a writer to a pipe leaves in the header
 
@@ -183,13 +184,17 @@ def _opened(payload: bytes, max_pixels: int) -> Image.Image:
 
 
 def image_header(payload: bytes) -> tuple[int, int, int]:
-    """-> (height, width, channels: 1 or 3) from the header alone; nothing is decoded.
+    """-> (height, width, channels: 1 or 3) from the header; a png or jpeg that has its end mark is not decoded.
 
-    Raises `PayloadError`: empty, not-an-image, too-large.
+    Raises `PayloadError`: empty, not-an-image, too-large, truncated.
     """
     with _opened(payload, MAX_PIXELS) as image:
+        end = _END_MARKS.get(image.format or "")
         grey = image.mode in ("L", "1", "LA", "La") or image.mode.startswith("I")
-        return image.height, image.width, 1 if grey else 3
+        found = image.height, image.width, 1 if grey else 3
+    if end is None or end not in payload:
+        decode_image(payload)  # cut short, or whole but for the mark, or of a format without one: decoding tells
+    return found
 
 
 def encode_png(array: np.ndarray) -> bytes:
