@@ -7,47 +7,29 @@ shard, and reading is already shuffled. Payloads pass through a temporary file, 
 from __future__ import annotations
 
 import hashlib
-import json
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpora.errors import CorpusError, IntegrityError
+from corpora.errors import IntegrityError
 from corpora.schema import SAMPLES, Sample
+from corpora.spill import Spill, Spilled, shard_of
+
+__all__ = [
+    "assemble", "count_members", "iter_payloads", "read_payload", "read_table", "shard_of", "write_shards",
+    "write_table",
+]  # fmt: skip
 
 _BLOCK = 512  # bytes of a tar block
 _RECORD = 10240  # tars are padded to this
-_BATCH = 2048  # samples that become one Arrow batch
+_BATCH = 2048  # rows read at once
 _ROW_GROUP = 65536
-# What a payload's json tells besides its id: facts that no split and no run changes.
-_TOLD = (
-    *("corpus", "modality", "emotion", "emotion_raw", "subject_id", "group_id", "session_id", "turn", "intensity"),
-    *("valence", "arousal", "dominance", "gender", "age", "language", "sentence_id", "duration_s"),
-    *("generator_id", "seed", "license"),
-)
-_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False)
-_PLAIN = [
-    name for name in SAMPLES.names if name not in ("shard", "offset", "n_bytes", "sha256", "recording_id", "extra")
-]
-
-_told, _plain = attrgetter(*_TOLD), attrgetter(*_PLAIN)
-
-
-def shard_of(group_id: str, n_shards: int) -> int:
-    """The bucket of a group: first 8 bytes of its sha256 modulo `n_shards`. Stable for ever."""
-    return int.from_bytes(hashlib.sha256(group_id.encode()).digest()[:8], "big") % n_shards
-
-
-def key_of(sample_id: str) -> str:
-    """`__key__` in the tar: 16 hex digits of the id's sha256; no dots, as WebDataset splits names at the first one."""
-    return hashlib.sha256(sample_id.encode()).hexdigest()[:16]
 
 
 def write_shards(samples: Iterable[Sample], folder: Path, n_shards: int, prefix: str) -> pa.Table:
@@ -57,81 +39,58 @@ def write_shards(samples: Iterable[Sample], folder: Path, n_shards: int, prefix:
     `folder`. Buckets without samples give no file. Raises `CorpusError` if two samples have one id (or keys
     of 64 bits that collide); ValueError for n_shards < 1.
     """
-    if n_shards < 1:
-        raise ValueError(f"n_shards must be at least 1, not {n_shards}")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".spill-") as place:
+        spill = Spill(Path(place), n_shards)
+        for sample in samples:
+            spill.add(sample)
+        return assemble([spill], folder, prefix)
+
+
+def assemble(spills: Sequence[Spill], folder: Path, prefix: str) -> pa.Table:
+    """Spills with equal numbers of buckets -> tars below `folder` and their index, as `write_shards` has it."""
     folder = Path(folder)
     (folder / prefix).parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".spill-") as spill:
-        spilled, table = _spill(samples, Path(spill), n_shards)
-        offsets, names = _assemble(spilled, Path(spill), folder, prefix)
-    order = [row for rows in spilled for row, *_ in rows]
-    table = table.take(pa.array(order, pa.int64()))
+    tables = [spill.table() for spill in spills]
+    starts = [sum(table.num_rows for table in tables[:i]) for i in range(len(tables))]
+    order: list[int] = []
+    offsets: list[int] = []
+    names: list[str] = []
+    for shard in range(spills[0].n_shards):
+        found = [(entry, i) for i, spill in enumerate(spills) for entry in spill.entries[shard]]
+        if not found:
+            continue
+        found.sort(key=lambda pair: pair[0].key)
+        name = f"{prefix}-{shard:05d}.tar"
+        offsets += _write_tar(folder / name, [(spills[i].folder / str(shard), entry) for entry, i in found])
+        names += [name] * len(found)
+        order += [starts[i] + entry.row for entry, i in found]
+        for spill in spills:
+            spill.release(shard)
+    table = pa.concat_tables(tables).take(pa.array(order, pa.int64()))
     for name, values in (("shard", pa.array(names, pa.string())), ("offset", pa.array(offsets, pa.int64()))):
         place = SAMPLES.get_field_index(name)
         table = table.set_column(place, SAMPLES.field(place), values)
     return table.combine_chunks()
 
 
-# (row in the order of arrival, key, codec, offset in the spill file, bytes of the payload, bytes of the json)
-_Spilled = tuple[int, str, str, int, int, int]
-
-
-def _spill(samples: Iterable[Sample], spill: Path, n_shards: int) -> tuple[list[list[_Spilled]], pa.Table]:
-    """Payloads and jsons go to one file for each shard; everything else becomes Arrow batches."""
-    spilled: list[list[_Spilled]] = [[] for _ in range(n_shards)]
-    batches: list[pa.RecordBatch] = []
-    rows: list[tuple[Any, ...]] = []
-    seen: set[str] = set()
-    with ExitStack() as stack:
-        files: dict[int, BinaryIO] = {}
-        ends = [0] * n_shards
-        for number, sample in enumerate(samples):
-            key = key_of(sample.sample_id)
-            if key in seen:
-                raise CorpusError(
-                    f"sample id {sample.sample_id!r} comes twice. Ids name a sample for ever: the reader of corpus "
-                    f"{sample.corpus!r} must make them unique."
-                )
-            seen.add(key)
-            shard = shard_of(sample.group_id, n_shards)
-            told = _json(sample)
-            if shard not in files:
-                files[shard] = stack.enter_context((spill / str(shard)).open("wb"))
-            files[shard].write(sample.payload)
-            files[shard].write(told)
-            spilled[shard].append((number, key, sample.codec, ends[shard], len(sample.payload), len(told)))
-            ends[shard] += len(sample.payload) + len(told)
-            rows.append(_row(sample))
-            if len(rows) == _BATCH:
-                batches.append(_batch(rows))
-                rows = []
-        batches.append(_batch(rows))
-    for entries in spilled:
-        entries.sort(key=lambda entry: entry[1])
-    return spilled, pa.Table.from_batches(batches, schema=SAMPLES)
-
-
-def _assemble(spilled: list[list[_Spilled]], spill: Path, folder: Path, prefix: str) -> tuple[list[int], list[str]]:
-    """Writes the tars, one after the other; -> payload offsets and shard names in their order."""
-    offsets: list[int] = []
-    names: list[str] = []
-    for shard, entries in enumerate(spilled):
-        if not entries:
-            continue
-        name = f"{prefix}-{shard:05d}.tar"
+def _write_tar(path: Path, members: Sequence[tuple[Path, Spilled]]) -> list[int]:
+    """One tar of payloads and jsons in the given order; -> offsets of the payloads."""
+    offsets = []
+    with ExitStack() as stack, path.open("wb") as target:
         # plain reads and no mmap: pages of a map count as memory of the process, and shards may be big
-        with (spill / str(shard)).open("rb") as source, (folder / name).open("wb") as target:
-            position = 0
-            for _, key, codec, start, n_payload, n_told in entries:
-                offsets.append(position + _BLOCK)
-                source.seek(start)
-                position += _member(target, f"{key}.{codec}", source.read(n_payload))
-                position += _member(target, f"{key}.json", source.read(n_told))
-            position += target.write(bytes(2 * _BLOCK))
-            target.write(bytes(-position % _RECORD))
-        names += [name] * len(entries)
-        (spill / str(shard)).unlink()
-    return offsets, names
+        sources = {source: stack.enter_context(source.open("rb")) for source, _ in members}
+        position = 0
+        for source, entry in members:
+            offsets.append(position + _BLOCK)
+            file = sources[source]
+            file.seek(entry.start)
+            position += _member(target, f"{entry.key}.{entry.codec}", file.read(entry.n_payload))
+            position += _member(target, f"{entry.key}.json", file.read(entry.n_told))
+        position += target.write(bytes(2 * _BLOCK))
+        target.write(bytes(-position % _RECORD))
+    return offsets
 
 
 def _ustar() -> tuple[bytes, int]:
@@ -157,36 +116,6 @@ def _member(target: BinaryIO, name: str, data: bytes) -> int:
     header = raw.ljust(100, b"\0") + _HEADER[100:124] + size + _HEADER[136:148] + checksum + _HEADER[156:]
     padding = bytes(-len(data) % _BLOCK)
     return target.write(b"".join((header, data, padding)))
-
-
-def _json(sample: Sample) -> bytes:
-    """What stands beside a payload for those who read tars alone; facts that are not known are left out."""
-    told = {name: value for name, value in zip(_TOLD, _told(sample), strict=True) if value is not None}
-    told["sample_id"], told["emotion"] = sample.sample_id, sample.emotion
-    told["synthetic"] = sample.generator_id is not None
-    if sample.source_ids is not None:
-        told["source_ids"] = list(sample.source_ids)
-    return _ENCODER.encode(told).encode()
-
-
-def _batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
-    """Rows of (fields of `_PLAIN` ..., recording, extra, bytes, sha256); shard and offset are known later."""
-    *plain, recording, extra, n_bytes, sha256 = zip(*rows, strict=True) if rows else [()] * (len(_PLAIN) + 4)
-    columns = dict(zip(_PLAIN, plain, strict=True))
-    columns |= {"recording_id": recording, "extra": extra, "n_bytes": n_bytes, "sha256": sha256}
-    columns |= {"shard": ("",) * len(rows), "offset": (0,) * len(rows)}
-    return pa.RecordBatch.from_arrays([pa.array(columns[f.name], f.type) for f in SAMPLES], schema=SAMPLES)
-
-
-def _row(sample: Sample) -> tuple[Any, ...]:
-    payload = sample.payload
-    return (
-        *_plain(sample),
-        sample.recording_id or sample.sample_id,
-        sorted(sample.extra.items()),
-        len(payload),
-        hashlib.sha256(payload).hexdigest(),
-    )
 
 
 def write_table(path: Path, table: pa.Table) -> None:

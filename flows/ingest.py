@@ -5,9 +5,10 @@ The folder is built beside its place and renamed; the same corpus gives the same
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,11 @@ from corpora.audit import audit_view
 from corpora.errors import CorpusError, SplitError
 from corpora.readers import make_corpus
 from corpora.release import compute_release_hash, describe_files
-from corpora.schema import CORPUS_ID, REJECTS, SPLITS, CorpusCard, Reject, Sample
-from corpora.shards import write_shards, write_table
+from corpora.schema import CORPUS_ID, REJECTS, SPLITS, CorpusCard, Reject
+from corpora.shards import assemble, write_table
 from corpora.splits import group_view, official_view
+from flows.ingestparts import ReadTask, Share, Tell, read_corpus
 from validators.tables import FACTS, check_counts, check_table, fact_table, sample_expectations
-
-Tell = Callable[[str], None]
-_TELL_EVERY = 1000  # samples
 
 
 def ingest_corpus(
@@ -40,12 +39,15 @@ def ingest_corpus(
     max_reject_share: float,
     options: Mapping[str, Any] | None = None,
     made_up: bool = False,
+    work: Path | None = None,
+    share: Share | None = None,
     tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Reads corpus `name` below `root` with `reader` and writes the folder `target` whole or not at all.
 
     `options`: the reader's own. `made_up`: what lies below `root` was written by the reader's `fake()`, so licence and
-    published counts of the real corpus do not hold for it.
+    published counts of the real corpus do not hold for it. `work`: a folder where what was read outlives a crash (None:
+    it does not). `share`: reads the corpus in parts, in other processes (flows.ingestparts).
 
     Files: shards/*.tar, index.parquet (SAMPLES; `shard` relative to `target`), rejects.parquet, splits.parquet (views
     `official` and `group`, where they exist), audit.json (findings of each view; why a view is missing), quality.json
@@ -60,13 +62,14 @@ def ingest_corpus(
         raise CorpusError(f"corpus name {name!r}: allowed are a-z, 0-9 and _, beginning with a letter, 40 at most")
     corpus = make_corpus(reader, options)
     card = made_up_card(corpus.card) if made_up else corpus.card
-    root, target = Path(root), Path(target)
-    rejects: list[Reject] = []
+    target = Path(target)
+    task = ReadTask(name, reader, dict(options or {}), str(root), shards, card.license)
     with atomic_folder(target) as folder:
-        samples = _accepted(corpus.read(root, name), rejects, tell or (lambda line: None), name)
-        if made_up:
-            samples = (replace(sample, license=card.license) for sample in samples)
-        index = write_shards(samples, folder, shards, "shards/" + name)
+        spills = read_corpus(task, work or folder / ".spill", keep=work is not None, share=share, tell=tell)
+        rejects = [reject for spill in spills for reject in spill.rejects]
+        index = assemble(spills, folder, "shards/" + name)
+        if work is None:
+            shutil.rmtree(folder / ".spill")
         _judge_rejects(name, root, index.num_rows, rejects, max_reject_share)
         write_table(folder / "index.parquet", index)
         write_table(folder / "rejects.parquet", _reject_table(rejects))
@@ -79,6 +82,8 @@ def ingest_corpus(
         write_json(folder / "card.json", told)
         manifest = _manifest(folder, name, reader, index, rejects, audit)
         write_json(folder / "manifest.json", manifest)
+    if work is not None:
+        shutil.rmtree(work, ignore_errors=True)
     return {"manifest": manifest, "seconds": time.perf_counter() - begun}
 
 
@@ -94,20 +99,6 @@ def made_up_card(card: CorpusCard) -> CorpusCard:
         counts_source=None,
         n_subjects=None,
     )
-
-
-def _accepted(read: Iterator[Sample | Reject], rejects: list[Reject], tell: Tell, name: str) -> Iterator[Sample]:
-    """Samples pass on; rejects are kept aside (they hold no payload)."""
-    done = 0
-    for item in read:
-        if isinstance(item, Reject):
-            rejects.append(item)
-            continue
-        yield item
-        done += 1
-        if done % _TELL_EVERY == 0:
-            tell(f"{name}: {done} samples read, {len(rejects)} files rejected")
-    tell(f"{name}: {done} samples, {len(rejects)} rejected files")
 
 
 def _reasons(rejects: list[Reject]) -> dict[str, int]:

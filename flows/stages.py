@@ -61,21 +61,24 @@ def _fake(layout: Layout, name: str) -> None:
 
 def _ingest(layout: Layout, name: str) -> None:
     from flows.ingest import ingest_corpus
-    from flows.params import load_params
+    from flows.ingestparts import SHARED_FROM_BYTES, bytes_below, shared_out
+    from flows.params import load_machine, load_params
     from flows.progress import progress
 
-    params = load_params(layout.params)
+    params, machine, root = load_params(layout.params), load_machine(layout.machine), layout.raw(name)
     corpus = params.corpus(name)
     ingest_corpus(
         name,
         reader=corpus.reader,
         options=corpus.options,
-        root=layout.raw(name),
+        root=root,
         target=layout.corpus(name),
         shards=corpus.shards,
         ratios=corpus.ratios.model_dump(),
         split_seed=corpus.split_seed,
         max_reject_share=corpus.max_reject_share,
         made_up=name in params.demo,
+        work=layout.scratch / "ingest" / name,
+        share=shared_out(machine) if machine.actors > 1 and bytes_below(root) >= SHARED_FROM_BYTES else None,
         tell=progress,
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from corpora.codecs import MAX_WAV_S, WavHeader, decode_wav, encode_text, image_header, wav_header
 from corpora.errors import CorpusError, PayloadError, UnknownNameError
+from corpora.readers.turns import Done, current_turn
 from corpora.schema import CorpusCard, Reject, Sample
 from corpora.signals import encode_signals
 
@@ -78,7 +79,14 @@ def read_items(
     Its `PayloadError` becomes a `Reject` under that name; so does a sample whose id was there before (repeated-name).
     """
     seen: set[str] = set()
+    turn = current_turn()
     for item, name in items:
+        if turn is not None:
+            before = turn.begin(name, item)
+            if isinstance(before, Done) and before.sample_id is not None:
+                seen.add(before.sample_id)
+            if before is not True:
+                continue
         try:
             sample = make(item, name)
         except PayloadError as error:
