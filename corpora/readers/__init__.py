@@ -15,6 +15,9 @@ CORPORA: dict[str, str] = {
     "ravdess": "corpora.readers.ravdess:Ravdess",
     "emodb": "corpora.readers.emodb:EmoDB",
     "fer2013": "corpora.readers.fer2013:Fer2013",
+    # text
+    "goemotions": "corpora.readers.goemotions:GoEmotions",
+    "meld": "corpora.readers.meld:Meld",
 }
 
 

@@ -64,11 +64,11 @@ _PLAIN = (
     "the a my our this some about with after before when because and but so at in on from to people work house car "
     "morning train coffee friend teacher window street phone dinner meeting story letter garden dog music weather "
     "we they she he I you was were is had went came saw told made took left got heard thought"
-).split()
+)
 _TOPICS = (
     "football guitar bakery hospital airport library camping chess rain bicycle painting market school river "
     "computer wedding mountain beach movie kitchen office neighbour holiday exam election museum cat tennis"
-).split()
+)
 _ENDS = (".", ".", ".", "!", "?", "...", ", you know.", "’s what I said.")
 
 
@@ -76,7 +76,8 @@ def write_sentence(emotion: str | None, rng: np.random.Generator, *, person: int
     """One sentence of 9 to 17 words. `person` chooses the topics that this writer comes back to; None: no emotion."""
     own = _WORDS.get(emotion or "neutral") or _WORDS[_NEAR[emotion or "neutral"]]
     near = _WORDS[_NEAR.get(emotion or "neutral", "neutral")]
-    liked = np.random.default_rng([person, 7]).permutation(len(_TOPICS))[:5]
+    plain, topics = _PLAIN.split(), _TOPICS.split()
+    liked = np.random.default_rng([person, 7]).permutation(len(topics))[:5]
     words = []
     for _ in range(int(rng.integers(9, 18))):
         kind = rng.uniform()
@@ -85,8 +86,8 @@ def write_sentence(emotion: str | None, rng: np.random.Generator, *, person: int
         elif kind < 0.3:
             words.append(str(rng.choice(near.split())))
         elif kind < 0.45:
-            words.append(_TOPICS[liked[int(rng.integers(len(liked)))]])
+            words.append(topics[liked[int(rng.integers(len(liked)))]])
         else:
-            words.append(_PLAIN[int(rng.integers(len(_PLAIN)))])
+            words.append(plain[int(rng.integers(len(plain)))])
     text = " ".join(words)
     return text[0].upper() + text[1:] + _ENDS[int(rng.integers(len(_ENDS)))]

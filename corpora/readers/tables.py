@@ -212,6 +212,14 @@ def number_of(text: str, what: str) -> float:
     return value
 
 
+def whole_of(text: str, what: str) -> int:
+    """Text -> whole number of at most nine digits, not negative. Raises `PayloadError` not-a-number."""
+    text = text.strip()
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise PayloadError("not-a-number", f"{what} is {text[:40]!r}")
+    return int(text)
+
+
 def find_file(root: Path, title: str, names: Sequence[str], url: str) -> Path:
     """The one file below `root` that is called like one of `names` (case ignored); the first name that is found wins.
 

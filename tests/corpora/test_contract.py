@@ -19,7 +19,11 @@ SUBJECTS = 3
 # The layout fixes the trials of a subject (SEED's label.mat holds for every file): counts are rounded up.
 ROUNDED_UP: set[str] = set()
 # How a file of a corpus that is one table, or a few, is called, so that a line of garbage can be put at its end.
-TABLES: dict[str, str] = {"fer2013": "fer2013.csv"}
+TABLES: dict[str, str] = {
+    "fer2013": "fer2013.csv",
+    "goemotions": "train.tsv",
+    "meld": "train_sent_emo.csv",
+}
 
 
 def asked(card: CorpusCard) -> dict[str | None, int]:
