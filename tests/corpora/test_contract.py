@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -23,6 +24,8 @@ TABLES: dict[str, str] = {
     "fer2013": "fer2013.csv",
     "goemotions": "train.tsv",
     "meld": "train_sent_emo.csv",
+    "isear": "isear.csv",
+    "empathetic_dialogues": "train.csv",
 }
 
 
@@ -173,6 +176,15 @@ def test_every_class_of_the_corpus_may_be_asked(name: str, tmp_path: Path) -> No
 def test_class_that_the_corpus_has_not_is_an_error(name: str, tmp_path: Path) -> None:
     with pytest.raises((UnknownNameError, CorpusError), match="bliss"):
         make_corpus(name).fake(tmp_path, subjects=2, per_class={"bliss": 3}, seed=0)
+
+
+def test_memory_is_flat_samples_are_not_kept(name: str, root: Path) -> None:
+    most = 0
+    for number, _ in enumerate(make_corpus(name).read(root, "mine")):
+        if number % 5 == 4:
+            gc.collect()
+            most = max(most, sum(isinstance(thing, Sample) for thing in gc.get_objects()))
+    assert most <= 3, f"{most} samples are alive at once"
 
 
 def test_link_to_the_corpus_reads_alike(name: str, root: Path, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_voices_become_a_folder_that_holds_all_of_them(raw: Path, tmp_path: Path
     assert load(out / "quality.json")["success"]
     card = load(out / "card.json")
     anger = next(row for row in card["counts"] if row["emotion"] == "anger")
-    assert anger == {"label": "angry", "emotion": "anger", "found": 18, "published": 192, "difference": -174}
+    assert anger == {"label": "angry", "emotion": "anger", "found": 18, "published": 376, "difference": -358}
     assert card["n_subjects"] == 6
     assert told == ["mine: 30 samples, 0 rejected files"]
     assert result["manifest"] == load(out / "manifest.json")
