@@ -14,10 +14,17 @@ from corpora.schema import Corpus
 CORPORA: dict[str, str] = {
     "ravdess": "corpora.readers.ravdess:Ravdess",
     "emodb": "corpora.readers.emodb:EmoDB",
+    # faces
     "fer2013": "corpora.readers.fer2013:Fer2013",
+    "ferplus": "corpora.readers.ferplus:FerPlus",
     # text
     "goemotions": "corpora.readers.goemotions:GoEmotions",
     "meld": "corpora.readers.meld:Meld",
+    "isear": "corpora.readers.isear:Isear",
+    "empathetic_dialogues": "corpora.readers.empathetic_dialogues:EmpatheticDialogues",
+    "dailydialog": "corpora.readers.dailydialog:DailyDialog",
+    # physiological
+    "stress_predict": "corpora.readers.stress_predict:StressPredict",
 }
 
 

@@ -21,11 +21,14 @@ SUBJECTS = 3
 ROUNDED_UP: set[str] = set()
 # How a file of a corpus that is one table, or a few, is called, so that a line of garbage can be put at its end.
 TABLES: dict[str, str] = {
+    "stress_predict": "Improved_All_Combined_hr_rsp_binary.csv",
     "fer2013": "fer2013.csv",
     "goemotions": "train.tsv",
     "meld": "train_sent_emo.csv",
     "isear": "isear.csv",
     "empathetic_dialogues": "train.csv",
+    "ferplus": "fer2013new.csv",
+    "dailydialog": "dialogues_train.txt",
 }
 
 
