@@ -14,16 +14,25 @@ from corpora.schema import Corpus
 CORPORA: dict[str, str] = {
     "ravdess": "corpora.readers.ravdess:Ravdess",
     "emodb": "corpora.readers.emodb:EmoDB",
+    "iemocap": "corpora.readers.iemocap:Iemocap",
     # faces
     "fer2013": "corpora.readers.fer2013:Fer2013",
     "ferplus": "corpora.readers.ferplus:FerPlus",
+    "expw": "corpora.readers.expw:ExpW",
     # text
     "goemotions": "corpora.readers.goemotions:GoEmotions",
     "meld": "corpora.readers.meld:Meld",
     "isear": "corpora.readers.isear:Isear",
     "empathetic_dialogues": "corpora.readers.empathetic_dialogues:EmpatheticDialogues",
     "dailydialog": "corpora.readers.dailydialog:DailyDialog",
+    "semeval2018_ec": "corpora.readers.semeval2018_ec:SemEval2018Ec",
+    "dair_emotion": "corpora.readers.dair_emotion:DairEmotion",
     # physiological
+    "seed": "corpora.readers.seed:Seed",
+    "seed_iv": "corpora.readers.seed_iv:SeedIV",
+    "seed_v": "corpora.readers.seed_v:SeedV",
+    "dreamer": "corpora.readers.dreamer:Dreamer",
+    "amigos": "corpora.readers.amigos:Amigos",
     "stress_predict": "corpora.readers.stress_predict:StressPredict",
 }
 

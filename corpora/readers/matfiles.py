@@ -26,7 +26,7 @@ import numpy as np
 
 from corpora.errors import PayloadError
 
-MAX_FILE = 4 * 2**30  # bytes on disk; DREAMER.mat, the largest that we know of, has less than 0.5 GB
+MAX_FILE = 4 * 2**30  # bytes on disk
 MAX_VARIABLE = 512 * 2**20  # bytes of one variable, or of one cell of `load_cells`, unpacked and as doubles
 MAX_UNPACKED = 8 * 2**30  # bytes that one variable may unpack to while its cells are read one by one
 MAX_PARTS = 100_000  # cells and fields in one variable

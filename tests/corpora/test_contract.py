@@ -18,7 +18,7 @@ from corpora.signals import decode_signals
 
 SUBJECTS = 3
 # The layout fixes the trials of a subject (SEED's label.mat holds for every file): counts are rounded up.
-ROUNDED_UP: set[str] = set()
+ROUNDED_UP: set[str] = {"dreamer", "seed", "seed_iv", "seed_v"}
 # How a file of a corpus that is one table, or a few, is called, so that a line of garbage can be put at its end.
 TABLES: dict[str, str] = {
     "stress_predict": "Improved_All_Combined_hr_rsp_binary.csv",
@@ -29,6 +29,9 @@ TABLES: dict[str, str] = {
     "empathetic_dialogues": "train.csv",
     "ferplus": "fer2013new.csv",
     "dailydialog": "dialogues_train.txt",
+    "expw": "label.lst",
+    "semeval2018_ec": "2018-E-c-En-train.txt",
+    "dair_emotion": "train.txt",
 }
 
 
