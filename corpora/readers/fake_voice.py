@@ -81,6 +81,11 @@ _EMOTIONS = {
     "disgust": _Prosody(-1.2, 0.15, -0.18, 0.5, 0.3, 0.15, -3.0, 0.45),
     "surprise": _Prosody(5.0, 0.9, -0.02, 2.0, 0.2, 0.1, 6.0, 0.0),
     "boredom": _Prosody(-2.2, -0.9, -0.3, -3.0, -0.4, 0.1, -0.5, 0.0),
+    "contempt": _Prosody(-0.8, 0.2, -0.1, 0.0, 0.2, 0.05, -2.5, 0.15),
+    "excitement": _Prosody(4.8, 0.7, 0.18, 4.5, 0.45, 0.0, 1.5, 0.1),
+    "frustration": _Prosody(0.8, 0.2, -0.04, 3.5, 0.55, 0.1, -2.0, 0.3),
+    "amusement": _Prosody(3.0, 0.8, 0.0, 1.0, 0.0, 0.25, 1.0, 0.5),  # laughter breaks in
+    "sleepiness": _Prosody(-2.0, -0.8, -0.28, -5.0, -0.6, 0.4, -1.0, 0.05),
 }
 _SPREAD = np.array([1.1, 0.18, 0.05, 1.5, 0.18, 0.09, 1.0, 0.09])  # of one utterance around what was meant
 
@@ -100,8 +105,11 @@ def make_voice(*, male: bool, rng: np.random.Generator) -> Voice:
 
 
 def speak(voice: Voice, emotion: str, strength: float, *, statement: int, rng: np.random.Generator) -> np.ndarray:
-    """-> float32 [n] at `RATE_HZ`, 0.9 to 1.5 s, peak below 1. `strength` scales what the emotion moves."""
-    meant = np.array(_values(_EMOTIONS[emotion])) * strength * voice.expression
+    """-> float32 [n] at `RATE_HZ`, 0.9 to 1.5 s, peak below 1. `strength` scales what the emotion moves.
+
+    An emotion that the table does not know is spoken as neutral.
+    """
+    meant = np.array(_values(_EMOTIONS.get(emotion, _EMOTIONS["neutral"]))) * strength * voice.expression
     moved = _Prosody(*(meant + np.array(voice.habits) + rng.normal(0, 1, 8) * _SPREAD))
     syllables = _SENTENCES[statement % len(_SENTENCES)].split()
     tempo = np.clip(voice.tempo * np.exp(moved.tempo_log), 0.72, 1.4)

@@ -5,19 +5,21 @@ convention on the corpus' page (Zenodo record 1188976). Every file name tells ev
 
     03-01-06-01-02-01-12.wav = modality, vocal channel, emotion, intensity, statement, repetition, actor
 
-Read here: audio-only files (modality 03), speech (channel 01) and song (02; `extra["channel"]` tells them apart).
+Read here: audio-only files (modality 03), speech (channel 01) and song (02; `extra["channel"]` tells them apart). The
+option `channel` (speech | song | both) chooses; what was published of the choice stands in the card.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from corpora.atomic import write_bytes
-from corpora.errors import CorpusError, PayloadError
+from corpora.errors import CorpusError, PayloadError, UnknownNameError
 from corpora.readers.files import class_counts, known, named_files, read_items, read_wav, speech_sample, spread
 from corpora.schema import CorpusCard, Reject, Sample
 
@@ -37,12 +39,18 @@ _WORDS |= {"05": "angry", "06": "fearful", "07": "disgust", "08": "surprised"}
 _CHANNELS = {"01": "speech", "02": "song"}
 _INTENSITY = {"01": 0.5, "02": 1.0}  # "normal" and "strong": the corpus orders the two, the numbers are our reading
 STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
-_FILE = re.compile(r"(?:\d\d-){6}\d\d\.")
+_FILES = {  # option -> code in names, what a file of it is called
+    "speech": (re.compile(r"\d\d-01-(?:\d\d-){4}\d\d\."), "03-01-06-01-02-01-12.wav"),
+    "song": (re.compile(r"\d\d-02-(?:\d\d-){4}\d\d\."), "03-02-06-01-02-01-12.wav"),
+    "both": (re.compile(r"(?:\d\d-){6}\d\d\."), "03-01-06-01-02-01-12.wav"),
+}
 _NAME = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
 
 # 4 trials of neutral and 8 of each other emotion an actor: 2 statements x 2 repetitions x 2 intensities (neutral: 1)
 SPEECH_COUNTS = {word: 96 if word == "neutral" else 192 for word in _WORDS.values()}  # 24 actors, 1440 files
 SONG_COUNTS = {"neutral": 92, **dict.fromkeys(("calm", "happy", "sad", "angry", "fearful"), 184)}  # 23 actors, 1012
+BOTH_COUNTS = {word: count + SONG_COUNTS.get(word, 0) for word, count in SPEECH_COUNTS.items()}
+_SILENT_ACTOR = "18"  # sang nothing
 
 
 class Ravdess:
@@ -65,32 +73,49 @@ class Ravdess:
         language="en",
         split_unit="subject",
         label_map={_WORDS[code]: emotion for code, emotion in _EMOTIONS.items()},
-        counts=SPEECH_COUNTS,
+        counts=BOTH_COUNTS,
         counts_source=(
-            "zenodo.org/records/1188976: speech 60 trials x 24 actors = 1440 files; by the naming convention 4 neutral "
-            "and 8 of each other emotion an actor. Song (1012 files, 44 trials x 23 actors) is not counted here."
+            "zenodo.org/records/1188976: speech 60 trials x 24 actors = 1440 files, song 44 trials x 23 actors = 1012; "
+            "by the naming convention 4 neutral and 8 of each other emotion an actor and channel, song without disgust "
+            "and surprise"
         ),
         n_subjects=24,
-        n_samples=1440,
+        n_samples=2452,
         sources={
             "layout": "zenodo.org/records/1188976, file naming convention",
             "labels": "zenodo.org/records/1188976, file naming convention",
             "subjects": "Livingstone & Russo (2018), doi:10.1371/journal.pone.0196391: 24 actors, 12 of each gender",
-            "counts": "zenodo.org/records/1188976: 60 trials x 24 actors",
+            "counts": "zenodo.org/records/1188976: 60 trials x 24 actors (speech), 44 x 23 (song)",
             "splits": "none is published (zenodo.org/records/1188976 names no partition)",
             "license": "zenodo.org/records/1188976: CC BY-NC-SA 4.0",
         },
         tested_on="real",
-        quirks=("a few files are stereo", "Actor_07 holds two byte-equal files under two names"),
+        quirks=(
+            "a few files are stereo",
+            "Actor_07 holds two byte-equal files under two names",
+            "Actor_18 sang nothing, and nobody sang disgust or surprise",
+            "speech and song are two downloads; with one of them take its option, or counts differ by the other",
+        ),
     )
+
+    def __init__(self, channel: str = "both") -> None:
+        """`channel`: speech | song | both. Raises `UnknownNameError`."""
+        if channel not in _FILES:
+            raise UnknownNameError.of("channel of RAVDESS", channel, _FILES)
+        self.channel = channel
+        if channel == "speech":
+            self.card = replace(self.card, counts=SPEECH_COUNTS, n_samples=1440)
+        elif channel == "song":
+            sung = {word: emotion for word, emotion in self.card.label_map.items() if word in SONG_COUNTS}
+            self.card = replace(self.card, label_map=sung, counts=SONG_COUNTS, n_samples=1012, n_subjects=23)
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs beside those of wav files: not-of-this-corpus, not-audio-only, bad-label,
         repeated-name."""
-        files = named_files(root, self.card, _FILE, "03-01-06-01-02-01-12.wav")
+        files = named_files(root, self.card, *_FILES[self.channel])
         return read_items(files, corpus, lambda path, name: self._sample(path, name, corpus))
 
-    def _sample(self, path: Path, name: str, corpus: str) -> Sample:
+    def _sample(self, path: Path, name: str, corpus: str) -> Sample | None:
         match = _NAME.fullmatch(path.stem)
         if match is None:
             raise PayloadError("not-of-this-corpus", "the name is not of the form 03-01-06-01-02-01-12.wav")
@@ -98,6 +123,8 @@ class Ravdess:
         if modality != "03" or path.suffix.lower() != ".wav":
             raise PayloadError("not-audio-only", f"modality {modality}, {path.suffix}; only 03 as .wav is read")
         channel, meant = known(_CHANNELS, channel, "channel"), known(_EMOTIONS, emotion, "emotion")
+        if self.channel not in (channel, "both"):
+            return None  # asked for by nobody, and no mistake
         strength = known(_INTENSITY, intensity, "intensity")
         known(STATEMENTS, statement, "statement")
         payload, header = read_wav(path)
@@ -116,14 +143,17 @@ class Ravdess:
         """16 kHz wav files of a made-up voice in Actor_NN folders; one file is stereo, as three of the real ones are.
 
         Odd actors have a man's voice, even ones a woman's. Repetitions go beyond 02 where a class asks for more than 4
-        (neutral) or 8 files an actor. Raises `CorpusError` for a number of subjects outside 1 ... 99.
+        (neutral) or 8 files an actor. Song files (the same voice, spoken) are made by the option "song" alone, without
+        actor 18; "both" makes speech. Raises `CorpusError` for a number of subjects outside 1 ... 99 (song: 98).
         """
         from corpora.readers.fake_voice import RATE_HZ, make_voice, speak, stereo_wav, wav
 
-        if not 1 <= subjects <= 99:
-            raise CorpusError(f"a made-up RAVDESS needs 1 to 99 subjects, not {subjects}")
+        song = self.channel == "song"
+        actors = [f"{i:02d}" for i in range(1, 100) if not (song and f"{i:02d}" == _SILENT_ACTOR)]
+        if not 1 <= subjects <= len(actors):
+            raise CorpusError(f"a made-up RAVDESS needs 1 to {len(actors)} subjects, not {subjects}")
         codes = {emotion: code for code, emotion in _EMOTIONS.items()}
-        actors = [f"{i:02d}" for i in range(1, subjects + 1)]
+        actors = actors[:subjects]
         counts = class_counts(self.card, per_class)
         taken: dict[tuple[str, str], int] = {}
         for number, (emotion, actor) in enumerate(spread(counts, actors, np.random.default_rng([seed, 0]))):
@@ -131,9 +161,10 @@ class Ravdess:
             taken[emotion, actor] = nth + 1
             strong, rest = (0, nth) if emotion == "neutral" else (nth % 2, nth // 2)
             statement, repetition = rest % 2, rest // 2 + 1
-            name = f"03-01-{codes[emotion]}-{strong + 1:02d}-{statement + 1:02d}-{repetition:02d}-{actor}.wav"
+            kind = "03-02" if song else "03-01"
+            name = f"{kind}-{codes[emotion]}-{strong + 1:02d}-{statement + 1:02d}-{repetition:02d}-{actor}.wav"
             voice = make_voice(male=int(actor) % 2 == 1, rng=np.random.default_rng([seed, 1, int(actor)]))
-            draw = [seed, 2, int(actor), int(codes[emotion]), strong, statement, repetition]
+            draw = [seed, 3 if song else 2, int(actor), int(codes[emotion]), strong, statement, repetition]
             signal = speak(
                 voice, emotion, 0.7 if strong == 0 else 1.0, statement=statement, rng=np.random.default_rng(draw)
             )
