@@ -6,9 +6,10 @@ import importlib
 import inspect
 from collections.abc import Mapping
 from importlib.metadata import entry_points
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from corpora.errors import UnknownNameError
+from corpora.errors import CorpusError, UnknownNameError
 from corpora.schema import Corpus
 
 CORPORA: dict[str, str] = {
@@ -19,6 +20,7 @@ CORPORA: dict[str, str] = {
     "fer2013": "corpora.readers.fer2013:Fer2013",
     "ferplus": "corpora.readers.ferplus:FerPlus",
     "expw": "corpora.readers.expw:ExpW",
+    "raf_db": "corpora.readers.raf_db:RafDB",
     # text
     "goemotions": "corpora.readers.goemotions:GoEmotions",
     "meld": "corpora.readers.meld:Meld",
@@ -27,36 +29,80 @@ CORPORA: dict[str, str] = {
     "dailydialog": "corpora.readers.dailydialog:DailyDialog",
     "semeval2018_ec": "corpora.readers.semeval2018_ec:SemEval2018Ec",
     "dair_emotion": "corpora.readers.dair_emotion:DairEmotion",
+    "emorynlp": "corpora.readers.emorynlp:EmoryNLP",
     # physiological
     "seed": "corpora.readers.seed:Seed",
     "seed_iv": "corpora.readers.seed_iv:SeedIV",
     "seed_v": "corpora.readers.seed_v:SeedV",
     "dreamer": "corpora.readers.dreamer:Dreamer",
     "amigos": "corpora.readers.amigos:Amigos",
+    "wesad": "corpora.readers.wesad:Wesad",
     "stress_predict": "corpora.readers.stress_predict:StressPredict",
 }
 
 
+# They read any corpus of their layout, by a card of the user's: options {card: data/cards/NAME.yaml}.
+GENERIC = ("folder", "table", "audformat", "datasets")
+CARDS = Path(__file__).resolve().parent.parent / "cards"  # corpora that need no code: one card file each
+
+
+def card_names() -> list[str]:
+    """Names of the shipped cards."""
+    return sorted(path.stem for path in CARDS.glob("*.yaml"))
+
+
 def reader_names() -> list[str]:
-    """All names that `make_corpus` knows, those of entry points `emoforge.corpora` included."""
-    return sorted({e.name for e in entry_points(group="emoforge.corpora")} | set(CORPORA))
+    """All names that `make_corpus` makes a corpus of without options: readers, entry points `emoforge.corpora`, shipped
+    cards. `GENERIC` ones need a card and are not among them."""
+    return sorted({e.name for e in entry_points(group="emoforge.corpora")} | set(CORPORA) | set(card_names()))
 
 
-def make_corpus(name: str, options: Mapping[str, Any] | None = None) -> Corpus:
-    """The reader registered under `name` (literal registry first, then entry points `emoforge.corpora`).
+def is_card_path(name: str) -> bool:
+    """Whether a reader's name is the path of a user's card."""
+    return PurePosixPath(name).suffix in (".yaml", ".yml")
 
-    `options` are the reader's own keyword arguments (params: corpora.NAME.options). Raises `UnknownNameError` with the
-    valid names of readers or options.
+
+def make_corpus(name: str, options: Mapping[str, Any] | None = None, *, base: Path | None = None) -> Corpus:
+    """The reader registered under `name`: literal registry, then entry points `emoforge.corpora`, then shipped cards. A
+    name that ends in .yaml is the path of a card.
+
+    `options` are the reader's own keyword arguments (params: corpora.NAME.options); those of a generic reader are
+    {"card": path}. Paths of cards are relative to `base`, the project's folder (default: the current one). Raises
+    `UnknownNameError` with the valid names of readers or options, `CorpusError` for a card that does not fit.
     """
+    given = dict(options or {})
+    if is_card_path(name) or name in GENERIC:
+        return _described(name, given, base)
     found = {e.name: e.value for e in entry_points(group="emoforge.corpora")} | CORPORA
     if name not in found:
-        raise UnknownNameError.of("corpus reader", name, found)
+        if name in card_names():
+            return _described(str(CARDS / f"{name}.yaml"), given, base, shown=f"corpora/cards/{name}.yaml")
+        raise UnknownNameError.of("corpus reader", name, [*reader_names(), *GENERIC])
     module, _, attribute = found[name].partition(":")
     reader = getattr(importlib.import_module(module), attribute)
-    given = dict(options or {})
     valid = [p for p in inspect.signature(reader).parameters if not p.startswith("_")]
     for key in given:
         if key not in valid:
             raise UnknownNameError.of(f"option of reader {name!r}", key, valid)
     made: Corpus = reader(**given)
+    return made
+
+
+def _described(name: str, options: dict[str, Any], base: Path | None, shown: str | None = None) -> Corpus:
+    from corpora.readers.described import Described
+
+    generic = name in GENERIC
+    for key in options:
+        if not generic or key != "card":
+            raise UnknownNameError.of(f"option of reader {name!r}", key, ["card"] if generic else [])
+    if generic and not options.get("card"):
+        raise CorpusError(
+            f"reader {name!r} needs a card that describes the corpus: options: {{card: data/cards/NAME.yaml}}, or the "
+            "card's path as the reader (docs/describe-a-corpus.md)"
+        )
+    path = str(options["card"]) if generic else name
+    made = Described.of((base or Path()) / path, shown or path)
+    layout = made.description.files.layout
+    if generic and layout != name:
+        raise CorpusError(f"{path} describes the layout {layout!r}; its reader is {layout!r}, not {name!r}")
     return made
