@@ -32,6 +32,8 @@ TABLES: dict[str, str] = {
     "expw": "label.lst",
     "semeval2018_ec": "2018-E-c-En-train.txt",
     "dair_emotion": "train.txt",
+    "raf_db": "list_patition_label.txt",
+    "emorynlp": "emorynlp_train_final.csv",
 }
 
 
