@@ -16,6 +16,8 @@ CORPORA: dict[str, str] = {
     "ravdess": "corpora.readers.ravdess:Ravdess",
     "emodb": "corpora.readers.emodb:EmoDB",
     "iemocap": "corpora.readers.iemocap:Iemocap",
+    "msp_improv": "corpora.readers.msp_improv:MspImprov",
+    "msp_podcast": "corpora.readers.msp_podcast:MspPodcast",
     # faces
     "fer2013": "corpora.readers.fer2013:Fer2013",
     "ferplus": "corpora.readers.ferplus:FerPlus",
@@ -39,6 +41,16 @@ CORPORA: dict[str, str] = {
     "wesad": "corpora.readers.wesad:Wesad",
     "stress_predict": "corpora.readers.stress_predict:StressPredict",
 }
+
+
+# They read any corpus of their layout, by a card of the user's: options {card: data/cards/NAME.yaml}.
+GENERIC = ("folder", "table", "audformat", "datasets")
+CARDS = Path(__file__).resolve().parent.parent / "cards"  # corpora that need no code: one card file each
+
+
+def card_names() -> list[str]:
+    """Names of the shipped cards."""
+    return sorted(path.stem for path in CARDS.glob("*.yaml"))
 
 
 # They read any corpus of their layout, by a card of the user's: options {card: data/cards/NAME.yaml}.
