@@ -87,6 +87,28 @@ def load_arrays(data: bytes | mmap.mmap, *, max_bytes: int) -> Any:
     return _plain(found, set(), 0)
 
 
+def dump_python2(value: Any) -> bytes:
+    """Dicts, text and arrays as Python 2.7's cPickle wrote them (protocol 2: str are bytes), for made-up corpora."""
+    return b"\x80\x02" + _python2(value) + b"."
+
+
+def _python2(value: Any) -> bytes:
+    if isinstance(value, dict):
+        return b"}(" + b"".join(_python2(key) + _python2(item) for key, item in value.items()) + b"u"
+    if isinstance(value, int):
+        return b"J" + value.to_bytes(4, "little", signed=True)
+    if isinstance(value, str):
+        value = value.encode("latin-1")
+    if isinstance(value, bytes):
+        return b"T" + len(value).to_bytes(4, "little", signed=True) + value
+    kind = value.dtype.str
+    shape = b"(" + b"".join(_python2(int(n)) for n in value.shape) + b"t"
+    order = _python2(kind[0]) + b"NNN" + 2 * _python2(-1) + b"K\x00"
+    dtype = b"cnumpy\ndtype\n(" + _python2(kind[1:]) + b"K\x00K\x01tR(K\x03" + order + b"tb"
+    start = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85" + _python2("b") + b"tR"
+    return start + b"(K\x01" + shape + dtype + b"\x89" + _python2(np.ascontiguousarray(value).tobytes()) + b"tb"
+
+
 def _scan(data: bytes | mmap.mmap) -> None:
     """Walks over the opcodes up to STOP and runs none. Raises `PayloadError` as `load_arrays` does."""
     at, end, count = 0, len(data), 0

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from corpora.errors import PayloadError
-from corpora.readers.pickles import MAX_OPCODES, load_array_file, load_arrays
+from corpora.readers.pickles import MAX_OPCODES, dump_python2, load_array_file, load_arrays
 
 MIB = 2**20
 VALUES = np.random.default_rng(0).normal(size=(2, 3))
@@ -80,6 +80,14 @@ def python2_binary() -> bytes:
 def test_pickles_of_python_2_are_read(data: bytes) -> None:
     assert np.array_equal(pickle.loads(data, encoding="latin1")["data"], VALUES)  # noqa: S301 (the fixture is what it says)
     assert np.array_equal(load(data)["data"], VALUES)
+
+
+def test_what_python_2_would_have_written_is_what_both_unpicklers_read() -> None:
+    wanted = {"signal": {"chest": {"ECG": VALUES, "flat": VALUES[0].astype("f4")}}, "subject": "S2", "n": -3}
+    for found in (pickle.loads(dump_python2(wanted), encoding="latin1"), load(dump_python2(wanted))):  # noqa: S301
+        assert (found["subject"], found["n"]) == ("S2", -3)
+        assert np.array_equal(found["signal"]["chest"]["ECG"], VALUES)
+        assert found["signal"]["chest"]["flat"].dtype == np.float32
 
 
 class Calls:
