@@ -31,7 +31,7 @@ from flows.plan import Plan
 from flows.progress import progress
 from flows.sampler import read_samples
 from flows.store import WorkStore
-from generators.balance import next_lists, targets
+from generators.balance import Cell, cells, next_lists
 from generators.generator import Draw
 from validators.gate import admit
 
@@ -44,32 +44,42 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     prepared = layout.run(plan.run) / "prepared"
     summary = json.loads((prepared / "summary.json").read_text(encoding="utf-8"))
     store = WorkStore(machine.store or layout.store)
+    if plan.params["generator"] is None:  # real samples alone: nothing drawn, nothing missing
+        as_found = [Cell(c, None, n, n) for c, n in summary["counts"]["train"].items()]
+        _write(plan, layout, store, prepared, summary, {}, {}, as_found, [], [])
+        return
     gates = fit_gates(plan, layout, prepared, summary, store)
     limits = resolve_limits(plan, gates, summary["classes"])
     model = layout.run(plan.run) / "model"
     with Drawer(plan, layout, machine, store, prepared, model, summary, {n: g.key for n, g in gates.items()}) as draw:
-        candidates, rounds = fill(plan, summary, gates, limits, draw)
-    _write(plan, layout, store, prepared, summary, gates, limits, candidates, rounds)
+        wanted = cells_of(plan, summary)
+        candidates, rounds = fill(plan, wanted, gates, limits, draw)
+    _write(plan, layout, store, prepared, summary, gates, limits, wanted, candidates, rounds)
+
+
+def cells_of(plan: Plan, summary: dict[str, Any]) -> list[Cell]:
+    """What is to be filled: the classes of the run, or those of each corpus (`target.within`)."""
+    by_corpus = {name: told["counts"]["train"] for name, told in summary["by_corpus"].items()}
+    return cells(summary["classes"], summary["counts"]["train"], by_corpus, **plan.params["target"])
 
 
 def fill(
     plan: Plan,
-    summary: dict[str, Any],
+    wanted: list[Cell],
     gates: dict[str, FittedGate],
     limits: dict[str, dict[str, float]],
     draw: Drawer,
 ) -> tuple[list[Candidate], list[dict[str, Any]]]:
-    """-> every candidate with its fate, and one row for each round and class."""
+    """-> every candidate with its fate, and one row for each round and cell."""
     budget, size = plan.params["rounds"], int(plan.numerics["draw_list"])
-    counts = summary["counts"]["train"]
-    wanted = targets(counts, **plan.params["target"])
-    seen: dict[str, list[Candidate]] = {c: [] for c in counts}
+    seen: dict[Cell, list[Candidate]] = {cell: [] for cell in wanted}
     rounds: list[dict[str, Any]] = []
     for number in range(1, budget["max_rounds"] + 1):
         lists: list[list[Draw]] = []
-        for emotion in counts:
-            tried, accepted = len(seen[emotion]), _accepted(seen[emotion])
-            lacking = wanted[emotion] - counts[emotion]
+        owners: list[Cell] = []
+        for cell in wanted:
+            tried, accepted = len(seen[cell]), _accepted(seen[cell])
+            lacking = cell.target - cell.real
             if tried >= GIVE_UP_AFTER * size and accepted < budget["min_acceptance"] * tried:
                 continue
             n = next_lists(
@@ -80,25 +90,35 @@ def fill(
                 # at least one list, so that a class that lacks one sample may try
                 max_draws=max(size, round(budget["max_draws"] * lacking)),
             )
-            lists += [draw.sequence.draws(emotion, tried + k * size, size) for k in range(n)]
+            lists += [draw.sequence.draws(cell.emotion, tried + k * size, size, cell.corpus) for k in range(n)]
+            owners += [cell] * n
         if not lists:
             break
         new = draw(lists, number)
-        for emotion in counts:
-            fresh = [c for c in new if c.draw.condition.emotion == emotion]
-            if not fresh:
-                continue
-            of_class = {n: by_class[emotion] for n, by_class in limits.items()}
+        by_cell: dict[Cell, list[Candidate]] = {}
+        for i, candidate in enumerate(new):
+            owner = owners[i // size]
+            candidate.corpus = owner.corpus
+            by_cell.setdefault(owner, []).append(candidate)
+        for cell, fresh in by_cell.items():
+            of_class = {n: by_class[cell.emotion] for n, by_class in limits.items()}
             _admit(fresh, gates, of_class)
-            _part_repeats(fresh, seen[emotion], gates, of_class, draw)
-            room = wanted[emotion] - counts[emotion] - _accepted(seen[emotion])
+            # a copy of a candidate that fills the same class of another corpus is a copy as well
+            _part_repeats(
+                fresh, [c for o in wanted if o.emotion == cell.emotion for c in seen[o]], gates, of_class, draw
+            )
+            room = cell.target - cell.real - _accepted(seen[cell])
             for k, candidate in enumerate(c for c in fresh if c.failed is None):
                 candidate.surplus = k >= room
-            seen[emotion] += fresh
+            seen[cell] += fresh
             passed = _accepted(fresh)
-            rounds.append({"round": number, "class": emotion, "candidates": len(fresh), "accepted": passed})
-            progress(f"augment: round {number}, {emotion}: {passed} of {len(fresh)} candidates passed every gate")
-    return [c for emotion in counts for c in seen[emotion]], rounds
+            rounds.append(
+                {"round": number, "class": cell.emotion, "candidates": len(fresh), "accepted": passed}
+                | ({} if cell.corpus is None else {"corpus": cell.corpus})
+            )
+            named = cell.emotion if cell.corpus is None else f"{cell.emotion} of {cell.corpus}"
+            progress(f"augment: round {number}, {named}: {passed} of {len(fresh)} candidates passed every gate")
+    return [c for cell in wanted for c in seen[cell]], rounds
 
 
 def _accepted(candidates: list[Candidate]) -> int:
@@ -136,11 +156,11 @@ def _write(
     summary: dict[str, Any],
     gates: dict[str, FittedGate],
     limits: dict[str, dict[str, float]],
+    wanted: list[Cell],
     candidates: list[Candidate],
     rounds: list[dict[str, Any]],
 ) -> None:
     real = {r["sample_id"]: r for r in read_table(prepared / "index.parquet", SAMPLES).to_pylist()}
-    wanted = targets(summary["counts"]["train"], **plan.params["target"])
     chosen = [c for c in candidates if c.failed is None and not c.surplus]
     with atomic_folder(layout.run(plan.run) / "augmented") as folder:
         index = write_shards(
@@ -160,9 +180,11 @@ def _write(
         write_json(
             folder / "balance.json",
             {
+                "within": plan.params["target"]["within"] if plan.params["generator"] else None,
                 "classes": [
-                    _balance_row(c, summary["counts"]["train"][c], wanted[c], candidates) for c in summary["classes"]
+                    _class_row(c, summary["counts"]["train"][c], wanted, candidates) for c in summary["classes"]
                 ],
+                "cells": [_cell_row(cell, candidates) for cell in wanted if cell.corpus is not None],
                 "rounds": rounds,
                 "limits": {n: {c: _finite(v) for c, v in by.items()} for n, by in limits.items()},
             },
@@ -173,18 +195,33 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _balance_row(emotion: str, real: int, target: int, candidates: list[Candidate]) -> dict[str, Any]:
-    own = [c for c in candidates if c.draw.condition.emotion == emotion]
+def _cell_row(cell: Cell, candidates: list[Candidate]) -> dict[str, Any]:
+    own = [c for c in candidates if c.draw.condition.emotion == cell.emotion and c.corpus == cell.corpus]
     accepted = sum(c.failed is None and not c.surplus for c in own)
     return {
-        "emotion": emotion,
-        "real_train": real,
-        "target": target,
+        "emotion": cell.emotion,
+        "corpus": cell.corpus,
+        "real_train": cell.real,
+        "target": cell.target,
         "candidates": len(own),
         "accepted": accepted,
         "surplus": sum(c.surplus for c in own),
         "rejected": dict(Counter(c.failed for c in own if c.failed is not None)),
-        "filled": real + accepted >= target,
+        "filled": cell.real + accepted >= cell.target,
+    }
+
+
+def _class_row(emotion: str, real: int, wanted: list[Cell], candidates: list[Candidate]) -> dict[str, Any]:
+    """A class of the run: the sum of its cells, filled where all of them are."""
+    rows = [_cell_row(cell, candidates) for cell in wanted if cell.emotion == emotion]
+    summed = {k: sum(r[k] for r in rows) for k in ("target", "candidates", "accepted", "surplus")}
+    rejected: Counter[str] = sum((Counter(r["rejected"]) for r in rows), Counter())
+    return {
+        "emotion": emotion,
+        "real_train": real,
+        **summed,
+        "rejected": dict(rejected),
+        "filled": all(r["filled"] for r in rows),
     }
 
 
@@ -231,8 +268,14 @@ def _as_samples(
                 generator_id=c.sample_id.split("/")[1],
                 seed=c.draw.seed,
                 source_ids=c.draw.source_ids,
-                extra={} if c.failed is None else {"gate": c.failed, "value": repr(c.values[c.failed])},
+                extra=_extra(c),
             )
+
+
+def _extra(c: Candidate) -> dict[str, str]:
+    """`corpus`: whose class the sample fills. Without sources the generator was not told: it is a count, no style."""
+    filled = {} if c.corpus is None else {"corpus": c.corpus}
+    return filled if c.failed is None else filled | {"gate": c.failed, "value": repr(c.values[c.failed])}
 
 
 def _scores(candidates: list[Candidate], gates: dict[str, FittedGate], limits: dict[str, dict[str, float]]) -> pa.Table:

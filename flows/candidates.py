@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,24 +44,28 @@ class Candidate:
     reasons: dict[str, str | None] = field(default_factory=dict)
     failed: str | None = None  # the first gate that said no
     surplus: bool = False  # passed, but the class was full
+    corpus: str | None = None  # whose class it is to fill, where corpora are balanced each on its own
 
 
 @dataclass(frozen=True)
 class DrawSource:
-    """The fixed sequence of draws of every class; for conversions with their sources."""
+    """The fixed sequence of draws of every class; for conversions with their sources.
+
+    `tables`: corpus (None: the whole run) -> what a conversion may start from; None where nothing is converted.
+    """
 
     seed: int
-    table: SourceTable | None
+    tables: Mapping[str | None, SourceTable] | None
 
-    def draws(self, emotion: str, start: int, n: int) -> list[Draw]:
+    def draws(self, emotion: str, start: int, n: int, corpus: str | None = None) -> list[Draw]:
         chooser = None
-        if self.table is not None:
-            table, seed = self.table, derive_seed("sources", self.seed)
+        if self.tables is not None:
+            table, seed = self.tables[corpus], derive_seed("sources", self.seed)
 
             def chooser(wanted: str, index: int) -> tuple[str, ...]:
                 return choose_sources([index], table, wanted, seed)[0]
 
-        return draw_sequence(emotion, start, n, run_seed=self.seed, source_chooser=chooser)
+        return draw_sequence(emotion, start, n, run_seed=self.seed, source_chooser=chooser, corpus=corpus)
 
 
 def draw_sources(seed: int, prepared: Path, needs_sources: bool) -> DrawSource:
@@ -69,16 +73,20 @@ def draw_sources(seed: int, prepared: Path, needs_sources: bool) -> DrawSource:
     if not needs_sources:
         return DrawSource(seed, None)
     ids = read_table(prepared / "arrays.parquet", ARRAYS).column("sample_id").to_pylist()
-    rows = read_table(prepared / "index.parquet", SAMPLES).select(["sample_id", "emotion", "subject_id"]).to_pylist()
+    columns = ["sample_id", "corpus", "emotion", "subject_id"]
+    rows = read_table(prepared / "index.parquet", SAMPLES).select(columns).to_pylist()
     by_id = {r["sample_id"]: r for r in rows}
-    return DrawSource(
-        seed,
-        SourceTable(
-            ids=tuple(ids),
-            emotions=tuple(by_id[i]["emotion"] for i in ids),
-            subjects=tuple(by_id[i]["subject_id"] for i in ids),
-        ),
-    )
+
+    def table(corpus: str | None) -> SourceTable:
+        own = [by_id[i] for i in ids if corpus is None or by_id[i]["corpus"] == corpus]
+        return SourceTable(
+            ids=tuple(r["sample_id"] for r in own),
+            emotions=tuple(r["emotion"] for r in own),
+            subjects=tuple(r["subject_id"] for r in own),
+        )
+
+    corpora = sorted({by_id[i]["corpus"] for i in ids})
+    return DrawSource(seed, {c: table(c) for c in (None, *corpora)})
 
 
 class Drawer:

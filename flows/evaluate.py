@@ -33,6 +33,10 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     folder = layout.run(plan.run)
     prepared, augmented = folder / "prepared", folder / "augmented"
     summary = json.loads((prepared / "summary.json").read_text(encoding="utf-8"))
+    balance = json.loads((augmented / "balance.json").read_text(encoding="utf-8"))
+    if summary["representation"] is None:  # a run without a generator: nothing synthetic to judge
+        _write(folder, [], {}, None, balance)
+        return
     modality, rate = summary["modality"], summary["rate_hz"]
     synthetic = batch_from_table(augmented, read_table(augmented / "index.parquet", SAMPLES), modality, rate)
     verdicts = set_verdicts(plan, prepared, summary, synthetic)
@@ -48,11 +52,21 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
         seed=gate_seed(plan, "uplift"),
         n_bootstrap=plan.params["evaluation"]["bootstrap"],
     )
-    balance = json.loads((augmented / "balance.json").read_text(encoding="utf-8"))
+    _write(folder, verdicts, honoured, worth, balance)
+
+
+def _write(
+    folder: Path,
+    verdicts: list[dict[str, Any]],
+    honoured: dict[str, Any],
+    worth: dict[str, Any] | None,
+    balance: dict[str, Any],
+) -> None:
     with atomic_folder(folder / "evaluation") as out:
         write_table(out / "verdicts.parquet", pa.Table.from_pylist(verdicts, schema=VERDICTS))
         write_json(out / "conditions.json", honoured)
-        write_json(out / "uplift.json", worth)
+        if worth is not None:
+            write_json(out / "uplift.json", worth)
     write_json(folder / "metrics.json", metrics(balance, verdicts, worth))
 
 
@@ -130,7 +144,7 @@ def agrees(score: float | None) -> bool:
     return score is not None and math.isfinite(score) and score >= 1.0
 
 
-def metrics(balance: dict[str, Any], verdicts: list[dict[str, Any]], worth: dict[str, Any]) -> dict[str, Any]:
+def metrics(balance: dict[str, Any], verdicts: list[dict[str, Any]], worth: dict[str, Any] | None) -> dict[str, Any]:
     """Flat numbers for `dvc metrics show` and `diff`."""
     rows = balance["classes"]
     candidates, accepted = sum(r["candidates"] for r in rows), sum(r["accepted"] + r["surplus"] for r in rows)
@@ -142,7 +156,8 @@ def metrics(balance: dict[str, Any], verdicts: list[dict[str, Any]], worth: dict
     for row in verdicts:
         flat[row["gate"]] = round(row["value"], 6) if math.isfinite(row["value"]) else None
         flat[f"{row['gate']}_floor"] = round(row["floor"], 6) if math.isfinite(row["floor"]) else None
-    for arm in worth["arms"]:
-        flat["uar_" + re.sub(r"[^a-z]+", "_", arm["arm"].replace("+", "and"))] = round(arm["uar"], 6)
-    flat["uar_difference"] = round(worth["difference"]["value"], 6)
+    if worth is not None:
+        for arm in worth["arms"]:
+            flat["uar_" + re.sub(r"[^a-z]+", "_", arm["arm"].replace("+", "and"))] = round(arm["uar"], 6)
+        flat["uar_difference"] = round(worth["difference"]["value"], 6)
     return flat

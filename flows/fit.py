@@ -33,6 +33,9 @@ from training.seeds import derive_seed
 
 def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     """Raises `ParamsError` (a parameter that the generator does not have), `UserError` (data it cannot learn from)."""
+    if plan.params["generator"] is None:
+        _nothing_to_fit(layout.run(plan.run))
+        return
     prepared = layout.run(plan.run) / "prepared"
     # what a checkpoint belongs to: everything that the stage depends on
     state = layout.scratch / "fits" / hash_json([plan.key, hash_folder(prepared)])[:40]
@@ -63,6 +66,15 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     with atomic_folder(run_folder / "fit") as folder:
         for name in ("loss.csv", "fit.json"):
             shutil.copy(result / name, folder / name)
+
+
+def _nothing_to_fit(run_folder: Path) -> None:
+    """The outs of a run without a generator, which say so."""
+    with atomic_folder(run_folder / "model") as folder:
+        write_json(folder / "emoforge.json", {"generator": None})
+    with atomic_folder(run_folder / "fit") as folder:
+        write_json(folder / "fit.json", {"generator": None, "steps": 0, "steps_done": 0, "trains": False})
+        write_bytes(folder / "loss.csv", _csv([]))
 
 
 def fit_worker(plan: dict[str, Any], prepared: str, state: str) -> None:

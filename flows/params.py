@@ -15,6 +15,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from corpora.errors import ParamsError, UnknownNameError
+from features.prepare_faces import FaceSteps
+from features.prepare_speech import SpeechSteps
+from features.prepare_text import TextSteps
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
@@ -80,16 +83,13 @@ class CorpusParams(_Model):
     max_reject_share: Share = Field(0.1, description="More rejected files than this share stop the stage.")
 
 
-class Harmonise(_Model):
-    """What makes the payloads of one run alike."""
+class Prepare(_Model):
+    """What makes the payloads of a run alike: the steps of its modality, in their order. `null` switches a step off."""
 
-    rate_hz: Annotated[int, Field(ge=8000, le=48000)] = Field(16000, description="Speech: sampling rate.")
-    trim_db: Annotated[float, Field(ge=10, le=120)] = Field(
-        35.0, description="Speech: edges quieter than this, below the peak, are cut."
-    )
-    margin_s: Annotated[float, Field(ge=0, le=1)] = Field(0.05, description="Speech: kept at each edge.")
-    min_s: Annotated[float, Field(gt=0)] = Field(0.2, description="Speech: shorter ones are rejects.")
-    max_s: Annotated[float, Field(gt=0)] = Field(30.0, description="Speech: longer ones are rejects.")
+    speech: SpeechSteps = Field(default_factory=SpeechSteps)
+    face: FaceSteps = Field(default_factory=FaceSteps)
+    text: TextSteps = Field(default_factory=TextSteps)
+    max_reject_share: Share = Field(0.5, description="A corpus of which more is refused than this stops the stage.")
 
 
 class RepresentationParams(BaseModel):
@@ -132,6 +132,9 @@ class Target(_Model):
         0.5, description="For policy `tail`: classes below this share of the largest are raised to it."
     )
     beta: Annotated[float, Field(ge=0, lt=1)] = Field(0.999, description="For policy `effective` (Cui et al. 2019).")
+    within: Literal["run", "corpus"] = Field(
+        "run", description="Count classes over the run, or in each corpus on its own (several corpora in one run)."
+    )
 
     @model_validator(mode="after")
     def _number_given(self) -> Target:
@@ -212,9 +215,13 @@ class RunParams(_Model):
     view: str = Field("group", description="Split view: group | official.")
     on_leak: OnLeak = Field(default_factory=lambda: OnLeak())
     seed: int = Field(1, ge=0, description="Of everything that is drawn in the run.")
-    harmonise: Harmonise = Field(default_factory=lambda: Harmonise())
-    representation: RepresentationParams
-    generator: GeneratorParams
+    prepare: Prepare = Field(default_factory=lambda: Prepare())
+    representation: RepresentationParams | None = Field(
+        None, description="What the generator models; none without a generator."
+    )
+    generator: GeneratorParams | None = Field(
+        None, description="None: a release of real samples alone: split, prepared and audited, balanced by nothing."
+    )
     target: Target = Field(default_factory=lambda: Target())
     rounds: Rounds = Field(default_factory=lambda: Rounds())
     gates: dict[Name, GateParams] = Field(default_factory=dict, description="Overrides of DEFAULT_GATES, by name.")
@@ -228,6 +235,17 @@ class RunParams(_Model):
         if len(set(names)) != len(names):
             raise ValueError(f"a corpus is named twice: {', '.join(names)}")
         return names
+
+    @model_validator(mode="after")
+    def _generator_and_what_it_models(self) -> RunParams:
+        if (self.generator is None) != (self.representation is None):
+            given, lacking = ("generator", "representation") if self.generator else ("representation", "generator")
+            raise ValueError(
+                f"`{given}` is given and `{lacking}` is not: a generator needs both, a release of real samples neither"
+            )
+        if self.generator is None and self.gates:
+            raise ValueError("`gates` judge synthetic samples, and without a `generator` there are none")
+        return self
 
     def gate_params(self) -> dict[str, GateParams]:
         """The gates of the run by name, defaults first; plan leaves out those that do not know the modality."""

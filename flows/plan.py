@@ -17,7 +17,11 @@ from typing import Any
 from corpora.atomic import atomic_folder, write_json
 from corpora.errors import CorpusError, IntegrityError, ParamsError
 from corpora.fingerprint import hash_bytes, hash_json
-from features.representation import REPRESENTATIONS
+from features.prepare import preparation_module, steps_of
+from features.prepare_faces import DEFAULT_PX, FaceSteps
+from features.prepare_speech import SpeechSteps
+from features.representation import REPRESENTATIONS, make_representation
+from features.steps import Steps
 from flows.params import Numerics, RunParams, load_params
 from flows.paths import Layout
 from generators.generator import generator_class
@@ -90,17 +94,21 @@ def write_plan(layout: Layout, run_name: str) -> None:
 
 def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, contents: dict[str, str]) -> list[Plan]:
     values = run.model_dump(mode="json")
-    split = _gates(name, run, modality)
-    parse_params(generator_class(run.generator.name).Params, run.generator.params, run.generator.name)
-    representation, generator = REPRESENTATIONS.get(run.representation.name), generator_class(run.generator.name)
-    shape = representation.partition(":")[0] if representation else None
-    makes = [m for m in (shape, generator.__module__) if m]
+    steps = prepare_steps(name, run, modality)
+    described = {"version": steps.VERSION, "steps": steps.described()}
+    values["prepare"] = {modality: steps.model_dump(mode="json"), "max_reject_share": run.prepare.max_reject_share}
+    made = _generator(run, modality)
+    split = _gates(name, run, modality) if made else {"sample": {}, "set": {}}
+    makes = [m for m in made or () if m]
+    shapes = [m for m in (made or ())[:1] if m]
     judges = {kind: [gate_class(g).__module__ for g in members] for kind, members in split.items()}
     codes = {g: hash_json(code_of([gate_class(g).__module__])) for g in split["sample"]}
     number = numerics.model_dump(mode="json")
     fit_numerics = {k: number[k] for k in ("device", "dtype", "compile", "fit_threads", "ddp_world_size")}
     draw_numerics = {k: number[k] for k in ("device", "dtype", "compile", "sample_threads", "draw_list")}
     threads = {"fit_threads": number["fit_threads"]}
+    prepared = {"steps": values["prepare"][modality], "described": described,
+                "max_reject_share": run.prepare.max_reject_share}  # fmt: skip
 
     def of(stage: str, keys: tuple[str, ...], extra: dict[str, Any], numbers: dict[str, Any], roots: list[str]) -> Plan:
         chosen = {k: values[k] for k in keys} | extra
@@ -108,16 +116,63 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
         return Plan(stage, name, modality, chosen, numbers, used, code_of([f"flows.{stage}", *roots]))
 
     return [
-        of("prepare", ("corpora", "scheme", "view", "on_leak", "harmonise", "representation", "shards", "seed"), {},
-           {"sample_threads": number["sample_threads"]}, makes[:1] if shape else []),
+        of("prepare", ("corpora", "scheme", "view", "on_leak", "representation", "shards", "seed"), prepared,
+           {"sample_threads": number["sample_threads"]}, [preparation_module(modality), *shapes]),
         of("fit", ("generator", "representation", "seed"), {}, fit_numerics, makes),
         of("augment", ("target", "rounds", "seed", "shards", "representation"),
-           {"gates": split["sample"], "gate_code": codes, "generator": {"name": run.generator.name}},
+           {"gates": split["sample"], "gate_code": codes,
+            "generator": {"name": run.generator.name} if run.generator else None},
            draw_numerics | threads, [*makes, *judges["sample"]]),
         of("evaluate", ("evaluation", "seed"), {"gates": split["set"]}, threads, judges["set"]),
-        of("release", ("policy", "corpora", "scheme", "view", "on_leak"), {"run": values, "numerics": number}, {}, []),
+        of("release", ("policy", "corpora", "scheme", "view", "on_leak"),
+           {"run": values, "numerics": number, "prepared": described}, {}, []),
         of("report", (), {}, {}, []),
     ]  # fmt: skip
+
+
+def prepare_steps(run_name: str, run: RunParams, modality: str) -> Steps:
+    """The steps of the run's modality, with what its representation asks for. Raises `ParamsError` if they differ."""
+    steps = getattr(run.prepare, modality, None)
+    if steps is None:
+        return steps_of(modality, {})
+    if run.representation is None:
+        made = None
+    else:
+        made = make_representation(run.representation.name, run.representation.params)
+        if made.modality != modality:
+            raise ParamsError(
+                f"runs.{run_name}.representation: {run.representation.name!r} is for {made.modality}, "
+                f"the corpora are {modality}"
+            )
+    if isinstance(steps, FaceSteps):
+        wanted = getattr(made, "size", None)
+        if wanted is not None and (steps.size.px or wanted) != wanted:
+            raise ParamsError(
+                f"runs.{run_name}: prepare.face.size.px is {steps.size.px}, the representation's {wanted}"
+            )
+        if made is not None and made.spec.shape[0] == 1 and steps.colour.mode != "grey":
+            raise ParamsError(f"runs.{run_name}: prepare.face.colour.mode is rgb, the representation takes grey")
+        px = steps.size.px or wanted or DEFAULT_PX
+        return steps.model_copy(update={"size": steps.size.model_copy(update={"px": px})})
+    if isinstance(steps, SpeechSteps):
+        wanted = getattr(made, "rate_hz", None)
+        if wanted is not None and int(wanted) != steps.resample.rate_hz:
+            raise ParamsError(
+                f"runs.{run_name}: prepare.speech.resample.rate_hz is {steps.resample.rate_hz}, "
+                f"the representation's {int(wanted)}"
+            )
+    checked: Steps = steps
+    return checked
+
+
+def _generator(run: RunParams, modality: str) -> tuple[str | None, str] | None:
+    """-> modules of the representation (None: not one of ours) and the generator; None for a run without one."""
+    if run.generator is None or run.representation is None:
+        return None
+    generator = generator_class(run.generator.name)
+    parse_params(generator.Params, run.generator.params, run.generator.name)
+    shape = REPRESENTATIONS.get(run.representation.name)
+    return (shape.partition(":")[0] if shape else None), generator.__module__
 
 
 def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, dict[str, Any]]]:
@@ -154,7 +209,8 @@ def _manifest(layout: Layout, corpus: str) -> dict[str, Any]:
 
 
 def code_of(roots: list[str]) -> dict[str, str]:
-    """Modules of this project that `roots` import, directly or not -> sha256 of their source; INERT ones left out.
+    """Modules of this project that `roots` import, directly or not -> sha256 of their source; INERT ones left out,
+    and with them what only they import: the models of every modality's parameters are no part of a stage's work.
 
     A root outside the project (an entry point) stands with its own source only.
     """
@@ -171,7 +227,11 @@ def code_of(roots: list[str]) -> dict[str, str]:
 def _graph() -> Any:
     import grimp
 
-    return grimp.build_graph(*PACKAGES, cache_dir=None)
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
+    for module in INERT & graph.modules:
+        for imported in graph.find_modules_directly_imported_by(module):
+            graph.remove_import(importer=module, imported=imported)
+    return graph
 
 
 @cache

@@ -1,19 +1,22 @@
 """The stage `prepare`: a leak-free split, payloads made alike, arrays for the generator.
 
 Writes data/runs/<run>/prepared/:
-  shards/<split>-real-*.tar + index.parquet   every sample of the view, harmonised (a release holds these very files)
+  shards/<split>-real-*.tar + index.parquet   every sample of the view, prepared (a release holds these very files)
   coded/*.tar + coded.parquet                 train and dev after a trip through the representation, where it is lossy:
                                               what gates compare with, so that a vocoder's own shift is nobody's fault
-  arrays.npy + arrays.parquet                 train alone, [N, C, H, W] float32, and the ids of its rows
+  arrays.npy + arrays.parquet                 train alone, [N, C, H, W] float32, and the ids of its rows; not in a run
+                                              without a generator
+  before/*.tar + before.parquet               a few train samples of each corpus as they came, for the report
   splits.parquet  rejects.parquet  summary.json
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +26,26 @@ import pyarrow.compute as pc
 
 from corpora.atomic import atomic_folder, write_json
 from corpora.audit import Finding, apply_on_leak, audit_view
-from corpora.errors import CorpusError, PayloadError, SplitError
+from corpora.errors import CorpusError, SplitError
 from corpora.fingerprint import hash_json
 from corpora.labels import assign, classes_of
-from corpora.schema import SAMPLES, SPLITS, Reject, Sample
+from corpora.schema import SAMPLES, SPLIT_NAMES, SPLITS, Reject, Sample
 from corpora.shards import read_payload, read_table, write_shards, write_table
-from features.representation import make_representation
 from flows.params import Machine
 from flows.paths import Layout
 from flows.plan import Plan
 from flows.pool import Pool, WorkItem
+from flows.preparer import is_lossy, reader_of, representation_of
 from flows.progress import progress
 from flows.records import ARRAYS, rejects_table, sample_from_row
 from flows.store import WorkStore
 
 LIST = 64  # samples in one work item
-LOSSLESS = ("pixels",)
-# Below this many samples, starting actors takes longer than the work (one process: about 25 utterances a second,
-# 2000 faces a second; two actors that import their libraries: about 8 s).
-PARALLEL_FROM = {"speech": 400}
+# Below this many samples, starting actors takes longer than the work (one process: about 25 utterances or detected
+# faces a second, 2000 cropped faces a second; two actors that import their libraries: about 8 s).
+PARALLEL_FROM = {"speech": 400, "face": 400, "physio": 400}
+SHOWN_BEFORE = 3  # train samples of each corpus that are kept as they came
+Counts = dict[str, dict[str, int]]  # split -> class -> samples
 
 
 def run(plan: Plan, layout: Layout, machine: Machine) -> None:
@@ -52,44 +56,50 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     pairs = zip(index.column("sample_id").to_pylist(), index.column("emotion").to_pylist(), strict=True)
     # the order of class indices everywhere in the run
     classes = list(classes_of(plan.params["scheme"], [e for i, e in pairs if i in view]))
-    store = WorkStore(machine.store or layout.store)
-    rejects: list[Reject] = []
     with atomic_folder(layout.run(plan.run) / "prepared") as folder:
-        writer = _Writer(plan, layout, machine, store, index, view, rejects)
+        writer = _Writer(plan, layout, machine, WorkStore(machine.store or layout.store), index, view)
         tables, coded, arrays = writer.write(folder)
         write_table(folder / "index.parquet", tables)
-        if coded is not None:
-            write_table(folder / "coded.parquet", coded)
-        write_table(folder / "arrays.parquet", arrays)
-        kept = set(tables.column("sample_id").to_pylist())
-        chosen = pa.table(
-            {
-                "view": [plan.params["view"]] * len(kept),
-                "sample_id": sorted(kept),
-                "split": [view[i] for i in sorted(kept)],
-            },
-            schema=SPLITS,
-        )
-        write_table(folder / "splits.parquet", chosen)
-        write_table(folder / "rejects.parquet", rejects_table(rejects))
-        counts = _counts(tables, view, classes)
-        _require_trainable(plan.run, counts)
+        for name, table in (("coded", coded), ("arrays", arrays)):
+            if table is not None:
+                write_table(folder / f"{name}.parquet", table)
+        kept = sorted(writer.split_of)
+        chosen = {"view": [plan.params["view"]] * len(kept), "sample_id": kept,
+                  "split": [writer.split_of[i] for i in kept]}  # fmt: skip
+        write_table(folder / "splits.parquet", pa.table(chosen, schema=SPLITS))
+        write_table(folder / "rejects.parquet", rejects_table(writer.rejects))
+        counts, by_corpus = _counts(tables, writer.split_of, classes, plan.params["corpora"])
+        _require_usable(plan, writer, counts)
         write_json(
             folder / "summary.json",
             {
                 "modality": plan.modality,
-                "rate_hz": plan.params["harmonise"]["rate_hz"] if plan.modality == "speech" else None,
+                "rate_hz": plan.params["steps"]["resample"]["rate_hz"] if plan.modality == "speech" else None,
                 "classes": classes,
                 "counts": counts,
                 "corpora": plan.params["corpora"],
                 "scheme": plan.params["scheme"],
                 "view": plan.params["view"],
                 "representation": plan.params["representation"],
+                "prepared": plan.params["described"],
                 "audit": [f.to_json() for f in findings],
                 "dropped": dropped,
-                "unlabelled": unlabelled,
-                "rejected": dict(Counter(r.reason for r in rejects)),
-                "not_encoded": len(writer.not_encoded),
+                "unlabelled": dict(sum(unlabelled.values(), Counter())),
+                "rejected": dict(Counter(r.reason for r in writer.rejects)),
+                "noted": dict(sum(writer.noted.values(), Counter())),
+                "not_encoded": writer.n_not_encoded,
+                "by_corpus": {
+                    c: {
+                        "reader": reader_of(layout.corpus(c)),
+                        "counts": by_corpus[c],
+                        "samples": writer.n_samples[c],
+                        "prepared": sum(sum(by.values()) for by in by_corpus[c].values()),
+                        "rejected": dict(Counter(r.reason for r in writer.rejects if r.corpus == c)),
+                        "unlabelled": sum(unlabelled.get(c, Counter()).values()),
+                        "noted": dict(writer.noted[c]),
+                    }
+                    for c in plan.params["corpora"]
+                },
             },
         )
 
@@ -128,81 +138,83 @@ def choose_view(plan: Plan, layout: Layout, index: pa.Table) -> tuple[dict[str, 
     return splits, findings, dropped.num_rows
 
 
-def label(index: pa.Table, scheme: str) -> tuple[pa.Table, dict[str, int]]:
-    """Emotions in the target scheme; what the scheme has no word for becomes null, is kept in `labels`, and counted."""
-    before = index.column("emotion").to_pylist()
+def label(index: pa.Table, scheme: str) -> tuple[pa.Table, dict[str, Counter[str]]]:
+    """Emotions in the target scheme; what the scheme has no word for becomes null, is kept in `labels`, and counted
+    (corpus -> native emotion -> samples)."""
+    before, corpora = index.column("emotion").to_pylist(), index.column("corpus").to_pylist()
     records = index.select(["emotion", "labels", "valence", "arousal", "dominance"]).to_pylist()
     after = [assign(record, scheme) for record in records]
-    lost = Counter(str(b) for b, a in zip(before, after, strict=True) if a is None)
+    lost: dict[str, Counter[str]] = {c: Counter() for c in corpora}
+    for corpus, native, found in zip(corpora, before, after, strict=True):
+        if found is None:
+            lost[corpus][str(native)] += 1
     at = index.schema.get_field_index("emotion")
-    return index.set_column(at, SAMPLES.field("emotion"), pa.array(after, pa.string())), dict(lost)
+    return index.set_column(at, SAMPLES.field("emotion"), pa.array(after, pa.string())), lost
 
 
 @dataclass
 class _Writer:
+    """`split_of`: id of each prepared piece -> split. `noted`: corpus -> slug -> samples (several-faces, ...)."""
+
     plan: Plan
     layout: Layout
     machine: Machine
     store: WorkStore
     index: pa.Table
     view: dict[str, str]
-    rejects: list[Reject]
+    rejects: list[Reject] = field(default_factory=list)
+    split_of: dict[str, str] = field(default_factory=dict)
+    noted: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    n_samples: Counter[str] = field(default_factory=Counter)
+    n_not_encoded: int = 0
 
-    def __post_init__(self) -> None:
-        self.not_encoded: list[str] = []
-        self.lossy = self.plan.params["representation"]["name"] not in LOSSLESS
-
-    def write(self, folder: Path) -> tuple[pa.Table, pa.Table | None, pa.Table]:
-        rows = [
-            r
-            for r in self.index.select(["sample_id", "emotion"]).to_pylist()
-            if r["sample_id"] in self.view and r["emotion"]
-        ]
-        wanted = {r["sample_id"]: self.view[r["sample_id"]] for r in rows}
-        keys = self._work(sorted(wanted))
-        by_id = {r["sample_id"]: r for r in _rows(self.index, set(wanted))}
+    def write(self, folder: Path) -> tuple[pa.Table, pa.Table | None, pa.Table | None]:
+        wanted = {r["sample_id"]: r for r in _rows(self.index) if r["sample_id"] in self.view and r["emotion"]}
+        keys = self._work(wanted)
+        for row in wanted.values():
+            self.n_samples[row["corpus"]] += 1
+        self._take_stock(keys, wanted)
+        self._keep_some_as_they_came(folder, wanted)
         tables = [
             write_shards(
-                self._samples(keys, by_id, split, "payload"), folder, self.plan.params["shards"],
+                self._samples(keys, wanted, split, "payload"), folder, self.plan.params["shards"],
                 f"shards/{split}-real",
             )
-            for split in ("train", "dev", "test")
+            for split in SPLIT_NAMES
         ]  # fmt: skip
-        coded = None
-        if self.lossy:
+        coded = arrays = None
+        if is_lossy(self.plan.params["representation"]):
             coded = pa.concat_tables(
-                write_shards(self._samples(keys, by_id, split, "coded"), folder, 4, f"coded/{split}-coded")
+                write_shards(self._samples(keys, wanted, split, "coded"), folder, 4, f"coded/{split}-coded")
                 for split in ("train", "dev")
             )
-        arrays = self._arrays(keys, folder, {i for i, s in wanted.items() if s == "train"})
+        if self.plan.params["representation"] is not None:
+            arrays = self._arrays(keys, folder)
         return pa.concat_tables(tables), coded, arrays
 
-    def _work(self, ids: list[str]) -> list[str]:
-        """Harmonises and encodes all samples in lists; -> store keys, in order."""
-        position = {s: i for i, s in enumerate(self.index.column("sample_id").to_pylist())}
-        hashes = self.index.column("sha256").to_pylist()
-        settings = {
+    def _work(self, wanted: dict[str, dict[str, Any]]) -> list[str]:
+        """Prepares and encodes all samples in lists; -> store keys, in order."""
+        corpora = {c: str(self.layout.corpus(c)) for c in self.plan.params["corpora"]}
+        kwargs = {
             "modality": self.plan.modality,
-            "harmonise": self.plan.params["harmonise"],
+            "steps": self.plan.params["steps"],
             "representation": self.plan.params["representation"],
+        }
+        settings = kwargs | {
             "code": self.plan.code,
             "numerics": self.plan.numerics,
+            "readers": {c: reader_of(Path(folder)) for c, folder in corpora.items()},
         }
-        items = []
+        ids, items = sorted(wanted), []
         for start in range(0, len(ids), LIST):
             part = ids[start : start + LIST]
-            key = "prepared/" + hash_json([settings, part, [hashes[position[i]] for i in part]])[:40]
+            # what a step may see of each sample: its payload, and what the corpus says of that payload
+            seen = [[wanted[i]["sha256"], wanted[i]["codec"], wanted[i]["signals"], wanted[i]["extra"]] for i in part]
+            key = "prepared/" + hash_json([settings, part, seen])[:40]
             items.append(WorkItem(key, {"ids": part, "key": key}))
         missing = [item for item in items if not self.store.has(item.key)]
         if missing:
             parallel = len(missing) * LIST >= PARALLEL_FROM.get(self.plan.modality, 1 << 62)
-            kwargs = {
-                "store": self.store.url,
-                "corpora": {c: str(self.layout.corpus(c)) for c in self.plan.params["corpora"]},
-                "modality": self.plan.modality,
-                "harmonise": self.plan.params["harmonise"],
-                "representation": self.plan.params["representation"],
-            }
             done = 0
 
             def report(item: WorkItem, _: dict[str, Any]) -> None:
@@ -211,8 +223,8 @@ class _Writer:
                 progress(f"prepare: {done} of {sum(len(m.payload['ids']) for m in missing)} samples")
 
             with Pool(
-                "flows.prepare:Preparer",
-                kwargs,
+                "flows.preparer:Preparer",
+                kwargs | {"store": self.store.url, "corpora": corpora},
                 actors=self.machine.actors if parallel else 0,
                 threads=int(self.plan.numerics["sample_threads"]),
                 device="cpu",
@@ -222,36 +234,56 @@ class _Writer:
                 pool.run(missing, report)
         return [item.key for item in items]
 
+    def _take_stock(self, keys: list[str], rows: dict[str, dict[str, Any]]) -> None:
+        """Rejects, notes and the split of every piece."""
+        encodes = self.plan.params["representation"] is not None
+        for key in keys:
+            for sample in self.store.get_arrays(key)[1]["samples"]:
+                corpus = rows[sample["id"]]["corpus"]
+                if sample["error"] is not None:
+                    reason, detail = sample["error"]
+                    self.rejects.append(Reject(corpus, sample["id"], reason, detail, "prepare"))
+                    continue
+                if len(sample["pieces"]) > 1:
+                    self.noted[corpus]["cut-into-pieces"] += 1
+                for piece in sample["pieces"]:
+                    self.split_of[sample["id"] + piece["suffix"]] = self.view[sample["id"]]
+                    self.noted[corpus].update(piece["counted"])
+                    self.n_not_encoded += encodes and piece["row"] < 0
+
     def _samples(self, keys: list[str], rows: dict[str, dict], split: str, part: str) -> Iterator[Sample]:
-        first = split == "train" and part == "payload"
         for key in keys:
             arrays, meta = self.store.get_arrays(key)
             blob = arrays[part].tobytes()
-            for i, sample_id in enumerate(meta["ids"]):
-                error = meta["errors"][i]
-                if first and error is not None:
-                    row = rows[sample_id]
-                    reason, detail = error
-                    self.rejects.append(Reject(row["corpus"], sample_id, reason, detail, "prepare"))
-                if error is not None or self.view[sample_id] != split:
+            for found in meta["samples"]:
+                if found["error"] is not None or self.view[found["id"]] != split:
                     continue
-                begin, end = meta[part][i]
-                if begin == end:  # cannot be encoded: kept as real data, unknown to the generator
-                    continue
-                duration = meta["duration_s"][i]
-                sample = sample_from_row(rows[sample_id], blob[begin:end], meta["codec"])
-                yield replace(sample, duration_s=duration, signals=())
+                for piece in found["pieces"]:
+                    begin, end = piece[part]
+                    if begin < end:  # else it cannot be encoded: kept as real data, unknown to the generator
+                        yield _piece_of(sample_from_row(rows[found["id"]], blob[begin:end], meta["codec"]), piece)
 
-    def _arrays(self, keys: list[str], folder: Path, train: set[str]) -> pa.Table:
+    def _keep_some_as_they_came(self, folder: Path, rows: dict[str, dict[str, Any]]) -> None:
+        """Which ones, only their ids decide."""
+        refused = {r.path for r in self.rejects}
+        by_corpus: dict[str, list[str]] = defaultdict(list)
+        for sample_id, row in rows.items():
+            if self.view[sample_id] == "train" and sample_id not in refused:
+                by_corpus[row["corpus"]].append(sample_id)
+        shown = [
+            i
+            for ids in by_corpus.values()
+            for i in sorted(ids, key=lambda i: hashlib.sha256(i.encode()).hexdigest())[:SHOWN_BEFORE]
+        ]
+        samples = [sample_from_row(rows[i], read_payload(self.layout.repo, rows[i]), rows[i]["codec"]) for i in shown]
+        write_table(folder / "before.parquet", write_shards(iter(samples), folder, 1, "before/before"))
+
+    def _arrays(self, keys: list[str], folder: Path) -> pa.Table:
         """arrays.npy in the order of the keys, written row by row: memory stays flat."""
-        spec = make_representation(**_named(self.plan.params["representation"])).spec
-        ids: list[str] = []
-        for key in keys:
-            meta = self.store.get_arrays(key)[1]
-            ids += [i for i, row in zip(meta["ids"], meta["row"], strict=True) if i in train and row >= 0]
-            self.not_encoded += [
-                i for i, row, e in zip(meta["ids"], meta["row"], meta["errors"], strict=True) if row < 0 and not e
-            ]
+        representation = representation_of(self.plan.params["representation"])
+        assert representation is not None
+        spec = representation.spec
+        ids = [i for key in keys for i, _ in self._train_rows(self.store.get_arrays(key)[1])]
         if not ids:
             raise CorpusError(f"run {self.plan.run!r}: no train sample can be encoded as {spec.name}; see rejects")
         out = np.lib.format.open_memmap(
@@ -260,112 +292,73 @@ class _Writer:
         n = 0
         for key in keys:
             arrays, meta = self.store.get_arrays(key)
-            for i, row in zip(meta["ids"], meta["row"], strict=True):
-                if i in train and row >= 0:
-                    out[n] = arrays["arrays"][row]
-                    n += 1
+            for _, row in self._train_rows(meta):
+                out[n] = arrays["arrays"][row]
+                n += 1
         out.flush()
         return pa.table({"sample_id": ids, "row": list(range(n))}, schema=ARRAYS)
 
-
-class Preparer:
-    """The worker: lists of sample ids -> harmonised payloads, arrays and coded payloads in the store."""
-
-    def __init__(
-        self, store: str, corpora: dict[str, str], modality: str, harmonise: dict, representation: dict
-    ) -> None:
-        self.store = WorkStore(store)
-        self.harmonise = _harmoniser(modality, harmonise, representation)
-        self.representation = make_representation(**_named(representation))
-        self.lossy = representation["name"] not in LOSSLESS
-        self.rows: dict[str, tuple[Path, dict]] = {}
-        columns = ["sample_id", "codec", "shard", "offset", "n_bytes", "sha256"]
-        for folder in corpora.values():
-            table = read_table(Path(folder) / "index.parquet", SAMPLES).select(columns)
-            self.rows |= {r["sample_id"]: (Path(folder), r) for r in table.to_pylist()}
-
-    def run(self, payload: dict[str, Any]) -> dict[str, Any]:
-        parts: dict[str, list[bytes]] = {"payload": [], "coded": []}
-        meta: dict[str, Any] = {"ids": payload["ids"], "errors": [], "row": [], "duration_s": [], "codec": ""}
-        arrays: list[np.ndarray] = []
-        for sample_id in payload["ids"]:
-            folder, row = self.rows[sample_id]
-            harmonised, array, coded, error, duration = b"", None, b"", None, None
-            try:
-                harmonised, duration = self.harmonise(read_payload(folder, row), row["codec"])
-            except PayloadError as failed:
-                error = [failed.reason, failed.detail]
-            if error is None:
-                try:
-                    array = self.representation.encode(harmonised, self.representation.codec)
-                    coded = self.representation.decode(array) if self.lossy else b""
-                except PayloadError:
-                    array, coded = None, b""  # real data that the generator cannot model; counted as not_encoded
-            meta["errors"].append(error)
-            meta["duration_s"].append(duration)
-            meta["row"].append(len(arrays) if array is not None else -1)
-            if array is not None:
-                arrays.append(array)
-            parts["payload"].append(harmonised)
-            parts["coded"].append(coded)
-        meta["codec"] = self.representation.codec
-        tensors = {"arrays": np.stack(arrays) if arrays else np.zeros((0, *self.representation.spec.shape), np.float32)}
-        for name, blobs in parts.items():
-            ends = np.cumsum([0, *map(len, blobs)]).tolist()
-            meta[name] = [[ends[i], ends[i + 1]] for i in range(len(blobs))]
-            tensors[name] = np.frombuffer(b"".join(blobs), dtype=np.uint8)
-        self.store.put_arrays(payload["key"], tensors, meta)
-        return {}
+    def _train_rows(self, meta: dict[str, Any]) -> list[tuple[str, int]]:
+        return [
+            (sample["id"] + piece["suffix"], piece["row"])
+            for sample in meta["samples"]
+            if sample["error"] is None and self.view[sample["id"]] == "train"
+            for piece in sample["pieces"]
+            if piece["row"] >= 0
+        ]
 
 
-def _harmoniser(
-    modality: str, params: dict, representation: dict
-) -> Callable[[bytes, str], tuple[bytes, float | None]]:
-    from features.harmonise import harmonise_face, harmonise_speech
-
-    if modality == "speech":
-        settings = {k: params[k] for k in ("rate_hz", "trim_db", "margin_s", "min_s", "max_s")}
-
-        def speech(payload: bytes, codec: str) -> tuple[bytes, float | None]:
-            signal, wav = harmonise_speech(payload, codec, **settings)
-            return wav, len(signal) / settings["rate_hz"]
-
-        return speech
-    if modality == "face":
-        size = int(representation.get("size", 48))
-
-        def face(payload: bytes, codec: str) -> tuple[bytes, float | None]:
-            return harmonise_face(payload, codec, size=size)[1], None
-
-        return face
-    raise CorpusError(f"no preparation for modality {modality!r} yet; known: speech, face")
+def _piece_of(sample: Sample, piece: dict[str, Any]) -> Sample:
+    """The record of a prepared piece: the sample's own, but for what preparation changed. Label and group stay."""
+    begin, end = sample.t_start_s, sample.t_end_s
+    if piece["suffix"]:
+        begin, end = (begin or 0.0) + piece["start_s"], (begin or 0.0) + piece["stop_s"]
+    return replace(
+        sample,
+        sample_id=sample.sample_id + piece["suffix"],
+        duration_s=piece["duration_s"],
+        signals=piece["signals"],
+        extra={**sample.extra, **piece["notes"]},
+        t_start_s=begin,
+        t_end_s=end,
+    )
 
 
-def _named(representation: dict[str, Any]) -> dict[str, Any]:
-    return {"name": representation["name"], "params": {k: v for k, v in representation.items() if k != "name"}}
-
-
-def _rows(index: pa.Table, ids: set[str]) -> Iterator[dict[str, Any]]:
+def _rows(index: pa.Table) -> Iterator[dict[str, Any]]:
     for batch in index.to_batches(max_chunksize=4096):
-        for row in batch.to_pylist():
-            if row["sample_id"] in ids:
-                yield row
+        yield from batch.to_pylist()
 
 
-def _counts(index: pa.Table, view: dict[str, str], classes: list[str]) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {s: dict.fromkeys(classes, 0) for s in ("train", "dev", "test")}
-    for row in index.select(["sample_id", "emotion"]).to_pylist():
-        found[view[row["sample_id"]]][row["emotion"]] += 1
-    return found
+def _counts(
+    index: pa.Table, split_of: dict[str, str], classes: list[str], corpora: list[str]
+) -> tuple[Counts, dict[str, Counts]]:
+    """Prepared samples of each split and class: of the run, and of each corpus."""
+    found: Counts = {s: dict.fromkeys(classes, 0) for s in SPLIT_NAMES}
+    by_corpus: dict[str, Counts] = {c: {s: dict.fromkeys(classes, 0) for s in SPLIT_NAMES} for c in corpora}
+    for row in index.select(["sample_id", "corpus", "emotion"]).to_pylist():
+        split = split_of[row["sample_id"]]
+        found[split][row["emotion"]] += 1
+        by_corpus[row["corpus"]][split][row["emotion"]] += 1
+    return found, by_corpus
 
 
-def _require_trainable(run_name: str, counts: dict[str, dict[str, int]]) -> None:
+def _require_usable(plan: Plan, writer: _Writer, counts: Counts) -> None:
+    """Raises `CorpusError` where too much was refused, or too little is left to learn from."""
+    for corpus, n in writer.n_samples.items():
+        reasons = Counter(r.reason for r in writer.rejects if r.corpus == corpus)
+        if sum(reasons.values()) > plan.params["max_reject_share"] * n:
+            told = ", ".join(f"{reason} {k}" for reason, k in reasons.most_common())
+            hint = " Pictures that show the face alone need prepare.face.find.by: none." if reasons["no-face"] else ""
+            raise CorpusError(
+                f"run {plan.run!r}: preparation refused {sum(reasons.values())} of {n} samples of {corpus!r} ({told}); "
+                f"at most {plan.params['max_reject_share']:.0%} may be (prepare.max_reject_share).{hint}"
+            )
+    if plan.params["representation"] is None:
+        return
     few = {c: n for c, n in counts["train"].items() if n < 2}
-    if len(counts["train"]) < 2:
-        raise CorpusError(f"run {run_name!r} has one class only ({', '.join(counts['train'])}); two are needed")
     if few:
         named = ", ".join(f"{c} ({n})" for c, n in sorted(few.items()))
         raise CorpusError(
-            f"run {run_name!r}: too few train samples of {named}; at least 2 of each class are needed. "
+            f"run {plan.run!r}: too few train samples of {named}; at least 2 of each class are needed. "
             "Choose a coarser label scheme, another view, or more data."
         )

@@ -1,8 +1,9 @@
 """The stage `release`: one folder that a training loop elsewhere reads with nothing of ours installed.
 
 data/runs/<run>/release/: shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet,
-scores.parquet, verdicts.parquet, rejects.parquet, params.json, audit.json, README.md, manifest.json. `release_hash` is
-the Merkle root over all of them but README.md and the manifest itself; time, place and versions are not among them.
+scores.parquet, verdicts.parquet, rejects.parquet, params.json, prepared.json (steps of preparation and their versions),
+audit.json, README.md, manifest.json. `release_hash` is the Merkle root over all of them but README.md and the manifest
+itself; time, place and versions are not among them.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
         write_table(folder / "verdicts.parquet", verdicts)
         write_table(folder / "rejects.parquet", _rejects(layout, plan, prepared))
         write_json(folder / "params.json", {"run": plan.params["run"], "numerics": plan.params["numerics"]})
+        write_json(folder / "prepared.json", plan.params["prepared"])
         write_json(folder / "audit.json", {"findings": summary["audit"], "dropped": summary["dropped"]})
         files: dict[str, dict[str, Any]] = {
             path.relative_to(folder).as_posix(): {"sha256": hash_file(path), "n_bytes": path.stat().st_size}
@@ -103,7 +105,10 @@ def decide(
 
 def notes(verdicts: list[dict[str, Any]], balance: dict[str, Any], summary: dict[str, Any]) -> list[str]:
     """What a user of the release must know and does not stop it."""
-    found = [
+    found = [] if summary["representation"] is not None else [
+        "no generator: real samples alone, split, prepared and audited; the classes are as unbalanced as the corpora"
+    ]  # fmt: skip
+    found += [
         f"gate {r['gate']} ({r['group']}) is undecided: {r['reason']}" for r in verdicts if r["verdict"] == "undecided"
     ]
     found += [
@@ -157,7 +162,7 @@ def _counts(summary: dict[str, Any], synthetic: pa.Table) -> dict[str, dict[str,
 
 def release_card(manifest: dict[str, Any]) -> str:
     """README.md of a release: what is in it, under which licence, and how to read it."""
-    ending = "wav" if manifest["modality"] == "speech" else "png"
+    ending = {"speech": "wav", "face": "png", "text": "txt", "physio": "npz"}[manifest["modality"]]
     lines = [
         f"# {manifest['name']}",
         "",
@@ -174,7 +179,9 @@ def release_card(manifest: dict[str, Any]) -> str:
     lines += [
         "",
         f"Shards are WebDataset tars: `<key>.{ending}` and `<key>.json` (sample_id, emotion, subject_id, synthetic).",
-        "Synthetic samples are in `shards/train-synthetic-*.tar` alone, never in dev or test.",
+        "Synthetic samples are in `shards/train-synthetic-*.tar` alone, never in dev or test."
+        if any(n["synthetic"] for by in manifest["counts"].values() for n in by.values())
+        else "All samples are real.",
         "",
         *(f"- {note}" for note in manifest["notes"]),
         *(f"- Not for publishing: {reason}" for reason in manifest["reasons"]),

@@ -7,8 +7,9 @@ the same sequence where it stands.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from corpora.errors import ParamsError
 from generators.generator import Condition, Draw
@@ -16,10 +17,24 @@ from training.seeds import derive_seed
 
 Policy = Literal["majority", "number", "effective", "tail"]
 POLICIES: tuple[Policy, ...] = ("majority", "number", "effective", "tail")
+Within = Literal["run", "corpus"]
 SourceChooser = Callable[[str, int], tuple[str, ...]]  # (class, index of the draw) -> ids of its sources
 
 # What is believed of an acceptance that nobody has seen yet: three of four pass, worth four observations.
 PRIOR_ACCEPTED, PRIOR_TRIED = 3.0, 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What has a target of its own: a class of the run (`corpus` None), or a class of one corpus.
+
+    real: train samples. target: what real and synthetic together should come to.
+    """
+
+    emotion: str
+    corpus: str | None
+    real: int
+    target: int
 
 
 def effective_number(n: int, beta: float) -> float:
@@ -71,16 +86,44 @@ def targets(
     return {name: max(n, floor) for name, n in counts.items()}
 
 
+def cells(
+    classes: Sequence[str],
+    counts: Mapping[str, int],
+    by_corpus: Mapping[str, Mapping[str, int]],
+    *,
+    within: Within = "run",
+    **policy: Any,
+) -> list[Cell]:
+    """The cells to fill, in the order of the classes, then of the corpora. `counts`: class -> train samples of the run;
+    `by_corpus`: corpus -> class -> the same; `policy`: as `targets` takes it.
+
+    within corpus: each corpus is balanced on its own. A class that a corpus does not have stays empty there: nothing of
+    that corpus shows how it sounds or looks.
+    """
+    if within == "run":
+        wanted = targets(counts, **policy)
+        return [Cell(c, None, counts[c], wanted[c]) for c in classes]
+    present = {name: {c: n for c, n in by.items() if n > 0} for name, by in by_corpus.items()}
+    aims = {name: targets(by, **policy) if by else {} for name, by in present.items()}
+    return [Cell(c, name, present[name][c], aims[name][c]) for c in classes for name in by_corpus if c in present[name]]
+
+
 def draw_sequence(
-    emotion: str, start: int, n: int, *, run_seed: int, source_chooser: SourceChooser | None = None
+    emotion: str,
+    start: int,
+    n: int,
+    *,
+    run_seed: int,
+    source_chooser: SourceChooser | None = None,
+    corpus: str | None = None,
 ) -> list[Draw]:
-    """Draws start ... start + n - 1 of the one fixed sequence of class `emotion`."""
+    """Draws start ... start + n - 1 of the one fixed sequence of class `emotion` (of that class in `corpus`)."""
     if start < 0 or n < 0:
         raise ValueError(f"start {start} and n {n} must be >= 0")
     return [
         Draw(
             Condition(emotion),
-            derive_seed(run_seed, "draw", emotion, index),
+            derive_seed(run_seed, "draw", *(() if corpus is None else (corpus,)), emotion, index),
             source_chooser(emotion, index) if source_chooser is not None else (),
         )
         for index in range(start, start + n)
