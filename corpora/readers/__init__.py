@@ -38,9 +38,20 @@ CORPORA: dict[str, str] = {
     "seed_v": "corpora.readers.seed_v:SeedV",
     "dreamer": "corpora.readers.dreamer:Dreamer",
     "amigos": "corpora.readers.amigos:Amigos",
+    "deap": "corpora.readers.deap:Deap",
     "wesad": "corpora.readers.wesad:Wesad",
     "stress_predict": "corpora.readers.stress_predict:StressPredict",
 }
+
+
+# They read any corpus of their layout, by a card of the user's: options {card: data/cards/NAME.yaml}.
+GENERIC = ("folder", "table", "audformat", "datasets")
+CARDS = Path(__file__).resolve().parent.parent / "cards"  # corpora that need no code: one card file each
+
+
+def card_names() -> list[str]:
+    """Names of the shipped cards."""
+    return sorted(path.stem for path in CARDS.glob("*.yaml"))
 
 
 # They read any corpus of their layout, by a card of the user's: options {card: data/cards/NAME.yaml}.
