@@ -218,6 +218,7 @@ class EmoryNLP:
                 word, who = lines[i]
                 feels = _EMOTIONS[word] or "pride"
                 text = write_sentence(feels, np.random.default_rng([seed, 1, int(i)]), person=_SPEAKERS.index(who))
+                text = f'{text} "You are suited", it said.' if i % 4 == 0 else text
                 times = [f"00:{int(s // 60):02d}:{s % 60:06.3f}" for s in (clock, clock + 2.5)]
                 writers[split].writerow([text, str([who]), word, scene, turn, season, episode, *times])
                 clock += 1.7  # the next line begins before this one ends
