@@ -89,7 +89,7 @@ class Deap:
         quirks=(
             "pickles of Python 2: read by the unpickler for arrays",
             "published as filtered to 4-45 Hz, EOG removed, averaged to the common reference",
-            "rows are in the order of the videos (Experiment_id), not of presentation: one sentence_id a video, no turn",
+            "rows are in the order of the videos (Experiment_id), not of presentation: a sentence_id for each, no turn",
             "the readme calls the 3 s before the video removed; the 63 s hold them first (torcheeg's num_baseline)",
         ),
     )
