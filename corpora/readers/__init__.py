@@ -18,6 +18,9 @@ CORPORA: dict[str, str] = {
     "iemocap": "corpora.readers.iemocap:Iemocap",
     "msp_improv": "corpora.readers.msp_improv:MspImprov",
     "msp_podcast": "corpora.readers.msp_podcast:MspPodcast",
+    "esd": "corpora.readers.esd:Esd",
+    "emov_db": "corpora.readers.emov_db:EmovDb",
+    "mead": "corpora.readers.mead:Mead",
     # faces
     "fer2013": "corpora.readers.fer2013:Fer2013",
     "ferplus": "corpora.readers.ferplus:FerPlus",
@@ -40,6 +43,7 @@ CORPORA: dict[str, str] = {
     "amigos": "corpora.readers.amigos:Amigos",
     "deap": "corpora.readers.deap:Deap",
     "wesad": "corpora.readers.wesad:Wesad",
+    "ecg200": "corpora.readers.ecg200:Ecg200",
     "stress_predict": "corpora.readers.stress_predict:StressPredict",
 }
 

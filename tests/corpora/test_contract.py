@@ -12,7 +12,7 @@ import pytest
 from corpora.codecs import decode_image, decode_text, decode_wav
 from corpora.errors import CorpusError, UnknownNameError
 from corpora.labels import EMOTIONS
-from corpora.readers import CORPORA, make_corpus, reader_names
+from corpora.readers import CORPORA, card_names, make_corpus, reader_names
 from corpora.schema import FACTS, MODALITIES, Corpus, CorpusCard, Reject, Sample
 from corpora.signals import decode_signals
 
@@ -21,6 +21,7 @@ SUBJECTS = 3
 ROUNDED_UP: set[str] = {"dreamer", "seed", "seed_iv", "seed_v"}
 # How a file of a corpus that is one table, or a few, is called, so that a line of garbage can be put at its end.
 TABLES: dict[str, str] = {
+    "ecg200": "ECG200_TRAIN.tsv",
     "stress_predict": "Improved_All_Combined_hr_rsp_binary.csv",
     "fer2013": "fer2013.csv",
     "goemotions": "train.tsv",
@@ -34,6 +35,10 @@ TABLES: dict[str, str] = {
     "dair_emotion": "train.txt",
     "raf_db": "list_patition_label.txt",
     "emorynlp": "emorynlp_train_final.csv",
+    "nemo": "data.tsv",
+    "emozionalmente": "samples.csv",
+    "emobank": "emobank.csv",
+    "xed": "en-annotated.tsv",
 }
 
 
@@ -52,7 +57,7 @@ def fake(name: str, folder: Path, seed: int) -> None:
     make_corpus(name).fake(folder, subjects=SUBJECTS, per_class=per_class, seed=seed)
 
 
-@pytest.fixture(scope="module", params=sorted(CORPORA))
+@pytest.fixture(scope="module", params=sorted({*CORPORA, *card_names()}))
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
