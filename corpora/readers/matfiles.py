@@ -39,7 +39,7 @@ _HEADER, _CHUNK = 128, 1 << 18
 _INT32, _UINT32, _MATRIX, _COMPRESSED = 5, 6, 14, 15
 _NUMBER_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}  # data type -> bytes of one
 _TEXT_TYPES = {1, 2, 4, 16, 17, 18}
-_CELL, _STRUCT, _CHAR = 1, 2, 4
+_CELL, _STRUCT, _CHAR, _COMPLEX = 1, 2, 4, 0x800
 _KINDS = {
     _CELL: "cell", _STRUCT: "struct", 3: "object", _CHAR: "char", 5: "sparse", 6: "double", 7: "single", 8: "int8",
     9: "uint8", 10: "int16", 11: "uint16", 12: "int32", 13: "uint32", 14: "int64", 15: "uint64", 16: "function",
@@ -61,7 +61,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class MatFile:
-    """The table of contents of one file. `damage`: why it could not be followed to the end; None if it could."""
+    """The table of contents of one file. `damage`: the first thing that is wrong in it; None if nothing is."""
 
     path: Path
     order: str  # byte order of the file: "<" or ">"
@@ -84,7 +84,7 @@ def open_mat(path: Path) -> MatFile:
             file.seek(0)
             order = _byte_order(file.read(_HEADER))
             try:
-                _variables(file, order, size, found)
+                damage = _variables(file, order, size, found)
             except PayloadError as error:
                 damage = error
     except OSError as error:
@@ -99,7 +99,7 @@ def load_mat(
 
     Numbers in names count as numbers: x_eeg2 comes before x_eeg10. Values: numbers as an array [rows, columns, ...] of
     the type that they are stored in; text as str; a cell array as a list in MATLAB's order; a struct as a dict. A value
-    that cannot be read is its `PayloadError`, and ("", error) comes last if the file breaks off.
+    that cannot be read is its `PayloadError`; ("", error) comes last if the file breaks off or a header in it is wrong.
 
     Raises `PayloadError` as `open_mat` does, when it is iterated.
     """
@@ -125,7 +125,7 @@ def load_variable(contents: MatFile, variable: Variable, *, max_bytes: int = MAX
     """The value of one variable, see `load_mat`. Raises `PayloadError`."""
     with _opened(contents, variable) as file:
         stream = _Stream(file, variable, 8 + max_bytes)
-        value = _value(stream, contents.order, max_bytes)
+        value = _value(stream, contents.order, max_bytes, 8 + max_bytes)
         stream.verify()
         return value
 
@@ -150,9 +150,8 @@ def load_cells(path: Path, name: str, field: str | None = None, *, max_bytes: in
         if mclass != _CELL:
             raise PayloadError("malformed", f"{name}{'.' + field if field else ''} is no cell array")
         for _ in range(_count(shape, MAX_PARTS)):
-            start = stream.position
             try:
-                yield _value(stream, contents.order, min(max_bytes, end - start))
+                yield _value(stream, contents.order, max_bytes, end - stream.position)
             except PayloadError as error:
                 yield error
                 if stream.next_value is None or stream.next_value > end:
@@ -231,9 +230,9 @@ def _byte_order(header: bytes) -> str:
     return "<" if header.endswith(b"IM") else ">"
 
 
-def _variables(file: IO[bytes], order: str, size: int, found: list[Variable]) -> None:
+def _variables(file: IO[bytes], order: str, size: int, found: list[Variable]) -> PayloadError | None:
     """Appends to `found` as it goes, so that what was read stays when it raises `PayloadError`."""
-    position = _HEADER
+    position, damage = _HEADER, None
     while position < size:
         if len(found) == MAX_VARIABLES:
             raise PayloadError("too-large", f"more than {MAX_VARIABLES} variables")
@@ -250,10 +249,15 @@ def _variables(file: IO[bytes], order: str, size: int, found: list[Variable]) ->
         start, length = (position + 8, n_bytes) if packed else (position, n_bytes + 8)
         file.seek(start)
         stream = _Stream(file, Variable("", "", (), start, length, packed), _MAX_HEADER)
-        mclass, shape, name = _matrix_header(stream, order, _tag(stream, order, MAX_UNPACKED))
-        if name:  # the nameless one is where MATLAB keeps what its function handles need
-            found.append(Variable(name, _KINDS.get(mclass, f"class {mclass}"), shape, start, length, packed))
+        try:
+            mclass, shape, name = _matrix_header(stream, order, _tag(stream, order, MAX_UNPACKED))
+        except PayloadError as error:
+            damage = damage or error  # where the next variable begins is known all the same
+        else:
+            if name:  # the nameless one is where MATLAB keeps what its function handles need
+                found.append(Variable(name, _kind(mclass), shape, start, length, packed))
         position += 8 + n_bytes
+    return damage
 
 
 def _opened(contents: MatFile, variable: Variable) -> IO[bytes]:
@@ -267,6 +271,8 @@ def _opened(contents: MatFile, variable: Variable) -> IO[bytes]:
 
 def _tag(stream: _Stream, order: str, room: int) -> int:
     """Reads the tag of a matrix element that may take `room` bytes with its tag -> the position of its end."""
+    if room < 8:
+        raise PayloadError("malformed", "fewer cells or fields than its dimensions say")
     kind, n_bytes = struct.unpack(order + "II", stream.read(8))
     if kind != _MATRIX:
         raise PayloadError("malformed", f"an element of type {kind} where a matrix belongs")
@@ -303,7 +309,7 @@ def _short(stream: _Stream, order: str, end: int, kinds: tuple[int, ...]) -> byt
 
 
 def _matrix_header(stream: _Stream, order: str, end: int) -> tuple[int, tuple[int, ...], str]:
-    """-> (class, dimensions, name). Raises `PayloadError`: malformed, unsupported-encoding (complex numbers)."""
+    """-> (class, with a bit for complex numbers; dimensions; name). Raises `PayloadError` malformed."""
     if stream.position == end:
         return 6, (0, 0), ""
     flags = _short(stream, order, end, (_UINT32,))
@@ -315,9 +321,7 @@ def _matrix_header(stream: _Stream, order: str, end: int) -> tuple[int, tuple[in
         raise PayloadError("malformed", f"dimensions {dimensions}")
     name = _short(stream, order, end, (1, 16)).decode("latin1")
     flag = struct.unpack(order + "I", flags[:4])[0]
-    if flag & 0x800:
-        raise PayloadError("unsupported-encoding", f"complex numbers in {name!r}")
-    return flag & 0xFF, dimensions, name
+    return flag & (0xFF | _COMPLEX), dimensions, name
 
 
 def _count(shape: tuple[int, ...], most: int) -> int:
@@ -347,6 +351,10 @@ def _seek_field(stream: _Stream, order: str, mclass: int, shape: tuple[int, ...]
             return field_end
         stream.skip(field_end - stream.position)
     raise AssertionError("unreachable")
+
+
+def _kind(mclass: int) -> str:
+    return ("complex " if mclass & _COMPLEX else "") + _KINDS.get(mclass & 0xFF, f"of class {mclass & 0xFF}")
 
 
 class _Budget:
@@ -390,19 +398,21 @@ def _walk(stream: _Stream, order: str, end: int, depth: int, budget: _Budget) ->
             padding = -n_bytes % 8
             stream.skip(n_bytes + (min(padding, end - stream.position - n_bytes) if depth == 0 else padding))
     else:
-        raise PayloadError("unsupported-encoding", f"{name!r} is of class {_KINDS.get(mclass, mclass)}")
+        raise PayloadError("unsupported-encoding", f"{name or 'a part'} is {_kind(mclass)}")
     if stream.position != end:
-        raise PayloadError("malformed", f"{end - stream.position} bytes too many in a {_KINDS[mclass]}")
+        raise PayloadError("malformed", f"{end - stream.position} bytes too many in a {_kind(mclass)}")
 
 
-def _value(stream: _Stream, order: str, max_bytes: int) -> Any:
-    """Walks the next matrix element and converts it. Raises `PayloadError`."""
+def _value(stream: _Stream, order: str, max_bytes: int, room: int) -> Any:
+    """Walks the next matrix element, of at most `room` bytes, and converts it. Raises `PayloadError`."""
     version = b"\0\1IM" if order == "<" else b"\1\0MI"
     stream.out = io.BytesIO()
     stream.out.write(b"MATLAB 5.0 MAT-file".ljust(124) + version)
     try:
-        end = _tag(stream, order, 8 + max_bytes)
+        end = _tag(stream, order, room)
         stream.next_value = end
+        if end - stream.position > max_bytes:
+            raise PayloadError("too-large", f"{end - stream.position} bytes, at most {max_bytes} are read")
         _walk(stream, order, end, 0, _Budget(max_bytes))
         return _converted(stream.out)
     finally:

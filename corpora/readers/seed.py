@@ -103,7 +103,7 @@ class Seed:
         files = named_files(root, self.card, _FILE, "Preprocessed_EEG/2_20140419.mat")
         features = sorted({found[1] for _, name in files if (found := _FEATURES.search(f"{Path(root).name}/{name}"))})
         if self.form == "de":
-            kept = [pair for pair in files if not features or f"{features[0]}/" in f"{Path(root).name}/{pair[1]}"]
+            kept = [pair for pair in files if self._is_feature(f"{Path(root).name}/{pair[1]}", features)]
         else:
             kept = [pair for pair in files if not _FEATURES.search(f"{Path(root).name}/{pair[1]}")]
         some_left(kept, _FILE, self, root)
@@ -139,6 +139,9 @@ class Seed:
             )  # fmt: skip
 
         return read_items(trials(kept, _FILE, VARIABLES[self.form], skip=("label.mat",)), corpus, make)
+
+    def _is_feature(self, name: str, folders: Sequence[str]) -> bool:
+        return f"{folders[0]}/" in name if folders else "Preprocessed_EEG/" not in name
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
         """Files of `FAKE_SECONDS` a trial, or `FAKE_WINDOWS` windows, and as many sessions as the counts need.
