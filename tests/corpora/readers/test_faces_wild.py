@@ -1,0 +1,525 @@
+"""Face corpora found in the wild: what is special in each. Expected values come from the sources that cards name."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from corpora.codecs import decode_image, encode_png, image_header
+from corpora.errors import CorpusError, PayloadError, UnknownNameError
+from corpora.labels import assign
+from corpora.readers.affectnet import AffectNet
+from corpora.readers.expw import ExpW
+from corpora.readers.faces import face_box, landmark_text
+from corpora.readers.fake_face import draw_picture, encode_jpg
+from corpora.readers.fer2013 import Fer2013
+from corpora.readers.ferplus import WORDS, FerPlus, label_weights
+from corpora.readers.raf_db import RafDB
+from corpora.readers.sfew import Sfew
+from corpora.schema import Corpus, Reject, Sample
+
+
+def read(corpus: Corpus, root: Path) -> tuple[dict[str, Sample], list[tuple[str, str]]]:
+    """-> ({native id: sample}, [(path, reason) of a reject])"""
+    items = list(corpus.read(root, "c"))
+    samples = {item.sample_id.removeprefix("c/"): item for item in items if isinstance(item, Sample)}
+    return samples, [(item.path, item.reason) for item in items if isinstance(item, Reject)]
+
+
+def rng(*seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="module")
+def jpg() -> bytes:
+    return encode_jpg(draw_picture("anger", size=64, person=rng(1), rng=rng(2)).pixels)
+
+
+def write(path: Path, data: bytes | str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+# -- pictures and boxes
+
+
+def test_a_picture_cut_short_is_found_without_decoding_whole_ones(jpg: bytes) -> None:
+    png = encode_png(np.full((9, 7), 99, np.uint8))
+    assert image_header(jpg) == (64, 64, 3)
+    assert image_header(png + b"trailing") == (9, 7, 1)
+    for whole in (jpg, png):
+        with pytest.raises(PayloadError, match="truncated"):
+            image_header(whole[: len(whole) * 2 // 3])
+
+
+def test_boxes_and_landmarks_are_written_in_one_way() -> None:
+    assert face_box(113, 28, 226, 141) == "113,28,113,113"
+    assert face_box(-3.25, 0, 10.5, 7) == "-3.25,0,13.75,7"
+    assert landmark_text([(1, 2), (3.5, 4)]) == "1,2;3.5,4"
+    for box in ((5, 0, 5, 9), (0, 9, 5, 0), (0, 0, float("nan"), 1)):
+        with pytest.raises(PayloadError, match="bad-box"):
+            face_box(*box)
+
+
+def test_drawn_pictures_are_found_where_their_box_is() -> None:
+    detector = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"))
+    hits = 0
+    for i in range(20):
+        picture = draw_picture("happiness", size=(220, 180), share=0.5, person=rng(1, i), rng=rng(2, i))
+        left, top, width, height = picture.box
+        grey = cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2GRAY)
+        for x, y, w, h in detector.detectMultiScale(grey, 1.1, 3, minSize=(40, 40)):
+            hits += abs(x + w / 2 - left - width / 2) < 0.3 * width and abs(y + h / 2 - top - height / 2) < 0.3 * height
+        assert picture.landmarks.shape == (68, 2)
+        inside = (picture.landmarks >= (left - 2, top - 2)) & (
+            picture.landmarks <= (left + width + 2, top + height + 2)
+        )
+        assert inside.all()
+    assert hits >= 14
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_drawn_pictures_have_the_size_and_colours_asked(colour: bool) -> None:
+    first = draw_picture(("happiness", "surprise"), size=(60, 90), colour=colour, person=rng(1), rng=rng(2))
+    again = draw_picture(("happiness", "surprise"), size=(60, 90), colour=colour, person=rng(1), rng=rng(2))
+    assert first.pixels.shape == ((60, 90, 3) if colour else (60, 90))
+    assert np.array_equal(first.pixels, again.pixels)
+
+
+def test_contempt_lifts_one_corner_of_the_mouth() -> None:
+    marks = draw_picture("contempt", strength=1.0, size=200, person=rng(1), rng=rng(2)).landmarks
+    rest = draw_picture("contempt", strength=0.0, size=200, person=rng(1), rng=rng(2)).landmarks
+    lifted = rest[[48, 54], 1] - marks[[48, 54], 1]
+    assert lifted[1] > 5 > lifted[0] + 4
+
+
+# -- FER2013
+
+
+def test_fer2013_folders_are_read_as_published(tmp_path: Path) -> None:
+    pixels = draw_picture("anger", size=48, colour=False, person=rng(1), rng=rng(2)).pixels
+    write(tmp_path / "train/angry/Training_3908.jpg", encode_jpg(pixels))
+    write(tmp_path / "test/happy/PrivateTest_10131363.jpg", encode_jpg(pixels[:, ::-1]))
+    write(tmp_path / "test/happy/PublicTest_1.png", encode_png(pixels))
+    write(tmp_path / "validation/sad/7.png", encode_png(pixels))
+    write(tmp_path / "test/bored/PublicTest_2.png", encode_png(pixels))
+    write(tmp_path / "test/stray.png", encode_png(pixels))
+    samples, rejects = read(Fer2013(), tmp_path)
+    assert {name: (s.emotion, s.emotion_raw, s.extra["official_split"]) for name, s in samples.items()} == {
+        "train/angry/Training_3908": ("anger", "angry", "train"),
+        "test/happy/PrivateTest_10131363": ("happiness", "happy", "test"),
+        "test/happy/PublicTest_1": ("happiness", "happy", "test"),
+        "validation/sad/7": ("sadness", "sad", "dev"),
+    }
+    assert samples["test/happy/PublicTest_1"].extra["usage"] == "PublicTest"
+    assert samples["train/angry/Training_3908"].payload == (tmp_path / "train/angry/Training_3908.jpg").read_bytes()
+    assert rejects == [("test/bored/PublicTest_2.png", "bad-label"), ("test/stray.png", "bad-name")]
+
+
+def test_fer2013_rows_and_pictures_of_the_same_pixels_are_one_group(tmp_path: Path) -> None:
+    image = draw_picture("fear", size=48, colour=False, person=rng(1), rng=rng(2)).pixels
+    write(tmp_path / "a/train/fear/1.png", encode_png(image))
+    write(tmp_path / "b/fer2013.csv", f"emotion,pixels,Usage\n2,{' '.join(map(str, image.ravel()))},Training\n")
+    (folder,), (row,) = (read(Fer2013(), tmp_path / form)[0].values() for form in "ab")
+    assert folder.group_id == row.group_id
+    assert folder.emotion == row.emotion == "fear"
+
+
+def test_fer2013_csv_wins_over_folders_and_fakes_agree(tmp_path: Path) -> None:
+    ask = {"anger": 12, "surprise": 9}
+    Fer2013().fake_folders(tmp_path, subjects=0, per_class=ask, seed=4)
+    folders, rejects = read(Fer2013(), tmp_path)
+    assert rejects == [] and Counter(s.emotion for s in folders.values()) == ask
+    Fer2013().fake(tmp_path, subjects=0, per_class=ask, seed=4)
+    rows, _ = read(Fer2013(), tmp_path)
+    assert set(rows) == {f"{i:06d}" for i in range(21)}
+    usages = [Counter(s.extra["usage"] for s in form.values()) for form in (folders, rows)]
+    assert usages[0] == usages[1]
+
+
+def test_fer2013_folder_without_a_named_csv_still_takes_the_only_one(tmp_path: Path) -> None:
+    Fer2013().fake(tmp_path / "deep", subjects=0, per_class={"anger": 2, "fear": 2}, seed=1)
+    (tmp_path / "deep/fer2013.csv").rename(tmp_path / "deep/icml_face_data.csv")
+    assert len(read(Fer2013(), tmp_path)[0]) == 4
+
+
+# -- FER+: rows of the published fer2013new.csv, and what its rules make of them, worked out by hand
+
+PUBLISHED = {  # votes: (majority, probability, multi_target)
+    "4,0,0,1,3,2,0,0,0,0": ({"unknown": 1}, {"neutral": 4 / 7, "anger": 3 / 7}, {"neutral": 1, "anger": 1}),
+    "6,0,1,1,0,0,0,0,2,0": ({"neutral": 1}, {"neutral": 1}, {"neutral": 1}),
+    "5,0,1,0,0,0,0,0,4,0": ({"neutral": 1}, {"neutral": 1}, {"neutral": 1}),
+    "4,2,4,0,0,0,0,0,0,0": ({"unknown": 1}, {"neutral": 0.5, "surprise": 0.5}, {"neutral": 1, "surprise": 1}),
+    "0,0,3,0,3,0,3,0,1,0": (
+        {"unknown": 1},
+        {"surprise": 1 / 3, "anger": 1 / 3, "fear": 1 / 3},
+        {"surprise": 1, "anger": 1, "fear": 1},
+    ),
+    "0,2,0,3,2,2,0,0,1,0": ({"unknown": 1}, {"unknown": 1}, {"unknown": 1}),
+    "5,0,0,5,0,0,0,0,0,0": ({"unknown": 1}, {"neutral": 0.5, "sadness": 0.5}, {"neutral": 1, "sadness": 1}),
+    "0,10,0,0,0,0,0,0,0,0": ({"happiness": 1}, {"happiness": 1}, {"happiness": 1}),
+    "0,0,0,0,0,0,0,0,0,10": ({"NF": 1}, {"NF": 1}, {"NF": 1}),
+}
+
+
+@pytest.mark.parametrize("votes", PUBLISHED)
+def test_ferplus_views_follow_the_rules_of_its_paper(votes: str) -> None:
+    counts = dict(zip(WORDS, map(float, votes.split(",")), strict=True))
+    for view, expected in zip(("majority", "probability", "multi_target"), PUBLISHED[votes], strict=True):
+        assert label_weights(counts, view) == pytest.approx(expected), view
+
+
+def ferplus(root: Path, rows: list[str], usages: list[str] | None = None) -> list[np.ndarray]:
+    """fer2013.csv and fer2013new.csv; `rows`: "name,votes" -> the pictures"""
+    images = [
+        draw_picture("fear", size=48, colour=False, person=rng(1, i), rng=rng(2)).pixels for i in range(len(rows))
+    ]
+    usages = usages or ["Training"] * len(rows)
+    lines = [f"0,{' '.join(map(str, image.ravel()))},{usage}" for image, usage in zip(images, usages, strict=True)]
+    write(root / "fer2013.csv", "\n".join(["emotion,pixels,Usage", *lines]))
+    write(root / "fer2013new.csv", "\n".join([f"Usage,Image name,{','.join(WORDS)}", *(f"Training,{r}" for r in rows)]))
+    return images
+
+
+ROWS = ["fer0000058.png,8,0,0,2,0,0,0,0,0,0", ",0,0,0,0,0,0,0,0,0,10", "fer0000059.png,4,2,4,0,0,0,0,0,0,0"]
+
+
+def test_ferplus_rows_are_joined_by_their_order_not_by_the_number_in_the_name(tmp_path: Path) -> None:
+    images = ferplus(tmp_path, ROWS)  # three rows of the published file: the second is no face and has no name
+    samples, rejects = read(FerPlus(), tmp_path)
+    assert rejects == []
+    assert [(s.emotion, s.emotion_raw) for s in samples.values()] == [
+        ("neutral", "neutral"),
+        (None, "NF"),
+        (None, "unknown"),
+    ]
+    for sample, image in zip(samples.values(), images, strict=True):
+        assert np.array_equal(decode_image(sample.payload), image)
+    assert samples["000002"].extra["image_name"] == "fer0000059.png"
+    assert samples["000000"].rater_agreement == pytest.approx(0.8)
+    assert [(r["scheme"], r["value"]) for r in samples["000000"].ratings] == [
+        ("votes:neutral", 8),
+        ("votes:sadness", 2),
+    ]
+
+
+def test_ferplus_views_are_labels_that_schemes_can_be_assigned_from(tmp_path: Path) -> None:
+    ferplus(tmp_path, [*ROWS, "fer0000060.png,0,0,6,0,0,0,4,0,0,0"])
+    soft = list(read(FerPlus(view="probability"), tmp_path)[0].values())
+    assert [e for e in soft[2].labels if e["scheme"] == "canonical"] == [
+        {"scheme": "canonical", "label": "neutral", "weight": 0.5},
+        {"scheme": "canonical", "label": "surprise", "weight": 0.5},
+    ]
+    assert (soft[2].emotion, soft[3].emotion) == (None, "surprise")  # a tie is no emotion
+    records = [{"emotion": s.emotion, "labels": s.labels} for s in soft]
+    assert [assign(record, "ekman7") for record in records] == ["neutral", None, None, "surprise"]
+    many = list(read(FerPlus(view="multi_target"), tmp_path)[0].values())
+    assert {e["label"]: e["weight"] for e in many[3].labels if e["scheme"] == "ferplus"} == {"surprise": 1, "fear": 1}
+    with pytest.raises(UnknownNameError, match="multi_target"):
+        FerPlus(view="median")
+
+
+def test_ferplus_tables_of_another_order_or_length_are_rejects(tmp_path: Path) -> None:
+    ferplus(tmp_path, [*ROWS, "fer0000060.png,x,0,0,0,0,0,0,0,0,0"], ["Training", "PublicTest", "Training", "Training"])
+    text = (tmp_path / "fer2013.csv").read_text()
+    write(tmp_path / "fer2013.csv", text + "\n" + text.splitlines()[1])
+    _, rejects = read(FerPlus(), tmp_path)
+    assert [reason for _, reason in rejects] == ["usage-mismatch", "not-a-number", "no-votes"]
+    write(tmp_path / "fer2013.csv", "\n".join(text.splitlines()[:3]))
+    assert [reason for _, reason in read(FerPlus(), tmp_path)[1]] == ["usage-mismatch", "no-picture", "no-picture"]
+
+
+def test_ferplus_reads_extracted_pictures_by_name(tmp_path: Path) -> None:
+    images = ferplus(tmp_path, ROWS)
+    (tmp_path / "fer2013.csv").unlink()
+    with pytest.raises(CorpusError, match=r"fer2013\.csv nor FER2013Train"):
+        FerPlus().read(tmp_path, "c")
+    for name, image in (("fer0000058.png", images[0]), ("fer0000059.png", images[2])):
+        write(tmp_path / "FER2013Train" / name, encode_png(image))
+    samples, rejects = read(FerPlus(), tmp_path)
+    assert [s.emotion_raw for s in samples.values()] == ["neutral", "unknown"]
+    assert np.array_equal(decode_image(samples["000002"].payload), images[2])
+    assert rejects == [("fer2013new.csv#000001", "no-picture")]
+
+
+@pytest.mark.slow
+def test_real_fer2013_pictures_join_with_votes(shared_data: Path, tmp_path: Path) -> None:
+    """Votes are made up, the pictures are the real file's: every row finds its own."""
+    real = list(Fer2013().read(shared_data / "fer2013", "c"))
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["Usage", "Image name", *WORDS])
+    for i, item in enumerate(real):
+        assert isinstance(item, Sample)
+        writer.writerow([item.extra["usage"], f"fer{i:07d}.png", 10, *[0] * 9])
+    write(tmp_path / "fer2013new.csv", out.getvalue())
+    (tmp_path / "fer2013.csv").symlink_to(shared_data / "fer2013" / "fer2013.csv")
+    joined = list(FerPlus().read(tmp_path, "c"))
+    assert [item.group_id for item in joined if isinstance(item, Sample)] == [
+        item.group_id for item in real if isinstance(item, Sample)
+    ]
+
+
+# -- ExpW
+
+
+def test_expw_boxes_are_published_as_top_left_right_bottom(tmp_path: Path, jpg: bytes) -> None:
+    lines = ["angry_actor_104.jpg 0 28 113 226 141 22.9362 0", "angry_actor_104.jpg 1 1 2 30 40 7.5 6"]
+    lines += [
+        "gone.jpg 0 1 2 30 40 7.5 6",
+        "angry_actor_104.jpg 2 1 30 30 40 7.5 6",
+        "angry_actor_104.jpg 3 1 2 3 4 5 7",
+    ]
+    lines += ["angry_actor_104.jpg 0 28 113 226 141 22.9362 0", "angry_actor_104.jpg 4 1 2 30 x 7.5 6", "short 1"]
+    write(tmp_path / "label/label.lst", "\n".join(lines))
+    write(tmp_path / "image/origin/angry_actor_104.jpg", jpg)
+    samples, rejects = read(ExpW(), tmp_path)
+    first, second = samples["angry_actor_104_0"], samples["angry_actor_104_1"]
+    assert first.extra["face_box"] == "113,28,113,113"  # left, top, width, height of the example in its readme
+    assert second.extra["face_box"] == "2,1,28,39"
+    assert (first.emotion, second.emotion) == ("anger", "neutral")
+    assert first.group_id == second.group_id and first.payload == second.payload == jpg
+    assert [reason for _, reason in rejects] == [
+        "no-picture", "bad-box", "bad-label", "repeated-name", "not-a-number", "bad-row",
+    ]  # fmt: skip
+
+
+def test_expw_fake_has_pictures_with_two_faces_in_their_boxes(tmp_path: Path) -> None:
+    ExpW().fake(tmp_path, subjects=4, per_class={"anger": 8, "fear": 8}, seed=1)
+    samples, _ = read(ExpW(), tmp_path)
+    pairs = Counter(sample.group_id for sample in samples.values())
+    assert set(pairs.values()) == {1, 2}
+    for sample in samples.values():
+        left, top, width, height = map(float, sample.extra["face_box"].split(","))
+        shape = decode_image(sample.payload).shape
+        assert 0 <= left < left + width <= shape[1] and 0 <= top < top + height <= shape[0]
+
+
+# -- RAF-DB
+
+BASIC = {1: "surprise", 2: "fear", 3: "disgust", 4: "happiness", 5: "sadness", 6: "anger", 7: "neutral"}
+
+
+def raf_db(root: Path, subset: str, lines: list[str], jpg: bytes) -> Path:
+    home = root / subset
+    write(home / "EmoLabel/list_patition_label.txt", "\n".join(lines))
+    for line in lines:
+        write(home / f"Image/aligned/{line.split('.')[0]}_aligned.jpg", jpg)
+        write(home / f"Image/original/{line.split('.')[0]}.jpg", jpg)
+    return home
+
+
+def test_raf_db_basic_codes_and_split(tmp_path: Path, jpg: bytes) -> None:
+    raf_db(tmp_path, "basic", [*(f"train_{code:05d}.jpg {code}" for code in BASIC), "test_0001.jpg 4"], jpg)
+    samples, rejects = read(RafDB(), tmp_path)
+    assert rejects == []
+    assert {code: samples[f"basic/train_{code:05d}"].emotion for code in BASIC} == BASIC
+    assert {name: s.extra["official_split"] for name, s in samples.items()}["basic/test_0001"] == "test"
+    assert all(s.gender is None and "face_box" not in s.extra for s in samples.values())
+
+
+def test_raf_db_compound_labels_are_two_basic_emotions(tmp_path: Path, jpg: bytes) -> None:
+    raf_db(tmp_path, "basic", ["train_00001.jpg 5"], jpg)
+    raf_db(tmp_path, "compound", ["train_00001.jpg 1", "train_00002.jpg 8", "test_0001.jpg 12"], jpg)
+    samples, rejects = read(RafDB(subset="compound"), tmp_path)
+    assert list(samples) == ["compound/train_00001", "compound/train_00002"]
+    assert rejects == [("list_patition_label.txt#000002", "bad-label")]
+    happy, scared = samples.values()
+    assert happy.emotion is None and happy.emotion_raw == "Happily Surprised"
+    assert {e["label"]: e["weight"] for e in happy.labels if e["scheme"] == "canonical"} == {
+        "happiness": 0.5,
+        "surprise": 0.5,
+    }
+    assert assign({"labels": scared.labels}, "labels:raf_db_compound") == "Fearfully Surprised"
+    assert list(read(RafDB(), tmp_path)[0]) == ["basic/train_00001"]
+
+
+def test_raf_db_original_pictures_have_box_landmarks_and_attributes(tmp_path: Path, jpg: bytes) -> None:
+    home = raf_db(tmp_path, "basic", ["train_00001.jpg 5", "train_00002.jpg 5", "train_00003.jpg 5"], jpg)
+    write(home / "Annotation/boundingbox/train_00001_boundingbox.txt", "12.5 20 40.5 60 \n")
+    write(home / "Annotation/manual/train_00001_manu_attri.txt", "1\t2\n3\t4\n5\t6\n7\t8\n9\t10.5\n1\n0\n3\n")
+    write(home / "Annotation/boundingbox/train_00002_boundingbox.txt", "1 2 3")
+    write(home / "Annotation/manual/train_00003_manu_attri.txt", "1\t2\n")
+    samples, rejects = read(RafDB(images="original"), tmp_path)
+    sample = samples["basic/train_00001"]
+    assert sample.extra["face_box"] == "12.5,20,28,40"
+    assert sample.extra["landmarks"] == "1,2;3,4;5,6;7,8;9,10.5"
+    assert (sample.gender, sample.extra["age_range"]) == ("female", "40-69")
+    assert [reason for _, reason in rejects] == ["bad-box", "bad-annotation"]
+    aligned = read(RafDB(), tmp_path)[0]["basic/train_00001"]  # marks are places in the original
+    assert "landmarks" not in aligned.extra and "face_box" not in aligned.extra and aligned.gender == "female"
+
+
+def test_raf_db_reads_the_class_folders_of_its_repack(tmp_path: Path, jpg: bytes) -> None:
+    write(tmp_path / "DATASET/train/1/train_00012_aligned.jpg", jpg)
+    write(tmp_path / "DATASET/test/7/test_0002_aligned.jpg", jpg)
+    write(tmp_path / "DATASET/test/stray.jpg", jpg)
+    samples, rejects = read(RafDB(), tmp_path)
+    assert {name: s.emotion for name, s in samples.items()} == {
+        "basic/train_00012": "surprise",
+        "basic/test_0002": "neutral",
+    }
+    assert rejects == [("DATASET/test/stray.jpg", "bad-name")]
+    with pytest.raises(CorpusError, match="compound/EmoLabel"):
+        RafDB(subset="compound").read(tmp_path, "c")
+
+
+def test_raf_db_fake_writes_compound_too(tmp_path: Path) -> None:
+    corpus = RafDB(subset="compound", images="original")
+    corpus.fake(tmp_path, subjects=2, per_class={"happiness": 2, "fear": 1}, seed=0)
+    samples, rejects = read(corpus, tmp_path)
+    assert rejects == []
+    words = Counter(s.emotion_raw for s in samples.values())
+    assert words == {"Happily Surprised": 2, "Fearfully Angry": 1}
+    assert all(s.extra["face_box"] and s.extra["landmarks"].count(";") == 4 for s in samples.values())
+    with pytest.raises(CorpusError, match="neutral"):
+        corpus.fake(tmp_path, subjects=2, per_class={"neutral": 2}, seed=0)
+
+
+# -- AffectNet
+
+HEAD = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
+
+
+def test_affectnet_csv_rows(tmp_path: Path, jpg: bytes) -> None:
+    rows = [
+        "1/a.jpg,13,14,89,90,1.5;2;3;4.25,1,0.785714,-0.055556",
+        "1/b.jpg,13,14,89,90,1;2,10,-2,-2",
+        "1/c.jpg,NULL,NULL,NULL,NULL,NULL,8,0.1,0.2",
+        "1/gone.jpg,13,14,89,90,1;2,1,0,0",
+        "1/a.jpg,13,14,89,90,1;2,11,0,0",
+        "1/a.jpg,13,14,89,90,1;2,1,0,3",
+        "1/a.jpg,13,14,0,90,1;2,1,0,0",
+        "1/a.jpg,13,14,89,90,1;2;3,1,0,0",
+        "../../secret.jpg,13,14,89,90,1;2,1,0,0",
+        "1/a.jpg,13,14,89,90,1;2,7,0,0",
+        "1/a.jpg,13",
+    ]
+    write(tmp_path / "training.csv", "\n".join([HEAD, *rows]))
+    write(tmp_path / "validation.csv", "2/d.jpg,1,2,3,4,5;6,7,-1,1\n")  # without a head
+    for name in ("1/a.jpg", "1/b.jpg", "1/c.jpg", "2/d.jpg"):
+        write(tmp_path / "Manually_Annotated/Manually_Annotated_Images" / name, jpg)
+    write(tmp_path.parent / "secret.jpg", jpg)
+    samples, rejects = read(AffectNet(), tmp_path)
+    assert {name: (s.emotion, s.emotion_raw, s.extra["official_split"]) for name, s in samples.items()} == {
+        "1/a": ("happiness", "Happiness", "train"),
+        "1/b": (None, "No-Face", "train"),
+        "1/c": (None, "None", "train"),
+        "2/d": ("contempt", "Contempt", "dev"),
+    }
+    first = samples["1/a"]
+    assert (first.extra["face_box"], first.extra["landmarks"]) == ("13,14,89,90", "1.5,2;3,4.25")
+    assert (first.valence, first.arousal) == (pytest.approx(0.785714), pytest.approx(-0.055556))
+    assert samples["1/b"].valence is None and samples["1/b"].ratings == []  # -2: not rated
+    assert "face_box" not in samples["1/c"].extra and samples["1/c"].arousal == pytest.approx(0.2)
+    assert [reason for _, reason in rejects] == [
+        "no-picture", "bad-label", "rating-out-of-range", "bad-box", "bad-landmarks", "no-picture", "repeated-name",
+        "bad-row",
+    ]  # fmt: skip
+
+
+def npy(array: np.ndarray, **options: bool) -> bytes:
+    out = io.BytesIO()
+    np.save(out, array, **options)
+    return out.getvalue()
+
+
+def test_affectnet_npy_form(tmp_path: Path, jpg: bytes) -> None:
+    def annotate(place: str, number: int, **arrays: np.ndarray) -> None:
+        write(tmp_path / place / f"images/{number}.jpg", jpg)
+        for kind, array in arrays.items():
+            write(tmp_path / place / f"annotations/{number}_{kind}.npy", npy(array))
+
+    text = {"exp": np.array("6"), "val": np.array("-0.5"), "aro": np.array("0.25")}
+    numbers = {"exp": np.array(0), "val": np.array([-2.0]), "aro": np.array(-2.0)}
+    annotate("train_set", 0, **text, lnd=np.arange(136.0))
+    annotate("val_set", 0, **numbers)
+    annotate("train_set", 1, **(text | {"exp": np.array("8")}), lnd=np.arange(3.0))
+    annotate("train_set", 2, **{kind: array for kind, array in text.items() if kind != "aro"})
+    annotate("train_set", 3, **(text | {"exp": np.array("joy")}))
+    annotate("train_set", 4, **text)
+    write(tmp_path / "train_set/annotations/4_val.npy", npy(np.array({"a": 1}, dtype=object), allow_pickle=True))
+    annotate("train_set", 5, **text)
+    header = npy(np.zeros(2)).replace(b"(2,)", b"(9**9,)").ljust(200)
+    write(tmp_path / "train_set/annotations/5_val.npy", header)
+    annotate("train_set", 6, **(text | {"aro": np.array("nan")}))
+    samples, rejects = read(AffectNet(), tmp_path)
+    first, second = samples["train_set/0"], samples["val_set/0"]
+    assert (first.emotion, first.valence, first.arousal) == ("anger", -0.5, 0.25)
+    assert first.extra["landmarks"].startswith("0,1;2,3;") and first.extra["landmarks"].count(";") == 67
+    assert (second.emotion, second.valence, second.extra["official_split"]) == ("neutral", None, "dev")
+    assert [reason for _, reason in rejects] == [
+        "bad-landmarks", "no-annotation", "not-a-number", "not-an-npy", "not-an-npy", "not-a-number",
+    ]  # fmt: skip
+
+
+def test_affectnet_forms_are_chosen_and_faked(tmp_path: Path) -> None:
+    corpus = AffectNet(form="npy")
+    corpus.fake(tmp_path, subjects=3, per_class={"contempt": 4, "anger": 3}, seed=2)
+    samples, rejects = read(corpus, tmp_path)
+    assert rejects == [] and Counter(s.emotion for s in samples.values()) == {"contempt": 4, "anger": 3}
+    with pytest.raises(CorpusError, match="form: csv"):
+        AffectNet(form="csv").read(tmp_path, "c")
+    AffectNet().fake(tmp_path, subjects=3, per_class={"fear": 2}, seed=2)
+    assert Counter(s.emotion for s in read(AffectNet(), tmp_path)[0].values()) == {"fear": 2, None: 3}
+    assert Counter(s.emotion for s in read(corpus, tmp_path)[0].values()) == {"contempt": 4, "anger": 3}
+    with pytest.raises(UnknownNameError, match="csv"):
+        AffectNet(form="json")
+
+
+# -- SFEW and AFEW
+
+
+def test_sfew_frames_of_a_clip_are_one_group(tmp_path: Path, jpg: bytes) -> None:
+    for name in (
+        "Train/Train_Aligned_Faces/Angry/RevolutionaryRoad_000806440_00000015.png",
+        "Train/Train_Aligned_Faces/Angry/RevolutionaryRoad_000806440_00000030.png",
+        "Train/Angry/RevolutionaryRoad_000806440_00000015.png",
+        "Val_Aligned_Faces_new/Sad/HarryPotter_Deathly_Hallows_1_005528520_00000026.png",
+        "Test_Aligned_Faces/21_012246400_00000087.png",
+        "Train/Angry/holiday.png",
+        "elsewhere/Film_012246400_00000087.png",
+        "Val/Film_012246400_00000087.png",
+    ):
+        write(tmp_path / name, jpg)
+    samples, rejects = read(Sfew(), tmp_path)
+    road = [s for s in samples.values() if s.group_id == "c:RevolutionaryRoad_000806440"]
+    assert len(road) == 3 and {s.session_id for s in road} == {"c:RevolutionaryRoad"}
+    assert {s.emotion for s in road} == {"anger"}
+    harry = samples["Val_Aligned_Faces_new/Sad/HarryPotter_Deathly_Hallows_1_005528520_00000026"]
+    assert (harry.session_id, harry.emotion) == ("c:HarryPotter_Deathly_Hallows_1", "sadness")
+    assert harry.extra["official_split"] == "dev" and harry.extra["frame"] == "00000026"
+    test = samples["Test_Aligned_Faces/21_012246400_00000087"]
+    assert (test.emotion, test.emotion_raw, test.extra["official_split"]) == (None, None, "test")
+    assert sorted(rejects) == [
+        ("Train/Angry/holiday.png", "bad-name"),
+        ("Val/Film_012246400_00000087.png", "no-label"),
+        ("elsewhere/Film_012246400_00000087.png", "bad-name"),
+    ]
+    assert len(read(Sfew(aligned=True), tmp_path)[0]) == 4
+    assert len(read(Sfew(aligned=False), tmp_path)[0]) == 1
+
+
+def test_afew_frames_take_the_label_of_their_video(tmp_path: Path, jpg: bytes) -> None:
+    write(tmp_path / "Train_AFEW/Happy/000247920.avi", b"a video")
+    for name in (
+        "Train_AFEW/AlignedFaces_LBPTOP_Points/Faces/000247920/I_1001.jpg",
+        "Train_AFEW/AlignedFaces_LBPTOP_Points/Faces/000247920/I_1002.jpg",
+        "Train_AFEW/AlignedFaces_LBPTOP_Points/Faces/000999999/I_1001.jpg",
+        "Test_AFEW/Faces/000111111/I_1001.jpg",
+        "val_afew/Angry/000046280/00001.jpg",
+    ):
+        write(tmp_path / name, jpg)
+    samples, rejects = read(Sfew(), tmp_path)
+    assert Counter((s.group_id, s.emotion) for s in samples.values()) == {
+        ("c:train/000247920", "happiness"): 2,
+        ("c:test/000111111", None): 1,
+        ("c:val/000046280", "anger"): 1,
+    }
+    assert [reason for _, reason in rejects] == ["no-label"]
