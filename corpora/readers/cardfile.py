@@ -1,0 +1,353 @@
+"""A corpus described in YAML: the models that check a card file, and what they become.
+
+The upper part of a card states facts (`CorpusCard`); `files` says where in the files each field of a record stands. An
+unknown key is an error that names the nearest valid one. docs/describe-a-corpus.md walks through an example.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from corpora.errors import CorpusError
+from corpora.labels import EMOTIONS
+from corpora.schema import CORPUS_ID, FACTS, CorpusCard
+
+MAX_CARD_BYTES = 1 << 20
+DIMENSIONS = ("valence", "arousal", "dominance")
+# what a pattern's group or a column may be called to become a part of the record
+FIELDS = (
+    "id", "label", "subject", "group", "session", "sentence", "turn", "start", "end", "intensity", "split", "gender",
+    "age", "language", "agreement", *DIMENSIONS,
+)  # fmt: skip
+PAYLOADS = ("path", "text", "pixels", "media")  # columns that hold the sample itself, or say where it lies
+M = TypeVar("M", bound=BaseModel)
+
+
+def _text(value: Any) -> Any:
+    return f"{value}" if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _text_keys(value: Any) -> Any:
+    """YAML reads 01 as a number and loses its zero, so a key that is no text is asked for in quotes."""
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise ValueError(f"the key {key!r} is not text; put it in quotes as it stands in the corpus")
+    return value
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Texts = Annotated[list[Text], BeforeValidator(_listed)]
+Names = Annotated[dict[str, Text], BeforeValidator(_text_keys)]
+_Meaning = Annotated[str | float | None, Field(union_mode="left_to_right")]
+Codes = Annotated[dict[str, _Meaning], BeforeValidator(_text_keys)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SignalSpec(_Model):
+    """One signal of a physiological trial: a column of its csv file (default: of the signal's own name)."""
+
+    unit: str
+    rate_hz: Annotated[float, Field(gt=0)]
+    column: str | None = None
+
+
+class Files(_Model):
+    """What all layouts share. Fields are those of `FIELDS`, and the dimensions that the card names."""
+
+    layout: Literal["folder", "table", "audformat", "datasets"]
+    values: dict[str, Codes] = Field(default_factory=dict, description="Field -> {text in the corpus: what it means}.")
+    compose: Names = Field(default_factory=dict, description='Field -> text with fields in it, "{session}-{subject}".')
+    separator: str | None = Field(None, description="Parts several labels in one cell or group.")
+    missing: Texts = Field(default_factory=lambda: [""], description="Texts that mean: not known.")
+    signals: dict[str, SignalSpec] = Field(default_factory=dict, description="Physiological: signals of a csv file.")
+    fake: dict[str, Texts] = Field(default_factory=dict, description="Field -> texts that a made-up corpus draws from.")
+
+    def fields(self) -> set[str]:
+        """The fields that a record of this layout gets."""
+        return set(self.compose)
+
+
+def _compiled(pattern: str, ignore_case: bool = False) -> re.Pattern[str]:
+    try:
+        return re.compile(f"(?:^|/)(?:{pattern})$", re.IGNORECASE if ignore_case else 0)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+
+
+class FolderFiles(Files):
+    """One file a sample; its path tells all."""
+
+    layout: Literal["folder"]
+    pattern: str = Field(r"(?P<label>[^/]+)/[^/]+", description="Regular expression of the end of a file's path.")
+    example: str | None = Field(None, description="A path that the pattern fits; errors show it, `fake` varies it.")
+    ignore_case: bool = False
+    ignore: Texts = Field(default_factory=list, description="Globs of files that are no samples.")
+    extra: Texts = Field(default_factory=list, description="Groups kept in `extra` as they stand.")
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_pattern(cls, value: str) -> str:
+        _compiled(value)
+        return value
+
+    @property
+    def compiled(self) -> re.Pattern[str]:
+        return _compiled(self.pattern, self.ignore_case)
+
+    @model_validator(mode="after")
+    def _example_fits(self) -> FolderFiles:
+        if self.example is not None and not self.compiled.search(self.example):
+            raise ValueError(f"the example {self.example!r} does not fit the pattern {self.pattern!r}")
+        return self
+
+    def fields(self) -> set[str]:
+        return {*self.compiled.groupindex, *self.compose} - set(self.extra)
+
+
+class _Columns(Files):
+    columns: Names = Field(default_factory=dict, description="Field, path, text, pixels or media -> column.")
+    label_columns: Codes = Field(default_factory=dict, description="Column -> label; its number is the label's weight.")
+    rater_columns: dict[str, Texts] = Field(default_factory=dict, description="Dimension -> a column for each rater.")
+    extra: Texts = Field(default_factory=list, description="Columns kept in `extra` as they stand.")
+    name_pattern: str | None = Field(None, description="Regular expression of a table's path; its groups are fields.")
+
+    @field_validator("label_columns", "columns", mode="before")
+    @classmethod
+    def _same_names(cls, value: Any) -> Any:
+        return {name: name for name in value} if isinstance(value, list) else value
+
+    @field_validator("name_pattern")
+    @classmethod
+    def _is_pattern(cls, value: str | None) -> str | None:
+        if value is not None:
+            _compiled(value)
+        return value
+
+    @property
+    def named(self) -> re.Pattern[str] | None:
+        return _compiled(self.name_pattern) if self.name_pattern else None
+
+    def wanted(self) -> list[str]:
+        """Every column that is read."""
+        raters = [column for columns in self.rater_columns.values() for column in columns]
+        return list(dict.fromkeys([*self.columns.values(), *self.label_columns, *raters, *self.extra]))
+
+    def fields(self) -> set[str]:
+        named = set(self.named.groupindex) if self.named else set()
+        labels = {"label"} if self.label_columns else set()
+        return {*self.columns, *self.compose, *self.rater_columns, *named, *labels} - set(PAYLOADS)
+
+
+class TableFiles(_Columns):
+    """One row a sample: csv, tsv, jsonl or parquet."""
+
+    layout: Literal["table"]
+    tables: Texts = Field(description="Globs of the tables, relative to the corpus.")
+    format: Literal["csv", "tsv", "jsonl", "parquet"] | None = Field(None, description="Default: by the file's ending.")
+    delimiter: str | None = None
+    quoted: bool = Field(True, description="Fields may stand in quotes, as in RFC 4180.")
+    encoding: str = "utf-8"
+    header: Texts | None = Field(None, description="The columns' names, where the files have no line of them.")
+    media: str = Field("", description="Folder that paths are relative to.")
+    suffix: str = Field("", description="Ending that paths lack, such as .wav.")
+
+
+class AudformatFiles(_Columns):
+    """A database in audEERING's format; a column may be `speaker/gender`: what the scheme knows of each speaker."""
+
+    layout: Literal["audformat"]
+    tables: Texts = Field(description="Tables that hold the samples; each may belong to a split.")
+    join: Texts = Field(default_factory=list, description="Further tables that columns are looked up in, by file.")
+
+
+class DatasetsFiles(_Columns):
+    """What Hugging Face `datasets` saved: save_to_disk, or a folder of parquet files."""
+
+    layout: Literal["datasets"]
+
+
+LAYOUTS: dict[str, type[Files]] = {
+    "folder": FolderFiles,
+    "table": TableFiles,
+    "audformat": AudformatFiles,
+    "datasets": DatasetsFiles,
+}
+
+
+class CardFile(_Model):
+    """The facts of a card file; `files` is checked by the model of its layout."""
+
+    name: Annotated[str, Field(pattern=f"^{CORPUS_ID.pattern}$")]
+    title: Text
+    modality: Literal["speech", "face", "text", "physio"]
+    license: Text
+    files: dict[str, Any]
+    label_map: Annotated[dict[str, str | None], BeforeValidator(_text_keys)] = Field(default_factory=dict)
+    dimensions: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    version: Text = "unknown"
+    may_redistribute: bool = False
+    url: Text = ""
+    bibtex: Text = ""
+    language: Text | None = None
+    split_unit: Literal["subject", "dialogue", "trial", "video", "payload"] | None = None
+    counts: Annotated[dict[str, Annotated[int, Field(ge=0)]], BeforeValidator(_text_keys)] | None = None
+    counts_source: Text | None = None
+    n_subjects: int | None = None
+    n_samples: int | None = None
+    official_split: Text | None = None
+    sources: Names = Field(default_factory=dict)
+    unverified: Texts | None = None
+    access: Text = "open download"
+    tested_on: Literal["real", "fake"] = "fake"
+    quirks: Texts = Field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card file that was checked: the facts, where the fields stand, and the sha256 of the file's bytes."""
+
+    facts: CorpusCard
+    files: Files
+    sha256: str
+    origin: str
+
+
+def load_card(path: Path, shown: str | None = None) -> Card:
+    """Reads and checks a card file. Raises `CorpusError` naming file, key, value and what is allowed."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    shown = shown or str(path)
+    try:
+        if path.stat().st_size > MAX_CARD_BYTES:
+            raise CorpusError(f"{shown}: more than {MAX_CARD_BYTES} bytes; a card has a page or two")
+        content = path.read_bytes()
+        raw = YAML(typ="safe").load(content.decode("utf-8"))
+    except OSError as error:
+        raise CorpusError(f"card {shown} cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{shown}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise CorpusError(f"{shown}: not valid YAML: {error}") from None
+    if not isinstance(raw, dict):
+        raise CorpusError(f"{shown}: expected a mapping at the top, found {type(raw).__name__}")
+    if CORPUS_ID.fullmatch(path.stem):
+        raw = {"name": path.stem} | raw
+    card = _validated(CardFile, raw, shown, "")
+    files = _files(card, shown)
+    _check(card, files, shown)
+    return Card(_facts(card, files), files, hashlib.sha256(content).hexdigest(), shown)
+
+
+def _files(card: CardFile, shown: str) -> Files:
+    layout = card.files.get("layout")
+    if layout not in LAYOUTS:
+        raise CorpusError(f"{shown}: files.layout is {layout!r}; known: {', '.join(LAYOUTS)}")
+    return _validated(LAYOUTS[layout], card.files, shown, "files.")
+
+
+def _check(card: CardFile, files: Files, shown: str) -> None:
+    """What the models cannot see alone: names that must fit one another."""
+    if not card.label_map and not card.dimensions:
+        raise CorpusError(
+            f"{shown}: give label_map (native label -> emotion) or dimensions (name -> [lowest, highest])"
+        )
+    for label, emotion in card.label_map.items():
+        if emotion is not None:
+            _known(f"{shown}: label_map.{label}", emotion, EMOTIONS)
+    for label in card.counts or {}:
+        _known(f"{shown}: counts", label, card.label_map)
+    for fact in (*card.sources, *(card.unverified or ())):
+        _known(f"{shown}: sources and unverified", fact, FACTS)
+    for name, (low, high) in card.dimensions.items():
+        if not low < high:
+            raise CorpusError(f"{shown}: dimensions.{name} is [{low:g}, {high:g}]; the lowest value comes first")
+    valid = {*FIELDS, *card.dimensions}
+    given = files.fields()
+    for field in given:
+        _known(f"{shown}: files", field, valid)
+    for part in (files.values, files.fake):
+        for field in part:
+            _known(f"{shown}: files.values and files.fake", field, {*valid, *_kept(files), *PAYLOADS})
+    for field in given & set(DIMENSIONS) | set(getattr(files, "rater_columns", {})):
+        if field not in card.dimensions:
+            raise CorpusError(f"{shown}: {field} is read, but dimensions gives no scale for it, such as [1, 5]")
+    if card.label_map and "label" not in given:
+        raise CorpusError(f"{shown}: label_map is given, and files says nowhere where the label stands")
+    for native in files.values.get("label", {}).values():
+        _known(f"{shown}: files.values.label", str(native), card.label_map)
+    for native in getattr(files, "label_columns", {}).values():
+        _known(f"{shown}: files.label_columns", str(native), card.label_map)
+    unit = card.split_unit
+    needed = {"subject": "subject", "dialogue": "group", "trial": "group", "video": "group"}.get(unit or "")
+    if needed and needed not in given:
+        raise CorpusError(
+            f"{shown}: split_unit is {unit!r}, and files names no field {needed!r}, only {', '.join(sorted(given))}"
+            "; without one, split_unit: payload keeps equal samples together"
+        )
+    if card.modality == "physio" and not files.signals:
+        raise CorpusError(f"{shown}: a physiological corpus needs files.signals: name -> unit, rate_hz, column")
+
+
+def _kept(files: Files) -> set[str]:
+    """Names that are kept in `extra`; a value map or a template may use them."""
+    return set(getattr(files, "extra", ()))
+
+
+def _known(where: str, name: str, valid: Iterable[str]) -> None:
+    known = sorted(valid)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise CorpusError(f"{where}: unknown name {name!r}.{hint} Known: {', '.join(known) or 'none'}")
+
+
+def _facts(card: CardFile, files: Files) -> CorpusCard:
+    unverified = card.unverified if card.unverified is not None else [f for f in FACTS if f not in card.sources]
+    given = files.fields()
+    facts = card.model_dump(exclude={"files", "unverified", "quirks", "split_unit"})
+    return CorpusCard(
+        **facts,
+        unverified=tuple(unverified),
+        quirks=tuple(card.quirks),
+        split_unit=card.split_unit or ("subject" if "subject" in given else "payload"),
+        knows_subjects="subject" in given,
+    )
+
+
+def _validated(model: type[M], raw: Mapping[str, Any], shown: str, where: str) -> M:
+    try:
+        return model.model_validate(dict(raw))
+    except ValidationError as error:
+        lines = [_explain(model, item, where) for item in error.errors(include_url=False)]
+        raise CorpusError(f"{shown}: " + "; ".join(dict.fromkeys(lines))) from None
+
+
+def _explain(model: type[BaseModel], item: Any, where: str) -> str:
+    name = where + ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden" and len(item["loc"]) == 1:
+        valid = sorted(model.model_fields)
+        near = difflib.get_close_matches(str(item["loc"][0]), valid, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return f"unknown key {name!r}.{hint} Valid here: {', '.join(valid)}"
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {name!r}"
+    if item["type"] == "missing":
+        return f"{name!r} is missing"
+    return f"{name!r} is {str(item['input'])[:80]!r}: {item['msg'].removeprefix('Value error, ')}"

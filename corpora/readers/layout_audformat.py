@@ -1,0 +1,201 @@
+"""Layout `audformat`: a database folder in audEERING's format, db.yaml beside tables in csv or parquet.
+
+The header is read by the package `audformat` (pip install "emoforge[audformat]") from YAML that a safe loader parsed;
+the tables are read here, for the package would unpickle a cached copy that lies beside them. A column is one of the
+card's `tables`, or of those in `join`, found by file; `speaker/gender` is what the column's scheme knows of each
+speaker. A table's split of type train, dev or test is the official one, where every table has one. Rows of a segmented
+table are cut from their file.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from corpora.atomic import write_bytes
+from corpora.errors import CorpusError, PayloadError, ResourceError
+from corpora.readers.cardfile import AudformatFiles, Card
+from corpora.readers.described_fake import payload_of
+from corpora.readers.found import Found, inside
+from corpora.readers.layout_table import cells, has_columns, made_cells, parquet_rows
+from corpora.readers.tables import number_of, read_table, row_of
+
+MAX_HEADER_BYTES = 64 << 20
+_INDEX = ("file", "start", "end")
+_SPLITS = ("train", "dev", "test")
+_DURATION = re.compile(r"(?:(\d+) days? )?(\d+):(\d+):(\d+(?:\.\d+)?)")
+
+
+class Audformat:
+    """See the module."""
+
+    def __init__(self, card: Card) -> None:
+        assert isinstance(card.files, AudformatFiles)
+        self.card, self.files = card, card.files
+        self._root = Path()
+        self._joined: dict[str, dict[str, Any]] = {}
+        self._about: dict[str, dict[str, Any]] = {}
+        self._several = False
+
+    def items(self, root: Path) -> Iterator[tuple[Any, str]]:
+        self._root = root
+        db = self._header(root)
+        title = self.card.facts.title
+        for table in [*self.files.tables, *self.files.join]:
+            if table not in db.tables:
+                raise CorpusError(f"{title}: table {table!r} is not in {root}/db.yaml. Found: {', '.join(db.tables)}")
+        there = {name for table in [*self.files.tables, *self.files.join] for name in db.tables[table].columns}
+        has_columns(there, [name.partition("/")[0] for name in self.files.wanted()], f"{title}: db.yaml")
+        self._joined = {}
+        for table in self.files.join:
+            for row, _ in self._rows(table):
+                if not isinstance(row, PayloadError):
+                    self._joined.setdefault(str(row["file"]), {}).update(row)
+        self._about = self._known_of(db)
+        splits = {table: self._split(db, table) for table in self.files.tables}
+        official = all(splits.values()) and len(set(splits.values())) > 1
+        self._several = len(self.files.tables) > 1
+        return chain.from_iterable(
+            (((row, {"split": splits[table]} if official else {}), name) for row, name in self._rows(table))
+            for table in self.files.tables
+        )
+
+    def _header(self, root: Path) -> Any:
+        path = root / "db.yaml"
+        if not path.is_file():
+            kind = "is missing" if not root.exists() else "is a file" if root.is_file() else "holds no db.yaml"
+            raise CorpusError(f"{self.card.facts.title}: {root} {kind}; need the folder of an audformat database")
+        try:
+            import audformat
+        except ModuleNotFoundError as error:
+            raise ResourceError(
+                f'{self.card.facts.title}: audformat is not installed ({error}): pip install "emoforge[audformat]"'
+            ) from None
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import YAMLError
+
+        if path.stat().st_size > MAX_HEADER_BYTES:
+            raise CorpusError(f"{self.card.facts.title}: {path} has more than {MAX_HEADER_BYTES} bytes")
+        try:
+            # the package's own loader would build any Python object that the file names
+            return audformat.Database.load_header_from_yaml(YAML(typ="safe").load(path.read_bytes()))
+        except (YAMLError, audformat.errors.BadValueError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CorpusError(f"{self.card.facts.title}: {path} is no header of audformat: {error!r}") from None
+
+    def _rows(self, table: str) -> Iterator[tuple[Any, str]]:
+        title = self.card.facts.title
+        for suffix in (".csv", ".parquet"):
+            path = self._root / f"db.{table}{suffix}"
+            if path.is_file():
+                if suffix == ".csv":
+                    return read_table(path, title, columns=[])
+                return parquet_rows(path, title, None)
+        raise CorpusError(
+            f"{title}: neither db.{table}.csv nor db.{table}.parquet in {self._root}; pickles are not read"
+        )
+
+    def _split(self, db: Any, table: str) -> str | None:
+        split_id = db.tables[table].split_id
+        kind = str(db.splits[split_id].type) if split_id in db.splits else ""
+        return kind if kind in _SPLITS else None
+
+    def _known_of(self, db: Any) -> dict[str, dict[str, Any]]:
+        """Column -> {label of its scheme: what is known of it}, for columns that the card names as column/attribute."""
+        about = {}
+        for wanted in self.files.wanted():
+            column, _, attribute = wanted.partition("/")
+            if not attribute:
+                continue
+            table = next(t for t in [*self.files.tables, *self.files.join] if column in db.tables[t].columns)
+            scheme = db.schemes[db.tables[table].columns[column].scheme_id]
+            labels = scheme.labels
+            if isinstance(labels, str):  # a table of its own
+                rows = [row for row, _ in self._rows(labels) if not isinstance(row, PayloadError)]
+                labels = {str(next(iter(row.values()))): row for row in rows}
+            if not isinstance(labels, Mapping):
+                raise CorpusError(f"{self.card.facts.title}: the scheme of {column!r} knows nothing of its labels")
+            about[column] = {str(label): told for label, told in labels.items() if isinstance(told, Mapping)}
+            known = sorted({name for told in about[column].values() for name in told})
+            has_columns(known, [attribute], f"{self.card.facts.title}: scheme of {column!r}")
+        return about
+
+    def found(self, item: Any, name: str) -> Found | None:
+        given, fields = item
+        row = dict(row_of(given))
+        file = str(row.get("file") or "")
+        merged: dict[str, Any] = {**self._joined.get(file, {}), **row}
+        for wanted in self.files.wanted():
+            column, _, attribute = wanted.partition("/")
+            if attribute:
+                merged[wanted] = self._about[column].get(str(merged.get(column)), {}).get(attribute)
+        texts, ratings, extra = cells(self.files, merged)
+        start, end = _seconds(row.get("start")), _seconds(row.get("end"))
+        path = inside(self._root, file, "the file")
+        native = str(PurePosixPath(file).with_suffix(""))
+        cut = None
+        if start is not None and (start > 0 or end is not None):
+            cut = (start, end if end is not None else float("inf"))
+            native = f"{native}-{start:g}-{'end' if end is None else format(end, 'g')}"
+        native = str(texts.pop("id", None) or native)
+        if cut is not None:
+            extra = extra | {"start_s": f"{start:g}"}
+        return Found(native, texts | fields, path=path, cut=cut, ratings=ratings, extra=extra)
+
+    def write(self, root: Path, rows: list[dict[str, Any]], seed: int) -> None:
+        """A database of one filewise table (and one for each further `tables`, with its split). Needs audformat."""
+        lines: dict[str, list[dict[str, Any]]] = {}
+        for number, row in enumerate(rows):
+            table = self.files.tables[number % len(self.files.tables)]
+            made = {"file": f"wav/{number:04d}.wav", **made_cells(self.card, self.files, row, number)}
+            content = payload_of(self.card, row, ".wav", np.random.default_rng([seed, 3, number]))
+            write_bytes(root / made["file"], content)
+            lines.setdefault(table, []).append(made)
+        header: dict[str, Any] = {
+            "name": self.card.facts.name, "source": "made up", "usage": "unrestricted",
+            "schemes": {}, "splits": {}, "tables": {},
+        }  # fmt: skip
+        about: dict[str, dict[str, dict[str, Any]]] = {}
+        for part in lines.values():
+            for made in part:
+                for column in [name for name in made if "/" in name]:
+                    owner, _, attribute = column.partition("/")
+                    about.setdefault(owner, {}).setdefault(made[owner], {})[attribute] = made.pop(column)
+        for number, (table, part) in enumerate(lines.items()):
+            columns = [name for name in part[0] if name != "file"]
+            for column in columns:
+                header["schemes"][column] = (
+                    {"dtype": "str", "labels": about[column]} if column in about else {"dtype": "str"}
+                )
+            told: dict[str, Any] = {"type": "filewise", "columns": {name: {"scheme_id": name} for name in columns}}
+            if len(lines) > 1:
+                split = _SPLITS[number % 3]
+                header["splits"][split] = {"type": split}
+                told["split_id"] = split
+            header["tables"][table] = told
+            text = ",".join(["file", *columns]) + "\n"
+            text += "".join(",".join(str(made[name]) for name in ["file", *columns]) + "\n" for made in part)
+            write_bytes(root / f"db.{table}.csv", text.encode())
+        from ruamel.yaml import YAML
+
+        out = io.BytesIO()
+        YAML(typ="safe").dump(header, out)
+        write_bytes(root / "db.yaml", out.getvalue())
+
+
+def _seconds(value: Any) -> float | None:
+    """A duration as audformat writes it: "0 days 00:00:01.5", seconds, a timedelta; empty or NaT: none."""
+    if value is None or value != value or str(value) in ("", "NaT"):
+        return None
+    if hasattr(value, "total_seconds"):
+        return float(value.total_seconds())
+    match = _DURATION.fullmatch(str(value))
+    if match is None:
+        return number_of(str(value), "a time")
+    days, hours, minutes, seconds = match.groups()
+    return int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(seconds)
