@@ -1,0 +1,525 @@
+"""Text corpora: native codes, dialogues, votes and odd cases; expectations come from the cited pages and files."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from corpora.errors import CorpusError, UnknownNameError
+from corpora.labels import CANONICAL, SCHEMES, assign
+from corpora.readers import make_corpus
+from corpora.readers.emorynlp import split_of
+from corpora.readers.fake_text import write_sentence
+from corpora.schema import Reject, Sample
+
+# Dataset Distribution in README.md of declare-lab/MELD
+MELD = {
+    "train": (9989, {"anger": 1109, "disgust": 271, "fear": 268, "joy": 1743, "neutral": 4710, "sadness": 683}),
+    "dev": (1109, {"anger": 153, "disgust": 22, "fear": 40, "joy": 163, "neutral": 470, "sadness": 111}),
+    "test": (2610, {"anger": 345, "disgust": 68, "fear": 50, "joy": 402, "neutral": 1256, "sadness": 208}),
+}
+# lines of train.tsv that carry each label; neutral and grief as its authors state them
+GOEMOTIONS_TRAIN = {
+    "admiration": 4130, "amusement": 2328, "anger": 1567, "annoyance": 2470, "approval": 2939, "caring": 1087,
+    "confusion": 1368, "curiosity": 2191, "desire": 641, "disappointment": 1269, "disapproval": 2022, "disgust": 793,
+    "embarrassment": 303, "excitement": 853, "fear": 596, "gratitude": 2662, "grief": 77, "joy": 1452, "love": 2086,
+    "nervousness": 164, "optimism": 1581, "pride": 111, "realization": 1110, "relief": 153, "remorse": 545,
+    "sadness": 1326, "surprise": 1060, "neutral": 14219,
+}  # fmt: skip
+
+
+def read(name: str, root: Path, **options: str) -> tuple[list[Sample], list[Reject]]:
+    found = list(make_corpus(name, options).read(root, "c"))
+    return [x for x in found if isinstance(x, Sample)], [x for x in found if isinstance(x, Reject)]
+
+
+def text(sample: Sample) -> str:
+    return sample.payload.decode()
+
+
+def record(sample: Sample) -> dict[str, object]:
+    return {"emotion": sample.emotion, "labels": sample.labels}
+
+
+def native(sample: Sample) -> dict[str, float]:
+    return {str(e["label"]): float(e["weight"]) for e in sample.labels if e["scheme"] != CANONICAL}  # type: ignore[arg-type]
+
+
+# -- GoEmotions ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def goemotions(shared_data: Path) -> list[Sample]:
+    samples, rejects = read("goemotions", shared_data / "goemotions")
+    assert rejects == []
+    return samples
+
+
+def test_goemotions_has_its_published_comments_and_labels(goemotions: list[Sample]) -> None:
+    assert Counter(s.extra["official_split"] for s in goemotions) == {"train": 43410, "dev": 5426, "test": 5427}
+    train = Counter(label for s in goemotions if s.extra["official_split"] == "train" for label in native(s))
+    assert train == GOEMOTIONS_TRAIN
+    assert Counter(label for s in goemotions for label in native(s)) == make_corpus("goemotions").card.counts
+    single = [s for s in goemotions if len(native(s)) == 1]
+    assert len(single) == 36308 + 4548 + 4590
+    assert all((s.emotion is not None) == (len(native(s)) == 1) for s in goemotions)
+    assert text(goemotions[0]) == "My favourite food is anything I didn't have to cook myself."
+    assert (goemotions[0].emotion_raw, goemotions[0].sample_id) == ("neutral", "c/eebbqej")
+
+
+def test_goemotions_groups_as_the_mapping_beside_it(goemotions: list[Sample], shared_data: Path) -> None:
+    """assign() against the published mapping, applied by hand: most labels win, a tie is nobody's."""
+    mapping = json.loads((shared_data / "goemotions" / "ekman_mapping.json").read_text())
+    ekman = {label: "happiness" if group == "joy" else group for group, labels in mapping.items() for label in labels}
+    ekman["neutral"] = "neutral"
+    assert SCHEMES["goemotions_ekman"].mapping == {"happiness" if k == "joy" else k: v for k, v in ekman.items()}
+    wanted: Counter[str | None] = Counter()
+    names = (shared_data / "goemotions" / "emotions.txt").read_text().split()
+    for line in (shared_data / "goemotions" / "train.tsv").read_text(encoding="utf-8").splitlines():
+        groups = Counter(ekman[names[int(code)]] for code in line.split("\t")[1].split(","))
+        (best, most), *rest = groups.most_common()
+        wanted[best if not rest or rest[0][1] < most else None] += 1
+    train = [record(s) for s in goemotions if s.extra["official_split"] == "train"]
+    assert Counter(assign(r, "goemotions_ekman") for r in train) == wanted
+    assert wanted["neutral"] == 12823  # comments that are neutral and nothing else
+    sentiment = Counter(assign(r, "goemotions_sentiment") for r in train)
+    assert sum(sentiment.values()) == 43410
+    assert sentiment["neutral"] == wanted["neutral"]
+
+
+def test_goemotions_votes_become_weights(tmp_path: Path) -> None:
+    labels = [*GOEMOTIONS_TRAIN]
+    head = "text,id,author,subreddit,link_id,parent_id,created_utc,rater_id,example_very_unclear," + ",".join(labels)
+
+    def row(key: str, rater: int, *chosen: str, unclear: bool = False, said: str = "That game hurt.") -> str:
+        marks = ",".join(str(int(label in chosen)) for label in labels)
+        return f'"{said}",{key},someone,nrl,t3_a,t1_b,1548381039.0,{rater},{unclear},{marks}'
+
+    files = {
+        1: [row("eew5j0j", 1, "sadness"), row("eemcysk", 37, unclear=True, said='a "" b')],
+        2: [row("eew5j0j", 18, "sadness", "joy"), row("eew5j0j", 9, "anger"), row("eew5j0j", 3, said="Another")],
+        3: [row("eew5j0j", 44, unclear=True), row("eew5j0j", 5, "anger").replace(",1,", ",2,", 1)],
+    }
+    for number, lines in files.items():
+        (tmp_path / f"goemotions_{number}.csv").write_text("\n".join([head, *lines]) + "\n")
+    samples, rejects = read("goemotions", tmp_path)
+    assert [r.reason for r in rejects] == ["texts-differ", "bad-label"]
+    hurt, unclear = samples
+    assert native(hurt) == pytest.approx({"sadness": 2 / 3, "joy": 1 / 3, "anger": 1 / 3})
+    assert (hurt.emotion, hurt.emotion_raw, hurt.rater_agreement) == ("sadness", "sadness", pytest.approx(2 / 3))
+    assert {"scheme": "joy", "rater": "18", "value": 1.0} in hurt.ratings
+    assert (unclear.labels, unclear.emotion, text(unclear)) == ([], None, 'a " b')
+    assert "someone" not in repr(samples)
+    with pytest.raises(CorpusError, match=r"train\.tsv"):
+        read("goemotions", tmp_path, form="splits")
+    with pytest.raises(UnknownNameError, match="raters"):
+        make_corpus("goemotions", {"form": "rater"})
+
+
+def test_goemotions_bad_lines(tmp_path: Path) -> None:
+    lines = [
+        'ok "\t27,3\teebbqej',
+        "no\t28\teebbqe1",
+        "no\t-1\teebbqe2",
+        "no\t\teebbqe3",
+        "no\t27\tx",
+        "a\tb",
+        "ok\t0\teebbqej",
+    ]
+    for name in ("train", "dev", "test"):
+        (tmp_path / f"{name}.tsv").write_text("\n".join(lines if name == "train" else []))
+    samples, rejects = read("goemotions", tmp_path)
+    assert [native(s) for s in samples] == [{"neutral": 1.0, "annoyance": 1.0}]
+    assert [r.reason for r in rejects] == ["bad-label"] * 3 + ["bad-id", "bad-row", "repeated-name"]
+    (tmp_path / "emotions.txt").write_text("joy\nsadness")
+    with pytest.raises(CorpusError, match="28 published labels"):
+        make_corpus("goemotions").read(tmp_path, "c")
+
+
+def test_goemotions_both_made_up_forms_agree(tmp_path: Path) -> None:
+    for form in ("splits", "raters"):
+        make_corpus("goemotions", {"form": form}).fake(tmp_path / form, subjects=2, per_class=2, seed=4)
+    by_split = {s.sample_id: s for s in read("goemotions", tmp_path / "splits")[0]}
+    by_rater = {s.sample_id: s for s in read("goemotions", tmp_path / "raters")[0]}
+    assert {key: s.emotion for key, s in by_rater.items()} == {key: s.emotion for key, s in by_split.items()}
+    assert {key: set(native(s)) for key, s in by_rater.items()} == {key: set(native(s)) for key, s in by_split.items()}
+
+
+# -- MELD ----------------------------------------------------------------------------------------------------------
+
+
+def test_meld_has_its_published_lines(shared_data: Path) -> None:
+    samples, rejects = read("meld", shared_data / "meld")
+    assert rejects == []
+    for split, (count, emotions) in MELD.items():
+        found = [s for s in samples if s.extra["official_split"] == split]
+        assert len(found) == count
+        counts = Counter(s.emotion_raw for s in found)
+        assert {word: counts[word] for word in emotions} == emotions
+    assert Counter(s.emotion_raw for s in samples) == make_corpus("meld").card.counts
+    speakers = {split: {s.subject_id for s in samples if s.extra["official_split"] == split} for split in MELD}
+    assert {split: len(names) for split, names in speakers.items()} == {"train": 260, "dev": 47, "test": 100}
+    assert len(set().union(*speakers.values())) == 304
+    dialogues = Counter(group.partition("_")[0] for group in {s.group_id for s in samples})
+    assert dialogues == {"c:train": 1038, "c:dev": 114, "c:test": 280}  # 1,039 are published for train
+    assert "c:train_dia60" not in {s.group_id for s in samples}
+    assert Counter(s.extra["sentiment"] for s in samples if s.extra["official_split"] == "dev")["negative"] == 406
+    first = next(s for s in samples if s.sample_id == "c/dev_dia0_utt1")  # the second line of dev_sent_emo.csv
+    assert (text(first), first.subject_id, first.turn, first.emotion) == ("What?", "c:Monica", 1, "surprise")
+    assert (first.t_start_s, first.t_end_s) == (20 * 60 + 61.927, 20 * 60 + 63.261)
+    assert sum(s.t_end_s is None for s in samples) == 1
+    assert sum("’" in text(s) for s in samples) > 3000
+
+
+def test_meld_speakers_with_commas_and_bad_lines(tmp_path: Path) -> None:
+    head = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
+    good = '1,"Oh, ‘my’ ""God""","Joey, Chandler",joy,positive,0,0,4,7,"00:20:57,256","00:21:00,49"'
+    bad = [
+        good.replace("joy", "joyous").replace(",0,0,", ",0,1,"),
+        good.replace("positive", "mixed").replace(",0,0,", ",0,2,"),
+        good.replace(",0,0,", ",0,x,"),
+        good.replace("00:20:57", "midnight").replace(",0,0,", ",0,3,"),
+        good.replace('"Oh, ‘my’ ""God"""', '" "').replace(",0,0,", ",0,4,"),
+        good,
+    ]
+    for split in ("train", "dev", "test"):
+        lines = [head, good, *(bad if split == "dev" else [])]
+        (tmp_path / f"{split}_sent_emo.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    samples, rejects = read("meld", tmp_path)
+    assert [s.sample_id for s in samples] == ["c/train_dia0_utt0", "c/dev_dia0_utt0", "c/test_dia0_utt0"]
+    assert len({s.group_id for s in samples}) == 3  # Dialogue_ID 0 is another dialogue in each file
+    assert {s.subject_id for s in samples} == {"c:Joey, Chandler"}
+    assert text(samples[0]) == 'Oh, ‘my’ "God"'
+    assert samples[0].t_end_s == pytest.approx(1260.049)
+    assert [r.reason for r in rejects] == [
+        "bad-label", "bad-label", "not-a-number", "bad-time", "empty", "repeated-name",
+    ]  # fmt: skip
+    (tmp_path / "dev_sent_emo.csv").unlink()
+    with pytest.raises(CorpusError, match=r"holds no dev_sent_emo\.csv"):
+        make_corpus("meld").read(tmp_path, "c")
+
+
+# -- ISEAR ---------------------------------------------------------------------------------------------------------
+
+# header and first rows of isear.csv of sinmaniphel/py_isear_dataset
+ISEAR = (
+    "ID|CITY|COUN|SUBJ|SEX|AGE|RELI|PRAC|FOCC|MOCC|FIEL|EMOT|WHEN|LONG|INTS|ERGO|TROPHO|TEMPER|EXPRES|MOVE|EXP1|EXP2|"
+    "EXP10|PARAL|CON|EXPC|PLEA|PLAN|FAIR|CAUS|COPING|MORL|SELF|RELA|VERBAL|NEUTRO|Field1|Field3|Field2|MYKEY|SIT|STATE"
+    "|\n11001|1|1|1|1|33|1|2|6|1|2|1|4|4|3|0|0|1|1|0|1|0|0|0|1|2|1|1|1|4|4|2|3|3|2|0|joy|4|3|0110011|During the period "
+    "of falling in love, each time that we met and á especially when we had not met for a long time.|1|\n"
+    "11002|1|1|2|2|23|0|0|7|5|2|6|1|1|2|3|0|2|2|1|1|0|0|0|3|3|3|2|1|1|2|0|1|2|0|0|shame|1|2|0110026|[ No response.]|1|\n"
+    "11011|1|1|11|1|25|1|2|7|6|2|3|3|3|0|3|0|0|1|0|0|0|0|1|1|2|0|0|1|3|4|2|3|0|2|0|anger|3|2|0110113|When I spoke to "
+    "Jan-Erik Wikstr÷m on the telephone. |1|\n"
+    "11011|1|1|11|1|25|1|2|7|6|2|7|2|4|4|1|2|0|1|0|0|0|0|1|3|2|1|3|0|0|0|3|1|0|1|2|guilt|4|4|0110117|I was the reason.|1|\n"
+)
+
+
+def test_isear_fields_and_mended_text(tmp_path: Path) -> None:
+    (tmp_path / "isear.csv").write_text(ISEAR, encoding="utf-8")
+    samples, rejects = read("isear", tmp_path)
+    assert [(r.reason, r.path) for r in rejects] == [("no-response", "isear.csv#000001")]
+    joy, anger, guilt = samples
+    assert (joy.subject_id, joy.group_id, joy.gender, joy.age) == ("c:11001", "c:11001", "male", 33.0)
+    assert (joy.emotion, joy.emotion_raw, joy.intensity, joy.extra["country"]) == ("happiness", "joy", 0.75, "Sweden")
+    assert text(joy).endswith("each time that we met and especially when we had not met for a long time.")
+    assert text(anger) == "When I spoke to Jan-Erik Wikström on the telephone."
+    assert (anger.intensity, guilt.emotion, guilt.sample_id) == (None, "guilt", "c/11011_guilt")
+
+
+def test_isear_other_exports(tmp_path: Path) -> None:
+    (tmp_path / "isear.csv").write_text('disgust,[ No response.]\nshame,"When I had insulted, my father"\nbliss,x\n')
+    samples, rejects = read("isear", tmp_path)
+    assert [(s.emotion, text(s), s.subject_id) for s in samples] == [("shame", "When I had insulted, my father", None)]
+    assert [r.reason for r in rejects] == ["no-response", "bad-label"]
+    (tmp_path / "isear.csv").write_bytes("ID,EMOT,SIT\n7,2,In a caf\xe9\n7,2,Again\n7,9,x\n".encode("latin-1"))
+    samples, rejects = read("isear", tmp_path, encoding="latin-1")
+    assert [(s.sample_id, s.emotion, text(s)) for s in samples] == [
+        ("c/7_fear", "fear", "In a café"), ("c/7_fear_2", "fear", "Again"),
+    ]  # fmt: skip
+    assert [r.reason for r in rejects] == ["bad-label"]
+    assert [r.reason for r in read("isear", tmp_path)[1]] == ["undecodable-row", "bad-label"]
+    with pytest.raises(CorpusError, match="no encoding"):
+        make_corpus("isear", {"encoding": "klingon"})
+    for content, message in (("ID,SIT\n1,x\n", "no column EMOT or Field1"), ("hello,world\n", "begins with 'hello")):
+        (tmp_path / "isear.csv").write_text(content)
+        with pytest.raises(CorpusError, match=message):
+            make_corpus("isear").read(tmp_path, "c")
+
+
+# -- EmpatheticDialogues -------------------------------------------------------------------------------------------
+
+# lines of the published train.csv, shortened
+EMPATHETIC = """\
+conv_id,utterance_idx,context,prompt,speaker_idx,utterance,selfeval,tags
+hit:0_conv:1,1,sentimental,There was a lot of people_comma_ but,1,I remember "fireworks.,5|5|5_2|2|5,
+hit:0_conv:1,2,sentimental,There was a lot of people_comma_ but,0,Was this_comma_ or just a best friend?,5|5|5_2|2|5,
+hit:1_conv:3,1,terrified,I was home,3,Hi how are you doing today,3|5|5_4|3|4,<HI>
+hit:1_conv:3,x,terrified,I was home,3,Hi how are you doing today,3|5|5_4|3|4,
+hit:1_conv:3,3,merry,I was home,3,Hi how are you doing today,3|5|5_4|3|4,
+hit:1_conv:3,5,terrified,cut
+"""
+
+
+def test_empathetic_dialogues_turns_and_escapes(tmp_path: Path) -> None:
+    head = EMPATHETIC.partition("\n")[0]
+    for name, body in (("train", EMPATHETIC), ("valid", head), ("test", head + "\n" + EMPATHETIC.splitlines()[3])):
+        (tmp_path / f"{name}.csv").write_text(body)
+    samples, rejects = read("empathetic_dialogues", tmp_path)
+    teller, listener, terrified = samples
+    assert [r.reason for r in rejects] == ["not-a-number", "bad-label", "bad-row", "repeated-name"]
+    assert text(teller) == 'I remember "fireworks.'  # a quote opens nothing here
+    assert text(listener) == "Was this, or just a best friend?"
+    assert (teller.emotion, teller.emotion_raw, native(teller)) == (None, "sentimental", {"sentimental": 1.0})
+    assert (listener.emotion, listener.emotion_raw, listener.labels) == (None, None, ())
+    assert listener.extra["context"] == "sentimental"
+    assert listener.extra["prompt"] == "There was a lot of people, but"
+    assert (teller.group_id, teller.session_id, listener.turn) == ("c:hit:0_conv:1",) * 2 + (2,)
+    assert (teller.subject_id, listener.subject_id, terrified.subject_id) == ("c:1", "c:0", "c:3")
+    assert (terrified.emotion, terrified.extra["tags"]) == ("fear", "<HI>")
+    assert assign(record(terrified), "labels:empathetic_dialogues") == "terrified"
+    assert len(make_corpus("empathetic_dialogues").card.label_map) == 32
+
+
+# -- DailyDialog ---------------------------------------------------------------------------------------------------
+
+DAILY = {
+    "": "Good morning . __eou__ Hi , how ’ s it ? __eou__\nNo __eou__ way __eou__\nCut __eou__\nOh __eou__\nHm __eou__\n",
+    "emotion_": "4 0\n6\n1 \n0 \n9 \n",
+    "act_": "1 2 \n1 1\n3\n7\n1\n",
+}
+
+
+def write_daily(root: Path, split: str, lines: dict[str, str], *, packed: bool = False) -> None:
+    files = {f"{split}/dialogues_{kind}{split}.txt": body for kind, body in lines.items()}
+    if packed:
+        with zipfile.ZipFile(root / f"{split}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, body in files.items():
+                archive.writestr(name, body)
+                archive.writestr("__MACOSX/" + name, "x")
+        return
+    for name, body in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(body, encoding="utf-8")
+
+
+def test_dailydialog_folders_zips_and_whole_read_alike(tmp_path: Path) -> None:
+    for packed in (False, True):
+        folder = tmp_path / str(packed)
+        folder.mkdir()
+        for split in ("train", "validation", "test"):
+            write_daily(folder, split, DAILY if split == "validation" else dict.fromkeys(DAILY, ""), packed=packed)
+        samples, rejects = read("dailydialog", folder)
+        assert [(s.sample_id, s.emotion, s.extra["act"]) for s in samples] == [
+            ("c/dev_00000_00", "happiness", "inform"),
+            ("c/dev_00000_01", "neutral", "question"),
+            ("c/dev_00002_00", "anger", "directive"),
+        ]
+        assert text(samples[1]) == "Hi , how ’ s it ?"
+        assert {s.extra["official_split"] for s in samples} == {"dev"}
+        assert [s.subject_id for s in samples] == ["c:dev_00000", "c:dev_00000", "c:dev_00002"]
+        assert [(r.path, r.reason) for r in rejects] == [
+            ("dev_00001", "turns-differ"), ("dev_00003_00", "bad-label"), ("dev_00004_00", "bad-label"),
+        ]  # fmt: skip
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    names = {"": "text", "emotion_": "emotion", "act_": "act"}
+    for kind, body in DAILY.items():
+        (whole / f"dialogues_{names[kind]}.txt").write_text(body, encoding="utf-8")
+    (whole / "dialogues_topic.txt").write_text("1\n2\n8\n9\n10\n")
+    samples, rejects = read("dailydialog", whole)
+    assert [(s.sample_id, s.extra["topic"]) for s in samples][-1] == ("c/all_00002_00", "Work")
+    assert not any("official_split" in s.extra for s in samples)
+    assert len(rejects) == 3
+
+
+def test_dailydialog_zips_that_cannot_be_read(tmp_path: Path) -> None:
+    for split in ("train", "validation", "test"):
+        write_daily(tmp_path, split, DAILY, packed=True)
+    train = tmp_path / "train.zip"
+    packed = bytearray(train.read_bytes())
+    at = packed.index(b"train/dialogues_train.txt") + len("train/dialogues_train.txt")
+    packed[at + 8 : at + 40] = b"\xff" * 32  # the compressed text of the first file
+    train.write_bytes(packed)
+    samples, rejects = read("dailydialog", tmp_path)
+    assert rejects[0].reason == "unreadable"
+    assert {s.extra["official_split"] for s in samples} >= {"dev", "test"}
+    train.write_bytes(b"no zip")
+    with pytest.raises(CorpusError, match="no zip file"):
+        make_corpus("dailydialog").read(tmp_path, "c")
+    with zipfile.ZipFile(train, "w") as archive:
+        archive.writestr("other.txt", "x")
+    with pytest.raises(CorpusError, match=r"exactly one plain file dialogues_train\.txt"):
+        make_corpus("dailydialog").read(tmp_path, "c")
+
+
+def test_dailydialog_counts_are_the_papers() -> None:
+    counts = make_corpus("dailydialog").card.counts
+    assert counts is not None
+    assert sum(counts.values()) == 102_979  # Li et al. (2017): utterances in all
+
+
+# -- SemEval-2018 E-c ----------------------------------------------------------------------------------------------
+
+# header and lines of 2018-E-c-En-train.txt
+SEMEVAL = (
+    "ID\tTweet\tanger\tanticipation\tdisgust\tfear\tjoy\tlove\toptimism\tpessimism\tsadness\tsurprise\ttrust\n"
+    "2017-En-21441\t“Worry is a down payment on a problem'. #worry\t0\t1\t0\t0\t0\t0\t1\t0\t0\t0\t1\n"
+    "2017-En-22190\tNo but that's so \"cute. Atsu was probably shy\t0\t0\t0\t0\t1\t0\t0\t0\t0\t0\t0\n"
+    "2017-En-21744\tAnd it's hard to dance with a devil on your back\\nSo shake\t0\t0\t0\t0\t0\t0\t0\t0\t0\t0\t0\n"
+)
+
+
+def test_semeval_labels_neutral_and_missing_gold(tmp_path: Path) -> None:
+    head, *lines = SEMEVAL.splitlines()
+    (tmp_path / "2018-E-c-En-train.txt").write_text(SEMEVAL, encoding="utf-8")
+    (tmp_path / "2018-E-c-En-dev.txt").write_text(f"{head}\n{lines[0].replace('21441', '1')[:-1]}2\n")
+    blind = "2018-En-1\tHm\t" + "\t".join(["NONE"] * 11)
+    (tmp_path / "2018-E-c-En-test.txt").write_text(f"{head}\n{blind}\n")
+    samples, rejects = read("semeval2018_ec", tmp_path)
+    worry, cute, devil, unknown = samples
+    assert [r.reason for r in rejects] == ["bad-label"]
+    assert native(worry) == {"anticipation": 1.0, "optimism": 1.0, "trust": 1.0}
+    assert (worry.emotion, cute.emotion, cute.emotion_raw) == (None, "happiness", "joy")
+    assert (devil.emotion, native(devil), "\\n" in text(devil)) == ("neutral", {"neutral": 1.0}, True)
+    assert (unknown.emotion, unknown.labels, unknown.extra["official_split"]) == (None, [], "test")
+    (tmp_path / "2018-E-c-En-test-gold.txt").write_text(f"{head}\n{lines[1].replace('22190', '2')}\n")
+    assert read("semeval2018_ec", tmp_path)[0][-1].emotion == "happiness"  # the gold file is preferred
+    with pytest.raises(CorpusError, match=r"2018-E-c-Es-train\.txt"):
+        make_corpus("semeval2018_ec", {"language": "es"}).read(tmp_path, "c")
+    assert make_corpus("semeval2018_ec", {"language": "ar"}).card.language == "ar"
+    with pytest.raises(UnknownNameError, match="language"):
+        make_corpus("semeval2018_ec", {"language": "de"})
+
+
+# -- EmoryNLP ------------------------------------------------------------------------------------------------------
+
+
+def test_emorynlp_csv_lines(tmp_path: Path) -> None:
+    # emorynlp_dev_final.csv of declare-lab/MELD
+    head = "Utterance,Speaker,Emotion,Scene_ID,Utterance_ID,Season,Episode,Start_Time,End_Time"
+    lines = [
+        "Thank you.,['Joey Tribbiani'],Neutral,1,2,1,15,00:00:05.171,00:00:07.423",
+        "\"Aww, thank you. Uh Rach?\",['Monica Geller'],Scared,1,6,1,15,00:01:29.798,00:01:33.383",
+        "Done.,\"['Ross Geller', 'Rachel Green']\",Powerful,2,1,1,15,00:01:29.798,00:01:33.383",
+        "Eeeee!,['Steve (drug addict)'],Peaceful,14,2,1,15,,",
+        "x,__import__('os'),Mad,14,3,1,15,,",
+        "x,['A'],Happy,14,4,1,15,,",
+        "x,['A'],Mad,14,5,1,15,late,",
+    ]
+    for split in ("train", "dev", "test"):
+        body = lines if split == "dev" else []
+        (tmp_path / f"emorynlp_{split}_final.csv").write_text("\n".join([head, *body]) + "\n")
+    samples, rejects = read("emorynlp", tmp_path)
+    thanks, scared, both, steve = samples
+    assert [r.reason for r in rejects] == ["bad-speaker", "bad-label", "bad-time"]
+    assert (thanks.sample_id, thanks.group_id, thanks.turn) == ("c/s01_e15_c01_u002", "c:s01_e15_c01", 2)
+    assert (thanks.t_start_s, scared.emotion, steve.emotion) == (5.171, "fear", "calm")
+    assert (both.subject_id, both.extra["speakers"], both.emotion) == (None, "Ross Geller; Rachel Green", None)
+    assert assign(record(both), "labels:emorynlp") == "Powerful"
+    assert (steve.subject_id, steve.t_start_s) == ("c:Steve (drug addict)", None)
+
+
+def test_emorynlp_json_and_its_splits(tmp_path: Path) -> None:
+    # README.md of emorynlp/emotion-detection: the example utterance, and 77, 11 and 9 episodes
+    assert Counter(split_of().values()) == {"train": 77, "dev": 11, "test": 9}
+    assert (split_of()[1, 15], split_of()[4, 20], split_of()[2, 24]) == ("dev", "test", "train")
+    said = {
+        "utterance_id": "s01_e02_c01_u002",
+        "speakers": ["Joey Tribbiani"],
+        "transcript": "Yeah, right!.......Y'serious?",
+        "emotion": "Neutral",
+    }
+    scene = {"scene_id": "s01_e02_c01", "utterances": [said, {"utterance_id": 7}, said | {"transcript": None}]}
+    episodes = [
+        {"episode_id": "s01_e02", "scenes": [scene, 3]},
+        {"episode_id": "s05_e01", "scenes": [scene]},
+        {"episode_id": "pilot", "scenes": []},
+        7,
+    ]
+    (tmp_path / "emotion-detection-trn.json").write_text(json.dumps({"season_id": "s01", "episodes": episodes}))
+    (tmp_path / "package.json").write_text("{}")
+    samples, rejects = read("emorynlp", tmp_path)
+    assert [(s.sample_id, s.emotion, s.extra["official_split"]) for s in samples] == [
+        ("c/s01_e02_c01_u002", "neutral", "train")
+    ]
+    assert samples[0].subject_id == "c:Joey Tribbiani"
+    assert [r.reason for r in rejects] == ["bad-id", "bad-row", "bad-row", "not-annotated", "bad-row", "bad-row"]
+
+
+# -- dair-ai -------------------------------------------------------------------------------------------------------
+
+
+def test_dair_emotion_three_forms_read_alike(tmp_path: Path) -> None:
+    rows = {"train": [("i didnt feel humiliated", 0)], "validation": [("im grabbing a minute", 3)], "test": [("ok", 5)]}
+    names = ("sadness", "joy", "love", "anger", "fear", "surprise")  # dataset card: sadness (0) ... surprise (5)
+    short = {"validation": "val"}
+    found = []
+    for form in ("txt", "jsonl", "parquet"):
+        folder = tmp_path / form / "split"
+        folder.mkdir(parents=True)
+        for split, lines in rows.items():
+            if form == "txt":
+                body = "".join(f"{said};{names[label]}\n" for said, label in lines)
+                (folder / f"{short.get(split, split)}.txt").write_text(body)
+            elif form == "jsonl":
+                body = "".join(json.dumps({"text": said, "label": label}) + "\n" for said, label in lines)
+                (folder / f"{split}.jsonl").write_text(body)
+            else:
+                table = pa.table({"text": [said for said, _ in lines], "label": [label for _, label in lines]})
+                pq.write_table(table, folder / f"{split}-00000-of-00001.parquet")
+        samples, rejects = read("dair_emotion", tmp_path / form)
+        assert rejects == []
+        found.append([(s.sample_id, text(s), s.emotion, s.emotion_raw, s.extra["official_split"]) for s in samples])
+    assert found[0] == found[1] == found[2]
+    assert found[0][1] == ("c/dev_000000", "im grabbing a minute", "anger", "anger", "dev")
+    broken = tmp_path / "parquet" / "split" / "train-00000-of-00001.parquet"
+    broken.write_bytes(b"PAR1" + b"\0" * 50)
+    with pytest.raises(CorpusError, match="no parquet file"):
+        make_corpus("dair_emotion").read(tmp_path / "parquet", "c")
+    pq.write_table(pa.table({"words": ["x"]}), broken)
+    with pytest.raises(CorpusError, match="no columns text and label"):
+        make_corpus("dair_emotion").read(tmp_path / "parquet", "c")
+
+
+def test_dair_emotion_bad_lines(tmp_path: Path) -> None:
+    for name in ("val", "test"):
+        (tmp_path / f"{name}.txt").write_text("")
+    (tmp_path / "train.txt").write_text("one;joy\ntwo\nthree;bliss\n;joy\nfour;with;joy\n")
+    samples, rejects = read("dair_emotion", tmp_path)
+    assert [text(s) for s in samples] == ["one"]
+    assert [r.reason for r in rejects] == ["bad-row", "bad-label", "empty", "bad-row"]
+
+
+# -- made-up sentences ---------------------------------------------------------------------------------------------
+
+
+def test_made_up_sentences_tell_classes_apart_and_overlap() -> None:
+    """A naive count of words on other sentences is right often, and not always."""
+    import numpy as np
+
+    classes = ("anger", "happiness", "sadness", "annoyance")
+    words: dict[str, Counter[str]] = {name: Counter() for name in classes}
+    for i, name in enumerate(classes):
+        for j in range(200):
+            words[name].update(write_sentence(name, np.random.default_rng([1, i, j]), person=j % 5).lower().split())
+
+    def guess(sentence: str) -> str:
+        scores = {
+            name: sum(np.log((seen[word] + 0.5) / (seen.total() + 300)) for word in sentence.lower().split())
+            for name, seen in words.items()
+        }
+        return max(scores, key=lambda name: scores[name])
+
+    right = [
+        guess(write_sentence(name, np.random.default_rng([2, i, j]), person=j % 5)) == name
+        for i, name in enumerate(classes)
+        for j in range(60)
+    ]
+    assert 0.6 < np.mean(right) < 0.97
+    assert write_sentence("fear", np.random.default_rng(5)) == write_sentence("fear", np.random.default_rng(5))
