@@ -31,7 +31,7 @@ def decode_audio(path: Path, max_s: float = MAX_WAV_S, *, max_bytes: int = MAX_F
     Raises `PayloadError`: unreadable, too-large (bytes, before reading), empty, not-media, no-audio,
     unsupported-encoding, too-long, truncated, non-finite. Raises `UserError` where PyAV is not installed.
     """
-    av = _av()
+    av = need_av()
     try:
         size = path.stat().st_size
         if size > max_bytes:
@@ -48,7 +48,8 @@ def decode_audio(path: Path, max_s: float = MAX_WAV_S, *, max_bytes: int = MAX_F
         raise PayloadError("unreadable", str(error.strerror)) from error
 
 
-def _av() -> Any:
+def need_av() -> Any:
+    """The library PyAV. Raises `UserError` where it is not installed."""
     try:
         import av
     except ImportError as error:
@@ -119,7 +120,7 @@ def encode_m4a(signal: np.ndarray, rate_hz: int) -> bytes:
     """float32 [n] in [-1, 1] -> AAC in an m4a file, for made-up corpora. Raises `UserError` without PyAV."""
     import io
 
-    av = _av()
+    av = need_av()
     out = io.BytesIO()
     with av.open(out, mode="w", format="ipod") as container:
         stream = container.add_stream("aac", rate=rate_hz, layout="mono")

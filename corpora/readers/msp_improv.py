@@ -1,0 +1,239 @@
+"""MSP-IMPROV: six pairs of student actors improvise scenes around 20 target sentences; turns are rated by crowds.
+
+Busso et al. (2017), IEEE Transactions on Affective Computing 8(1). Names and the evaluation file are described by those
+who read the release (Strong-AI-Lab/emotion, datasets/MSP-IMPROV/process.py, and others alike):
+
+    Audio/session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav    sentence 01, intended emotion A, actress of session 1,
+                                                            scenario P, direction FM, turn 01
+    Evalution.txt (so spelled in the release)               a turn's line, its raters' lines, a blank line:
+        UTD-IMPROV-S01A-F01-P-FM01.avi; N; A:3.000000; V:3.500000; D:3.000000 ; N:4.200000;
+        P01-A1; Neutral; Concerned, Other (please specify); A:3.000000; V:3.000000; D:3.000000; N:4.000000;
+
+A, V, D, N: activation, valence, dominance, naturalness, 1 to 5. Activation runs from 1, the most active, to 5:
+`arousal` of a record is turned round, `ratings` hold activation as it stands. What no split may part is the session:
+its two speakers talk to each other in every scene.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from corpora.atomic import write_bytes
+from corpora.errors import CorpusError, PayloadError
+from corpora.labels import rescale
+from corpora.readers.files import (
+    class_counts,
+    known,
+    named_files,
+    read_file,
+    read_items,
+    read_wav,
+    speech_sample,
+    spread,
+)
+from corpora.readers.raters import agreement, rating, vote
+from corpora.readers.tables import find_file
+from corpora.schema import CorpusCard, Reject, Sample
+
+_LABELS = {"A": "anger", "S": "sadness", "H": "happiness", "N": "neutral", "O": None, "X": None}
+_WORDS = {"A": "Angry", "S": "Sad", "H": "Happy", "N": "Neutral", "O": "Other"}  # of the raters
+_DIMENSIONS = {"A": "activation", "V": "valence", "D": "dominance", "N": "naturalness"}
+_EVALUATIONS = ("Evalution.txt", "Evaluation.txt")
+_EXAMPLE = "MSP-IMPROV-S01A-F01-P-FM01.wav"
+_FILE = re.compile(r"MSP-IMPROV-S\d\d[AHSN]-[FM]\d\d-[A-Z]-[FM]{2}\d+\.wav$", re.IGNORECASE)
+_NAME = re.compile(r"MSP-IMPROV-S(\d\d)([AHSN])-(([FM])(\d\d))-([A-Z])-([FM]{2})(\d+)")
+_VALUE = r"\s*(\d+(?:\.\d+)?|NaN)\s*"
+_FOUR = rf"A:{_VALUE};\s*V:{_VALUE};\s*D:{_VALUE};\s*N:{_VALUE};?\s*"
+_HEAD = re.compile(rf"UTD-IMPROV-(\S+?)\.avi;\s*([A-Z]);\s*{_FOUR}")
+_RATER = re.compile(rf"([^;]+);\s*([A-Za-z]+);(.*);\s*{_FOUR}")
+_MAX_TXT = 64 * 2**20
+
+
+@dataclass
+class _Rated:
+    label: str
+    means: dict[str, float]
+    words: dict[str, list[str]] = field(default_factory=dict)
+    numbers: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+class MspImprov:
+    """`Corpus` of MSP-IMPROV's turns; the folder that holds Evalution.txt and the sessions."""
+
+    card = CorpusCard(
+        name="msp_improv",
+        title="MSP-IMPROV",
+        modality="speech",
+        version="1.0",
+        license="LicenseRef-MSP-IMPROV",
+        may_redistribute=False,
+        url="https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Improv.html",
+        bibtex=(
+            "@article{busso2017mspimprov, title={MSP-IMPROV: An Acted Corpus of Dyadic Interactions to Study Emotion "
+            "Perception}, author={Busso, Carlos and Parthasarathy, Srinivas and Burmania, Alec and AbdelWahab, "
+            "Mohammed and Sadoughi, Najmeh and Provost, Emily Mower}, journal={IEEE Transactions on Affective "
+            "Computing}, volume={8}, number={1}, pages={67--80}, year={2017}, doi={10.1109/TAFFC.2016.2515617}}"
+        ),
+        language="en",
+        split_unit="session",
+        label_map=_LABELS,
+        counts={"A": 792, "S": 885, "H": 2644, "N": 3477, "O": 85, "X": 555},
+        counts_source=(
+            "Busso et al. (2017), tables 3 and 4, sums over the four conditions (652 target-improvised, 620 "
+            "target-read, 4381 other-improvised and 2785 natural turns)"
+        ),
+        n_subjects=12,
+        n_samples=8438,
+        dimensions=dict.fromkeys(("valence", "arousal", "dominance"), (1.0, 5.0)),
+        sources={
+            "layout": "Strong-AI-Lab/emotion, datasets/MSP-IMPROV/process.py (file tree, lines of the evaluation file)",
+            "labels": "Strong-AI-Lab/emotion, datasets/MSP-IMPROV/process.py; Busso et al. (2017), table 4",
+            "subjects": "ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Improv.html: six dyad sessions, 12 actors",
+            "counts": "Busso et al. (2017), tables 3 and 4",
+            "splits": "none is published; usual is to leave one session (or speaker) out",
+        },
+        unverified=("license",),
+        access="ask the MSP lab of UT Dallas; an agreement is signed",
+        quirks=(
+            "activation is rated from 1 (most active) to 5: turned round in arousal, as it stands in ratings",
+            "the label file is called Evalution.txt, and names .avi films UTD-IMPROV-... for wav files MSP-IMPROV-...",
+            "X: raters did not agree; O: another emotion. Both have no emotion here, votes are in ratings",
+            "a rater may stand twice under one turn, as a copy: the first is kept",
+            "scenario letters P, R, S, T are kept as they are: no source at hand tells them apart",
+        ),
+    )
+
+    def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
+        """See `Corpus.read`. Slugs beside those of wav files: not-of-this-corpus, no-label (a turn that the evaluation
+        file does not name), missing-file (one that is rated and not there), bad-label, rating-out-of-range,
+        repeated-name."""
+        files = [
+            (path, name)
+            for path, name in named_files(root, self.card, _FILE, _EXAMPLE)
+            if path.suffix.lower() == ".wav"  # films may lie beside
+        ]
+        rated = _evaluations(find_file(root, self.card.title, _EVALUATIONS, self.card.url), self.card.title)
+        there = {path.stem for path, _ in files}
+        items: list[tuple[Path | None, str]] = [*files, *((None, name) for name in rated if name not in there)]
+        return read_items(items, corpus, lambda path, name: self._sample(path, name, corpus, rated))
+
+    def _sample(self, path: Path | None, name: str, corpus: str, rated: Mapping[str, _Rated]) -> Sample:
+        if path is None:
+            raise PayloadError("missing-file", f"{name} is rated, and no {name}.wav is there")
+        match = _NAME.fullmatch(path.stem)
+        if match is None:
+            raise PayloadError("not-of-this-corpus", f"the name is not of the form {_EXAMPLE}")
+        sentence, intended, speaker, gender, session, scenario, direction, turn = match.groups()
+        if path.stem not in rated:
+            raise PayloadError("no-label", f"the evaluation file does not name {path.stem}")
+        told = rated[path.stem]
+        emotion = known(_LABELS, told.label, "label")
+        means = {  # NaN: nobody rated it
+            which: rescale(value, (1.0, 5.0), which)
+            for which, value in told.means.items()
+            if which != "naturalness" and not np.isnan(value)
+        }
+        active = means.get("activation")
+        payload, header = read_wav(path)
+        return speech_sample(
+            self.card, corpus, path.stem, payload, header,
+            subject=speaker,
+            group=f"session{int(session)}",
+            session_id=f"{corpus}:session{int(session)}",
+            turn=int(turn),
+            emotion=emotion,
+            emotion_raw=told.label,
+            valence=means.get("valence"),
+            arousal=None if active is None else -active,
+            dominance=means.get("dominance"),
+            rater_agreement=agreement(told.words, [_WORDS[told.label]] if told.label in _WORDS else []),
+            ratings=[
+                *(vote(word, rater) for rater, words in told.words.items() for word in words),
+                *(rating(which, rater, v) for rater, given in told.numbers.items() for which, v in given.items()),
+            ],
+            gender="female" if gender == "F" else "male",
+            extra={
+                "path": name, "sentence": sentence, "intended": intended, "scenario": scenario, "direction": direction,
+                "dialogue": f"session{int(session)}-S{sentence}{intended}-{scenario}",
+            },
+        )  # fmt: skip
+
+    def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
+        """The published folders with 16 kHz wav files and an Evalution.txt; two speakers a session.
+
+        Beside the samples asked for there is one turn without agreement (X); one rater stands twice, one number is NaN.
+        Raises `CorpusError` for a number of subjects outside 1 ... 12, or a class of more than 1980 turns a speaker.
+        """
+        from corpora.readers.fake_voice import RATE_HZ, make_voice, speak, wav
+
+        if not 1 <= subjects <= 12:
+            raise CorpusError(f"a made-up MSP-IMPROV needs 1 to 12 subjects, not {subjects}")
+        codes = {emotion: code for code, emotion in _LABELS.items() if emotion is not None}
+        speakers = [f"{'FM'[i % 2]}{i // 2 + 1:02d}" for i in range(subjects)]
+        rng = np.random.default_rng([seed, 0])
+        asked = [(codes[e], speaker) for e, speaker in spread(class_counts(self.card, per_class), speakers, rng)]
+        taken: dict[tuple[str, str], int] = {}
+        lines = []
+        for number, (code, speaker) in enumerate([*asked, ("X", speakers[0])]):
+            nth = taken.get((code, speaker), 0)
+            taken[code, speaker] = nth + 1
+            if nth >= 20 * 99:
+                raise CorpusError(f"MSP-IMPROV's names hold at most {20 * 99} turns of a class and speaker")
+            scene = f"S{nth % 20 + 1:02d}{code if code in 'AHSN' else 'N'}"
+            scenario = "PRST"[nth % 4]
+            direction = "FM" if speaker[0] == "F" else "MF"
+            stem = f"{scene}-{speaker}-{scenario}-{direction}{(90 if code == 'X' else nth // 20) + 1:02d}"
+            draw = np.random.default_rng([seed, 1, number])
+            voice = make_voice(
+                male=speaker[0] == "M", rng=np.random.default_rng([seed, 2, int(speaker[1:]), "FM".index(speaker[0])])
+            )
+            signal = speak(voice, _LABELS[code] or "neutral", 1.0, statement=nth, rng=draw)
+            folder = Path(root) / "Audio" / f"session{int(speaker[1:])}" / scene / scenario
+            write_bytes(folder / f"MSP-IMPROV-{stem}.wav", wav(signal, RATE_HZ))
+            lines.append(_fake_turn(stem, code, draw, odd=number == 0))
+        write_bytes(Path(root) / _EVALUATIONS[0], "\n".join(lines).encode())
+
+
+def _evaluations(path: Path, title: str) -> dict[str, _Rated]:
+    """The evaluation file -> {MSP-IMPROV-...: what it says}. Raises `CorpusError` if it rates nothing."""
+    try:
+        lines = read_file(path, _MAX_TXT).decode("latin-1").splitlines()
+    except PayloadError as error:
+        raise CorpusError(f"{title}: {path} cannot be read ({error})") from error
+    found: dict[str, _Rated] = {}
+    now: _Rated | None = None
+    for line in map(str.strip, lines):
+        if head := _HEAD.fullmatch(line):
+            now = found.setdefault(f"MSP-IMPROV-{head[1]}", _Rated(head[2], _numbers(head.groups()[2:])))
+        elif line.startswith("UTD-IMPROV-"):
+            now = None  # unreadable: the turn stays without a label
+        elif now is not None and (given := _RATER.fullmatch(line)) and given[1].strip() not in now.words:
+            rater = given[1].strip()
+            now.words[rater] = [given[2]]
+            now.numbers[rater] = {which: v for which, v in _numbers(given.groups()[3:]).items() if not np.isnan(v)}
+    if not found:
+        raise CorpusError(f"{title}: {path} has no line like 'UTD-IMPROV-S01A-F01-P-FM01.avi; N; A:3.0; V:3.5; ...'")
+    return found
+
+
+def _numbers(values: tuple[str, ...]) -> dict[str, float]:
+    return dict(zip(_DIMENSIONS.values(), map(float, values), strict=True))
+
+
+def _fake_turn(stem: str, code: str, rng: np.random.Generator, *, odd: bool) -> str:
+    """A turn's lines: five raters, three of them for the label, and the means of their numbers. `odd`: one is twice."""
+    numbers = rng.integers(1, 6, (5, 4)).astype(float)
+    others = [word for word in _WORDS.values() if word != _WORDS.get(code)]
+    words = others if code == "X" else [_WORDS[code]] * 3 + [str(word) for word in rng.permutation(others)[:2]]
+    shown = ["; ".join(f"{letter}:{v:.6f}" for letter, v in zip("AVDN", row, strict=True)) for row in numbers]
+    if odd:
+        shown[4] = re.sub(r"N:.*", "N:NaN", shown[4])
+    raters = [f"P{i + 1:02d}-A{i}; {word}; Concerned, {word}; {shown[i]};" for i, word in enumerate(words)]
+    mean = numbers.mean(axis=0)
+    head = f"UTD-IMPROV-{stem}.avi; {code}; A:{mean[0]:.6f}; V:{mean[1]:.6f}; D:{mean[2]:.6f} ; N:{mean[3]:.6f};"
+    return "\n".join([head, *raters, *raters[: int(odd)], "", ""])
