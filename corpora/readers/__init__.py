@@ -58,6 +58,26 @@ def card_names() -> list[str]:
     return sorted(path.stem for path in CARDS.glob("*.yaml"))
 
 
+# They read any corpus of their layout, by a card of the user's: options {card: data/cards/NAME.yaml}.
+GENERIC = ("folder", "table", "audformat", "datasets")
+CARDS = Path(__file__).resolve().parent.parent / "cards"  # corpora that need no code: one card file each
+
+
+def card_names() -> list[str]:
+    """Names of the shipped cards."""
+    return sorted(path.stem for path in CARDS.glob("*.yaml"))
+
+
+# They read any corpus of their layout, by a card of the user's: options {card: data/cards/NAME.yaml}.
+GENERIC = ("folder", "table", "audformat", "datasets")
+CARDS = Path(__file__).resolve().parent.parent / "cards"  # corpora that need no code: one card file each
+
+
+def card_names() -> list[str]:
+    """Names of the shipped cards."""
+    return sorted(path.stem for path in CARDS.glob("*.yaml"))
+
+
 def reader_names() -> list[str]:
     """All names that `make_corpus` makes a corpus of without options: readers, entry points `emoforge.corpora`, shipped
     cards. `GENERIC` ones need a card and are not among them."""

@@ -141,7 +141,7 @@ class AffectNet:
         word = known(_CODES, row["expression"].strip(), "expression")
         name = row["subDirectory_filePath"].strip()
         path = folder / name
-        if ".." in Path(name).parts or not path.is_file():
+        if Path(name).is_absolute() or ".." in Path(name).parts or not path.is_file():
             raise PayloadError("no-picture", f"{name[:120]!r} is not in {folder.name}")
         extra = {"path": path.relative_to(root).as_posix(), "official_split": split}
         if _given(row["face_x"]):
