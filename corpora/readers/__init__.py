@@ -26,6 +26,8 @@ CORPORA: dict[str, str] = {
     "ferplus": "corpora.readers.ferplus:FerPlus",
     "expw": "corpora.readers.expw:ExpW",
     "raf_db": "corpora.readers.raf_db:RafDB",
+    "affectnet": "corpora.readers.affectnet:AffectNet",
+    "sfew": "corpora.readers.sfew:Sfew",
     # text
     "goemotions": "corpora.readers.goemotions:GoEmotions",
     "meld": "corpora.readers.meld:Meld",
@@ -46,26 +48,6 @@ CORPORA: dict[str, str] = {
     "ecg200": "corpora.readers.ecg200:Ecg200",
     "stress_predict": "corpora.readers.stress_predict:StressPredict",
 }
-
-
-# They read any corpus of their layout, by a card of the user's: options {card: data/cards/NAME.yaml}.
-GENERIC = ("folder", "table", "audformat", "datasets")
-CARDS = Path(__file__).resolve().parent.parent / "cards"  # corpora that need no code: one card file each
-
-
-def card_names() -> list[str]:
-    """Names of the shipped cards."""
-    return sorted(path.stem for path in CARDS.glob("*.yaml"))
-
-
-# They read any corpus of their layout, by a card of the user's: options {card: data/cards/NAME.yaml}.
-GENERIC = ("folder", "table", "audformat", "datasets")
-CARDS = Path(__file__).resolve().parent.parent / "cards"  # corpora that need no code: one card file each
-
-
-def card_names() -> list[str]:
-    """Names of the shipped cards."""
-    return sorted(path.stem for path in CARDS.glob("*.yaml"))
 
 
 # They read any corpus of their layout, by a card of the user's: options {card: data/cards/NAME.yaml}.
