@@ -29,7 +29,7 @@ from corpora.errors import PayloadError
 MAX_FILE = 4 * 2**30  # bytes on disk
 MAX_VARIABLE = 512 * 2**20  # bytes of one variable, or of one cell of `load_cells`, unpacked and as doubles
 MAX_UNPACKED = 8 * 2**30  # bytes that one variable may unpack to while its cells are read one by one
-MAX_PARTS = 100_000  # cells and fields in one variable
+MAX_PARTS = 10_000  # cells and fields in one variable; a subject of DREAMER has about 100
 MAX_VARIABLES = 10_000
 MAX_DEPTH = 8  # DREAMER nests struct > cell > struct > struct > cell > matrix
 _MAX_HEADER = 1 << 16  # bytes of dimensions, name and field names
