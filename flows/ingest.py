@@ -38,6 +38,7 @@ def ingest_corpus(
     split_seed: int,
     max_reject_share: float,
     options: Mapping[str, Any] | None = None,
+    base: Path | None = None,
     made_up: bool = False,
     work: Path | None = None,
     share: Share | None = None,
@@ -45,8 +46,9 @@ def ingest_corpus(
 ) -> dict[str, Any]:
     """Reads corpus `name` below `root` with `reader` and writes the folder `target` whole or not at all.
 
-    `options`: the reader's own. `made_up`: what lies below `root` was written by the reader's `fake()`, so licence and
-    published counts of the real corpus do not hold for it. `work`: a folder where what was read outlives a crash (None:
+    `options`: the reader's own. `base`: what a card's path is relative to (None: the current folder). `made_up`: what
+    lies below `root` was written by the reader's `fake()`, so licence and published counts of the real corpus do not
+    hold for it. `work`: a folder where what was read outlives a crash (None:
     it does not). `share`: reads the corpus in parts, in other processes (flows.ingestparts).
 
     Files: shards/*.tar, index.parquet (SAMPLES; `shard` relative to `target`), rejects.parquet, splits.parquet (views
@@ -60,10 +62,14 @@ def ingest_corpus(
     begun = time.perf_counter()
     if not CORPUS_ID.fullmatch(name):
         raise CorpusError(f"corpus name {name!r}: allowed are a-z, 0-9 and _, beginning with a letter, 40 at most")
-    corpus = make_corpus(reader, options)
+    corpus = make_corpus(reader, options, base=base)
+    described = {"card_sha256": sha256} if (sha256 := getattr(corpus, "card_sha256", None)) else {}
     card = made_up_card(corpus.card) if made_up else corpus.card
     target = Path(target)
-    task = ReadTask(name, reader, dict(options or {}), str(root), shards, card.license)
+    where = str(base.resolve()) if base else str(Path.cwd())
+    task = ReadTask(
+        name, reader, dict(options or {}), str(root), shards, card.license, where, described.get("card_sha256")
+    )
     with atomic_folder(target) as folder:
         spills = read_corpus(task, work or folder / ".spill", keep=work is not None, share=share, tell=tell)
         rejects = [reject for spill in spills for reject in spill.rejects]
@@ -76,7 +82,7 @@ def ingest_corpus(
         views, audit = _views(index, ratios, split_seed)
         write_table(folder / "splits.parquet", views)
         write_json(folder / "audit.json", audit)
-        told = _card(card, reader, index, rejects) | {"made_up": made_up}
+        told = _card(card, reader, index, rejects) | {"made_up": made_up, **described}
         quality = _quality(name, card.modality, index, told["counts"])
         write_json(folder / "quality.json", quality)
         write_json(folder / "card.json", told)

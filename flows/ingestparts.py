@@ -43,6 +43,8 @@ class ReadTask:
     root: str
     shards: int
     license: str
+    base: str = "."  # what a card's path is relative to
+    card_sha256: str | None = None  # of the card, where one describes the corpus
 
     def journal(self, part: int, parts: int) -> str:
         """Names this reading: another corpus, option, code of the readers or number of parts begins anew."""
@@ -106,7 +108,7 @@ def _fill(spill: Spill, task: ReadTask, part: int, parts: int, tell: Tell) -> Sp
 
 
 def _items(task: ReadTask, turn: Turn) -> Iterator[Any]:
-    corpus = make_corpus(task.reader, task.options)
+    corpus = make_corpus(task.reader, task.options, base=Path(task.base))
     with reading(turn):
         yield from corpus.read(Path(task.root), task.name)
 

@@ -1,25 +1,36 @@
 """`emoforge link`: makes a folder of the user's a corpus of the project, with a run of the same name.
 
-A link, never a copy: `data/raw/NAME` is all that the stage ingest depends on. params.yaml keeps its comments.
+A link, never a copy: `data/raw/NAME` is what the stage ingest depends on. A card that describes the corpus is copied to
+`data/cards/NAME.yaml`, which ingest depends on too. params.yaml keeps its comments.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from corpora.atomic import write_text
+from corpora.atomic import write_bytes, write_text
 from corpora.errors import CorpusError, ParamsError, UnknownNameError, UserError
-from corpora.readers import make_corpus, reader_names
-from corpora.schema import CORPUS_ID, Sample
-from flows.params import load_params
+from corpora.readers import GENERIC, is_card_path, make_corpus, reader_names
+from corpora.schema import CORPUS_ID, Corpus, Sample
+from flows.params import CARDS, load_params
 from flows.paths import Layout
 
 LOOK_AT = 50  # first items of a reader among which at least one must be a sample
+MAX_SEEN = 20_000  # files whose endings are looked at before readers are tried
+# A folder without one of these endings cannot be a corpus of that modality; readers of it are not tried.
+ENDINGS = {
+    "speech": {".wav", ".flac", ".mp3", ".ogg", ".m4a", ".avi", ".mp4", ".arrow", ".parquet", ".zip"},
+    "face": {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".csv", ".arrow", ".parquet", ".zip"},
+    "text": {".txt", ".csv", ".tsv", ".json", ".jsonl", ".arrow", ".parquet", ".xml", ".zip"},
+}
 
 # What a new run starts from, by modality: small enough to be tried at once, meant to be edited.
 RUNS: dict[str, dict[str, Any]] = {
@@ -59,6 +70,11 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
     if name in params.demo:
         raise UserError(f"{name!r} is a demo corpus of params.yaml. Take another name.")
     known = params.corpora.get(name)
+    card_file = _card_file(reader) if reader and is_card_path(reader) else None
+    if card_file is not None:
+        reader = f"{CARDS}/{name}.yaml"
+        if card_file.parent == (repo / CARDS).resolve():
+            reader = f"{CARDS}/{card_file.name}"
     if known is not None and reader not in (None, known.reader):
         raise UserError(f"corpus {name!r} is in params.yaml with reader {known.reader!r}, not {reader!r}")
     if known is None and name in params.runs:
@@ -66,28 +82,64 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
     if path.is_relative_to(repo / "data"):
         raise UserError(f"{path} lies in this project's data folder; link the folder where the corpus was unpacked")
     chosen = reader or (known.reader if known else _reader_for(name, path))
-    card = make_corpus(chosen).card
-    _has_layout(chosen, path, name)
-    text, run = (None, None) if known else _edited(layout.params, name, chosen, card.modality)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.symlink_to(path, target_is_directory=True)
+    if known is None and chosen in GENERIC:
+        raise UserError(
+            f"reader {chosen!r} reads what a card describes: emoforge link {name} PATH --reader CARD.yaml "
+            "(docs/describe-a-corpus.md)"
+        )
+    corpus = make_corpus(str(card_file) if card_file else chosen, known.options if known else None, base=repo)
+    _has_layout(corpus, chosen, path, name)
+    text, run = (None, None) if known else _edited(layout.params, name, chosen, corpus.card.modality)
+    with _copied(card_file, repo / chosen):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(path, target_is_directory=True)
+        try:
+            if text is not None:
+                _replace_params(layout.params, text)
+        except BaseException:
+            place.unlink()
+            raise
+    return Linked(name, chosen, path, run, corpus.card.license)
+
+
+def _card_file(reader: str) -> Path:
+    path = (Path.cwd() / Path(reader).expanduser()).resolve()
+    if not path.is_file():
+        raise CorpusError(f"card {reader} is not a file (looked for {path})")
+    return path
+
+
+@contextmanager
+def _copied(card: Path | None, target: Path) -> Iterator[None]:
+    """The card at its place in the project while the body runs, and after it unless the body fails."""
+    if card is None or card == target.resolve():
+        yield
+        return
+    content = card.read_bytes()
+    if target.exists() and target.read_bytes() != content:
+        raise UserError(f"{target} is already there and differs from {card}. Take another name, or remove it.")
+    there = target.exists()
+    write_bytes(target, content)
     try:
-        if text is not None:
-            _replace_params(layout.params, text)
+        yield
     except BaseException:
-        place.unlink()
+        if not there:
+            target.unlink()
         raise
-    return Linked(name, chosen, path, run, card.license)
 
 
 def _reader_for(name: str, path: Path) -> str:
-    """The reader of that name, else the one whose layout is found in `path`."""
+    """The reader of that name, else the one whose layout is found in `path`; generic ones fit all and are not tried."""
     if name in reader_names():
         return name
     fitting = []
+    endings = _endings(path)
     for candidate in reader_names():
         try:
-            _has_layout(candidate, path, name)
+            corpus = make_corpus(candidate)
+            if endings.isdisjoint(ENDINGS.get(corpus.card.modality, endings)):
+                continue
+            _has_layout(corpus, candidate, path, name)
         except CorpusError:
             continue
         fitting.append(candidate)
@@ -97,9 +149,23 @@ def _reader_for(name: str, path: Path) -> str:
         _has_folder(path)
         raise CorpusError(
             f"no reader finds its layout in {path}. Readers: {', '.join(reader_names())} (`emoforge corpora show NAME` "
-            "tells more). Name the folder that holds the corpus' own files, or write a reader: docs/add-a-corpus.md"
+            "tells more). Name the folder that holds the corpus' own files, describe it in a card "
+            "(docs/describe-a-corpus.md), or write a reader (docs/add-a-corpus.md)"
         )
     raise UnknownNameError.of("reader (several fit, choose one with --reader)", name, fitting)
+
+
+def _endings(path: Path) -> set[str]:
+    """Endings of the first files below `path`, small letters; archives' debris and hidden files aside."""
+    found: set[str] = set()
+    seen = 0
+    for _, names, files in os.walk(path, followlinks=True):
+        names[:] = sorted(name for name in names if not name.startswith((".", "__MACOSX")))
+        found |= {Path(name).suffix.lower() for name in files if not name.startswith(".")}
+        seen += len(files)
+        if seen > MAX_SEEN:
+            break
+    return found
 
 
 def _has_folder(path: Path) -> None:
@@ -109,15 +175,19 @@ def _has_folder(path: Path) -> None:
         raise CorpusError(f"{path} is a file; name the folder that holds the corpus")
 
 
-def _has_layout(reader: str, path: Path, name: str) -> None:
+def _has_layout(corpus: Corpus, reader: str, path: Path, name: str) -> None:
+    """Raises `CorpusError` unless one of the first items is a sample; no more is read than up to it."""
     _has_folder(path)
-    first = list(islice(make_corpus(reader).read(path, name), LOOK_AT))
-    if not any(isinstance(item, Sample) for item in first):
-        reasons = sorted({item.reason for item in first if not isinstance(item, Sample)})
-        raise CorpusError(
-            f"reader {reader!r} found no usable sample among the first {len(first)} files of {path}"
-            + (f" (rejected: {', '.join(reasons)})" if reasons else "")
-        )
+    reasons, n = set(), 0
+    for item in islice(corpus.read(path, name), LOOK_AT):
+        if isinstance(item, Sample):
+            return
+        reasons.add(item.reason)
+        n += 1
+    raise CorpusError(
+        f"reader {reader!r} found no usable sample among the first {n} files of {path}"
+        + (f" (rejected: {', '.join(sorted(reasons))})" if reasons else "")
+    )
 
 
 def _edited(path: Path, name: str, reader: str, modality: str) -> tuple[str, str | None]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from corpora.errors import ParamsError, UnknownNameError
 from features.prepare_faces import FaceSteps
@@ -23,6 +24,35 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 M = TypeVar("M", bound=BaseModel)
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+CARDS = PurePosixPath("data/cards")  # a dependency of the stage ingest, so that an edited card is read again
+
+
+def _card_path(value: str) -> str:
+    path = PurePosixPath(value)
+    if path.parent != CARDS or path.suffix not in (".yaml", ".yml"):
+        raise ValueError(
+            f"a card is read from {CARDS}/NAME.yaml, where DVC sees an edit of it; move it there, or let "
+            "`emoforge link NAME PATH --reader CARD.yaml` copy it"
+        )
+    return value
+
+
+def _reader(value: str) -> str:
+    if value.endswith((".yaml", ".yml")):
+        return _card_path(value)
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", value):
+        raise ValueError("a reader's name has small letters, digits and _; a card's path ends in .yaml")
+    return value
+
+
+def _options(value: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(value.get("card"), str):
+        _card_path(value["card"])
+    return value
+
+
+Reader = Annotated[str, AfterValidator(_reader)]
+Options = Annotated[dict[str, Any], AfterValidator(_options)]
 
 
 class _Model(BaseModel):
@@ -46,8 +76,8 @@ class Numerics(_Model):
 class Demo(_Model):
     """A made-up corpus in the native layout of a reader's corpus."""
 
-    reader: Name = Field(description="Whose `fake()` writes it.")
-    options: dict[str, Any] = Field(default_factory=dict, description="The reader's own.")
+    reader: Reader = Field(description="Whose `fake()` writes it.")
+    options: Options = Field(default_factory=dict, description="The reader's own.")
     subjects: int = Field(12, ge=0, description="Subjects; 0 where the corpus knows none.")
     per_class: dict[str, Count] = Field(description="Samples of each class.")
     seed: int = Field(7, ge=0, description="Same seed, same bytes.")
@@ -73,10 +103,8 @@ class Ratios(_Model):
 class CorpusParams(_Model):
     """How a corpus in data/raw is ingested."""
 
-    reader: Name = Field(description="A reader's name (`emoforge corpora`).")
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="The reader's own (`emoforge corpora show NAME`)."
-    )
+    reader: Reader = Field(description="A reader's name (`emoforge corpora`), or a card: data/cards/NAME.yaml.")
+    options: Options = Field(default_factory=dict, description="The reader's own (`emoforge corpora show NAME`).")
     shards: Count = Field(8, description="Buckets that samples are hashed into; one new file changes one shard.")
     ratios: Ratios = Field(default_factory=lambda: Ratios(), description="Shares of the view `group`.")
     split_seed: int = Field(0, ge=0, description="Seed of the search for the split with the smallest deviation.")

@@ -82,7 +82,7 @@ def publish_held(run: str, *, repo: Path, bump: str = "minor") -> Outcome:
         return Outcome(run, None, latest)
     _code_is_committed(repo)
     outs = _outs(stages, repo)
-    free, private, withheld = _sorted_by_licence(outs, run, params, machine)
+    free, private, withheld = _sorted_by_licence(outs, run, params, machine, repo)
     _push(free, None, repo)
     _push(private, machine.private_remote, repo)
     _commit(run, [out.path for out in outs if not out.cached], repo)
@@ -136,18 +136,19 @@ def _outs(stages: Sequence[str], repo: Path) -> list[_Out]:
 
 
 def _sorted_by_licence(
-    outs: Sequence[_Out], run: str, params: Params, machine: Machine
+    outs: Sequence[_Out], run: str, params: Params, machine: Machine, repo: Path
 ) -> tuple[list[str], list[str], dict[str, str]]:
     """-> (outs for the default remote, outs for the private one, out -> why it stays).
 
     A corpus that was made up is free. What was made of a restricted corpus, synthetic samples included, is as
     restricted as the corpus: a generator may have learned a recording by heart.
     """
-    restricted = {
-        corpus: f"licence {card.license} of {corpus} does not allow passing on"
-        for corpus in params.run(run).corpora
-        if corpus not in params.demo and not (card := make_corpus(params.corpus(corpus).reader).card).may_redistribute
-    }
+    restricted = {}
+    for corpus in params.run(run).corpora:
+        told = params.corpus(corpus)
+        card = make_corpus(told.reader, told.options, base=repo).card
+        if corpus not in params.demo and not card.may_redistribute:
+            restricted[corpus] = f"licence {card.license} of {corpus} does not allow passing on"
     free: list[str] = []
     private: list[str] = []
     withheld: dict[str, str] = {}

@@ -54,7 +54,7 @@ def _fake(layout: Layout, name: str) -> None:
     if name not in demo:
         raise UnknownNameError.of("demo corpus", name, demo)
     wanted = demo[name]
-    reader = make_corpus(wanted.reader, wanted.options)
+    reader = make_corpus(wanted.reader, wanted.options, base=layout.repo)
     with atomic_folder(layout.raw(name)) as folder:
         reader.fake(folder, subjects=wanted.subjects, per_class=wanted.per_class, seed=wanted.seed)
 
@@ -71,6 +71,7 @@ def _ingest(layout: Layout, name: str) -> None:
         name,
         reader=corpus.reader,
         options=corpus.options,
+        base=layout.repo,
         root=root,
         target=layout.corpus(name),
         shards=corpus.shards,
