@@ -34,6 +34,7 @@ TABLES: dict[str, str] = {
     "semeval2018_ec": "2018-E-c-En-train.txt",
     "dair_emotion": "train.txt",
     "raf_db": "list_patition_label.txt",
+    "affectnet": "training.csv",
     "emorynlp": "emorynlp_train_final.csv",
     "nemo": "data.tsv",
     "emozionalmente": "samples.csv",
