@@ -7,8 +7,8 @@ Data_preprocessed; one pickle of Python 2 for each participant:
 
 8064 = 63 s at 128 Hz, of which the first 3 s are a baseline before the video. Channels 1 to 32 are EEG in the order of
 `EEG_CHANNELS`, then hEOG, vEOG, zEMG (zygomaticus), tEMG (trapezius), GSR (in ohm), respiration belt, plethysmograph,
-temperature. Labels: valence, arousal, dominance, liking, each from 1 to 9. A sample is a trial; its time 0 is the start
-of the video, so the baseline lies before 0.
+temperature. Labels: valence, arousal, dominance, liking, each from 1 to 9. A sample is a trial: the 60 s of the video
+as EEG, EOG, ..., the 3 s before it as EEG_baseline, EOG_baseline, ...
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ _SIGNALS: dict[str, tuple[slice, str]] = {
     "BVP": (slice(38, 39), "a.u."),
     "TEMP": (slice(39, 40), "a.u."),
 }
+_CHANNELS = {"channels.EEG": ",".join(EEG_CHANNELS), "channels.EOG": "hEOG,vEOG", "channels.EMG": "zEMG,tEMG"}
 _FILE = re.compile(r"(^|/)s\d\d\.dat$")
 _STEM = re.compile(r"s(0[1-9]|[12]\d|3[0-2])")
 _MAX_BYTES = 256 * 2**20  # the published ones have 103 MB
@@ -124,30 +125,27 @@ class Deap:
     def _sample(
         self, name: str, subject: str, trial: int, channels: np.ndarray, rated: np.ndarray, corpus: str
     ) -> Sample:
-        arrays = {}
-        for key, (which, _) in _SIGNALS.items():
-            values = np.ascontiguousarray(channels[which].T)
-            arrays[key] = values[:, 0] if values.shape[1] == 1 else values
+        arrays: dict[str, np.ndarray] = {}
+        units: dict[str, str] = {}
+        cut = round(BASELINE_S * RATE_HZ)
+        for key, (which, unit) in _SIGNALS.items():
+            values = channels[which].T if which.stop - which.start > 1 else channels[which.start]
+            arrays |= {key: values[cut:], f"{key}_baseline": values[:cut]}
+            units |= {key: unit, f"{key}_baseline": unit}
         ratings = {key: float(value) for key, value in zip(_RATED, rated, strict=True)}
-        unit = {key: rescale(value, _SCALE, key) for key, value in ratings.items()}
+        rescaled = {key: rescale(value, _SCALE, key) for key, value in ratings.items()}
         return physio_sample(
-            self.card, corpus, f"{subject}/{trial:02d}", arrays,
-            {key: spec[1] for key, spec in _SIGNALS.items()},
-            dict.fromkeys(_SIGNALS, RATE_HZ),
+            self.card, corpus, f"{subject}/{trial:02d}", arrays, units, dict.fromkeys(arrays, RATE_HZ),
             subject=subject,
             session_id=f"{corpus}:{subject}",
             sentence_id=f"{corpus}:video{trial:02d}",
-            t_start_s=-BASELINE_S,
+            t_start_s=0.0,
             t_end_s=VIDEO_S,
-            valence=unit["valence"],
-            arousal=unit["arousal"],
-            dominance=unit["dominance"],
+            valence=rescaled["valence"],
+            arousal=rescaled["arousal"],
+            dominance=rescaled["dominance"],
             ratings=[{"scheme": key, "rater": subject, "value": value} for key, value in ratings.items()],
-            extra={
-                "path": f"{name}#{trial:02d}",
-                "baseline_s": f"{BASELINE_S:g}",
-                "eeg_channels": " ".join(EEG_CHANNELS),
-            },
+            extra={"path": f"{name}#{trial:02d}"} | _CHANNELS,
         )  # fmt: skip
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:

@@ -50,7 +50,7 @@ def make_signal(
         raise ValueError(f"{seconds} s at {rate_hz} Hz in {channels} channels: nothing to make")
     traits = subject_rng.normal(size=(8, max(channels, 4)))
     arousal, valence = _CIRCLE.get(emotion or "neutral", (-0.2, 0.0))
-    mood = np.array([arousal, valence]) + rng.normal(0, 0.25, size=2)  # nobody feels as asked
+    mood = np.array([arousal, valence]) + rng.normal(0, 0.35, size=2)  # nobody feels as asked
     t = np.arange(n) / rate_hz
     if kind == "EEG":
         made = _eeg(n, rate_hz, channels, mood, traits, rng)
@@ -122,8 +122,8 @@ def _eeg(
 
 
 def _beats(kind: str, t: np.ndarray, mood: np.ndarray, traits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """[n] of beats: pulse about 68 a minute, up by about 12 in full arousal; variability falls with it."""
-    pulse = float(np.clip(68 + 6 * traits[0, 0] + 12 * mood[0], 45, 150))
+    """[n] of beats: pulse about 68 a minute, up by about 9 in full arousal; variability falls with it."""
+    pulse = float(np.clip(68 + 8 * traits[0, 0] + 9 * mood[0], 45, 150))
     jitter = 0.045 * np.exp(-0.7 * mood[0])
     count = int((t[-1] + 4) * pulse / 60 * 1.3) + 4
     sway = 0.03 * np.sin(2 * np.pi * 0.25 * np.arange(count) * 60 / pulse)
