@@ -24,7 +24,7 @@ from features.steps import Piece, Source, Step, Steps
 
 FLAT_RANGE = 4  # grey levels between the darkest and the brightest pixel
 # Readers whose pictures are published as crops of the face: a detector could only lose some of them.
-CROPPED = frozenset({"fer2013", "ferplus", "rafdb"})
+CROPPED = frozenset({"fer2013", "ferplus", "raf_db"})
 
 DEFAULT_PX = 48
 FACE_WIDTHS = 2.5  # width of a face box over the distance between the eyes: 0.4 of a Haar box lies between them

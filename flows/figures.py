@@ -204,10 +204,23 @@ def loss_curves(steps: Sequence[float], losses: Mapping[str, Sequence[float]]) -
         return _svg(figure, "loss", "Loss of the fit over optimiser steps")
 
 
-def _figure(rows: int, *, height: float, sharex: bool = False) -> tuple[Figure, list[Axes]]:
+def signal_curves(signals: Sequence[tuple[str, str, np.ndarray, np.ndarray]]) -> str:
+    """(name, unit, time in s [n], value [n]) of each signal, one small panel each. -> SVG."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({**_STYLE, "axes.grid": False, "ytick.color": MUTED, "font.size": 9}):
+        figure, axes = _figure(len(signals), height=0.35 + 0.62 * max(len(signals), 1), width=3.6)
+        for ax, (name, unit, times, values) in zip(axes, signals, strict=False):
+            ax.plot(times, values, color=REAL, lw=1.0)
+            ax.set_title(f"{name} ({unit})" if unit else name, fontsize=9)
+            ax.locator_params(axis="y", nbins=2)
+        return _svg(figure, "signals", "Signals over time: " + ", ".join(name for name, *_ in signals))
+
+
+def _figure(rows: int, *, height: float, sharex: bool = False, width: float = WIDTH_IN) -> tuple[Figure, list[Axes]]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     grid = figure.subplots(max(rows, 1), 1, sharex=sharex, squeeze=False)
     return figure, list(grid[:, 0])
 

@@ -1,36 +1,52 @@
-"""Payloads as things that a page can hold: small pictures of faces and voices, and sounds, as data URIs."""
+"""Payloads as things that a page can hold: small pictures of faces and voices, sounds, texts, curves of signals."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from corpora.codecs import decode_image, decode_wav, encode_png, encode_wav
+from corpora.codecs import decode_image, decode_text, decode_wav, encode_png, encode_wav
+from corpora.signals import decode_signals
+from flows import figures
 
 MAX_FACE_PX = 96  # larger faces are scaled down for the page
 MAX_SOUND_S = 6.0  # longer sounds are cut for the page
+MAX_CHARACTERS = 280  # longer texts are cut for the page
+MAX_SIGNALS, MAX_POINTS = 4, 240  # curves of one sample, points of each
 SPECTROGRAM = (56, 168)  # height, width in pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """`picture`: PNG as a data URI. `sound`: FLAC as a data URI, None for faces. `note`: length or size in words."""
+    """`picture`: PNG as a data URI. `sound`: FLAC as a data URI, None for faces. `note`: length or size in words.
+    `text`: of a text. `figure`: SVG of signals."""
 
     picture: str
     sound: str | None
     note: str
+    text: str | None = None
+    figure: str | None = None
 
     @property
     def n_bytes(self) -> int:
         """Characters that it takes on the page."""
-        return len(self.picture) + len(self.sound or "")
+        return sum(len(part or "") for part in (self.picture, self.sound, self.text, self.figure))
 
 
-def to_medium(payload: bytes, codec: str) -> Medium:
-    """png -> picture; wav -> spectrogram and sound. Raises `PayloadError` for bytes that cannot be decoded."""
+def to_medium(payload: bytes, codec: str, signals: Sequence[Mapping[str, Any]] | None = None) -> Medium:
+    """png -> picture; wav -> spectrogram and sound; txt -> text; npz -> curves (`signals`: the record's column of that
+    name). Raises `PayloadError` for bytes that cannot be decoded."""
+    if codec == "txt":
+        text = decode_text(payload)
+        cut = f", first {MAX_CHARACTERS} here" if len(text) > MAX_CHARACTERS else ""
+        return Medium("", None, f"{len(text)} characters{cut}", text=text[:MAX_CHARACTERS])
+    if codec == "npz":
+        return _curves(decode_signals(payload), signals or ())
     if codec == "wav":
         signal, rate_hz = decode_wav(payload)
         mono = signal.mean(axis=1).astype(np.float32)
@@ -41,6 +57,22 @@ def to_medium(payload: bytes, codec: str) -> Medium:
     image = decode_image(payload)
     height, width = image.shape[:2]
     return Medium(_uri("image/png", encode_png(_at_most(image, MAX_FACE_PX))), None, f"{width} x {height} px")
+
+
+def _curves(arrays: Mapping[str, np.ndarray], signals: Sequence[Mapping[str, Any]]) -> Medium:
+    """The first channel of the first few signals over time."""
+    facts = {str(s["name"]): s for s in signals}
+    shown, notes = [], []
+    for name, array in list(arrays.items())[:MAX_SIGNALS]:
+        first = np.asarray(array if array.ndim == 1 else array[:, 0], dtype=np.float64)
+        rate = facts.get(name, {}).get("rate_hz")
+        unit = facts.get(name, {}).get("unit") or ""
+        at = np.unique(np.linspace(0, len(first) - 1, min(len(first), MAX_POINTS)).round().astype(int))
+        shown.append((name, unit, at / rate if rate else at.astype(float), first[at]))
+        notes.append(f"{name} {' x '.join(map(str, array.shape))}" + (f" at {rate:g} Hz" if rate else ""))
+    more = len(arrays) - len(shown)
+    note = ", ".join(notes) + (f" and {more} more" if more else "")
+    return Medium("", None, note, figure=figures.signal_curves(shown))
 
 
 def spectrogram(signal: np.ndarray, rate_hz: int) -> np.ndarray:

@@ -18,12 +18,13 @@ from flows.paths import Layout
 from flows.plan import Plan
 from flows.provenance import provenance
 from flows.reportdata import CorpusFolder, RunFolder, read_run
-from flows.reportmedia import chosen_media
+from flows.reportmedia import before_and_after, chosen_media
 from flows.reporttables import (
     conditions_table,
     findings_table,
     gate_table,
     histograms,
+    preparation,
     provenance_rows,
     quality_summary,
     rejects_by_reason,
@@ -32,6 +33,7 @@ from flows.reporttables import (
 )
 from flows.reporttext import interval, number, percent, short
 
+SHEETS = {"speech": "voices", "face": "faces", "text": "texts", "physio": "curves"}  # modality -> class in report.css
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_MEDIA_CHARACTERS = 10_000_000  # pictures and sounds; the page as a whole stays below 15 MB
 FEW_GROUPS = 10  # below, an interval over groups is said to be rough
@@ -77,7 +79,8 @@ def view(data: RunFolder) -> dict[str, Any]:
         "name": data.manifest["name"] if data.manifest else data.name,
         "manifest": data.manifest,
         "summary": data.summary,
-        "speech": data.summary["modality"] == "speech",
+        "kind": SHEETS[data.summary["modality"]],
+        "real_only": data.real_only,
         "totals": _totals(data),
         "balance": _balance(data),
         "media": chosen_media(data, MAX_MEDIA_CHARACTERS),
@@ -89,6 +92,8 @@ def view(data: RunFolder) -> dict[str, Any]:
         "uplift_words": uplift_words(data.uplift),
         "fit": data.fit,
         "loss_figure": figures.loss_curves(*data.losses) if data.losses and len(data.losses[0]) > 1 else None,
+        "preparation": preparation(data),
+        "before_after": before_and_after(data),
         "audit": findings_table(data.summary.get("audit")),
         "rejects": rejects_by_reason(data),
         "corpora": [_corpus(c) for c in data.corpora],
@@ -122,6 +127,7 @@ def _balance(data: RunFolder) -> dict[str, Any]:
     return {
         "figure": figures.balance_chart(rows),
         "rows": rows if data.balance else [],
+        "cells": (data.balance or {}).get("cells") or [],
         "gates": list(dict.fromkeys(g for r in rows for g in (r.get("rejected") or {}))),
         "rounds": (data.balance or {}).get("rounds") or [],
         "ratio_before": _ratio(before),

@@ -28,6 +28,7 @@ _LISTED = [
     "subject_id",
     "codec",
     "duration_s",
+    "signals",
     "shard",
     "offset",
     "n_bytes",
@@ -60,7 +61,8 @@ class RunFolder:
     summary: Row
     samples: pa.Table
     train: pa.Table  # the rows of `samples` in the train split
-    rejects: dict[tuple[str, str], int]
+    before: pa.Table | None  # a few train samples as they came, where prepare keeps them
+    rejects: dict[tuple[str, str, str], int]  # (corpus, stage, reason) -> n
     fit: Row | None
     losses: tuple[list[float], dict[str, list[float]]] | None
     balance: Row | None
@@ -79,13 +81,18 @@ class RunFolder:
     def classes(self) -> list[str]:
         return [str(c) for c in self.summary["classes"]]
 
+    @property
+    def real_only(self) -> bool:
+        """The run has no generator."""
+        return self.summary["representation"] is None
+
 
 def read_run(run: Path, corpora: Path) -> RunFolder:
     """Reads data/runs/<run> and data/corpora. Raises `IntegrityError` naming a file that is missing or unreadable."""
     prepared, augmented, evaluation = run / "prepared", run / "augmented", run / "evaluation"
     summary = _json(prepared / "summary.json")
-    samples = _table(prepared / "index.parquet", _LISTED)
-    rejects = _table(prepared / "rejects.parquet", ["stage", "reason"]).to_pylist()
+    samples = _table(prepared / "index.parquet", [*_LISTED, "extra"])
+    rejects = _table(prepared / "rejects.parquet", ["corpus", "stage", "reason"]).to_pylist()
     has_fit, has_augmented, has_evaluation = (run / "fit").is_dir(), augmented.is_dir(), evaluation.is_dir()
     return RunFolder(
         name=run.name,
@@ -93,7 +100,8 @@ def read_run(run: Path, corpora: Path) -> RunFolder:
         summary=summary,
         samples=samples,
         train=_of_split(samples, _table(prepared / "splits.parquet"), "train"),
-        rejects=_count([(str(r["stage"]), str(r["reason"])) for r in rejects]),
+        before=_optional_table(prepared / "before.parquet", [*_LISTED, "extra"]),
+        rejects=_count([(str(r["corpus"]), str(r["stage"]), str(r["reason"])) for r in rejects]),
         fit=_json(run / "fit" / "fit.json") if has_fit else None,
         losses=_losses(run / "fit" / "loss.csv"),
         balance=_json(augmented / "balance.json") if has_augmented else None,

@@ -16,6 +16,8 @@ from flows.reporttext import number
 
 PER_CLASS = 8
 REFUSED = 8  # of all classes together
+PIECE = "#s"  # what the ids of pieces have after their sample's
+PIECES = 3  # shown of one sample
 CHOICE_SEED = 0  # which samples are shown; never which are released
 
 
@@ -49,7 +51,7 @@ def chosen_media(data: RunFolder, max_characters: int) -> dict[str, Any]:
     used, cut = 0, False
     for key, folder, row in queue:
         try:
-            medium = to_medium(payload_of(folder, row), str(row["codec"]))
+            medium = to_medium(payload_of(folder, row), str(row["codec"]), row.get("signals"))
         except PayloadError as error:
             if key[0] != "refused":
                 raise
@@ -63,6 +65,50 @@ def chosen_media(data: RunFolder, max_characters: int) -> dict[str, Any]:
         {"emotion": c, "real": shown["real", c], "synthetic": shown.get(("synthetic", c), [])} for c in data.classes
     ]
     return {"classes": classes, "refused": shown.get(("refused", ""), []), "cut": cut}
+
+
+def before_and_after(data: RunFolder) -> list[dict[str, Any]]:
+    """-> [{"sample_id", "corpus", "emotion", "before": Shown, "after": [Shown], "notes"}] of the samples that prepare
+    kept as they came; of one that was cut into pieces the first ones. Raises `IntegrityError`."""
+    if data.before is None:
+        return []
+    prepared = data.folder / "prepared"
+    pieces: dict[str, list[Row]] = {}
+    wanted = set(data.before["sample_id"].to_pylist())
+    for i, sample_id in enumerate(data.samples["sample_id"].to_pylist()):
+        parent, _, piece = sample_id.rpartition(PIECE)
+        whole = parent if piece.isdigit() and parent in wanted else sample_id
+        if whole in wanted:
+            pieces.setdefault(whole, []).append({"at": i, "sample_id": sample_id})
+    found = []
+    for row in sorted(data.before.to_pylist(), key=lambda r: (r["corpus"], r["sample_id"])):
+        own = sorted(pieces.get(row["sample_id"], []), key=lambda p: p["sample_id"])
+        after = [data.samples.slice(p["at"], 1).to_pylist()[0] for p in own[:PIECES]]
+        found.append(
+            {
+                "sample_id": row["sample_id"],
+                "corpus": row["corpus"],
+                "emotion": row["emotion"],
+                "before": _as_it_is(prepared, row),
+                "after": [_as_it_is(prepared, r) for r in after],
+                "pieces": len(own),
+                "notes": _new_notes(row, after[0]) if after else "",
+            }
+        )
+    return found
+
+
+def _as_it_is(folder: Path, row: Row) -> Shown:
+    medium = to_medium(payload_of(folder, row), str(row["codec"]), row.get("signals"))
+    rate = next((s["rate_hz"] for s in row["signals"] or () if s["name"] == "audio" and s["rate_hz"]), None)
+    note = f"{medium.note}, {rate:g} Hz" if rate else medium.note
+    return Shown(medium, note, str(row["sample_id"]))
+
+
+def _new_notes(before: Row, after: Row) -> str:
+    """What preparation wrote into the record."""
+    known = dict(before["extra"] or ())
+    return ", ".join(f"{k}: {v}" for k, v in dict(after.get("extra") or ()).items() if known.get(k) != v)
 
 
 def pick(table: pa.Table, emotion: str | None, n: int) -> list[Row]:
@@ -106,4 +152,4 @@ def _caption(kind: str, row: Row, medium: Medium, reasons: dict[str, str]) -> Sh
             f"{row['emotion']}: {reasons.get(row['sample_id'], 'no reason left')}",
             " · ".join(parts),
         )
-    return Shown(medium, medium.note if medium.sound else "", " · ".join(parts))
+    return Shown(medium, medium.note if medium.sound or medium.figure else "", " · ".join(parts))

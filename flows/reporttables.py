@@ -230,8 +230,27 @@ def rejects_by_reason(data: RunFolder) -> list[Row]:
         for c in data.corpora
         for r, n in (c.told.get("rejects") or {}).items()
     ]
-    rows += [{"corpus": "all of the run", "stage": s, "reason": r, "n": n} for (s, r), n in data.rejects.items()]
+    rows += [{"corpus": c, "stage": s, "reason": r, "n": n} for (c, s, r), n in data.rejects.items()]
     return sorted(rows, key=lambda r: (r["stage"], -r["n"], r["reason"]))
+
+
+def preparation(data: RunFolder) -> Row | None:
+    """The steps with their parameters, and what they did to each corpus."""
+    told = data.summary.get("prepared")
+    if not told:
+        return None
+    corpora = [
+        {
+            "corpus": name,
+            **facts,
+            "refused": _flat(facts["rejected"]) or "–",
+            "noted": _flat({k.replace("-", " "): n for k, n in facts["noted"].items()}) or "–",
+            "train": [facts["counts"]["train"].get(c, 0) for c in data.classes],
+        }
+        for name, facts in data.summary.get("by_corpus", {}).items()
+    ]
+    steps = [{"step": s["step"], "params": _flat(s["params"]) or "no parameters"} for s in told["steps"]]
+    return {"version": told["version"], "steps": steps, "corpora": corpora}
 
 
 def provenance_rows(data: RunFolder, n: int) -> Row | None:

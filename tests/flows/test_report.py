@@ -37,7 +37,8 @@ from flows.reporttext import interval, number, percent
 CLASSES = ["anger", "fear", "happiness", "neutral"]
 REAL = {"anger": 14, "fear": 4, "happiness": 11, "neutral": 14}
 HOSTILE = "<script>alert('x')</script>&\"$y"
-SECTIONS = ["headline", "balance", "samples", "gates", "conditions", "uplift", "loss", "data", "provenance"]
+SECTIONS = ["headline", "balance", "samples", "gates", "conditions", "uplift", "loss", "preparation", "data"]
+SECTIONS += ["provenance"]
 
 
 def face(rng: np.random.Generator, k: int) -> bytes:
@@ -196,8 +197,8 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
     card = {"name": "made_up", "title": "A made-up corpus", "version": "1", "license": "CC0-1.0", "n_subjects": 6,
             "may_redistribute": True, "url": "https://example.org/made-up", "counts": {classes[0]: 20},
             "counts_source": "its card"}  # fmt: skip
-    counted = [{"emotion": classes[0], "published": 20, "found": 18, "difference": -2},
-               {"emotion": classes[1], "published": None, "found": 8, "difference": None}]  # fmt: skip
+    counted = [{"label": classes[0], "emotion": classes[0], "published": 20, "found": 18, "difference": -2},
+               {"label": classes[1], "emotion": None, "published": None, "found": 8, "difference": None}]  # fmt: skip
     write_json(
         corpus / "card.json",
         {"reader": "made_up", "card": card, "counts": counted, "n_without_class": 3, "n_subjects": 6,
