@@ -241,6 +241,30 @@ def corpora(
 
 
 @app.command()
+def measure(
+    metric: Annotated[str | None, typer.Argument(help="A metric; none: list them")] = None,
+    real: Annotated[Path | None, typer.Argument(help="Real data, train data or the truth")] = None,
+    synthetic: Annotated[Path | None, typer.Argument(help="Synthetic data or the answers")] = None,
+    option: Annotated[list[str] | None, typer.Option("--option", "-o", help="name=value, several times")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compute one measure over two inputs: .npy features, wav or picture folders, lines of text, labels.
+
+    Example:  emoforge measure
+    Example:  emoforge measure kid real.npy synthetic.npy
+    Example:  emoforge measure mcd recorded/ converted/ -o align=false --json
+    """
+    from emoforge.measuring import list_metrics, show_measure
+
+    if metric is None:
+        list_metrics(as_json=as_json)
+    elif real is None or synthetic is None:
+        raise UserError("name two inputs: emoforge measure METRIC REAL SYNTHETIC")
+    else:
+        show_measure(metric, real, synthetic, option or [], as_json=as_json)
+
+
+@app.command()
 def generators(as_json: Json = False) -> None:
     """List the generators that a run may name."""
     from emoforge.listings import list_generators

@@ -1,0 +1,124 @@
+"""Files and folders -> what a measure reads. One input may be a file or a folder; pairs go by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpora.codecs import decode_image, decode_text, decode_wav
+from corpora.errors import PayloadError, UserError
+from validators.measure import Kind
+
+_IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
+MAX_NPY_BYTES = 16 << 30
+
+
+def load_pair(kind: Kind, real: Path, synthetic: Path) -> tuple[Any, Any]:
+    """Both inputs of a measure of that kind. Raises `UserError` that names the file and what is expected."""
+    if kind in ("audio", "images"):
+        return _pairs(kind, Path(real), Path(synthetic))
+    return load_one(kind, Path(real)), load_one(kind, Path(synthetic))
+
+
+def load_one(kind: Kind, path: Path) -> Any:
+    """features: .npy [n, d] or [n]. dimension, signals: .npy of numbers. labels: .npy of strings, or scores, or text.
+    text: UTF-8, a line a sample."""
+    if not path.exists():
+        raise UserError(f"{path} does not exist")
+    if path.suffix == ".npy":
+        array = load_npy(path)
+        if kind == "labels" and array.dtype.kind in "US":
+            return [str(label) for label in array.ravel()]
+        if kind == "text":
+            raise UserError(f"{path}: text is read from a text file, a line a sample")
+        if array.dtype.kind not in "fiub":
+            raise UserError(f"{path} holds {array.dtype}; numbers are needed")
+        return array
+    if kind in ("text", "labels"):
+        return _lines(path)
+    if kind == "dimension":
+        return np.array([_number(line, path) for line in _lines(path)])
+    raise UserError(f"{path}: {kind} are read from .npy files")
+
+
+def load_npy(path: Path) -> np.ndarray:
+    """An array of numbers or strings; nothing pickled. Raises `UserError`."""
+    try:
+        if path.stat().st_size > MAX_NPY_BYTES:
+            raise UserError(f"{path} has more than {MAX_NPY_BYTES >> 30} GiB")
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, EOFError, SyntaxError) as error:
+        raise UserError(f"{path} is no .npy array of numbers or strings: {error}") from error
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = decode_text(path.read_bytes())
+    except (OSError, PayloadError) as error:
+        raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from error
+    return text.splitlines()
+
+
+def _number(line: str, path: Path) -> float:
+    try:
+        return float(line)
+    except ValueError:
+        raise UserError(f"{path}: {line[:40]!r} is no number") from None
+
+
+def _pairs(kind: Kind, real: Path, synthetic: Path) -> tuple[list[Any], list[Any]]:
+    for path in (real, synthetic):
+        if not path.exists():
+            raise UserError(f"{path} does not exist")
+    if kind == "images" and real.suffix == synthetic.suffix == ".npy":
+        return pictures_of(load_npy(real), real), pictures_of(load_npy(synthetic), synthetic)
+    if real.is_dir() != synthetic.is_dir():
+        raise UserError(f"{real} and {synthetic}: two files or two folders are needed")
+    suffixes = (".wav",) if kind == "audio" else _IMAGES
+    if not real.is_dir():
+        return [_decoded(kind, real)], [_decoded(kind, synthetic)]
+    left, right = _named(real, suffixes), _named(synthetic, suffixes)
+    alone = sorted(set(left) ^ set(right))
+    if alone:
+        raise UserError(
+            f"{len(alone)} files of {real} and {synthetic} have no partner of the same name: {', '.join(alone[:5])}"
+        )
+    if not left:
+        raise UserError(f"{real} holds no {' or '.join(suffixes)} files")
+    return [_decoded(kind, left[name]) for name in left], [_decoded(kind, right[name]) for name in left]
+
+
+def _named(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+    """Relative name without its ending -> file, in order."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix.lower() in suffixes:
+            found[path.relative_to(folder).with_suffix("").as_posix()] = path
+    return found
+
+
+def _decoded(kind: Kind, path: Path) -> Any:
+    try:
+        payload = path.read_bytes()
+        if kind == "images":
+            return decode_image(payload)
+        channels, rate_hz = decode_wav(payload)
+        return channels.mean(axis=1), rate_hz
+    except (OSError, PayloadError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+
+
+def pictures_of(array: np.ndarray, path: Path) -> list[np.ndarray]:
+    """uint8 [H, W], [C, H, W] or [n, C, H, W] -> pictures [H, W] or [H, W, C]. Raises `UserError`."""
+    if array.dtype != np.uint8:
+        raise UserError(f"{path} holds {array.dtype}; pictures are uint8")
+    if array.ndim == 2:
+        return [array]
+    if array.ndim == 3:
+        array = array[None]
+    if array.ndim != 4 or array.shape[1] not in (1, 3):
+        raise UserError(f"{path} is {array.shape}; pictures are [H, W], [C, H, W] or [n, C, H, W] with C = 1 or 3")
+    return [one[0] if len(one) == 1 else np.moveaxis(one, 0, 2) for one in array]

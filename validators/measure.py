@@ -1,0 +1,112 @@
+"""One door to every measure: a name, two inputs, a number with its unit, convention, sizes, interval and floor.
+
+`emoforge measure` is this on the command line. A metric says what it reads; loading files is validators/inputs.py.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from corpora.errors import UnknownNameError
+
+Kind = Literal["features", "labels", "dimension", "audio", "images", "text", "signals"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A number and what it takes to compare it with another: same name, same convention, same options.
+
+    low, high: 95 % interval, NaN where the measure has none. floor: real against real, group-blind halves of `real`,
+    NaN where it was not asked for. `details`: further numbers (per class, per direction).
+    """
+
+    value: float
+    unit: str
+    convention: str
+    n_real: int
+    n_synthetic: int
+    metric: str = ""  # filled in by `measure`
+    low: float = math.nan
+    high: float = math.nan
+    floor: float = math.nan
+    reason: str = ""  # why there is no number, where value is NaN
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """`function` is "module:name": (real, synthetic, **options) -> Measured."""
+
+    kind: Kind
+    better: Literal["lower", "higher", "nearer 0.5"]
+    about: str
+    function: str
+
+
+METRICS: dict[str, Metric] = {
+    # sets of features
+    "frechet": Metric("features", "lower", "Frechet distance of two Gaussians", "validators.measures_sets:frechet"),
+    "kid": Metric("features", "lower", "kernel distance, unbiased, cubic kernel", "validators.measures_sets:kid"),
+    "cmmd": Metric("features", "lower", "kernel distance, Gaussian, x 1000", "validators.measures_sets:cmmd"),
+    "energy-distance": Metric("features", "lower", "energy distance", "validators.measures_sets:energy"),
+    "sliced-wasserstein": Metric("features", "lower", "how far mass must move", "validators.measures_sets:sliced"),
+    "precision": Metric("features", "higher", "share of synthetic near real", "validators.measures_sets:precision"),
+    "recall": Metric("features", "higher", "share of real near synthetic", "validators.measures_sets:recall"),
+    "density": Metric("features", "higher", "real balls around synthetic", "validators.measures_sets:density"),
+    "coverage": Metric("features", "higher", "share of real balls filled", "validators.measures_sets:coverage"),
+    "vendi": Metric("features", "higher", "effective number of samples", "validators.measures_sets:vendi"),
+    "c2st": Metric("features", "nearer 0.5", "can a classifier tell them apart", "validators.measures_sets:c2st"),
+    # copies; these take a holdout
+    "auth-pct": Metric("features", "higher", "share of authentic samples", "validators.measures_sets:authenticity"),
+    "dcr": Metric("features", "nearer 0.5", "share nearer to train than to a holdout", "validators.measures_sets:dcr"),
+    "nndr": Metric("features", "higher", "nearest over second nearest", "validators.measures_sets:nndr"),
+    "mia-auc": Metric("features", "nearer 0.5", "membership attack by distance", "validators.measures_sets:membership"),
+    # answers
+    "accuracy": Metric("labels", "higher", "share of right answers", "validators.measures_labels:accuracy"),
+    "uar": Metric("labels", "higher", "mean recall of the classes", "validators.measures_labels:uar"),
+    "macro-f1": Metric("labels", "higher", "mean F1 of the classes", "validators.measures_labels:macro_f1"),
+    "auc": Metric("labels", "higher", "area under the ROC curve", "validators.measures_labels:auc"),
+    "ece": Metric("labels", "lower", "expected calibration error", "validators.measures_labels:ece"),
+    "ccc": Metric("dimension", "higher", "concordance correlation", "validators.measures_labels:concordance"),
+    # speech
+    "mcd": Metric("audio", "lower", "mel-cepstral distortion of pairs", "validators.measures_pairs:mcd"),
+    "f0-rmse": Metric("audio", "lower", "error of the melody of pairs", "validators.measures_pairs:f0_rmse"),
+    "f0-correlation": Metric("audio", "higher", "likeness of the melody", "validators.measures_pairs:f0_correlation"),
+    "voicing-error": Metric("audio", "lower", "frames voiced in one only", "validators.measures_pairs:voicing_error"),
+    # pictures
+    "psnr": Metric("images", "higher", "peak signal-to-noise ratio of pairs", "validators.measures_pairs:psnr"),
+    "ssim": Metric("images", "higher", "structural similarity of pairs", "validators.measures_pairs:ssim"),
+}  # fmt: skip
+
+
+def metric(name: str) -> Metric:
+    """Raises `UnknownNameError`."""
+    if name not in METRICS:
+        raise UnknownNameError.of("metric", name, METRICS)
+    return METRICS[name]
+
+
+def function_of(name: str) -> Callable[..., Measured]:
+    module, _, attribute = metric(name).function.partition(":")
+    found: Callable[..., Measured] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """Option -> default of the metric's function."""
+    parameters = list(inspect.signature(function_of(name)).parameters.values())[2:]
+    return {p.name: p.default for p in parameters}
+
+
+def measure(name: str, real: Any, synthetic: Any, **options: Any) -> Measured:
+    """One metric on inputs of its kind. Raises `UnknownNameError` (metric, option) and what the measure raises."""
+    valid = options_of(name)
+    for option in options:
+        if option not in valid:
+            raise UnknownNameError.of(f"option of {name}", option, valid)
+    return replace(function_of(name)(real, synthetic, **options), metric=name)

@@ -1,0 +1,241 @@
+"""The measures over two sets of features, as `validators.measure` offers them: value, interval, floor, convention.
+
+The floor is real against real: the mean over repeated random halves of `real`. Rows are shuffled without groups here (a
+.npy names none), so people are in both halves and the floor is low; the gates cut between groups.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from corpora.errors import UnknownNameError, UserError
+from validators import c2st as twosample
+from validators import diversity, kernel, privacy, transport
+from validators.frechet import features_frechet
+from validators.measure import Measured
+from validators.prdc import prdc
+from validators.sets import checked_pair
+
+HALVES = 10  # of real, for the floor
+RESAMPLES = 200  # for an interval where there is no closed form
+
+Value = Callable[[np.ndarray, np.ndarray], float]
+
+
+def _measured(
+    real: np.ndarray,
+    synthetic: np.ndarray,
+    found: float,
+    value: Value | None,
+    *,
+    unit: str,
+    convention: str,
+    interval: tuple[float, float] = (math.nan, math.nan),
+    seed: int = 0,
+    details: dict[str, Any] | None = None,
+) -> Measured:
+    """`value`: the measure again, for the floor; None: no floor was asked for, or it would mean nothing."""
+    real, synthetic = checked_pair(real, synthetic)
+    return Measured(
+        value=found,
+        unit=unit,
+        convention=convention,
+        n_real=len(real),
+        n_synthetic=len(synthetic),
+        low=interval[0],
+        high=interval[1],
+        floor=floor_of(real, value, seed) if value is not None else math.nan,
+        reason="" if math.isfinite(found) else why_none(real, synthetic),
+        details=details or {},
+    )
+
+
+def why_none(real: np.ndarray, synthetic: np.ndarray) -> str:
+    for name, rows in (("real", real), ("synthetic", synthetic)):
+        bad = int((~np.isfinite(rows)).any(axis=1).sum())
+        if bad:
+            return f"{bad} of {len(rows)} {name} rows hold NaN or infinity"
+    return f"{len(real)} real and {len(synthetic)} synthetic rows are too few"
+
+
+def floor_of(real: np.ndarray, value: Value, seed: int) -> float:
+    """Mean of `value` over random halves of real; NaN where a half is too small for it."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(HALVES):
+        order = rng.permutation(len(real))
+        found.append(value(real[order[: len(real) // 2]], real[order[len(real) // 2 :]]))
+    return float(np.mean(found))
+
+
+def half_samples(real: np.ndarray, synthetic: np.ndarray, value: Value, seed: int) -> tuple[float, float]:
+    """95 % interval from half-samples without replacement of both sets, around the value of the whole sets.
+
+    Half-samples vary as much as the whole does (McCarthy 1969); a bootstrap's repeated rows would lower the rank of a
+    covariance and stand in each other's neighbourhoods.
+    """
+    real, synthetic = checked_pair(real, synthetic)
+    rng = np.random.default_rng(seed)
+    halves = []
+    for _ in range(RESAMPLES):
+        a = rng.permutation(len(real))[: (len(real) + 1) // 2]
+        b = rng.permutation(len(synthetic))[: (len(synthetic) + 1) // 2]
+        halves.append(value(real[a], synthetic[b]))
+    if not np.isfinite(halves).all():
+        return math.nan, math.nan
+    low, high = value(real, synthetic) + np.quantile(halves, [0.025, 0.975]) - np.mean(halves)
+    return float(low), float(high)
+
+
+def frechet(
+    real: np.ndarray, synthetic: np.ndarray, *, interval: bool = False, floor: bool = True, seed: int = 0
+) -> Measured:
+    """Squared Frechet distance. `interval`: by half-samples (some 200 times the cost)."""
+    value = features_frechet
+    ends = half_samples(real, synthetic, value, seed) if interval else (math.nan, math.nan)
+    return _measured(
+        real, synthetic, value(*checked_pair(real, synthetic)), value if floor else None, interval=ends, seed=seed,
+        unit="squared feature units", convention="FID, ddof 1, no shrinkage",
+    )  # fmt: skip
+
+
+def _kernel(
+    real: np.ndarray, synthetic: np.ndarray, form: Callable[..., kernel.Discrepancy], unit: str, convention: str,
+    floor: bool, seed: int,
+) -> Measured:  # fmt: skip
+    found = form(real, synthetic)
+    again: Value = lambda a, b: form(a, b).value  # noqa: E731
+    return _measured(
+        real, synthetic, found.value, again if floor else None, unit=unit, convention=convention,
+        interval=(found.low, found.high), seed=seed,
+    )  # fmt: skip
+
+
+def kid(real: np.ndarray, synthetic: np.ndarray, *, floor: bool = True, seed: int = 0) -> Measured:
+    """Kernel distance; `floor` real against real (its expectation is 0: what is left is its noise)."""
+    convention = "MMD^2, unbiased, (x.y/d + 1)^3, all rows, not scaled"
+    return _kernel(real, synthetic, kernel.kid, "1", convention, floor, seed)
+
+
+def cmmd(
+    real: np.ndarray, synthetic: np.ndarray, *, sigma: float = 10.0, floor: bool = True, seed: int = 0
+) -> Measured:
+    """`sigma`: width of the Gaussian kernel in feature units (10 for CLIP's)."""
+    convention = f"MMD^2, unbiased, Gaussian sigma {sigma:g}, x 1000"
+    return _kernel(real, synthetic, partial(kernel.cmmd, sigma=sigma), "1", convention, floor, seed)
+
+
+def energy(real: np.ndarray, synthetic: np.ndarray, *, floor: bool = True, seed: int = 0) -> Measured:
+    convention = "2 E|x-y| - E|x-x'| - E|y-y'|, unbiased"
+    return _kernel(real, synthetic, kernel.energy_distance, "feature units", convention, floor, seed)
+
+
+def sliced(
+    real: np.ndarray, synthetic: np.ndarray, *, directions: int = 256, p: int = 2, floor: bool = True, seed: int = 0
+) -> Measured:
+    value = partial(transport.sliced_wasserstein, directions=directions, p=p, seed=seed)
+    return _measured(
+        real, synthetic, value(real, synthetic), value if floor else None, seed=seed, unit="feature units",
+        convention=f"W_{p} over {directions} directions, root of the mean power",
+    )  # fmt: skip
+
+
+def _neighbours(real: np.ndarray, synthetic: np.ndarray, which: str, k: int, floor: bool, seed: int) -> Measured:
+    found = prdc(real, synthetic, k=k)
+    again: Value = lambda a, b: float(getattr(prdc(a, b, k=k), which))  # noqa: E731
+    return _measured(
+        real, synthetic, float(getattr(found, which)), again if floor else None, seed=seed, unit="share",
+        convention=f"k = {k}, squared Euclidean, strictly inside", details=asdict(found),
+    )  # fmt: skip
+
+
+def precision(real: np.ndarray, synthetic: np.ndarray, *, k: int = 5, floor: bool = True, seed: int = 0) -> Measured:
+    return _neighbours(real, synthetic, "precision", k, floor, seed)
+
+
+def recall(real: np.ndarray, synthetic: np.ndarray, *, k: int = 5, floor: bool = True, seed: int = 0) -> Measured:
+    return _neighbours(real, synthetic, "recall", k, floor, seed)
+
+
+def density(real: np.ndarray, synthetic: np.ndarray, *, k: int = 5, floor: bool = True, seed: int = 0) -> Measured:
+    return _neighbours(real, synthetic, "density", k, floor, seed)
+
+
+def coverage(real: np.ndarray, synthetic: np.ndarray, *, k: int = 5, floor: bool = True, seed: int = 0) -> Measured:
+    return _neighbours(real, synthetic, "coverage", k, floor, seed)
+
+
+def vendi(real: np.ndarray, synthetic: np.ndarray, *, similarity: str = "cosine", seed: int = 0) -> Measured:
+    """Of the synthetic set, at the size of the smaller one; `details` holds that of real at the same size."""
+    real, synthetic = checked_pair(real, synthetic)
+    if similarity not in ("cosine", "rbf"):
+        raise UnknownNameError.of("similarity", similarity, ["cosine", "rbf"])
+    rng = np.random.default_rng(seed)
+    n = min(len(real), len(synthetic))
+    of_real, of_synthetic = (
+        diversity.vendi_score(rows[rng.permutation(len(rows))[:n]], kernel=similarity) for rows in (real, synthetic)
+    )
+    return _measured(
+        real, synthetic, of_synthetic, None, unit="samples", details={"real": of_real, "n": n},
+        convention=f"{similarity} similarity, order 1, {n} rows of each set",
+    )  # fmt: skip
+
+
+def c2st(
+    real: np.ndarray, synthetic: np.ndarray, *, classifier: str = "linear", folds: int = 5, floor: bool = True,
+    seed: int = 0,
+) -> Measured:  # fmt: skip
+    """AUC of a cross-validated classifier, with its p value in `details`."""
+    found = twosample.c2st(real, synthetic, classifier=classifier, folds=folds, seed=seed)
+    again: Value = lambda a, b: twosample.c2st(a, b, classifier=classifier, folds=folds, seed=seed).auc  # noqa: E731
+    return _measured(
+        real, synthetic, found.auc, again if floor else None, unit="AUC", interval=(found.low, found.high), seed=seed,
+        convention=f"{classifier}, {folds} folds, classes weighted equally",
+        details={"accuracy": found.accuracy, "p": found.p},
+    )  # fmt: skip
+
+
+def authenticity(real: np.ndarray, synthetic: np.ndarray) -> Measured:
+    """`real` is the train set."""
+    return _share(real, synthetic, privacy.auth_pct(real, synthetic), "share", "Alaa et al. 2022, Euclidean")
+
+
+def dcr(real: np.ndarray, synthetic: np.ndarray, *, holdout: np.ndarray | None = None, seed: int = 0) -> Measured:
+    """`real` is the train set; `holdout`: rows of other people, which no generator saw."""
+    share = privacy.dcr_share(real, _needed(holdout, "dcr"), synthetic, seed=seed)
+    return _share(real, synthetic, share, "share", "nearer to train than to as many holdout rows, ties half, Euclidean")
+
+
+def membership(real: np.ndarray, synthetic: np.ndarray, *, holdout: np.ndarray | None = None, k: int = 1) -> Measured:
+    """`real` is the train set; `holdout`: rows of other people, which no generator saw."""
+    share = privacy.membership_auc(real, _needed(holdout, "mia-auc"), synthetic, k=k)
+    return _share(real, synthetic, share, "AUC", f"distance to the {k} nearest synthetic rows, no shadow model")
+
+
+def nndr(real: np.ndarray, synthetic: np.ndarray) -> Measured:
+    """Median over synthetic rows; `details` has the 5 % quantile, where copies are."""
+    real, synthetic = checked_pair(real, synthetic)
+    ratio = privacy.nndr(real, synthetic) if len(synthetic) else np.full(1, math.nan)
+    return _measured(
+        real, synthetic, float(np.median(ratio)), None, unit="ratio",
+        convention="nearest over second nearest train row, Euclidean, median",
+        details={"quantile_05": float(np.quantile(ratio, 0.05))},
+    )  # fmt: skip
+
+
+def _needed(holdout: np.ndarray | None, name: str) -> np.ndarray:
+    if holdout is None:
+        raise UserError(f"{name} compares train with people held out: give them with the option holdout=FILE.npy")
+    return holdout
+
+
+def _share(real: np.ndarray, synthetic: np.ndarray, share: privacy.Share, unit: str, convention: str) -> Measured:
+    return _measured(
+        real, synthetic, share.value, None, unit=unit, convention=convention, interval=(share.low, share.high)
+    )
