@@ -117,15 +117,15 @@ class DailyDialog:
 
     def _turns(self, files: Mapping[str | None, list[Opener | None]]) -> Iterator[tuple[_Turn | PayloadError, str]]:
         for split, (text, emotion, act, topic) in files.items():
-            with _opened(text) as a, _opened(emotion) as b, _opened(act) as c, _opened(topic) as d:
-                rows = zip_longest(*(lines_of(file) for file in (a, b, c, d)))
-                name = split or "all"
-                try:
+            name = split or "all"
+            try:
+                with _opened(text) as a, _opened(emotion) as b, _opened(act) as c, _opened(topic) as d:
+                    rows = zip_longest(*(lines_of(file) for file in (a, b, c, d)))
                     for number, row in enumerate(rows):
                         name = f"{split or 'all'}_{number:05d}"
                         yield from _dialogue(name, split, row, has_act=act is not None)
-                except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:  # a zip that breaks off
-                    yield PayloadError("unreadable", f"nothing after this dialogue: {error}"), name
+            except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:  # a zip that breaks off
+                yield PayloadError("unreadable", f"nothing after this dialogue: {error}"), name
 
     def _sample(self, turn: _Turn | PayloadError, name: str, corpus: str) -> Sample:
         if isinstance(turn, PayloadError):

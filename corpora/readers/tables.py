@@ -49,7 +49,10 @@ def read_table(
         raise CorpusError(f"{title}: {path} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
     if header:
         line = first.removeprefix(b"\xef\xbb\xbf").decode(encoding, "replace").encode("utf-8")
-        names = [name.strip() for name in _fields(line, delimiter, quoted, "utf-8")]
+        try:
+            names = [name.strip() for name in _fields(line, delimiter, quoted, "utf-8")]
+        except csv.Error as error:
+            raise CorpusError(f"{title}: the first line of {path} is no header: {error}") from error
         missing = [name for name in columns if name not in names]
         if missing:
             raise CorpusError(

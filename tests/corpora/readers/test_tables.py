@@ -95,6 +95,8 @@ def test_what_a_csv_reader_reads_is_what_is_read(tmp_path: Path) -> None:
 def test_another_table_is_an_error_at_once(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"no column 'b'\. Found: a, ä"):
         read_table(written(tmp_path, "a,ä\n1,2\n"), "T", columns=("a", "b"))
+    with pytest.raises(CorpusError, match="is no header"):
+        read_table(written(tmp_path, 'a\r,"b"\n1,2\n'), "T", columns=("a", "b"))
     with pytest.raises(CorpusError, match="UTF-16"):
         read_table(written(tmp_path, "a,b\n1,2\n".encode("utf-16")), "T", columns=("a", "b"))
     with pytest.raises(CorpusError, match="cannot be read"):

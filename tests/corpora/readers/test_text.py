@@ -213,10 +213,12 @@ ISEAR = (
     "EXP10|PARAL|CON|EXPC|PLEA|PLAN|FAIR|CAUS|COPING|MORL|SELF|RELA|VERBAL|NEUTRO|Field1|Field3|Field2|MYKEY|SIT|STATE"
     "|\n11001|1|1|1|1|33|1|2|6|1|2|1|4|4|3|0|0|1|1|0|1|0|0|0|1|2|1|1|1|4|4|2|3|3|2|0|joy|4|3|0110011|During the period "
     "of falling in love, each time that we met and á especially when we had not met for a long time.|1|\n"
-    "11002|1|1|2|2|23|0|0|7|5|2|6|1|1|2|3|0|2|2|1|1|0|0|0|3|3|3|2|1|1|2|0|1|2|0|0|shame|1|2|0110026|[ No response.]|1|\n"
+    "11002|1|1|2|2|23|0|0|7|5|2|6|1|1|2|3|0|2|2|1|1|0|0|0|3|3|3|2|1|1|2|0|1|2|0|0|shame|1|2|0110026|"
+    "[ No response.]|1|\n"
     "11011|1|1|11|1|25|1|2|7|6|2|3|3|3|0|3|0|0|1|0|0|0|0|1|1|2|0|0|1|3|4|2|3|0|2|0|anger|3|2|0110113|When I spoke to "
     "Jan-Erik Wikstr÷m on the telephone. |1|\n"
-    "11011|1|1|11|1|25|1|2|7|6|2|7|2|4|4|1|2|0|1|0|0|0|0|1|3|2|1|3|0|0|0|3|1|0|1|2|guilt|4|4|0110117|I was the reason.|1|\n"
+    "11011|1|1|11|1|25|1|2|7|6|2|7|2|4|4|1|2|0|1|0|0|0|0|1|3|2|1|3|0|0|0|3|1|0|1|2|guilt|4|4|0110117|"
+    "I was the reason.|1|\n"
 )
 
 
@@ -289,7 +291,7 @@ def test_empathetic_dialogues_turns_and_escapes(tmp_path: Path) -> None:
 # -- DailyDialog ---------------------------------------------------------------------------------------------------
 
 DAILY = {
-    "": "Good morning . __eou__ Hi , how ’ s it ? __eou__\nNo __eou__ way __eou__\nCut __eou__\nOh __eou__\nHm __eou__\n",
+    "": "Good morning . __eou__ How ’ s it ? __eou__\nNo __eou__ way __eou__\nCut __eou__\nOh __eou__\nHm __eou__\n",
     "emotion_": "4 0\n6\n1 \n0 \n9 \n",
     "act_": "1 2 \n1 1\n3\n7\n1\n",
 }
@@ -320,7 +322,7 @@ def test_dailydialog_folders_zips_and_whole_read_alike(tmp_path: Path) -> None:
             ("c/dev_00000_01", "neutral", "question"),
             ("c/dev_00002_00", "anger", "directive"),
         ]
-        assert text(samples[1]) == "Hi , how ’ s it ?"
+        assert text(samples[1]) == "How ’ s it ?"
         assert {s.extra["official_split"] for s in samples} == {"dev"}
         assert [s.subject_id for s in samples] == ["c:dev_00000", "c:dev_00000", "c:dev_00002"]
         assert [(r.path, r.reason) for r in rejects] == [
