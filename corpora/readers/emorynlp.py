@@ -169,6 +169,8 @@ class EmoryNLP:
         extra: dict[str, str],
         times: dict[str, float | None],
     ) -> Sample:
+        if any("\ud800" <= letter <= "\udfff" for letter in "".join(speakers)):  # escapes can make what is no text
+            raise PayloadError("bad-speaker", f"{speakers!r:.40} is not Unicode")
         scene, _, turn = key.rpartition("_u")
         native = emotion.strip().capitalize() if emotion is not None else None
         canonical = known(_EMOTIONS, native, "Emotion") if native is not None else None

@@ -412,6 +412,7 @@ def test_emorynlp_csv_lines(tmp_path: Path) -> None:
         "Eeeee!,['Steve (drug addict)'],Peaceful,14,2,1,15,,",
         "x,__import__('os'),Mad,14,3,1,15,,",
         "x,['A'],Happy,14,4,1,15,,",
+        r"x,['\ud800'],Mad,14,6,1,15,,",
         "x,['A'],Mad,14,5,1,15,late,",
     ]
     for split in ("train", "dev", "test"):
@@ -419,7 +420,7 @@ def test_emorynlp_csv_lines(tmp_path: Path) -> None:
         (tmp_path / f"emorynlp_{split}_final.csv").write_text("\n".join([head, *body]) + "\n")
     samples, rejects = read("emorynlp", tmp_path)
     thanks, scared, both, steve = samples
-    assert [r.reason for r in rejects] == ["bad-speaker", "bad-label", "bad-time"]
+    assert [r.reason for r in rejects] == ["bad-speaker", "bad-label", "bad-speaker", "bad-time"]
     assert (thanks.sample_id, thanks.group_id, thanks.turn) == ("c/s01_e15_c01_u002", "c:s01_e15_c01", 2)
     assert (thanks.t_start_s, scared.emotion, steve.emotion) == (5.171, "fear", "calm")
     assert (both.subject_id, both.extra["speakers"], both.emotion) == (None, "Ross Geller; Rachel Green", None)
