@@ -122,7 +122,8 @@ def test_deap_refuses_other_arrays_and_keeps_the_other_trials(tmp_path: Path) ->
     assert [sample.sample_id for sample in samples] == ["d/s01/01", "d/s04/02"]
     assert {Path(r.path).name: r.reason for r in rejects} == {
         "s01.dat#02": "rating-out-of-range", "s02.dat": "bad-layout", "s03.dat": "bad-layout",
-        "s04.dat#01": "non-finite", "s05.dat": "forbidden-pickle", "s06.dat": "bad-layout", "s33.dat": "not-of-this-corpus",
+        "s04.dat#01": "non-finite", "s05.dat": "forbidden-pickle", "s06.dat": "bad-layout",
+        "s33.dat": "not-of-this-corpus",
     }  # fmt: skip
 
 
