@@ -39,6 +39,8 @@ def decode_audio(path: Path, max_s: float = MAX_WAV_S, *, max_bytes: int = MAX_F
         if size == 0:
             raise PayloadError("empty", "0 bytes")
         with path.open("rb") as file:
+            _whole_riff(file.read(8), size)
+            file.seek(0)
             return _decode(av, file, max_s)
     except av.FFmpegError as error:  # some are OSErrors, so they come first
         raise PayloadError("truncated", f"decoding stopped: {str(error)[:200]}") from error
@@ -57,6 +59,13 @@ def need_av() -> Any:
     return av
 
 
+def _whole_riff(head: bytes, size: int) -> None:
+    """Raises `PayloadError` truncated for an avi or wav file that is shorter than its first bytes say."""
+    promised = int.from_bytes(head[4:8], "little")
+    if head[:4] == b"RIFF" and promised != 0xFFFFFFFF and promised + 8 > size:  # all ones: written to a pipe
+        raise PayloadError("truncated", f"the header promises {promised + 8} bytes, {size} are there")
+
+
 def _decode(av: Any, file: Any, max_s: float) -> tuple[np.ndarray, int]:
     try:
         container = av.open(file, mode="r", options=_OPTIONS, metadata_errors="replace")
@@ -72,6 +81,8 @@ def _decode(av: Any, file: Any, max_s: float) -> tuple[np.ndarray, int]:
         if not 0 < rate_hz <= MAX_RATE_HZ or not 0 < channels <= MAX_CHANNELS:
             raise PayloadError("unsupported-encoding", f"{channels} channels at {rate_hz} Hz")
         promised_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
+        if promised_s is None and container.duration and len(container.streams) == 1:
+            promised_s = container.duration / av.time_base  # of a film it would be the picture's
         if promised_s is not None and promised_s > max_s:
             raise PayloadError("too-long", f"{promised_s:.1f} s, at most {max_s:g} s are allowed")
         stream.codec_context.thread_count = 1  # the same bytes everywhere, and two cores are not ours alone

@@ -100,6 +100,7 @@ A-F1:\tval 3; act 2; dom  1;\t()
 C-E2:\tHappiness; Excited;\t()
 C-E3:\tExcited;\t()
 C-E4:\tSurprise;\t()
+C-F1:\tSurprise;\t()
 A-E3:\tval 4; act 5; dom  ;\t()
 
 [10.0100 - 11.3925]\tSes01F_impro01_M000\txxx\t[1.5000, 4.0000, 4.5000]
@@ -204,7 +205,7 @@ IMPROV = """UTD-IMPROV-S01A-F01-P-FM01.avi; N; A:1.000000; V:3.500000; D:3.00000
 P01-A1; Neutral; Concerned, Other (no; idea?); A:1.000000; V:3.000000; D:3.000000; N:4.000000;
 P02-A2; Neutral; Neutral; A:1.000000; V:4.000000; D:NaN; N:NaN;
 P03-A3; Sad; ; A:1.000000; V:4.000000; D:3.000000; N:4.000000;
-P01-A1; Neutral; Concerned; A:1.000000; V:3.000000; D:3.000000; N:4.000000;
+P01-A1; Sad; Concerned; A:2.000000; V:3.000000; D:3.000000; N:4.000000;
 
 UTD-IMPROV-S20H-M06-S-MF12.avi; X; A:5.000000; V:3.000000; D:NaN ; N:NaN;
 P01-A1; Happy; Happy; A:5.000000; V:3.000000; D:NaN; N:NaN;
@@ -226,7 +227,7 @@ def test_msp_improv_turn_its_raters_and_activation_turned_round(tmp_path: Path) 
     assert (first.emotion, first.emotion_raw) == ("neutral", "N")
     assert (first.subject_id, first.gender, first.group_id, first.turn) == ("c:F01", "female", "c:session1", 1)
     assert (first.valence, first.arousal, first.dominance) == (0.25, 1.0, 0.0)  # activation 1: the most active
-    assert first.rater_agreement == pytest.approx(2 / 3)  # the copy of P01-A1 counts once
+    assert first.rater_agreement == pytest.approx(2 / 3)  # the second line of P01-A1 does not count
     assert (first.extra["intended"], first.extra["scenario"]) == ("A", "P")
     assert ratings(first) == {
         ("P01-A1", "category:Neutral", 1.0), ("P01-A1", "activation", 1.0), ("P01-A1", "valence", 3.0),
