@@ -67,7 +67,7 @@ def sections(model: type[BaseModel], path: str) -> Iterator[str]:
             rows.append(f"| `{name}` | {_default(field)} | {_allowed(field)} | {_cell(field.description)} |")
     if path:
         yield f"### `{path}`\n\n{inspect.getdoc(model) or ''}"
-    if path or not inner:
+    if rows and (path or not inner):
         yield "\n".join([HEADER, *rows])
     for below, key in inner:
         yield from sections(below, key)

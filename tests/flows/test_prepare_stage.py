@@ -85,7 +85,7 @@ def test_two_corpora_are_made_alike_and_counted_each(tmp_path: Path, two_corpora
     rates = {c: {s["rate_hz"] for r in pq.read_table(folder / f"data/corpora/{c}/index.parquet").to_pylist()
                  for s in r["signals"]} for c in ("rav", "emo")}  # fmt: skip
     assert rates == {"rav": {48000.0}, "emo": {16000.0}}, "and they did not come alike"
-    assert told["classes"] == ["anger", "boredom", "neutral"]
+    assert told["classes"] == ["neutral", "anger", "boredom"]
     found = Counter((r["corpus"], r["emotion"]) for r in rows)
     for corpus, facts in told["by_corpus"].items():
         for emotion in told["classes"]:
