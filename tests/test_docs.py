@@ -12,7 +12,9 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 REPO = Path(__file__).resolve().parent.parent
 PAGES = sorted([*REPO.glob("*.md"), *(REPO / "docs").rglob("*.md")])
@@ -60,6 +62,23 @@ def test_worked_example(name: str, package: Path, tmp_path: Path) -> None:
     importlib.import_module(check).check(tmp_path / "work")
 
 
+def test_a_described_corpus(package: Path, tmp_path: Path) -> None:
+    """docs/describe-a-corpus.md: its card reads what the page says; the cards of its other layouts are cards."""
+    from corpora.codecs import encode_wav
+    from corpora.readers.cardfile import LAYOUTS
+
+    page = REPO / "docs" / "describe-a-corpus.md"
+    card, *others = blocks(page, "yaml")
+    (tmp_path / "lab_voices.yaml").write_text(card, encoding="utf-8")
+    code = blocks(page, "python")[0]
+    (package / "check_lab_voices.py").write_text(code, encoding="utf-8")
+    tone = encode_wav(np.sin(np.arange(8000) / 9).astype(np.float32), 16000)
+    importlib.import_module("check_lab_voices").check(tmp_path / "files", tmp_path / "lab_voices.yaml", tone)
+    for text in others:
+        files = YAML(typ="safe").load(text)["files"]
+        LAYOUTS[files["layout"]].model_validate(files)
+
+
 def test_examples_are_formed_like_our_own_code(package: Path) -> None:
     for name in ("add-a-corpus", "add-a-generator", "add-a-gate"):
         install(REPO / "docs" / f"{name}.md", package)
@@ -88,8 +107,6 @@ def test_yaml_examples_fit_the_models() -> None:
 
     for page in PAGES:
         for text in blocks(page, "yaml"):
-            from ruamel.yaml import YAML
-
             for run in (YAML(typ="safe").load(text).get("runs") or {}).values():
                 if "generator" in run:
                     GeneratorParams.model_validate(run["generator"])

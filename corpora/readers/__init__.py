@@ -103,7 +103,7 @@ def _described(name: str, options: dict[str, Any], base: Path | None, shown: str
     generic = name in GENERIC
     for key in options:
         if not generic or key != "card":
-            raise UnknownNameError.of(f"option of reader {name!r}", key, ["card"] if generic else [])
+            raise UnknownNameError.of(f"option of reader {shown or name!r}", key, ["card"] if generic else [])
     if generic and not options.get("card"):
         raise CorpusError(
             f"reader {name!r} needs a card that describes the corpus: options: {{card: data/cards/NAME.yaml}}, or the "

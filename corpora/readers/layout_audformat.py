@@ -41,7 +41,6 @@ class Audformat:
         self._root = Path()
         self._joined: dict[str, dict[str, Any]] = {}
         self._about: dict[str, dict[str, Any]] = {}
-        self._several = False
 
     def items(self, root: Path) -> Iterator[tuple[Any, str]]:
         self._root = root
@@ -60,11 +59,8 @@ class Audformat:
         self._about = self._known_of(db)
         splits = {table: self._split(db, table) for table in self.files.tables}
         official = all(splits.values()) and len(set(splits.values())) > 1
-        self._several = len(self.files.tables) > 1
-        return chain.from_iterable(
-            (((row, {"split": splits[table]} if official else {}), name) for row, name in self._rows(table))
-            for table in self.files.tables
-        )
+        opened = [(self._rows(table), {"split": splits[table]} if official else {}) for table in self.files.tables]
+        return chain.from_iterable((((row, fields), name) for row, name in rows) for rows, fields in opened)
 
     def _header(self, root: Path) -> Any:
         path = root / "db.yaml"

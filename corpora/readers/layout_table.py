@@ -79,7 +79,7 @@ class Tables:
         texts, ratings, extra = cells(self.files, row)
         path = None
         if "path" in self.files.columns:
-            given = str(texts.pop("path", "") or "") + self.files.suffix
+            given = str(texts.pop("path", "") or "").strip() + self.files.suffix
             path = inside(self._root, str(PurePosixPath(self.files.media) / given), "the path")
             native = str(PurePosixPath(given).with_suffix(""))
         text, pixels = texts.pop("text", None), texts.pop("pixels", None)
