@@ -139,6 +139,7 @@ HOSTILE = {
     "nothing on the stack": b".",
     "memo that was not filled": b"h\x05.",
     "cycle": b"\x80\x02]q\x00h\x00a.",
+    "in two places": pickle.dumps([[shared := [1], 2], shared]),
     "laughs": b"\x80\x02]q\x00" + b"".join(b"](h%ch%ceq%c" % (i, i, i + 1) for i in range(60)) + b".",
     "depth of lists": b"]" * 5000 + b"a" * 4999 + b".",
     "depth of tuples": b"N" + b"\x85" * 15000 + b".",
@@ -192,6 +193,15 @@ def test_a_promise_of_more_than_there_is_takes_no_memory(data: bytes) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < MIB
+
+
+def test_memo_grows_with_the_pickle_and_not_with_its_indices() -> None:
+    for data in (b"\x80\x02Nr" + struct.pack("<I", 5_000_000) + b".", b"Np5000000\n."):  # 80 MB for one entry
+        tracemalloc.start()
+        assert refused(data).reason == "forbidden-pickle"
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < MIB
 
 
 def test_one_string_for_many_arrays_is_counted_each_time() -> None:

@@ -98,6 +98,8 @@ def test_deap_channels_baseline_and_ratings_stand_where_the_readme_says(tmp_path
     }  # fmt: skip
     assert all(array.max() < 0 and len(array) == 384 for name, array in arrays.items() if name.endswith("_baseline"))
     assert (EEG_CHANNELS[0], EEG_CHANNELS[15], EEG_CHANNELS[16], EEG_CHANNELS[31]) == ("Fp1", "Pz", "Fp2", "O2")
+    assert (first.extra["channels.EOG"], first.extra["channels.EMG"]) == ("hEOG,vEOG", "zEMG,tEMG")
+    assert first.extra["channels.EEG"].split(",")[16] == "Fp2"
     assert (first.valence, first.arousal, first.dominance) == (1.0, -1.0, 0.0)
     assert {r["scheme"]: r["value"] for r in second.ratings} == pytest.approx(
         {"valence": 7.71, "arousal": 7.6, "dominance": 6.9, "liking": 7.83}
