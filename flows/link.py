@@ -19,6 +19,7 @@ from typing import Any
 from corpora.atomic import write_bytes, write_text
 from corpora.errors import CorpusError, ParamsError, UnknownNameError, UserError
 from corpora.readers import GENERIC, is_card_path, make_corpus, reader_names
+from corpora.readers.files import one_walk
 from corpora.schema import CORPUS_ID, Corpus, Sample
 from flows.params import CARDS, load_params
 from flows.paths import Layout
@@ -134,15 +135,16 @@ def _reader_for(name: str, path: Path) -> str:
         return name
     fitting = []
     endings = _endings(path)
-    for candidate in reader_names():
-        try:
-            corpus = make_corpus(candidate)
-            if endings.isdisjoint(ENDINGS.get(corpus.card.modality, endings)):
+    with one_walk():
+        for candidate in reader_names():
+            try:
+                corpus = make_corpus(candidate)
+                if endings.isdisjoint(ENDINGS.get(corpus.card.modality, endings)):
+                    continue
+                _has_layout(corpus, candidate, path, name)
+            except CorpusError:
                 continue
-            _has_layout(corpus, candidate, path, name)
-        except CorpusError:
-            continue
-        fitting.append(candidate)
+            fitting.append(candidate)
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:

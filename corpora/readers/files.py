@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +26,18 @@ _SKIPPED_NAMES = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 # what corpora ship beside their samples; it is no sample and no mistake
 _SKIPPED_SUFFIXES = {".txt", ".md", ".pdf", ".html", ".htm", ".json", ".xml", ".zip", ".csv", ".sha256", ".rtf", ".doc"}
 
+_WALKED: ContextVar[dict[Path, list[tuple[Path, str]]] | None] = ContextVar("walked", default=None)
+
+
+@contextmanager
+def one_walk() -> Iterator[None]:
+    """Inside, each folder is walked once however many readers look at it: for finding out which one fits."""
+    token = _WALKED.set({})
+    try:
+        yield
+    finally:
+        _WALKED.reset(token)
+
 
 def corpus_files(root: Path, card: CorpusCard) -> list[tuple[Path, str]]:
     """All files below `root` as (path, relative posix name), sorted by name. Links are followed, loops are not.
@@ -34,6 +48,19 @@ def corpus_files(root: Path, card: CorpusCard) -> list[tuple[Path, str]]:
     if not root.is_dir():
         kind = "a file" if root.exists() else "missing"
         raise CorpusError(f"{card.title}: {root} is {kind}; need the folder that holds the corpus ({card.url}).")
+    walked = _WALKED.get()
+    if walked is None:
+        found = _walk(root)
+    elif (known := walked.get(root)) is None:
+        found = walked[root] = _walk(root)
+    else:
+        found = known
+    if not found:
+        raise CorpusError(f"{card.title}: {root} holds no files of the corpus. Get it from {card.url} and link that.")
+    return list(found)
+
+
+def _walk(root: Path) -> list[tuple[Path, str]]:
     found, seen = [], set()
     for folder, names, files in os.walk(root, followlinks=True):
         place = os.path.realpath(folder)
@@ -47,8 +74,6 @@ def corpus_files(root: Path, card: CorpusCard) -> list[tuple[Path, str]]:
                 continue
             path = Path(folder) / name
             found.append((path, printable(path.relative_to(root).as_posix())))
-    if not found:
-        raise CorpusError(f"{card.title}: {root} holds no files of the corpus. Get it from {card.url} and link that.")
     return sorted(found, key=lambda pair: pair[1])
 
 

@@ -195,3 +195,14 @@ def test_only_readers_of_what_is_there_are_tried(repo: Path, faces: Path, monkey
     monkeypatch.setattr("flows.link.make_corpus", spied)
     assert link("lab", faces, repo=repo).reader == "fer2013"
     assert "speech" not in tried and "face" in tried
+
+
+def test_a_folder_is_walked_once_for_all_readers(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from corpora.readers import files
+
+    real, walks = files._walk, []
+    monkeypatch.setattr(files, "_walk", lambda root: walks.append(root) or real(root))
+    write_bytes(tmp_path / "unknown" / "a.wav", b"RIFF")
+    with pytest.raises(CorpusError, match="no reader finds its layout"):
+        link("lab", tmp_path / "unknown", repo=repo)
+    assert walks == [tmp_path / "unknown"]
