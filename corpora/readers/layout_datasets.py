@@ -56,6 +56,7 @@ class Datasets:
             raise CorpusError(f"{title}: no file of datasets in {root} can be read ({len(tables)} were looked at)")
         for name, (schema, _) in opened.items():
             has_columns(schema.names, wanted, f"{title}: {root / name}")
+            self._knows_classes(class_names(schema), root / name)
         splits = {name: match[1] if (match := _SPLIT.search(name)) else None for name in opened}
         official = None not in splits.values() and len(set(splits.values())) > 1
         parts: list[Iterator[tuple[Any, str]]] = []
@@ -68,6 +69,18 @@ class Datasets:
                     fields["split"] = str(splits[name])
                 parts.append(self._rows(name, fields, *opened[name]))
         return chain.from_iterable(parts)
+
+    def _knows_classes(self, classes: dict[str, list[str]], path: Path) -> None:
+        """A file names all its classes, so one that the card lacks is an error before anything is read."""
+        named = classes.get(self.files.columns.get("label", ""), [])
+        known = self.files.values.get("label") or self.card.facts.label_map
+        unknown = [name for name in named if name not in known]
+        if unknown:
+            raise CorpusError(
+                f"{self.card.facts.title}: {path} has classes that {self.card.origin} does not know: "
+                f"{', '.join(unknown)[:300]}. Found: {', '.join(named)[:300]}; known: {', '.join(known)[:300]} "
+                "(label_map may lead to null)"
+            )
 
     def _rows(
         self, name: str, fields: dict[str, str], schema: pa.Schema, batches: Iterator[Any]

@@ -427,6 +427,18 @@ def test_a_saved_data_set_with_sound_and_class_labels(tmp_path: Path) -> None:
         describe(tmp_path, files | {"columns": {"media": "audio", "label": "emotion"}}).read(tmp_path / "saved", "c")
 
 
+def test_another_data_set_of_the_same_columns_is_not_taken_for_it(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    classes = datasets.ClassLabel(names=["sadness", "joy", "love", "anger"])
+    rows = [{"text": "one", "label": 1}, {"text": "two", "label": 3}]
+    saved = datasets.Dataset.from_list(rows).cast(
+        datasets.Features({"text": datasets.Value("string"), "label": classes})
+    )
+    saved.to_parquet(tmp_path / "train-00000-of-00001.parquet")
+    with pytest.raises(CorpusError, match=r"does not know: love. Found: sadness, joy, love, anger"):
+        make_corpus("tweeteval_emotion").read(tmp_path, "c")
+
+
 def test_a_saved_data_set_with_lists_of_labels_and_one_broken_file(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     labels = datasets.Features(
