@@ -21,6 +21,7 @@ PREPARATIONS: dict[str, tuple[str, str, str]] = {
     "speech": ("features.prepare_speech", "SpeechSteps", "PrepareSpeech"),
     "face": ("features.prepare_faces", "FaceSteps", "PrepareFaces"),
     "text": ("features.prepare_text", "TextSteps", "PrepareText"),
+    "physio": ("features.prepare_signals", "SignalSteps", "PrepareSignals"),
 }
 
 

@@ -33,8 +33,13 @@ from features.signal_steps import (
     mark_wild,
     resample,
 )
-from features.steps import Piece, Source, Steps
+from features.steps import Piece, Source, Step, Steps
 from features.windows import Window, Windows, cut
+
+
+class Population(Step):
+    """Each signal less its mean over the train split, and over its deviation. The stage fits it, on train alone, after
+    all other steps; this worker, which sees one trial, leaves it out."""
 
 
 class SignalSteps(Steps):
@@ -49,6 +54,9 @@ class SignalSteps(Steps):
     resample: Resampling | None = Field(None, description="Other rates; off by default.")
     baseline: Baseline | None = Field(None, description="The subject's own baseline before the trial; off by default.")
     windows: Windows | None = Field(None, description="Cut trials into windows; off by default.")
+    population: Population | None = Field(
+        None, description="z-scores by the statistics of train, which the release holds; off by default."
+    )
 
 
 class PrepareSignals:

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from corpora.errors import ParamsError, UnknownNameError
 from features.prepare_faces import FaceSteps
+from features.prepare_signals import SignalSteps
 from features.prepare_speech import SpeechSteps
 from features.prepare_text import TextSteps
 
@@ -117,6 +118,7 @@ class Prepare(_Model):
     speech: SpeechSteps = Field(default_factory=SpeechSteps)
     face: FaceSteps = Field(default_factory=FaceSteps)
     text: TextSteps = Field(default_factory=TextSteps)
+    physio: SignalSteps = Field(default_factory=SignalSteps)
     max_reject_share: Share = Field(0.5, description="A corpus of which more is refused than this stops the stage.")
 
 

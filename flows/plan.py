@@ -17,7 +17,7 @@ from typing import Any
 from corpora.atomic import atomic_folder, write_json
 from corpora.errors import CorpusError, IntegrityError, ParamsError
 from corpora.fingerprint import hash_bytes, hash_json
-from features.prepare import preparation_module, steps_of
+from features.prepare import preparation_module
 from features.prepare_faces import DEFAULT_PX, FaceSteps
 from features.prepare_speech import SpeechSteps
 from features.representation import REPRESENTATIONS, make_representation
@@ -132,9 +132,7 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
 
 def prepare_steps(run_name: str, run: RunParams, modality: str) -> Steps:
     """The steps of the run's modality, with what its representation asks for. Raises `ParamsError` if they differ."""
-    steps = getattr(run.prepare, modality, None)
-    if steps is None:
-        return steps_of(modality, {})
+    steps = getattr(run.prepare, modality)
     if run.representation is None:
         made = None
     else:

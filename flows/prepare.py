@@ -6,6 +6,7 @@ Writes data/runs/<run>/prepared/:
                                               what gates compare with, so that a vocoder's own shift is nobody's fault
   arrays.npy + arrays.parquet                 train alone, [N, C, H, W] float32, and the ids of its rows; not in a run
                                               without a generator
+  statistics.json                             of the train split, where a step needs them (prepare.physio.population)
   before/*.tar + before.parquet               a few train samples of each corpus as they came, for the report
   splits.parquet  rejects.parquet  summary.json
 """
@@ -31,10 +32,12 @@ from corpora.fingerprint import hash_json
 from corpora.labels import assign, classes_of
 from corpora.schema import SAMPLES, SPLIT_NAMES, SPLITS, Reject, Sample
 from corpora.shards import read_payload, read_table, write_shards, write_table
+from features.signal_statistics import PopulationStatistics
 from flows.params import Machine
 from flows.paths import Layout
 from flows.plan import Plan
 from flows.pool import Pool, WorkItem
+from flows.population import fit_population, standardised
 from flows.preparer import is_lossy, reader_of, representation_of
 from flows.progress import progress
 from flows.records import ARRAYS, rejects_table, sample_from_row
@@ -95,6 +98,7 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
                         "samples": writer.n_samples[c],
                         "prepared": sum(sum(by.values()) for by in by_corpus[c].values()),
                         "rejected": dict(Counter(r.reason for r in writer.rejects if r.corpus == c)),
+                        "rejected_of_class": dict(writer.refused[c]),
                         "unlabelled": sum(unlabelled.get(c, Counter()).values()),
                         "noted": dict(writer.noted[c]),
                     }
@@ -154,7 +158,8 @@ def label(index: pa.Table, scheme: str) -> tuple[pa.Table, dict[str, Counter[str
 
 @dataclass
 class _Writer:
-    """`split_of`: id of each prepared piece -> split. `noted`: corpus -> slug -> samples (several-faces, ...)."""
+    """`split_of`: id of each prepared piece -> split. `noted`: corpus -> slug -> samples (several-faces, ...).
+    `refused`: corpus -> class -> rejects: a step that refuses one class more than another biases what is learned."""
 
     plan: Plan
     layout: Layout
@@ -165,8 +170,10 @@ class _Writer:
     rejects: list[Reject] = field(default_factory=list)
     split_of: dict[str, str] = field(default_factory=dict)
     noted: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    refused: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     n_samples: Counter[str] = field(default_factory=Counter)
     n_not_encoded: int = 0
+    population: PopulationStatistics | None = None
 
     def write(self, folder: Path) -> tuple[pa.Table, pa.Table | None, pa.Table | None]:
         wanted = {r["sample_id"]: r for r in _rows(self.index) if r["sample_id"] in self.view and r["emotion"]}
@@ -174,6 +181,9 @@ class _Writer:
         for row in wanted.values():
             self.n_samples[row["corpus"]] += 1
         self._take_stock(keys, wanted)
+        if self.plan.params["steps"].get("population") is not None:
+            self.population = fit_population(self.store, keys, self.split_of)
+            write_json(folder / "statistics.json", self.population.as_json())
         self._keep_some_as_they_came(folder, wanted)
         tables = [
             write_shards(
@@ -243,6 +253,7 @@ class _Writer:
                 if sample["error"] is not None:
                     reason, detail = sample["error"]
                     self.rejects.append(Reject(corpus, sample["id"], reason, detail, "prepare"))
+                    self.refused[corpus][rows[sample["id"]]["emotion"]] += 1
                     continue
                 if len(sample["pieces"]) > 1:
                     self.noted[corpus]["cut-into-pieces"] += 1
@@ -261,7 +272,9 @@ class _Writer:
                 for piece in found["pieces"]:
                     begin, end = piece[part]
                     if begin < end:  # else it cannot be encoded: kept as real data, unknown to the generator
-                        yield _piece_of(sample_from_row(rows[found["id"]], blob[begin:end], meta["codec"]), piece)
+                        sample = sample_from_row(rows[found["id"]], blob[begin:end], meta["codec"])
+                        sample = _piece_of(sample, piece)
+                        yield sample if self.population is None else standardised(sample, self.population)
 
     def _keep_some_as_they_came(self, folder: Path, rows: dict[str, dict[str, Any]]) -> None:
         """Which ones, only their ids decide."""

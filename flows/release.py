@@ -2,8 +2,8 @@
 
 data/runs/<run>/release/: shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet,
 scores.parquet, verdicts.parquet, rejects.parquet, params.json, prepared.json (steps of preparation and their versions),
-audit.json, README.md, manifest.json. `release_hash` is the Merkle root over all of them but README.md and the manifest
-itself; time, place and versions are not among them.
+statistics.json (of train, where a step needs them), audit.json, README.md, manifest.json. `release_hash` is the Merkle
+root over all of them but README.md and the manifest itself; time, place and versions are not among them.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
         write_table(folder / "rejects.parquet", _rejects(layout, plan, prepared))
         write_json(folder / "params.json", {"run": plan.params["run"], "numerics": plan.params["numerics"]})
         write_json(folder / "prepared.json", plan.params["prepared"])
+        if (prepared / "statistics.json").exists():
+            shutil.copyfile(prepared / "statistics.json", folder / "statistics.json")
         write_json(folder / "audit.json", {"findings": summary["audit"], "dropped": summary["dropped"]})
         files: dict[str, dict[str, Any]] = {
             path.relative_to(folder).as_posix(): {"sha256": hash_file(path), "n_bytes": path.stat().st_size}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from flows.reporttext import number
 
 PER_CLASS = 8
 REFUSED = 8  # of all classes together
-PIECE = "#s"  # what the ids of pieces have after their sample's
+PIECE = re.compile(r"#[sw]\d{4,}$")  # what the ids of pieces (utterances, windows) have after their sample's
 PIECES = 3  # shown of one sample
 CHOICE_SEED = 0  # which samples are shown; never which are released
 
@@ -76,8 +77,7 @@ def before_and_after(data: RunFolder) -> list[dict[str, Any]]:
     pieces: dict[str, list[Row]] = {}
     wanted = set(data.before["sample_id"].to_pylist())
     for i, sample_id in enumerate(data.samples["sample_id"].to_pylist()):
-        parent, _, piece = sample_id.rpartition(PIECE)
-        whole = parent if piece.isdigit() and parent in wanted else sample_id
+        whole = sample_id if sample_id in wanted else PIECE.sub("", sample_id)
         if whole in wanted:
             pieces.setdefault(whole, []).append({"at": i, "sample_id": sample_id})
     found = []

@@ -244,6 +244,7 @@ def preparation(data: RunFolder) -> Row | None:
             "corpus": name,
             **facts,
             "refused": _flat(facts["rejected"]) or "–",
+            "refused_of_class": _flat(facts["rejected_of_class"]),
             "noted": _flat({k.replace("-", " "): n for k, n in facts["noted"].items()}) or "–",
             "train": [facts["counts"]["train"].get(c, 0) for c in data.classes],
         }

@@ -17,6 +17,7 @@ import soundfile
 from corpora.errors import CorpusError, ParamsError
 from corpora.release import open_release
 from corpora.shards import read_payload
+from corpora.signals import decode_signals
 from flows.stages import run_stage
 
 Project = Callable[[Path, dict[str, Any]], Path]
@@ -219,6 +220,52 @@ def test_a_text_corpus_is_released_without_a_generator(tmp_path: Path, tiny_para
     assert (release.path / "README.md").read_text().count("All samples are real.") == 1
     for row in index[:3]:
         assert read_payload(release.path, row).decode().strip()
+
+
+def test_signals_are_cut_into_windows_and_standardised_by_train(
+    tmp_path: Path, tiny_params: Any, project: Project
+) -> None:
+    params = real_only(tiny_params, "wesad", subjects=6, per_class={"neutral": 6, "stress": 6})
+    steps = {"keep": ["chest_EDA", "chest_ECG"], "windows": {"length_s": 5.0}, "artefacts": None, "population": {}}
+    params["runs"]["tiny"]["prepare"] = {"physio": steps}
+    folder = project(tmp_path / "p", params)
+    ingest(folder, "tiny")
+    stages(folder, *LATER)
+    release = open_release(folder / "data/runs/tiny/release")
+    release.verify()
+    splits = {r["sample_id"]: r["split"] for r in pq.read_table(release.path / "splits.parquet").to_pylist()}
+    pooled: dict[str, list[np.ndarray]] = {"train": [], "test": []}
+    groups: dict[str, set[str]] = {}
+    for row in pq.read_table(release.path / "index.parquet").to_pylist():
+        split = splits[row["sample_id"]]
+        groups.setdefault(row["group_id"], set()).add(split)
+        assert "#w" in row["sample_id"] and row["t_end_s"] - row["t_start_s"] == pytest.approx(5.0)
+        assert {(s["name"], s["unit"]) for s in row["signals"]} == {("chest_EDA", "z"), ("chest_ECG", "z")}
+        arrays = decode_signals(read_payload(release.path, row))
+        assert {s["name"]: s["shape"] for s in row["signals"]} == {n: list(a.shape) for n, a in arrays.items()}
+        pooled.setdefault(split, []).append(arrays["chest_EDA"])
+    assert all(len(s) == 1 for s in groups.values())
+    train = np.concatenate(pooled["train"])
+    assert train.mean() == pytest.approx(0.0, abs=1e-3) and train.std() == pytest.approx(1.0, abs=1e-3)
+    assert abs(np.concatenate(pooled["test"]).mean()) > 1e-3, "test was not centred on itself"
+    told = json.loads((release.path / "statistics.json").read_text())
+    assert told["samples"] == len(pooled["train"])
+    page = (folder / "data/runs/tiny/report.html").read_text()
+    assert "windows-1" in page and "population-1" in page and "chest_ECG" in page
+
+
+def test_published_boxes_are_used_and_told(tmp_path: Path, tiny_params: Any, project: Project) -> None:
+    folder = project(tmp_path / "p", real_only(tiny_params, "expw"))
+    ingest(folder, "tiny")
+    stages(folder, "plan", "prepare")
+    rows = rows_of(folder)
+    assert len(rows) > 10 and all(r["signals"][0]["shape"] == [48, 48] for r in rows)
+    for row in rows:
+        extra = dict(row["extra"])
+        given, used = ([float(v) for v in extra[k].split(",")] for k in ("face_box", "prepared_box"))
+        assert used == pytest.approx(given, abs=0.06)
+    before = rows_of(folder, "prepared/before")
+    assert len(before) == 3 and all(dict(r["extra"])["face_box"] for r in before)
 
 
 def test_too_many_refused_pictures_stop_the_stage_with_a_hint(

@@ -26,6 +26,7 @@ from corpora.atomic import write_json
 from corpora.codecs import encode_png, encode_wav
 from corpora.errors import IntegrityError
 from corpora.schema import REJECTS, SAMPLES, SCORES, SPLITS, VERDICTS
+from corpora.signals import encode_signals
 from flows import figures
 from flows.media import spectrogram, to_medium
 from flows.report import write_report
@@ -90,6 +91,9 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
     prepared, augmented, evaluation = run / "prepared", run / "augmented", run / "evaluation"
     write_index(prepared, "shards/train-real-00000.tar", real)
     pq.write_table(pa.Table.from_pylist(splits, schema=SPLITS), prepared / "splits.parquet")
+    raw = {**real[0][0], "extra": {"path": HOSTILE}, "signals": [
+        {"name": "audio", "unit": "full scale", "rate_hz": 48000.0, "shape": [9, 2]}]}  # fmt: skip
+    write_index(prepared, "before/before-00000.tar", [(raw, draw(rng, 1))], "before")
     rejects = [{"corpus": "made_up", "path": "a b/ä.wav", "stage": "prepare", "reason": "too-short", "detail": "0.1 s"}]
     pq.write_table(pa.Table.from_pylist(rejects, schema=REJECTS), prepared / "rejects.parquet")
     counts = {"train": real_counts, "dev": dict.fromkeys(classes, 2), "test": dict.fromkeys(classes, 2)}
@@ -99,7 +103,11 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
     write_json(
         prepared / "summary.json",
         {"modality": modality, "classes": classes, "counts": counts, "corpora": ["made_up"], "dropped": 2,
-         "representation": {"name": "pixels", "size": 32}, "audit": [finding]},
+         "representation": {"name": "pixels", "size": 32}, "audit": [finding],
+         "prepared": {"version": "face-9", "steps": [{"step": "crop-7", "params": {"margin": 0.25}}]},
+         "by_corpus": {"made_up": {"reader": "made_up", "counts": counts, "samples": 60, "prepared": 59,
+                                   "rejected": {"too-short": 1}, "rejected_of_class": {classes[0]: 1},
+                                   "unlabelled": 3, "noted": {"several-faces": 2}}}},
     )  # fmt: skip
     (run / "fit").mkdir()
     with (run / "fit" / "loss.csv").open("w", newline="") as file:
@@ -447,3 +455,22 @@ def test_chromium_draws_it(face_run: Path, tmp_path: Path) -> None:
 
     pixels = np.asarray(Image.open(picture).convert("L"))
     assert pixels.shape[1] == 1200 and pixels.std() > 10  # not an empty page
+
+
+def test_steps_counts_and_samples_before_and_after_are_shown(own_run: Path) -> None:
+    page = page_of(own_run)
+    for text in ("face-9", "crop-7", "margin: 0.25", "too-short: 1", "several faces: 2", f"of {CLASSES[0]}: 1"):
+        assert text in page, text
+    assert page.count("<h4>before</h4>") == 1 and "<h4>after" in page
+    (own_run / "prepared" / "before.parquet").unlink()
+    assert "<h4>before</h4>" not in page_of(own_run), "an older run has none"
+
+
+def test_texts_and_signals_are_shown_as_what_they_are() -> None:
+    text = to_medium(b"so <b>sad</b>" + b"." * 400, "txt")
+    assert text.text is not None and len(text.text) == 280 and "first 280" in text.note and not text.picture
+    arrays = {"EDA": np.linspace(0, 1, 400), "EEG": np.random.default_rng(0).normal(size=(900, 3))}
+    facts = [{"name": "EDA", "unit": "µS", "rate_hz": 4.0, "shape": [400]}]
+    curves = to_medium(encode_signals(arrays), "npz", facts)
+    assert curves.figure is not None and "EDA (µS)" in curves.figure and "EEG" in curves.figure
+    assert curves.note == "EDA 400 at 4 Hz, EEG 900 x 3"

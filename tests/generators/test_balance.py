@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora.errors import ParamsError, UserError
-from generators.balance import draw_sequence, effective_number, next_lists, targets
+from generators.balance import Cell, cells, draw_sequence, effective_number, next_lists, targets
 from generators.sources import SourceTable, choose_sources
+from training.seeds import derive_seed
 
 COUNTS = {"happiness": 1000, "fear": 40, "anger": 600}
 
@@ -106,3 +107,27 @@ def test_a_sample_that_joins_moves_no_other_ones_place() -> None:
     before = [s for (s,) in choose_sources(range(18), t, "fear", 7)]
     after = [s for (s,) in choose_sources(range(19), more, "fear", 7)]
     assert [s for s in after if s != "c/new"] == before
+
+
+def test_cells_of_the_run_are_the_targets_of_its_classes() -> None:
+    counts = {"neutral": 9, "anger": 4}
+    found = cells(["neutral", "anger"], counts, {"a": counts}, policy="majority", number=None, beta=0.9, fraction=0.5)
+    assert found == [Cell("neutral", None, 9, 9), Cell("anger", None, 4, 9)]
+
+
+def test_each_corpus_is_a_run_of_its_own_and_lacks_what_it_has_not() -> None:
+    by_corpus = {"a": {"neutral": 5, "anger": 3, "fear": 0}, "b": {"neutral": 2, "anger": 0, "fear": 8}}
+    total = {c: sum(by[c] for by in by_corpus.values()) for c in ("neutral", "anger", "fear")}
+    found = cells(list(total), total, by_corpus, within="corpus", policy="majority")
+    assert found == [
+        Cell("neutral", "a", 5, 5), Cell("neutral", "b", 2, 8), Cell("anger", "a", 3, 5), Cell("fear", "b", 8, 8)
+    ]  # fmt: skip
+
+
+def test_draws_of_a_class_in_two_corpora_are_different_and_those_of_the_run_are_what_they_were() -> None:
+    of_run = [d.seed for d in draw_sequence("anger", 0, 8, run_seed=3)]
+    of_a = [d.seed for d in draw_sequence("anger", 0, 8, run_seed=3, corpus="a")]
+    of_b = [d.seed for d in draw_sequence("anger", 0, 8, run_seed=3, corpus="b")]
+    assert len({*of_run, *of_a, *of_b}) == 24
+    assert of_run[0] == derive_seed(3, "draw", "anger", 0)
+    assert of_a[4:] == [d.seed for d in draw_sequence("anger", 4, 4, run_seed=3, corpus="a")]
