@@ -60,11 +60,11 @@ def layout_of(card: Card) -> Layout:
 class Described:
     """`Corpus` of a card file. `card_sha256` names the file's content."""
 
-    def __init__(self, card: Card) -> None:
-        self.card: CorpusCard = card.facts
-        self.card_sha256 = card.sha256
-        self.description = card
-        self._layout = layout_of(card)
+    def __init__(self, _card: Card) -> None:  # no option of the user's, hence the underscore
+        self.card: CorpusCard = _card.facts
+        self.card_sha256 = _card.sha256
+        self.description = _card
+        self._layout = layout_of(_card)
 
     @classmethod
     def of(cls, path: Path, shown: str | None = None) -> Described:
