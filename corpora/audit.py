@@ -1,8 +1,10 @@
 """Leaks of a split view: what stands in two splits and should not. Findings are facts; params decide what happens.
 
-Kinds: `repeats` (the same payload, by sha256, in two splits), `split_unit` (a group in two splits), `subject`,
-`session` and `recording` (the same person, session or moment in two splits where that is not the split unit), and
-`repeats_within` (the same payload more than once in one split; harmless to a test, but it weighs double).
+Kinds: `repeats` (the same payload, by sha256, in two splits), `near` (a near copy of it: corpora/near.py), `split_unit`
+(a group in two splits), `subject`, `session` and `recording` (the same person, session or moment in two splits where
+that is not the split unit), `fitted` (something was fitted to samples outside train), and `repeats_within` and
+`near_within` (the same, or nearly so, twice in one split; harmless to a test, but it weighs double).
+What each one can find and what it cannot: docs/audit.md.
 """
 
 from __future__ import annotations
@@ -21,13 +23,21 @@ from corpora.schema import SPLIT_NAMES
 ACTIONS = ("drop", "fail", "move", "waive")
 DEFAULT_POLICY: dict[str, str] = {
     "repeats": "drop",
+    # A false alarm (under one sample in 200) costs train one sample, a copy that stays costs the evaluation its worth.
+    "near": "drop",
     "split_unit": "fail",
     "subject": "waive",
     "session": "waive",
     "recording": "waive",
     "repeats_within": "waive",
+    "near_within": "waive",
+    "fitted": "fail",
 }
 _COLUMNS = {"split_unit": "group_id", "subject": "subject_id", "session": "session_id", "recording": "recording_id"}
+_TO_TRAIN = ("near",)  # what `move` takes to train, wherever most of it lies: an evaluation gets no new samples
+_WITHIN = ("repeats_within", "near_within")
+OUTSIDE = "outside"  # of `fitted`: samples that are in no split of the view
+_LISTED = 1000  # keys of a finding that its JSON holds
 _OTHER = ("subject", "session", "recording")  # what params call `other`
 _KEPT_FIRST = ("test", "dev", "train")  # an evaluation stays whole: train gives way
 
@@ -73,8 +83,9 @@ class Finding:
         return {"keys": len(self.members), **rows}
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON; members in full, so that a reader of the report can look each one up."""
-        members = {key: {split: list(ids) for split, ids in parts.items()} for key, parts in self.members.items()}
+        """Plain JSON; members of the first thousand keys, so that a reader can look them up, and `counts` of all."""
+        listed = list(self.members.items())[:_LISTED]
+        members = {key: {split: list(ids) for split, ids in parts.items()} for key, parts in listed}
         return {
             "kind": self.kind,
             "action": self.action,
@@ -84,9 +95,10 @@ class Finding:
         }
 
 
-def audit_view(index: pa.Table, view: pa.Table) -> list[Finding]:
+def audit_view(index: pa.Table, view: pa.Table, near: pa.Table | None = None) -> list[Finding]:
     """SAMPLES index and the rows of one view (SPLITS) -> findings, repeats first. Only samples of the view count.
 
+    `near`: pairs of payloads (NEAR) that corpora/near.py found among the index; None looks for no near copies.
     A group that is in two splits only because its samples are one and the same payload (FER2013, whose split unit is
     the picture) counts as `repeats`, not as `split_unit`.
     """
@@ -95,6 +107,8 @@ def audit_view(index: pa.Table, view: pa.Table) -> list[Finding]:
     hashes = index["sha256"].to_pylist()
     findings = _between("repeats", ids, hashes, split_of)
     findings += _within(ids, hashes, split_of)
+    if near is not None:
+        findings += _near(ids, hashes, split_of, near)
     hash_of = dict(zip(ids, hashes, strict=True))
     for kind, column in _COLUMNS.items():
         keys = index[column].to_pylist()
@@ -145,8 +159,54 @@ def _within(ids: Sequence[str], keys: Sequence[str], split_of: Mapping[str, str]
     ]
 
 
+def _near(ids: Sequence[str], hashes: Sequence[str], split_of: Mapping[str, str], near: pa.Table) -> list[Finding]:
+    """Keys of `near`: the payload in the more protected split; its near copies in the other stand beside it."""
+    of_hash: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for sample_id, sha in zip(ids, hashes, strict=True):
+        if sample_id in split_of:
+            of_hash[sha][split_of[sample_id]].append(sample_id)
+    between: dict[tuple[str, str], dict[str, dict[str, set[str]]]] = defaultdict(dict)
+    within: dict[str, dict[str, dict[str, tuple[str, ...]]]] = defaultdict(dict)
+    for a, b in zip(near["first"].to_pylist(), near["second"].to_pylist(), strict=True):
+        for one, two in ((a, b), (b, a)):
+            for weak in of_hash.get(one, {}):
+                for strong in of_hash.get(two, {}):
+                    if _KEPT_FIRST.index(strong) < _KEPT_FIRST.index(weak):
+                        parts = between[weak, strong].setdefault(two, {weak: set(), strong: set()})
+                        parts[weak].update(of_hash[one][weak])
+                        parts[strong].update(of_hash[two][strong])
+        for split in set(of_hash.get(a, {})) & set(of_hash.get(b, {})):
+            within[split][f"{a[:16]}~{b[:16]}"] = {split: tuple(sorted(of_hash[a][split] + of_hash[b][split]))}
+    found = []
+    for splits, rows in sorted(between.items(), key=lambda item: [SPLIT_NAMES.index(s) for s in item[0]]):
+        told = {key: {split: tuple(sorted(part)) for split, part in parts.items()} for key, parts in rows.items()}
+        found.append(Finding("near", DEFAULT_POLICY["near"], splits, dict(sorted(told.items()))))
+    for split, pairs in sorted(within.items()):
+        found.append(Finding("near_within", DEFAULT_POLICY["near_within"], (split,), dict(sorted(pairs.items()))))
+    return found
+
+
+def audit_fitted(view: pa.Table, saw: Mapping[str, Iterable[str]]) -> list[Finding]:
+    """What a scaler, generator or judge was fitted to (name -> sample ids) -> findings where that is not train alone.
+
+    Keys: the names. A sample that is in no split of the view (dropped as a leak, or of another corpus) is `outside`.
+    """
+    split_of = dict(zip(view["sample_id"].to_pylist(), view["split"].to_pylist(), strict=True))
+    found: dict[str, dict[str, dict[str, tuple[str, ...]]]] = defaultdict(dict)
+    for name, ids in sorted(saw.items()):
+        where: dict[str, set[str]] = defaultdict(set)
+        for sample_id in ids:
+            where[split_of.get(sample_id, OUTSIDE)].add(sample_id)
+        for split in set(where) - {"train"}:
+            found[split][name] = {split: tuple(sorted(where[split]))}
+    return [Finding("fitted", DEFAULT_POLICY["fitted"], (split,), members) for split, members in sorted(found.items())]
+
+
 def apply_on_leak(
-    view: pa.Table, findings: Iterable[Finding], policy: Mapping[str, str] | None = None
+    view: pa.Table,
+    findings: Iterable[Finding],
+    policy: Mapping[str, str] | None = None,
+    groups: Mapping[str, str] | None = None,
 ) -> tuple[pa.Table, pa.Table]:
     """One view, its findings and a policy (kind -> drop | fail | move | waive) -> (new view, dropped rows as DROPPED).
 
@@ -154,9 +214,11 @@ def apply_on_leak(
 
     drop: of repeats one copy stays, in test before dev before train; of any other kind the rows outside the most
     protected split go, so an evaluation stays whole. move: all rows of the key go to the split that has most of them (a
-    tie: to train). fail: raises `LeakError`. waive: nothing.
+    tie: to train), near copies always to train; with `groups` (sample id -> group) their groups go with them whole, and
+    what shares a key or a group with those. fail: raises `LeakError`. waive: nothing. What was fitted to other splits
+    cannot be mended by moving rows: `fitted` fails or is waived.
 
-    Raises `UnknownNameError` for an unknown kind or action.
+    Raises `UnknownNameError` for an unknown kind or action, `LeakError` also where a split would be left empty.
     """
     rules = dict(DEFAULT_POLICY)
     for kind, action in (policy or {}).items():
@@ -165,19 +227,25 @@ def apply_on_leak(
         if action not in ACTIONS:
             raise UnknownNameError.of("action on a leak", action, ACTIONS)
         rules.update(dict.fromkeys(_OTHER, action) if kind == "other" else {kind: action})
+    if rules["fitted"] in ("drop", "move"):
+        raise UnknownNameError.of("action on what was fitted", rules["fitted"], ("fail", "waive"))
     every = list(findings)
     _refuse(view, [finding for finding in every if rules[finding.kind] == "fail"])
     split_of = dict(zip(view["sample_id"].to_pylist(), view["split"].to_pylist(), strict=True))
+    before = set(split_of.values())
     gone: dict[str, tuple[str, str]] = {}
-    for (kind, key), members in _merged(every).items():
-        if rules[kind] == "move":
-            _move(members, split_of)
-        elif rules[kind] == "drop":
+    merged = _merged(every)
+    _move({name: members for name, members in merged.items() if rules[name[0]] == "move"}, split_of, groups or {})
+    for (kind, key), members in merged.items():
+        if rules[kind] == "drop":
             for sample_id in _superfluous(kind, members, split_of):
                 gone.setdefault(sample_id, (kind, key))
     names = view["view"].to_pylist()
     ids = view["sample_id"].to_pylist()
     kept = [i for i, sample_id in enumerate(ids) if sample_id not in gone]
+    for split in sorted(before - {"train"} - {split_of[ids[i]] for i in kept}):
+        told = ", ".join(f"{kind}: {rules[kind]}" for kind in sorted({f.kind for f in every}))
+        raise LeakError(f"on_leak ({told}) would leave {split} empty: too much of it hangs together. Choose a view.")
     lost = [i for i, sample_id in enumerate(ids) if sample_id in gone]
     new = pa.Table.from_pydict(
         {
@@ -222,15 +290,41 @@ def _merged(findings: Sequence[Finding]) -> dict[tuple[str, str], set[str]]:
     return dict(sorted(merged.items()))
 
 
-def _move(members: Iterable[str], split_of: dict[str, str]) -> None:
-    held = [split_of[i] for i in members]
-    most = max(SPLIT_NAMES, key=held.count)  # SPLIT_NAMES begins with train: a tie goes there
-    for sample_id in members:
-        split_of[sample_id] = most
+def _move(keys: Mapping[tuple[str, str], set[str]], split_of: dict[str, str], groups: Mapping[str, str]) -> None:
+    """What hangs together by keys and groups goes to one split."""
+    if not keys:
+        return
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        parent.setdefault(name, name)
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    for members in keys.values():
+        first, *others = sorted(members)
+        for other in others:
+            parent[root(other)] = root(first)
+    touched = {groups[i] for members in keys.values() for i in members if i in groups}
+    for sample_id, group in groups.items():
+        if group in touched and sample_id in split_of:
+            parent[root(sample_id)] = root("group:" + group)
+    joined: dict[str, list[str]] = defaultdict(list)
+    for sample_id in split_of:
+        if sample_id in parent:
+            joined[root(sample_id)].append(sample_id)
+    to_train = {root(next(iter(members))) for (kind, _), members in keys.items() if kind in _TO_TRAIN}
+    for name, rows in joined.items():
+        held = [split_of[i] for i in rows]
+        # SPLIT_NAMES begins with train: a tie goes there
+        target = "train" if name in to_train else max(SPLIT_NAMES, key=held.count)
+        split_of.update(dict.fromkeys(rows, target))
 
 
 def _superfluous(kind: str, members: Iterable[str], split_of: Mapping[str, str]) -> list[str]:
     ordered = sorted(members, key=lambda i: (_KEPT_FIRST.index(split_of[i]), i))
-    if kind in ("repeats", "repeats_within"):
+    if kind == "repeats" or kind in _WITHIN:
         return ordered[1:]
     return [i for i in ordered if split_of[i] != split_of[ordered[0]]]

@@ -1,4 +1,4 @@
-"""Near copies among recordings: bits of band-energy differences, an inverted index over them, and the bit error decides.
+"""Near copies among recordings: bits of band-energy differences, an inverted index over them; the bit error decides.
 
 After Haitsma & Kalker 2002, "A highly robust audio fingerprinting system": 33 bands from 300 to 2000 Hz, frames of
 0.37 s, and bit m of a frame tells whether the energy difference of bands m and m + 1 grew since the frame before. Gain
@@ -30,7 +30,7 @@ MAX_ERROR = 0.22
 
 
 def fingerprint(payload: bytes) -> bytes:
-    """wav -> little-endian uint32 codes, one each 11.6 ms, 0 for a quiet frame; b"" if it is silent, too short or not a wav."""
+    """wav -> little-endian uint32 codes, one each 11.6 ms, 0 for a quiet frame; b"" if it is silent or short."""
     try:
         signal, rate_hz = decode_wav(payload)
     except PayloadError:

@@ -4,8 +4,8 @@ A picture becomes a grey thumbnail of 32 x 32, and everything else follows from 
 pHash (Zauner 2010, "Implementation and benchmarking of perceptual image hash functions"): signs of low-frequency DCT
 coefficients, here against their median over the set, because faces share most of what they look like. A crop changes
 such a hash, so each picture is looked up under the hashes of its crops, shifts and mirror image, too (`VIEWS`): all of
-them are one matrix product. Candidates are aligned (Lucas & Kanade 1981, with the inverse-compositional steps of Baker
-& Matthews 2004) and correlated where they overlap.
+them are one matrix product. Candidates are aligned and correlated where they overlap
+(corpora/alignment.py).
 """
 
 from __future__ import annotations
@@ -15,19 +15,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from corpora.alignment import MIDDLE, SIDE, aligned_correlation, pixel_grid
 from corpora.codecs import decode_image
 from corpora.errors import PayloadError
 
 METHOD = "thumb32/1"
-SIDE = 32  # pixels of a thumbnail
-_MIDDLE = (SIDE - 1) / 2
 _FREQUENCIES = 11  # DCT coefficients (u, v) with 1 <= u + v <= this: 77 bits
 _TABLES, _BAND = 28, 17  # hash tables, bits that make the key of each
 _MAX_BITS = 18  # of 77 that may differ in a candidate; unrelated pictures differ in 38, one pair in 1000 in 23
 _MIN_COSINE = 0.65  # of the coefficients of a candidate, against the mean of the set
-_CROWD = 400  # a key that more pictures share says nothing and is passed over
-_STEPS = 4  # Gauss-Newton steps of the alignment, after the first
-_HOPELESS = 0.45  # correlation after the first step below which no further one helps
+_CROWD, _LINKS = 400, 50  # a key that more pictures share says little: each is held against this many of them alone
 _BLOCK = 512  # pictures or candidates at a time: bounds memory
 _FLAT = 2.0  # standard deviation in grey levels below which a picture shows nothing
 # Correlation of local contrast where two pictures overlap. On FER2013 copies lie above 0.9 (0.8 under a watermark or a
@@ -77,7 +74,7 @@ def fingerprint(payload: bytes) -> bytes:
 
 
 def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Fingerprints -> ([P, 2] int64 rows with first < second, [P] float32 correlation), sorted. Empty prints pair with none.
+    """Fingerprints -> ([P, 2] rows with first < second, [P] float32 correlation), sorted. Empty ones pair with none.
 
     Near-linear in the number of pictures: an index, not all pairs.
     """
@@ -89,14 +86,13 @@ def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
     score = np.empty(len(first), np.float32)
     for at in range(0, len(first), _BLOCK):
         part = slice(at, at + _BLOCK)
-        score[part] = aligned_correlation(thumbs[first[part]], thumbs[second[part]], view[part])
+        start = [_motion(number) for number in view[part].tolist()]
+        motion, mirrored = np.array([m for m, _ in start], np.float32), np.array([m for _, m in start], bool)
+        score[part] = aligned_correlation(thumbs[first[part]], thumbs[second[part]], motion, mirrored)
     near = score >= MIN_CORRELATION
     pairs = np.sort(np.stack([rows[first[near]], rows[second[near]]], axis=1), axis=1)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     return pairs[order], score[near][order]
-
-
-# --- hashes -----------------------------------------------------------------------------------------------------------
 
 
 @cache
@@ -118,10 +114,10 @@ def _projection(number: int) -> np.ndarray:
     """[1024, 77] float32: thumbnail -> DCT coefficients of its view `number`, sampled linearly; edges go on."""
     from scipy.sparse import coo_array
 
-    y, x = _grid()
+    y, x = pixel_grid()
     (a, b, c, d), mirrored = _motion(number)
-    u = np.clip(a * x - b * y + c + _MIDDLE, 0, SIDE - 1)
-    v = np.clip(b * x + a * y + d + _MIDDLE, 0, SIDE - 1)
+    u = np.clip(a * x - b * y + c + MIDDLE, 0, SIDE - 1)
+    v = np.clip(b * x + a * y + d + MIDDLE, 0, SIDE - 1)
     u = SIDE - 1 - u if mirrored else u
     i, j = np.minimum(v.astype(int), SIDE - 2), np.minimum(u.astype(int), SIDE - 2)
     fv, fu = v - i, u - j
@@ -132,14 +128,6 @@ def _projection(number: int) -> np.ndarray:
     return np.asarray(
         coo_array((weights, (rows, columns)), shape=(SIDE * SIDE, SIDE * SIDE)).tocsr() @ _cosines(), dtype=np.float32
     )
-
-
-@cache
-def _grid() -> tuple[np.ndarray, np.ndarray]:
-    """[1024] twice: y and x of each pixel, from the middle."""
-    axis = np.arange(SIDE, dtype=np.float32) - _MIDDLE
-    y, x = np.meshgrid(axis, axis, indexing="ij")
-    return y.ravel(), x.ravel()
 
 
 def _motion(number: int) -> tuple[tuple[float, float, float, float], bool]:
@@ -186,7 +174,9 @@ def _candidates(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
         mine = words if number == 0 else _words(seen > median)
         wanted = keys if number == 0 else ((seen > median).astype(np.float32) @ bands).astype(np.int32)
         close = [
-            _matching(starts[t][wanted[:, t]], starts[t][wanted[:, t] + 1], orders[t], mine, words)
+            _matching(
+                starts[t][wanted[:, t]], starts[t][wanted[:, t] + 1], orders[t], mine, words, 0 if number else _LINKS
+            )
             for t in range(_TABLES)
         ]
         pairs = np.unique(np.concatenate(close))
@@ -226,12 +216,12 @@ def _row_cosines(a: np.ndarray, i: np.ndarray, b: np.ndarray, j: np.ndarray) -> 
 
 
 def _matching(
-    low: np.ndarray, high: np.ndarray, order: np.ndarray, mine: np.ndarray, words: np.ndarray
+    low: np.ndarray, high: np.ndarray, order: np.ndarray, mine: np.ndarray, words: np.ndarray, links: int
 ) -> np.ndarray:
     """-> first * n + second of pairs in one bucket that differ in at most `_MAX_BITS` bits."""
     n = len(order)
     size = (high - low).astype(np.int64)
-    size[size > _CROWD] = 0
+    size[size > _CROWD] = links
     ends = np.cumsum(size)
     kept: list[np.ndarray] = []
     at = 0
@@ -246,112 +236,3 @@ def _matching(
         kept.append(first[good] * n + second[good])
         at = stop
     return np.concatenate(kept)
-
-
-# --- alignment --------------------------------------------------------------------------------------------------------
-
-
-def aligned_correlation(first: np.ndarray, second: np.ndarray, view: np.ndarray) -> np.ndarray:
-    """[B, 1024] uint8 twice, [B] view of `first` that resembles `second` -> [B] correlation after alignment.
-
-    Aligned by scale, turn and shift, with gain and offset. Correlated is local contrast (a picture minus its blur):
-    large shapes and light are alike in most faces.
-    """
-    image, target = _standard(first), _standard(second)
-    start = [_motion(int(number)) for number in view]
-    mirrored = np.array([m for _, m in start], bool)
-    image[mirrored] = image[mirrored].reshape(-1, SIDE, SIDE)[:, :, ::-1].reshape(-1, SIDE * SIDE)
-    motion = np.array([m for m, _ in start], np.float32)
-    motion = _step(image, target, motion)
-    score = _overlap_correlation(image, target, motion)
-    left = np.flatnonzero(score >= _HOPELESS)
-    if len(left):
-        image, target, motion = image[left], target[left], motion[left]
-        for _ in range(_STEPS):
-            motion = _step(image, target, motion)
-        score[left] = np.maximum(score[left], _overlap_correlation(image, target, motion))
-    return score
-
-
-def _step(image: np.ndarray, target: np.ndarray, motion: np.ndarray) -> np.ndarray:
-    """One Gauss-Newton step: [B, 1024] twice and [B, 4] motions -> better motions."""
-    y, x = _grid()
-    warped, inside = _warp(image, motion)
-    square = warped.reshape(-1, SIDE, SIDE)
-    across, down = np.zeros_like(square), np.zeros_like(square)
-    across[:, :, 1:-1] = (square[:, :, 2:] - square[:, :, :-2]) / 2
-    down[:, 1:-1] = (square[:, 2:] - square[:, :-2]) / 2
-    gx, gy = across.reshape(len(image), -1), down.reshape(len(image), -1)
-    far = np.float32(SIDE / 4)  # so that all six columns are of one size
-    steepest = np.stack(
-        [(gx * x + gy * y) / far, (gy * x - gx * y) / far, gx, gy, warped, np.ones_like(warped)], axis=1
-    )
-    steepest *= inside[:, None]
-    normal = steepest @ steepest.transpose(0, 2, 1) + np.eye(6, dtype=np.float32)
-    moved = np.linalg.solve(normal, steepest @ ((target - warped) * inside)[:, :, None])[:, :4, 0]
-    limit = np.array([0.06, 0.06, 1.5, 1.5], np.float32)
-    s = np.clip(moved / np.array([far, far, 1, 1], np.float32), -limit, limit)
-    a, b, c, d = motion.T
-    return np.stack(
-        [
-            a * (1 + s[:, 0]) - b * s[:, 1],
-            b * (1 + s[:, 0]) + a * s[:, 1],
-            a * s[:, 2] - b * s[:, 3] + c,
-            b * s[:, 2] + a * s[:, 3] + d,
-        ],
-        axis=1,
-    )
-
-
-def _overlap_correlation(image: np.ndarray, target: np.ndarray, motion: np.ndarray) -> np.ndarray:
-    warped, inside = _warp(image, motion)
-    return _masked_correlation(_contrast(warped), _contrast(target), _eroded(inside))
-
-
-def _standard(thumbs: np.ndarray) -> np.ndarray:
-    """[B, 1024] uint8 -> float32, mean 0, deviation 1."""
-    x = thumbs.astype(np.float32)
-    x -= x.mean(axis=1, keepdims=True)
-    return x / (x.std(axis=1, keepdims=True) + 1e-6)
-
-
-def _warp(image: np.ndarray, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[B, 1024], [B, 4] -> ([B, 1024] sampled linearly, [B, 1024] bool: inside the picture)."""
-    y, x = _grid()
-    a, b, c, d = (motion[:, k : k + 1] for k in range(4))
-    u = a * x - b * y + (c + _MIDDLE)
-    v = b * x + a * y + (d + _MIDDLE)
-    inside = (u > -0.01) & (u < SIDE - 0.99) & (v > -0.01) & (v < SIDE - 0.99)
-    u, v = np.clip(u, 0, SIDE - 1.001), np.clip(v, 0, SIDE - 1.001)
-    i, j = v.astype(np.int32), u.astype(np.int32)
-    fv, fu = v - i, u - j
-    at = i * SIDE + j + (np.arange(len(image), dtype=np.int32) * (SIDE * SIDE))[:, None]
-    flat = image.ravel()
-    top = flat[at] * (1 - fu) + flat[at + 1] * fu
-    low = flat[at + SIDE] * (1 - fu) + flat[at + (SIDE + 1)] * fu
-    return top * (1 - fv) + low * fv, inside
-
-
-def _contrast(flat: np.ndarray) -> np.ndarray:
-    """[B, 1024] -> [B, 1024]: the picture minus its mean over 7 x 7 pixels; edges repeat."""
-    from scipy.ndimage import uniform_filter
-
-    square = flat.reshape(-1, SIDE, SIDE)
-    return (square - uniform_filter(square, size=(0, 7, 7), mode="nearest")).reshape(len(flat), -1)
-
-
-def _eroded(inside: np.ndarray) -> np.ndarray:
-    """One pixel less at each edge of what overlaps: there the blur saw what lies outside."""
-    from scipy.ndimage import minimum_filter
-
-    square = inside.reshape(-1, SIDE, SIDE).astype(np.uint8)
-    return minimum_filter(square, size=(1, 3, 3), mode="nearest").reshape(len(inside), -1).astype(np.float32)
-
-
-def _masked_correlation(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """[B, n] thrice -> [B] Pearson correlation over the mask; 0 where less than half of the picture overlaps."""
-    n = mask.sum(axis=1, keepdims=True)
-    a = (a - (a * mask).sum(axis=1, keepdims=True) / np.maximum(n, 1)) * mask
-    b = (b - (b * mask).sum(axis=1, keepdims=True) / np.maximum(n, 1)) * mask
-    norm = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1)) + 1e-6
-    return np.where(n[:, 0] * 2 >= mask.shape[1], (a * b).sum(axis=1) / norm, 0.0).astype(np.float32)

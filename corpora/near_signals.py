@@ -25,7 +25,9 @@ _PIECES = ((8, 0, 320), (24, 120, _LENGTH))
 _BITS, _TABLES = 22, 6
 _CROWD = 32  # a hash of more pieces than this says nothing
 _MIN_HITS = 2  # equal hashes that must agree on a shift
-_PARTNERS = 12  # of a window, those with most equal hashes: what is looked at grows with the windows, not with their pairs
+_PARTNERS = (
+    12  # of a window, those with most equal hashes: what is looked at grows with the windows, not with their pairs
+)
 # Correlation in both traces at one shift. Where a window is much like its partners that are no copies (one heartbeat
 # like the next), a copy must be ten times closer than they are.
 MIN_CORRELATION, _CLOSER, _HIGHEST = 0.94, 10.0, 0.99
@@ -70,13 +72,15 @@ def _channel(columns: np.ndarray, number: int, rate_hz: float) -> np.ndarray | N
 
 
 def _trace(values: np.ndarray, rate_hz: float) -> np.ndarray | None:
-    """[n] -> [m] float32 differences of the averaged and smoothed series, deviation 1; None where it is flat or short."""
+    """[n] -> [m] float32 differences of the averaged, smoothed series, deviation 1; None where it is flat or short."""
     factor = max(1, int(np.ceil(rate_hz / _RATE_HZ - 1e-6)))
     values = values[: _LENGTH * factor].astype(np.float64)
     values = values[: len(values) // factor * factor].reshape(-1, factor).mean(axis=1)
     if len(values) < _MIN_LENGTH:
         return None
-    values = (values[:-2] + 2 * values[1:-1] + values[2:]) / 4  # nothing at half the rate: shifts by part of a value do no harm
+    values = (
+        values[:-2] + 2 * values[1:-1] + values[2:]
+    ) / 4  # nothing at half the rate: shifts by part of a value do no harm
     change = np.diff(values)
     spread = change.std()
     if not np.isfinite(spread) or spread <= 1e-6 * (np.abs(values).max() + 1e-30):
@@ -85,7 +89,7 @@ def _trace(values: np.ndarray, rate_hz: float) -> np.ndarray | None:
 
 
 def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Fingerprints -> ([P, 2] int64 rows with first < second, [P] float32 correlation), sorted. Empty prints pair with none."""
+    """Fingerprints -> ([P, 2] rows with first < second, [P] float32 correlation), sorted. Empty: no pairs."""
     traces = [np.frombuffer(data, "<f2").reshape(2, -1).astype(np.float32) if data else None for data in prints]
     best: dict[tuple[int, int], float] = {}
     for half, shortest, longest in _PIECES:
@@ -135,18 +139,18 @@ def _between(trace: np.ndarray) -> np.ndarray:
 
 
 def _candidates(traces: list[np.ndarray | None], half: int) -> list[tuple[int, int, int]]:
-    """-> (first, second, lag) of windows with pieces of one hash; lag: place in first - place in second, in half values."""
+    """-> (first, second, lag) of windows with pieces of one hash; lag: place in first - in second, in half values."""
     rng = np.random.default_rng(20020519)
     planes = rng.standard_normal((2 * (2 * half + 1), _BITS * _TABLES)).astype(np.float32)
     weights = (1 << np.arange(_BITS)).astype(np.int64)
     rows, places, keys = [], [], []
-    for row, trace in enumerate(traces):
+    for number, trace in enumerate(traces):
         if trace is None:
             continue
         peak, pieces = _pieces(trace, half)
         keys.append((pieces @ planes > 0).reshape(len(peak), _TABLES, _BITS) @ weights)
         places.append(peak)
-        rows.append(np.full(len(peak), row))
+        rows.append(np.full(len(peak), number))
     if not rows:
         return []
     row, place, key = np.concatenate(rows), np.concatenate(places), np.concatenate(keys)
@@ -164,8 +168,7 @@ def _candidates(traces: list[np.ndarray | None], half: int) -> list[tuple[int, i
             apart = row[a] != row[b]
             a, b = a[apart], b[apart]
             hits.append((row[a] * n + row[b]) * span + place[a] - place[b] + span // 2)
-    found, count = np.unique(np.concatenate(hits), return_counts=True)
-    found, count = found[count >= _MIN_HITS], count[count >= _MIN_HITS]
+    found, count = _counted(np.concatenate(hits))
     pair = found // span
     order = np.lexsort((-count, pair))
     found, count, pair = found[order], count[order], pair[order]
@@ -176,6 +179,13 @@ def _candidates(traces: list[np.ndarray | None], half: int) -> list[tuple[int, i
     kept = _top(first, count) | _top(second, count)
     lag = found % span - span // 2
     return list(zip(first[kept].tolist(), second[kept].tolist(), lag[kept].tolist(), strict=True))
+
+
+def _counted(hits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """-> distinct hits that came often enough, and how often."""
+    found, count = np.unique(hits, return_counts=True)
+    enough = count >= _MIN_HITS
+    return found[enough], count[enough]
 
 
 def _top(row: np.ndarray, count: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Near copies among texts: MinHash over shingles of letters (Broder 1997) finds candidates, their exact overlap decides.
+"""Near copies among texts: MinHash over shingles of letters (Broder 1997) finds candidates, exact overlap decides.
 
 Case, punctuation, spacing and Unicode forms do not count. Texts of a few words are left out: people do say "thank you
 so much" twice, and where they do so letter by letter the payload's sha256 tells.
@@ -44,7 +44,7 @@ def fingerprint(payload: bytes) -> bytes:
 
 
 def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Fingerprints -> ([P, 2] int64 rows with first < second, [P] float32 Jaccard), sorted. Empty prints pair with none."""
+    """Fingerprints -> ([P, 2] rows with first < second, [P] float32 Jaccard), sorted. Empty ones pair with none."""
     from datasketch import MinHash, MinHashLSH
 
     lsh = MinHashLSH(num_perm=_PERMUTATIONS, params=(_BANDS, _ROWS))

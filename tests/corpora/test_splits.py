@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora.errors import SplitError
+from corpora.errors import SplitError, UnknownNameError
+from corpora.readers import CORPORA, make_corpus
 from corpora.readers.ravdess import Ravdess
 from corpora.schema import SAMPLES, SPLITS, Sample
 from corpora.shards import write_shards
-from corpora.splits import group_view, loso_views, official_view
+from corpora.splits import group_view, make_view, official_view, view_names
+from corpora.views import Prune, ViewSpec, view_hash
 
 RATIOS = {"train": 0.6, "dev": 0.2, "test": 0.2}
 
@@ -137,13 +139,239 @@ def test_official_view() -> None:
         official_view(index_of(["a", "b"], ["x"] * 2, extra=[extra[0], None]))
 
 
-def test_loso_leaves_each_group_out_once() -> None:
-    views = loso_views(index_of(["c:a", "c:b", "c:c"] * 2, ["x"] * 6))
-    assert Counter(zip(views["view"].to_pylist(), views["split"].to_pylist(), strict=True)) == {
-        (f"loso-c:{g}", s): n for g in "abc" for s, n in (("train", 4), ("test", 2))
+NAMES = {
+    "official": ViewSpec("official"),
+    "group": ViewSpec("group"),
+    "group-seed7": ViewSpec("group", seed=7),
+    "disjoint-session+subject": ViewSpec("disjoint", ("subject", "session")),
+    "group-k5-fold3": ViewSpec("kfold", k=5, fold=3),
+    "disjoint-subject-k4-fold1": ViewSpec("kfold", ("subject",), k=4, fold=1),
+    "group-k5-fold3-inner2": ViewSpec("kfold", k=5, fold=3, inner=2),
+    "group-k5-fold3-inner2of4": ViewSpec("kfold", k=5, fold=3, inner=2, inner_k=4),
+    "official-inner1": ViewSpec("official", inner=1, inner_k=5),
+    "loso-meld:Dr. Green, Rob-Roy": ViewSpec("loso", held="meld:Dr. Green, Rob-Roy"),
+    "loso-c:a-inner2of3-prune-fear10-seed1": ViewSpec(
+        "loso", held="c:a", inner=2, inner_k=3, prune=(Prune("fear", 10),), seed=1
+    ),
+    "leave-session-iemocap:Ses01": ViewSpec("leave-session", held="iemocap:Ses01"),
+    "leave-corpus-tess": ViewSpec("leave-corpus", held="tess"),
+    "group-prune-disgust2.5-prunegroups-fear10": ViewSpec(
+        "group", prune=(Prune("fear", 10, groups=True), Prune("disgust", 2.5))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_and_its_spec_give_each_other(name: str) -> None:
+    assert NAMES[name].name == name
+    assert ViewSpec.parse(name) == NAMES[name]
+
+
+def test_fields_of_params_make_the_same_spec_as_a_name() -> None:
+    given_ = {"strategy": "kfold", "k": 5, "fold": 3, "inner": 2, "prune": {"fear": 10}, "prune_groups": {"anger": 50}}
+    assert ViewSpec.of(given_).name == "group-k5-fold3-inner2-prunegroups-anger50-prune-fear10"
+    assert ViewSpec.of({"strategy": "disjoint", "units": ["subject", "session"]}).name == "disjoint-session+subject"
+    assert ViewSpec.of("loso-a") == ViewSpec.of({"strategy": "loso", "held": "a"})
+
+
+@pytest.mark.parametrize(
+    ("given_", "why"),
+    [
+        ("grupo", "no view 'grupo'"),
+        ("official-k5-fold1", "folds are made of group or disjoint"),
+        ("group-k5-fold6", "fold 6 of 5"),
+        ("group-k1-fold1", "fold 1 of 1"),
+        ("group-prune-fear0", "above 0"),
+        ("group-prune-fear10-prune-fear20", "pruned twice"),
+        ("group-prune-fearr10", "Did you mean 'fear'"),
+        ("disjoint-sbject", "Did you mean 'subject'"),
+        ({"strategy": "kfold", "k": 5}, "needs fold and k"),
+        ({"strategy": "group", "k": 5}, "takes no k"),
+        ({"strategy": "loso"}, "needs held"),
+        ({"strategy": "disjoint"}, "units belong"),
+        ({"strategy": "kfolds"}, "Did you mean 'kfold'"),
+        ({"strategy": "kfold", "k": "5", "fold": 1}, "k is '5', expected int"),
+        ({"strategy": "group", "prune": {"fear": "much"}}, "class: percent"),
+        ({"strategi": "group"}, "Did you mean 'strategy'"),
+        ({"strategy": "loso", "held": "c:x-seed3"}, "ends like a part"),
+    ],
+)
+def test_a_spec_that_is_none_says_why(given_: object, why: str) -> None:
+    with pytest.raises((SplitError, UnknownNameError), match=why):
+        ViewSpec.of(given_)  # type: ignore[arg-type]
+
+
+def people(n: int = 10, per: int = 12, corpora: int = 1, **columns: list[object]) -> pa.Table:
+    """n subjects of `per` samples, 3 classes, two sessions a subject pair, shared by `corpora` corpora."""
+    who = [s for s in range(n) for _ in range(per)]
+    corpus = [f"c{s % corpora}" for s in who]
+    subjects = [f"{c}:s{s:02d}" for c, s in zip(corpus, who, strict=True)]
+    return index_of(
+        list(subjects),
+        [("anger", "fear", "neutral")[i % 3] for i in range(n * per)],
+        corpus=list(corpus),
+        subject_id=list(subjects),
+        session_id=[f"{c}:ses{s // 2}" for c, s in zip(corpus, who, strict=True)],
+        **columns,
+    )
+
+
+def test_folds_part_nobody_and_everybody_is_tested_once() -> None:
+    index = people(20)
+    group = dict(zip(index["sample_id"].to_pylist(), index["group_id"].to_pylist(), strict=True))
+    tested: Counter[str] = Counter()
+    for name in view_names(index, "kfold", k=5):
+        split = splits_of(make_view(index, name))
+        assert set(split) == set(group) and set(split.values()) == {"train", "test"}
+        held = {group[i] for i, s in split.items() if s == "test"}
+        assert not held & {group[i] for i, s in split.items() if s == "train"} and len(held) == 4
+        tested.update(i for i, s in split.items() if s == "test")
+    assert set(tested.values()) == {1} and len(tested) == index.num_rows
+
+
+def test_inner_folds_lie_in_train_and_know_nothing_else() -> None:
+    index = people(20)
+    group = dict(zip(index["sample_id"].to_pylist(), index["group_id"].to_pylist(), strict=True))
+    outer = splits_of(make_view(index, "group-k5-fold3"))
+    train = {i for i, s in outer.items() if s == "train"}
+    held: Counter[str] = Counter()
+    for fold in range(1, 5):
+        inner = splits_of(make_view(index, f"group-k5-fold3-inner{fold}of4"))
+        assert set(inner) == train and set(inner.values()) == {"train", "dev"}
+        dev = {i for i, s in inner.items() if s == "dev"}
+        assert not {group[i] for i in dev} & {group[i] for i in train - dev}
+        held.update(dev)
+    assert set(held.values()) == {1} and set(held) == train
+
+
+def test_leave_one_out_leaves_each_out_once() -> None:
+    index = people(6, corpora=2)
+    for strategy, column, n in (
+        ("loso", "subject_id", 6),
+        ("leave-session", "session_id", 6),
+        ("leave-corpus", "corpus", 2),
+    ):
+        of = dict(zip(index["sample_id"].to_pylist(), index[column].to_pylist(), strict=True))
+        names = view_names(index, strategy)
+        assert len(names) == n
+        for name in names:
+            split = splits_of(make_view(index, name))
+            tested = {i for i, s in split.items() if s == "test"}
+            assert set(split) == set(of) and tested == {i for i, v in of.items() if name.endswith("-" + v)}
+            assert {split[i] for i in set(of) - tested} == {"train"}
+    assert make_view(index, "loso-s00")["split"].equals(make_view(index, "loso-c0:s00")["split"])
+    with pytest.raises(SplitError, match=r"subject 'c0:s99' is not there. Known: c0:s00, c0:s02"):
+        make_view(index, "loso-c0:s99")
+    with pytest.raises(SplitError, match=r"only one corpus \(c0\)"):
+        make_view(people(4), "leave-corpus-c0")
+    with pytest.raises(SplitError, match="knows no subjects"):
+        make_view(index_of(["a", "b"], ["anger"] * 2), "loso-a")
+
+
+def test_the_same_short_name_in_two_corpora_is_not_guessed() -> None:
+    index = people(4, corpora=2)
+    at = index.schema.get_field_index("subject_id")
+    same = [f"{c}:01" for c in index["corpus"].to_pylist()]
+    index = index.set_column(at, SAMPLES.field("subject_id"), pa.array(same, pa.string()))
+    with pytest.raises(SplitError, match="in several corpora"):
+        make_view(index, "loso-01")
+
+
+def test_pruning_keeps_its_share_of_one_class_in_train_alone() -> None:
+    index = people(20, per=30)
+    emotion = dict(zip(index["sample_id"].to_pylist(), index["emotion"].to_pylist(), strict=True))
+    whole = splits_of(make_view(index, "group"))
+    kept = {}
+    for percent in (5, 20, 50):
+        split = splits_of(make_view(index, f"group-prune-fear{percent}"))
+        assert {i: s for i, s in whole.items() if s != "train" or emotion[i] != "fear"} == {
+            i: s for i, s in split.items() if s != "train" or emotion[i] != "fear"
+        }
+        kept[percent] = {i for i, s in split.items() if s == "train" and emotion[i] == "fear"}
+        of = sum(s == "train" and emotion[i] == "fear" for i, s in whole.items())
+        assert len(kept[percent]) == round(of * percent / 100)
+    assert kept[5] < kept[20] < kept[50]
+    assert kept[20] != {
+        i
+        for i, s in splits_of(make_view(index, "group-prune-fear20-seed1")).items()
+        if s == "train" and emotion[i] == "fear"
     }
-    with pytest.raises(SplitError, match="at least 2"):
-        loso_views(index_of(["a"], ["x"]))
+    with pytest.raises(SplitError, match="no sample of 'grief'"):
+        make_view(index, "group-prune-grief10")
+
+
+def test_pruning_groups_takes_the_class_from_whole_groups() -> None:
+    index = people(20, per=30)
+    rows = list(zip(*(index[c].to_pylist() for c in ("sample_id", "group_id", "emotion")), strict=True))
+    split = splits_of(make_view(index, "group-prunegroups-fear25"))
+    left = Counter(g for i, g, e in rows if split.get(i) == "train" and e == "fear")
+    assert set(left.values()) == {10} and len(left) == 3  # of 12 train groups with 10 each
+
+
+def test_pruning_what_ingest_made_keeps_its_dev_and_test() -> None:
+    index = people(20)
+    made = group_view(index, {"train": 0.5, "dev": 0.25, "test": 0.25}, seed=9)
+    split = splits_of(make_view(index, "group-prune-fear50", outer=made))
+    assert {i for i, s in split.items() if s == "test"} == {i for i, s in splits_of(made).items() if s == "test"}
+
+
+def test_no_unit_of_a_component_is_parted() -> None:
+    rng = np.random.default_rng(0)
+    dialogue = [f"d{i // 4:03d}" for i in range(400)]
+    subject = [f"s{5 * (i // 40) + rng.integers(5)}" for i in range(400)]  # ten casts of five, ten dialogues each
+    index = index_of(dialogue, ["anger", "neutral"] * 200, subject_id=list(subject))
+    split = splits_of(make_view(index, "disjoint-subject"))
+    for names in (dialogue, subject):
+        where = defaultdict(set)
+        for i, name in enumerate(names):
+            where[name].add(split[f"c/{i:06d}"])
+        assert all(len(w) == 1 for w in where.values())
+    assert set(split.values()) == set(RATIOS)
+    folds = {s for n in view_names(index, "kfold", k=5) for s in [view_hash(make_view(index, n))]}
+    assert len(folds) == 5
+
+
+def test_one_component_is_an_error_that_says_how_big_it_is() -> None:
+    dialogue = [f"d{i // 4:03d}" for i in range(400)]
+    subject = [f"s{i % 7}" for i in range(396)] + ["x1", "x2", "x3", "x4"]
+    index = index_of(dialogue, ["anger", "neutral"] * 200, subject_id=list(subject))
+    with pytest.raises(SplitError, match=r"2 component\(s\), and the biggest holds 396 of them \(99.0%\); 4 are left"):
+        make_view(index, "disjoint-subject")
+    with pytest.raises(SplitError, match="knows no sessions"):
+        make_view(index, "disjoint-session")
+
+
+@pytest.mark.skipif("meld" not in CORPORA, reason="no reader of MELD")
+def test_subject_disjoint_meld_cannot_exist(shared_data: Path, tmp_path: Path) -> None:
+    read = (s for s in make_corpus("meld").read(shared_data / "meld", "meld") if isinstance(s, Sample))
+    index = write_shards(read, tmp_path, 4, "x")
+    with pytest.raises(SplitError, match=r"cannot exist.*the biggest holds \d+ of them \(9\d"):
+        make_view(index, "disjoint-subject")
+
+
+def test_the_hash_of_a_view_is_of_its_rows() -> None:
+    index = people(10)
+    view = make_view(index, "group")
+    renamed = view.set_column(0, SPLITS.field("view"), pa.array(["x"] * view.num_rows, pa.string()))
+    assert view_hash(view) == view_hash(renamed.take(np.arange(view.num_rows)[::-1]))
+    assert view_hash(view) != view_hash(make_view(index, "group-seed1"))
+    assert view_hash(view) != view_hash(view.slice(1))
+
+
+def test_views_do_not_depend_on_the_order_of_rows() -> None:
+    index = people(20)
+    shuffled = index.take(np.random.default_rng(0).permutation(index.num_rows))
+    for name in ("group", "group-k5-fold2-inner1", "group-prune-fear30", "loso-s03", "disjoint-subject"):
+        assert make_view(index, name).equals(make_view(shuffled, name)), name
+
+
+def test_ten_folds_of_many_groups_in_seconds() -> None:
+    groups = [f"g{g:04d}" for g in range(1400) for _ in range(3)]
+    index = index_of(groups, ["anger", "fear", "neutral"] * 1400)
+    begun = time.perf_counter()
+    split = splits_of(make_view(index, "group-k10-fold1"))
+    assert time.perf_counter() - begun < 10
+    assert abs(sum(s == "test" for s in split.values()) - 420) <= 12
 
 
 @pytest.mark.parametrize("n_groups", [12, 3000])

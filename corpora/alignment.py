@@ -1,0 +1,127 @@
+"""Two thumbnails laid on each other: the best scale, turn and shift, and how alike they are there.
+
+Lucas & Kanade 1981, "An iterative image registration technique", with gain and offset solved for beside the motion. A
+motion is (a, b, c, d) of x' = a x - b y + c, y' = b x + a y + d, in pixels from the middle of 32 x 32.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+SIDE = 32  # pixels of a thumbnail
+MIDDLE = (SIDE - 1) / 2
+_STEPS = 4  # Gauss-Newton steps, after the first
+_HOPELESS = 0.45  # correlation after the first step below which no further one helps
+
+
+@cache
+def pixel_grid() -> tuple[np.ndarray, np.ndarray]:
+    """[1024] float32 twice: y and x of each pixel, from the middle."""
+    axis = np.arange(SIDE, dtype=np.float32) - MIDDLE
+    y, x = np.meshgrid(axis, axis, indexing="ij")
+    return y.ravel(), x.ravel()
+
+
+def aligned_correlation(first: np.ndarray, second: np.ndarray, motion: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+    """[B, 1024] uint8 twice, [B, 4] where `first` lies on `second` about, [B] bool -> [B] correlation once aligned.
+
+    Aligned by scale, turn and shift, with gain and offset. Correlated is local contrast (a picture minus its blur):
+    large shapes and light are alike in most faces.
+    """
+    image, target = _standard(first), _standard(second)
+    image[mirrored] = image[mirrored].reshape(-1, SIDE, SIDE)[:, :, ::-1].reshape(-1, SIDE * SIDE)
+    motion = _step(image, target, motion)
+    score = _overlap_correlation(image, target, motion)
+    left = np.flatnonzero(score >= _HOPELESS)
+    if len(left):
+        image, target, motion = image[left], target[left], motion[left]
+        for _ in range(_STEPS):
+            motion = _step(image, target, motion)
+        score[left] = np.maximum(score[left], _overlap_correlation(image, target, motion))
+    return score
+
+
+def _step(image: np.ndarray, target: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """One Gauss-Newton step: [B, 1024] twice and [B, 4] motions -> better motions."""
+    y, x = pixel_grid()
+    warped, inside = _warp(image, motion)
+    square = warped.reshape(-1, SIDE, SIDE)
+    across, down = np.zeros_like(square), np.zeros_like(square)
+    across[:, :, 1:-1] = (square[:, :, 2:] - square[:, :, :-2]) / 2
+    down[:, 1:-1] = (square[:, 2:] - square[:, :-2]) / 2
+    gx, gy = across.reshape(len(image), -1), down.reshape(len(image), -1)
+    far = np.float32(SIDE / 4)  # so that all six columns are of one size
+    steepest = np.stack(
+        [(gx * x + gy * y) / far, (gy * x - gx * y) / far, gx, gy, warped, np.ones_like(warped)], axis=1
+    )
+    steepest *= inside[:, None]
+    normal = steepest @ steepest.transpose(0, 2, 1) + np.eye(6, dtype=np.float32)
+    moved = np.linalg.solve(normal, steepest @ ((target - warped) * inside)[:, :, None])[:, :4, 0]
+    limit = np.array([0.06, 0.06, 1.5, 1.5], np.float32)
+    s = np.clip(moved / np.array([far, far, 1, 1], np.float32), -limit, limit)
+    a, b, c, d = motion.T
+    return np.stack(
+        [
+            a * (1 + s[:, 0]) - b * s[:, 1],
+            b * (1 + s[:, 0]) + a * s[:, 1],
+            a * s[:, 2] - b * s[:, 3] + c,
+            b * s[:, 2] + a * s[:, 3] + d,
+        ],
+        axis=1,
+    )
+
+
+def _overlap_correlation(image: np.ndarray, target: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    warped, inside = _warp(image, motion)
+    return _masked_correlation(_contrast(warped), _contrast(target), _eroded(inside))
+
+
+def _standard(thumbs: np.ndarray) -> np.ndarray:
+    """[B, 1024] uint8 -> float32, mean 0, deviation 1."""
+    x = thumbs.astype(np.float32)
+    x -= x.mean(axis=1, keepdims=True)
+    return x / (x.std(axis=1, keepdims=True) + 1e-6)
+
+
+def _warp(image: np.ndarray, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[B, 1024], [B, 4] -> ([B, 1024] sampled linearly, [B, 1024] bool: inside the picture)."""
+    y, x = pixel_grid()
+    a, b, c, d = (motion[:, k : k + 1] for k in range(4))
+    u = a * x - b * y + (c + MIDDLE)
+    v = b * x + a * y + (d + MIDDLE)
+    inside = (u > -0.01) & (u < SIDE - 0.99) & (v > -0.01) & (v < SIDE - 0.99)
+    u, v = np.clip(u, 0, SIDE - 1.001), np.clip(v, 0, SIDE - 1.001)
+    i, j = v.astype(np.int32), u.astype(np.int32)
+    fv, fu = v - i, u - j
+    at = i * SIDE + j + (np.arange(len(image), dtype=np.int32) * (SIDE * SIDE))[:, None]
+    flat = image.ravel()
+    top = flat[at] * (1 - fu) + flat[at + 1] * fu
+    low = flat[at + SIDE] * (1 - fu) + flat[at + (SIDE + 1)] * fu
+    return top * (1 - fv) + low * fv, inside
+
+
+def _contrast(flat: np.ndarray) -> np.ndarray:
+    """[B, 1024] -> [B, 1024]: the picture minus its mean over 7 x 7 pixels; edges repeat."""
+    from scipy.ndimage import uniform_filter
+
+    square = flat.reshape(-1, SIDE, SIDE)
+    return (square - uniform_filter(square, size=(0, 7, 7), mode="nearest")).reshape(len(flat), -1)
+
+
+def _eroded(inside: np.ndarray) -> np.ndarray:
+    """One pixel less at each edge of what overlaps: there the blur saw what lies outside."""
+    from scipy.ndimage import minimum_filter
+
+    square = inside.reshape(-1, SIDE, SIDE).astype(np.uint8)
+    return minimum_filter(square, size=(1, 3, 3), mode="nearest").reshape(len(inside), -1).astype(np.float32)
+
+
+def _masked_correlation(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """[B, n] thrice -> [B] Pearson correlation over the mask; 0 where less than half of the picture overlaps."""
+    n = mask.sum(axis=1, keepdims=True)
+    a = (a - (a * mask).sum(axis=1, keepdims=True) / np.maximum(n, 1)) * mask
+    b = (b - (b * mask).sum(axis=1, keepdims=True) / np.maximum(n, 1)) * mask
+    norm = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1)) + 1e-6
+    return np.where(n[:, 0] * 2 >= mask.shape[1], (a * b).sum(axis=1) / norm, 0.0).astype(np.float32)
