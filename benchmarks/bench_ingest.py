@@ -1,6 +1,8 @@
-"""Ingest of RAVDESS and FER2013 against Hugging Face `datasets` on the same files, and its cost at 1x, 2x, 4x the data.
+"""Ingest of RAVDESS, FER2013 and GoEmotions against Hugging Face `datasets` on the same files, and as data grow.
 
-    python benchmarks/bench_ingest.py [--data ../shared/data] [--repeats 3] [--scales 1 2 4]
+    python benchmarks/bench_ingest.py [--data ../shared/data] [--repeats 3] [--scales 1 2 4] [--big]
+
+`--big`: peak memory and time for 0.1 and 1 GB of noise in the layout of RAVDESS, in one process and on two actors.
 
 Every measurement is a process of its own (peak memory), with fresh output and cache folders; import times are told
 apart, because they do not grow with the corpus. The page cache is warm for all. Contenders:
@@ -9,6 +11,7 @@ apart, because they do not grow with the corpus. The page cache is warm for all.
     ours_checked  the whole stage, Great Expectations included
     hf_build      load_dataset("audiofolder" | "csv"): paths or strings in Arrow; nothing was looked into
     hf_usable     the same, then the payload itself in Parquet: wav bytes embedded | pixels parsed and stored as PNG
+    ours_two      ours_checked with the reading shared out over two Ray actors (starting Ray included)
 
 Prints JSON. `cpu_s` is what to look at on a machine that others use too.
 """
@@ -39,7 +42,15 @@ LIBRARIES = ("datasets", "pyarrow", "numpy", "pillow", "great-expectations", "we
 
 
 def scaled(corpus: str, data: Path, times: int, folder: Path) -> Path:
-    """`times` copies of the corpus under names of its own form."""
+    """`times` copies of the corpus under names of its own form; "noise": `times` tenths of a GB of made-up wavs."""
+    if corpus == "noise":
+        return noise(times, folder)
+    if corpus == "goemotions":
+        folder.mkdir(parents=True)
+        for path in sorted((data / "goemotions").iterdir()):
+            text = path.read_bytes()
+            (folder / path.name).write_bytes(many_comments(text, times) if path.suffix == ".tsv" else text)
+        return folder
     if corpus == "fer2013":
         header, *rows = (data / "fer2013" / "fer2013.csv").read_bytes().splitlines(keepends=True)
         folder.mkdir(parents=True)
@@ -54,6 +65,30 @@ def scaled(corpus: str, data: Path, times: int, folder: Path) -> Path:
     return folder
 
 
+def many_comments(text: bytes, times: int) -> bytes:
+    """The rows `times` times, each copy with ids of its own."""
+    rows = text.splitlines(keepends=True)
+    return b"".join(row[:-1] + b"x" * copy + b"\n" for copy in range(times) for row in rows)
+
+
+def noise(tenths: int, folder: Path) -> Path:
+    """`tenths` x 0.1 GB in the layout of RAVDESS: 3 s of noise at 16 kHz a file, 96 kB, no two alike."""
+    import numpy as np
+
+    from corpora.codecs import encode_wav
+
+    rng = np.random.default_rng(0)
+    base = rng.normal(0, 0.1, 48_000 + 99_999).astype(np.float32)
+    for number in range(round(tenths * 1e8 / 96_044)):
+        actor, rest = number % 99 + 1, number // 99
+        name = f"03-01-{rest % 8 + 1:02d}-01-{rest // 8 % 2 + 1:02d}-{rest // 16 + 1:02d}-{actor:02d}.wav"
+        place = folder / f"Actor_{actor:02d}" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        start = int(rng.integers(100_000))
+        place.write_bytes(encode_wav(base[start : start + 48_000], 16_000))
+    return folder
+
+
 def ours(corpus: str, root: Path, out: Path) -> Callable[[], int]:
     import corpora.readers
     from corpora.audit import audit_view
@@ -61,11 +96,12 @@ def ours(corpus: str, root: Path, out: Path) -> Callable[[], int]:
     from corpora.shards import write_shards, write_table
     from corpora.splits import group_view, official_view
 
-    importlib.import_module("corpora.readers." + corpus)
+    reader = "ravdess" if corpus == "noise" else corpus
+    importlib.import_module("corpora.readers." + reader)
 
     def work() -> int:
         out.mkdir()
-        read = (s for s in corpora.readers.make_corpus(corpus).read(root, corpus) if isinstance(s, Sample))
+        read = (s for s in corpora.readers.make_corpus(reader).read(root, corpus) if isinstance(s, Sample))
         index = write_shards(read, out, 8, "shards/x")
         write_table(out / "index.parquet", index)
         for view in (group_view(index, RATIOS, 0), official_view(index)):
@@ -76,14 +112,18 @@ def ours(corpus: str, root: Path, out: Path) -> Callable[[], int]:
     return work
 
 
-def ours_checked(corpus: str, root: Path, out: Path) -> Callable[[], int]:
+def ours_checked(corpus: str, root: Path, out: Path, *, actors: int = 0) -> Callable[[], int]:
     importlib.import_module("great_expectations.expectations")
     from flows.ingest import ingest_corpus
+    from flows.ingestparts import shared_out
+    from flows.params import Machine
 
     def work() -> int:
         told = ingest_corpus(
-            corpus, reader=corpus, root=root, target=out, shards=8, ratios=RATIOS, split_seed=0, max_reject_share=0.1
-        )
+            corpus, reader="ravdess" if corpus == "noise" else corpus, root=root, target=out, shards=8, ratios=RATIOS,
+            split_seed=0, max_reject_share=0.1, work=out.parent / "work",
+            share=shared_out(Machine(actors=actors)) if actors else None,
+        )  # fmt: skip
         return int(told["manifest"]["n"])
 
     return work
@@ -109,15 +149,21 @@ def hf(corpus: str, root: Path, out: Path, *, usable: bool) -> Callable[[], int]
 
     def work() -> int:
         cache = str(out / "cache")
-        if corpus == "ravdess":
+        if corpus in ("ravdess", "noise"):
             data = datasets.load_dataset("audiofolder", data_dir=str(root), split="train", cache_dir=cache)
             data = data.cast_column("audio", datasets.Audio(decode=False))
+        elif corpus == "goemotions":
+            files = [str(path) for path in sorted(root.glob("*.tsv"))]
+            data = datasets.load_dataset(
+                "csv", data_files=files, split="train", cache_dir=cache, delimiter="\t",
+                column_names=["text", "labels", "id"], quoting=3,
+            )  # fmt: skip
         else:
             files = str(root / "fer2013.csv")
             data = datasets.load_dataset("csv", data_files=files, split="train", cache_dir=cache)
-        if usable and corpus == "ravdess":
+        if usable and corpus in ("ravdess", "noise"):
             data = data.with_format("arrow").map(embed_table_storage, batched=True, batch_size=100)
-        elif usable:
+        elif usable and corpus == "fer2013":
             features = datasets.Features(
                 {
                     "emotion": data.features["emotion"],
@@ -136,6 +182,7 @@ def hf(corpus: str, root: Path, out: Path, *, usable: bool) -> Callable[[], int]
 CONTENDERS: dict[str, Callable[[str, Path, Path], Callable[[], int]]] = {
     "ours": ours,
     "ours_checked": ours_checked,
+    "ours_two": lambda corpus, root, out: ours_checked(corpus, root, out, actors=2),
     "hf_build": lambda corpus, root, out: hf(corpus, root, out, usable=False),
     "hf_usable": lambda corpus, root, out: hf(corpus, root, out, usable=True),
 }
@@ -203,7 +250,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=REPO.parent / "shared" / "data")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--scales", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--corpora", nargs="+", default=["ravdess", "fer2013"])
+    parser.add_argument("--corpora", nargs="+", default=["ravdess", "fer2013", "goemotions"])
+    parser.add_argument("--big", action="store_true")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.child:
@@ -224,7 +272,7 @@ def main() -> None:
         for times in asked.scales:
             with tempfile.TemporaryDirectory() as folder:
                 root = scaled(corpus, asked.data, times, Path(folder) / "raw")
-                names = list(CONTENDERS) if times == asked.scales[0] else ["ours"]
+                names = [n for n in CONTENDERS if n != "ours_two"] if times == asked.scales[0] else ["ours"]
                 results[corpus][f"{times}x"] = {name: measure(name, corpus, root, asked.repeats) for name in names}
         first = results[corpus][f"{asked.scales[0]}x"]
         results[corpus]["ours_over_hf"] = {
@@ -232,6 +280,13 @@ def main() -> None:
             for name in ("hf_build", "hf_usable")
             if "samples_per_s" in first[name]
         }
+    if asked.big:
+        results["noise"] = {}
+        for tenths in (1, 10):
+            with tempfile.TemporaryDirectory() as folder:
+                root = noise(tenths, Path(folder) / "raw")
+                names = ["ours", "ours_checked", "ours_two", "hf_usable"]
+                results["noise"][f"{tenths / 10:g} GB"] = {name: measure(name, "noise", root, 1) for name in names}
     print(json.dumps(results, indent=2))
 
 

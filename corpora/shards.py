@@ -63,7 +63,7 @@ def assemble(spills: Sequence[Spill], folder: Path, prefix: str) -> pa.Table:
             continue
         found.sort(key=lambda pair: pair[0].key)
         name = f"{prefix}-{shard:05d}.tar"
-        offsets += _write_tar(folder / name, [(spills[i].folder / str(shard), entry) for entry, i in found])
+        offsets += _write_tar(folder / name, [spill.folder / str(shard) for spill in spills], found)
         names += [name] * len(found)
         order += [starts[i] + entry.row for entry, i in found]
         for spill in spills:
@@ -75,16 +75,16 @@ def assemble(spills: Sequence[Spill], folder: Path, prefix: str) -> pa.Table:
     return table.combine_chunks()
 
 
-def _write_tar(path: Path, members: Sequence[tuple[Path, Spilled]]) -> list[int]:
-    """One tar of payloads and jsons in the given order; -> offsets of the payloads."""
+def _write_tar(path: Path, sources: Sequence[Path], members: Sequence[tuple[Spilled, int]]) -> list[int]:
+    """One tar of payloads and jsons in the given order, each from its source; -> offsets of the payloads."""
     offsets = []
     with ExitStack() as stack, path.open("wb") as target:
         # plain reads and no mmap: pages of a map count as memory of the process, and shards may be big
-        sources = {source: stack.enter_context(source.open("rb")) for source, _ in members}
+        files = {i: stack.enter_context(sources[i].open("rb")) for i in {i for _, i in members}}
         position = 0
-        for source, entry in members:
+        for entry, i in members:
             offsets.append(position + _BLOCK)
-            file = sources[source]
+            file = files[i]
             file.seek(entry.start)
             position += _member(target, f"{entry.key}.{entry.codec}", file.read(entry.n_payload))
             position += _member(target, f"{entry.key}.json", file.read(entry.n_told))

@@ -160,3 +160,16 @@ def test_our_header_is_the_one_of_tarfile(size: int, tmp_path: Path) -> None:
             plain.size, plain.mode = member.size, 0o644
             data = (tmp_path / "x-00000.tar").read_bytes()
             assert data[member.offset : member.offset_data] == plain.tobuf(tarfile.USTAR_FORMAT)
+
+
+def test_shards_of_many_samples_open_few_files(tmp_path: Path) -> None:
+    """A handle for each sample would end at the limit of the system."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+    try:
+        index = write_shards((sample(i) for i in range(600)), tmp_path, 2, "x")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert index.num_rows == 600
