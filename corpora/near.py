@@ -6,7 +6,6 @@ takes 1 kB for a picture, 0.3 kB for a second of speech or for a text, and at mo
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -14,15 +13,16 @@ from types import ModuleType
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpora import near_audio, near_images, near_signals, near_text
 from corpora.errors import CorpusError
 from corpora.shards import iter_payloads
 
 # modality -> module with METHOD, fingerprint(payload[, signals]) and near_pairs(prints)
-METHODS = {
-    "speech": "corpora.near_audio",
-    "face": "corpora.near_images",
-    "text": "corpora.near_text",
-    "physio": "corpora.near_signals",
+METHODS: dict[str, ModuleType] = {
+    "speech": near_audio,
+    "face": near_images,
+    "text": near_text,
+    "physio": near_signals,
 }
 FINGERPRINTS = pa.schema(
     [
@@ -48,7 +48,7 @@ def method_of(modality: str) -> ModuleType:
     """Raises `CorpusError` for a modality that nothing compares."""
     if modality not in METHODS:
         raise CorpusError(f"no fingerprint for modality {modality!r}; known: {', '.join(METHODS)}")
-    return importlib.import_module(METHODS[modality])
+    return METHODS[modality]
 
 
 def fingerprint(modality: str, payload: bytes, signals: Iterable[dict[str, object]] = ()) -> bytes:

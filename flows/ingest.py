@@ -18,11 +18,13 @@ import pyarrow as pa
 from corpora.atomic import atomic_folder, write_json
 from corpora.audit import audit_view
 from corpora.errors import CorpusError, SplitError
+from corpora.near import FINGERPRINTS, near_pairs, write_fingerprints
 from corpora.readers import make_corpus
 from corpora.release import compute_release_hash, describe_files
 from corpora.schema import CORPUS_ID, REJECTS, SPLITS, CorpusCard, Reject
-from corpora.shards import assemble, write_table
+from corpora.shards import assemble, read_table, write_table
 from corpora.splits import group_view, official_view
+from corpora.views import view_hash
 from flows.ingestparts import ReadTask, Share, Tell, read_corpus
 from validators.tables import FACTS, check_counts, check_table, fact_table, sample_expectations
 
@@ -52,7 +54,8 @@ def ingest_corpus(
     it does not). `share`: reads the corpus in parts, in other processes (flows.ingestparts).
 
     Files: shards/*.tar, index.parquet (SAMPLES; `shard` relative to `target`), rejects.parquet, splits.parquet (views
-    `official` and `group`, where they exist), audit.json (findings of each view; why a view is missing), quality.json
+    `official` and `group`, where they exist), near.parquet (what near copies are found by: corpora/near.py),
+    near_pairs.parquet (those that were found), audit.json (findings of each view; why a view is missing), quality.json
     (result of the table checks), card.json (card, counts found against published), manifest.json (files, their sha256
     and the content hash over them). Returns the manifest and, beside it, `seconds`.
 
@@ -79,7 +82,10 @@ def ingest_corpus(
         _judge_rejects(name, root, index.num_rows, rejects, max_reject_share)
         write_table(folder / "index.parquet", index)
         write_table(folder / "rejects.parquet", _reject_table(rejects))
-        views, audit = _views(index, ratios, split_seed)
+        write_fingerprints(folder, index, folder / "near.parquet")
+        near = near_pairs(read_table(folder / "near.parquet", FINGERPRINTS))
+        write_table(folder / "near_pairs.parquet", near)
+        views, audit = _views(index, ratios, split_seed, near)
         write_table(folder / "splits.parquet", views)
         write_json(folder / "audit.json", audit)
         told = _card(card, reader, index, rejects) | {"made_up": made_up, **described}
@@ -147,7 +153,7 @@ def _reject_table(rejects: list[Reject]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=REJECTS)
 
 
-def _views(index: pa.Table, ratios: Mapping[str, float], seed: int) -> tuple[pa.Table, dict[str, Any]]:
+def _views(index: pa.Table, ratios: Mapping[str, float], seed: int, near: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
     """The views that exist, and the audit: findings of each, or the reason why it does not exist."""
     made: list[pa.Table] = []
     audit: dict[str, Any] = {}
@@ -162,9 +168,10 @@ def _views(index: pa.Table, ratios: Mapping[str, float], seed: int) -> tuple[pa.
             audit[name] = {"feasible": False, "reason": "the corpus publishes no split", "findings": []}
             continue
         made.append(view)
-        findings = [finding.to_json() for finding in audit_view(index, view)]
+        findings = [finding.to_json() for finding in audit_view(index, view, near)]
         counts = dict(sorted(Counter(view["split"].to_pylist()).items()))
-        audit[name] = {"feasible": True, "reason": None, "counts": counts, "findings": findings}
+        told = {"feasible": True, "reason": None, "hash": view_hash(view), "counts": counts, "findings": findings}
+        audit[name] = told
     return pa.concat_tables(made).combine_chunks() if made else SPLITS.empty_table(), {"views": audit}
 
 

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from corpora.errors import ParamsError, UnknownNameError
+from corpora.errors import ParamsError, UnknownNameError, UserError
+from corpora.views import ViewSpec
 from features.prepare_faces import FaceSteps
 from features.prepare_signals import SignalSteps
 from features.prepare_speech import SpeechSteps
@@ -214,11 +215,16 @@ class OnLeak(_Model):
     """What happens to each kind of finding of the audit (corpora/audit.py)."""
 
     repeats: Action = Field("drop", description="The same payload in two splits.")
+    near: Action = Field("drop", description="A near copy (docs/audit.md) in two splits; moved ones go to train.")
     split_unit: Action = Field("fail", description="The corpus' split unit in two splits.")
     subject: Action = Field("waive", description="A subject in two splits, where it is not the split unit.")
     session: Action = Field("waive", description="A session in two splits.")
     recording: Action = Field("waive", description="A recording in two splits.")
     repeats_within: Action = Field("waive", description="The same payload twice in one split.")
+    near_within: Action = Field("waive", description="A near copy in the same split.")
+    fitted: Literal["fail", "waive"] = Field(
+        "fail", description="A generator, scaler or judge saw samples outside train."
+    )
 
 
 class Policy(_Model):
@@ -242,7 +248,12 @@ class RunParams(_Model):
 
     corpora: Annotated[list[Name], Field(min_length=1)] = Field(description="One or several corpora of one modality.")
     scheme: str = Field("corpus", description="Target labels: corpus | ekman6 | ekman7 | ravdess8 | iemocap4 ...")
-    view: str = Field("group", description="Split view: group | official.")
+    view: str = Field(
+        "group",
+        description="Split view, by name or by fields ({strategy: kfold, k: 5, fold: 3}): official | group | "
+        "disjoint-<units> | group-k5-fold3 | loso-<subject> | leave-session-<id> | leave-corpus-<id>, then -inner2of5, "
+        "-prune-fear10, -seed7; see docs/audit.md.",
+    )
     on_leak: OnLeak = Field(default_factory=lambda: OnLeak())
     seed: int = Field(1, ge=0, description="Of everything that is drawn in the run.")
     prepare: Prepare = Field(default_factory=lambda: Prepare())
@@ -258,6 +269,16 @@ class RunParams(_Model):
     policy: Policy = Field(default_factory=lambda: Policy())
     evaluation: Evaluation = Field(default_factory=lambda: Evaluation())
     shards: Count = Field(8, description="Shards of each split of the release.")
+
+    @field_validator("view", mode="before")
+    @classmethod
+    def _canonical(cls, view: Any) -> str:
+        if not isinstance(view, str | Mapping):
+            raise ValueError("expected a name or a mapping of fields")
+        try:
+            return ViewSpec.of(view).name
+        except UserError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("corpora")
     @classmethod

@@ -30,8 +30,11 @@ from corpora.audit import Finding, apply_on_leak, audit_view
 from corpora.errors import CorpusError, SplitError
 from corpora.fingerprint import hash_json
 from corpora.labels import assign, classes_of
+from corpora.near import FINGERPRINTS, NEAR, near_pairs
 from corpora.schema import SAMPLES, SPLIT_NAMES, SPLITS, Reject, Sample
 from corpora.shards import read_payload, read_table, write_shards, write_table
+from corpora.splits import make_view
+from corpora.views import ViewSpec
 from features.signal_statistics import PopulationStatistics
 from flows.params import Machine
 from flows.paths import Layout
@@ -122,9 +125,28 @@ def load_indexes(plan: Plan, layout: Layout) -> pa.Table:
 def choose_view(plan: Plan, layout: Layout, index: pa.Table) -> tuple[dict[str, str], list[Finding], int]:
     """-> sample_id -> split, the audit's findings, and how many samples the policy dropped.
 
-    Audited over all corpora together, so that two corpora that share files are found out.
+    `group` and `official` were made at ingest; other views are made here, over all corpora of the run together. Audited
+    over all of them, too, so that two corpora that share files, or near copies of them, are found out.
     """
-    name = plan.params["view"]
+    spec = ViewSpec.parse(plan.params["view"])
+    made = _made_at_ingest(plan, layout, spec.outer.name) if spec.outer.name in ("group", "official") else None
+    view = made if made is not None and spec == spec.outer else make_view(index, spec, outer=made)
+    findings = audit_view(index, view, _near(plan, layout))
+    groups = dict(zip(index.column("sample_id").to_pylist(), index.column("group_id").to_pylist(), strict=True))
+    kept, dropped = apply_on_leak(view, findings, plan.params["on_leak"], groups)
+    splits = dict(zip(kept.column("sample_id").to_pylist(), kept.column("split").to_pylist(), strict=True))
+    return splits, findings, dropped.num_rows
+
+
+def _near(plan: Plan, layout: Layout) -> pa.Table:
+    """Near copies among the payloads of the run: of one corpus they are known, several are compared with each other."""
+    folders = [layout.corpus(corpus) for corpus in plan.params["corpora"]]
+    if len(folders) == 1:
+        return read_table(folders[0] / "near_pairs.parquet", NEAR)
+    return near_pairs(pa.concat_tables(read_table(folder / "near.parquet", FINGERPRINTS) for folder in folders))
+
+
+def _made_at_ingest(plan: Plan, layout: Layout, name: str) -> pa.Table:
     views = []
     for corpus in plan.params["corpora"]:
         table = read_table(layout.corpus(corpus) / "splits.parquet", SPLITS)
@@ -135,11 +157,7 @@ def choose_view(plan: Plan, layout: Layout, index: pa.Table) -> tuple[dict[str, 
             why = notes["views"].get(name, {}).get("reason", "nothing of that name is made at ingest")
             raise SplitError(f"corpus {corpus!r} has no view {name!r}: {why}. Views that it has: {', '.join(have)}")
         views.append(own)
-    view = pa.concat_tables(views)
-    findings = audit_view(index, view)
-    kept, dropped = apply_on_leak(view, findings, plan.params["on_leak"])
-    splits = dict(zip(kept.column("sample_id").to_pylist(), kept.column("split").to_pylist(), strict=True))
-    return splits, findings, dropped.num_rows
+    return pa.concat_tables(views)
 
 
 def label(index: pa.Table, scheme: str) -> tuple[pa.Table, dict[str, Counter[str]]]:

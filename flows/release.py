@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpora.atomic import atomic_folder, write_json, write_text
+from corpora.audit import apply_on_leak, audit_fitted
 from corpora.errors import GateError
 from corpora.fingerprint import hash_file
 from corpora.release import compute_release_hash
@@ -25,12 +26,13 @@ from corpora.shards import read_table, write_table
 from flows.params import Machine
 from flows.paths import Layout
 from flows.plan import Plan
+from flows.records import ARRAYS
 
 FORMAT = "emoforge-release/1"
 
 
 def run(plan: Plan, layout: Layout, machine: Machine) -> None:
-    """Raises `GateError` where a verdict says no and the run's policy blocks."""
+    """Raises `GateError` where a verdict says no and the policy blocks, `LeakError` if more than train was seen."""
     source = layout.run(plan.run)
     prepared, augmented, evaluation = source / "prepared", source / "augmented", source / "evaluation"
     summary = json.loads((prepared / "summary.json").read_text(encoding="utf-8"))
@@ -47,6 +49,9 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     real, synthetic = read_table(prepared / "index.parquet", SAMPLES), read_table(augmented / "index.parquet", SAMPLES)
     real_splits = read_table(prepared / "splits.parquet", SPLITS)
     splits = pa.concat_tables([real_splits, synthetic_splits(synthetic, plan.params["view"])])
+    fitted = audit_fitted(real_splits, what_was_seen(prepared, real, synthetic))
+    apply_on_leak(real_splits, fitted, plan.params["on_leak"])  # fails, or is waived and told
+    summary["audit"] += [finding.to_json() for finding in fitted]
     with atomic_folder(source / "release") as folder:
         _link_shards([prepared / "shards", augmented / "shards"], folder / "shards")
         write_table(folder / "index.parquet", pa.concat_tables([real, synthetic]))
@@ -84,6 +89,18 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
         }
         write_json(folder / "manifest.json", manifest)
         write_text(folder / "README.md", release_card(manifest))
+
+
+def what_was_seen(prepared: Path, real: pa.Table, synthetic: pa.Table) -> dict[str, list[str]]:
+    """Who learnt from what, by the files that they read: name -> sample ids. docs/audit.md"""
+    seen = {"sources of synthetic samples": [i for ids in synthetic["source_ids"].to_pylist() for i in ids or ()]}
+    if (prepared / "arrays.parquet").exists():
+        seen["generator"] = read_table(prepared / "arrays.parquet", ARRAYS)["sample_id"].to_pylist()
+    coded = prepared / "coded.parquet"
+    table, prefix = (read_table(coded, SAMPLES), "coded/train-") if coded.exists() else (real, "shards/train-")
+    rows = zip(table["sample_id"].to_pylist(), table["shard"].to_pylist(), strict=True)
+    seen["gates and judges"] = [sample_id for sample_id, shard in rows if shard.startswith(prefix)]
+    return seen
 
 
 def decide(

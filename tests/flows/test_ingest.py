@@ -42,7 +42,7 @@ def test_voices_become_a_folder_that_holds_all_of_them(raw: Path, tmp_path: Path
     result = ingest(raw / "voices", out, "ravdess", tell=told.append)
     assert {p.name for p in out.iterdir()} == {
         "shards", "index.parquet", "rejects.parquet", "splits.parquet", "audit.json", "quality.json", "card.json",
-        "manifest.json",
+        "near.parquet", "near_pairs.parquet", "manifest.json",
     }  # fmt: skip
     index = read_table(out / "index.parquet", SAMPLES)
     raw_bytes = {f"mine/{p.stem}": p.read_bytes() for p in (raw / "voices").rglob("*.wav")}
