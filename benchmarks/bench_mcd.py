@@ -14,11 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from corpora.codecs import decode_wav
 from corpora.errors import PayloadError
-from features.harmonise import harmonise_speech
+from features.prepare_speech import PrepareSpeech, SpeechSteps
+from features.steps import Source
 from validators.gate import Batch
 from validators.mcd import NearestMcd
 from validators.melcepstrum import mcd_dtw, mel_cepstrum
+
+PREPARE = PrepareSpeech(SpeechSteps.model_validate({"trim": {"below_db": 30}, "length": {"max_s": 8}}))
 
 
 def load(root: Path, n_files: int) -> Batch:
@@ -28,7 +32,7 @@ def load(root: Path, n_files: int) -> Batch:
     for i in np.unique(np.linspace(0, len(files) - 1, min(n_files, len(files))).round().astype(int)):
         fields = files[i].stem.split("-")
         try:
-            signal = harmonise_speech(files[i].read_bytes(), "wav", max_s=8.0)[0]
+            signal = decode_wav(PREPARE(Source(files[i].read_bytes(), "wav"))[0].payload)[0][:, 0]
         except PayloadError:
             continue
         rows.append((files[i].stem, fields[2], fields[6], signal))

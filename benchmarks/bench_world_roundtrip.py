@@ -16,13 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
+from corpora.codecs import decode_wav
 from corpora.errors import PayloadError
-from features.harmonise import harmonise_speech
+from features.prepare_speech import PrepareSpeech, SpeechSteps
+from features.steps import Source
 from features.vocoder import pyworld
 from features.world import WorldFrames, WorldRepresentation, analyse, track_f0
 from validators.melcepstrum import mcd_dtw, mcd_plain, mel_cepstrum
 from validators.pitch import compare_pitch
 
+PREPARE = PrepareSpeech(SpeechSteps.model_validate({"trim": {"below_db": 30}, "length": {"max_s": 8}}))
 METRICS = (
     "mcd_db",
     "mcd_dtw_db",
@@ -41,7 +44,7 @@ def harmonised(root: Path, n_files: int) -> tuple[list[np.ndarray], int]:
     signals, refused = [], 0
     for file in chosen:
         try:
-            signals.append(harmonise_speech(file.read_bytes(), "wav", max_s=8.0)[0])
+            signals.append(decode_wav(PREPARE(Source(file.read_bytes(), "wav"))[0].payload)[0][:, 0])
         except PayloadError:
             refused += 1
     return signals, refused

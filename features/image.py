@@ -31,7 +31,7 @@ class PixelRepresentation:
         """
         pixels = decode_image(payload)
         if pixels.ndim != 2:
-            raise PayloadError("not-grey", f"the {codec} has shape {pixels.shape}: harmonise first")
+            raise PayloadError("not-grey", f"the {codec} has shape {pixels.shape}: prepare it first")
         if pixels.shape != (self.size, self.size):
             raise PayloadError("wrong-size", f"{pixels.shape[0]} x {pixels.shape[1]}; wanted {self.size} x {self.size}")
         return (pixels.astype(np.float32) / np.float32(127.5) - np.float32(1.0))[None]

@@ -157,7 +157,7 @@ class WorldRepresentation:
             raise PayloadError("wrong-codec", f"speech is read from wav, this payload is {codec!r}")
         channels, rate = decode_wav(payload)
         if int(rate) != self.rate_hz:
-            raise PayloadError("wrong-rate", f"{rate} Hz; the representation wants {self.rate_hz} Hz: harmonise first")
+            raise PayloadError("wrong-rate", f"{rate} Hz; the representation wants {self.rate_hz} Hz: prepare it first")
         return self.encode_signal(channels.mean(axis=1))
 
     def encode_signal(self, signal: np.ndarray) -> np.ndarray:

@@ -73,9 +73,17 @@ def two_corpora(tiny_params: Any, project: Project) -> Callable[..., Path]:
     return make
 
 
-def test_two_corpora_are_made_alike_and_counted_each(tmp_path: Path, two_corpora: Callable[..., Path]) -> None:
-    folder = two_corpora(tmp_path / "p")
-    stages(folder, "plan", "prepare")
+def test_two_corpora_of_two_rates_become_one_release(tmp_path: Path, two_corpora: Callable[..., Path]) -> None:
+    folder = two_corpora(
+        tmp_path / "p", generator={"name": "transfer"}, target={"policy": "majority", "within": "corpus"}
+    )
+    stages(folder, *LATER)
+    they_are_made_alike_and_counted_each(folder)
+    each_is_balanced_on_its_own_from_its_own_sources(folder)
+    open_release(folder / "data/runs/tiny/release").verify()
+
+
+def they_are_made_alike_and_counted_each(folder: Path) -> None:
     rows, told = rows_of(folder), summary_of(folder)
     assert {r["sample_id"].partition("/")[0] for r in rows} == {"rav", "emo"} == {r["corpus"] for r in rows}
     prepared = folder / "data/runs/tiny/prepared"
@@ -100,13 +108,7 @@ def test_two_corpora_are_made_alike_and_counted_each(tmp_path: Path, two_corpora
     assert all(splits[r["sample_id"]] == "train" for r in before), "nothing of test is shown"
 
 
-def test_each_corpus_is_balanced_on_its_own_from_its_own_sources(
-    tmp_path: Path, two_corpora: Callable[..., Path]
-) -> None:
-    folder = two_corpora(
-        tmp_path / "p", generator={"name": "transfer"}, target={"policy": "majority", "within": "corpus"}
-    )
-    stages(folder, *LATER)
+def each_is_balanced_on_its_own_from_its_own_sources(folder: Path) -> None:
     balance = json.loads((folder / "data/runs/tiny/augmented/balance.json").read_text())
     train = {c: t["counts"]["train"] for c, t in summary_of(folder)["by_corpus"].items()}
     cells = {(c["corpus"], c["emotion"]): c for c in balance["cells"]}
