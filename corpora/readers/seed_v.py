@@ -26,7 +26,7 @@ from numpy.lib import format as npy
 from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers.files import known, named_files, physio_sample, read_file, read_items
-from corpora.readers.pickles import load_arrays
+from corpora.readers.pickles import dump_python2, load_arrays
 from corpora.readers.seed import (
     BANDS_HZ,
     CHANNELS,
@@ -38,6 +38,7 @@ from corpora.readers.seed import (
     some_left,
 )
 from corpora.schema import CorpusCard, Reject, Sample
+from corpora.signals import NO_HEADER
 
 _WORDS = {"0": "disgust", "1": "fear", "2": "sad", "3": "neutral", "4": "happy"}
 # the films of a session: label, first and last second in the recording
@@ -153,8 +154,6 @@ class SeedV:
         Raises `CorpusError` for a number of subjects outside 1 ... 16, a class of more than 9 trials a subject, and for
         the form "raw": an hour a recording is too long to make up.
         """
-        import pickle
-
         if self.form == "raw":
             raise CorpusError("a made-up SEED-V comes as features: leave the option form at 'de'")
         needed_sessions(self.card, subjects, 16, per_class, 9, 1)
@@ -168,7 +167,7 @@ class SeedV:
                     data[key] = de.transpose(1, 0, 2).reshape(FAKE_WINDOWS, -1)
                     label[key] = np.full(FAKE_WINDOWS, code)
             out = io.BytesIO()
-            np.savez(out, data=pickle.dumps(data, protocol=3), label=pickle.dumps(label, protocol=3))
+            np.savez(out, data=dump_python2(data), label=dump_python2(label))
             write_bytes(Path(root) / "EEG_DE_features" / f"{subject}_123.npz", out.getvalue())
 
 
@@ -214,7 +213,7 @@ def _pickle(data: bytes) -> dict[int, Any]:
     try:
         version = npy.read_magic(file)
         shape, _, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(file)
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, UnicodeError) as error:
+    except NO_HEADER as error:
         raise PayloadError("not-an-npz", str(error)) from error
     if shape != () or dtype.kind != "S":
         raise PayloadError("unsupported-encoding", f"values of type {dtype} {shape}; pickled bytes are expected")
