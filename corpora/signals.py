@@ -9,6 +9,7 @@ import io
 import math
 import zipfile
 from collections.abc import Mapping
+from tokenize import TokenError
 
 import numpy as np
 from numpy.lib import format as npy
@@ -19,6 +20,8 @@ MAX_SIGNAL_BYTES = 512 * 2**20  # decoded; an hour of 32-channel EEG at 512 Hz i
 MAX_SIGNALS = 64
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # what a zip entry says when it says nothing
 _KINDS = "fiub"  # float, signed, unsigned, bool
+# what numpy's reader of .npy headers raises; it parses them as Python, version 2 and older after a tokenizer's look
+NO_HEADER = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, UnicodeError, TokenError)
 
 
 def encode_signals(signals: Mapping[str, np.ndarray]) -> bytes:
@@ -99,7 +102,7 @@ def decode_npy(data: bytes, name: str) -> np.ndarray:
         shape, fortran, dtype = reader(file)
     except PayloadError:
         raise
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, UnicodeDecodeError, EOFError) as error:
+    except (*NO_HEADER, EOFError) as error:
         raise PayloadError("not-an-npz", f"{name}: {error}") from error
     if dtype.kind not in _KINDS or dtype.hasobject:
         raise PayloadError("unsupported-encoding", f"{name}: values of type {dtype}; only numbers are read")
