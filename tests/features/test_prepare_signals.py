@@ -386,7 +386,7 @@ def test_all_steps_in_their_order() -> None:
             "EEG": ("z", 64.0, (256, 4)), "GSR": ("µS", 8.0, (32,)),
         }  # fmt: skip
     assert [step["step"] for step in steps.described()] == [
-        "bands-1", "clean-1", "artefacts-1", "resample-1", "baseline-1", "windows-1",
+        "keep", "bands-1", "clean-1", "artefacts-1", "resample-1", "baseline-1", "windows-1",
     ]  # fmt: skip
 
 
