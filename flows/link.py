@@ -20,7 +20,7 @@ from corpora.atomic import write_bytes, write_text
 from corpora.errors import CorpusError, ParamsError, UnknownNameError, UserError
 from corpora.readers import GENERIC, is_card_path, make_corpus, reader_names
 from corpora.readers.files import one_walk
-from corpora.schema import CORPUS_ID, Corpus, Sample
+from corpora.schema import CORPUS_ID, Corpus, CorpusCard, Sample
 from flows.params import CARDS, load_params
 from flows.paths import Layout
 
@@ -37,12 +37,15 @@ ENDINGS = {
 RUNS: dict[str, dict[str, Any]] = {
     "speech": {"representation": {"name": "world"}, "generator": {"name": "cvae", "steps": 3000}},
     "face": {"representation": {"name": "pixels", "size": 48}, "generator": {"name": "diffusion", "steps": 4000}},
+    # no generator knows these yet: a release of real samples, prepared, split and audited
+    "text": {},
+    "physio": {},
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """What `link` did. `run`: None where params.yaml had it, or the modality has no generators yet."""
+    """What `link` did. `run`: None where params.yaml had it."""
 
     name: str
     reader: str
@@ -90,7 +93,7 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
         )
     corpus = make_corpus(str(card_file) if card_file else chosen, known.options if known else None, base=repo)
     _has_layout(corpus, chosen, path, name)
-    text, run = (None, None) if known else _edited(layout.params, name, chosen, corpus.card.modality)
+    text, run = (None, None) if known else _edited(layout.params, name, chosen, corpus.card)
     with _copied(card_file, repo / chosen):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(path, target_is_directory=True)
@@ -192,7 +195,7 @@ def _has_layout(corpus: Corpus, reader: str, path: Path, name: str) -> None:
     )
 
 
-def _edited(path: Path, name: str, reader: str, modality: str) -> tuple[str, str | None]:
+def _edited(path: Path, name: str, reader: str, card: CorpusCard) -> tuple[str, str | None]:
     """params.yaml with the corpus and its run added, comments kept."""
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
@@ -211,21 +214,32 @@ def _edited(path: Path, name: str, reader: str, modality: str) -> tuple[str, str
         if document.get(part) is None:
             document[part] = CommentedMap()
     document["corpora"][name] = flow({"reader": reader})
-    run = name if modality in RUNS else None
+    run = name if card.modality in RUNS else None
     if run:
-        template = RUNS[modality]
+        template = RUNS[card.modality]
+        target = {"target": flow({"policy": "majority"})} if "generator" in template else {}
+        scheme = _scheme(card)
+        rated = {"scheme": scheme} if scheme else {}
         corpora = yaml.seq([name]) if hasattr(yaml, "seq") else [name]
         document["runs"][name] = CommentedMap(
             {
                 "corpora": corpora,
+                **rated,
                 "seed": 1,
                 **{k: flow(v) for k, v in template.items()},
-                "target": flow({"policy": "majority"}),
+                **target,
             }
         )
     buffer = io.StringIO()
     yaml.dump(document, buffer)
     return buffer.getvalue(), run
+
+
+def _scheme(card: CorpusCard) -> str | None:
+    """None: the canonical emotions. A corpus without any is taken by its own labels, one without labels by valence."""
+    if any(card.label_map.values()):
+        return None
+    return f"labels:{card.name}" if card.label_map else "valence2"
 
 
 def _replace_params(path: Path, text: str) -> None:

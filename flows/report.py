@@ -16,6 +16,7 @@ from flows import figures
 from flows.params import Machine
 from flows.paths import Layout
 from flows.plan import Plan
+from flows.profiles import profile_corpus
 from flows.provenance import provenance
 from flows.reportdata import CorpusFolder, RunFolder, read_run
 from flows.reportmedia import before_and_after, chosen_media
@@ -149,10 +150,19 @@ def _corpus(corpus: CorpusFolder) -> dict[str, Any]:
         "url": card.get("url") if str(card.get("url", "")).startswith(("https://", "http://")) else None,
         "counts": corpus.told.get("counts") or [],
         "n_subjects": (card.get("n_subjects"), corpus.told.get("n_subjects")),
+        "difference": corpus.told.get("difference"),
         "n_without_class": corpus.told.get("n_without_class", 0),
+        "profile": _profile(corpus.folder),
         "quality": quality_summary(corpus.quality),
         "views": [
             {"name": name, **view, "table": findings_table(view.get("findings"))}
             for name, view in sorted(corpus.views.items())
         ],
     }
+
+
+def _profile(folder: Path) -> dict[str, Any] | None:
+    """None where the corpus itself is not on this machine (a release that was pulled without it)."""
+    if not (folder / "index.parquet").exists() or not (folder / "shards").is_dir():
+        return None
+    return profile_corpus(folder)

@@ -42,6 +42,7 @@ class CorpusFolder:
     """One corpus as ingest left it. `told`: card.json (the reader's card, counts, subjects, reasons of rejects)."""
 
     name: str
+    folder: Path
     told: Row
     views: dict[str, Row]  # audit of each split view: feasible, reason, counts, findings
     quality: Row | None  # result of the table checks
@@ -129,6 +130,7 @@ def _corpus(folder: Path) -> CorpusFolder:
     audit = _optional_json(folder / "audit.json") or {}
     return CorpusFolder(
         name=folder.name,
+        folder=folder,
         told=_json(folder / "card.json"),
         views=audit.get("views", {}),
         quality=_optional_json(folder / "quality.json"),
