@@ -28,6 +28,12 @@ CORPORA: dict[str, str] = {
     "raf_db": "corpora.readers.raf_db:RafDB",
     "affectnet": "corpora.readers.affectnet:AffectNet",
     "sfew": "corpora.readers.sfew:Sfew",
+    "ck_plus": "corpora.readers.ck_plus:CKPlus",
+    "jaffe": "corpora.readers.jaffe:Jaffe",
+    "kdef": "corpora.readers.kdef:Kdef",
+    "rafd": "corpora.readers.rafd:Rafd",
+    "cfee": "corpora.readers.cfee:Cfee",
+    "oulu_casia": "corpora.readers.oulu_casia:OuluCasia",
     # text
     "goemotions": "corpora.readers.goemotions:GoEmotions",
     "meld": "corpora.readers.meld:Meld",

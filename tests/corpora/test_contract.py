@@ -18,7 +18,7 @@ from corpora.signals import decode_signals
 
 SUBJECTS = 3
 # The layout fixes the trials of a subject (SEED's label.mat holds for every file): counts are rounded up.
-ROUNDED_UP: set[str] = {"dreamer", "seed", "seed_iv", "seed_v"}
+ROUNDED_UP: set[str] = {"ck_plus", "dreamer", "seed", "seed_iv", "seed_v"}
 # How a file of a corpus that is one table, or a few, is called, so that a line of garbage can be put at its end.
 TABLES: dict[str, str] = {
     "ecg200": "ECG200_TRAIN.tsv",
