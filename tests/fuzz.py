@@ -458,7 +458,7 @@ def guarded(folder: Path) -> Iterator[None]:
 
 def run(name: str, count: int, first: int = 0) -> dict[str, Any]:
     """Reads `count` mutants of a family. Raises what must not be raised, with the mutant's number as a note."""
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as place:
         folder = Path(place).resolve()
         seeds, parse = FAMILIES[name](folder)
         outcomes = Counter(
