@@ -13,6 +13,7 @@ from corpora.errors import CorpusError, UnknownNameError
 from corpora.schema import Corpus
 
 CORPORA: dict[str, str] = {
+    # speech
     "ravdess": "corpora.readers.ravdess:Ravdess",
     "emodb": "corpora.readers.emodb:EmoDB",
     "iemocap": "corpora.readers.iemocap:Iemocap",
@@ -21,6 +22,14 @@ CORPORA: dict[str, str] = {
     "esd": "corpora.readers.esd:Esd",
     "emov_db": "corpora.readers.emov_db:EmovDb",
     "mead": "corpora.readers.mead:Mead",
+    "crema_d": "corpora.readers.crema_d:CremaD",
+    "savee": "corpora.readers.savee:Savee",
+    "tess": "corpora.readers.tess:Tess",
+    "emovo": "corpora.readers.emovo:Emovo",
+    "urdu": "corpora.readers.urdu:Urdu",
+    "cafe": "corpora.readers.cafe:Cafe",
+    "shemo": "corpora.readers.shemo:Shemo",
+    "enterface05": "corpora.readers.enterface05:Enterface05",
     # faces
     "fer2013": "corpora.readers.fer2013:Fer2013",
     "ferplus": "corpora.readers.ferplus:FerPlus",
