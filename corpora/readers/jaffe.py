@@ -40,7 +40,7 @@ _SCALE = (1.0, 5.0)
 _NAME = re.compile(r"([A-Z]{2})[.]([A-Z]{2})(\d+)[.](\d+)")
 _FILE = re.compile(r"(?:^|/)[A-Z]{2}[.](?:AN|DI|FE|HA|NE|SA|SU)\d+[.]\d+[.][A-Za-z]+$")
 _ROW = re.compile(r"\d+\s.*\s([A-Z]{2})-([A-Z]{2}\d+)")
-_END = "fear excluded"  # heading of the other study's table
+_END = "semantic ratings data (fear excluded)"  # heading of the other study's table
 _MAX_TEXT = 1 << 20  # bytes; the real one has 18,459
 
 
