@@ -8,6 +8,7 @@ Slugs of text: empty, not-utf8, too-large. Signals: corpora/signals.py.
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import warnings
 import zlib
@@ -26,6 +27,7 @@ MAX_TEXT_BYTES = 1 << 20  # a novel's chapter; more is no utterance
 MAX_PIXELS = 4096 * 4096  # above this an image is a mistake or a decompression bomb
 # What corpora publish. Pillow knows 40 formats more, and of some it asks other programs (Ghostscript for EPS).
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "PPM", "WEBP")
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else a damaged file writes a line to stderr
 _END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 _PCM, _FLOAT, _ALAW, _ULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _UNKNOWN_SIZE = 0xFFFFFFFF  # what a writer to a pipe leaves in the header

@@ -1,6 +1,6 @@
 """A seeded fuzzer of all that reads files: mutants of good files must be read, rejected or refused, nothing else.
 
-`python -P tests/fuzz.py FAMILY COUNT [FIRST]` runs in a process of its own with bounded memory and prints a JSON line;
+`python -P tests/fuzz.py FAMILY[,FAMILY] COUNT [FIRST]`, a process with bounded memory, prints a JSON line for each;
 mutant n of a family is the same bytes everywhere, so a finding is repeated by its number. Any exception but
 `PayloadError` and `CorpusError`, a warning, a started process, a write outside the scratch folder, a mutant that takes
 too long or too much memory: all end it with an error.
@@ -252,7 +252,11 @@ def pickles(folder: Path) -> tuple[list[Seed], Parse]:
     from corpora.readers.pickles import load_array_file, load_arrays
     from tests.corpora.readers.test_pickles import HOSTILE, VALUES, python2_array, python2_binary
 
-    seeds = [python2_array(), python2_binary(), *(pickle.dumps({"d": VALUES, "s": ["S2", 1.5]}, p) for p in range(6))]
+    seeds = [
+        python2_array(),
+        python2_binary(),
+        *(pickle.dumps({"d": VALUES, "s": ["S2", 1.5]}, p) for p in range(6)),
+    ] * 4
     seeds += [data for data in HOSTILE.values() if len(data) < 1000]
     path = folder / "a.pkl"
 
@@ -492,5 +496,6 @@ if __name__ == "__main__":
     package = types.ModuleType("tests")  # another distribution's package of that name may be installed
     package.__path__ = [str(Path(__file__).parent)]
     sys.modules["tests"] = package
-    found = run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0)
-    sys.stdout.write(json.dumps(found) + "\n")
+    for family in sys.argv[1].split(","):
+        found = run(family, int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0)
+        sys.stdout.write(json.dumps(found) + "\n")
