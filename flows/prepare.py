@@ -243,12 +243,14 @@ class _Writer:
         missing = [item for item in items if not self.store.has(item.key)]
         if missing:
             parallel = len(missing) * LIST >= PARALLEL_FROM.get(self.plan.modality, 1 << 62)
-            done = 0
+            done, told, total = 0, -1, sum(len(m.payload["ids"]) for m in missing)
 
             def report(item: WorkItem, _: dict[str, Any]) -> None:
-                nonlocal done
+                nonlocal done, told
                 done += len(item.payload["ids"])
-                progress(f"prepare: {done} of {sum(len(m.payload['ids']) for m in missing)} samples")
+                if 50 * done // total > told:  # a line for every 2 %, not for every list
+                    told = 50 * done // total
+                    progress(f"prepare: {done} of {total} samples")
 
             with Pool(
                 "flows.preparer:Preparer",
