@@ -18,7 +18,7 @@ from pathlib import Path
 
 from corpora.atomic import write_bytes
 from corpora.codecs import MAX_WAV_S, WavHeader, wav_header
-from corpora.errors import CorpusError, PayloadError
+from corpora.errors import PayloadError
 from corpora.readers.files import MIN_WAV_S, known, named_files, read_file, read_items, read_wav, speech_sample
 from corpora.schema import CorpusCard, Reject, Sample
 
@@ -128,10 +128,9 @@ class Cafe:
 
         letters = {emotion: letter for letter, emotion in _EMOTIONS.items()}
         cast = {actor: int(actor) % 2 == 1 for actor in _ACTORS}
-        for one in utterances(self.card, cast, per_class, subjects=subjects, seed=seed, most=12):
+        fewer = {"neutral": len(SENTENCES)}
+        for one in utterances(self.card, cast, per_class, subjects=subjects, seed=seed, most=12, fewer=fewer):
             letter, neutral = letters[one.emotion], one.emotion == "neutral"
-            if neutral and one.nth >= len(SENTENCES):
-                raise CorpusError(f"CaFE's names hold at most {len(SENTENCES)} neutral files of a speaker")
             strong, sentence = (0, one.nth) if neutral else (one.nth % 2, one.nth // 2)
             folder = Path(root) / "CaFE_48k" / _FOLDERS[letter]
             if not neutral:

@@ -46,20 +46,23 @@ def utterances(
     subjects: int,
     seed: int,
     most: int,
+    fewer: Mapping[str, int] | None = None,
 ) -> Iterator[Utterance]:
     """Exactly `per_class` utterances by the first `subjects` of `cast` ({speaker: is a man}).
 
-    Raises `CorpusError`: more subjects than the cast has, or more than `most` utterances of a speaker in an emotion,
-    which is what the corpus' file names can hold.
+    Raises `CorpusError` before the first of them: more subjects than the cast has, or more utterances of a speaker in
+    an emotion than the corpus' file names can hold (`most`; `fewer`: emotion -> what holds for it instead).
     """
     if not 1 <= subjects <= len(cast):
         raise CorpusError(f"a made-up {card.title} needs 1 to {len(cast)} subjects, not {subjects}")
     speakers = list(cast)[:subjects]
     counts = class_counts(card, per_class)
+    for emotion, count in counts.items():
+        limit = (fewer or {}).get(emotion, most)
+        if count > limit * subjects:
+            raise CorpusError(f"{card.title}'s names hold at most {limit} files of {emotion} by one speaker")
     taken: dict[tuple[str, str], int] = {}
     for number, (emotion, speaker) in enumerate(spread(counts, speakers, np.random.default_rng([seed, 0]))):
         nth = taken.get((emotion, speaker), 0)
         taken[emotion, speaker] = nth + 1
-        if nth >= most:
-            raise CorpusError(f"{card.title}'s names hold at most {most} files of {emotion} by one speaker")
         yield Utterance(number, speaker, cast[speaker], emotion, nth, (seed, speakers.index(speaker)))
