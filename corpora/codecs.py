@@ -161,7 +161,7 @@ def decode_image(payload: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # thousands of damaged files are rejects, not thousands of lines
             image.load()
-            image = ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)  # else it is copied
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         raise PayloadError("truncated", str(error)) from error
     if image.mode.startswith(("I;16", "I")):

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 import zipfile
 from collections.abc import Mapping
 from tokenize import TokenError
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -21,7 +23,7 @@ MAX_SIGNALS = 64
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # what a zip entry says when it says nothing
 _KINDS = "fiub"  # float, signed, unsigned, bool
 # what numpy's reader of .npy headers raises; it parses them as Python, version 2 and older after a tokenizer's look
-NO_HEADER = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, UnicodeError, TokenError)
+_NO_HEADER = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, UnicodeError, EOFError, TokenError)
 
 
 def encode_signals(signals: Mapping[str, np.ndarray]) -> bytes:
@@ -94,16 +96,7 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
 def decode_npy(data: bytes, name: str) -> np.ndarray:
     """Bytes of one .npy -> array [n] or [n, channels] of numbers. Raises `PayloadError` as `decode_signals` does."""
     file = io.BytesIO(data)
-    try:
-        version = npy.read_magic(file)
-        if version not in ((1, 0), (2, 0)):
-            raise PayloadError("unsupported-encoding", f"{name}: npy version {version}")
-        reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, fortran, dtype = reader(file)
-    except PayloadError:
-        raise
-    except (*NO_HEADER, EOFError) as error:
-        raise PayloadError("not-an-npz", f"{name}: {error}") from error
+    shape, fortran, dtype = read_npy_header(file, name)
     if dtype.kind not in _KINDS or dtype.hasobject:
         raise PayloadError("unsupported-encoding", f"{name}: values of type {dtype}; only numbers are read")
     if len(shape) not in (1, 2) or min(shape) < 1:
@@ -117,3 +110,21 @@ def decode_npy(data: bytes, name: str) -> np.ndarray:
     if dtype.kind == "f" and not np.isfinite(array).all():
         raise PayloadError("non-finite", f"{int((~np.isfinite(array)).sum())} values of {name}")
     return array
+
+
+def read_npy_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """-> (shape, is in Fortran's order, dtype); leaves `file` at the first value.
+
+    Raises `PayloadError`: not-an-npz, unsupported-encoding.
+    """
+    try:
+        version = npy.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise PayloadError("unsupported-encoding", f"{name}: npy version {version}")
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            shape, fortran, dtype = read(file)
+    except _NO_HEADER as error:
+        raise PayloadError("not-an-npz", f"{name}: {error}") from error
+    return shape, fortran, dtype

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 
 from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
@@ -38,7 +37,7 @@ from corpora.readers.seed import (
     some_left,
 )
 from corpora.schema import CorpusCard, Reject, Sample
-from corpora.signals import NO_HEADER
+from corpora.signals import read_npy_header
 
 _WORDS = {"0": "disgust", "1": "fear", "2": "sad", "3": "neutral", "4": "happy"}
 # the films of a session: label, first and last second in the recording
@@ -210,11 +209,7 @@ def _pickles(payload: bytes) -> list[dict[int, Any]]:
 def _pickle(data: bytes) -> dict[int, Any]:
     """A .npy of one bytes value that is a pickled dict {trial: array} -> that dict."""
     file = io.BytesIO(data)
-    try:
-        version = npy.read_magic(file)
-        shape, _, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(file)
-    except NO_HEADER as error:
-        raise PayloadError("not-an-npz", str(error)) from error
+    shape, _, dtype = read_npy_header(file, "a pickled dict")
     if shape != () or dtype.kind != "S":
         raise PayloadError("unsupported-encoding", f"values of type {dtype} {shape}; pickled bytes are expected")
     found = load_arrays(data[file.tell() :], max_bytes=_MAX_NPZ)
