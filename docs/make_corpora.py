@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from corpora.readers import make_corpus, reader_names
 from corpora.schema import FACTS, MODALITIES, CorpusCard
-from emoforge.listings import GENERIC, first_paragraph
+from emoforge.listings import first_paragraph
 
 PAGE = Path(__file__).with_name("corpora.md")
 TITLES = {"speech": "Speech", "face": "Faces", "text": "Text", "physio": "Physiological signals"}
@@ -37,7 +37,7 @@ HEADER = (
 
 
 def page() -> str:
-    cards = [make_corpus(name).card for name in reader_names() if name not in GENERIC]
+    cards = [make_corpus(name).card for name in reader_names()]
     parts = [INTRODUCTION]
     for modality in MODALITIES:
         of = sorted((card for card in cards if card.modality == modality), key=lambda card: card.title.lower())

@@ -14,14 +14,12 @@ from corpora.readers import make_corpus, reader_names
 from corpora.schema import MODALITIES, CorpusCard
 from emoforge import console
 
-GENERIC = ("folder", "table", "audformat", "datasets")  # they take a card of the user's and have none of their own
-
 
 def list_corpora(*, as_json: bool, modality: str | None = None) -> None:
     """All readers, or those of one modality. Raises `UnknownNameError`."""
     if modality is not None and modality not in MODALITIES:
         raise UnknownNameError.of("modality", modality, MODALITIES)
-    cards = [make_corpus(name).card for name in reader_names() if name not in GENERIC]
+    cards = [make_corpus(name).card for name in reader_names()]
     cards = [card for card in cards if modality in (None, card.modality)]
     cards.sort(key=lambda card: (MODALITIES.index(card.modality), card.name))
     if as_json:

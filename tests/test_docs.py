@@ -114,13 +114,14 @@ def test_yaml_examples_fit_the_models() -> None:
                     GateParams.model_validate(gate)
 
 
-def test_parameters_page_is_up_to_date() -> None:
-    specification = importlib.util.spec_from_file_location("make_parameters", REPO / "docs" / "make_parameters.py")
+@pytest.mark.parametrize("page", ["parameters", "corpora"])
+def test_made_page_is_up_to_date(page: str) -> None:
+    specification = importlib.util.spec_from_file_location(f"make_{page}", REPO / "docs" / f"make_{page}.py")
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    assert (REPO / "docs" / "parameters.md").read_text(encoding="utf-8") == module.page(), (
-        "the models have changed: run python docs/make_parameters.py"
+    assert (REPO / "docs" / f"{page}.md").read_text(encoding="utf-8") == module.page(), (
+        f"what it is made of has changed: run python docs/make_{page}.py"
     )
 
 
