@@ -103,7 +103,7 @@ VOTES = f""""","A","D","F","H","N","S","fileName","numResponses","agreement","em
 "100004",2,0,0,6,2,0,"1001_IEO_HAP_HI",10,0.6,"H",57.6,82.5,-1,-1,63.5,15,-1
 "100006",0,1,1,0,8,0,"1001_IEO_SAD_MD",10,0.8,"N",40.4,-1,62,5,-1,42.125,-1
 "100009",5,5,0,0,1,1,"1001_IEO_ANG_MD",12,0.416666666666667,"A:D",50.5833333333333,37.2,58.6,-1,-1,57,71
-"103333",0,0,0,0,0,4,"1040_ITH_SAD_XX",4,1,"S",50,-1,-1,-1,-1,-1,50
+"103333",0,0,0,0,0,4,"1040_ITH_SAD_XX",4,1,"S",50,-1,-1,-1,-1,-1,-1
 "205547",0,0,0,9,0,0,"1001_IEO_SAD_MD",9,1,"H",73.7777777777778,-1,-1,-1,73.7777777777778,-1,-1
 """
 PEOPLE = """"ActorID","Age","Sex","Race","Ethnicity"
@@ -155,7 +155,8 @@ def test_crema_d_votes_stand_beside_the_intended_label_and_do_not_overrule_it(cr
     assert samples["1001_IEO_HAP_HI"].rater_agreement == 0.6
     levels = {r["scheme"]: r["value"] for r in samples["1001_IEO_HAP_HI"].ratings}
     assert levels == {"level:ANG": 82.5, "level:HAP": 63.5, "level:NEU": 15.0}
-    assert samples["1040_ITH_SAD_X"].rater_agreement == 1.0  # the table spells it XX
+    odd = samples["1040_ITH_SAD_X"]  # the table spells it XX
+    assert odd.rater_agreement == 1.0 and odd.ratings == []  # and -1 is no level
 
 
 def test_crema_d_perceived_is_what_most_heard_and_a_tie_is_none(crema: Path) -> None:
@@ -171,6 +172,8 @@ def test_crema_d_perceived_is_what_most_heard_and_a_tie_is_none(crema: Path) -> 
     }
     assert all(assign(record(s), "ekman7") == s.emotion for s in samples.values())
     sad = samples["1001_IEO_SAD_MD"]
+    canonical = {e["label"]: e["weight"] for e in sad.labels if e["scheme"] == "canonical"}
+    assert canonical == {"disgust": 0.1, "fear": 0.1, "neutral": 0.8}
     assert (sad.emotion_raw, sad.extra["intended"], sad.rater_agreement, sad.intensity) == ("NEU", "SAD", 0.8, None)
     assert samples["1001_IEO_ANG_MD"].emotion_raw is None and samples["1001_IEO_ANG_MD"].rater_agreement is None
     assert corpus.card.counts is None and "counts" in corpus.card.unverified
@@ -473,15 +476,19 @@ def test_enterface_folders_tell_and_names_where_there_are_none(tmp_path: Path) -
         f"{base} 6/sadness/s6_sa_5.avi": ("06", "sadness", "5"),
         f"{base} 23/disgust/sentence 2/whatever.avi": ("23", "disgust", "2"),
         "flat/s44_ha_3.avi": ("44", "happiness", "3"),
+        "flat/s16_su_3avi.avi": ("16", "surprise", "3"),
     }
-    write(tmp_path / "corpus", *names, payload=payload)
+    nameless = f"{base} 6/anger/film.avi"
+    write(tmp_path / "corpus", *names, nameless, payload=payload)
     write(tmp_path / "corpus", f"{base} 19/anger/sentence 4/Thumbs.db", "notes.xls", payload=b"x")
     samples, rejects = read(Enterface05(), tmp_path / "corpus")
     assert rejects == {}
-    assert {s.extra["path"]: (s.subject_id, s.emotion, s.sentence_id) for s in samples.values()} == {
+    told = {s.extra["path"]: (s.subject_id, s.emotion, s.sentence_id) for s in samples.values()}
+    assert told.pop(nameless) == ("c:06", "anger", None)
+    assert told == {
         path: (f"c:{subject}", emotion, f"c:{emotion}{number}") for path, (subject, emotion, number) in names.items()
     }
-    assert len(samples) == len(names)  # subjects 11 and 12 do not collide
+    assert len(samples) == len(names) + 1  # subjects 11 and 12 do not collide
     assert {s.gender for s in samples.values()} == {None}
     signal, rate_hz = decode_wav(samples["s44_ha_3"].payload)
     assert signal.shape[1] == 1 and len(signal) / rate_hz > 0.8
