@@ -1,4 +1,4 @@
-"""Surprise under a causal language model from a local folder (transformers): nothing is downloaded, nothing unpickled."""
+"""Surprise under a causal language model from a local folder (transformers). Nothing is downloaded or unpickled."""
 
 from __future__ import annotations
 

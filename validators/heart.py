@@ -1,4 +1,4 @@
-"""Heart rate and its variability from ECG or pulse waves: beats by NeuroKit2, measures over the intervals between them."""
+"""Heart rate and its variability from ECG or pulse waves: beats by NeuroKit2, measures over their intervals."""
 
 from __future__ import annotations
 

@@ -67,10 +67,10 @@ def mauve(real: np.ndarray, synthetic: np.ndarray, *, clusters: int = 0, seed: i
 
 
 def frontier_area(p: np.ndarray, q: np.ndarray, *, scaling: float = SCALING, points: int = POINTS) -> float:
-    """Histograms p, q [k] that sum to 1 -> area in (0, 1] under {(exp(-c KL(q|r)), exp(-c KL(p|r)))}, r = w p + (1-w) q.
+    """Histograms p, q [k] that sum to 1 -> area in (0, 1] under {(exp(-c KL(q|r)), exp(-c KL(p|r)))}.
 
-    Eq. 1 of the paper; w on an even grid of (0, 1), the corners (0, 1) and (1, 0) added, area by trapezoids, mean over
-    the two ways to choose the abscissa.
+    Eq. 1 of the paper: r = w p + (1-w) q; w on an even grid of (0, 1), the corners (0, 1) and (1, 0) added, area by
+    trapezoids, mean over the two ways to choose the abscissa.
     """
     weights = np.linspace(1e-6, 1.0 - 1e-6, points)
     mixed = weights[:, None] * p + (1.0 - weights[:, None]) * q

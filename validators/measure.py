@@ -81,6 +81,27 @@ METRICS: dict[str, Metric] = {
     # pictures
     "psnr": Metric("images", "higher", "peak signal-to-noise ratio of pairs", "validators.measures_pairs:psnr"),
     "ssim": Metric("images", "higher", "structural similarity of pairs", "validators.measures_pairs:ssim"),
+    # texts; cosine and mauve read embeddings of them
+    "bleu": Metric("text", "higher", "n-grams shared with a reference, pairs", "validators.measures_text:bleu"),
+    "chrf": Metric("text", "higher", "characters shared with a source, pairs", "validators.measures_text:chrf"),
+    "cosine": Metric("features", "higher", "likeness of embeddings, pairs", "validators.measures_text:cosine"),
+    "self-bleu": Metric("text", "lower", "how alike synthetic texts are", "validators.measures_text:self_bleu"),
+    "distinct-n": Metric("text", "higher", "share of n-grams that are new", "validators.measures_text:distinct"),
+    "mauve": Metric("features", "higher", "area under the divergence frontier", "validators.measures_text:mauve"),
+    "perplexity": Metric("text", "lower", "surprise of a model of real texts", "validators.measures_text:perplexity"),
+    "language": Metric("text", "higher", "letters like those of real texts", "validators.measures_text:language"),
+    "toxicity": Metric("text", "lower", "lines with a word of your list", "validators.measures_text:toxicity"),
+    "ngram-containment": Metric("text", "lower", "how much is copied", "validators.measures_text:containment"),
+    # signals
+    "differential-entropy": Metric("signals", "lower", "entropies of bands", "validators.measures_signals:entropy"),
+    "band-power": Metric("signals", "lower", "powers of bands", "validators.measures_signals:band_power"),
+    "psd-distance": Metric("signals", "lower", "log-spectral distance", "validators.measures_signals:psd_distance"),
+    "autocorrelation": Metric("signals", "lower", "autocorrelations", "validators.measures_signals:autocorrelation"),
+    "coherence": Metric("signals", "lower", "coherence of channels", "validators.measures_signals:coherence"),
+    "heart-rate": Metric("signals", "lower", "distance of heart rates", "validators.measures_signals:heart_rate"),
+    "rmssd": Metric("signals", "lower", "distance of heart rate variability", "validators.measures_signals:rmssd"),
+    "sdnn": Metric("signals", "lower", "distance of heart rate variability", "validators.measures_signals:sdnn"),
+    "out-of-range": Metric("signals", "lower", "values that no body has", "validators.measures_signals:out_of_range"),
 }  # fmt: skip
 
 

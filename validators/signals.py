@@ -156,9 +156,9 @@ def autocorrelation(x: np.ndarray, rate_hz: float, longest_s: float) -> np.ndarr
 def coherence(x: np.ndarray, rate_hz: float, bands: Bands) -> np.ndarray:
     """[n, T, C] -> [n, pairs, bands] in [0, 1]: magnitude-squared coherence (Welch 1 s, half overlap), mean in a band.
 
-    |S_ab|^2 / (S_aa S_bb) (Carter, Knapp & Nuttall 1973). Pairs in the order (0, 1), (0, 2), ... Biased upwards by about
-    one over the number of segments, so trials of one length only. NaN for a constant channel. Raises `UserError`: one
-    channel, fewer than 4 segments.
+    |S_ab|^2 / (S_aa S_bb) (Carter, Knapp & Nuttall 1973). Pairs in the order (0, 1), (0, 2), ... Biased upwards by
+    about one over the number of segments, so trials of one length only. NaN for a constant channel. Raises
+    `UserError`: one channel, fewer than 4 segments.
     """
     from scipy.signal import coherence as of_pair
 

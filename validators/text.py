@@ -133,7 +133,7 @@ def self_bleu(texts: Sequence[str], *, cap: int = 500, order: int = MAX_ORDER, s
 def distinct_n(texts: Sequence[str], n: int = 2) -> float:
     """Distinct n-grams of all texts over n-grams of all texts, in (0, 1] (Li et al. 2016, NAACL, section 5.2).
 
-    Falls as texts are added (Heaps' law): compare sets of equal size only. Tokens 13a, lower case. NaN without an n-gram.
+    Falls as texts are added (Heaps' law): compare sets of equal size only. Tokens 13a, lower case. NaN: no n-gram.
     """
     if n < 1:
         raise UserError(f"n is {n}; an n-gram has at least 1 word")

@@ -31,7 +31,7 @@ class Overlap:
 
 
 class WordIndex:
-    """Real texts, ready to be asked how much of another text they hold. Memory: some 16 bytes a word and length asked."""
+    """Real texts, ready to be asked how much of another text they hold. Memory: 16 bytes a word and length asked."""
 
     def __init__(self, texts: Sequence[str], *, n: int = N) -> None:
         """Raises `UserError` for n < 1."""

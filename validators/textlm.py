@@ -1,4 +1,4 @@
-"""How surprising texts are to a language model of other, real texts: interpolated Kneser-Ney n-grams, or one from a path.
+"""How surprising texts are to a language model of other, real texts: interpolated Kneser-Ney n-grams.
 
 Perplexity is per token of its model: numbers of different tokens, orders or training texts are never compared. Bits a
 byte are comparable across tokens; both are given.
@@ -80,7 +80,8 @@ class KneserNey:
 
     N counts occurrences in the highest order and distinct left neighbours N1+(. c w) below it; n1, n2: how many n-grams
     have N = 1, 2. The lowest order is interpolated with the uniform distribution over the vocabulary: all words of
-    train, the end of a text, and one token for all unknown words. Bytes know no unknown. A text begins with n - 1 starts.
+    train, the end of a text, and one token for all unknown words. Bytes know no unknown. A text begins with order - 1
+    starts.
 
     Unknown words of train are not simulated: a word that train lacks gets the probability of one unseen word, so that
     gibberish is surprising. (With rare words taken for unknown ones it would be likely.)
