@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from corpora.schema import CorpusCard
 
 
+_COPYLEFT = ("-SA", "ODbL", "GPL")  # what is made of it stands under the same licence
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """Terms of a release: all licences of its corpora hold at once, the strictest decides."""
@@ -32,6 +35,6 @@ def terms_of(cards: Iterable[CorpusCard]) -> Terms:
         licenses=ids,
         may_redistribute=not restricted,
         non_commercial=any("-NC" in name for name in ids),
-        share_alike=any("-SA" in name for name in ids),
+        share_alike=any(word in name for name in ids for word in _COPYLEFT),
         restricted_by=restricted,
     )

@@ -105,3 +105,10 @@ def test_strictest_licence_decides() -> None:
     assert not both.may_redistribute and both.restricted_by == ("ravdess",)
     assert both.non_commercial and both.share_alike
     assert both.licenses == ("CC-BY-NC-SA-4.0", "CC0-1.0")
+
+
+@pytest.mark.parametrize(
+    ("name", "share_alike"), [("crema_d", True), ("meld", True), ("cafe", True), ("subesco", False)]
+)
+def test_licences_that_bind_what_is_made_of_a_corpus(name: str, share_alike: bool) -> None:
+    assert terms_of([make_corpus(name).card]).share_alike is share_alike
