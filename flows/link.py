@@ -28,7 +28,7 @@ LOOK_AT = 50  # first items of a reader among which at least one must be a sampl
 MAX_SEEN = 20_000  # files whose endings are looked at before readers are tried
 # A folder without one of these endings cannot be a corpus of that modality; readers of it are not tried.
 ENDINGS = {
-    "speech": {".wav", ".flac", ".mp3", ".ogg", ".m4a", ".avi", ".mp4", ".arrow", ".parquet", ".zip"},
+    "speech": {".wav", ".flac", ".mp3", ".ogg", ".m4a", ".aif", ".aiff", ".avi", ".mp4", ".arrow", ".parquet", ".zip"},
     "face": {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".csv", ".arrow", ".parquet", ".zip"},
     "text": {".txt", ".csv", ".tsv", ".json", ".jsonl", ".arrow", ".parquet", ".xml", ".zip"},
 }
