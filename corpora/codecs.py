@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MAX_WAV_S = 60.0
 MAX_TEXT_BYTES = 1 << 20  # a novel's chapter; more is no utterance
 MAX_PIXELS = 4096 * 4096  # above this an image is a mistake or a decompression bomb
+MAX_SCANS = 50  # of a progressive jpeg, which has about 10; each goes over all pixels and may take 30 bytes
 # What corpora publish. Pillow knows 40 formats more, and of some it asks other programs (Ghostscript for EPS).
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "PPM", "WEBP")
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else a damaged file writes a line to stderr
@@ -186,6 +187,8 @@ def _opened(payload: bytes, max_pixels: int) -> Image.Image:
         raise PayloadError("not-an-image", str(error)) from error
     if image.width * image.height > max_pixels:
         raise PayloadError("too-large", f"{image.width} x {image.height} pixels, at most {max_pixels} are allowed")
+    if image.format in ("JPEG", "MPO") and (scans := payload.count(b"\xff\xda")) > MAX_SCANS:
+        raise PayloadError("too-large", f"{scans} scans of a progressive jpeg, at most {MAX_SCANS} are decoded")
     return image
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from corpora.codecs import MAX_WAV_S, WavHeader, decode_wav, encode_text, image_header, wav_header
 from corpora.errors import CorpusError, PayloadError, UnknownNameError
+from corpora.readers.ids import check_text, valid_id
 from corpora.readers.turns import Done, current_turn
 from corpora.schema import CorpusCard, Reject, Sample
 from corpora.signals import encode_signals
@@ -42,11 +43,11 @@ def one_walk() -> Iterator[None]:
 def corpus_files(root: Path, card: CorpusCard) -> list[tuple[Path, str]]:
     """All files below `root` as (path, relative posix name), sorted by name. Links are followed, loops are not.
 
-    Hidden files, `__MACOSX` and documents are left out. Raises `CorpusError` if `root` is missing, no folder or empty.
+    Hidden files, `__MACOSX` and documents are left out. Raises `CorpusError` if `root` is missing, no folder, empty, or
+    cannot be read.
     """
     root = Path(root)
-    if not root.is_dir():
-        kind = "a file" if root.exists() else "missing"
+    if (kind := absence(root)) is not None:
         raise CorpusError(f"{card.title}: {root} is {kind}; need the folder that holds the corpus ({card.url}).")
     walked = _WALKED.get()
     if walked is None:
@@ -60,19 +61,46 @@ def corpus_files(root: Path, card: CorpusCard) -> list[tuple[Path, str]]:
     return list(found)
 
 
-def _walk(root: Path) -> list[tuple[Path, str]]:
-    found, seen = [], set()
-    for folder, names, files in os.walk(root, followlinks=True):
+def absence(root: Path) -> str | None:
+    """What `root` is instead of a folder that is there: the end of "... is"."""
+    try:
+        if root.is_dir():
+            return None
+        if root.exists():
+            return "a file"
+        return f"a link to {root.readlink()}, which is not there" if root.is_symlink() else "missing"
+    except OSError as error:  # of the folders above it
+        return f"out of reach ({error.strerror})"
+
+
+def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """(folder, names of its files) of `root` and all folders below it. Links are followed, but no folder comes twice.
+
+    Hidden folders and what archivers leave behind are passed over. Raises `CorpusError` for a folder that cannot be
+    read: what lies in it would be missing without a word.
+    """
+
+    def unreadable(error: OSError) -> None:
+        raise CorpusError(f"the folder {error.filename} cannot be read ({error.strerror}); make it readable")
+
+    seen = set()
+    for folder, names, files in os.walk(root, followlinks=True, onerror=unreadable):
         place = os.path.realpath(folder)
         if place in seen:
             names.clear()
             continue
         seen.add(place)
         names[:] = sorted(name for name in names if not name.startswith(".") and name not in _SKIPPED_NAMES)
+        yield Path(folder), files
+
+
+def _walk(root: Path) -> list[tuple[Path, str]]:
+    found = []
+    for folder, files in walk(root):
         for name in files:
             if name.startswith(".") or name in _SKIPPED_NAMES or Path(name).suffix.lower() in _SKIPPED_SUFFIXES:
                 continue
-            path = Path(folder) / name
+            path = folder / name
             found.append((path, printable(path.relative_to(root).as_posix())))
     return sorted(found, key=lambda pair: pair[1])
 
@@ -230,17 +258,26 @@ def physio_sample(
 def _sample(
     card: CorpusCard, corpus: str, native_id: str, modality: str, payload: bytes, codec: str, fields: dict[str, Any]
 ) -> Sample:
-    sample_id = f"{corpus}/{native_id}"
+    sample_id = f"{corpus}/{valid_id(native_id)}"
     subject, group = fields.pop("subject", None), fields.pop("group", None)
     if subject is not None:
         fields["subject_id"] = f"{corpus}:{subject}"
     unit = group if group is not None else subject
     fields.setdefault("group_id", f"{corpus}:{unit}" if unit is not None else sample_id)
     fields.setdefault("language", card.language)
+    check_text(_texts(fields))
     return Sample(
         sample_id=sample_id, corpus=corpus, modality=modality, payload=payload, codec=codec, license=card.license,
         **fields,
     )  # fmt: skip
+
+
+def _texts(fields: Mapping[str, Any]) -> Iterator[str]:
+    for value in fields.values():
+        if isinstance(value, str):
+            yield value
+    yield from (text for pair in fields.get("extra", {}).items() for text in pair)
+    yield from (str(entry["label"]) for entry in fields.get("labels", ()))
 
 
 def class_counts(card: CorpusCard, per_class: Mapping[str, int] | int) -> dict[str, int]:

@@ -6,7 +6,6 @@ folders above (of an archive, say) do not matter. Without one, a file's folder i
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -20,7 +19,7 @@ from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers.cardfile import Card, FolderFiles
 from corpora.readers.described_fake import payload_of, variants
-from corpora.readers.files import named_files, printable
+from corpora.readers.files import absence, named_files, printable, walk
 from corpora.readers.found import Found
 
 _ENDINGS = {  # what a class folder holds; a pattern names its own
@@ -57,13 +56,12 @@ class Folder:
         return iter(kept)
 
     def _documents(self, root: Path) -> list[tuple[Path, str]]:
-        if not root.is_dir():
-            raise CorpusError(f"{self.card.facts.title}: {root} is {'a file' if root.exists() else 'missing'}")
+        if (kind := absence(root)) is not None:
+            raise CorpusError(f"{self.card.facts.title}: {root} is {kind}; need its folder")
         found = []
-        for folder, names, files in os.walk(root):
-            names[:] = sorted(name for name in names if not name.startswith((".", "__MACOSX")))
+        for folder, files in walk(root):
             for name in files:
-                path = Path(folder) / name
+                path = folder / name
                 if self._of_kind(path) and not name.startswith(".") and path.stem.lower() not in _DOCUMENTS:
                     found.append((path, printable(path.relative_to(root).as_posix())))
         if not found:

@@ -21,7 +21,7 @@ from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers.cardfile import PAYLOADS, Card, TableFiles, _Columns
 from corpora.readers.described_fake import payload_of, sentence, variants
-from corpora.readers.files import printable
+from corpora.readers.files import absence, printable
 from corpora.readers.found import Found, inside
 from corpora.readers.tables import number_of, read_jsonl, read_table
 
@@ -144,8 +144,8 @@ class Tables:
 def find_tables(root: Path, card: Card, globs: list[str]) -> list[tuple[Path, str]]:
     """Files that fit the globs, at any depth, as (path, relative name). Raises `CorpusError` with what is there."""
     title = card.facts.title
-    if not root.is_dir():
-        raise CorpusError(f"{title}: {root} is {'a file' if root.exists() else 'missing'}; need its folder")
+    if (kind := absence(root)) is not None:
+        raise CorpusError(f"{title}: {root} is {kind}; need its folder")
     found: dict[str, Path] = {}
     for glob in globs:
         pattern = glob if glob.startswith("**/") else f"**/{glob}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from corpora.errors import CorpusError, PayloadError
-from corpora.readers.files import printable
+from corpora.readers.files import absence, printable, walk
 
 MAX_LINE = 1 << 20  # bytes of one record; longer ones are rejects
 _MAX_JOINED = 1000  # lines that one record may spread over
@@ -256,13 +256,11 @@ def find_parts(root: Path, title: str, parts: Mapping[str, Sequence[str]], url: 
 
 def _files_by_name(root: Path, title: str, wanted: str, url: str) -> dict[str, list[Path]]:
     """{name in small letters: files}, hidden ones and what archivers leave behind left out."""
-    if not root.is_dir():
-        kind = "a file" if root.exists() else "missing"
+    if (kind := absence(root)) is not None:
         raise CorpusError(f"{title}: {root} is {kind}; need the folder that holds {wanted} ({url}).")
     there: dict[str, list[Path]] = {}
-    for path in sorted(root.rglob("*")):
-        parts = path.relative_to(root).parts
-        if not any(part.startswith(".") or part == "__MACOSX" for part in parts) and path.is_file():
+    for path in sorted(folder / name for folder, names in walk(root) for name in names if not name.startswith(".")):
+        if path.is_file():
             there.setdefault(path.name.lower(), []).append(path)
     return there
 
