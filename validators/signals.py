@@ -42,12 +42,12 @@ RANGES: dict[str, Range] = {
 
 
 def trials_of(array: np.ndarray) -> np.ndarray:
-    """[T], [n, T] or [n, T, C] numbers -> [n, T, C] float64. Raises `UserError` for other shapes, or no values."""
+    """[T], [n, T] or [n, T, C] numbers -> [n, T, C] float64, infinities as NaN. Raises `UserError` for other shapes, or no values."""
     x = np.asarray(array, dtype=np.float64)
     x = x[None, :, None] if x.ndim == 1 else x[:, :, None] if x.ndim == 2 else x
     if x.ndim != 3 or 0 in x.shape:
         raise UserError(f"signals of shape {np.shape(array)}; [T], [n, T] or [n, T, channels] with values are needed")
-    return x
+    return np.where(np.isfinite(x), x, np.nan)
 
 
 def bands_of(names: str, rate_hz: float) -> Bands:
