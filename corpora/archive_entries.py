@@ -16,7 +16,7 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -77,13 +77,20 @@ class _Directory(io.FileIO):
         return data
 
 
+@contextmanager
+def opened_zip(path: Path, plan: Plan) -> Iterator[zipfile.ZipFile]:
+    """The zip, unless its table of contents is too long for the plan. Raises what `zipfile` does, and `CorpusError`."""
+    with _Directory(path) as file:
+        file.plan = plan
+        with zipfile.ZipFile(file) as archive:
+            file.plan = None  # from here on, it is data that is read
+            yield archive
+
+
 def _zip_entries(path: Path, plan: Plan, stack: ExitStack) -> Iterator[Entry]:
     """All entries, judged before the first is handed on."""
     with reading(plan):
-        file = stack.enter_context(_Directory(path))
-        file.plan = plan
-        archive = stack.enter_context(zipfile.ZipFile(file))
-        file.plan = None  # from here on, it is data that is read
+        archive = stack.enter_context(opened_zip(path, plan))
     infos = archive.infolist()
     total, packed = sum(info.file_size for info in infos), path.stat().st_size
     if total > max(_SMALL, plan.limits.ratio * packed):

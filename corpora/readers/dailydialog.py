@@ -23,6 +23,8 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
+from corpora.archive_entries import opened_zip
+from corpora.archive_plan import Limits, Plan
 from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers.files import class_counts, known, read_items, spread, text_sample
@@ -256,7 +258,7 @@ def _file(path: Path) -> Opener:
 def _member(path: Path, name: str) -> Opener:
     """One file of a zip, checked now and opened later. Raises `CorpusError`."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opened_zip(path, Plan(f"DailyDialog: {path}", Limits(entries=1000))) as archive:
             infos = [info for info in archive.infolist() if info.filename.rpartition("/")[2] == name]
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise CorpusError(f"DailyDialog: {path} is no zip file that can be read ({error})") from error

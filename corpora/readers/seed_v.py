@@ -37,7 +37,7 @@ from corpora.readers.seed import (
     some_left,
 )
 from corpora.schema import CorpusCard, Reject, Sample
-from corpora.signals import read_npy_header
+from corpora.signals import check_entries, read_npy_header
 
 _WORDS = {"0": "disgust", "1": "fear", "2": "sad", "3": "neutral", "4": "happy"}
 # the films of a session: label, first and last second in the recording
@@ -191,6 +191,7 @@ def _features(files: Sequence[tuple[Path, str]]) -> Iterator[tuple[Trial | Paylo
 def _pickles(payload: bytes) -> list[dict[int, Any]]:
     """The two pickled dicts of an .npz. Raises `PayloadError`."""
     found = []
+    check_entries(payload)
     try:
         with zipfile.ZipFile(io.BytesIO(payload)) as archive:
             for name in ("data.npy", "label.npy"):
