@@ -42,7 +42,7 @@ RANGES: dict[str, Range] = {
 
 
 def trials_of(array: np.ndarray) -> np.ndarray:
-    """[T], [n, T] or [n, T, C] numbers -> [n, T, C] float64, infinities as NaN. Raises `UserError` for other shapes, or no values."""
+    """[T], [n, T] or [n, T, C] -> [n, T, C] float64, infinities as NaN. Raises `UserError`: other shapes, no values."""
     x = np.asarray(array, dtype=np.float64)
     x = x[None, :, None] if x.ndim == 1 else x[:, :, None] if x.ndim == 2 else x
     if x.ndim != 3 or 0 in x.shape:

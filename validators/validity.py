@@ -1,4 +1,4 @@
-"""Is a candidate a possible recording or picture at all? Checks that need no model, each with a reason of its own."""
+"""Is a candidate a possible recording, picture or text at all? Checks each with a reason of its own."""
 
 from __future__ import annotations
 
@@ -12,16 +12,22 @@ from corpora.errors import UserError
 from validators.embeddings import arrays_hash, load_state, rows_of, save_state, usable
 from validators.folds import group_folds
 from validators.gate import Batch, Better, Limit
+from validators.validity_signals import DEFAULTS as SIGNALS
+from validators.validity_signals import SignalRules
+from validators.validity_text import DEFAULTS as TEXT
+from validators.validity_text import TextRules
 
 DEFAULTS: dict[str, Any] = {
     "silent_db": -55.0,  # dBFS (root mean square); below: silent
     "clipped_share": 0.02,  # share of samples at full scale; above: clipped
     "full_scale": 0.999,  # of |signal|
     "flat_std": 4.0,  # gray levels; a picture with less contrast is flat
-    "short_times": 0.5,  # of the 1 % quantile of real durations
-    "long_times": 1.5,  # of the 99 % quantile of real durations
+    "short_times": 0.5,  # of the 1 % quantile of real durations, or lengths in characters
+    "long_times": 1.5,  # of the 99 % quantile
     "tail": 0.002,  # of real brightness, beyond which (and the margin) a picture is too dark or too bright
     "brightness_margin": 25.0,  # gray levels: people outside of train stand in other light
+    **TEXT,
+    **SIGNALS,
 }
 
 
@@ -29,23 +35,27 @@ class Validity:
     """score 1.0: every check holds; 0.0: one does not (`reasons` names the first). NaN: not decodable or not finite.
 
     Speech: not silent, not constant, not clipped, duration within what real train durations allow. Faces: one picture
-    of [H, W] or [H, W, 3] uint8, with contrast, with a mean brightness inside the real range. params: see `DEFAULTS`.
+    of [H, W] or [H, W, 3] uint8, with contrast, with a mean brightness inside the real range. Text: UTF-8 with words,
+    as long as real ones, without loops, in letters of their language. Physiology: [T, C], as long as real ones, no
+    channel flat, clipped or beyond what real ones reach. params: see `DEFAULTS`.
     """
 
     name = "validity"
     unit = "valid"
     better: Better = "higher"
-    modalities = ("speech", "face")
+    modalities = ("speech", "face", "text", "physio")
     default_limit = Limit(absolute=1.0)
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         self._arrays, self._facts = dict(arrays), dict(facts)
-        self._options: dict[str, float] = facts["options"]
+        self._options: dict[str, Any] = facts["options"]
         self._bounds: tuple[float, float] = (float(arrays["bounds"][0]), float(arrays["bounds"][1]))
-        rules = {
-            "bounds": arrays["bounds"],
-            "options": np.asarray([self._options[key] for key in sorted(self._options)]),
-        }
+        self._text = TextRules(arrays, self._options) if facts["modality"] == "text" else None
+        self._signals = SignalRules(arrays, self._options) if facts["modality"] == "physio" else None
+        numbers = sorted(key for key, value in self._options.items() if isinstance(value, int | float))
+        learned = {name: array for name, array in arrays.items() if name != "reference"}
+        rules = learned | {"options": np.asarray([self._options[key] for key in numbers])}
+        rules["channels"] = np.frombuffer("\n".join(self._options["channels"]).encode(), np.uint8)
         self.judge = f"rules/{arrays_hash(rules)}"
 
     @classmethod
@@ -58,21 +68,20 @@ class Validity:
         params: Mapping[str, Any],
         seed: int,
     ) -> Validity:
-        """Learns the range of durations (speech, s) or of mean brightness (faces). `UserError` without a usable
-        sample."""
+        """Learns what real samples allow: durations, brightness, lengths, letters, amplitudes. `UserError` without a
+        usable sample."""
         options = {**DEFAULTS, **params}
         batch = rows_of(train, usable(train))
         if len(batch) == 0:
-            raise UserError("validity: train has no usable sample to learn durations or brightness from.")
+            raise UserError("validity: train has no usable sample to learn from.")
         facts = {"options": options, "modality": batch.modality, "classes": list(classes)}
-        extent = np.asarray([_extent(batch, i) for i in range(len(batch))])
-        made = cls({"bounds": _bounds(extent, batch.modality, options)}, facts)
+        made = cls(_learned(batch, options, seed), facts)
         scores = made.score(batch)
         if len(set(batch.groups) or range(len(batch))) >= 2:
             # Real samples are judged by bounds of other groups, as candidates are.
             fold = group_folds(batch.groups, ["all"] * len(batch), 4, seed)
             for f in np.unique(fold):
-                other = cls({"bounds": _bounds(extent[fold != f], batch.modality, options)}, facts)
+                other = cls(_learned(rows_of(batch, fold != f), options, seed), facts)
                 scores[fold == f] = other.score(rows_of(batch, fold == f))
         made._arrays |= {"reference": scores}
         made._facts["reference_emotions"] = list(batch.emotions)
@@ -96,9 +105,13 @@ class Validity:
     def _reason(self, batch: Batch, i: int) -> str | None:
         signal = np.asarray(batch.signals[i])
         if signal.size == 0:
-            return "not-decodable"
+            return "empty" if batch.modality == "text" else "not-decodable"
+        if self._text is not None:
+            return self._text.reason(signal)
         if not np.isfinite(signal).all():
             return "not-finite"
+        if self._signals is not None:
+            return self._signals.reason(signal, _rate(batch))
         return self._speech(batch, i, signal) if batch.modality == "speech" else self._face(batch, i, signal)
 
     def _speech(self, batch: Batch, i: int, signal: np.ndarray) -> str | None:
@@ -137,19 +150,29 @@ class Validity:
         return cls(*load_state(folder))
 
 
+def _rate(batch: Batch) -> float:
+    if not batch.rate_hz:
+        raise UserError(f"a {batch.modality} batch needs its sampling rate (rate_hz in Hz)")
+    return batch.rate_hz
+
+
 def _extent(batch: Batch, i: int) -> float:
     """Duration in s (speech) or mean gray level in 0..255 (faces): what real samples bound."""
     if batch.modality == "speech":
-        if not batch.rate_hz:
-            raise UserError("a speech batch needs its sampling rate (rate_hz in Hz)")
-        return batch.signals[i].shape[0] / batch.rate_hz
+        return batch.signals[i].shape[0] / _rate(batch)
     return float(batch.signals[i].mean())
 
 
-def _bounds(extent: np.ndarray, modality: str, options: Mapping[str, float]) -> np.ndarray:
-    if modality == "speech":
+def _learned(batch: Batch, options: Mapping[str, Any], seed: int) -> dict[str, np.ndarray]:
+    """What the real samples of `batch` allow."""
+    if batch.modality == "text":
+        return TextRules.learn(batch.signals, options, seed)
+    if batch.modality == "physio":
+        return SignalRules.learn(batch.signals, _rate(batch), options)
+    extent = np.asarray([_extent(batch, i) for i in range(len(batch))])
+    if batch.modality == "speech":
         low, high = np.quantile(extent, [0.01, 0.99])
-        return np.asarray([low * options["short_times"], high * options["long_times"]])
+        return {"bounds": np.asarray([low * options["short_times"], high * options["long_times"]])}
     margin = options["brightness_margin"]
     low, high = np.quantile(extent, [options["tail"], 1.0 - options["tail"]])
-    return np.asarray([low - margin, high + margin])
+    return {"bounds": np.asarray([low - margin, high + margin])}
