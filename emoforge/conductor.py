@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emoforge import console
 from flows.dvcrun import reasons, stages_of
@@ -14,6 +15,9 @@ from flows.machine import require_disk, survey
 from flows.params import load_machine, load_params
 from flows.paths import Layout
 from flows.processes import run_locks
+
+if TYPE_CHECKING:
+    from flows.forecast import RunForecast
 
 
 def bring_up_to_date(runs: Sequence[str], repo: Path) -> bool:
@@ -40,15 +44,29 @@ def bring_up_to_date(runs: Sequence[str], repo: Path) -> bool:
 
 
 def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
-    """Prints what `run` would do and what is missing; -> whether it can go on. Changes nothing."""
+    """Prints what `run` would do, what sampling is expected to take, and what is missing; -> whether it can go on.
+    Changes nothing."""
+    from flows.forecast import forecast_run
+
     params, machine = load_params(repo / "params.yaml"), load_machine(repo / "machine.yaml")
     findings = survey(params, machine, repo, runs)
     stages = stages_of(params, runs)
     why = reasons(stages, repo=repo)
     first = {run: next((s for s in stages_of(params, [run]) if s in why), None) for run in runs}
     fine = all(finding.state != "missing" for finding in findings)
+    layout = Layout(repo)
+    made = [forecast_run(name, params.run(name), params.numerics, machine, layout) for name in runs]
+    forecasts = [told for told in made if told is not None]
     if as_json:
-        console.print_json({"ok": fine, "findings": [f.as_dict() for f in findings], "stages": why, "starts_at": first})
+        console.print_json(
+            {
+                "ok": fine,
+                "findings": [f.as_dict() for f in findings],
+                "stages": why,
+                "starts_at": first,
+                "forecast": {told.run: told.as_dict() for told in forecasts},
+            }
+        )
         return fine
     console.table("Machine and corpora", ["", "what", "found"], [[f.state, f.what, f.detail] for f in findings])
     if why:
@@ -56,4 +74,29 @@ def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
         console.table("Stages that would run, and those after them if outputs change", ["stage", "why"], rows)
     else:
         console.out.print(f"nothing to do: {', '.join(runs)} up to date")
+    for told in forecasts:
+        _print_forecast(told)
     return fine
+
+
+def _print_forecast(told: RunForecast) -> None:
+    """What sampling is expected to take, if all of it were to be drawn: what the work store has costs nothing."""
+    from generators.balance import STOPS
+
+    if not told.classes:
+        console.out.print(f"{told.run}: no forecast of sampling, {told.reason}")
+        return
+    rows = [
+        [c.emotion, c.real, c.target, c.missing, f"{c.acceptance:.0%}", c.known_from, c.draws, c.rounds,
+         "-" if c.seconds is None else f"{c.seconds:.0f}", STOPS[c.stopped]]
+        for c in told.classes
+    ]  # fmt: skip
+    seconds = [c.seconds for c in told.classes if c.seconds is not None]
+    total = f", about {sum(seconds):.0f} s" if seconds else ", seconds are known after a first run"
+    numbers = ["real", "target", "missing", "acceptance", "draws", "rounds", "seconds"]
+    console.table(
+        f"{told.run}: {sum(c.draws for c in told.classes)} draws expected{total} (counts: {told.counts_from})",
+        ["class", "real", "target", "missing", "acceptance", "by", "draws", "rounds", "seconds", "expected end"],
+        rows,
+        right=numbers,
+    )

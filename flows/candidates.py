@@ -25,6 +25,7 @@ from flows.store import MissingItemError, WorkStore
 from generators.balance import draw_sequence
 from generators.generator import Draw, generator_class
 from generators.sources import SourceTable, choose_sources
+from generators.targets import Cell
 from training.checkpoint import content_hash
 from training.seeds import derive_seed
 from validators.gate import Batch
@@ -43,29 +44,48 @@ class Candidate:
     values: dict[str, float] = field(default_factory=dict)
     reasons: dict[str, str | None] = field(default_factory=dict)
     failed: str | None = None  # the first gate that said no
+    refused_by: tuple[str, ...] = ()  # all that said no, in the order of the gates
     surplus: bool = False  # passed, but the class was full
-    corpus: str | None = None  # whose class it is to fill, where corpora are balanced each on its own
+    place: int | None = None  # in the order in which passed candidates of its cell were chosen
+    cell: Cell | None = None  # what it is to fill
 
 
 @dataclass(frozen=True)
 class DrawSource:
-    """The fixed sequence of draws of every class; for conversions with their sources.
+    """The fixed sequence of draws of every cell; for conversions with their sources.
 
     `tables`: corpus (None: the whole run) -> what a conversion may start from; None where nothing is converted.
+    `of_subject`: the same for each subject's own samples.
     """
 
     seed: int
     tables: Mapping[str | None, SourceTable] | None
+    of_subject: Mapping[str, SourceTable] = field(default_factory=dict)
 
-    def draws(self, emotion: str, start: int, n: int, corpus: str | None = None) -> list[Draw]:
+    def draws(
+        self, emotion: str, start: int, n: int, corpus: str | None = None, subject: str | None = None
+    ) -> list[Draw]:
         chooser = None
         if self.tables is not None:
-            table, seed = self.tables[corpus], derive_seed("sources", self.seed)
+            table, seed = self._table(corpus, subject), derive_seed("sources", self.seed)
 
             def chooser(wanted: str, index: int) -> tuple[str, ...]:
                 return choose_sources([index], table, wanted, seed)[0]
 
-        return draw_sequence(emotion, start, n, run_seed=self.seed, source_chooser=chooser, corpus=corpus)
+        return draw_sequence(
+            emotion, start, n, run_seed=self.seed, source_chooser=chooser, corpus=corpus, subject=subject
+        )
+
+    def can_draw(self, cell: Cell) -> bool:
+        """Whether there is anything to convert: a sample of another class, of the cell's subject or corpus."""
+        if self.tables is None:
+            return True
+        return any(e != cell.emotion for e in self._table(cell.corpus, cell.subject).emotions)
+
+    def _table(self, corpus: str | None, subject: str | None) -> SourceTable:
+        assert self.tables is not None
+        nothing = SourceTable((), (), ())
+        return self.tables.get(corpus, nothing) if subject is None else self.of_subject.get(subject, nothing)
 
 
 def draw_sources(seed: int, prepared: Path, needs_sources: bool) -> DrawSource:
@@ -76,17 +96,22 @@ def draw_sources(seed: int, prepared: Path, needs_sources: bool) -> DrawSource:
     columns = ["sample_id", "corpus", "emotion", "subject_id"]
     rows = read_table(prepared / "index.parquet", SAMPLES).select(columns).to_pylist()
     by_id = {r["sample_id"]: r for r in rows}
+    own = [by_id[i] for i in ids]
 
-    def table(corpus: str | None) -> SourceTable:
-        own = [by_id[i] for i in ids if corpus is None or by_id[i]["corpus"] == corpus]
+    def table(chosen: list[dict[str, Any]]) -> SourceTable:
         return SourceTable(
-            ids=tuple(r["sample_id"] for r in own),
-            emotions=tuple(r["emotion"] for r in own),
-            subjects=tuple(r["subject_id"] for r in own),
+            ids=tuple(r["sample_id"] for r in chosen),
+            emotions=tuple(r["emotion"] for r in chosen),
+            subjects=tuple(r["subject_id"] for r in chosen),
         )
 
-    corpora = sorted({by_id[i]["corpus"] for i in ids})
-    return DrawSource(seed, {c: table(c) for c in (None, *corpora)})
+    by_corpus: dict[str | None, list[dict[str, Any]]] = {None: own}
+    by_subject: dict[str, list[dict[str, Any]]] = {}
+    for row in own:
+        by_corpus.setdefault(row["corpus"], []).append(row)
+        if row["subject_id"] is not None:
+            by_subject.setdefault(row["subject_id"], []).append(row)
+    return DrawSource(seed, {c: table(r) for c, r in by_corpus.items()}, {s: table(r) for s, r in by_subject.items()})
 
 
 class Drawer:
@@ -131,6 +156,7 @@ class Drawer:
             "numerics": numerics,
         }
         self.pool: Pool | None = None
+        self.seconds: dict[str, dict[str, float]] = {}  # list of draws -> what was done now, and how long it took
 
     def __enter__(self) -> Drawer:
         return self
@@ -166,8 +192,9 @@ class Drawer:
         ]
         total, done = sum(len(i.payload["draws"]) for i in missing), 0
 
-        def report(item: WorkItem, _: dict[str, Any]) -> None:
+        def report(item: WorkItem, told: dict[str, Any]) -> None:
             nonlocal done
+            self.seconds[item.key] = told.get("seconds", {})
             done += len(item.payload["draws"])
             progress(f"augment: round {round_number}, {done} of {total} candidates")
 

@@ -153,18 +153,30 @@ class GeneratorParams(_Model):
 
 
 class Target(_Model):
-    """How many train samples, real and synthetic, each class is to have."""
+    """How many train samples, real and synthetic, each class is to have (docs/rounds.md)."""
 
     policy: Literal["majority", "number", "effective", "tail"] = Field(
-        "majority", description="See generators/balance.py."
+        "majority",
+        description="As many as the largest class; at least `number`; by effective number (`beta`); by tail factor "
+        "(`fraction`, `power`).",
     )
     number: Count | None = Field(None, description="For policy `number`.")
     fraction: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.5, description="For policy `tail`: classes below this share of the largest are raised to it."
+        0.5, description="For policy `tail`: classes below this share of the largest are raised."
     )
-    beta: Annotated[float, Field(ge=0, lt=1)] = Field(0.999, description="For policy `effective` (Cui et al. 2019).")
+    power: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="For policy `tail`: 1 raises them to that share, 0.5 by the repeat factor of LVIS."
+    )
+    beta: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.999, description="For policy `effective` (Cui et al. 2019): 0 changes nothing, towards 1 it is `majority`."
+    )
     within: Literal["run", "corpus"] = Field(
         "run", description="Count classes over the run, or in each corpus on its own (several corpora in one run)."
+    )
+    cells: Literal["class", "subject"] = Field(
+        "class",
+        description="What is balanced: the classes, or the classes of each subject (conversions, and generators that "
+        "honour subjects).",
     )
 
     @model_validator(mode="after")
@@ -174,14 +186,39 @@ class Target(_Model):
         return self
 
 
+class Choose(_Model):
+    """Which accepted candidates are released where more passed than are needed."""
+
+    by: Literal["first", "random", "diverse"] = Field(
+        "first", description="In the order of the draws; at random by the run's seed; spread out in an embedding."
+    )
+    gather: Annotated[float, Field(ge=1, le=100)] = Field(
+        1.0, description="Accepted candidates to draw for each one that is needed, so that there is a choice."
+    )
+    spread: Literal["coverage", "k-centre"] = Field(
+        "coverage",
+        description="For `diverse`: facility location, or farthest first; both beginning with the real samples.",
+    )
+    embedding: Literal["plain", "trained"] = Field(
+        "plain", description="For `diverse`: components of functionals or HOG, or of a network trained on train."
+    )
+    dims: Annotated[int, Field(ge=1, le=512)] = Field(32, description="For `diverse`: components of the embedding.")
+
+
 class Rounds(_Model):
-    """When sampling gives up. Budgets count draws, never seconds."""
+    """When sampling gives up, and what it keeps. Budgets count draws, never seconds (docs/rounds.md)."""
 
     max_rounds: Count = Field(6, description="Rounds of sample and gate.")
     max_draws: Annotated[float, Field(ge=1)] = Field(
         8.0, description="Draws of a class, as a multiple of what it lacks."
     )
-    min_acceptance: Share = Field(0.02, description="A class with less, after 4 lists, is given up.")
+    min_acceptance: Share = Field(
+        0.02, description="A class of which a smaller share passed in the last round is given up, and said to be."
+    )
+    give_up_after: Count = Field(
+        4, description="Lists that share is taken over at least: smaller rounds are counted together."
+    )
+    choose: Choose = Field(default_factory=lambda: Choose())
 
 
 class LimitParams(_Model):

@@ -26,6 +26,7 @@ from flows.params import Numerics, RunParams, load_params
 from flows.paths import Layout
 from generators.generator import generator_class
 from generators.params import parse_params
+from generators.targets import require_subjects
 from validators.gate import Limit, default_limit, gate_class
 
 STAGES = ("prepare", "fit", "augment", "evaluate", "release", "report")
@@ -169,6 +170,8 @@ def _generator(run: RunParams, modality: str) -> tuple[str | None, str] | None:
         return None
     generator = generator_class(run.generator.name)
     parse_params(generator.Params, run.generator.params, run.generator.name)
+    if run.target.cells == "subject":  # said before hours of fitting
+        require_subjects(run.generator.name, generator)
     shape = REPRESENTATIONS.get(run.representation.name)
     return (shape.partition(":")[0] if shape else None), generator.__module__
 

@@ -22,6 +22,7 @@ from flows.reportdata import CorpusFolder, RunFolder, read_run
 from flows.reportmedia import before_and_after, chosen_media
 from flows.reporttables import (
     conditions_table,
+    cost_table,
     findings_table,
     gate_table,
     histograms,
@@ -131,6 +132,8 @@ def _balance(data: RunFolder) -> dict[str, Any]:
         "cells": (data.balance or {}).get("cells") or [],
         "gates": list(dict.fromkeys(g for r in rows for g in (r.get("rejected") or {}))),
         "rounds": (data.balance or {}).get("rounds") or [],
+        "subjects": any(r.get("subject") for r in (data.balance or {}).get("cells") or []),
+        "cost": cost_table(data.balance),
         "ratio_before": _ratio(before),
         "ratio_after": _ratio(after) if data.balance else None,
         "splits": [(s, [counts[s].get(c, 0) for c in data.classes]) for s in counts],

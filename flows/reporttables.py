@@ -10,6 +10,7 @@ import numpy as np
 
 from flows import figures
 from flows.reportdata import Row, RunFolder
+from generators.balance import STOPS
 
 SHOWN = 6  # of a list, in a cell
 HONOURED_RATIO = 0.7  # lower bound of the recall on synthetic samples, as a share of the recall on real ones
@@ -62,6 +63,35 @@ def histograms(data: RunFolder) -> list[Row]:
             }
         )
     return entries
+
+
+def cost_table(balance: Row | None) -> Row | None:
+    """What an accepted sample of each class costs in draws, and how much of that is due to each gate; None where
+    nothing was drawn (or by a version that did not count it)."""
+    rows = [r for r in (balance or {}).get("classes") or [] if r.get("gates")]
+    if not rows:
+        return None
+    gates = list(dict.fromkeys(g for r in rows for g in r["gates"]))
+    return {
+        "gates": gates,
+        "rows": [
+            {
+                "emotion": r["emotion"],
+                "acceptance": r["acceptance"],
+                "draws": r["draws_per_accepted"],
+                "stopped": STOPS.get(r.get("stopped"), r.get("stopped")),
+                "of_gates": [_gate_cost(r["gates"].get(g), r["candidates"]) for g in gates],
+            }
+            for r in rows
+        ],
+        "chosen": (balance or {}).get("chosen") or {},
+    }
+
+
+def _gate_cost(cost: Row | None, candidates: int) -> Row:
+    if cost is None:
+        return {"refused": None, "draws": None}
+    return {"refused": cost["refused"] / candidates, "draws": cost["draws_per_accepted"]}
 
 
 def _real_scores(data: RunFolder, gate: str) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ well, limits left out: a changed limit or a higher target finds all of it again.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,22 +93,28 @@ class Sampler:
         self._model_key, self._generator_name, self._generator = model, generator, None
         self.gate_keys = gates
         self._gates: dict[str, Any] = {}
+        self._seconds: dict[str, float] = {}  # of the item under way, for timings
         self._sources_key = sources
         self._sources: tuple[dict[str, int], np.ndarray] | None = None
 
     def run(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """payload: {"samples": key, "draws": [...], "generator_id"} -> {"ids", "sha256", "errors"}.
+        """payload: {"samples": key, "draws": [...], "generator_id"} -> {"seconds": {"sample" or gate: seconds}}, of
+        what was done now; nothing that is kept depends on it.
 
         Leaves the samples under their key and one array of scores for each gate under its own.
         """
         key, draws = payload["samples"], [draw_from_json(d) for d in payload["draws"]]
+        self._seconds = {}
         if not self.store.has(key):
+            self._load_generator()  # once an actor: no part of what a sample costs
+            begun = time.perf_counter()
             self._sample(key, draws, payload["generator_id"])
+            self._seconds["sample"] = time.perf_counter() - begun
         wanted = {name: scores_key(key, gate) for name, gate in self.gate_keys.items()}
         missing = [name for name, score_key in wanted.items() if not self.store.has(score_key)]
         if missing:
             self._score(key, draws, {name: wanted[name] for name in missing})
-        return {}
+        return {"seconds": self._seconds}
 
     def _sample(self, key: str, draws: list[Draw], generator_id: str) -> None:
         generator = self._load_generator()
@@ -150,10 +157,11 @@ class Sampler:
             if name not in self._gates:
                 folder = self.store.fetch_folder(self.gate_keys[name], self.cache)
                 self._gates[name] = gate_class(name).load(folder)
-            gate = self._gates[name]
+            gate, begun = self._gates[name], time.perf_counter()
             values = np.asarray(gate.score(batch), dtype=np.float64)
             reasons = gate.reasons(batch) if hasattr(gate, "reasons") else [None] * len(batch)
             self.store.put_arrays(score_key, {"values": values}, {"reasons": list(reasons)})
+            self._seconds[name] = time.perf_counter() - begun  # the first that needs a feature pays for it
 
     def _load_generator(self) -> Any:
         if self._generator is None:

@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora.errors import ParamsError, UserError
-from generators.balance import Cell, cells, draw_sequence, effective_number, next_lists, targets
+from generators.balance import (
+    Budget,
+    draw_sequence,
+    forecast,
+    next_lists,
+    next_step,
+    recent_acceptance,
+)
 from generators.sources import SourceTable, choose_sources
+from generators.targets import Cell, cells, effective_number, require_subjects, targets
 from training.seeds import derive_seed
 
 COUNTS = {"happiness": 1000, "fear": 40, "anger": 600}
@@ -16,24 +26,74 @@ def test_targets_by_each_policy() -> None:
     assert targets(COUNTS) == dict.fromkeys(COUNTS, 1000)
     assert targets(COUNTS, "number", number=500) == {"happiness": 1000, "fear": 500, "anger": 600}
     assert targets(COUNTS, "tail", fraction=0.3) == {"happiness": 1000, "fear": 300, "anger": 600}
-    assert targets(COUNTS, "effective", beta=0.999) == {"happiness": 1000, "fear": 633, "anger": 633}
     assert effective_number(5, 0.0) == 1.0 and effective_number(1, 0.9) == pytest.approx(1.0)
+    assert effective_number(0, 0.0) == effective_number(0, 0.9) == 0.0 and effective_number(7, 1.0) == 7.0
     for options, says in [
         ({"policy": "majorit"}, "majority, number"),
         ({"policy": "number"}, "target.number"),
         ({"policy": "effective", "beta": 1.0}, "target.beta"),
         ({"policy": "tail", "fraction": float("nan")}, "target.fraction"),
+        ({"policy": "tail", "power": 0.0}, "target.power"),
     ]:
         with pytest.raises(ParamsError, match=says):
             targets(COUNTS, **options)  # type: ignore[arg-type]
     with pytest.raises(ParamsError, match="no classes"):
         targets({})
+    with pytest.raises(ParamsError, match="-1"):
+        targets({"fear": -1})
 
 
-@given(st.dictionaries(st.text(min_size=1), st.integers(0, 5000), min_size=1), st.sampled_from(["majority", "tail"]))
-def test_no_class_loses_and_none_passes_the_largest(counts: dict[str, int], policy: str) -> None:
-    wanted = targets(counts, policy)  # type: ignore[arg-type]
-    assert all(counts[c] <= wanted[c] <= max(counts.values()) for c in counts)
+def test_the_effective_number_gives_the_shares_of_the_class_balanced_loss() -> None:
+    # beta 0.5: E(4) = 1.875, E(2) = 1.5, E(1) = 1; t_c = n_c E(4) / E(n_c)
+    assert targets({"a": 4, "b": 2, "c": 1, "d": 0}, "effective", beta=0.5) == {"a": 4, "b": 3, "c": 2, "d": 2}
+    # 40 * 632.30 / 39.23 = 644.7; 600 * 632.30 / 451.4 = 840.5
+    assert targets(COUNTS, "effective", beta=0.999) == {"happiness": 1000, "fear": 645, "anger": 841}
+    assert targets(COUNTS, "effective", beta=0.0) == COUNTS, "no re-balancing"
+    assert targets(COUNTS, "effective", beta=1 - 1e-9) == targets(COUNTS, "majority")
+    # the same weight: what 1 / E(n) makes of a sample of fear against one of happiness, told as a count
+    wanted = targets(COUNTS, "effective", beta=0.999)
+    ratio = (1 / effective_number(40, 0.999)) / (1 / effective_number(1000, 0.999))
+    assert wanted["fear"] / 40 == pytest.approx(ratio, rel=0.01)
+
+
+def test_the_tail_is_raised_to_a_share_or_by_the_repeat_factor() -> None:
+    counts = {"head": 400, "middle": 100, "tail": 25, "none": 0}
+    assert targets(counts, "tail", fraction=0.25) == {"head": 400, "middle": 100, "tail": 100, "none": 100}
+    # r = max(1, sqrt(0.25 / f)), f = 25 / 400: r = 2
+    assert targets(counts, "tail", fraction=0.25, power=0.5) == {"head": 400, "middle": 100, "tail": 50, "none": 10}
+    assert targets({"a": 30, "b": 1}, "tail", fraction=0.1)["b"] == 3, "0.1 * 30 is a little more than 3 in binary"
+
+
+COUNTED = st.dictionaries(st.text(min_size=1), st.integers(0, 5000), min_size=1)
+ANY_POLICY = st.one_of(
+    st.just({"policy": "majority"}),
+    st.builds(lambda n: {"policy": "number", "number": n}, st.integers(1, 9000)),
+    st.builds(lambda b: {"policy": "effective", "beta": b}, st.floats(0, 1, exclude_max=True)),
+    st.builds(
+        lambda f, p: {"policy": "tail", "fraction": f, "power": p},
+        st.floats(0, 1, exclude_min=True),
+        st.floats(0.01, 1),
+    ),
+)
+
+
+@given(COUNTED, ANY_POLICY)
+def test_no_class_loses_none_passes_the_largest_and_order_stays(counts: dict[str, int], policy: dict) -> None:
+    wanted = targets(counts, **policy)
+    most = max([*counts.values(), policy.get("number", 0)])
+    assert all(counts[c] <= wanted[c] <= most for c in counts)
+    ordered = sorted(counts, key=counts.__getitem__)
+    assert all(wanted[a] <= wanted[b] for a, b in pairwise(ordered)), "monotone in the count"
+
+
+@given(COUNTED, st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True))
+def test_more_of_the_knob_asks_for_no_less(counts: dict[str, int], one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    for policy, knob in (("effective", "beta"), ("tail", "fraction"), ("tail", "power")):
+        if knob != "beta" and low == 0.0:
+            continue
+        less, more = (targets(counts, policy, **{knob: v}) for v in (low, high))  # type: ignore[arg-type]
+        assert all(less[c] <= more[c] for c in counts), policy
 
 
 @given(st.integers(0, 50), st.integers(0, 20), st.integers(0, 20))
@@ -68,6 +128,51 @@ def test_rounds_ask_for_whole_lists_by_what_was_accepted() -> None:
     assert ask(100, first_rate=0.1) > ask(100)
     with pytest.raises(ValueError, match="accepted 3"):
         ask(1, tried=2, accepted=3)
+
+
+BUDGET = Budget(max_rounds=6, max_draws=8, min_acceptance=0.1, give_up_after=2)
+
+
+def test_acceptance_is_taken_over_the_last_round_or_as_many_as_hold_enough() -> None:
+    assert recent_acceptance([], 8) is None and recent_acceptance([(4, 0)], 8) is None
+    assert recent_acceptance([(40, 40), (8, 2)], 8) == 0.25, "the last round alone"
+    assert recent_acceptance([(40, 40), (4, 1), (4, 0)], 8) == 0.125, "two small ones together"
+
+
+def test_a_cell_ends_for_the_reason_that_is_told() -> None:
+    def end(lacking: int, history: list[tuple[int, int]], budget: Budget = BUDGET) -> str | None:
+        return next_step(lacking, history, budget, 4)[1]
+
+    assert end(0, []) == "complete" and end(-3, []) == "complete"
+    assert end(3, [(4, 3)]) == "filled"
+    assert end(20, [(32, 12), (8, 0)]) == "acceptance", "none of the last round's, though 12 of 40 passed in all"
+    assert end(20, [(32, 12), (4, 0)]) is None, "4 draws say nothing; 12 of 36 is enough"
+    assert end(20, [(4, 1)] * 6) == "rounds"
+    assert end(2, [(12, 1), (4, 0)], Budget(min_acceptance=0.0)) == "draws", "16 are 8 times what is missing"
+    assert next_step(1, [], BUDGET, 16) == (1, None), "one list, whatever the budget"
+    assert next_step(6, [(8, 6)], Budget(gather=1.5), 4) == (1, None), "9 are wanted, 3 are missing: 3 / 0.75 draws"
+    assert next_step(6, [(8, 6), (4, 3)], Budget(gather=1.5), 4) == (0, "filled")
+
+
+def test_a_forecast_is_what_the_rounds_would_do() -> None:
+    told = forecast(10, 0.5, Budget(), 4)
+    # 10 / 0.75 -> 16 draws, 8 pass; 2 / ((3 + 8) / (4 + 16)) -> 4 draws, 10 of 20 pass
+    assert (told.draws, told.rounds, told.passed, told.stopped) == (20, 2, 10, "filled")
+    assert forecast(0, 0.5, Budget(), 4).stopped == "complete"
+    nothing = forecast(100, 0.0, Budget(), 4)
+    assert nothing.passed == 0 and nothing.rounds == 1 and nothing.stopped == "acceptance"
+    assert forecast(100, 0.05, Budget(max_rounds=2), 4).stopped == "rounds"
+    with pytest.raises(ValueError, match=r"1\.5"):
+        forecast(1, 1.5, Budget(), 4)
+
+
+@given(st.integers(0, 300), st.floats(0, 1), st.integers(1, 40), st.floats(1, 20), st.integers(1, 8))
+def test_a_forecast_keeps_to_the_budget(lacking: int, rate: float, size: int, most: float, rounds: int) -> None:
+    budget = Budget(max_rounds=rounds, max_draws=most)
+    told = forecast(lacking, rate, budget, size)
+    assert told.rounds <= rounds and told.draws <= budget.draws(lacking, size) and told.draws % size == 0
+    assert (told.passed >= lacking) == (told.stopped in ("filled", "complete"))
+    assert told.passed <= rate * told.draws + 1e-6
 
 
 def table() -> SourceTable:
@@ -131,3 +236,62 @@ def test_draws_of_a_class_in_two_corpora_are_different_and_those_of_the_run_are_
     assert len({*of_run, *of_a, *of_b}) == 24
     assert of_run[0] == derive_seed(3, "draw", "anger", 0)
     assert of_a[4:] == [d.seed for d in draw_sequence("anger", 4, 4, run_seed=3, corpus="a")]
+
+
+PEOPLE = {
+    "a": {"a:1": {"neutral": 4, "anger": 1}, "a:2": {"neutral": 2, "fear": 2}, None: {"anger": 5}},
+    "b": {"b:1": {"neutral": 3}},
+}
+
+
+def test_each_subject_is_filled_up_with_the_classes_that_it_never_showed() -> None:
+    classes = ["neutral", "anger", "fear"]
+    by_corpus = {"a": {"neutral": 6, "anger": 6, "fear": 2}, "b": {"neutral": 3, "anger": 0, "fear": 0}}
+    counts = {"neutral": 9, "anger": 6, "fear": 2}
+    found = cells(classes, counts, by_corpus, cells="subject", by_subject=PEOPLE, policy="majority")
+    by_key = {(c.emotion, c.subject): (c.real, c.target, c.corpus) for c in found}
+    assert by_key == {
+        ("neutral", "a:1"): (4, 4, None), ("anger", "a:1"): (1, 4, None), ("fear", "a:1"): (0, 4, None),
+        ("neutral", "a:2"): (2, 2, None), ("anger", "a:2"): (0, 2, None), ("fear", "a:2"): (2, 2, None),
+        ("neutral", "b:1"): (3, 3, None), ("anger", "b:1"): (0, 3, None), ("fear", "b:1"): (0, 3, None),
+        ("anger", None): (5, 5, "a"),  # of nobody known: left as it is
+    }  # fmt: skip
+    assert [c.emotion for c in found] == sorted((c.emotion for c in found), key=classes.index)
+    assert sum(c.real for c in found) == sum(counts.values())
+    own = cells(
+        classes, counts, by_corpus, within="corpus", cells="subject", by_subject=PEOPLE, policy="number", number=2
+    )
+    assert ("anger", "b:1") not in {(c.emotion, c.subject) for c in own}, "nothing of corpus b shows anger"
+    assert {(c.subject, c.target) for c in own if c.emotion == "anger"} == {("a:1", 2), ("a:2", 2), (None, 5)}
+    assert {c.corpus for c in own} == {"a", "b"}
+
+
+def test_without_subjects_there_are_no_cells_of_subjects() -> None:
+    with pytest.raises(ParamsError, match="names its subject"):
+        cells(["fear"], {"fear": 2}, {"a": {"fear": 2}}, cells="subject", by_subject={"a": {None: {"fear": 2}}})
+
+
+def test_draws_of_a_subject_say_so_unless_their_source_does() -> None:
+    free = draw_sequence("anger", 0, 4, run_seed=3, subject="a:1")
+    assert {d.condition.subject_id for d in free} == {"a:1"}
+    converted = draw_sequence("anger", 0, 4, run_seed=3, subject="a:1", source_chooser=lambda e, i: (f"x{i}",))
+    assert {d.condition.subject_id for d in converted} == {None} and converted[2].source_ids == ("x2",)
+    others = draw_sequence("anger", 0, 4, run_seed=3, subject="a:2") + draw_sequence("anger", 0, 4, run_seed=3)
+    assert len({d.seed for d in [*free, *others]}) == 12
+    assert free[2:] == draw_sequence("anger", 2, 2, run_seed=3, subject="a:1")
+
+
+def test_a_generator_of_nobody_in_particular_is_refused() -> None:
+    class Free:
+        needs_sources = False
+
+    class Converts:
+        needs_sources = True
+
+    class Honours(Free):
+        honours_subjects = True
+
+    require_subjects("transfer", Converts)
+    require_subjects("speaker", Honours)
+    with pytest.raises(ParamsError, match=r"'free'.*honours_subjects"):
+        require_subjects("free", Free)
