@@ -30,6 +30,10 @@ _FLAT = 2.0  # standard deviation in grey levels below which a picture shows not
 # Correlation of local contrast where two pictures overlap. On FER2013 copies lie above 0.9 (0.8 under a watermark or a
 # caption), other pictures of one shoot at 0.7 to 0.8, other people below 0.75.
 MIN_CORRELATION = 0.8
+# Where a picture is much like many that are no copies (drawn faces, one person before one wall), a copy must be six
+# times closer than they are, up to a correlation that copies have whatever stands beside them.
+_PARTNERS, _CLOSER, _ENOUGH = 3, 6.0, 0.96
+_MANY = 50  # candidates in all from which on the set tells how alike its pictures are
 
 
 class View(NamedTuple):
@@ -89,29 +93,37 @@ def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
         start = [_motion(number) for number in view[part].tolist()]
         motion, mirrored = np.array([m for m, _ in start], np.float32), np.array([m for _, m in start], bool)
         score[part] = aligned_correlation(thumbs[first[part]], thumbs[second[part]], motion, mirrored)
-    near = score >= MIN_CORRELATION
+    near = score >= _limit(first, second, score)
     pairs = np.sort(np.stack([rows[first[near]], rows[second[near]]], axis=1), axis=1)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     return pairs[order], score[near][order]
 
 
+def _limit(first: np.ndarray, second: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """[P] correlation that each candidate has to reach."""
+    row, value = np.concatenate([first, second]), np.concatenate([score, score])
+    order = np.lexsort((value, row))
+    rows, starts, counts = np.unique(row[order], return_index=True, return_counts=True)
+    median = value[order][starts + (counts - 1) // 2]
+    usual = np.full(int(row.max(initial=0)) + 1, np.quantile(score, 0.25) if len(score) >= _MANY else -np.inf)
+    enough = counts >= _PARTNERS
+    usual[rows[enough]] = np.maximum(usual[rows[enough]], median[enough])
+    alike = np.maximum(usual[first], usual[second])
+    return np.clip(1 - (1 - alike) / _CLOSER, MIN_CORRELATION, _ENOUGH)
+
+
 @cache
-def _cosines() -> np.ndarray:
-    """[1024, 77] orthonormal columns: low-frequency cosines of the 32 x 32 plane, without the constant one."""
+def _cosines(highest: int) -> np.ndarray:
+    """[1024, k] orthonormal columns: cosines (u, v) of the 32 x 32 plane, u + v <= highest, the constant first."""
     waves = np.cos(np.pi * (np.arange(SIDE) + 0.5)[None] * np.arange(SIDE)[:, None] / SIDE)
-    kept = [
-        np.outer(waves[u], waves[v]).ravel()
-        for u in range(_FREQUENCIES + 1)
-        for v in range(_FREQUENCIES + 1)
-        if 1 <= u + v <= _FREQUENCIES
-    ]
-    basis = np.stack(kept, axis=1)
+    kept = sorted((u + v, u, v) for u in range(highest + 1) for v in range(highest + 1) if u + v <= highest)
+    basis = np.stack([np.outer(waves[u], waves[v]).ravel() for _, u, v in kept], axis=1)
     return basis / np.linalg.norm(basis, axis=0)
 
 
 @cache
 def _projection(number: int) -> np.ndarray:
-    """[1024, 77] float32: thumbnail -> DCT coefficients of its view `number`, sampled linearly; edges go on."""
+    """[276, 77] float32: smoothed thumbnail (`_smooth`) -> DCT coefficients of its view `number`; edges go on."""
     from scipy.sparse import coo_array
 
     y, x = pixel_grid()
@@ -125,9 +137,23 @@ def _projection(number: int) -> np.ndarray:
     weights = np.concatenate([w for w, _ in corners])
     rows = np.concatenate([i * SIDE + j + step for _, step in corners])
     columns = np.tile(np.arange(SIDE * SIDE), 4)
-    return np.asarray(
-        coo_array((weights, (rows, columns)), shape=(SIDE * SIDE, SIDE * SIDE)).tocsr() @ _cosines(), dtype=np.float32
-    )
+    sampled = coo_array((weights, (rows, columns)), shape=(SIDE * SIDE, SIDE * SIDE)).tocsr()
+    waves = _cosines(_FREQUENCIES)[:, 1:]  # without the constant
+    return np.asarray(_cosines(2 * _FREQUENCIES).T @ (sampled @ waves), dtype=np.float32)
+
+
+def _smooth(thumbs: np.ndarray) -> np.ndarray:
+    """[n, 1024] uint8 -> [n, 276] float32: what the views are made from, at a quarter of the cost of the pixels."""
+    basis = _cosines(2 * _FREQUENCIES).astype(np.float32)
+    out = np.empty((len(thumbs), basis.shape[1]), np.float32)
+    for at in range(0, len(thumbs), _BLOCK):
+        out[at : at + _BLOCK] = thumbs[at : at + _BLOCK].astype(np.float32) @ basis
+    return out
+
+
+def _coefficients(smooth: np.ndarray, number: int) -> np.ndarray:
+    """[n, 276] -> [n, 77] float32 of length 1: neither brightness nor contrast changes them."""
+    return _unit(smooth @ _projection(number))
 
 
 def _motion(number: int) -> tuple[tuple[float, float, float, float], bool]:
@@ -136,14 +162,6 @@ def _motion(number: int) -> tuple[tuple[float, float, float, float], bool]:
     turn = np.deg2rad(view.degrees)
     scale = float(view.scale)
     return (scale * float(np.cos(turn)), scale * float(np.sin(turn)), view.x * SIDE, view.y * SIDE), view.mirrored
-
-
-def _coefficients(thumbs: np.ndarray, number: int) -> np.ndarray:
-    """[n, 1024] uint8 -> [n, 77] float32 of length 1: neither brightness nor contrast changes them."""
-    out = np.empty((len(thumbs), _projection(number).shape[1]), np.float32)
-    for at in range(0, len(thumbs), _BLOCK):
-        out[at : at + _BLOCK] = thumbs[at : at + _BLOCK].astype(np.float32) @ _projection(number)
-    return _unit(out)
 
 
 def _words(bits: np.ndarray) -> np.ndarray:
@@ -159,7 +177,8 @@ def _candidates(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     Keys are fixed subsets of the bits.
     """
     n = len(thumbs)
-    own = _coefficients(thumbs, 0)
+    smooth = _smooth(thumbs)
+    own = _coefficients(smooth, 0)
     median = np.median(own, axis=0)
     centred = _unit(own - own.mean(axis=0))
     bits = own > median
@@ -170,7 +189,7 @@ def _candidates(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     starts = [np.searchsorted(keys[orders[t], t], np.arange((1 << _BAND) + 1)).astype(np.int32) for t in range(_TABLES)]
     found: list[np.ndarray] = []
     for number in range(len(VIEWS)):
-        seen = own if number == 0 else _coefficients(thumbs, number)
+        seen = own if number == 0 else _coefficients(smooth, number)
         mine = words if number == 0 else _words(seen > median)
         wanted = keys if number == 0 else ((seen > median).astype(np.float32) @ bands).astype(np.int32)
         close = [

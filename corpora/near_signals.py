@@ -16,7 +16,7 @@ from corpora.signals import decode_signals
 
 METHOD = "traces2/1"
 _RATE_HZ = 32.0  # faster signals are averaged down to about this
-_LENGTH = 2048  # values of a trace; 64 s at 32 Hz
+_LENGTH = 1 << 15  # values of a trace; 17 minutes at 32 Hz
 _MIN_LENGTH = 20  # less is no series
 _PEAK, _PEAKS = 4, 48  # reach of a peak; peaks of a window, the highest
 # Half a piece and the lengths of traces that are cut into such pieces. Long ones, because one heartbeat is like the
