@@ -15,6 +15,7 @@ import numpy as np
 from corpora.codecs import decode_image, decode_text, decode_wav
 from corpora.errors import PayloadError
 from corpora.signals import decode_signals
+from features.signal_steps import BASELINE, kind_of
 
 F0_RANGE_HZ = (60.0, 500.0)
 _F0_HOP_MS = 10.0
@@ -116,14 +117,16 @@ def _physio(payload: bytes, rates_hz: Mapping[str, float]) -> dict[str, float]:
     arrays = decode_signals(payload)
     found: dict[str, float] = {"duration_s": max(len(a) / rates_hz[name] for name, a in arrays.items())}
     for name, array in arrays.items():
-        values, rate_hz, kind = np.asarray(array, dtype=np.float64), rates_hz[name], name.upper()
-        if kind.startswith("EEG") and "BASELINE" not in kind and rate_hz >= 100:
+        values, rate_hz, kind = np.asarray(array, dtype=np.float64), rates_hz[name], kind_of(name)
+        if name.endswith(BASELINE):
+            continue
+        if kind == "EEG" and rate_hz >= 100:
             found |= {f"eeg_{band}": share for band, share in band_shares(values, rate_hz).items()}
-        elif kind in ("BVP", "PPG", "ECG") and len(values) >= 8 * rate_hz:
+        elif kind in ("BVP", "ECG") and len(values) >= 8 * rate_hz:
             found["heart_bpm"] = pulse_bpm(values if values.ndim == 1 else values[:, 0], rate_hz)
-        elif kind in ("EDA", "GSR"):
+        elif kind == "EDA":
             found["eda"] = values.mean()
-        elif kind in ("TEMP", "SKT"):
+        elif kind == "TEMP":
             found["temperature"] = values.mean()
     return found
 

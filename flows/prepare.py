@@ -349,6 +349,7 @@ def _piece_of(sample: Sample, piece: dict[str, Any]) -> Sample:
     return replace(
         sample,
         sample_id=sample.sample_id + piece["suffix"],
+        recording_id=sample.recording_id or sample.sample_id,  # pieces of one trial stay known as such
         duration_s=piece["duration_s"],
         signals=piece["signals"],
         extra={**sample.extra, **piece["notes"]},

@@ -75,6 +75,17 @@ def test_signals_are_told_apart_by_name() -> None:
     assert {f"eeg_{band}" for band in BANDS_HZ} < set(found) <= set(MEASURES)
 
 
+def test_signals_of_two_devices_are_known_by_their_kind() -> None:
+    t = np.arange(64 * 30) / 64
+    arrays = {"wrist_BVP": np.sin(2 * np.pi * 1.2 * t), "chest_EDA": np.ones(40), "EEG_baseline": np.ones((256, 2))}
+    told = [
+        {"name": name, "rate_hz": rate}
+        for name, rate in (("wrist_BVP", 64.0), ("chest_EDA", 4.0), ("EEG_baseline", 128.0))
+    ]
+    found = describe(encode_signals(arrays), "physio", told)
+    assert "heart_bpm" in found and found["eda"] == 1 and not any(name.startswith("eeg") for name in found)
+
+
 def test_unknown_modality_is_a_defect() -> None:
     with pytest.raises(ValueError, match="smell"):
         describe(b"x", "smell")
