@@ -77,13 +77,14 @@ def _root(
 @app.command()
 def link(
     name: Annotated[str, typer.Argument(help="What to call the corpus: small letters, digits, _")],
-    path: Annotated[Path, typer.Argument(help="The folder that holds it, as published")],
+    path: Annotated[Path, typer.Argument(help="The folder or archive that holds it, as published")],
     reader: Annotated[str | None, typer.Option(help="Whose layout it has; default: found by name or by look")] = None,
     as_json: Json = False,
 ) -> None:
     """Make a folder of yours a corpus of the project.
 
     Writes a link data/raw/NAME (nothing is copied) and adds the corpus and a run of the same name to params.yaml.
+    An archive (.zip, .tar, .tar.gz, .tar.bz2) is unpacked below .emoforge/extracted, and that folder is linked.
 
     Example:  emoforge link ravdess ~/corpora/RAVDESS
     Example:  emoforge link lab_faces /data/faces --reader fer2013
@@ -93,8 +94,11 @@ def link(
 
     made = make_link(name, path, repo=_repo(), reader=reader)
     if as_json:
-        console.print_json({"name": made.name, "reader": made.reader, "target": str(made.target), "run": made.run})
+        told = {"name": made.name, "reader": made.reader, "target": str(made.target), "run": made.run}
+        console.print_json(told | {"unpacked": str(made.archive) if made.archive else None})
         return
+    if made.archive:
+        console.out.print(f"Unpacked {made.archive} as {made.target}")
     console.out.print(f"data/raw/{name} -> {made.target} (reader {made.reader}, licence {made.license})")
     if made.run:
         console.out.print(

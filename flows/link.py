@@ -1,13 +1,12 @@
 """`emoforge link`: makes a folder of the user's a corpus of the project, with a run of the same name.
 
-A link, never a copy: `data/raw/NAME` is what the stage ingest depends on. A card that describes the corpus is copied to
-`data/cards/NAME.yaml`, which ingest depends on too. params.yaml keeps its comments.
+A link, never a copy (an archive is unpacked first): `data/raw/NAME` is what the stage ingest depends on. A card that
+describes the corpus is copied to `data/cards/NAME.yaml`, which ingest depends on too. params.yaml keeps its comments.
 """
 
 from __future__ import annotations
 
 import io
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +15,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from corpora.archives import extract, is_archive
 from corpora.atomic import write_bytes, write_text
 from corpora.errors import CorpusError, ParamsError, UnknownNameError, UserError
+from corpora.fingerprint import hash_file
 from corpora.readers import GENERIC, is_card_path, make_corpus, reader_names
-from corpora.readers.files import one_walk
+from corpora.readers.files import absence, one_walk, walk
 from corpora.schema import CORPUS_ID, Corpus, CorpusCard, Sample
 from flows.params import CARDS, load_params
 from flows.paths import Layout
@@ -45,20 +46,23 @@ RUNS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """What `link` did. `run`: None where params.yaml had it."""
+    """What `link` did. `run`: None where params.yaml had it. `archive`: what was unpacked as `target`, if anything."""
 
     name: str
     reader: str
     target: Path
     run: str | None
     license: str
+    archive: Path | None = None
 
 
 def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Linked:
     """Links `path` as data/raw/`name` and adds corpus and run `name` to params.yaml; all of it or nothing.
 
-    A corpus that params.yaml already holds with the same reader, but whose folder is not there, is linked only.
-    Raises `UserError` (bad or used name), `CorpusError` (folder missing, empty, of another layout), `UnknownNameError`.
+    A corpus that params.yaml already holds with the same reader, but whose folder is not there, is linked only; a link
+    to a folder that is gone is replaced. An archive is unpacked as .emoforge/extracted/`name`-..., and that is linked.
+    Raises `UserError` (bad or used name), `CorpusError` (folder missing, empty, of another layout; damaged or hostile
+    archive), `UnknownNameError`, `ResourceError` (disk full).
     """
     layout = Layout(repo)
     path = Path.cwd() / path.expanduser()  # not resolve(): a link of the user's own is followed anew each time
@@ -66,7 +70,8 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
     if not re.fullmatch(CORPUS_ID, name):
         raise UserError(f"{name!r} cannot name a corpus: small letters, digits and _, 1 to 40, beginning with a letter")
     place = layout.raw(name)
-    if place.is_symlink() or place.exists():
+    gone = place.readlink() if place.is_symlink() and not place.exists() else None
+    if gone is None and (place.is_symlink() or place.exists()):
         there = f"a link to {place.readlink()}" if place.is_symlink() else "a folder"
         raise UserError(
             f"data/raw/{name} is already there ({there}). Take another name, or remove it: rm data/raw/{name}"
@@ -85,6 +90,9 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
         raise UserError(f"a run is already called {name!r} in params.yaml. Take another name.")
     if path.is_relative_to(repo / "data"):
         raise UserError(f"{path} lies in this project's data folder; link the folder where the corpus was unpacked")
+    archive = path if absence(path) == "a file" else None
+    if archive is not None:
+        path = _unpacked(archive, name, layout)
     chosen = reader or (known.reader if known else _reader_for(name, path))
     if known is None and chosen in GENERIC:
         raise UserError(
@@ -96,14 +104,27 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
     text, run = (None, None) if known else _edited(layout.params, name, chosen, corpus.card)
     with _copied(card_file, repo / chosen):
         place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
         place.symlink_to(path, target_is_directory=True)
         try:
             if text is not None:
                 _replace_params(layout.params, text)
         except BaseException:
             place.unlink()
+            if gone is not None:
+                place.symlink_to(gone, target_is_directory=True)
             raise
-    return Linked(name, chosen, path, run, corpus.card.license)
+    return Linked(name, chosen, path, run, corpus.card.license, archive)
+
+
+def _unpacked(archive: Path, name: str, layout: Layout) -> Path:
+    """Another archive of the same name is another folder: it is named by the archive's content as well."""
+    if not is_archive(archive):
+        raise CorpusError(
+            f"{archive} is a file, and no archive that is read (.zip, .tar, .tar.gz, .tar.bz2); name the folder that "
+            "holds the corpus"
+        )
+    return extract(archive, layout.extracted(name, hash_file(archive)))
 
 
 def _card_file(reader: str) -> Path:
@@ -137,6 +158,7 @@ def _reader_for(name: str, path: Path) -> str:
     if name in reader_names():
         return name
     fitting = []
+    _has_folder(path)
     endings = _endings(path)
     with one_walk():
         for candidate in reader_names():
@@ -151,7 +173,6 @@ def _reader_for(name: str, path: Path) -> str:
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
-        _has_folder(path)
         raise CorpusError(
             f"no reader finds its layout in {path}. Readers: {', '.join(reader_names())} (`emoforge corpora show NAME` "
             "tells more). Name the folder that holds the corpus' own files, describe it in a card "
@@ -164,8 +185,7 @@ def _endings(path: Path) -> set[str]:
     """Endings of the first files below `path`, small letters; archives' debris and hidden files aside."""
     found: set[str] = set()
     seen = 0
-    for _, names, files in os.walk(path, followlinks=True):
-        names[:] = sorted(name for name in names if not name.startswith((".", "__MACOSX")))
+    for _, files in walk(path):
         found |= {Path(name).suffix.lower() for name in files if not name.startswith(".")}
         seen += len(files)
         if seen > MAX_SEEN:
@@ -174,10 +194,13 @@ def _endings(path: Path) -> set[str]:
 
 
 def _has_folder(path: Path) -> None:
-    if not path.exists():
+    kind = absence(path)
+    if kind == "missing":
         raise CorpusError(f"{path} does not exist")
-    if not path.is_dir():
+    if kind == "a file":
         raise CorpusError(f"{path} is a file; name the folder that holds the corpus")
+    if kind is not None:
+        raise CorpusError(f"{path} is {kind}")
 
 
 def _has_layout(corpus: Corpus, reader: str, path: Path, name: str) -> None:

@@ -22,13 +22,17 @@ class Layout:
 
     @property
     def scratch(self) -> Path:
-        """Untracked, safe to delete: the work store, fits under way, timings, errors."""
+        """Untracked, safe to delete: work store, fits under way, timings, errors, unpacked archives (link again)."""
         return self.repo / ".emoforge"
 
     @property
     def store(self) -> Path:
         """The work store, where machine.yaml names no other."""
         return self.scratch / "store"
+
+    def extracted(self, corpus: str, sha256: str) -> Path:
+        """What the archive of that content was unpacked as."""
+        return self.scratch / "extracted" / f"{corpus}-{sha256[:12]}"
 
     def raw(self, corpus: str) -> Path:
         return self.repo / "data" / "raw" / corpus

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +209,78 @@ def test_a_folder_is_walked_once_for_all_readers(repo: Path, tmp_path: Path, mon
     with pytest.raises(CorpusError, match="no reader finds its layout"):
         link("lab", tmp_path / "unknown", repo=repo)
     assert walks == [tmp_path / "unknown"]
+
+
+def archive_of(folder: Path, kind: str, place: Path) -> Path:
+    return Path(shutil.make_archive(str(place), kind, folder))
+
+
+@pytest.mark.parametrize("kind", ["zip", "gztar"])
+def test_an_archive_is_unpacked_and_linked(repo: Path, voices: Path, tmp_path: Path, kind: str) -> None:
+    archive = archive_of(voices, kind, tmp_path / "My voices (1)")
+    made = link("lab", archive, repo=repo)
+    assert (made.reader, made.archive) == ("ravdess", archive)
+    assert made.target.parent == repo / ".emoforge/extracted" and made.target.name.startswith("lab-")
+    assert (repo / "data/raw/lab").resolve() == made.target.resolve()
+    there = {path.relative_to(voices) for path in voices.rglob("*.wav")}
+    assert {path.relative_to(made.target) for path in made.target.rglob("*.wav")} == there
+    assert load_params(repo / "params.yaml").corpora["lab"].reader == "ravdess"
+
+
+def test_an_archive_is_unpacked_once_and_another_apart(repo: Path, voices: Path, tmp_path: Path) -> None:
+    archive = archive_of(voices, "zip", tmp_path / "voices")
+    first = link("lab", archive, repo=repo).target
+    stamp = first.stat().st_mtime_ns
+    (repo / "data/raw/lab").unlink()
+    assert link("lab", archive, repo=repo).target == first and first.stat().st_mtime_ns == stamp
+    (repo / "data/raw/lab").unlink()
+    make_corpus("ravdess").fake(tmp_path / "other", subjects=2, per_class=1, seed=2)
+    assert link("lab", archive_of(tmp_path / "other", "zip", tmp_path / "b"), repo=repo).target != first
+
+
+def test_an_archive_that_is_refused_leaves_nothing(repo: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        made.writestr("03-01-05-01-01-01-01.wav", b"x")
+        made.writestr("../../evil.wav", b"x")
+    with pytest.raises(CorpusError, match=r"a\.zip: entry '\.\./\.\./evil\.wav' leads out of the folder"):
+        link("lab", tmp_path / "a.zip", repo=repo)
+    assert not (repo / "data").exists() and not list((repo / ".emoforge/extracted").iterdir())
+    assert (repo / "params.yaml").read_text(encoding="utf-8") == PARAMS
+
+
+def test_a_link_to_a_folder_that_is_gone_is_replaced(repo: Path, voices: Path, tmp_path: Path) -> None:
+    (tmp_path / "moved").symlink_to(voices)
+    link("ravdess", tmp_path / "moved", repo=repo)
+    (tmp_path / "moved").unlink()
+    with pytest.raises(CorpusError, match="does not exist"):
+        link("ravdess", tmp_path / "moved", repo=repo)
+    assert (repo / "data/raw/ravdess").is_symlink()
+    with pytest.raises(CorpusError, match=r"is a link to .*moved, which is not there"):
+        make_corpus("ravdess").read(repo / "data/raw/ravdess", "ravdess")
+    assert link("ravdess", voices, repo=repo).target == voices
+    assert (repo / "data/raw/ravdess").resolve() == voices.resolve()
+
+
+def test_a_folder_that_holds_itself_by_links_is_read_once(repo: Path, voices: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(voices, copy)
+    for name in ("again", "and_again"):  # two of them: 2^40 ways before the system says stop
+        (copy / name).symlink_to(copy)
+        (next(copy.glob("Actor_*")) / name).symlink_to(copy)
+    made = link("lab", copy, repo=repo)
+    items = list(make_corpus("ravdess").read(made.target, "lab"))
+    assert len(items) == len(list(voices.rglob("*.wav")))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+@pytest.mark.parametrize("reader", ["ravdess", "fer2013"])
+def test_a_folder_that_cannot_be_read_is_named(repo: Path, voices: Path, tmp_path: Path, reader: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(voices, copy)
+    closed = next(copy.glob("Actor_*"))
+    closed.chmod(0)
+    try:
+        with pytest.raises(CorpusError, match=r"Actor_.* cannot be read \(Permission denied\)"):
+            link("lab", copy, repo=repo)
+    finally:
+        closed.chmod(0o755)
