@@ -27,7 +27,8 @@ GX = re.compile(next(str(options["regex"]) for options in CHECKS if "regex" in o
 AWKWARD = [
     "my file (1)", "my%20file (1)", "tab\there", "line\nbreak", "größe", "怒り/声 1", "🙂", "a\u00a0b", "a\u200bb",
     "\ufeffa", "nul\0", "\x1b[31mred", "../up", "a/../b", "./a", "/etc/passwd", "a//b", "a/", "..", ".", "...",
-    "Case", "case", "CASE", "n" * 300, "n" * 301, "ö" * 150, "\ud800", "a\\b", "100%", "con", "-rf", "'; drop", "#w0001",
+    "Case", "case", "CASE", "n" * 300, "n" * 301, "ö" * 150, "\ud800", "a\\b", "100%", "con", "-rf", "'; drop",
+    "#w0001",
 ]  # fmt: skip
 
 
