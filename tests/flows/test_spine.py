@@ -142,8 +142,11 @@ def test_bad_input_is_named(tmp_path: Path, tiny_params: Any, project: Project, 
 
     params = tiny_params("faces")
     params["runs"]["tiny"]["view"] = "official_fold_9"
-    with pytest.raises(SplitError, match=r"official_fold_9.*group"):
+    with pytest.raises(ParamsError, match=r"official_fold_9.*group"):
         run_all(project(tmp_path / "view", params))
+    params["runs"]["tiny"]["view"] = {"strategy": "loso", "held": "Ann"}
+    with pytest.raises(SplitError, match=r"loso-Ann.*knows no subjects"):
+        run_all(project(tmp_path / "subject", params))
 
     with pytest.raises(CorpusError, match="ingest"):
         run_all(project(tmp_path / "early", tiny_params("faces")), stages=("plan",))
