@@ -138,7 +138,7 @@ def _link(root: Path, plan: Plan) -> None:
             leads = (root / path).resolve(strict=True)
         except (OSError, RuntimeError) as error:
             raise plan.refuse("is a link to what is not there", path) from error
-        if not leads.is_relative_to(inside):
+        if not leads.is_relative_to(inside):  # a second lock: the texts of links were judged and made anew
             raise plan.refuse("links out of the folder", path)
         if (root / path).parent.resolve().is_relative_to(leads):
             raise plan.refuse("links to a folder that it lies in", path)
