@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from validators.measure import METRICS, Measured, function_of, measure, options_
 
 RATE_HZ = 16000
 SIGNAL_HZ = 128.0
+NOTES = runpy.run_path(str(Path(__file__).resolve().parents[2] / "docs" / "make_measures.py"))["SAYS"]
 WORDS = Path(__file__).parent / "words.txt"  # of a list for toxicity
 
 
@@ -94,6 +96,7 @@ def test_every_metric_gives_a_number_with_all_that_belongs_to_it(name: str) -> N
     assert found.unit and found.convention and found.n_real and found.n_synthetic
     assert not found.low > found.value and not found.high < found.value
     assert METRICS[name].about and function_of(name)
+    assert found.unit == NOTES[name].unit, "docs/make_measures.py says another unit"
 
 
 def test_the_same_twice(name: str) -> None:
