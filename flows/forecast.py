@@ -74,20 +74,25 @@ def forecast_run(name: str, run: RunParams, numerics: Numerics, machine: Machine
     except EmoforgeError as error:
         return RunForecast(name, "", str(error))
     if wanted is None:
-        return RunForecast(name, "", "counts of classes are known once the corpora are ingested")
+        todo = " ".join(f"ingest@{corpus}" for corpus in run.corpora)
+        return RunForecast(name, "", f"counts of classes are known once the corpora are ingested: dvc repro {todo}")
     told = timings(layout.timing_file("draws", name))
     last = _last_run(layout.run(name) / "augmented" / "balance.json")
     classes = list(dict.fromkeys(cell.emotion for cell in wanted))
     per_draw = seconds_per_draw(told, classes)
-    rows = []
+    budget = budget_of(run.rounds.model_dump())
+    found: dict[str, tuple[float, bool, list[Forecast]]] = {}
     for emotion in classes:
         tried, passed = last.get(emotion, (0, 0))
         rate = expected_acceptance(tried, passed)
+        lacking = [c.lacking for c in wanted if c.emotion == emotion]
+        found[emotion] = rate, tried > 0, [forecast(n, rate, budget, numerics.draw_list) for n in lacking]
+    lists = math.ceil(sum(f.draws for _, _, expected in found.values() for f in expected) / numerics.draw_list)
+    at_once = max(1, min(machine.actors, lists))
+    rows = []
+    for emotion, (rate, seen, expected) in found.items():
         own = [c for c in wanted if c.emotion == emotion]
-        expected = [forecast(c.lacking, rate, budget_of(run.rounds.model_dump()), numerics.draw_list) for c in own]
         draws = sum(f.draws for f in expected)
-        lists = math.ceil(draws / numerics.draw_list)
-        at_once = max(1, min(machine.actors, lists))
         rows.append(
             ClassForecast(
                 emotion=emotion,
@@ -95,7 +100,7 @@ def forecast_run(name: str, run: RunParams, numerics: Numerics, machine: Machine
                 target=sum(c.target for c in own),
                 missing=sum(c.lacking for c in own),
                 acceptance=rate,
-                known_from="last run" if tried else PRIOR,
+                known_from="last run" if seen else PRIOR,
                 draws=draws,
                 rounds=max(f.rounds for f in expected),
                 passed=sum(f.passed for f in expected),

@@ -27,6 +27,7 @@ from flows.params import Machine
 from flows.paths import Layout
 from flows.plan import Plan
 from flows.records import ARRAYS
+from generators.balance import STOPS
 
 FORMAT = "emoforge-release/1"
 
@@ -118,8 +119,13 @@ def decide(
     for row in balance["classes"]:
         if not row["filled"] and policy["on_unfilled"] == "block":
             have = row["real_train"] + row["accepted"]
-            blocking.append(f"class {row['emotion']!r} has {have} of {row['target']} train samples")
+            blocking.append(f"class {row['emotion']!r} has {have} of {row['target']} train samples{_why(row)}")
     return blocking, flagged
+
+
+def _why(row: dict[str, Any]) -> str:
+    """Why sampling of a class ended."""
+    return f" ({STOPS[row['stopped']]})" if row.get("stopped") in STOPS else ""
 
 
 def notes(verdicts: list[dict[str, Any]], balance: dict[str, Any], summary: dict[str, Any]) -> list[str]:
@@ -132,6 +138,7 @@ def notes(verdicts: list[dict[str, Any]], balance: dict[str, Any], summary: dict
     ]
     found += [
         f"class {r['emotion']!r} was not filled: {r['real_train'] + r['accepted']} of {r['target']} train samples"
+        f"{_why(r)}"
         for r in balance["classes"]
         if not r["filled"]
     ]

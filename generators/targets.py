@@ -30,7 +30,7 @@ Within = Literal["run", "corpus"]
 Cells = Literal["class", "subject"]
 BySubject = Mapping[str, Mapping[str | None, Mapping[str, int]]]  # corpus -> subject -> class -> train samples
 
-ROUNDING = 1e-9  # relative; 0.1 * 30 is 3.0000000000000004 and must not ask for 4 samples
+ROUNDING = 1e-9  # relative; 0.07 * 100 is 7.000000000000001 and must not ask for 8 samples
 
 
 @dataclass(frozen=True, slots=True)

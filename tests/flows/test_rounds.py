@@ -20,6 +20,7 @@ from flows.candidates import Candidate, DrawSource
 from flows.forecast import forecast_run
 from flows.params import Machine, Numerics, load_params
 from flows.paths import Layout
+from flows.release import decide, notes
 from flows.report import write_report
 from flows.rounds import fill, subject_counts
 from flows.stages import run_stage
@@ -88,6 +89,16 @@ def test_a_cell_with_nothing_to_convert_is_told_and_the_others_go_on() -> None:
     assert {c.draw.source_ids for c in seen[other]} == {("s/2",)}
     row = class_row("b", 2, seen, stops, ["luck"])
     assert row["stopped"] == "no-source" and not row["filled"] and row["target"] == 8
+
+
+def test_a_release_says_why_a_class_was_not_filled() -> None:
+    row = {"emotion": "fear", "real_train": 3, "accepted": 1, "target": 9, "filled": False, "stopped": "acceptance"}
+    summary = {"representation": {}, "audit": []}
+    assert notes([], {"classes": [row]}, summary) == [
+        "class 'fear' was not filled: 4 of 9 train samples (acceptance fell below the limit)"
+    ]
+    policy = {"on_fail": "flag", "on_undecided": "flag", "on_unfilled": "block"}
+    assert "fell below" in decide(policy, [], {"classes": [row]})[0][0]
 
 
 def test_what_a_gate_costs() -> None:
