@@ -203,6 +203,19 @@ def test_move_takes_the_whole_group_of_a_near_copy_to_train() -> None:
     assert {f.kind for f in left} == {"near_within", "repeats_within"}  # no split unit is parted
 
 
+def test_a_near_copy_moves_to_train_though_most_of_it_lies_in_test() -> None:
+    rows: dict[str, tuple[str, str | None, str, str]] = {
+        "c/1": ("g1", None, "h1", "train"),
+        "c/2": ("g2", None, "h2", "test"),
+        "c/3": ("g2", None, "h3", "test"),
+        "c/4": ("g3", None, "h4", "test"),
+    }
+    index, view = tables(rows)
+    findings = audit_view(index, view, near_of(("h1", "h2")))
+    new, _ = apply_on_leak(view, findings, {"near": "move"}, {i: row[0] for i, row in rows.items()})
+    assert kept(new) == {"c/1": "train", "c/2": "train", "c/3": "train", "c/4": "test"}
+
+
 def test_without_groups_only_the_copies_move() -> None:
     view, findings = near_found()
     new, _ = apply_on_leak(view, findings, {"near": "move"})

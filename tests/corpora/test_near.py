@@ -159,9 +159,19 @@ def test_windows_that_overlap_are_near_and_others_are_not() -> None:
     cuts = [long[:1280], long[333:1613] * -0.2 + 7, long[1280:], window(rng)]
     pairs, _ = near_signals.near_pairs([fingerprint("physio", encode_signals({"eeg": c}), told) for c in cuts])
     assert [0, 1] not in pairs.tolist()  # turned over: not a gain
-    cuts[1] = long[333:1613] * 0.2 + 7
+    cuts[1] = long[333:1613] * 0.2 + 7  # not at a multiple of the four values that are averaged
     pairs, alike = near_signals.near_pairs([fingerprint("physio", encode_signals({"eeg": c}), told) for c in cuts])
     assert pairs.tolist() == [[0, 1]] and alike[0] > 0.94  # [1, 2] share a quarter: too little to tell
+
+
+def test_cuttings_between_two_averages_are_found() -> None:
+    rng = np.random.default_rng(1)
+    told = [{"name": "eeg", "rate_hz": 128.0}]
+    whole = [window(rng, 200) for _ in range(60)]
+    prints = [fingerprint("physio", encode_signals({"eeg": w}), told) for w in whole]
+    prints += [fingerprint("physio", encode_signals({"eeg": w[14:]}), told) for w in whole]  # three and a half averages
+    pairs, _ = near_signals.near_pairs(prints)
+    assert sum([i, i + 60] in pairs.tolist() for i in range(60)) >= 57
 
 
 @pytest.mark.parametrize(
@@ -219,8 +229,9 @@ def test_fingerprints_of_shards_are_those_of_payloads_and_pairs_are_of_hashes(
     sha = dict(zip(index["sample_id"].to_pylist(), index["sha256"].to_pylist(), strict=True))
     expected = sorted([sha[samples[3].sample_id], sha[changed[0][0]]])
     assert [[r["first"], r["second"]] for r in pairs.to_pylist()] == [expected]
-    shuffled = prints.take(np.random.default_rng(0).permutation(prints.num_rows))
-    assert near_pairs(shuffled).equals(pairs)
+    for seed in range(4):
+        shuffled = prints.take(np.random.default_rng(seed).permutation(prints.num_rows))
+        assert near_pairs(shuffled).equals(pairs)
     one = (tmp_path / "near.parquet").read_bytes()
     write_fingerprints(tmp_path, index, tmp_path / "near.parquet")
     assert (tmp_path / "near.parquet").read_bytes() == one
