@@ -19,6 +19,7 @@ from corpora.codecs import decode_image, encode_png
 from corpora.errors import PayloadError
 from corpora.signals import decode_npy
 from tests import fuzz
+from tests.fuzz_families import FAMILIES, Seed, mutant, mutate, with_checksums
 
 SLOWEST_S = 2.0
 
@@ -43,28 +44,28 @@ def judge(told: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def few(repo: Path) -> dict[str, dict[str, Any]]:
-    names = list(fuzz.FAMILIES)
+    names = list(FAMILIES)
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(lambda part: found(repo, part, 200), (names[::2], names[1::2]))
     return one | other
 
 
-@pytest.mark.parametrize("family", fuzz.FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_mutated_files_are_errors_or_rejects(few: dict[str, dict[str, Any]], family: str) -> None:
     judge(few[family])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("family", fuzz.FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_ten_thousand_mutated_files_are_errors_or_rejects(repo: Path, family: str) -> None:
     judge(found(repo, [family], 10_000, first=200)[family])
 
 
 def test_a_mutant_is_the_same_bytes_everywhere() -> None:
-    seeds = [fuzz.Seed(bytes(range(256)) * 4), fuzz.Seed(b"a,b\n" * 99)]
-    many = [fuzz.mutant(seeds, number) for number in range(400)]
-    assert many == [fuzz.mutant(seeds, number) for number in range(400)]
+    seeds = [Seed(bytes(range(256)) * 4), Seed(b"a,b\n" * 99)]
+    many = [mutant(seeds, number) for number in range(400)]
+    assert many == [mutant(seeds, number) for number in range(400)]
     assert sum(data not in (seed.data for seed in seeds) for data in many) > 380
     assert len({len(data) for data in many}) > 100
 
@@ -116,11 +117,11 @@ def test_damaged_exif_is_no_warning(recwarn: pytest.WarningsRecorder) -> None:
 
 def test_checksums_are_made_anew_for_what_is_damaged() -> None:
     picture = encode_png(np.arange(64, dtype=np.uint8).reshape(8, 8))
-    assert fuzz.with_checksums(picture) == picture
+    assert with_checksums(picture) == picture
     damaged = bytearray(picture)
     damaged[19] = 9  # the width
     with pytest.raises(PayloadError, match=r"not-an-image|truncated"):
         decode_image(bytes(damaged))
-    assert fuzz.mutate(picture, random.Random(1), [picture]) != picture
+    assert mutate(picture, random.Random(1), [picture]) != picture
     with pytest.raises(PayloadError, match="truncated"):
-        decode_image(fuzz.with_checksums(bytes(damaged)))
+        decode_image(with_checksums(bytes(damaged)))
