@@ -165,11 +165,14 @@ def test_windows_that_overlap_are_near_and_others_are_not() -> None:
 
 
 def test_cuttings_between_two_averages_are_found() -> None:
+    """Four values at 128 Hz become one; a cutting that begins between two such fours has other averages."""
     rng = np.random.default_rng(1)
+    hz = np.maximum(np.fft.rfftfreq(512, 1 / 128), 1)[:, None]
     told = [{"name": "eeg", "rate_hz": 128.0}]
-    whole = [window(rng, 200) for _ in range(60)]
+    noise = [np.fft.rfft(rng.standard_normal((512, 2)), axis=0) for _ in range(60)]
+    whole = [np.fft.irfft(spectrum / hz, axis=0) for spectrum in noise]
     prints = [fingerprint("physio", encode_signals({"eeg": w}), told) for w in whole]
-    prints += [fingerprint("physio", encode_signals({"eeg": w[14:]}), told) for w in whole]  # three and a half averages
+    prints += [fingerprint("physio", encode_signals({"eeg": w[50:-60]}), told) for w in whole]
     pairs, _ = near_signals.near_pairs(prints)
     assert sum([i, i + 60] in pairs.tolist() for i in range(60)) >= 57
 
