@@ -59,7 +59,9 @@ def _lines(path: Path) -> list[str]:
         text = decode_text(path.read_bytes())
     except (OSError, PayloadError) as error:
         raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from error
-    return text.splitlines()
+    # not splitlines(): a text may hold U+2028 or a form feed, and pairs go by line
+    lines = text.replace("\r\n", "\n").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
 
 
 def _number(line: str, path: Path) -> float:
