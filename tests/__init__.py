@@ -1,0 +1,1 @@
+"""A package, so that no `tests` of an installed library takes its place."""
