@@ -1,19 +1,21 @@
-"""Does a judge that learned from other people hear the emotion that was asked for?
+"""Do judges that learned from other people hear the emotion that was asked for?
 
-Cross-fitted: train is cut into group folds; judge f learned from all but fold f. A synthetic sample is judged by the
-mean of all judges, a conversion only by judges that never saw its sources, a train sample only by the judge that
-never saw it. Probabilities are temperature-scaled on the held-out logits (Guo et al. 2017, On Calibration of Modern
-Neural Networks).
+Cross-fitted: train is cut into group folds; the judges of fold f learned from all but fold f. A synthetic sample is
+judged by the mean of all judges, a conversion only by judges that never saw its sources, a train sample only by those
+that never saw it. The probabilities of each architecture are temperature-scaled on its held-out logits (Guo et al.
+2017, On Calibration of Modern Neural Networks), then averaged.
+
+Two rules. `Agreement` asks how the class compares with the judges' first choice; `Conformal` how unusual the answer
+would be for a real sample of the class.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from corpora.errors import UnknownNameError, UserError
@@ -32,15 +34,27 @@ from validators.embeddings import (
 )
 from validators.folds import group_folds
 from validators.gate import Batch, Better, Limit
+from validators.judges import (
+    ARCHITECTURES,
+    fit_forest,
+    fit_linear,
+    fit_temperature,
+    forest_logits,
+    linear_logits,
+    plain_components,
+)
 
 if TYPE_CHECKING:
     from features.encoders import TrainedEncoder
 
+__all__ = ["Agreement", "Conformal", "fit_temperature"]
+
 DEFAULTS: dict[str, Any] = {
-    "judge": None,  # linear | network; None: network for at least NETWORK_FROM faces, else linear
-    "folds": None,  # None: 4 linear judges or 3 networks
-    "components": 100,  # of the linear judge
-    "inverse_penalty": 0.03,  # of the linear judge: scikit-learn's C
+    "judge": None,  # linear | forest | network, or several joined by +; None: linear+forest, +network for many faces
+    "folds": None,  # None: 4, or 3 where there are networks
+    "components": 100,  # of linear and forest: principal components of the hand-made features
+    "inverse_penalty": 0.03,  # of linear: scikit-learn's C
+    "trees": 60,  # of forest
     "steps": None,  # of the network's training
 }
 NETWORK_FROM = 1500  # train samples; with fewer the network learns them by heart
@@ -52,16 +66,14 @@ _DIGITS = (
 class Agreement:
     """score = p(asked class) / max over classes p, in (0, 1]; 1: the asked class is the judges' first choice.
 
-    Two kinds of judge, both with classes weighted equally. linear: multinomial logistic regression on principal
-    components of standardised functionals (speech) or HOG features (faces). network: the small convolutional network of
-    features.encoders. On 997 faces of FER2013 that train (5,934 faces) lacks, four linear judges reach a UAR of 0.38,
-    one network 0.48. Neither is the classifier that `downstream` asks. params: see `DEFAULTS`.
+    The judges (validators/judges.py) weigh classes equally; none is the classifier that `downstream` asks, and none
+    shares weights with a generator. params: see `DEFAULTS`.
     """
 
     name = "agreement"
     unit = "p(asked)/max p"
     better: Better = "higher"
-    modalities = ("speech", "face")
+    modalities: tuple[str, ...] = ("speech", "face")
     default_limit = Limit(quantile=0.25)
 
     def __init__(
@@ -71,7 +83,7 @@ class Agreement:
         self._facts, self._arrays, self._networks = dict(facts), dict(arrays), list(networks)
         self._fold_of: dict[str, int] = facts["fold_of"]
         self._n_folds = int(facts["folds"])
-        self._temperature = float(facts["temperature"])
+        self._kinds: tuple[str, ...] = tuple(facts["judge"].split("+"))
         digest = hash_json([arrays_hash(arrays), *(network.name for network in networks)])[:12]
         self.judge = f"{facts['judge']}-{self._n_folds}folds/{digest}"
 
@@ -84,7 +96,7 @@ class Agreement:
         known_sha256: frozenset[str] = frozenset(),
         params: Mapping[str, Any],
         seed: int,
-    ) -> Agreement:
+    ) -> Self:
         """Raises `UserError` where a class has no or one train sample, or lies in one group, or there are < 2
         groups."""
         options = {**DEFAULTS, **params}
@@ -95,76 +107,77 @@ class Agreement:
                 raise UserError(f"class {name!r} has no usable sample in train: no judge can learn it.")
         if len(classes) < 2:
             raise UserError(f"agreement needs at least 2 classes; this run has {len(classes)}: {', '.join(classes)}.")
-        kind = options["judge"] or ("network" if train.modality == "face" and len(batch) >= NETWORK_FROM else "linear")
-        if kind not in ("linear", "network"):
-            raise UnknownNameError.of("judge of agreement", str(kind), ("linear", "network"))
-        fold = group_folds(batch.groups, batch.emotions, int(options["folds"] or (4 if kind == "linear" else 3)), seed)
+        kinds = _kinds(options["judge"], train.modality, len(batch))
+        n_folds = int(options["folds"] or (3 if "network" in kinds else 4))
+        fold = group_folds(batch.groups, batch.emotions, n_folds, seed)
         target = np.asarray([list(classes).index(name) for name in labels])
         arrays: dict[str, np.ndarray] = {}
         networks: list[TrainedEncoder] = []
-        logits = np.zeros((len(batch), len(classes)))
+        logits = np.zeros((len(kinds), len(batch), len(classes)))
         for f in range(int(fold.max()) + 1):
-            held_out = rows_of(batch, fold == f)
-            if kind == "network":
-                learn = rows_of(batch, fold != f)
+            learn, held_out = rows_of(batch, fold != f), rows_of(batch, fold == f)
+            arrays |= _fit_fold(f, kinds, learn, target[fold != f], len(classes), options, seed)
+            if "network" in kinds:
                 networks.append(fit_encoder(learn, classes=classes, seed=seed + f, steps=options["steps"]))
-            else:
-                x = features_of(batch, PLAIN[batch.modality])[fold != f]
-                arrays |= _fit_linear(f, x, target[fold != f], len(classes), options)
-            logits[fold == f] = _logits(f, held_out, arrays, networks)
-        temperature = fit_temperature(logits, target)
-        arrays["oof_log_p"] = log_softmax(logits / temperature, axis=1)
-        arrays["oof_target"] = target
+            logits[:, fold == f] = _logits(f, kinds, held_out, arrays, networks)
+        temperature = np.asarray([fit_temperature(of_kind, target) for of_kind in logits])
+        arrays |= {
+            "temperature": temperature,
+            "oof_p": _mean_p(logits, temperature),
+            "oof_target": target,
+            "oof_fold": fold,
+        }
         facts = {
             "classes": list(classes),
-            "judge": kind,
+            "judge": "+".join(kinds),
             "folds": int(fold.max()) + 1,
-            "temperature": temperature,
             "fold_of": dict(zip(batch.ids, fold.tolist(), strict=True)),
+            "modality": train.modality,
         }
         return cls(arrays, facts, networks)
 
     def predict(self, batch: Batch) -> np.ndarray:
-        """-> [B, K] calibrated probabilities in the order of `classes`; NaN rows where nothing may or can be said.
+        """-> [B, K] mean of the probabilities of the judges that never saw the row; NaN rows where there is none."""
+        by_fold = self.predict_folds(batch)
+        judged = np.isfinite(by_fold).all(axis=2)
+        with np.errstate(invalid="ignore"):
+            return np.nansum(by_fold, axis=1) / np.where(judged.any(axis=1), judged.sum(axis=1), np.nan)[:, None]
 
-        Rows of train, and conversions of train samples, are judged by the folds that never saw them, so that recall on
-        real train, real held-out and synthetic samples can be compared.
-        """
+    def predict_folds(self, batch: Batch) -> np.ndarray:
+        """-> [B, F, K] probabilities of the judges of each fold; NaN: the row is not usable, or they have seen it."""
         allowed = self._allowed(batch) & usable(batch)[:, None]
-        out = np.full((len(batch), len(self.classes)), np.nan)
-        rows = np.flatnonzero(allowed.any(axis=1))
-        if rows.size == 0:
-            return out
-        part = rows_of(batch, rows)
-        total = np.zeros((rows.size, len(self.classes)))
+        out = np.full((len(batch), self._n_folds, len(self.classes)), np.nan)
         for f in range(self._n_folds):
-            logits = _logits(f, part, self._arrays, self._networks)
-            total += allowed[rows, f, None] * np.exp(log_softmax(logits / self._temperature, axis=1))
-        out[rows] = total / allowed[rows].sum(axis=1, keepdims=True)
+            rows = np.flatnonzero(allowed[:, f])
+            if rows.size:
+                logits = _logits(f, self._kinds, rows_of(batch, rows), self._arrays, self._networks)
+                out[rows, f] = _mean_p(logits, self._arrays["temperature"])
         return out
 
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64 in (0, 1]. NaN: not decodable, not finite, a class that no judge knows, or a conversion whose
         sources lie in several folds, so that every judge has seen one of them."""
-        p = self.predict(batch)
-        known = {name: i for i, name in enumerate(self.classes)}
-        asked = np.asarray([known.get(name, -1) for name in batch.emotions], dtype=int)
-        return _ratio(p, asked)
+        return _ratio(self.predict(batch), self._asked(batch))
 
     def reference(self) -> dict[str, np.ndarray]:
         """Class -> out-of-fold scores of its real train samples."""
         target = self._arrays["oof_target"]
-        scores = _ratio(np.exp(self._arrays["oof_log_p"]), target)
+        scores = _ratio(self._arrays["oof_p"], target)
         return {name: scores[target == i] for i, name in enumerate(self.classes)}
 
+    def _asked(self, batch: Batch) -> np.ndarray:
+        """-> [B] class index, -1: unknown."""
+        known = {name: i for i, name in enumerate(self.classes)}
+        return np.asarray([known.get(name, -1) for name in batch.emotions], dtype=int)
+
     def _allowed(self, batch: Batch) -> np.ndarray:
-        """-> [B, F] bool: judge f has seen neither the sample nor any of its sources."""
+        """-> [B, F] bool: the judges of fold f have seen neither the sample nor any of its sources."""
         n = self._n_folds
         allowed = np.ones((len(batch), n), dtype=bool)
         for i, own in enumerate(batch.ids):
             for seen in (own, *(batch.source_ids[i] if batch.source_ids else ())):
                 fold = self._fold_of.get(seen)
-                if fold is not None:  # only the judge that left this fold out has not seen it
+                if fold is not None:  # only the judges that left this fold out have not seen it
                     allowed[i] &= np.arange(n) == fold
         return allowed
 
@@ -174,53 +187,118 @@ class Agreement:
             network.save(folder / f"fold-{f}")
 
     @classmethod
-    def load(cls, folder: Path) -> Agreement:
+    def load(cls, folder: Path) -> Self:
         arrays, facts = load_state(folder)
-        if facts["judge"] != "network":
+        if "network" not in facts["judge"].split("+"):
             return cls(arrays, facts)
         from features.encoders import TrainedEncoder
 
         return cls(arrays, facts, [TrainedEncoder.load(folder / f"fold-{f}") for f in range(int(facts["folds"]))])
 
 
-def _fit_linear(f: int, x: np.ndarray, target: np.ndarray, k: int, options: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The arrays of the linear judge of fold f, learned from x [n, D] and class indices."""
-    from sklearn.linear_model import LogisticRegression
+class Conformal(Agreement):
+    """score = p-value of "a real sample of the asked class", in (0, 1]: Mondrian conformal prediction, per class.
 
-    projection = Projection.fit(x, int(options["components"]))
-    model = LogisticRegression(C=float(options["inverse_penalty"]), class_weight="balanced", max_iter=5000)
-    model.fit(projection.apply(x), target)
-    coef, intercept = model.coef_, model.intercept_
-    if k == 2:  # scikit-learn keeps one row for two classes: the log-odds of the second
-        coef, intercept = np.vstack([0 * coef, coef]), np.concatenate([0 * intercept, intercept])
-    return projection.arrays(f"{f}.") | {f"{f}.coef": coef, f"{f}.intercept": intercept}
+        p = (1 + #{real samples i of the class : p_i(class) <= p(class)}) / (1 + n)        (Vovk et al. 2005, eq. 4.5)
+
+    p_i is what judges say that never saw i's group. With judges of F folds the counts are added over folds, each
+    candidate compared with held-out samples of fold f by the very judges of fold f (cross-conformal: Vovk 2015). A
+    limit of alpha then rejects at most alpha of what is exchangeable with the real samples of the class. For each fold
+    on its own that is a theorem; for their sum the proven bound is 2 alpha (Vovk et al. 2018, for cross-conformal
+    predictors), and what is measured stays below alpha (tests/validators/test_conformal.py). With fewer than
+    1 / alpha - 1 samples a class rejects nobody: that is the price of the guarantee. A conversion is compared with the
+    one fold that holds its source. Samples of one unseen person are less exchangeable than strangers are.
+    """
+
+    name = "conformal"
+    unit = "p-value"
+    default_limit = Limit(absolute=0.05)
+
+    def score(self, batch: Batch) -> np.ndarray:
+        """-> [B] float64 in (0, 1]; NaN as in `Agreement.score`."""
+        by_fold, asked = self.predict_folds(batch), self._asked(batch)
+        real = self._own_p()
+        out = np.full(len(batch), np.nan)
+        for i in np.flatnonzero(asked >= 0):
+            judged = np.flatnonzero(np.isfinite(by_fold[i, :, asked[i]]))
+            if judged.size:
+                against = [real[int(asked[i]), int(f)] for f in judged]
+                below = sum(
+                    int((p <= round(by_fold[i, f, asked[i]], _DIGITS)).sum())
+                    for p, f in zip(against, judged, strict=True)
+                )
+                out[i] = (1 + below) / (1 + sum(p.size for p in against))
+        return out
+
+    def reference(self) -> dict[str, np.ndarray]:
+        """Class -> p-values of its real train samples, each against the others of its own fold and all other folds."""
+        found = {}
+        for k, name in enumerate(self.classes):
+            own = np.round(self._arrays["oof_p"][self._arrays["oof_target"] == k, k], _DIGITS)
+            found[name] = (own[None] <= own[:, None]).sum(axis=1) / max(len(own), 1)
+        return found
+
+    def _own_p(self) -> dict[tuple[int, int], np.ndarray]:
+        """(class, fold) -> held-out probabilities of the class of its real samples in the fold."""
+        p, target, fold = (self._arrays[name] for name in ("oof_p", "oof_target", "oof_fold"))
+        return {
+            (k, f): np.round(p[(target == k) & (fold == f), k], _DIGITS)
+            for k in range(len(self.classes))
+            for f in range(self._n_folds)
+        }
+
+
+def _kinds(asked: str | None, modality: str, n: int) -> tuple[str, ...]:
+    if asked is None:
+        return ARCHITECTURES if modality == "face" and n >= NETWORK_FROM else ARCHITECTURES[:2]
+    kinds = tuple(str(asked).split("+"))
+    for kind in kinds:
+        if kind not in ARCHITECTURES:
+            raise UnknownNameError.of("judge of agreement", kind, ARCHITECTURES)
+    return kinds
+
+
+def _fit_fold(
+    f: int, kinds: Sequence[str], learn: Batch, target: np.ndarray, k: int, options: Mapping[str, Any], seed: int
+) -> dict[str, np.ndarray]:
+    """The arrays of fold f: its projection and the judges that are arrays."""
+    if set(kinds) == {"network"}:
+        return {}
+    features = features_of(learn, PLAIN[learn.modality])
+    projection = Projection.fit(features, int(options["components"]))
+    found = projection.arrays(f"{f}.")
+    x = projection.apply(features)
+    if "linear" in kinds:
+        found |= {f"{f}.linear.{key}": value for key, value in fit_linear(x, target, k, options).items()}
+    if "forest" in kinds:
+        found |= {f"{f}.forest.{key}": value for key, value in fit_forest(x, target, options, seed + f).items()}
+    return found
 
 
 def _logits(
-    f: int, batch: Batch, arrays: Mapping[str, np.ndarray], networks: Sequence[TrainedEncoder]
-) -> np.ndarray:  # fmt: skip
-    """[B, K] of judge f; every row of the batch is usable."""
-    if networks:
-        return networks[f].logits(encoder_images(batch))
-    x = features_of(batch, PLAIN[batch.modality])
-    return Projection.of_arrays(arrays, f"{f}.").apply(x) @ arrays[f"{f}.coef"].T + arrays[f"{f}.intercept"]
+    f: int,
+    kinds: Sequence[str],
+    batch: Batch,
+    arrays: Mapping[str, np.ndarray],
+    networks: Sequence[TrainedEncoder],
+) -> np.ndarray:
+    """[J, B, K] of the judges of fold f; every row of the batch is usable."""
+    x = plain_components(batch, Projection.of_arrays(arrays, f"{f}.")) if set(kinds) != {"network"} else np.zeros(0)
+    found = []
+    for kind in kinds:
+        prefix = f"{f}.{kind}."
+        own = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+        if kind == "network":
+            found.append(networks[f].logits(encoder_images(batch)))
+        else:
+            found.append(linear_logits(own, x) if kind == "linear" else forest_logits(own, x))
+    return np.stack(found)
 
 
-def fit_temperature(logits: np.ndarray, target: np.ndarray) -> float:
-    """The T in [0.05, 20] that minimises the mean negative log-likelihood of softmax(logits / T); classes weigh
-    equally.
-
-    logits [N, K]; target [N] class indices. Equal weights because the judges learned with equal weights too: else T
-    would absorb the class frequencies.
-    """
-    counts = np.bincount(target, minlength=logits.shape[1])
-    weight = 1.0 / counts[target]
-
-    def loss(log_t: float) -> float:
-        log_p = log_softmax(logits / np.exp(log_t), axis=1)
-        return -float(weight @ log_p[np.arange(len(target)), target])
-
-    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded").x))
+def _mean_p(logits: np.ndarray, temperature: np.ndarray) -> np.ndarray:
+    """[J, B, K] logits, [J] temperatures -> [B, K] mean of the judges' probabilities."""
+    p: np.ndarray = np.exp(log_softmax(logits / temperature[:, None, None], axis=2)).mean(axis=0)
+    return p
 
 
 def _ratio(p: np.ndarray, asked: np.ndarray) -> np.ndarray:

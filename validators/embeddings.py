@@ -153,8 +153,9 @@ class Projection:
     components: np.ndarray
 
     @classmethod
-    def fit(cls, x: np.ndarray, dims: int) -> Projection:
-        """x [n, D] float64, n >= 2 -> at most `dims` components, never more than min(n - 1, D)."""
+    def fit(cls, x: np.ndarray, dims: int, *, whiten: bool = False) -> Projection:
+        """x [n, D] float64, n >= 2 -> at most `dims` components, never more than min(n - 1, D); `whiten`: each of unit
+        variance on x, else they keep their own."""
         from sklearn.decomposition import PCA
 
         mean, spread = x.mean(axis=0), x.std(axis=0)
@@ -162,7 +163,12 @@ class Projection:
         standard = np.clip((x - mean) / scale, -10.0, 10.0)
         solver = "covariance_eigh" if len(x) > x.shape[1] else "full"
         d = max(1, min(dims, len(x) - 1, x.shape[1]))
-        return cls(mean, scale, PCA(d, svd_solver=solver).fit(standard).components_)
+        found = PCA(d, svd_solver=solver).fit(standard)
+        components = found.components_
+        if whiten:
+            spreads = np.sqrt(found.explained_variance_)
+            components = components / np.where(spreads > 1e-6 * spreads[0], spreads, np.inf)[:, None]
+        return cls(mean, scale, components)
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """[n, D] -> [n, d] float64."""
@@ -251,8 +257,8 @@ class PlainEmbedding:
         self.name = f"{features}-pca{self.dim}/{arrays_hash(projection.arrays(''))}"
 
     @classmethod
-    def fit(cls, train: Batch, features: str, *, dims: int = 32) -> PlainEmbedding:
-        return cls(features, Projection.fit(features_of(train, features)[usable(train)], dims))
+    def fit(cls, train: Batch, features: str, *, dims: int = 32, whiten: bool = False) -> PlainEmbedding:
+        return cls(features, Projection.fit(features_of(train, features)[usable(train)], dims, whiten=whiten))
 
     def embed(self, batch: Batch) -> np.ndarray:
         """-> [B, dim] float64; NaN rows where the sample cannot be used."""
@@ -271,36 +277,74 @@ class TrainedEmbedding:
         self.encoder, self.projection = encoder, projection
         self.dim = projection.components.shape[0]
         self.name = encoder.name
+        self.key = f"{encoder.name}/{arrays_hash(projection.arrays(''))}"
 
     @classmethod
     def fit(
-        cls, train: Batch, *, classes: Sequence[str], seed: int, dims: int = 32, options: Mapping[str, Any]
+        cls,
+        train: Batch,
+        *,
+        classes: Sequence[str],
+        seed: int,
+        dims: int = 32,
+        whiten: bool = False,
+        options: Mapping[str, Any],
     ) -> TrainedEmbedding:
         encoder = fit_encoder(train, classes=classes, seed=seed, **options)
-        return cls(encoder, Projection.fit(encoder.embed(encoder_images(train)[usable(train)]), dims))
+        return cls(encoder, Projection.fit(encoder.embed(encoder_images(train)[usable(train)]), dims, whiten=whiten))
 
     def embed(self, batch: Batch) -> np.ndarray:
         """-> [B, dim] float64; NaN rows where the sample cannot be used."""
-        ok = usable(batch)
-        out = np.full((len(batch), self.dim), np.nan)
-        if ok.any():
-            out[ok] = self.projection.apply(self.encoder.embed(encoder_images(batch)[ok]))
-        return out
+        if self.key not in batch.cache:  # several gates ask for the same points
+            ok = usable(batch)
+            out = np.full((len(batch), self.dim), np.nan)
+            if ok.any():
+                out[ok] = self.projection.apply(self.encoder.embed(encoder_images(batch)[ok]))
+            batch.cache[self.key] = out
+        return batch.cache[self.key]
+
+
+class JoinedEmbedding:
+    """Two embeddings side by side: one learned what tells emotions apart, the other was never told what to look at."""
+
+    def __init__(self, parts: Sequence[Embedding]) -> None:
+        self.parts = tuple(parts)
+        self.dim = sum(part.dim for part in parts)
+        self.name = "&".join(part.name for part in parts)
+
+    def embed(self, batch: Batch) -> np.ndarray:
+        """-> [B, dim] float64; NaN rows where the sample cannot be used."""
+        return np.concatenate([part.embed(batch) for part in self.parts], axis=1)
 
 
 def fit_embedding(
-    kind: str, train: Batch, *, classes: Sequence[str], seed: int, dims: int, options: Mapping[str, Any]
+    kind: str,
+    train: Batch,
+    *,
+    classes: Sequence[str],
+    seed: int,
+    dims: int,
+    whiten: bool = False,
+    options: Mapping[str, Any],
 ) -> Embedding:
-    """kind: "trained" (the network above; `options` go to `fit_encoder`), or hand-made features of the modality.
+    """kind: "trained" (the network above; `options` go to `fit_encoder`), the hand-made features of the modality
+    ("functionals", "hog"), or "both", side by side with `dims` each.
 
     Encoders from a hub or a path get their place here. Raises `UnknownNameError` for anything else.
     """
+    plain = PLAIN[train.modality]
+    if kind == "both":
+        return JoinedEmbedding(
+            [
+                fit_embedding(k, train, classes=classes, seed=seed, dims=dims, whiten=whiten, options=options)
+                for k in ("trained", plain)
+            ]
+        )
     if kind == "trained":
-        return TrainedEmbedding.fit(train, classes=classes, seed=seed, dims=dims, options=options)
-    known = ("trained", PLAIN[train.modality])
-    if kind not in known:
-        raise UnknownNameError.of(f"embedding of modality {train.modality}", kind, known)
-    return PlainEmbedding.fit(train, kind, dims=dims)
+        return TrainedEmbedding.fit(train, classes=classes, seed=seed, dims=dims, whiten=whiten, options=options)
+    if kind != plain:
+        raise UnknownNameError.of(f"embedding of modality {train.modality}", kind, ("trained", plain, "both"))
+    return PlainEmbedding.fit(train, kind, dims=dims, whiten=whiten)
 
 
 def arrays_hash(arrays: Mapping[str, np.ndarray]) -> str:

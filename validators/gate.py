@@ -23,10 +23,17 @@ SAMPLE_GATES: dict[str, str] = {
     "validity": "validators.validity:Validity",
     "copies": "validators.copies:Copies",
     "agreement": "validators.agreement:Agreement",
+    "conformal": "validators.agreement:Conformal",
+    "support": "validators.support:Support",
     "mcd": "validators.mcd:NearestMcd",
 }
 SET_GATES: dict[str, str] = {
     "frechet": "validators.frechet:FrechetGate",
+    "kid": "validators.kid_gate:KidGate",
+    "c2st": "validators.c2st_gate:C2stGate",
+    "vendi": "validators.vendi_gate:VendiGate",
+    "coverage": "validators.coverage_gate:CoverageGate",
+    "mia": "validators.mia_gate:MembershipGate",
 }
 
 Better = Literal["lower", "higher"]
@@ -235,6 +242,17 @@ class SetGate(Protocol):
         """Over the whole batch. n = 0, 1, 2 give an Estimate with NaN and a reason, never a number that means
         nothing."""
         ...
+
+    # Optional, read through `measured_groups(gate, ...)` below:
+    #   measure_groups(synthetic, *, seed) -> {"all": Estimate, class: Estimate ...}
+
+
+def measured_groups(gate: Any, synthetic: Batch, *, seed: int) -> dict[str, Estimate]:
+    """ "all" -> the estimate over the whole batch and, from a gate that looks at classes, one for each of them."""
+    if hasattr(gate, "measure_groups"):
+        found: dict[str, Estimate] = gate.measure_groups(synthetic, seed=seed)
+        return found
+    return {"all": gate.measure(synthetic, seed=seed)}
 
 
 def gate_class(name: str) -> Any:

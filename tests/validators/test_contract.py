@@ -111,8 +111,9 @@ def test_real_samples_of_others_mostly_pass(gate: Any, strangers: Batch) -> None
 
 @pytest.mark.parametrize("name", sorted(SET_GATES))
 def test_set_gates(name: str, train: Batch, strangers: Batch) -> None:
-    params = {"embedding": {"speech": "functionals", "face": "hog"}[train.modality]}
-    made = gate_class(name).fit(train, None, classes=CLASSES, params=params, seed=0)
+    plain = {"embedding": {"speech": "functionals", "face": "hog"}[train.modality]}
+    dev = replace(strangers, groups=tuple(f"dev {name}" for name in strangers.groups)) if name == "mia" else None
+    made = gate_class(name).fit(train, dev, classes=CLASSES, params=plain if name != "mia" else {}, seed=0)
     assert isinstance(made, SetGate) and made.min_n > 2 and isinstance(default_limit(made), Limit)
     for n in (0, 1, 2):
         assert np.isnan(made.measure(rows_of(strangers, np.arange(n)), seed=0).value)
