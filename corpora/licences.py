@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from corpora.schema import CorpusCard
 
-
 _COPYLEFT = ("-SA", "ODbL", "GPL")  # what is made of it stands under the same licence
 
 
