@@ -1,6 +1,6 @@
 """What the audit finds of planted copies, and what it costs: docs/audit.md holds the tables that this writes.
 
-    python benchmarks/bench_audit.py [--data ../shared/data] [--out docs/audit.json] [--only recall|cost] [--seeds 3]
+    python benchmarks/bench_audit.py [--data ../shared/data] [--out docs/audit.json] [--only recall|cost] [--seeds 2]
 
 Recall: in each corpus a third of the samples is test, and of 1, 5 or 20 % of it a corrupted copy goes to train
 (benchmarks/leaks.py). Cost: fingerprints and pairs of 9,000, 18,000 and 36,000 faces in a process of its own each;
@@ -135,7 +135,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=REPO.parent / "shared" / "data")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--only", choices=["recall", "cost"])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--corpora", nargs="*", help="recall on these alone")
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--size", type=int, help="(internal) one measurement of cost, in this process")
     args = parser.parse_args()
     if args.size:
@@ -147,11 +148,11 @@ def main() -> None:
     }
     if args.only != "cost":
         report["recall"] = {}
-        for name, options in MADE_UP.items():
+        for name, options in ((n, o) for n, o in MADE_UP.items() if not args.corpora or n in args.corpora):
             with tempfile.TemporaryDirectory() as work:
                 make_corpus(name).fake(Path(work), seed=1, **options)
                 report["recall"][f"made up ({name})"] = recall(read(name, Path(work)), args.seeds)
-        for name in REAL:
+        for name in (n for n in REAL if not args.corpora or n in args.corpora):
             report["recall"][name] = recall(read(name, args.data / name), args.seeds)
     if args.only != "recall":
         command = [sys.executable, __file__, "--data", str(args.data), "--size"]

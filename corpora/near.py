@@ -1,7 +1,7 @@
 """Near copies of any modality: fingerprints made once at ingest, and the pairs among them that are copies.
 
 A fingerprint is all that the comparison needs, so several corpora are audited together without their payloads. It
-takes 1 kB for a picture, 0.3 kB for a second of speech or for a text, 0.1 kB for a second of signals.
+takes 1 kB for a picture, 0.2 kB for a second of speech or for a text, 0.1 kB for a second of signals.
 """
 
 from __future__ import annotations

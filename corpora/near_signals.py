@@ -28,9 +28,9 @@ _MIN_HITS = 2  # equal hashes that must agree on a shift
 _PARTNERS = (
     12  # of a window, those with most equal hashes: what is looked at grows with the windows, not with their pairs
 )
-# Correlation in both traces at one shift. Where a window is much like its partners that are no copies (one heartbeat
-# like the next), a copy must be ten times closer than they are.
-MIN_CORRELATION, _CLOSER, _HIGHEST = 0.94, 10.0, 0.99
+# Correlation in both traces at one shift; more is asked where there is but one trace. Where a window is much like its
+# partners that are no copies (one heartbeat like the next), a copy must be ten times closer than they are.
+MIN_CORRELATION, MIN_CORRELATION_ALONE, _CLOSER, _HIGHEST = 0.88, 0.94, 10.0, 0.99
 _MIN_OVERLAP = 0.4  # of the shorter window
 
 
@@ -91,6 +91,7 @@ def _trace(values: np.ndarray, rate_hz: float) -> np.ndarray | None:
 def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
     """Fingerprints -> ([P, 2] rows with first < second, [P] float32 correlation), sorted. Empty: no pairs."""
     traces = [np.frombuffer(data, "<f2").reshape(2, -1).astype(np.float32) if data else None for data in prints]
+    alone = {row for row, t in enumerate(traces) if t is not None and np.array_equal(t[0], t[1])}
     best: dict[tuple[int, int], float] = {}
     for half, shortest, longest in _PIECES:
         fitting = [t if t is not None and shortest <= t.shape[1] <= longest else None for t in traces]
@@ -104,7 +105,8 @@ def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
     pairs = []
     for a, b in sorted(best):
         alike = max(usual.get(a, 0.0), usual.get(b, 0.0))
-        if best[a, b] >= min(max(MIN_CORRELATION, 1 - (1 - alike) / _CLOSER), _HIGHEST):
+        least = MIN_CORRELATION_ALONE if a in alone or b in alone else MIN_CORRELATION
+        if best[a, b] >= min(max(least, 1 - (1 - alike) / _CLOSER), _HIGHEST):
             pairs.append((a, b))
     return np.array(pairs, np.int64).reshape(-1, 2), np.array([best[p] for p in pairs], np.float32)
 
