@@ -72,17 +72,22 @@ def coverage(x: np.ndarray, n: int, given: np.ndarray | None = None) -> list[int
         cover = distances(x[chosen], x)[0]
     # a gain only gets smaller as more is covered: an old one is an upper bound, and most need no second look
     gains = np.concatenate([np.maximum(cover - block, 0.0).sum(axis=1) for _, block in _blocks(x, x)])
-    heap = [(-float(gain), j, len(chosen)) for j, gain in enumerate(gains) if j not in chosen]
+    heap = [(_key(gain), j, len(chosen)) for j, gain in enumerate(gains) if j not in chosen]
     heapq.heapify(heap)
     while len(chosen) < n:
         _, j, seen = heapq.heappop(heap)
         reach = distances(x[j : j + 1], x)[0]
         if seen < len(chosen):
-            heapq.heappush(heap, (-float(np.maximum(cover - reach, 0.0).sum()), j, len(chosen)))
+            heapq.heappush(heap, (_key(np.maximum(cover - reach, 0.0).sum()), j, len(chosen)))
             continue
         chosen.append(j)
         cover = np.minimum(cover, reach)
     return chosen
+
+
+def _key(gain: float) -> float:
+    """Gains that differ by the order of a sum alone are a tie, which the row's number decides."""
+    return -round(float(gain), 9)
 
 
 def _checked(x: np.ndarray, given: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:

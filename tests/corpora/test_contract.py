@@ -201,7 +201,7 @@ def alive() -> int:
 def test_memory_is_flat_samples_are_not_kept(name: str, root: Path) -> None:
     before, most = alive(), 0  # fixtures of other files may hold some
     for number, _ in enumerate(make_corpus(name).read(root, "mine")):
-        if number % 5 == 4:
+        if number in (4, 9, 14):  # looking takes longer the more there is: SEED-V has 135 trials
             most = max(most, alive() - before)
     assert most <= 3, f"{most} samples are alive at once"
 

@@ -89,9 +89,14 @@ def test_killed_at_any_file_it_goes_on_without_reading_again(
     assert not work.exists()
 
 
+def task_of(root: Path) -> ReadTask:
+    """As `ingest_corpus` makes it."""
+    return ReadTask("voices", "ravdess", {}, str(root), 3, make_corpus("ravdess").card.license, str(Path.cwd()))
+
+
 def test_a_torn_journal_and_a_torn_payload_are_read_again(raw: Path, whole: dict[str, Any], tmp_path: Path) -> None:
     work = tmp_path / "work"
-    task = ReadTask("voices", "ravdess", {}, str(raw), 3, make_corpus("ravdess").card.license)
+    task = task_of(raw)
     PartReader({name: getattr(task, name) for name in task.__slots__}, str(work), 1).run({"part": 0})
     journal = work / "0" / "journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
@@ -99,7 +104,9 @@ def test_a_torn_journal_and_a_torn_payload_are_read_again(raw: Path, whole: dict
     for shard in ("0", "1", "2"):
         with (work / "0" / shard).open("ab") as file:
             file.write(b"what no line promises")
-    assert ingest(raw, tmp_path / "a", work=work)["content_hash"] == whole["content_hash"]
+    told: list[str] = []
+    assert ingest(raw, tmp_path / "a", work=work, tell=told.append)["content_hash"] == whole["content_hash"]
+    assert any("going on behind them" in line for line in told)
     PartReader({name: getattr(task, name) for name in task.__slots__}, str(work), 1).run({"part": 0})
     biggest = max((work / "0").glob("[0-9]"), key=lambda path: path.stat().st_size)
     biggest.write_bytes(biggest.read_bytes()[:-1])
@@ -111,7 +118,7 @@ def test_a_corpus_that_changed_is_read_anew(raw: Path, tmp_path: Path, change: s
     copy = tmp_path / "copy"
     shutil.copytree(raw, copy)
     work = tmp_path / "work"
-    task = ReadTask("voices", "ravdess", {}, str(copy), 3, make_corpus("ravdess").card.license)
+    task = task_of(copy)
     PartReader({name: getattr(task, name) for name in task.__slots__}, str(work), 1).run({"part": 0})
     files = sorted((copy / "Actor_01").glob("*.wav"))
     if change == "content":
