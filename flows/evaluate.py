@@ -10,8 +10,10 @@ import json
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,8 +26,9 @@ from flows.params import Machine
 from flows.paths import Layout
 from flows.plan import Plan
 from flows.progress import progress
+from validators.conditions import MIN_N, honoured
 from validators.downstream import uplift
-from validators.gate import Batch, Limit, gate_class, judge
+from validators.gate import Batch, Estimate, Limit, gate_class, judge, measured_groups
 from validators.intervals import wilson_interval
 
 
@@ -42,7 +45,8 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     verdicts = set_verdicts(plan, prepared, summary, synthetic)
     scores = read_table(augmented / "scores.parquet", SCORES)
     reference = json.loads((augmented / "reference.json").read_text(encoding="utf-8"))
-    honoured = conditions_honoured(scores, summary["classes"], reference.get("agreement", {}))
+    by_class = conditions_honoured(scores, summary["classes"], reference.get("agreement", {}))
+    verdicts += conditions_verdict(scores, summary["classes"], reference.get("agreement", {}))
     progress("evaluate: training classifiers on real, weighted and augmented data")
     worth = uplift(
         split_batch(prepared, summary, "train"),
@@ -52,7 +56,7 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
         seed=gate_seed(plan, "uplift"),
         n_bootstrap=plan.params["evaluation"]["bootstrap"],
     )
-    _write(folder, verdicts, honoured, worth, balance)
+    _write(folder, verdicts, by_class, worth, balance)
 
 
 def _write(
@@ -80,37 +84,54 @@ def split_batch(prepared: Path, summary: dict[str, Any], split: str) -> Batch:
 
 
 def set_verdicts(plan: Plan, prepared: Path, summary: dict[str, Any], synthetic: Batch) -> list[dict[str, Any]]:
-    """One row of VERDICTS for each set gate, over all classes pooled."""
+    """Rows of VERDICTS: one for each set gate over all classes pooled, and one for each class that it looks at."""
     rows: list[dict[str, Any]] = []
     if not plan.params["gates"]:
         return rows
     train = reference_batch(prepared, summary, "train")
     dev = reference_batch(prepared, summary, "dev")
+    shared = gate_seed(plan, "reference")  # one seed: gates of one embedding share it, and the folds it was fitted on
     for name, params in plan.params["gates"].items():
         progress(f"evaluate: measuring {name}")
-        seed = gate_seed(plan, name)
-        gate = gate_class(name).fit(train, dev, classes=summary["classes"], params=params["params"], seed=seed)
-        found = gate.measure(synthetic, seed=seed)
-        limit = Limit(**params["limit"]).resolve_floor(found)
-        verdict, reason = judge(found, limit=limit, min_n=gate.min_n, better=gate.better)
-        rows.append(
-            {
-                "gate": name,
-                "group": "all",
-                "value": found.value,
-                "low": found.low,
-                "high": found.high,
-                "floor": found.floor,
-                "limit": limit,
-                "n_real": found.n_real,
-                "n_synthetic": found.n_synthetic,
-                "unit": gate.unit,
-                "judge": gate.judge,
-                "verdict": verdict,
-                "reason": reason,
-            }
-        )
+        gate = gate_class(name).fit(train, dev, classes=summary["classes"], params=params["params"], seed=shared)
+        found = measured_groups(gate, synthetic, seed=gate_seed(plan, name))
+        rows += [_verdict(name, group, one, gate, Limit(**params["limit"])) for group, one in found.items()]
     return rows
+
+
+def conditions_verdict(
+    scores: pa.Table, classes: list[str], real: dict[str, list[float | None]]
+) -> list[dict[str, Any]]:  # fmt: skip
+    """One row: the judges' recall over every candidate drawn. None where the run has no agreement gate."""
+    rows = scores.filter(pc.equal(scores.column("gate"), "agreement")).to_pylist()
+    if not rows:
+        return []
+    made = {c: np.array([agrees(r["value"]) for r in rows if r["emotion"] == c], bool) for c in classes}
+    found, limit = honoured({c: v for c, v in made.items() if v.size}, {
+        c: np.array([agrees(v) for v in real.get(c, [])], bool) for c in classes
+    })  # fmt: skip
+    about = SimpleNamespace(unit="UAR", judge=rows[0]["judge"], min_n=MIN_N, better="higher")
+    return [_verdict("conditions", "all", found, about, limit)]
+
+
+def _verdict(name: str, group: str, found: Estimate, gate: Any, limit: Limit) -> dict[str, Any]:
+    at = limit.resolve_floor(found)
+    verdict, reason = judge(found, limit=at, min_n=gate.min_n, better=gate.better)
+    return {
+        "gate": name,
+        "group": group,
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "floor": found.floor,
+        "limit": at,
+        "n_real": found.n_real,
+        "n_synthetic": found.n_synthetic,
+        "unit": gate.unit,
+        "judge": gate.judge,
+        "verdict": verdict,
+        "reason": reason,
+    }
 
 
 def conditions_honoured(scores: pa.Table, classes: list[str], real: dict[str, list[float | None]]) -> dict[str, Any]:
@@ -154,6 +175,8 @@ def metrics(balance: dict[str, Any], verdicts: list[dict[str, Any]], worth: dict
         "classes_unfilled": sum(not r["filled"] for r in rows),
     }
     for row in verdicts:
+        if row["group"] != "all":
+            continue
         flat[row["gate"]] = round(row["value"], 6) if math.isfinite(row["value"]) else None
         flat[f"{row['gate']}_floor"] = round(row["floor"], 6) if math.isfinite(row["floor"]) else None
     if worth is not None:

@@ -1,7 +1,7 @@
 """What set gates compare with: real samples of people that neither generator nor embedding has learned from.
 
-The reference is dev where it has at least `MIN_GROUPS` groups, else held-out folds of train, each in an embedding that
-was fitted without it (their numbers are averaged, never compared).
+The reference is dev where it has at least `MIN_GROUPS` groups and 2 samples for each of `dims`, else held-out folds of
+train, each in an embedding that was fitted without it (their numbers are averaged, never compared).
 
 Every set gate here works by the same repeats. Each cuts the reference into halves A and B that share no group, and
 draws S from half of the synthetic set. With a statistic t:
@@ -80,24 +80,24 @@ def remembered(key: str, make: Callable[[], Reference]) -> Reference:
 
 
 def fit_reference(
-    train: Batch, dev: Batch | None, *, classes: Sequence[str], options: Mapping[str, Any], min_n: int, seed: int
+    train: Batch, dev: Batch | None, *, classes: Sequence[str], options: Mapping[str, Any], seed: int
 ) -> Reference:
     """The reference of `options` (embedding, dims, folds, steps). Never raises for too little data: `why_not` then
     says why there is none. Raises `UserError` for an unknown embedding."""
     chosen = {name: options[name] for name in ("embedding", "dims", "whiten", "folds", "steps")}
     seen = [[list(b.ids), list(b.sha256), list(b.emotions), list(b.groups)] if b is not None else None
             for b in (train, dev)]  # fmt: skip
-    key = hash_json([chosen, min_n, seed, list(classes), train.modality, seen])
-    return remembered(key, lambda: _fitted(train, dev, classes, chosen, min_n, seed))
+    key = hash_json([chosen, seed, list(classes), train.modality, seen])
+    return remembered(key, lambda: _fitted(train, dev, classes, chosen, seed))
 
 
 def _fitted(
-    train: Batch, dev: Batch | None, classes: Sequence[str], options: Mapping[str, Any], min_n: int, seed: int
+    train: Batch, dev: Batch | None, classes: Sequence[str], options: Mapping[str, Any], seed: int
 ) -> Reference:  # fmt: skip
     train = _of_classes(train, classes)
     if dev is not None:
         dev = _of_classes(dev, classes)
-        if len(set(dev.groups)) >= MIN_GROUPS and len(dev) >= min_n:
+        if len(set(dev.groups)) >= MIN_GROUPS and len(dev) >= 2 * int(options["dims"]):
             return Reference((_part(train, dev, classes, options, seed),))
     n_groups = len(set(train.groups) or train.ids)
     if n_groups < MIN_GROUPS:
@@ -190,9 +190,7 @@ class MatchedGate:
         """Never raises for too little data: `measure` then says why there is no number. Raises `UserError` for an
         unknown embedding."""
         options = {**cls.defaults, **params}
-        found = fit_reference(
-            train, dev, classes=classes, options=options, min_n=cls.minimum_n(options), seed=seed
-        )  # fmt: skip
+        found = fit_reference(train, dev, classes=classes, options=options, seed=seed)
         return cls(found, classes, options)
 
     def measure(self, synthetic: Batch, *, seed: int) -> Estimate:

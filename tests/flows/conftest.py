@@ -24,6 +24,7 @@ SPEECH: dict[str, Any] = {
         "copies": {"limit": {"absolute": 0.0}},
         "validity": {"limit": {"absolute": -1000.0}},
         "frechet": {"params": {"embedding": "functionals", "dims": 8}},  # a trained one takes seconds
+        "vendi": {"params": {"embedding": "functionals", "dims": 8}},
     },
     "policy": {"on_fail": "flag"},
     "evaluation": {"bootstrap": 100},
@@ -31,7 +32,7 @@ SPEECH: dict[str, Any] = {
 }
 FACES = SPEECH | {
     "gates": {k: v for k, v in SPEECH["gates"].items() if k != "mcd"}
-    | {"frechet": {"params": {"embedding": "hog", "dims": 8}}},
+    | {name: {"params": {"embedding": "hog", "dims": 8}} for name in ("frechet", "vendi")},
     "representation": {"name": "pixels", "size": 32},
     "generator": {
         "name": "diffusion",

@@ -1,0 +1,174 @@
+"""The set gates: each statistic against its own definition, one reference for all, and the defects that each is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from corpora.errors import UnknownNameError
+from validators import reference
+from validators.c2st_gate import C2stGate, discriminant_auc
+from validators.coverage_gate import CoverageGate
+from validators.defects import as_candidates, collapsed_class, shuffled_labels
+from validators.embeddings import rows_of
+from validators.frechet import FrechetGate
+from validators.gate import Batch, default_limit, judge, measured_groups
+from validators.kernel import kid
+from validators.kid_gate import KidGate, _class_pairs
+from validators.mia_gate import MembershipGate
+from validators.prdc import prdc
+from validators.reference import Part, estimate_of, matched_rows
+from validators.vendi_gate import VendiGate
+
+CLASSES = ("anger", "happiness", "sadness")
+PLAIN = {"speech": {"embedding": "functionals"}, "face": {"embedding": "hog"}}
+MATCHED = (FrechetGate, KidGate, C2stGate, VendiGate, CoverageGate)
+
+
+def _fit(kind: Any, train: Batch, **params: Any) -> Any:
+    return kind.fit(train, None, classes=CLASSES, params={**PLAIN[train.modality], **params}, seed=0)
+
+
+def _verdicts(gate: Any, synthetic: Batch) -> dict[str, str]:
+    return {
+        group: judge(e, limit=default_limit(gate).resolve_floor(e), min_n=gate.min_n, better=gate.better)[0]
+        for group, e in measured_groups(gate, synthetic, seed=1).items()
+    }
+
+
+@pytest.mark.parametrize("kind", MATCHED)
+def test_strangers_do_not_fail(kind: Any, train: Batch, strangers: Batch) -> None:
+    gate = _fit(kind, train)
+    assert "fail" not in _verdicts(gate, strangers).values()
+    assert measured_groups(gate, strangers, seed=1) == measured_groups(gate, strangers, seed=1)
+
+
+@pytest.mark.parametrize("kind", [FrechetGate, KidGate, VendiGate, CoverageGate])
+def test_noise_fails(kind: Any, train: Batch, strangers: Batch, change: Callable[..., Batch]) -> None:
+    rng = np.random.default_rng(0)
+    if train.modality == "speech":
+        bad = change(strangers, lambda s: rng.uniform(-0.3, 0.3, s.shape).astype(np.float32))
+    else:
+        bad = change(strangers, lambda s: rng.integers(100, 140, s.shape).astype(np.uint8))
+    assert _verdicts(_fit(kind, train), bad)["all"] == "fail"
+
+
+def test_a_collapsed_class_is_named(train: Batch, strangers: Batch) -> None:
+    bad = collapsed_class(strangers, train, np.random.default_rng(0))
+    name = strangers.emotions[int(np.flatnonzero(bad.planted)[0])]
+    said = _verdicts(_fit(VendiGate, train), bad.batch)
+    assert said[name] == "fail" and [g for g, v in said.items() if v == "fail" and g != "all"] == [name]
+
+
+def test_labels_count_in_kid_and_not_in_frechet(train: Batch, strangers: Batch) -> None:
+    bad = shuffled_labels(strangers, train, np.random.default_rng(0)).batch
+    kernel, gaussian = _fit(KidGate, train), _fit(FrechetGate, train)
+    right, wrong = (kernel.measure(batch, seed=1) for batch in (as_candidates(strangers), bad))
+    assert wrong.value > right.value + 0.15
+    right, wrong = (gaussian.measure(batch, seed=1) for batch in (as_candidates(strangers), bad))
+    assert wrong.value == pytest.approx(right.value, rel=0.2)
+
+
+def test_kid_by_class_is_kid() -> None:
+    """The vectorised halves give validators.kernel.kid on those very rows."""
+    rng = np.random.default_rng(3)
+    real, made = rng.normal(size=(14, 4)), rng.normal(0.5, 1.0, size=(9, 4))
+    in_a = np.asarray([rng.permutation(14) < 6 for _ in range(5)])
+    found = _class_pairs(real, made, in_a, np.random.default_rng(0))
+    order = np.argsort(np.random.default_rng(0).random((5, 9)), axis=1)
+    for r in range(5):
+        assert found[r, 0] == pytest.approx(kid(made[order[r, :5]], real[in_a[r]]).value)
+        assert found[r, 1] == pytest.approx(kid(real[~in_a[r]], real[in_a[r]]).value)
+    assert np.isnan(_class_pairs(real, made, np.eye(14, dtype=bool)[:1], rng)).all(), "one real sample is no set"
+
+
+def test_discriminant_auc() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(300, 5)), rng.normal(size=(300, 5))
+    assert discriminant_auc(x, y) == pytest.approx(0.5, abs=0.08)
+    # two normals whose means differ by delta: the best AUC is Phi(delta / sqrt 2)
+    shifted = y + np.array([1.0, 0, 0, 0, 0])
+    assert discriminant_auc(x, shifted) == pytest.approx(0.7602, abs=0.04)
+    assert discriminant_auc(x, y + 9.0) == 1.0
+    assert np.isnan(discriminant_auc(x[:5], y))
+
+
+def test_coverage_is_that_of_prdc(train: Batch) -> None:
+    rng = np.random.default_rng(0)
+    a, s = rng.normal(size=(30, 3)), rng.normal(size=(30, 3)) * 0.3
+    gate = _fit(CoverageGate, train, k=4)
+    assert gate.compare([s[:10], s[10:]], [a[:10], a[10:]]) == prdc(a, s, k=4).coverage
+
+
+def test_membership_is_given_away_by_copies_and_not_by_strangers(
+    make: Callable[..., Batch], modality: str
+) -> None:  # fmt: skip
+    train, dev = make(modality, groups=range(16)), make(modality, groups=range(40, 56), seed=4)
+    strangers = make(modality, groups=range(60, 76), seed=5)
+    gate = MembershipGate.fit(train, dev, classes=CLASSES, params={}, seed=0)
+    good, bad = _verdicts(gate, as_candidates(strangers)), _verdicts(gate, as_candidates(train))
+    assert good["all"] != "fail" and bad["all"] == "fail"
+    found = gate.measure(as_candidates(train), seed=1)  # half of the copies are drawn: at most half are given away
+    assert found.low > found.floor + 0.1 and found.value > 0.6
+    alone = MembershipGate.fit(train, None, classes=CLASSES, params={}, seed=0)
+    assert "4 groups" in alone.measure(strangers, seed=1).reason
+
+
+def test_gates_of_a_run_share_one_reference(train: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted: list[str] = []
+    real = reference.fit_embedding
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        fitted.append(args[0])
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(reference, "_FITTED", type(reference._FITTED)())
+    monkeypatch.setattr(reference, "fit_embedding", counted)
+    judges = {_fit(kind, train).judge for kind in MATCHED}
+    assert len(judges) == 1 and len(fitted) == 2, "two folds of train, once for all gates"
+    _fit(KidGate, replace(train, emotions=train.emotions[1:] + train.emotions[:1]))
+    assert len(fitted) == 4, "other labels, another reference"
+
+
+def test_halves_are_matched_and_share_no_group() -> None:
+    rng = np.random.default_rng(0)
+    groups, emotions = rng.integers(0, 9, 200).astype(str), rng.choice(["a", "b", "c"], 200)
+    part = Part(None, rng.normal(size=(200, 2)), emotions, groups)  # type: ignore[arg-type]
+    made = np.asarray(["a"] * 7 + ["b"] * 90)
+    for s, a, b in matched_rows(part, made, repeats=10, seed=0):
+        assert [len(x) for x in s] == [len(x) for x in a] == [len(x) for x in b] and len(s[0]) == 4
+        assert not set(groups[np.concatenate(a)]) & set(groups[np.concatenate(b)])
+        for name, rows, of_s in zip("ab", a, s, strict=True):
+            assert set(emotions[rows]) == {name} == set(made[of_s]) and len(set(of_s)) == len(of_s)
+    one = Part(None, part.points, emotions, np.full(200, "g"))  # type: ignore[arg-type]
+    assert not list(matched_rows(one, made, repeats=2, seed=0))
+
+
+def test_several_intervals_hold_together() -> None:
+    """Of 200 nulls with 9 groups each, about one in twenty has an interval that misses; alone, one in three would."""
+    rng = np.random.default_rng(0)
+    missed = 0
+    for _ in range(200):
+        found = [estimate_of(np.c_[rng.normal(rng.normal(), 1.0, 400), np.zeros(400)], 9, 9, 9) for _ in range(9)]
+        missed += any(not e.low <= 0 <= e.high for e in found)
+    assert missed / 200 < 0.12
+    one, many = (estimate_of(np.c_[rng.normal(size=400), np.zeros(400)], 9, 9, k) for k in (1, 9))
+    assert many.high - many.low > 1.2 * (one.high - one.low)
+
+
+@pytest.mark.parametrize("kind", MATCHED)
+def test_bad_input_gives_no_number(kind: Any, train: Batch, strangers: Batch) -> None:
+    gate = _fit(kind, train)
+    awe = replace(strangers, emotions=("awe",) * len(strangers))
+    empty = replace(
+        strangers, signals=[np.zeros(0, strangers.signals[0].dtype), *strangers.signals[1:]], cache={}
+    )  # fmt: skip
+    for bad in (awe, empty, rows_of(strangers, np.arange(0))):
+        found = measured_groups(gate, bad, seed=1)["all"]
+        assert np.isnan(found.value) and found.reason
+    with pytest.raises(UnknownNameError, match="both"):
+        _fit(kind, train, embedding="boht")

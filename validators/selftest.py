@@ -1,0 +1,119 @@
+"""The gates test themselves: real people who were held out must get through, planted defects must not.
+
+The quick form runs at every evaluation, on a few defects at the size of the held-out part, with the run's own data and
+limits. Power and false alarms over many sets and sizes are measured by benchmarks/gate_power.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from corpora.errors import UserError
+from validators.defects import DEFECTS, Defect, Planted, as_candidates
+from validators.embeddings import PLAIN, rows_of, usable
+from validators.folds import group_folds
+from validators.gate import Batch, Limit, admit, gate_class, judge, measured_groups
+
+QUICK = {  # one of each kind, at a strength that nobody would publish
+    "speech": ("one class collapsed", "low-passed 1 kHz", "noisy 10 dB", "copies 5%", "not a number 5 %"),
+    "face": ("one class collapsed", "blurred 2 px", "noisy 32 levels", "copies 5%", "constant 5 %"),
+}
+QUICK_SAMPLE_GATES = ("validity", "copies")  # those that are fitted in no time
+HELD_OUT = "none (real people held out)"
+REJECTED = 0.8  # of planted rows: the sample gates have caught it
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one set came to. caught: a set gate fails it, or sample gates turn away at least 80 % of what is planted.
+
+    rejected: share of the planted rows that the sample gates turn away (of all rows where nothing is planted).
+    """
+
+    defect: str
+    n: int
+    caught: bool
+    by: tuple[str, ...]  # gates that caught it
+    undecided: tuple[str, ...]  # set gates that could not tell
+    rejected: float
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def outcome(
+    name: str,
+    planted: Planted,
+    sample_gates: Mapping[str, tuple[Any, Mapping[str, float]]],
+    set_gates: Mapping[str, tuple[Any, Limit]],
+    *,
+    scope: str,
+    seed: int,
+) -> Outcome:
+    """sample_gates: name -> (gate, class -> limit); set_gates: name -> (gate, limit). Set gates measure what the sample
+    gates let through, as in a run; where they let nothing through, there is nothing to publish."""
+    batch, rows = planted.batch, planted.planted
+    passed = np.ones(len(batch), bool)
+    by: list[str] = []
+    for gate_name, (gate, limits) in sample_gates.items():
+        at = np.asarray([limits.get(e, np.nan) for e in batch.emotions])
+        own = np.array(
+            [bool(admit(np.array([v]), x, gate.better)[0]) for v, x in zip(gate.score(batch), at, strict=True)]
+        )
+        if scope == "samples" and rows.any() and (~own[rows]).mean() >= REJECTED:
+            by.append(gate_name)
+        passed &= own
+    rejected = float((~passed[rows]).mean()) if rows.any() else float((~passed).mean())
+    undecided = []
+    kept = rows_of(batch, passed)
+    for gate_name, (gate, limit) in set_gates.items():
+        verdicts = {
+            judge(found, limit=limit.resolve_floor(found), min_n=gate.min_n, better=gate.better)[0]
+            for found in measured_groups(gate, kept, seed=seed).values()
+        }
+        if "fail" in verdicts:
+            by.append(gate_name)
+        elif "pass" not in verdicts:
+            undecided.append(gate_name)
+    caught = bool(by) or (scope == "samples" and bool(rows.any()) and rejected >= REJECTED)
+    return Outcome(name, len(batch), caught, tuple(by), tuple(undecided), rejected)
+
+
+def quick(
+    train: Batch,
+    *,
+    classes: Sequence[str],
+    set_gates: Mapping[str, tuple[Mapping[str, Any], Limit]],
+    seed: int,
+) -> list[Outcome]:
+    """A quarter of the train groups is held out, spoiled, and judged by gates fitted on the rest.
+
+    set_gates: name -> (params, limit) as the run has them, but in hand-made features: no network is trained. [] where
+    train has too few groups to hold any out, or gates cannot be fitted on the rest.
+    """
+    train = rows_of(train, usable(train) & np.isin(np.asarray(train.emotions, dtype=str), classes))
+    try:
+        fold = group_folds(train.groups, train.emotions, 4, seed)
+        rest, held_out = rows_of(train, fold != 0), rows_of(train, fold == 0)
+        kinds = {name: gate_class(name) for name in QUICK_SAMPLE_GATES}
+        sample: dict[str, tuple[Any, Mapping[str, float]]] = {}
+        for name, kind in kinds.items():
+            gate = kind.fit(rest, classes=classes, known_sha256=frozenset(rest.sha256), params={}, seed=seed)
+            real = gate.reference()
+            sample[name] = (gate, {c: kind.default_limit.resolve(np.asarray(real.get(c, ()))) for c in classes})
+        sets: dict[str, tuple[Any, Limit]] = {}
+        for name, (params, limit) in set_gates.items():
+            plain = {**params, "embedding": PLAIN[train.modality]} if "embedding" in params or name != "mia" else params
+            sets[name] = (gate_class(name).fit(rest, None, classes=classes, params=plain, seed=seed), limit)
+    except UserError:
+        return []
+    rng = np.random.default_rng(seed)
+    chosen = [d for d in DEFECTS[train.modality] if d.name in QUICK[train.modality]]
+    none = Defect(HELD_OUT, "set", lambda real, _, __: Planted(as_candidates(real), np.zeros(len(real), bool)))
+    return [
+        outcome(d.name, d.plant(held_out, rest, rng), sample, sets, scope=d.scope, seed=seed) for d in (none, *chosen)
+    ]
