@@ -33,12 +33,10 @@ class CausalModel:
         try:
             options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), **options)
-            self._model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-                str(folder), use_safetensors=True, **options
-            )
+            model: Any = transformers.AutoModelForCausalLM.from_pretrained(str(folder), use_safetensors=True, **options)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise UserError(f"{folder} cannot be loaded as a causal language model: {error}") from error
-        self._model = self._model.to(device).eval()
+        self._model = model.to(device).eval()
         self._device = device
         said = hashlib.sha256()
         for path in [folder / "config.json", *weights, *sorted(folder.glob("tokenizer*.json"))]:
