@@ -30,6 +30,8 @@ def class_scores(truth: Sequence[str], answer: Sequence[str], classes: Sequence[
     """
     if len(truth) != len(answer) or len(truth) == 0:
         raise UserError(f"{len(truth)} truths and {len(answer)} answers; need as many of both, and at least one")
+    if classes is not None:
+        _refuse_string(classes)
     names = tuple(classes) if classes is not None else tuple(sorted({*truth, *answer}))
     place = {name: number for number, name in enumerate(names)}
     unknown = sorted({label for label in (*truth, *answer) if label not in place})
@@ -56,6 +58,7 @@ def macro_auc(truth: Sequence[str], scores: np.ndarray, classes: Sequence[str]) 
     """
     from scipy.stats import rankdata
 
+    _refuse_string(classes)
     scores = np.asarray(scores, np.float64)
     if scores.shape != (len(truth), len(classes)):
         raise UserError(f"scores {scores.shape}, need [{len(truth)}, {len(classes)}]")
@@ -70,6 +73,12 @@ def macro_auc(truth: Sequence[str], scores: np.ndarray, classes: Sequence[str]) 
             ranks = rankdata(scores[:, column])
             found.append((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
     return float(np.mean(found)) if found else float("nan")
+
+
+def _refuse_string(classes: Sequence[str]) -> None:
+    """A string is a sequence of letters: as classes it would pass for as many classes as it has letters."""
+    if isinstance(classes, str):
+        raise UserError(f"classes are the one string {classes!r}; a sequence of names is needed")
 
 
 def ccc(truth: np.ndarray, answer: np.ndarray, *, ddof: int = 0) -> float:
@@ -93,9 +102,11 @@ def expected_calibration_error(
 ) -> float:
     """scores [n, k], rows that sum to 1 -> weighted mean of |accuracy - confidence| over equal bins, in [0, 1].
 
-    Guo et al. 2017, "On calibration of modern neural networks", eq. 3. A bin holds its upper edge.
+    Guo et al. 2017, "On calibration of modern neural networks", eq. 3. A bin holds its upper edge. NaN: no rows, or
+    scores that are not finite. Raises `UserError`: other shapes, `classes` that are one string.
     """
     scores = np.asarray(scores, np.float64)
+    _refuse_string(classes)
     if scores.shape != (len(truth), len(classes)):
         raise UserError(f"scores {scores.shape}, need [{len(truth)}, {len(classes)}]")
     if len(truth) == 0 or not np.isfinite(scores).all():

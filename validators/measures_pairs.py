@@ -20,7 +20,7 @@ from validators.pitch import PitchComparison, compare_pitch
 Recording = tuple[np.ndarray, int]  # [n] float32 in [-1, 1], Hz
 
 
-def _mean(pairs: Sequence[tuple[float, str | None]], unit: str, convention: str) -> Measured:
+def mean_of_pairs(pairs: Sequence[tuple[float, str | None]], unit: str, convention: str) -> Measured:
     """(value, reason why there is none) of each pair."""
     values = np.array([value for value, _ in pairs], dtype=np.float64)
     good = values[np.isfinite(values)]
@@ -59,7 +59,7 @@ def mcd(real: Sequence[Recording], synthetic: Sequence[Recording], *, align: boo
     for a, b in _paired(real, synthetic):
         pairs.append(melcepstrum.mcd(a[0], b[0], _same_rate(a, b), align=align))
     convention = melcepstrum.CONVENTION if align else melcepstrum.CONVENTION.replace("dtw", "plain")
-    return _mean(pairs, "dB", convention)
+    return mean_of_pairs(pairs, "dB", convention)
 
 
 def _pitch(
@@ -81,17 +81,17 @@ def f0_rmse(
     if unit not in ("cents", "Hz"):
         raise UserError(f"unit is {unit!r}; known: cents, Hz")
     pairs = _pitch(real, synthetic, "rmse_cents" if unit == "cents" else "rmse_hz", align)
-    return _mean(pairs, unit, f"DIO + StoneMask, 5 ms, voiced in both, aligned by {align}")
+    return mean_of_pairs(pairs, unit, f"DIO + StoneMask, 5 ms, voiced in both, aligned by {align}")
 
 
 def f0_correlation(real: Sequence[Recording], synthetic: Sequence[Recording], *, align: str = "start") -> Measured:
     pairs = _pitch(real, synthetic, "correlation", align)
-    return _mean(pairs, "1", f"Pearson of log F0, DIO + StoneMask, 5 ms, voiced in both, aligned by {align}")
+    return mean_of_pairs(pairs, "1", f"Pearson of log F0, DIO + StoneMask, 5 ms, voiced in both, aligned by {align}")
 
 
 def voicing_error(real: Sequence[Recording], synthetic: Sequence[Recording], *, align: str = "start") -> Measured:
     pairs = _pitch(real, synthetic, "voicing_error", align)
-    return _mean(pairs, "share", f"frames voiced in one only, DIO + StoneMask, 5 ms, aligned by {align}")
+    return mean_of_pairs(pairs, "share", f"frames voiced in one only, DIO + StoneMask, 5 ms, aligned by {align}")
 
 
 def _pictures(
@@ -103,7 +103,7 @@ def _pictures(
 def psnr(real: Sequence[np.ndarray], synthetic: Sequence[np.ndarray]) -> Measured:
     """Equal pictures have an infinite PSNR and are left out of the mean, counted."""
     pairs = [(v, "equal pictures" if math.isinf(v) else None) for v, _ in _pictures(real, synthetic, images.psnr)]
-    return _mean(pairs, "dB", "peak 255, mean over pixels and channels")
+    return mean_of_pairs(pairs, "dB", "peak 255, mean over pixels and channels")
 
 
 def ssim(
@@ -113,4 +113,4 @@ def ssim(
     if convention not in ("wang2004", "skimage"):
         raise UserError(f"convention is {convention!r}; known: skimage, wang2004")
     pairs = _pictures(real, synthetic, lambda a, b: images.ssim(a, b, convention=convention))
-    return _mean(pairs, "1", convention)
+    return mean_of_pairs(pairs, "1", convention)

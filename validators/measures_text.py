@@ -18,7 +18,7 @@ from validators import text
 from validators.intervals import wilson_interval
 from validators.language import LanguageProfile, listed_words, read_word_list
 from validators.measure import Measured
-from validators.measures_pairs import _mean
+from validators.measures_pairs import mean_of_pairs
 from validators.measures_sets import floor_of, why_none
 from validators.sets import checked_pair
 from validators.textcopies import WordIndex
@@ -55,7 +55,7 @@ def cosine(real: np.ndarray, synthetic: np.ndarray) -> Measured:
     lengths = np.linalg.norm(real, axis=1) * np.linalg.norm(synthetic, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = (real * synthetic).sum(axis=1) / lengths
-    return _mean(
+    return mean_of_pairs(
         [(float(v), "a row of length 0" if n == 0 else None) for v, n in zip(found, lengths, strict=True)],
         "1", "cosine of row i and row i, mean",
     )  # fmt: skip

@@ -67,3 +67,14 @@ def test_bad_input_is_an_error() -> None:
         macro_auc(["anger"], np.ones((1, 2)), CLASSES)
     with pytest.raises(UserError, match="as many"):
         ccc(np.ones(3), np.ones(2))
+
+
+def test_one_string_is_no_list_of_classes() -> None:
+    scores = np.full((2, 3), 1 / 3)
+    for ask in (
+        lambda: expected_calibration_error(["a", "b"], scores, "abc"),
+        lambda: macro_auc(["a", "b"], scores, "abc"),
+        lambda: class_scores(["a", "b"], ["a", "b"], "abc"),
+    ):
+        with pytest.raises(UserError, match="one string"):
+            ask()
