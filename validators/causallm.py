@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from corpora.errors import UserError
+from validators.checkpoints import (
+    LOCAL,
+    checkpoint_hash,
+    load_model,
+    plain_errors,
+    require_checkpoint,
+    transformers_for,
+)
 from validators.textlm import Surprise, surprise_of
 
 LONGEST = 1024  # tokens of a window, where the model names no limit
@@ -22,27 +27,14 @@ class CausalModel:
 
     def __init__(self, folder: Path | str, *, device: str = "cpu") -> None:
         """Raises `UserError`: transformers is missing, no such folder, not a checkpoint, weights that are pickles."""
-        folder = Path(folder)
-        weights = sorted(folder.glob("*.safetensors"))
-        if not (folder / "config.json").is_file() or not weights:
-            raise UserError(f"{folder} is no checkpoint: config.json and *.safetensors are needed")
-        try:
-            import transformers
-        except ImportError as error:
-            raise UserError("a language model from a path needs the package transformers") from error
-        try:
-            options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), **options)
-            model: Any = transformers.AutoModelForCausalLM.from_pretrained(str(folder), use_safetensors=True, **options)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise UserError(f"{folder} cannot be loaded as a causal language model: {error}") from error
-        self._model = model.to(device).eval()
+        folder, what = Path(folder), "a causal language model"
+        require_checkpoint(folder)
+        transformers = transformers_for(what)
+        with plain_errors(folder, what):
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), **LOCAL)
+        self._model = load_model(transformers.AutoModelForCausalLM, folder, what, device=device)
         self._device = device
-        said = hashlib.sha256()
-        for path in [folder / "config.json", *weights, *sorted(folder.glob("tokenizer*.json"))]:
-            with path.open("rb") as file:
-                said.update(hashlib.file_digest(file, "sha256").digest())
-        self.name = f"{type(self._model).__name__}/{said.hexdigest()[:12]}"
+        self.name = f"{type(self._model).__name__}/{checkpoint_hash(folder)}"
         self.window = int(getattr(self._model.config, "max_position_embeddings", 0) or LONGEST)
 
     def surprise(self, texts: Sequence[str]) -> Surprise:
