@@ -36,6 +36,7 @@ def print_run(run: str, repo: Path) -> None:
     verdicts = folder / "evaluation" / "verdicts.parquet"
     if verdicts.exists():
         print_verdicts(run, verdicts)
+        print_selftest(folder / "evaluation" / "selftest.json")
     uplift = folder / "evaluation" / "uplift.json"
     if uplift.exists():
         print_uplift(run, _json(uplift))
@@ -54,6 +55,26 @@ def print_verdicts(run: str, path: Path) -> None:
     ]  # fmt: skip
     columns = ["gate", "group", "value", "95 %", "real vs real", "limit", "n", "verdict", "reason"]
     console.table(f"{run}: verdicts on the whole set", columns, rows, right=["value", "real vs real", "limit", "n"])
+
+
+def print_selftest(path: Path) -> None:
+    """One line: what of the planted defects was caught, and whether real people got through."""
+    if not path.exists():
+        return
+    from validators.selftest import HELD_OUT
+
+    told = _json(path)
+    if told["why_not"]:
+        console.out.print(f"The gates could not be tested on planted defects: {told['why_not']}")
+        return
+    planted = [o for o in told["outcomes"] if o["defect"] != HELD_OUT]
+    missed = [o["defect"] for o in planted if not o["caught"]]
+    real = next(o for o in told["outcomes"] if o["defect"] == HELD_OUT)
+    people = f"failed {', '.join(real['by'])}" if real["caught"] else "got through"
+    console.out.print(
+        f"The gates tested on {real['n']} held-out samples: {len(planted) - len(missed)} of {len(planted)} planted "
+        f"defects caught{' (missed: ' + ', '.join(missed) + ')' if missed else ''}; real people {people}"
+    )
 
 
 def print_uplift(run: str, uplift: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ from validators.conditions import MIN_N, honoured
 from validators.downstream import uplift
 from validators.gate import Batch, Estimate, Limit, gate_class, judge, measured_groups
 from validators.intervals import wilson_interval
+from validators.selftest import SelfTest, quick
 
 
 def run(plan: Plan, layout: Layout, machine: Machine) -> None:
@@ -38,11 +39,13 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     summary = json.loads((prepared / "summary.json").read_text(encoding="utf-8"))
     balance = json.loads((augmented / "balance.json").read_text(encoding="utf-8"))
     if summary["representation"] is None:  # a run without a generator: nothing synthetic to judge
-        _write(folder, [], {}, None, balance)
+        _write(folder, [], {}, None, None, balance)
         return
     modality, rate = summary["modality"], summary["rate_hz"]
     synthetic = batch_from_table(augmented, read_table(augmented / "index.parquet", SAMPLES), modality, rate)
-    verdicts = set_verdicts(plan, prepared, summary, synthetic)
+    train, dev = (reference_batch(prepared, summary, split) for split in ("train", "dev"))
+    verdicts = set_verdicts(plan, train, dev, synthetic, summary["classes"])
+    tested = self_test(plan, train, summary["classes"])
     scores = read_table(augmented / "scores.parquet", SCORES)
     reference = json.loads((augmented / "reference.json").read_text(encoding="utf-8"))
     by_class = conditions_honoured(scores, summary["classes"], reference.get("agreement", {}))
@@ -56,19 +59,22 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
         seed=gate_seed(plan, "uplift"),
         n_bootstrap=plan.params["evaluation"]["bootstrap"],
     )
-    _write(folder, verdicts, by_class, worth, balance)
+    _write(folder, verdicts, by_class, tested, worth, balance)
 
 
 def _write(
     folder: Path,
     verdicts: list[dict[str, Any]],
     honoured: dict[str, Any],
+    tested: SelfTest | None,
     worth: dict[str, Any] | None,
     balance: dict[str, Any],
 ) -> None:
     with atomic_folder(folder / "evaluation") as out:
         write_table(out / "verdicts.parquet", pa.Table.from_pylist(verdicts, schema=VERDICTS))
         write_json(out / "conditions.json", honoured)
+        if tested is not None:
+            write_json(out / "selftest.json", tested.to_json())
         if worth is not None:
             write_json(out / "uplift.json", worth)
     write_json(folder / "metrics.json", metrics(balance, verdicts, worth))
@@ -83,20 +89,28 @@ def split_batch(prepared: Path, summary: dict[str, Any], split: str) -> Batch:
     return batch_from_table(prepared, chosen, summary["modality"], summary["rate_hz"])
 
 
-def set_verdicts(plan: Plan, prepared: Path, summary: dict[str, Any], synthetic: Batch) -> list[dict[str, Any]]:
+def set_verdicts(
+    plan: Plan, train: Batch, dev: Batch, synthetic: Batch, classes: list[str]
+) -> list[dict[str, Any]]:  # fmt: skip
     """Rows of VERDICTS: one for each set gate over all classes pooled, and one for each class that it looks at."""
     rows: list[dict[str, Any]] = []
-    if not plan.params["gates"]:
-        return rows
-    train = reference_batch(prepared, summary, "train")
-    dev = reference_batch(prepared, summary, "dev")
     shared = gate_seed(plan, "reference")  # one seed: gates of one embedding share it, and the folds it was fitted on
     for name, params in plan.params["gates"].items():
         progress(f"evaluate: measuring {name}")
-        gate = gate_class(name).fit(train, dev, classes=summary["classes"], params=params["params"], seed=shared)
+        gate = gate_class(name).fit(train, dev, classes=classes, params=params["params"], seed=shared)
         found = measured_groups(gate, synthetic, seed=gate_seed(plan, name))
         rows += [_verdict(name, group, one, gate, Limit(**params["limit"])) for group, one in found.items()]
     return rows
+
+
+def self_test(plan: Plan, train: Batch, classes: list[str]) -> SelfTest:
+    """Can the gates of this run see planted defects in this corpus, and do real people pass them?"""
+    progress("evaluate: testing the gates themselves on held-out people and planted defects")
+    given = [
+        {name: (gate["params"], Limit(**gate["limit"])) for name, gate in plan.params[kind].items()}
+        for kind in ("sample_gates", "gates")
+    ]
+    return quick(train, classes=classes, sample_gates=given[0], set_gates=given[1], seed=gate_seed(plan, "selftest"))
 
 
 def conditions_verdict(

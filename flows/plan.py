@@ -28,6 +28,7 @@ from generators.generator import generator_class
 from generators.params import parse_params
 from generators.targets import require_subjects
 from validators.gate import Limit, default_limit, gate_class
+from validators.selftest import QUICK_SAMPLE_GATES
 
 STAGES = ("prepare", "fit", "augment", "evaluate", "release", "report")
 
@@ -104,6 +105,7 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
     shapes = [m for m in (made or ())[:1] if m]
     judges = {kind: [gate_class(g).__module__ for g in members] for kind, members in split.items()}
     codes = {g: hash_json(code_of([gate_class(g).__module__])) for g in split["sample"]}
+    tested = {g: split["sample"][g] for g in QUICK_SAMPLE_GATES if g in split["sample"]}  # evaluate's self-test
     number = numerics.model_dump(mode="json")
     fit_numerics = {k: number[k] for k in ("device", "dtype", "compile", "fit_threads", "ddp_world_size")}
     draw_numerics = {k: number[k] for k in ("device", "dtype", "compile", "sample_threads", "draw_list")}
@@ -124,7 +126,8 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
            {"gates": split["sample"], "gate_code": codes,
             "generator": {"name": run.generator.name} if run.generator else None},
            draw_numerics | threads, [*makes, *judges["sample"]]),
-        of("evaluate", ("evaluation", "seed"), {"gates": split["set"]}, threads, judges["set"]),
+        of("evaluate", ("evaluation", "seed"), {"gates": split["set"], "sample_gates": tested}, threads,
+           [*judges["set"], *(gate_class(name).__module__ for name in tested)]),
         of("release", ("policy", "corpora", "scheme", "view", "on_leak"),
            {"run": values, "numerics": number, "prepared": described}, {}, []),
         of("report", (), {}, {}, []),

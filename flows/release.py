@@ -1,8 +1,9 @@
 """The stage `release`: one folder that a training loop elsewhere reads with nothing of ours installed.
 
 data/runs/<run>/release/: shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet,
-scores.parquet, verdicts.parquet, rejects.parquet, params.json, prepared.json (steps of preparation and their versions),
-statistics.json (of train, where a step needs them), audit.json, README.md, manifest.json. `release_hash` is the Merkle
+scores.parquet, verdicts.parquet, selftest.json (planted defects), rejects.parquet, params.json, prepared.json (steps of
+preparation and their versions), statistics.json (of train, where a step needs them), audit.json, README.md,
+manifest.json. `release_hash` is the Merkle
 root over all of them but README.md and the manifest itself; time, place and versions are not among them.
 """
 
@@ -28,6 +29,7 @@ from flows.paths import Layout
 from flows.plan import Plan
 from flows.records import ARRAYS
 from generators.balance import STOPS
+from validators.selftest import HELD_OUT
 
 FORMAT = "emoforge-release/1"
 
@@ -59,6 +61,8 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
         write_table(folder / "splits.parquet", splits)
         shutil.copyfile(augmented / "scores.parquet", folder / "scores.parquet")
         write_table(folder / "verdicts.parquet", verdicts)
+        if (evaluation / "selftest.json").exists():
+            shutil.copyfile(evaluation / "selftest.json", folder / "selftest.json")
         write_table(folder / "rejects.parquet", _rejects(layout, plan, prepared))
         write_json(folder / "params.json", {"run": plan.params["run"], "numerics": plan.params["numerics"]})
         write_json(folder / "prepared.json", plan.params["prepared"])
@@ -85,7 +89,7 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
             "licenses": sorted({*real.column("license").to_pylist()}),
             "publishable": not flagged,
             "reasons": flagged,
-            "notes": notes(verdicts.to_pylist(), balance, summary),
+            "notes": notes(verdicts.to_pylist(), balance, summary) + selftest_notes(evaluation / "selftest.json"),
             "files": files,
         }
         write_json(folder / "manifest.json", manifest)
@@ -102,6 +106,22 @@ def what_was_seen(prepared: Path, real: pa.Table, synthetic: pa.Table) -> dict[s
     rows = zip(table["sample_id"].to_pylist(), table["shard"].to_pylist(), strict=True)
     seen["gates and judges"] = [sample_id for sample_id, shard in rows if shard.startswith(prefix)]
     return seen
+
+
+def selftest_notes(path: Path) -> list[str]:
+    """What the gates of this release have been shown not to see. [] where there is nothing synthetic."""
+    if not path.exists():
+        return []
+    told = json.loads(path.read_text(encoding="utf-8"))
+    if told["why_not"]:
+        return [f"the gates could not be tested on planted defects: {told['why_not']}"]
+    found = []
+    for o in told["outcomes"]:
+        if o["defect"] == HELD_OUT and o["caught"]:
+            found.append(f"self-test: {o['n']} real samples of held-out people failed {', '.join(o['by'])}")
+        elif o["defect"] != HELD_OUT and not o["caught"]:
+            found.append(f"self-test: the gates did not catch a planted defect ({o['defect']}, n = {o['n']})")
+    return found
 
 
 def decide(

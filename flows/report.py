@@ -30,6 +30,7 @@ from flows.reporttables import (
     provenance_rows,
     quality_summary,
     rejects_by_reason,
+    selftest_table,
     uplift_rows,
     uplift_words,
 )
@@ -87,6 +88,7 @@ def view(data: RunFolder) -> dict[str, Any]:
         "balance": _balance(data),
         "media": chosen_media(data, MAX_MEDIA_CHARACTERS),
         "gates": gate_table(data.verdicts),
+        "selftest": selftest_table(data.selftest),
         "sample_gates": histograms(data),
         "conditions": conditions_table(data.conditions, data.classes),
         "uplift": uplift_rows(data.uplift),

@@ -74,6 +74,7 @@ class RunFolder:
     verdicts: list[Row] | None
     uplift: Row | None
     conditions: dict[str, Row] | None
+    selftest: Row | None
     metrics: Row | None
     manifest: Row | None
     corpora: list[CorpusFolder]
@@ -113,6 +114,7 @@ def read_run(run: Path, corpora: Path) -> RunFolder:
         verdicts=_table(evaluation / "verdicts.parquet").to_pylist() if has_evaluation else None,
         uplift=_optional_json(evaluation / "uplift.json"),
         conditions=_optional_json(evaluation / "conditions.json"),
+        selftest=_optional_json(evaluation / "selftest.json"),
         metrics=_optional_json(run / "metrics.json"),
         manifest=_optional_json(run / "release" / "manifest.json"),
         corpora=[_corpus(corpora / str(name)) for name in summary.get("corpora", [])],

@@ -11,6 +11,7 @@ import numpy as np
 from flows import figures
 from flows.reportdata import Row, RunFolder
 from generators.balance import STOPS
+from validators.selftest import HELD_OUT
 
 SHOWN = 6  # of a list, in a cell
 HONOURED_RATIO = 0.7  # lower bound of the recall on synthetic samples, as a share of the recall on real ones
@@ -19,6 +20,14 @@ HONOURED_RATIO = 0.7  # lower bound of the recall on synthetic samples, as a sha
 def gate_table(verdicts: list[Row] | None) -> list[Row]:
     """Verdicts ordered by gate, the pooled group first."""
     return sorted(verdicts or [], key=lambda v: (str(v["gate"]), v["group"] != "all", str(v["group"])))
+
+
+def selftest_table(told: Row | None) -> Row | None:
+    """What the gates made of real people who were held out and of planted defects; None for older runs."""
+    if told is None:
+        return None
+    rows = [o | {"good": o["caught"] != (o["defect"] == HELD_OUT)} for o in told["outcomes"]]
+    return {"rows": rows, "why_not": told["why_not"], "held_out": HELD_OUT}
 
 
 def histograms(data: RunFolder) -> list[Row]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from validators.conditions import honoured
 from validators.defects import DEFECTS, Batch, blurred, low_passed, noisy
-from validators.gate import Limit, gate_class, judge
-from validators.selftest import HELD_OUT, QUICK, quick
+from validators.gate import Limit, default_limit, gate_class, judge
+from validators.selftest import HELD_OUT, QUICK, QUICK_SAMPLE_GATES, SelfTest, quick
 
 CLASSES = ("anger", "happiness", "sadness")
 
@@ -48,16 +49,22 @@ def test_strengths_are_graded() -> None:
 def test_the_quick_form(make: Callable[..., Batch], modality: str) -> None:
     train = make(modality, groups=range(12), per_cell=3)
     gates = {name: ({}, gate_class(name).default_limit) for name in ("frechet", "kid", "vendi")}
-    found = {o.defect: o for o in quick(train, classes=CLASSES, set_gates=gates, seed=0)}
+    sample = {name: ({}, default_limit(gate_class(name))) for name in QUICK_SAMPLE_GATES}
+
+    def ask(batch: Batch, sets: dict[str, Any]) -> SelfTest:
+        return quick(batch, classes=CLASSES, sample_gates=sample, set_gates=sets, seed=0)
+
+    found = {o.defect: o for o in ask(train, gates).outcomes}
     assert set(found) == {HELD_OUT, *QUICK[modality]}
     assert not found[HELD_OUT].caught and found[HELD_OUT].rejected < 0.2
     assert "copies" in found["copies 5%"].by
     worst = "noisy 10 dB" if modality == "speech" else "noisy 32 levels"
     assert found[worst].caught, found[worst]
     blind = {name: (params, Limit(absolute=1e9)) for name, (params, _) in gates.items() if name != "vendi"}
-    missed = {o.defect: o for o in quick(train, classes=CLASSES, set_gates=blind, seed=0)}
+    missed = {o.defect: o for o in ask(train, blind).outcomes}
     assert not missed[worst].caught, "a gate that cannot say no is found out"
-    assert quick(make(modality, groups=range(1)), classes=CLASSES, set_gates=gates, seed=0) == []
+    alone = ask(make(modality, groups=range(1)), gates)
+    assert not alone.outcomes and "group" in alone.why_not
 
 
 def test_conditions() -> None:
