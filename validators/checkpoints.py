@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 import re
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 INPUT_FILES = (
     "preprocessor_config.json", "processor_config.json", "tokenizer*.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.*", "merges.txt", "*.model", "modules.json", "sentence_bert_config.json",
+    "config_sentence_transformers.json",
     "*_Pooling/config.json",
 )  # fmt: skip
 # Weights that no number here depends on: a BERT's pooler, and what stands for masked input in training.
@@ -88,6 +90,18 @@ def transformers_for(what: str) -> Any:
 @contextlib.contextmanager
 def plain_errors(folder: Path, what: str) -> Iterator[None]:
     """Errors of transformers as `UserError`, and no progress bars or advice on the screen."""
+    try:
+        with _quiet():
+            yield
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, ImportError) as error:
+        raise UserError(f"{folder} cannot be loaded as {what}: {str(error).strip() or type(error).__name__}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    if importlib.util.find_spec("transformers") is None:
+        yield
+        return
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -95,8 +109,6 @@ def plain_errors(folder: Path, what: str) -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, ImportError) as error:
-        raise UserError(f"{folder} cannot be loaded as {what}: {str(error).strip() or type(error).__name__}") from error
     finally:
         logging.set_verbosity(level)
         if bars:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from training.loop import Minibatch
 
 FACE_SIDE = 48  # pixels; faces of any size are compared at this one, so that features of all sets have one length
+FROM_PATH = "path:"  # an embedding of this beginning is an encoder, loaded from the rest
 MEL_BANDS, MEL_COLUMNS = 40, 64  # columns of the time-normalised log-mel image
 
 Extractor = Callable[[Batch, np.ndarray], np.ndarray]  # batch, indices of usable rows -> [rows, D]
@@ -328,10 +329,15 @@ def fit_embedding(
     options: Mapping[str, Any],
 ) -> Embedding:
     """kind: "trained" (the network above; `options` go to `fit_encoder`), the hand-made features of the modality
-    ("functionals", "hog"), or "both", side by side with `dims` each.
+    ("functionals", "hog"), "both", side by side with `dims` each, or "path:FOLDER", a pre-trained encoder
+    (validators/encoders.py).
 
-    Encoders from a hub or a path get their place here. Raises `UnknownNameError` for anything else.
+    Raises `UnknownNameError` for anything else, `UserError` for a folder that holds no encoder of the modality.
     """
+    if kind.startswith(FROM_PATH):
+        from validators.encoders import PathEmbedding
+
+        return PathEmbedding.fit(kind.removeprefix(FROM_PATH), train, dims=dims, whiten=whiten)
     plain = PLAIN[train.modality]
     if kind == "both":
         return JoinedEmbedding(
@@ -343,7 +349,9 @@ def fit_embedding(
     if kind == "trained":
         return TrainedEmbedding.fit(train, classes=classes, seed=seed, dims=dims, whiten=whiten, options=options)
     if kind != plain:
-        raise UnknownNameError.of(f"embedding of modality {train.modality}", kind, ("trained", plain, "both"))
+        raise UnknownNameError.of(
+            f"embedding of modality {train.modality}", kind, ("trained", plain, "both", f"{FROM_PATH}FOLDER")
+        )
     return PlainEmbedding.fit(train, kind, dims=dims, whiten=whiten)
 
 
