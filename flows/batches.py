@@ -19,7 +19,11 @@ from validators.gate import Batch
 Columns = tuple[tuple[str, int], ...]  # names of signals, sorted, and how many columns each has
 Facts = Sequence[Mapping[str, object]]  # the record's `signals`: name, unit, rate_hz, shape of each
 SHORTEST = 0.9  # of the longest signal of a trial: what all of them must cover
-_EMPTY = {"speech": np.zeros(0, np.float32), "text": np.zeros(0, np.uint8), "physio": np.zeros((0, 0), np.float32)}
+_EMPTY: dict[str, np.ndarray] = {
+    "speech": np.zeros(0, np.float32),
+    "text": np.zeros(0, np.uint8),
+    "physio": np.zeros((0, 0), np.float32),
+}
 
 
 def decode_signal(payload: bytes, modality: str) -> np.ndarray:
