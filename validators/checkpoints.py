@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from corpora.errors import UserError
 
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -27,6 +29,8 @@ INPUT_FILES = (
 )  # fmt: skip
 # Weights that no number here depends on: a BERT's pooler, and what stands for masked input in training.
 UNUSED = re.compile(r"(^|\.)(pooler\..*|mask_token|masked_spec_embed|position_ids)$")
+# What loading a broken or foreign folder raises.
+_LOADING = (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, ImportError, SafetensorError)
 _HASHED: dict[tuple[Any, ...], str] = {}  # (name, size, time of change) of each file -> hash
 
 
@@ -93,7 +97,7 @@ def plain_errors(folder: Path, what: str) -> Iterator[None]:
     try:
         with _quiet():
             yield
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, ImportError) as error:
+    except _LOADING as error:
         raise UserError(f"{folder} cannot be loaded as {what}: {str(error).strip() or type(error).__name__}") from error
 
 

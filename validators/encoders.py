@@ -38,10 +38,10 @@ from validators.encodings import (
     ImageEncoder,
     Reads,
     ScriptedEncoder,
-    SentenceEncoder,
     SpeechEncoder,
 )
 from validators.gate import Batch
+from validators.sentences import SentenceEncoder
 
 MODELS: dict[Reads, dict[str, str]] = {  # model_type of config.json -> class of transformers
     "images": {"clip": "CLIPModel", "clip_vision_model": "CLIPVisionModelWithProjection", "dinov2": "Dinov2Model",

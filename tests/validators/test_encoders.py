@@ -1,0 +1,415 @@
+"""Encoders from a path, each family with a tiny random checkpoint in the genuine format, made on the spot."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from corpora.errors import UnknownNameError, UserError
+from tests.validators.conftest import CLASSES, made, with_signals
+from validators.embeddings import fit_embedding
+from validators.encoders import load_encoder, weights_hash
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+tokenizers = pytest.importorskip("tokenizers")
+
+TOWER: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+PICTURE: dict[str, Any] = TOWER | {"image_size": 32, "patch_size": 16}
+FRONT: dict[str, Any] = TOWER | {
+    "conv_dim": (8, 8),
+    "conv_stride": (5, 4),
+    "conv_kernel": (10, 8),
+    "num_feat_extract_layers": 2,
+    "num_conv_pos_embeddings": 8,
+    "num_conv_pos_embedding_groups": 2,
+}
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "dog", "ran", "home", "cat", "slept"]
+RATE = 16000
+
+
+def pictures(folder: Path, processor: str, **options: Any) -> None:
+    module = {"CLIP": "clip", "Bit": "bit", "ViT": "vit"}[processor]
+    kind = getattr(transformers, f"{processor}ImageProcessorPil", None) or getattr(
+        __import__(f"transformers.models.{module}.image_processing_pil_{module}", fromlist=["x"]),
+        f"{processor}ImageProcessorPil",
+    )
+    kind(**options).save_pretrained(folder)
+
+
+def make_clip(folder: Path) -> None:
+    text = dict(TOWER, vocab_size=20, max_position_embeddings=8)
+    config = transformers.CLIPConfig(text_config=text, vision_config=PICTURE, projection_dim=6)
+    transformers.CLIPModel(config).save_pretrained(folder)
+    pictures(folder, "CLIP", size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+
+
+def make_dinov2(folder: Path) -> None:
+    transformers.Dinov2Model(transformers.Dinov2Config(**PICTURE, mlp_ratio=1)).save_pretrained(folder)
+    pictures(folder, "Bit", size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+
+
+def make_vit(folder: Path) -> None:
+    transformers.ViTModel(transformers.ViTConfig(**PICTURE)).save_pretrained(folder)
+    pictures(folder, "ViT", size={"height": 32, "width": 32})
+
+
+def _speech(model: str, config: str, **options: Any) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        getattr(transformers, model)(getattr(transformers, config)(**FRONT, **options)).save_pretrained(folder)
+        transformers.Wav2Vec2FeatureExtractor(sampling_rate=RATE, do_normalize=True).save_pretrained(folder)
+
+    return make
+
+
+def _clap(fusion: bool) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        audio = {
+            "hidden_size": 32,
+            "depths": [1, 1],
+            "num_attention_heads": [2, 2],
+            "patch_embeds_hidden_size": 16,
+            "num_mel_bins": 64,
+            "spec_size": 128,
+            "window_size": 4,
+            "num_hidden_layers": 2,
+            "enable_fusion": fusion,
+            "fusion_num_hidden_layers": 1,
+        }
+        text = dict(TOWER, vocab_size=20, max_position_embeddings=8)
+        config = transformers.ClapConfig(text_config=text, audio_config=audio, projection_dim=6)
+        transformers.ClapModel(config).save_pretrained(folder)
+        transformers.ClapFeatureExtractor(
+            max_length_s=1, sampling_rate=RATE, hop_length=160, frequency_max=8000,
+            truncation="fusion" if fusion else "rand_trunc",
+        ).save_pretrained(folder)  # fmt: skip
+
+    return make
+
+
+def make_tokenizer(folder: Path) -> None:
+    inner = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[UNK]")
+    )  # fmt: skip
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    inner.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    ).save_pretrained(folder)
+
+
+def _text(model: str, config: str) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        made_config = getattr(transformers, config)(
+            **TOWER, vocab_size=len(WORDS), max_position_embeddings=24, pad_token_id=0
+        )
+        getattr(transformers, model)(made_config).save_pretrained(folder)
+        make_tokenizer(folder)
+
+    return make
+
+
+def as_sentence_encoder(folder: Path, pooling: str, *, normalise: bool, longest: int = 12, **transformer: Any) -> None:
+    """The files that sentence-transformers writes beside the model."""
+    modules = [("", "Transformer"), ("1_Pooling", "Pooling")] + [("2_Normalize", "Normalize")] * normalise
+    rows = [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for i, (path, kind) in enumerate(modules)
+    ]
+    (folder / "modules.json").write_text(json.dumps(rows))
+    (folder / "1_Pooling").mkdir()
+    modes = {f"pooling_mode_{m}": m == pooling for m in ("cls_token", "mean_tokens", "max_tokens", "lasttoken")}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 16, **modes}))
+    told = {"max_seq_length": longest, "do_lower_case": False, **transformer}
+    (folder / "sentence_bert_config.json").write_text(json.dumps(told))
+
+
+MAKERS: dict[str, Callable[[Path], None]] = {
+    "clip": make_clip,
+    "dinov2": make_dinov2,
+    "vit": make_vit,
+    "wav2vec2": _speech("Wav2Vec2Model", "Wav2Vec2Config"),  # group norm: no mask
+    "wav2vec2-large": _speech("Wav2Vec2Model", "Wav2Vec2Config", feat_extract_norm="layer", do_stable_layer_norm=True),
+    "hubert": _speech("HubertModel", "HubertConfig"),
+    "wavlm": _speech("WavLMModel", "WavLMConfig"),
+    "clap": _clap(True),
+    "clap-unfused": _clap(False),
+    "bert": _text("BertModel", "BertConfig"),
+    "mpnet": _text("MPNetModel", "MPNetConfig"),
+}
+IMAGES = ("clip", "dinov2", "vit")
+SPEECH = ("wav2vec2", "wav2vec2-large", "hubert", "wavlm", "clap", "clap-unfused")
+TEXTS = ["the dog ran home", "cat", "the cat slept the dog ran home the cat slept home", "the unknown word"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Family -> its checkpoint, made once."""
+    root, found = tmp_path_factory.mktemp("encoders"), dict[str, Path]()
+
+    def folder(name: str) -> Path:
+        if name not in found:
+            found[name] = root / name
+            found[name].mkdir()
+            torch.manual_seed(0)
+            MAKERS[name](found[name])
+        return found[name]
+
+    return folder
+
+
+def samples(name: str) -> list[Any]:
+    rng = np.random.default_rng(0)
+    if name in IMAGES:
+        shapes = [(32, 32, 3), (20, 50, 3), (48, 48), (7, 5, 3)]
+        return [rng.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
+    if name in SPEECH:
+        return [rng.normal(0, 0.1, n).astype(np.float32) for n in (16000, 5000, 40000, 5000)]
+    return TEXTS
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_each_family_encodes_and_row_i_is_of_sample_i_only(name: str, folders: Callable[[str], Path]) -> None:
+    encoder = load_encoder(folders(name))
+    found = encoder.encode(samples(name), rate_hz=RATE)
+    assert found.shape == (4, encoder.dim) and found.dtype == np.float64 and np.isfinite(found).all()
+    assert encoder.encode([], rate_hz=RATE).shape == (0, encoder.dim)
+    assert np.abs(found - found[0]).max(axis=1)[1:].min() > 2e-4  # samples differ
+    for row, sample in enumerate(samples(name)):  # alone, and in another company: padding would show
+        np.testing.assert_allclose(encoder.encode([sample], rate_hz=RATE)[0], found[row], rtol=1e-4, atol=1e-5)
+    again = load_encoder(folders(name))
+    np.random.seed(7)
+    assert np.array_equal(again.encode(samples(name), rate_hz=RATE), found) and again.name == encoder.name
+    model, _, digest = encoder.name.partition("/")
+    assert model.endswith("Model") and len(digest) == 12 and digest == weights_hash(str(folders(name)))
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "std"),
+    [("clip", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+     ("dinov2", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+     ("vit", (0.5,) * 3, (0.5,) * 3)],
+)  # fmt: skip
+def test_pictures_against_the_model_itself(
+    name: str, mean: Any, std: Any, folders: Callable[[str], Path]
+) -> None:  # fmt: skip
+    picture = samples(name)[0]  # of the model's own size: nothing is resized
+    pixels = torch.tensor(((picture / 255.0 - mean) / std).transpose(2, 0, 1)[None], dtype=torch.float32)
+    model = transformers.AutoModel.from_pretrained(folders(name)).eval()
+    with torch.no_grad():
+        if name == "clip":
+            want = model.visual_projection(model.vision_model(pixels).pooler_output)
+        else:
+            want = model(pixels).last_hidden_state[:, 0]
+    np.testing.assert_allclose(load_encoder(folders(name)).encode([picture])[0], want[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["wav2vec2", "wav2vec2-large", "hubert", "wavlm"])
+def test_speech_against_the_model_itself_and_by_layer(name: str, folders: Callable[[str], Path]) -> None:
+    signal = samples(name)[1]
+    values = torch.from_numpy((signal - signal.mean()) / np.sqrt(signal.var() + 1e-7))[None]
+    model = transformers.AutoModel.from_pretrained(folders(name)).eval()
+    with torch.no_grad():
+        hidden = model(values, output_hidden_states=True)
+    last, first = load_encoder(folders(name)), load_encoder(f"{folders(name)}@layer1")
+    for encoder, want in ((last, hidden.last_hidden_state), (first, hidden.hidden_states[1])):
+        found = encoder.encode([signal], rate_hz=RATE)[0]
+        np.testing.assert_allclose(found, want[0].mean(dim=0), rtol=1e-3, atol=1e-5)
+    assert first.name == f"{last.name}@layer1"
+    with pytest.raises(UserError, match="hidden layers 0 to 2; layer is 9"):
+        load_encoder(f"{folders(name)}@layer9")
+
+
+def test_other_rates_are_brought_to_the_models(folders: Callable[[str], Path]) -> None:
+    encoder = load_encoder(folders("wav2vec2"))
+    t = np.arange(48000) / 48000
+    slow, fast = (np.sin(2 * np.pi * 300 * t[:: 48000 // rate]).astype(np.float32) for rate in (16000, 48000))
+    found = encoder.encode([slow, fast], rate_hz=[16000, 48000])
+    other = encoder.encode([fast], rate_hz=RATE)  # the same numbers as if they were slow: another sound
+    assert np.abs(found[0] - found[1]).max() < 0.1 * np.abs(found[0] - other[0]).max()
+
+
+def test_long_sound_is_the_mean_of_windows_for_clap(folders: Callable[[str], Path]) -> None:
+    encoder = load_encoder(folders("clap"))
+    long = samples("clap")[2]  # 2.5 s, windows of at most 1 s
+    parts = encoder.encode(np.array_split(long, 3), rate_hz=RATE)
+    np.testing.assert_allclose(encoder.encode([long], rate_hz=RATE)[0], parts.mean(axis=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(parts, axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["mean_tokens", "cls_token", "max_tokens"])
+@pytest.mark.parametrize("normalise", [False, True])
+def test_texts_are_pooled_as_the_folder_says(
+    pooling: str, normalise: bool, folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    shutil.copytree(folders("bert"), tmp_path / "s")
+    as_sentence_encoder(tmp_path / "s", pooling, normalise=normalise, longest=8)
+    model = transformers.AutoModel.from_pretrained(tmp_path / "s").eval()
+    for text in (TEXTS[0], TEXTS[2]):
+        ids = [2, *(WORDS.index(w) for w in text.split()), 3]
+        ids = [*ids[:7], 3] if len(ids) > 8 else ids  # cut off at 8
+        with torch.no_grad():
+            tokens = model(torch.tensor([ids])).last_hidden_state[0]
+        want = {"mean_tokens": tokens.mean(0), "cls_token": tokens[0], "max_tokens": tokens.amax(0)}[pooling]
+        want = want / want.norm() if normalise else want
+        found = load_encoder(tmp_path / "s").encode([*TEXTS, text])[-1]
+        np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-5)
+
+
+def test_sentence_folders_that_are_not_known_are_errors(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    shutil.copytree(folders("bert"), tmp_path / "s")
+    as_sentence_encoder(tmp_path / "s", "lasttoken", normalise=False)
+    with pytest.raises(UserError, match="pools by lasttoken; known: cls, mean or max"):
+        load_encoder(tmp_path / "s")
+    rows = json.loads((tmp_path / "s" / "modules.json").read_text())
+    rows[1]["type"] = "sentence_transformers.models.Dense"
+    (tmp_path / "s" / "modules.json").write_text(json.dumps(rows))
+    with pytest.raises(UserError, match=r"modules.json names Dense"):
+        load_encoder(tmp_path / "s")
+
+
+def test_prompt_and_lower_case_of_a_sentence_folder(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    shutil.copytree(folders("bert"), tmp_path / "s")
+    as_sentence_encoder(tmp_path / "s", "mean_tokens", normalise=False, do_lower_case=True)
+    plain = load_encoder(tmp_path / "s")
+    assert np.allclose(*plain.encode(["the DOG", "the dog"]), atol=1e-6)
+    told = {"prompts": {"query": "home "}, "default_prompt_name": "query"}
+    (tmp_path / "s" / "config_sentence_transformers.json").write_text(json.dumps(told))
+    prompted = load_encoder(tmp_path / "s")
+    assert np.allclose(prompted.encode(["the dog"]), plain.encode(["home the dog"]), atol=1e-6)
+    assert prompted.name != plain.name
+
+
+class Detector(torch.nn.Module):
+    """Called as the InceptionV3 of StyleGAN2-ADA is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.Conv2d(3, 5, 3)
+
+    def forward(
+        self, img: torch.Tensor, return_features: bool = False, use_fp16: bool = False, no_output_bias: bool = False
+    ) -> torch.Tensor:
+        x = torch.nn.functional.interpolate(img.to(torch.float32), size=[9, 9], mode="bilinear", align_corners=False)
+        x = self.layers((x - 128.0) / 128.0).mean(dim=[2, 3])
+        return x if return_features else x.softmax(dim=1)
+
+
+def test_a_torchscript_detector(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, path = Detector(), tmp_path / "inception.pt"
+    torch.jit.script(model).save(str(path))
+    encoder = load_encoder(path)
+    found = encoder.encode(samples("clip"))
+    assert found.shape == (4, 5) and encoder.reads == "images" and encoder.name == f"Detector/{weights_hash(str(path))}"
+    picture = torch.from_numpy(samples("clip")[1]).permute(2, 0, 1)[None]
+    np.testing.assert_allclose(found[1], model(picture, return_features=True)[0].detach(), rtol=1e-4, atol=1e-6)
+    assert np.array_equal(encoder.encode(samples("clip")), found)
+    grey = samples("clip")[2]
+    np.testing.assert_array_equal(*encoder.encode([grey, np.repeat(grey[:, :, None], 3, axis=2)]))
+    (tmp_path / "no.pt").write_bytes(b"no archive")
+    with pytest.raises(UserError, match="cannot be loaded as a TorchScript module"):
+        load_encoder(tmp_path / "no.pt")
+    torch.save({"weight": torch.ones(2)}, tmp_path / "pickle.pt")
+    with pytest.raises(UserError, match="cannot be loaded as a TorchScript module"):
+        load_encoder(tmp_path / "pickle.pt")
+
+
+def test_what_cannot_be_encoded_is_nan_or_an_error(folders: Callable[[str], Path]) -> None:
+    speech, text, image = (load_encoder(folders(n)) for n in ("wav2vec2", "bert", "vit"))
+    ok = samples("wav2vec2")[1]
+    found = speech.encode([ok, ok[:0], ok[:9], np.full(4000, np.nan), np.zeros(4000)], rate_hz=RATE)
+    assert np.isfinite(found).all(axis=1).tolist() == [True, False, False, False, True]
+    assert np.isnan(text.encode(["", " \n"])).all()
+    assert np.isnan(image.encode([np.zeros((0, 0), np.uint8)])).all()
+    for encoder, sample, rate, match in (
+        (speech, ok[:, None], RATE, "one channel"), (speech, ok, None, "sampling rate"),
+        (speech, np.zeros(301 * 8000), 8000, "301 s is too long"), (text, b"x", None, "texts are needed"),
+        (image, np.zeros((4, 4)), None, "uint8"), (image, np.zeros((4, 4, 2), np.uint8), None, "uint8"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=match):
+            encoder.encode([sample], rate_hz=rate)
+
+
+def test_wrong_paths_say_what_is_needed(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        load_encoder(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"config.json and \*.safetensors"):
+        load_encoder(tmp_path)
+    with pytest.raises(UserError, match="which reads images; speech need one of clap, hubert"):
+        load_encoder(folders("vit"), reads="speech")
+    with pytest.raises(UserError, match="a layer is chosen of"):
+        load_encoder(f"{folders('clap')}@layer1")
+    with pytest.raises(UserError, match="a layer is chosen of"):
+        load_encoder(f"{folders('vit')}@layer1")
+    shutil.copytree(folders("vit"), tmp_path / "v")
+    place = tmp_path / "v"
+    (place / "preprocessor_config.json").rename(tmp_path / "kept.json")
+    with pytest.raises(UserError, match=r"no preprocessor_config.json"):
+        load_encoder(place)
+    shutil.copy(tmp_path / "kept.json", place / "preprocessor_config.json")
+    config = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
+    with pytest.raises(UserError, match="weights are missing"):
+        load_encoder(place)
+    (place / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
+    with pytest.raises(UserError, match="of type 'gpt2'; known encoders: albert"):
+        load_encoder(place)
+    (place / "config.json").write_text(json.dumps(config))
+    (place / "model.safetensors").unlink()
+    torch.save({}, place / "pytorch_model.bin")
+    with pytest.raises(UserError, match=r"pytorch_model.bin may hold code and is not read"):
+        load_encoder(place)
+    (place / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load_encoder(place)
+
+
+def test_other_weights_or_preprocessing_another_name(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    shutil.copytree(folders("vit"), tmp_path / "v")
+    before = load_encoder(tmp_path / "v").name
+    assert before == load_encoder(folders("vit")).name  # of the content, not of the place
+    torch.manual_seed(1)
+    MAKERS["vit"](tmp_path / "v")
+    other = load_encoder(tmp_path / "v").name
+    pictures(tmp_path / "v", "ViT", size={"height": 32, "width": 32}, image_mean=[0.4] * 3)
+    assert len({before, other, load_encoder(tmp_path / "v").name}) == 3
+
+
+@pytest.mark.parametrize(("modality", "name"), [("speech", "hubert"), ("face", "dinov2")])
+def test_as_an_embedding_of_gates(modality: str, name: str, folders: Callable[[str], Path]) -> None:
+    train = made(modality, groups=range(3), per_cell=2)
+    options: dict[str, Any] = {"classes": CLASSES, "seed": 0, "dims": 4, "whiten": True, "options": {}}
+    embedding = fit_embedding(f"path:{folders(name)}", train, **options)
+    points = embedding.embed(train)
+    np.testing.assert_allclose(points.std(axis=0, ddof=1), 1, rtol=1e-6)
+    encoder = load_encoder(folders(name))
+    assert embedding.name.startswith(f"{encoder.name}-pca4/") and encoder.name in train.cache
+    want = encoder.encode(train.signals, rate_hz=train.rate_hz)
+    np.testing.assert_allclose(train.cache[encoder.name], want, rtol=1e-4, atol=1e-5)
+    broken = with_signals(train, lambda s: s[:0])
+    assert np.isnan(embedding.embed(broken)).all()
+    wrong = folders("vit" if modality == "speech" else "wavlm")
+    with pytest.raises(UserError, match=f"which reads .*; {encoder.reads} need"):
+        fit_embedding(f"path:{wrong}", train, **options)
+    with pytest.raises(UnknownNameError, match="path:FOLDER"):
+        fit_embedding("dinov2", train, **options)
+
+
+def test_texts_of_a_batch(folders: Callable[[str], Path]) -> None:
+    from tests.validators.conftest import make_batch
+
+    signals = [np.frombuffer(text.encode(), np.uint8) for text in TEXTS]
+    train = make_batch("text", signals, ["joy"] * 4, ["a", "b", "c", "d"])
+    embedding = fit_embedding(f"path:{folders('bert')}", train, classes=["joy"], seed=0, dims=2, options={})
+    assert embedding.embed(train).shape == (4, 2)
+    encoder = load_encoder(folders("bert"))
+    np.testing.assert_allclose(train.cache[encoder.name], encoder.encode(TEXTS), rtol=1e-4, atol=1e-5)
