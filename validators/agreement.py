@@ -21,6 +21,7 @@ from scipy.special import log_softmax
 from corpora.errors import UnknownNameError, UserError
 from corpora.fingerprint import hash_json
 from validators.embeddings import (
+    IMAGES,
     PLAIN,
     Projection,
     arrays_hash,
@@ -36,6 +37,7 @@ from validators.folds import group_folds
 from validators.gate import Batch, Better, Limit
 from validators.judges import (
     ARCHITECTURES,
+    components_of,
     fit_forest,
     fit_linear,
     fit_temperature,
@@ -52,7 +54,7 @@ __all__ = ["Agreement", "Conformal", "fit_temperature"]
 DEFAULTS: dict[str, Any] = {
     "judge": None,  # linear | forest | network, or several joined by +; None: linear+forest, +network for many faces
     "folds": None,  # None: 4, or 3 where there are networks
-    "components": 100,  # of linear and forest: principal components of the hand-made features
+    "components": None,  # of linear and forest: principal components of hand-made features; None: 100, of texts 1000
     "inverse_penalty": 0.03,  # of linear: scikit-learn's C
     "trees": 60,  # of forest
     "steps": None,  # of the network's training
@@ -73,7 +75,7 @@ class Agreement:
     name = "agreement"
     unit = "p(asked)/max p"
     better: Better = "higher"
-    modalities: tuple[str, ...] = ("speech", "face")
+    modalities: tuple[str, ...] = ("speech", "face", "text", "physio")
     default_limit = Limit(quantile=0.25)
 
     def __init__(
@@ -255,6 +257,8 @@ def _kinds(asked: str | None, modality: str, n: int) -> tuple[str, ...]:
     for kind in kinds:
         if kind not in ARCHITECTURES:
             raise UnknownNameError.of("judge of agreement", kind, ARCHITECTURES)
+    if "network" in kinds and modality not in IMAGES:
+        raise UserError(f"agreement: no network looks at {modality}; judges of it are linear and forest")
     return kinds
 
 
@@ -265,7 +269,7 @@ def _fit_fold(
     if set(kinds) == {"network"}:
         return {}
     features = features_of(learn, PLAIN[learn.modality])
-    projection = Projection.fit(features, int(options["components"]))
+    projection = Projection.fit(features, components_of(learn.modality, options["components"]))
     found = projection.arrays(f"{f}.")
     x = projection.apply(features)
     if "linear" in kinds:

@@ -20,6 +20,8 @@ from safetensors.numpy import load_file, save
 from corpora.atomic import write_bytes, write_json
 from corpora.errors import IntegrityError, UnknownNameError, UserError
 from validators.gate import Batch
+from validators.signal_features import trial_features
+from validators.text_features import hashed_ngrams, text_of
 
 if TYPE_CHECKING:
     import torch
@@ -35,15 +37,17 @@ Extractor = Callable[[Batch, np.ndarray], np.ndarray]  # batch, indices of usabl
 
 
 def usable(batch: Batch) -> np.ndarray:
-    """-> [B] bool: the row was decoded, is not empty, and all its values are finite."""
+    """-> [B] bool: the row was decoded, is not empty, and all its values are finite; a text: is UTF-8."""
+    if batch.modality == "text":
+        return np.asarray([s.size > 0 and text_of(np.asarray(s)) is not None for s in batch.signals], bool)
     return np.asarray([s.size > 0 and s.ndim in (1, 2, 3) and bool(np.isfinite(s).all()) for s in batch.signals], bool)
 
 
 def features_of(batch: Batch, name: str) -> np.ndarray:
     """-> [B, D] float64 features, computed on first use and kept in `batch.cache[name]`.
 
-    name: functionals, mel (speech); hog, pixels (faces). Every value is finite: rows that `usable` rejects are zeros,
-    and whoever scores them must answer NaN. Row i depends on sample i only.
+    name: functionals, mel (speech); hog, pixels (faces); ngrams (texts); paces (physiology). Every value is finite:
+    rows that `usable` rejects are zeros, and whoever scores them must answer NaN. Row i depends on sample i only.
 
     Raises `UnknownNameError` for a name that the modality does not have.
     """
@@ -116,11 +120,21 @@ def _pixels(batch: Batch, rows: np.ndarray) -> np.ndarray:
     return faces_at([batch.signals[i] for i in rows], FACE_SIDE).reshape(len(rows), -1)
 
 
+def _ngrams(batch: Batch, rows: np.ndarray) -> np.ndarray:
+    return hashed_ngrams([text_of(np.asarray(batch.signals[i])) or "" for i in rows])
+
+
+def _paces(batch: Batch, rows: np.ndarray) -> np.ndarray:
+    return trial_features([batch.signals[i] for i in rows], float(batch.rate_hz or 0.0))
+
+
 FEATURES: dict[str, dict[str, Extractor]] = {
     "speech": {"functionals": _functionals, "mel": _mel},
     "face": {"hog": _hog, "pixels": _pixels},
+    "text": {"ngrams": _ngrams},
+    "physio": {"paces": _paces},
 }
-PLAIN = {"speech": "functionals", "face": "hog"}  # the hand-made features of a modality
+PLAIN = {"speech": "functionals", "face": "hog", "text": "ngrams", "physio": "paces"}  # the hand-made features
 IMAGES = {"speech": ("mel", (MEL_BANDS, MEL_COLUMNS)), "face": ("pixels", (FACE_SIDE, FACE_SIDE))}  # of the encoder
 
 
@@ -172,7 +186,9 @@ class Projection:
         return cls(mean, scale, components)
 
     def apply(self, x: np.ndarray) -> np.ndarray:
-        """[n, D] -> [n, d] float64."""
+        """[n, D] -> [n, d] float64. Raises `UserError` where D is not that of `fit`: other channels, another rate."""
+        if x.ndim != 2 or x.shape[1] != self.mean.size:
+            raise UserError(f"features {x.shape} where [n, {self.mean.size}] were learned: other channels or rate?")
         projected: np.ndarray = np.clip((x - self.mean) / self.scale, -10.0, 10.0) @ self.components.T
         return projected
 
@@ -185,7 +201,12 @@ class Projection:
 
 
 def encoder_images(batch: Batch) -> np.ndarray:
-    """-> [B, H, W] float64: what the encoder looks at (time-normalised log-mel in dB, or gray levels)."""
+    """-> [B, H, W] float64: what the encoder looks at (time-normalised log-mel in dB, or gray levels).
+
+    Raises `UserError` for texts and physiology: there is no picture of them.
+    """
+    if batch.modality not in IMAGES:
+        raise UserError(f"no network looks at {batch.modality}; judges and embeddings of it are linear or hand-made")
     name, shape = IMAGES[batch.modality]
     features = features_of(batch, name)
     return features.reshape(len(batch), *shape) if features.size else np.zeros((len(batch), *shape))
@@ -328,9 +349,9 @@ def fit_embedding(
     whiten: bool = False,
     options: Mapping[str, Any],
 ) -> Embedding:
-    """kind: "trained" (the network above; `options` go to `fit_encoder`), the hand-made features of the modality
-    ("functionals", "hog"), "both", side by side with `dims` each, or "path:FOLDER", a pre-trained encoder
-    (validators/encoders.py).
+    """kind: "trained" (the network above, `options` go to `fit_encoder`; of texts and physiology, which have no picture
+    for it, a linear classifier), the hand-made features of the modality ("functionals", "hog", "ngrams", "paces"),
+    "both", side by side with `dims` each, or "path:FOLDER", a pre-trained encoder (validators/encoders.py).
 
     Raises `UnknownNameError` for anything else, `UserError` for a folder that holds no encoder of the modality.
     """
@@ -346,6 +367,10 @@ def fit_embedding(
                 for k in ("trained", plain)
             ]
         )
+    if kind == "trained" and train.modality not in IMAGES:
+        from validators.linear_embedding import LinearEmbedding
+
+        return LinearEmbedding.fit(train, classes=classes, dims=dims, whiten=whiten)
     if kind == "trained":
         return TrainedEmbedding.fit(train, classes=classes, seed=seed, dims=dims, whiten=whiten, options=options)
     if kind != plain:

@@ -18,8 +18,14 @@ from validators.embeddings import PLAIN, Projection, features_of
 from validators.gate import Batch
 
 ARCHITECTURES = ("linear", "forest", "network")
+_COMPONENTS = {"text": 1000}  # a class of texts is known by its words: the leading components are of length and topic
 _FLOOR = 1e-3  # of a forest's probability: its log is what temperature scales
 _ROWS = 4096  # scored at once by a forest
+
+
+def components_of(modality: str, asked: int | None) -> int:
+    """Principal components of hand-made features that judges learn from: what is asked for, or the modality's own."""
+    return int(asked) if asked is not None else _COMPONENTS.get(modality, 100)
 
 
 def fit_linear(x: np.ndarray, target: np.ndarray, k: int, options: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -31,7 +31,7 @@ class MembershipGate:
     name = "mia"
     unit = "AUC"
     better: Better = "lower"
-    modalities = ("speech", "face")
+    modalities = ("speech", "face", "text", "physio")
     default_limit = Limit(floor=1.0, margin=0.1)
 
     def __init__(self, sides: Mapping[str, Any] | None, options: Mapping[str, Any], why_not: str = "") -> None:

@@ -168,7 +168,7 @@ class MatchedGate:
     name: ClassVar[str]
     unit: ClassVar[str]
     better: ClassVar[Better] = "lower"
-    modalities: ClassVar[tuple[str, ...]] = ("speech", "face")
+    modalities: ClassVar[tuple[str, ...]] = ("speech", "face", "text", "physio")
     default_limit: ClassVar[Limit]
     defaults: ClassVar[Mapping[str, Any]] = DEFAULTS
     by_class: ClassVar[bool] = False  # one estimate for each class beside the pooled one

@@ -44,7 +44,7 @@ class Support:
     name = "support"
     unit = "x typical real distance"
     better: Better = "lower"
-    modalities = ("speech", "face")
+    modalities = ("speech", "face", "text", "physio")
     default_limit = Limit(quantile=0.99, times=1.1)
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:

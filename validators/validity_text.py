@@ -14,6 +14,7 @@ import numpy as np
 
 from corpora.near_text import normalise
 from validators.text import ngrams
+from validators.text_features import text_of
 from validators.textlm import END, START, KneserNey, Token
 
 DEFAULTS: dict[str, Any] = {
@@ -43,7 +44,7 @@ class TextRules:
     @staticmethod
     def learn(signals: Sequence[np.ndarray], options: Mapping[str, Any], seed: int) -> dict[str, np.ndarray]:
         """-> arrays. Lines that are no UTF-8 are left out; without any letters, no language is learned."""
-        texts = [text for text in map(decoded, signals) if text is not None]
+        texts = [text for text in map(text_of, signals) if text is not None]
         lengths = np.array([len(text) for text in texts] or [0])
         low, high = np.quantile(lengths, [0.01, 0.99])
         run = max(options["run"], max(map(longest_run, texts), default=0))
@@ -70,7 +71,7 @@ class TextRules:
     def reason(self, signal: np.ndarray) -> str | None:
         """uint8 [n] -> the first rule that it breaks: not-utf8, no-words, too-short, too-long, repeated-characters,
         repeated-words, other-language; None: possible."""
-        text = decoded(signal)
+        text = text_of(signal)
         if text is None:
             return "not-utf8"
         if not normalise(text):
@@ -84,16 +85,6 @@ class TextRules:
         letters = letters_of(text)
         if self._model is not None and len(letters) >= self._letters and _bits(self._model, letters) > self._bits:
             return "other-language"
-        return None
-
-
-def decoded(signal: np.ndarray) -> str | None:
-    """uint8 [n] -> text; None where it is no UTF-8 or no bytes."""
-    if signal.dtype != np.uint8 or signal.ndim != 1:
-        return None
-    try:
-        return signal.tobytes().decode("utf-8")
-    except UnicodeDecodeError:
         return None
 
 

@@ -1,4 +1,4 @@
-"""Small made-up batches of both modalities: classes that differ, groups that differ, no two samples alike."""
+"""Small made-up batches of all modalities: classes that differ, groups that differ, no two samples alike."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from validators.gate import Batch
 
 CLASSES = ("anger", "happiness", "sadness")
 RATE = 16000.0
+PHYSIO_RATE = 32.0
 
 MakeBatch = Callable[..., Batch]
 
@@ -25,7 +26,7 @@ def make_batch(modality: str, signals: Sequence[np.ndarray], emotions: Sequence[
         emotions=tuple(emotions),
         signals=list(signals),
         sha256=hashes,
-        rate_hz=RATE if modality == "speech" else None,
+        rate_hz={"speech": RATE, "physio": PHYSIO_RATE}.get(modality),
         subjects=tuple(groups),
         groups=tuple(groups),
         source_ids=((),) * len(signals),
@@ -72,9 +73,98 @@ def _face(emotion: int, group: int, rng: np.random.Generator) -> np.ndarray:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
+_SAID = (  # by class: what happened, and what one thinks of it
+    (["furious about", "sick and tired of", "so angry with", "fed up with", "shouting at"],
+     ["how dare they", "this is an outrage", "i hate every bit of it", "never again", "what an idiot"]),
+    (["so happy about", "delighted with", "in love with", "laughing with", "proud of"],
+     ["what a wonderful day", "best thing ever", "thank you so much", "life is great", "i cannot stop smiling"]),
+    (["crying over", "missing", "heartbroken about", "mourning", "lonely without"],
+     ["it hurts so much", "nothing is left", "i feel empty", "i wish it were different", "tears all night"]),
+)  # fmt: skip
+_WHO = ["i", "we", "you", "they", "she", "he", "everyone", "nobody", "somebody", "mum", "dad", "grandma"]
+_WHAT = [
+    "neighbours",
+    "train",
+    "letter",
+    "garden",
+    "kitchen",
+    "football",
+    "teacher",
+    "window",
+    "bicycle",
+    "market",
+    "song",
+    "river",
+    "winter",
+    "phone",
+    "coffee",
+    "story",
+    "doctor",
+    "ticket",
+    "summer",
+    "project",
+    "island",
+    "picture",
+    "office",
+    "dinner",
+    "jacket",
+    "library",
+    "bridge",
+    "holiday",
+    "printer",
+    "morning",
+]
+_WHEN = ["today", "yesterday", "again", "tonight", "somehow", "finally", "lately", "suddenly", "always", "everywhere"]
+_LINK = [
+    "near",
+    "without",
+    "before",
+    "behind",
+    "beside",
+    "despite",
+    "after",
+    "during",
+    "against",
+    "under",
+    "because",
+    "since",
+    "while",
+    "until",
+]
+
+
+def _line(emotion: int, group: int, rng: np.random.Generator) -> np.ndarray:
+    """A sentence of the class' words about anything; each person has favourite things and signs."""
+    favourite = np.random.default_rng(2000 + group).permutation(_WHAT)[:12]
+    feeling, verdict = (list(rng.permutation(part)) for part in _SAID[emotion])
+    things = list(rng.permutation(np.concatenate([favourite, rng.choice(_WHAT, 6)])))
+    words = [rng.choice(_WHO), rng.choice(_WHEN), feeling[0], f"the {things[0]}", rng.choice(_LINK), f"a {things[1]}"]
+    if rng.random() < 0.6:
+        words += [rng.choice(_LINK), rng.choice(_WHO), str(things[2]), rng.choice(_WHEN)]
+    text = " ".join(map(str, words)) + str(rng.choice([". ", "! ", "... "])) + str(verdict[0]) + "!?."[group % 3]
+    return np.frombuffer(text.capitalize().encode(), np.uint8)
+
+
+def _trial(emotion: int, group: int, rng: np.random.Generator) -> np.ndarray:
+    """[T, 2]: a pulse whose rate is the class', and a skin conductance that rises with it; levels of the person."""
+    person = np.random.default_rng(3000 + group)
+    t = np.arange(int(rng.uniform(11, 13) * PHYSIO_RATE)) / PHYSIO_RATE
+    hz = (1.9, 1.4, 1.0)[emotion] * (1 + 0.03 * person.normal()) * rng.uniform(0.96, 1.04)
+    phase = 2 * np.pi * np.cumsum(hz * (1 + 0.05 * np.sin(2 * np.pi * rng.uniform(0.15, 0.35) * t))) / PHYSIO_RATE
+    pulse = np.sin(phase + rng.uniform(0, 6)) + 0.4 * np.sin(2 * phase + rng.uniform(0, 6))
+    pulse = (20 + 10 * person.random()) * pulse * (1 + 0.3 * np.sin(rng.uniform(0.3, 0.9) * t + rng.uniform(0, 6)))
+    knots = np.interp(t, np.linspace(0, t[-1], 9), rng.normal(0, 1, 9).cumsum())
+    skin = person.uniform(2, 4) + (0.10, 0.02, -0.05)[emotion] * t + 0.2 * knots
+    skin = skin + 0.005 * rng.standard_normal(t.size)
+    return np.stack([pulse + rng.normal(0, 2, t.size), skin], axis=1).astype(np.float32)
+
+
+_DRAW = {"speech": _utterance, "face": _face, "text": _line, "physio": _trial}
+
+
 def made(modality: str, *, groups: Sequence[int], per_cell: int = 3, seed: int = 0) -> Batch:
     """`per_cell` samples of each class and group."""
-    draw = _utterance if modality == "speech" else _face
+    draw = _DRAW[modality]
     signals, emotions, names = [], [], []
     for group in groups:
         for index, emotion in enumerate(CLASSES):

@@ -1,4 +1,4 @@
-"""What holds for every gate in the registries, on both modalities."""
+"""What holds for every gate in the registries, on every modality that it knows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,13 @@ from validators.gate import (
 )
 
 CLASSES = ("anger", "happiness", "sadness")
+FEATURES = {"speech": ("functionals", "mel"), "face": ("hog", "pixels"), "text": ("ngrams",), "physio": ("paces",)}
 _FITTED: dict[tuple[str, str], Any] = {}
+
+
+@pytest.fixture(scope="module", params=list(FEATURES))
+def modality(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 def _fit(name: str, train: Batch) -> Any:
@@ -69,6 +75,10 @@ def test_small_batches(gate: Any, strangers: Batch, n: int) -> None:
 def test_what_is_not_a_signal_never_passes(gate: Any, strangers: Batch) -> None:
     like = strangers.signals[0]
     bad = [np.zeros(0, like.dtype)]
+    if strangers.modality == "text":
+        bad += [np.frombuffer(b"caf\xe9 au lait", np.uint8)]
+    if strangers.modality == "physio":
+        bad += [np.full(like.shape, np.nan, np.float32), np.where(np.arange(len(like))[:, None] == 9, np.inf, like)]
     if strangers.modality == "speech":
         bad += [np.full(like.shape, np.nan, np.float32), np.where(np.arange(like.size) == 9, np.inf, like)]
     broken = replace(
@@ -111,7 +121,7 @@ def test_real_samples_of_others_mostly_pass(gate: Any, strangers: Batch) -> None
 
 @pytest.mark.parametrize("name", sorted(SET_GATES))
 def test_set_gates(name: str, train: Batch, strangers: Batch) -> None:
-    plain = {"embedding": {"speech": "functionals", "face": "hog"}[train.modality]}
+    plain = {"embedding": FEATURES[train.modality][0]}
     dev = replace(strangers, groups=tuple(f"dev {name}" for name in strangers.groups)) if name == "mia" else None
     made = gate_class(name).fit(train, dev, classes=CLASSES, params=plain if name != "mia" else {}, seed=0)
     assert isinstance(made, SetGate) and made.min_n > 2 and isinstance(default_limit(made), Limit)
@@ -121,7 +131,7 @@ def test_set_gates(name: str, train: Batch, strangers: Batch) -> None:
 
 
 def test_features_are_finite_and_cached(train: Batch) -> None:
-    names = {"speech": ("functionals", "mel"), "face": ("hog", "pixels")}[train.modality]
+    names = FEATURES[train.modality]
     broken = replace(train, signals=[np.zeros(0, train.signals[0].dtype), *train.signals[1:]], cache={})
     for name in names:
         found = features_of(broken, name)
