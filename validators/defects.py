@@ -113,13 +113,13 @@ def shuffled_labels(real: Batch, train: Batch, rng: np.random.Generator) -> Plan
 
 
 def collapsed_class(real: Batch, train: Batch, rng: np.random.Generator) -> Planted:
-    """The class of middling size is one sample, over and over."""
+    """The class of middling size is one sample, over and over. Planted: the repeats, not the sample."""
     names, counts = np.unique(np.asarray(real.emotions, dtype=str), return_counts=True)
     name = names[np.argsort(counts, kind="stable")[len(names) // 2]]
     rows = np.flatnonzero(np.asarray(real.emotions, dtype=str) == name)
     index = np.arange(len(real))
     index[rows] = rng.choice(rows)
-    return Planted(as_candidates(rows_of(real, index)), _mask(len(real), rows))
+    return Planted(as_candidates(rows_of(real, index)), _mask(len(real), rows[1:]))
 
 
 def lacking_mode(real: Batch, train: Batch, rng: np.random.Generator) -> Planted:

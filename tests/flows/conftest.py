@@ -24,7 +24,9 @@ SPEECH: dict[str, Any] = {
         "copies": {"limit": {"absolute": 0.0}},
         "validity": {"limit": {"absolute": -1000.0}},
         "frechet": {"params": {"embedding": "functionals", "dims": 8}},  # a trained one takes seconds
+        "kid": {"params": {"embedding": "functionals", "dims": 8}},
         "vendi": {"params": {"embedding": "functionals", "dims": 8}},
+        "support": {"limit": {"absolute": 1000.0}},
     },
     "policy": {"on_fail": "flag"},
     "evaluation": {"bootstrap": 100},
@@ -32,7 +34,7 @@ SPEECH: dict[str, Any] = {
 }
 FACES = SPEECH | {
     "gates": {k: v for k, v in SPEECH["gates"].items() if k != "mcd"}
-    | {name: {"params": {"embedding": "hog", "dims": 8}} for name in ("frechet", "vendi")},
+    | {name: {"params": {"embedding": "hog", "dims": 8}} for name in ("frechet", "kid", "vendi")},
     "representation": {"name": "pixels", "size": 32},
     "generator": {
         "name": "diffusion",

@@ -29,11 +29,13 @@ from corpora.schema import REJECTS, SAMPLES, SCORES, SPLITS, VERDICTS
 from corpora.signals import encode_signals
 from flows import figures
 from flows.media import spectrogram, to_medium
+from flows.release import selftest_notes
 from flows.report import write_report
 from flows.reportdata import read_run
 from flows.reportmedia import Shown, chosen_media
 from flows.reporttables import histograms, uplift_words
 from flows.reporttext import interval, number, percent
+from validators.selftest import HELD_OUT
 
 CLASSES = ["anger", "fear", "happiness", "neutral"]
 REAL = {"anger": 14, "fear": 4, "happiness": 11, "neutral": 14}
@@ -192,6 +194,12 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
             "recall_real": 0.7, "n_real": 20} for k, c in enumerate(classes)
     }  # fmt: skip
     write_json(evaluation / "conditions.json", conditions)
+    outcomes = [
+        {"defect": HELD_OUT, "n": 20, "caught": False, "by": [], "undecided": ["kid"], "rejected": 0.05},
+        {"defect": "copies 5%", "n": 20, "caught": True, "by": ["copies"], "undecided": [], "rejected": 1.0},
+        {"defect": "blurred 2 px", "n": 20, "caught": False, "by": [], "undecided": ["kid"], "rejected": 0.1},
+    ]
+    write_json(evaluation / "selftest.json", {"outcomes": outcomes, "why_not": ""})
     write_json(run / "metrics.json", {"uar_real": 0.58, "uar_synthetic": 0.66})
     (run / "release").mkdir()
     per_split = {"train": {c: {"real": n, "synthetic": 14 - n} for c, n in real_counts.items()}}
@@ -291,6 +299,21 @@ def test_whole_page(tmp_path: Path, modality: str) -> None:
     assert "not publishable" in page and "frechet: undecided for fear" in page
     assert ">nan<" not in page.lower() and "None" not in html.unescape(re.sub(r'"data:[^"]*"', "", page))
     assert "Win: trained with the synthetic samples" in page
+
+
+def test_the_self_test_says_what_gates_miss(own_run: Path) -> None:
+    path = own_run / "evaluation" / "selftest.json"
+    rows = re.findall(r"<td>(copies 5%|blurred 2 px|none [^<]*)</td><td>.*?>([a-z ]+)</span>", page_of(own_run))
+    assert [said for _, said in rows] == ["yes", "yes", "missed"]
+    told = json.loads(path.read_text())
+    assert selftest_notes(path) == ["self-test: the gates did not catch a planted defect (blurred 2 px, n = 20)"]
+    told["outcomes"][0] |= {"caught": True, "by": ["kid"]}
+    write_json(path, told)
+    assert "wrongly failed" in page_of(own_run) and "held-out people failed kid" in selftest_notes(path)[0]
+    write_json(path, {"outcomes": [], "why_not": "train has 1 group"})
+    assert "Not tested: train has 1 group" in page_of(own_run) and "1 group" in selftest_notes(path)[0]
+    path.unlink()
+    assert "Do the gates see" not in page_of(own_run) and selftest_notes(path) == []
 
 
 def test_same_bytes_twice_and_no_clock(face_run: Path) -> None:

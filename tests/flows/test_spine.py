@@ -13,6 +13,7 @@ import pytest
 
 from corpora.errors import CorpusError, GateError, ParamsError, SplitError
 from corpora.release import open_release
+from validators.selftest import HELD_OUT, QUICK
 
 Project = Callable[[Path, dict[str, Any]], Path]
 
@@ -47,6 +48,14 @@ def test_raw_corpus_becomes_a_release(
     for row in index:
         groups.setdefault(row["group_id"], set()).add(splits[row["sample_id"]])
     assert all(len(s) == 1 for s in groups.values()), "no group lies in two splits"
+
+    tested = json.loads((release.path / "selftest.json").read_text())
+    assert {o["defect"] for o in tested["outcomes"]} == {HELD_OUT, *QUICK[index[0]["modality"]]}
+    missed = {o["defect"] for o in tested["outcomes"] if o["defect"] != HELD_OUT and not o["caught"]}
+    assert missed == {d for d in QUICK[index[0]["modality"]] if any(f"({d}, n = " in note for note in found["notes"])}
+    verdicts = pq.read_table(release.path / "verdicts.parquet").to_pylist()
+    assert {v["group"] for v in verdicts if v["gate"] == "kid"} == {"all", *{r["emotion"] for r in made}}
+    assert [v["unit"] for v in verdicts if v["gate"] == "conditions"] == ["UAR"]
 
 
 def test_release_reads_with_plain_webdataset(tmp_path: Path, tiny_params: Any, project: Project, run_all: Any) -> None:

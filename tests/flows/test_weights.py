@@ -1,0 +1,93 @@
+"""Other weights in the same path mean another plan, other keys, and a stage that runs again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpora.atomic import write_json
+from corpora.errors import IntegrityError, UserError
+from flows.dvcrun import needed, reasons, repro
+from flows.gating import _measures
+from flows.paths import Layout
+from flows.plan import Plan
+from flows.weights import changed_weights, require_planned, weights_of
+from tests.toy import ALL, Toy
+
+
+def checkpoint(folder: Path, weights: bytes = b"one") -> str:
+    """Nothing of it is loaded here, only hashed. -> as params name it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text('{"model_type": "vit"}')
+    (folder / "model.safetensors").write_bytes(weights)
+    return f"path:{folder}"
+
+
+def test_weights_of_params(tmp_path: Path) -> None:
+    named = checkpoint(tmp_path / "m")
+    assert weights_of({"embedding": "both", "dims": 4}) == {}
+    found = weights_of({"embedding": named, "dims": 4})
+    assert list(found) == [named] and len(found[named]) == 12
+    checkpoint(tmp_path / "m", b"two, longer")
+    assert weights_of({"embedding": named}) != found
+    with pytest.raises(UserError, match="no checkpoint"):
+        weights_of({"embedding": f"path:{tmp_path}"})
+
+
+def test_a_plan_holds_the_weights_and_a_stage_refuses_others(
+    tmp_path: Path, tiny_params: Any, project: Any, run_all: Any
+) -> None:
+    named = checkpoint(tmp_path / "m")
+    params = tiny_params("faces")
+    params["runs"]["tiny"].setdefault("gates", {})["frechet"] = {"params": {"embedding": named}}
+    folder = project(tmp_path / "p", params)
+    run_all(folder, stages=("fake", "ingest", "plan"))
+    layout = Layout(folder)
+    plan = Plan.read(layout, "tiny", "evaluate")
+    assert plan.params["gates"]["frechet"]["weights"] == weights_of({"embedding": named})
+    assert "weights" not in plan.params["gates"]["kid"]
+    require_planned(plan.params["gates"])
+    assert changed_weights(layout, "tiny") == []
+
+    checkpoint(tmp_path / "m", b"two, longer")
+    with pytest.raises(IntegrityError, match="gate frechet: path:.*the plan was made for"):
+        require_planned(plan.params["gates"])
+    assert changed_weights(layout, "tiny") == [f"weights of {named} are others"]
+    run_all(folder, stages=("plan",))
+    assert Plan.read(layout, "tiny", "evaluate").key != plan.key
+    assert changed_weights(layout, "tiny") == []
+    (tmp_path / "m" / "model.safetensors").unlink()
+    assert changed_weights(layout, "tiny") == [f"weights of {named} are others"]
+
+
+def test_the_key_of_a_fitted_gate_holds_the_weights() -> None:
+    plain = {"limit": {}, "params": {"a": 1}}
+    assert _measures(plain) == {"a": 1}
+    assert _measures(plain | {"weights": {"path:m": "x"}}) != _measures(plain | {"weights": {"path:m": "y"}})
+
+
+def test_a_path_is_seen_from_the_project(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "models" / "m")
+    digest = weights_of({"e": f"path:{tmp_path}/models/m"})[f"path:{tmp_path}/models/m"]
+    gates = {"frechet": {"params": {}, "weights": {"path:models/m": digest}}}
+    write_json(Layout(tmp_path).plan("r", "evaluate"), {"params": {"gates": gates}})
+    assert changed_weights(Layout(tmp_path), "r") == [] == changed_weights(Layout(tmp_path), "another")
+
+
+def test_dvc_is_told_to_plan_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = Toy(tmp_path / "p")
+    for name in ("PYTHONPATH", "HOME", "PATH"):
+        monkeypatch.setenv(name, toy.env[name])
+    toy.repro()
+    assert needed(ALL, repo=toy.folder) == []
+    before = (toy.folder / "calls.txt").read_text().count("plan@toy")
+    repro("plan@toy", repo=toy.folder, on_line=lambda line: None)
+    assert (toy.folder / "calls.txt").read_text().count("plan@toy") == before
+    monkeypatch.setattr("flows.dvcrun.changed_weights", lambda layout, run: ["weights of path:m are others"])
+    assert reasons(ALL, repo=toy.folder) == {"plan@toy": ["weights of path:m are others"]}
+    repro("plan@toy", repo=toy.folder, on_line=lambda line: None)
+    assert (toy.folder / "calls.txt").read_text().count("plan@toy") == before + 1
+    assert json.loads((toy.folder / "data/runs/toy/plan/fit.json").read_text())["seed"] == "1"
