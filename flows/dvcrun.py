@@ -25,6 +25,7 @@ from corpora.errors import EmoforgeError, InterruptedRunError, LockedError, Reso
 from flows.errorfile import StageFailedError, read_error
 from flows.paths import Layout
 from flows.processes import die_with_parent, end_group
+from flows.weights import changed_weights
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -57,10 +58,17 @@ def reasons(stages: Sequence[str], *, repo: Path) -> dict[str, list[str]]:
         for name in stages:
             stage = stage_of(dvc, name, repo)
             why = [reason for told in stage.status().values() for reason in told]
+            why += _unseen(name, repo)
             if why:
                 known = any(out.hash_info for out in stage.outs)
                 found[name] = _sentences(why, repo) if known else ["it has not run yet"]
         return found
+
+
+def _unseen(stage: str, repo: Path) -> list[str]:
+    """Why a stage must run that DVC would not: weights outside of the project, which only the plan knows."""
+    verb, _, run = stage.partition("@")
+    return changed_weights(Layout(repo), run) if verb == "plan" else []
 
 
 def stage_of(dvc: Repo, name: str, repo: Path) -> Any:
@@ -97,8 +105,9 @@ def repro(
     error_file = Layout(repo).error_file(verb, name)
     error_file.unlink(missing_ok=True)
     free_dead_locks(repo)
+    force = ["--force"] if _unseen(stage, repo) else []
     child = subprocess.Popen(
-        [sys.executable, "-m", "flows.dvcrun", "repro", "--single-item", stage],
+        [sys.executable, "-m", "flows.dvcrun", "repro", "--single-item", *force, stage],
         cwd=repo,
         env=_environment(),
         stdin=subprocess.DEVNULL,

@@ -26,6 +26,7 @@ from flows.params import Machine
 from flows.paths import Layout
 from flows.plan import Plan
 from flows.progress import progress
+from flows.weights import require_planned
 from validators.conditions import MIN_N, honoured
 from validators.downstream import uplift
 from validators.gate import Batch, Estimate, Limit, gate_class, judge, measured_groups
@@ -94,6 +95,7 @@ def set_verdicts(
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Rows of VERDICTS: one for each set gate over all classes pooled, and one for each class that it looks at."""
     rows: list[dict[str, Any]] = []
+    require_planned(plan.params["gates"])
     shared = gate_seed(plan, "reference")  # one seed: gates of one embedding share it, and the folds it was fitted on
     for name, params in plan.params["gates"].items():
         progress(f"evaluate: measuring {name}")

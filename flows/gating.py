@@ -19,6 +19,7 @@ from flows.paths import Layout
 from flows.plan import Plan
 from flows.progress import progress
 from flows.store import WorkStore
+from flows.weights import require_planned
 from training.seeds import derive_seed
 from validators.gate import Batch, Limit, SampleGate, gate_class
 
@@ -43,10 +44,11 @@ def fit_gates(
     plan: Plan, layout: Layout, prepared: Path, summary: dict[str, Any], store: WorkStore
 ) -> dict[str, FittedGate]:
     """Builds each gate once from the train split; the store keeps it for actors, other rounds and other runs."""
+    require_planned(plan.params["gates"])
     content = hash_folder(prepared)
     keys = {
         name: f"gates/{name}/"
-        + hash_json([plan.params["gate_code"][name], gate["params"], content, plan.params["seed"]])[:40]
+        + hash_json([plan.params["gate_code"][name], _measures(gate), content, plan.params["seed"]])[:40]
         for name, gate in plan.params["gates"].items()
     }
     cache = layout.scratch / "cache"
@@ -72,6 +74,11 @@ def fit_gates(
             shutil.rmtree(cache / "fitting" / name)
         fitted[name] = FittedGate(name, key, kind.load(store.fetch_folder(key, cache)))
     return fitted
+
+
+def _measures(gate: dict[str, Any]) -> Any:
+    """What of a planned gate its scores depend on: its params, and the weights that they name by a path."""
+    return [gate["params"], gate["weights"]] if "weights" in gate else gate["params"]
 
 
 def gate_seed(plan: Plan, name: str) -> int:

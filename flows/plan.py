@@ -24,6 +24,7 @@ from features.representation import REPRESENTATIONS, make_representation
 from features.steps import Steps
 from flows.params import Numerics, RunParams, load_params
 from flows.paths import Layout
+from flows.weights import weights_of
 from generators.generator import generator_class
 from generators.params import parse_params
 from generators.targets import require_subjects
@@ -197,6 +198,8 @@ def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, 
             known = " or ".join(allowed[kind])
             raise ParamsError(f"runs.{run_name}.gates.{name}.limit: {form!r} does not fit a {kind} gate; use {known}")
         found[kind][name] = {"limit": asdict(limit), "params": given.params}
+        if weights := weights_of(given.params):
+            found[kind][name]["weights"] = weights
     return found
 
 

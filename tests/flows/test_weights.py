@@ -53,7 +53,7 @@ def test_a_plan_holds_the_weights_and_a_stage_refuses_others(
     assert changed_weights(layout, "tiny") == []
 
     checkpoint(tmp_path / "m", b"two, longer")
-    with pytest.raises(IntegrityError, match="gate frechet: path:.*the plan was made for"):
+    with pytest.raises(IntegrityError, match=r"gate frechet: path:.*the plan was made for"):
         require_planned(plan.params["gates"])
     assert changed_weights(layout, "tiny") == [f"weights of {named} are others"]
     run_all(folder, stages=("plan",))

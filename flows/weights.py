@@ -1,0 +1,65 @@
+"""Weights that a run's params name by a path: their hashes stand in its plan, so that other weights mean other results.
+
+DVC does not look into those folders. The plan records what was there; a stage refuses weights that its plan does not
+know; and `emoforge run` plans anew where they have changed since.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from corpora.errors import IntegrityError, UserError
+from flows.paths import Layout
+
+GATED = ("augment", "evaluate")  # the stages whose plans name gates
+
+
+def weights_of(params: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters of one gate -> "path:FOLDER" -> hash, for each value of that form. Raises `UserError` for a path that
+    holds no encoder."""
+    from validators.embeddings import FROM_PATH
+    from validators.encoders import weights_hash
+
+    named = sorted({v for v in params.values() if isinstance(v, str) and v.startswith(FROM_PATH)})
+    return {value: weights_hash(value.removeprefix(FROM_PATH)) for value in named}
+
+
+def require_planned(gates: Mapping[str, Mapping[str, Any]]) -> None:
+    """`gates` of a plan. Raises `IntegrityError` where a path holds other weights than when the plan was made."""
+    for name, gate in gates.items():
+        planned = gate.get("weights", {})
+        found = weights_of(gate["params"]) if planned else {}
+        for path, digest in planned.items():
+            if found.get(path) != digest:
+                raise IntegrityError(
+                    f"gate {name}: {path} holds weights {found.get(path)}, the plan was made for {digest}; plan anew: "
+                    "`emoforge run` does, or `dvc repro --force --single-item plan@RUN`"
+                )
+
+
+def changed_weights(layout: Layout, run: str) -> list[str]:
+    """What of the weights that the run's plan names is not there any more; [] where there is no plan."""
+    gone: dict[str, None] = {}
+    for stage in GATED:
+        path = layout.plan(run, stage)
+        if not path.is_file():
+            continue
+        for gate in json.loads(path.read_text(encoding="utf-8")).get("params", {}).get("gates", {}).values():
+            for name, digest in gate.get("weights", {}).items():
+                if _hash_below(layout.repo, name) != digest:
+                    gone[f"weights of {name} are others"] = None
+    return list(gone)
+
+
+def _hash_below(repo: Path, name: str) -> str | None:
+    """As a stage sees it, which works in `repo`; None where there are no weights."""
+    from validators.embeddings import FROM_PATH
+    from validators.encoders import weights_hash
+
+    try:
+        return weights_hash(str(repo / Path(name.removeprefix(FROM_PATH)).expanduser()))
+    except UserError:
+        return None
