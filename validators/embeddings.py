@@ -380,6 +380,15 @@ def fit_embedding(
     return PlainEmbedding.fit(train, kind, dims=dims, whiten=whiten)
 
 
+def weights_named(kind: str) -> str:
+    """Hash of the weights that an embedding "path:FOLDER" loads, "" for other kinds. Raises `UserError`."""
+    if not kind.startswith(FROM_PATH):
+        return ""
+    from validators.encoders import weights_hash
+
+    return weights_hash(kind.removeprefix(FROM_PATH))
+
+
 def arrays_hash(arrays: Mapping[str, np.ndarray]) -> str:
     """12 hex digits of sha256 over names, shapes, dtypes and bytes."""
     digest = hashlib.sha256()

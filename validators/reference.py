@@ -25,7 +25,7 @@ from scipy.stats import norm
 
 from corpora.errors import UserError
 from corpora.fingerprint import hash_json
-from validators.embeddings import Embedding, fit_embedding, rows_of, usable
+from validators.embeddings import Embedding, fit_embedding, rows_of, usable, weights_named
 from validators.folds import group_folds, group_halves
 from validators.gate import Batch, Better, Estimate, Limit
 
@@ -87,7 +87,7 @@ def fit_reference(
     chosen = {name: options[name] for name in ("embedding", "dims", "whiten", "folds", "steps")}
     seen = [[list(b.ids), list(b.sha256), list(b.emotions), list(b.groups)] if b is not None else None
             for b in (train, dev)]  # fmt: skip
-    key = hash_json([chosen, seed, list(classes), train.modality, seen])
+    key = hash_json([chosen, weights_named(str(chosen["embedding"])), seed, list(classes), train.modality, seen])
     return remembered(key, lambda: _fitted(train, dev, classes, chosen, seed))
 
 
