@@ -446,6 +446,7 @@ def main() -> None:
                 pools = Pools(name, chosen.data, Path(scratch))
                 for seed in range(chosen.splits if name == "ravdess" else max(1, chosen.splits // 3)):
                     rows += measure(pools, seed, chosen.repeats, chosen.nulls, DEFAULT_GATES)
+                    chosen.out.with_suffix(".part.json").write_text(json.dumps(rows))  # hours of work
                 if pools.modality == "speech" and not chosen.no_gain:
                     gain = gain_of_mcd(pools)
         result = {

@@ -213,7 +213,7 @@ class MatchedGate:
         raise NotImplementedError
 
     def pairs(self, part: Part, synthetic: Batch, seed: int) -> np.ndarray:
-        """-> [R, 2]: t(S, A) and t(B, A) of each repeat."""
+        """-> [R, 2]: t(S, A) and t(B, A) of each repeat; NaN in repeats that have no number, (1, 2) of it for none."""
         points = part.embedding.embed(synthetic)
         found = []
         for s, a, b in matched_rows(
@@ -238,12 +238,22 @@ class MatchedGate:
         if min(n, n_real) < 4:
             return no_number(n_real, n, f"{n} synthetic and {n_real} real samples of their classes are too few")
         try:
-            pairs = np.mean([self.pairs(part, synthetic, seed) for part in parts], axis=0)
+            by_part = [self.pairs(part, synthetic, seed) for part in parts]
         except UserError as error:
             return no_number(n_real, n, str(error))
-        if not np.isfinite(pairs).all():
+        pairs = self._mean_of_parts(by_part)
+        if not len(pairs):
             return no_number(n_real, n, "a half of the reference holds fewer than 2 samples of the synthetic classes")
         return self.estimate(pairs, n_real, n, comparisons)
+
+    def _mean_of_parts(self, by_part: list[np.ndarray]) -> np.ndarray:
+        """[R, 2] of each part -> the repeats of which every part has a number, averaged over parts; none at all where
+        they are fewer than half, or a part has no repeats."""
+        if len({len(pairs) for pairs in by_part}) > 1:
+            return np.zeros((0, 2))
+        mean: np.ndarray = np.mean(by_part, axis=0)
+        ok = np.isfinite(mean).all(axis=1)
+        return mean[ok] if ok.mean() >= 0.5 else np.zeros((0, 2))
 
     def estimate(self, pairs: np.ndarray, n_real: int, n_synthetic: int, comparisons: int) -> Estimate:
         """[R, 2] of t(S, A), t(B, A), all finite -> the estimate; its interval holds with `comparisons` - 1 others."""

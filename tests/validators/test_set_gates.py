@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from validators.kernel import kid
 from validators.kid_gate import KidGate, _class_pairs
 from validators.mia_gate import MembershipGate
 from validators.prdc import prdc
-from validators.reference import Part, estimate_of, matched_rows
+from validators.reference import Part, Reference, estimate_of, matched_rows
 from validators.vendi_gate import VendiGate
 
 CLASSES = ("anger", "happiness", "sadness")
@@ -84,6 +85,27 @@ def test_kid_by_class_is_kid() -> None:
         assert found[r, 0] == pytest.approx(kid(made[order[r, :5]], real[in_a[r]]).value)
         assert found[r, 1] == pytest.approx(kid(real[~in_a[r]], real[in_a[r]]).value)
     assert np.isnan(_class_pairs(real, made, np.eye(14, dtype=bool)[:1], rng)).all(), "one real sample is no set"
+
+
+def test_a_class_that_some_halves_lack(strangers: Batch) -> None:
+    """Each part of the reference lacks other repeats: those that both have are averaged."""
+    rng = np.random.default_rng(0)
+    embedding: Any = SimpleNamespace(name="made/up", embed=lambda batch: np.stack([s[:4] for s in batch.signals]))
+    parts = []
+    for k in range(2):
+        groups = np.repeat(["g", "h", "i"], 20)
+        labels = np.full(60, "sadness")
+        labels[[0, 1, 20, 21, *([40] if k else [40, 41])]] = "anger"  # one in a group alone: no set
+        parts.append(Part(embedding, rng.normal(size=(60, 4)), labels, groups))
+    signals = [rng.normal(size=8).astype(np.float32) for _ in strangers.ids]
+    made = replace(strangers, signals=signals, cache={})
+    gate = KidGate(Reference(tuple(parts)), CLASSES, KidGate.defaults)
+    angry = rows_of(made, np.asarray(made.emotions) == "anger")
+    missing = [int(np.isnan(gate.pairs(part, angry, 1)).any(axis=1).sum()) for part in parts]
+    assert 0 < max(missing) < 50 and missing[0] != missing[1], missing
+    found = measured_groups(gate, made, seed=1)
+    assert all(np.isfinite(found[name].value) for name in ("all", "anger", "sadness"))
+    assert np.isnan(found["happiness"].value) and found["happiness"].reason
 
 
 def test_discriminant_auc() -> None:
