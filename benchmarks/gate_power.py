@@ -15,92 +15,25 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import sys
 import time
 from collections import defaultdict
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 import corpora.quiet  # noqa: F401  (before anything heavy)
+from benchmarks.gate_pools import ADVERSARIAL, CORPORA, NONE, Pools, join, perturbed, split
 
 SIZES = (20, 50, 200, 1000)
 SAMPLE_GATES = ("validity", "copies", "agreement", "conformal", "support")
 SET_GATES = ("frechet", "kid", "c2st", "vendi", "coverage")
-NONE = "none"
 FOOLED = "changed until judges err"
-ADVERSARIAL = (250, 60)  # samples that are tried: faces, speech
-OTHER = {"ravdess": ("emodb", "emodb"), "fer2013": ("made-up faces", "fer2013")}
-RARE = {"ravdess": "neutral", "fer2013": "disgust"}
 MARK = ("<!-- power: written by benchmarks/gate_power.py -->", "<!-- power: end -->")
-
-
-def load(name: str, folder: Path, modality: str) -> Any:
-    from corpora.fingerprint import hash_bytes
-    from corpora.readers import make_corpus
-    from corpora.schema import Sample
-    from flows.batches import batch_from_payloads
-
-    samples = [s for s in make_corpus(name).read(folder, name) if isinstance(s, Sample) and s.emotion]
-    unique = {hash_bytes(s.payload): s for s in samples}  # a repeat in train and pool would be a copy by right
-    return batch_from_payloads(
-        modality,
-        [s.sample_id for s in unique.values()],
-        [str(s.emotion) for s in unique.values()],
-        [s.payload for s in unique.values()],
-        sha256=list(unique),
-        rate_hz=16000.0,
-        groups=[s.group_id or s.sample_id for s in unique.values()],
-    )
-
-
-class Pools:
-    """The whole corpus in every spoiled form, with its features; made once, cut by every split."""
-
-    def __init__(self, name: str, data: Path, scratch: Path) -> None:
-        from corpora.readers import make_corpus
-        from validators.embeddings import IMAGES, PLAIN
-
-        self.name = name
-        self.modality = "face" if name == "fer2013" else "speech"
-        self.real = load(name, data / name, self.modality)
-        self.features = (PLAIN[self.modality], IMAGES[self.modality][0])
-        self.classes = sorted(set(self.real.emotions))
-        other, reader = OTHER[name]
-        if other == reader:
-            folder = data / other
-        else:
-            folder = scratch / "other"
-            folder.mkdir(parents=True)
-            make_corpus(reader).fake(folder, subjects=0, per_class=60, seed=1)
-        self.other = load(reader, folder, self.modality)
-        self._forms: dict[str, Any] = {}
-
-    def form(self, key: str, change: Any) -> Any:
-        """The corpus with `change` made to every sample (None: as it is)."""
-        from validators.defects import changed
-        from validators.embeddings import features_of
-
-        if key not in self._forms:
-            rng = np.random.default_rng(0)
-            form = self.real if change is None else changed(self.real, np.arange(len(self.real)), change, rng)
-            for name in self.features:
-                features_of(form, name)
-            self._forms[key] = form
-        return self._forms[key]
-
-
-def split(pools: Pools, seed: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """-> rows of train, of dev (None: too few groups), of the pool."""
-    groups = np.asarray(pools.real.groups)
-    names = np.random.default_rng(seed).permutation(np.unique(groups))
-    if pools.name == "ravdess":  # 10 actors: 5 that everything learns from, 5 strangers
-        return np.flatnonzero(np.isin(groups, names[:5])), None, np.flatnonzero(np.isin(groups, names[5:]))
-    at = [0, 3000, 4000, len(names)]
-    train, dev, pool = (np.flatnonzero(np.isin(groups, names[a:b])) for a, b in pairwise(at))
-    return train, dev, pool
 
 
 def fit(pools: Pools, train: Any, dev: Any, seed: int) -> tuple[dict[str, Any], dict[str, Any], dict[str, float]]:
@@ -120,51 +53,6 @@ def fit(pools: Pools, train: Any, dev: Any, seed: int) -> tuple[dict[str, Any], 
             sample[name] = (gate, {c: limit.resolve(np.asarray(real.get(c, ()))) for c in pools.classes})
         seconds[name] = time.perf_counter() - started
     return sample, sets, seconds
-
-
-def perturbed(pools: Pools, pool: np.ndarray, judge: Any, rng: np.random.Generator) -> Any:
-    """Samples of one class changed until the judges take them for another, which then was the asked one: random search
-    on the judges' probabilities (Guo et al. 2019, Simple black-box adversarial attacks, with smooth patches of light
-    and bands of the spectrum as directions). Those that could not be brought that far are left out."""
-    from validators.defects import as_candidates
-    from validators.embeddings import rows_of
-
-    count, steps = (ADVERSARIAL[0], 150) if pools.modality == "face" else (ADVERSARIAL[1], 20)
-    base = pools.form(NONE, None)
-    now = rows_of(base, rng.permutation(pool)[:count])
-    names = np.asarray(judge.classes)
-    own = np.asarray([list(names).index(e) for e in now.emotions])
-    p = judge.predict(now)
-    others = np.where(np.arange(len(names)) == own[:, None], -1.0, p)
-    asked = others.argmax(axis=1)
-    best = p[np.arange(len(own)), asked]
-    for _ in range(steps):
-        signals = [_nudged(np.asarray(s), pools.modality, rng) for s in now.signals]
-        tried = replace(now, signals=signals, cache={})
-        p = judge.predict(tried)
-        gained = p[np.arange(len(own)), asked] > best
-        best = np.where(gained, p[np.arange(len(own)), asked], best)
-        now = join(rows_of(tried, np.flatnonzero(gained)), rows_of(now, np.flatnonzero(~gained)))
-        order = np.concatenate([np.flatnonzero(gained), np.flatnonzero(~gained)])
-        asked, own, best = asked[order], own[order], best[order]
-    fooled = judge.predict(now).argmax(axis=1) == asked
-    out = rows_of(replace(now, emotions=tuple(names[asked].tolist())), np.flatnonzero(fooled))
-    return as_candidates(out)
-
-
-def _nudged(signal: np.ndarray, modality: str, rng: np.random.Generator) -> np.ndarray:
-    if modality == "face":
-        size = int(rng.integers(6, 20))
-        y, x = rng.integers(0, signal.shape[0] - size), rng.integers(0, signal.shape[1] - size)
-        patch = np.outer(np.hanning(size), np.hanning(size)) * rng.choice([-24.0, 24.0])
-        changed = signal.astype(np.float64)
-        changed[y : y + size, x : x + size] += patch
-        return np.clip(changed, 0, 255).astype(np.uint8)
-    spectrum = np.fft.rfft(signal)
-    hz = np.fft.rfftfreq(len(signal), 1 / 16000.0)
-    centre, width = np.exp(rng.uniform(np.log(150), np.log(6000))), rng.uniform(0.3, 1.0)  # Hz, octaves
-    bump = rng.choice([-4.0, 4.0]) * np.exp(-0.5 * (np.log2(np.maximum(hz, 20) / centre) / width) ** 2)
-    return np.clip(np.fft.irfft(spectrum * 10 ** (bump / 20), len(signal)), -1, 1).astype(np.float32)
 
 
 def draw(
@@ -206,27 +94,6 @@ def draw(
     return Planted(replace(made, sha256=hashes + made.sha256[len(hashes) :]), np.arange(n) < count)
 
 
-def join(a: Any, b: Any) -> Any:
-    return replace(
-        a,
-        ids=a.ids + b.ids,
-        emotions=a.emotions + b.emotions,
-        signals=[*a.signals, *b.signals],
-        sha256=a.sha256 + b.sha256,
-        subjects=(),
-        groups=(),
-        source_ids=(),
-        errors=(),
-        cache={k: _stacked(v, b.cache[k]) for k, v in a.cache.items() if k in b.cache},
-    )
-
-
-def _stacked(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """A form without a usable row has no columns: zeros, as `features_of` gives for rows that cannot be used."""
-    width = max(a.shape[1], b.shape[1])
-    return np.concatenate([x if x.shape[1] == width else np.zeros((len(x), width)) for x in (a, b)])
-
-
 def conditions(planted: Any, agreement: Any) -> str:
     from validators.conditions import MIN_N, honoured
     from validators.gate import judge
@@ -249,10 +116,15 @@ def measure(pools: Pools, seed: int, repeats: int, nulls: int, defaults: tuple[s
     train, dev = rows_of(base, train_rows), None if dev_rows is None else rows_of(base, dev_rows)
     sample, sets, seconds = fit(pools, train, dev, seed)
     print(pools.name, "split", seed, {k: round(v, 1) for k, v in seconds.items()}, flush=True)
-    rare = pool[np.asarray(base.emotions)[pool] == RARE[pools.name]]
-    cases: list[tuple[Any, str, str]] = [(NONE, NONE, "set"), ("another corpus", "another corpus", "set")]
-    cases += [("labels as the judges err", "labels as the judges err", "set"), (FOOLED, FOOLED, "set")]
-    fooled = perturbed(pools, pool, sample["agreement"][0], np.random.default_rng(seed))
+    rare = pool[np.asarray(base.emotions)[pool] == pools.rare]
+    cases: list[tuple[Any, str, str]] = [(NONE, NONE, "set")]
+    cases += [("another corpus", "another corpus", "set")] if pools.other is not None else []
+    cases += [("labels as the judges err", "labels as the judges err", "set")]
+    if pools.modality in ADVERSARIAL:
+        cases += [(FOOLED, FOOLED, "set")]
+        fooled = perturbed(pools, pool, sample["agreement"][0], np.random.default_rng(seed))
+    else:
+        fooled = None
     cases += [(d, d.name, d.scope) for d in DEFECTS[pools.modality]]
     rows = []
     for size in (*SIZES, 0):  # 0: the rare class alone, all there is of it
@@ -352,7 +224,7 @@ def tables(result: dict[str, Any]) -> str:
             by[r["defect"], r["n"]].append(r)
         sizes = [*sorted({r["n"] for r in own if r["n"]}), 0]
         few = next(r["rows"] for r in own if r["n"] == 0)
-        heads = [str(n) if n else f"{RARE[corpus]} alone, {few}" for n in sizes]
+        heads = [str(n) if n else f"{CORPORA[corpus][1]} alone, {few}" for n in sizes]
         counts = "; ".join(
             f"{h}: {len(by[NONE, n])} sets of real people, "
             f"{max((len(v) for k, v in by.items() if k[1] == n and k[0] != NONE), default=0)} of each defect"
@@ -423,8 +295,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--corpora", nargs="+", default=["ravdess", "fer2013"], choices=sorted(OTHER))
-    parser.add_argument("--splits", type=int, default=3, help="of RAVDESS; FER2013 gets a third of them, at least 1")
+    parser.add_argument("--corpora", nargs="+", default=["ravdess", "fer2013"], choices=sorted(CORPORA))
+    parser.add_argument("--splits", type=int, default=3, help="of 10 people; FER2013 gets a third of them, at least 1")
     parser.add_argument("--repeats", type=int, default=8, help="sets of each defect, size and split")
     parser.add_argument("--nulls", type=int, default=20, help="sets of real people of each size and split")
     parser.add_argument("--no-gain", action="store_true")
@@ -444,7 +316,7 @@ def main() -> None:
         for name in chosen.corpora:
             with tempfile.TemporaryDirectory() as scratch:
                 pools = Pools(name, chosen.data, Path(scratch))
-                for seed in range(chosen.splits if name == "ravdess" else max(1, chosen.splits // 3)):
+                for seed in range(chosen.splits if name != "fer2013" else max(1, chosen.splits // 3)):
                     rows += measure(pools, seed, chosen.repeats, chosen.nulls, DEFAULT_GATES)
                     chosen.out.with_suffix(".part.json").write_text(json.dumps(rows))  # hours of work
                 if pools.modality == "speech" and not chosen.no_gain:
@@ -458,6 +330,7 @@ def main() -> None:
             "command": f"gate_power.py --splits {chosen.splits} --repeats {chosen.repeats} --nulls {chosen.nulls}",
             "about": {
                 "ravdess": "RAVDESS: 10 actors, 5 to learn from (cross-fitted reference), 5 strangers",
+                "stress_predict": "Stress-Predict: minutes of 10 people, 5 to learn from, 5 strangers",
                 "fer2013": "FER2013: 3,000 faces to learn from, 1,000 dev, the rest strangers",
             },
         }
