@@ -156,6 +156,12 @@ SAYS: dict[str, Note] = {
         "Wang et al. 2004",
         "unpaired pictures; the two conventions together",
     ),
+    "lpips": Note(
+        "1",
+        "version 0.1 on AlexNet or VGG16, mean over positions, sum of 5 layers; the hash of the weights",
+        "Zhang et al. 2018, eq. 1",
+        "unpaired pictures; other networks, weights or sizes of picture than the number it is compared with",
+    ),
     # texts
     "bleu": Note(
         "%",
@@ -268,7 +274,8 @@ SAYS: dict[str, Note] = {
     ),
 }
 KINDS = {
-    "features": ("Embeddings and other features", "`.npy` of [n, d] or [n], a row a sample"),
+    "features": ("Embeddings and other features", "`.npy` of [n, d] or [n], a row a sample; or, with "
+                 "`--embedding PATH`, files or folders of pictures or of wav, or text files"),
     "labels": ("Answers", "text files, a label a line; the second of `auc` and `ece` is `.npy` [n, classes]"),
     "dimension": ("Dimensions", "`.npy` [n], or text files with a number a line"),
     "audio": ("Speech, in pairs", "two wav files, or two folders whose files have the same names"),
@@ -285,6 +292,11 @@ a 95 % interval and a floor (what real gets against real) where there are such. 
 convention, options, features and sizes are the same. The parity with other tools is in
 [tests/golden/measures.json](../tests/golden/measures.json), with the tool, its version and the command; what gates
 make of these numbers is in [gates.md](gates.md). A value that cannot be measured is none, with the reason, never 0.
+
+Options may also be written at the end as `--option value`. `--embedding PATH` names a pre-trained encoder: a folder in
+Hugging Face's format (CLIP, DINOv2, ViT; wav2vec 2.0, HuBERT, WavLM, CLAP; sentence encoders) or the InceptionV3 of FID
+as TorchScript; `PATH@layer7` takes a hidden layer of a speech model. Both sides and a holdout go through the same one,
+and its name and the hash of its weights stand in the convention ([Embeddings](gates.md#embeddings)).
 """
 
 

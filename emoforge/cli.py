@@ -244,28 +244,38 @@ def corpora(
         raise UserError("use `emoforge corpora` or `emoforge corpora show NAME`")
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def measure(
+    context: typer.Context,
     metric: Annotated[str | None, typer.Argument(help="A metric; none: list them")] = None,
     real: Annotated[Path | None, typer.Argument(help="Real data, train data or the truth")] = None,
     synthetic: Annotated[Path | None, typer.Argument(help="Synthetic data or the answers")] = None,
-    option: Annotated[list[str] | None, typer.Option("--option", "-o", help="name=value, several times")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", help="name=value; or, at the end, --name value")
+    ] = None,
+    embedding: Annotated[
+        str | None,
+        typer.Option(help="An encoder's folder: metrics of features then read pictures, wav files or lines of text"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Of the encoder")] = "cpu",
     as_json: Json = False,
 ) -> None:
     """Compute one measure over two inputs: .npy features, wav or picture folders, lines of text, labels.
 
     Example:  emoforge measure
     Example:  emoforge measure kid real.npy synthetic.npy
-    Example:  emoforge measure mcd recorded/ converted/ -o align=false --json
+    Example:  emoforge measure frechet real/ synthetic/ --embedding /models/dinov2-base
+    Example:  emoforge measure mcd recorded/ converted/ --align false --json
     """
-    from emoforge.measuring import list_metrics, show_measure
+    from emoforge.measuring import flags, list_metrics, show_measure
 
     if metric is None:
         list_metrics(as_json=as_json)
     elif real is None or synthetic is None:
         raise UserError("name two inputs: emoforge measure METRIC REAL SYNTHETIC")
     else:
-        show_measure(metric, real, synthetic, option or [], as_json=as_json)
+        given = [*(option or []), *flags(context.args)]
+        show_measure(metric, real, synthetic, given, embedding=embedding, device=device, as_json=as_json)
 
 
 @app.command()

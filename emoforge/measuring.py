@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from corpora.errors import UserError
 from emoforge import console
-from validators.inputs import load_npy, load_pair
+from validators.encoders import load_encoder
+from validators.inputs import embed_one, embed_pair, load_npy, load_pair
 from validators.measure import METRICS, Measured, measure, metric, options_of
+
+ROWS_BELONG = ("cosine",)  # row i of both sides is a pair
+
+
+def flags(rest: Sequence[str]) -> list[str]:
+    """`--name value` and `--name=value` -> "name=value", as `-o` takes it. Raises `UserError`."""
+    found, words = [], list(rest)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            raise UserError(f"{word!r} is one input too many; options are written --name value or -o name=value")
+        if "=" not in word and not words:
+            raise UserError(f"option {word} needs a value")
+        found.append(word[2:] if "=" in word else f"{word[2:]}={words.pop(0)}")
+    return found
 
 
 def list_metrics(*, as_json: bool) -> None:
@@ -30,11 +49,28 @@ def list_metrics(*, as_json: bool) -> None:
     console.table("Metrics", ["metric", "reads", "better", "what it is", "options"], rows)
 
 
-def show_measure(name: str, real: Path, synthetic: Path, given: Sequence[str], *, as_json: bool) -> None:
-    """Prints one measured number. Raises `UserError` for inputs and options that do not fit."""
+def show_measure(
+    name: str,
+    real: Path,
+    synthetic: Path,
+    given: Sequence[str],
+    *,
+    embedding: str | None = None,
+    device: str = "cpu",
+    as_json: bool,
+) -> None:
+    """Prints one measured number. `embedding`: path of an encoder, for metrics of features over pictures, recordings or
+    texts; both sides and a holdout go through the same one. Raises `UserError` for what does not fit."""
     kind = metric(name).kind
-    options = _options(name, given)
-    found = measure(name, *load_pair(kind, real, synthetic), **options)
+    if embedding is None:
+        found = measure(name, *load_pair(kind, real, synthetic), **_options(name, given, load_npy))
+    elif kind != "features":
+        raise UserError(f"{name} reads {kind}; an embedding is for metrics of features")
+    else:
+        encoder = load_encoder(embedding, device=device)
+        options = _options(name, given, partial(embed_one, encoder))
+        found = measure(name, *embed_pair(encoder, real, synthetic, by_name=name in ROWS_BELONG), **options)
+        found = replace(found, convention=f"{found.convention}, of {encoder.name}")
     if as_json:
         console.print_json(_plain(asdict(found)) | {"options": options_of(name) | {k: str(v) for k, v in _told(given)}})
         return
@@ -69,14 +105,14 @@ def _told(given: Sequence[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _options(name: str, given: Sequence[str]) -> dict[str, Any]:
-    """Texts -> values of the type of the option's default."""
+def _options(name: str, given: Sequence[str], load: Callable[[Path], np.ndarray]) -> dict[str, Any]:
+    """Texts -> values of the type of the option's default; `load` reads a holdout."""
     defaults = options_of(name)
     found: dict[str, Any] = {}
     for key, text in _told(given):
         default = defaults.get(key)
         if key == "holdout":
-            found[key] = load_npy(Path(text))
+            found[key] = load(Path(text))
         elif isinstance(default, bool):
             if text.lower() not in ("true", "false", "yes", "no"):
                 raise UserError(f"option {key} is {text!r}; true or false is needed")

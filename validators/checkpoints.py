@@ -61,13 +61,15 @@ def checkpoint_hash(folder: Path) -> str:
     return files_hash(files, folder)
 
 
-def files_hash(files: list[Path], root: Path) -> str:
-    """12 hex digits of sha256 over the names (relative to `root`) and contents of `files`."""
-    key = tuple((str(p.absolute()), (seen := p.stat()).st_size, seen.st_mtime_ns, seen.st_ino) for p in files)
+def files_hash(files: list[Path], root: Path | None = None) -> str:
+    """12 hex digits of sha256 over the contents of `files`, and over their names where they lie below a `root`."""
+    seen = [(str(p.absolute()), s.st_size, s.st_mtime_ns, s.st_ino) for p, s in ((p, p.stat()) for p in files)]
+    key = (root is None, *seen)
     if key not in _HASHED:
         said = hashlib.sha256()
         for path in files:
-            said.update(path.relative_to(root).as_posix().encode() + b"\0")
+            if root is not None:
+                said.update(path.relative_to(root).as_posix().encode() + b"\0")
             with path.open("rb") as file:
                 said.update(hashlib.file_digest(file, "sha256").digest())
         _HASHED[key] = said.hexdigest()[:12]

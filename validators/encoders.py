@@ -64,7 +64,7 @@ def weights_hash(path: str) -> str:
     """12 hex digits of what `load_encoder(path)` would load; no model is built. Raises `UserError`."""
     place, _ = split_layer(path)
     if place.suffix in SCRIPTED and place.is_file():
-        return files_hash([place], place.parent)
+        return files_hash([place])
     return checkpoint_hash(place)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,13 @@ from corpora.codecs import decode_image, decode_text, decode_wav
 from corpora.errors import PayloadError, UserError
 from validators.measure import Kind
 
-_IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
+if TYPE_CHECKING:
+    from validators.encodings import Encoder
+
+_SUFFIXES: dict[Kind, tuple[str, ...]] = {
+    "audio": (".wav",),
+    "images": (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm"),
+}
 MAX_NPY_BYTES = 16 << 30
 
 
@@ -41,7 +47,53 @@ def load_one(kind: Kind, path: Path) -> Any:
         return _lines(path)
     if kind == "dimension":
         return np.array([_number(line, path) for line in _lines(path)])
-    raise UserError(f"{path}: {kind} are read from .npy files")
+    told = "; for pictures, recordings or texts name an encoder: --embedding PATH" if kind == "features" else ""
+    raise UserError(f"{path}: {kind} are read from .npy files{told}")
+
+
+def embed_pair(encoder: Encoder, real: Path, synthetic: Path, *, by_name: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures, recordings or texts of both sides -> their features [n, d] by the one encoder.
+
+    `by_name`: row i of both belong together, so files of two folders must have the same names. Raises `UserError`.
+    """
+    if by_name and encoder.reads != "text":
+        pair = _pairs("audio" if encoder.reads == "speech" else "images", Path(real), Path(synthetic))
+        return _embedded(encoder, pair[0], real), _embedded(encoder, pair[1], synthetic)
+    return embed_one(encoder, Path(real)), embed_one(encoder, Path(synthetic))
+
+
+def embed_one(encoder: Encoder, path: Path) -> np.ndarray:
+    """A file or a folder of what the encoder reads: pictures (or .npy of uint8), wav files, or a text file, a line
+    a sample -> [n, d]. Raises `UserError`: nothing there, something else, or a sample that cannot be encoded."""
+    if not path.exists():
+        raise UserError(f"{path} does not exist")
+    if encoder.reads == "text":
+        if path.is_dir() or path.suffix == ".npy":
+            raise UserError(f"{path}: {encoder.name} reads texts, from a file with a line a sample")
+        return _embedded(encoder, _lines(path), path)
+    kind: Kind = "audio" if encoder.reads == "speech" else "images"
+    suffixes = _SUFFIXES[kind]
+    if path.suffix == ".npy" and kind == "images":
+        return _embedded(encoder, pictures_of(load_npy(path), path), path)
+    files = list(_named(path, suffixes).values()) if path.is_dir() else [path]
+    if not files or files[0].suffix.lower() not in suffixes:
+        what = "recordings" if kind == "audio" else "pictures"
+        raise UserError(f"{path}: {encoder.name} reads {what} ({', '.join(suffixes)}), a file or a folder of them")
+    return _embedded(encoder, [_decoded(kind, file) for file in files], path)
+
+
+def _embedded(encoder: Encoder, samples: list[Any], path: Path) -> np.ndarray:
+    if encoder.reads == "speech":
+        found = encoder.encode([signal for signal, _ in samples], rate_hz=[rate for _, rate in samples])
+    else:
+        found = encoder.encode(samples)
+    bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
+    if bad.size:
+        raise UserError(
+            f"{path}: {encoder.name} cannot encode {bad.size} of {len(samples)} samples (empty, not finite or too "
+            f"short), the first is number {bad[0] + 1}"
+        )
+    return found
 
 
 def load_npy(path: Path) -> np.ndarray:
@@ -79,7 +131,7 @@ def _pairs(kind: Kind, real: Path, synthetic: Path) -> tuple[list[Any], list[Any
         return pictures_of(load_npy(real), real), pictures_of(load_npy(synthetic), synthetic)
     if real.is_dir() != synthetic.is_dir():
         raise UserError(f"{real} and {synthetic}: two files or two folders are needed")
-    suffixes = (".wav",) if kind == "audio" else _IMAGES
+    suffixes = _SUFFIXES[kind]
     if not real.is_dir():
         return [_decoded(kind, real)], [_decoded(kind, synthetic)]
     left, right = _named(real, suffixes), _named(synthetic, suffixes)

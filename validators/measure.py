@@ -81,6 +81,7 @@ METRICS: dict[str, Metric] = {
     # pictures
     "psnr": Metric("images", "higher", "peak signal-to-noise ratio of pairs", "validators.measures_pairs:psnr"),
     "ssim": Metric("images", "higher", "structural similarity of pairs", "validators.measures_pairs:ssim"),
+    "lpips": Metric("images", "lower", "how different pairs look to a network", "validators.lpips:lpips"),
     # texts; cosine and mauve read embeddings of them
     "bleu": Metric("text", "higher", "n-grams shared with a reference, pairs", "validators.measures_text:bleu"),
     "chrf": Metric("text", "higher", "characters shared with a source, pairs", "validators.measures_text:chrf"),

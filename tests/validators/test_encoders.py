@@ -10,11 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from corpora.codecs import encode_png, encode_wav
 from corpora.errors import UnknownNameError, UserError
-from tests.validators.conftest import CLASSES, made, with_signals
+from emoforge.cli import app
+from tests.validators.conftest import CLASSES, made, make_batch, with_signals
 from validators.embeddings import fit_embedding
 from validators.encoders import load_encoder, weights_hash
+from validators.frechet import FrechetGate
+from validators.inputs import embed_one
+from validators.measure import measure
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -147,6 +153,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
 }
 IMAGES = ("clip", "dinov2", "vit")
 SPEECH = ("wav2vec2", "wav2vec2-large", "hubert", "wavlm", "clap", "clap-unfused")
+TEXT = ("bert", "mpnet")
 TEXTS = ["the dog ran home", "cat", "the cat slept the dog ran home the cat slept home", "the unknown word"]
 
 
@@ -405,11 +412,96 @@ def test_as_an_embedding_of_gates(modality: str, name: str, folders: Callable[[s
 
 
 def test_texts_of_a_batch(folders: Callable[[str], Path]) -> None:
-    from tests.validators.conftest import make_batch
-
     signals = [np.frombuffer(text.encode(), np.uint8) for text in TEXTS]
     train = make_batch("text", signals, ["joy"] * 4, ["a", "b", "c", "d"])
     embedding = fit_embedding(f"path:{folders('bert')}", train, classes=["joy"], seed=0, dims=2, options={})
     assert embedding.embed(train).shape == (4, 2)
     encoder = load_encoder(folders("bert"))
     np.testing.assert_allclose(train.cache[encoder.name], encoder.encode(TEXTS), rtol=1e-4, atol=1e-5)
+
+
+def measured(*arguments: object) -> Any:
+    done = CliRunner().invoke(app, ["measure", *map(str, arguments), "--json"])
+    if done.exception is not None:
+        raise done.exception
+    return json.loads(done.stdout)
+
+
+def files_of(folder: Path, name: str, seed: int, n: int = 6) -> Path:
+    """A folder of pictures or recordings, or a text file."""
+    rng = np.random.default_rng(seed)
+    if name in TEXT:
+        path = folder / f"{seed}.txt"
+        path.write_text("\n".join(" ".join(rng.choice(WORDS[4:], 5)) for _ in range(n)) + "\n", encoding="utf-8")
+        return path
+    (folder / str(seed)).mkdir()
+    for i in range(n):
+        if name in IMAGES:
+            data = encode_png(rng.integers(0, 256, (20 + i, 24), dtype=np.uint8))
+        else:
+            data = encode_wav(rng.normal(0, 0.1, 3000 + 500 * i).astype(np.float32), RATE)
+        (folder / str(seed) / f"{i}.{'png' if name in IMAGES else 'wav'}").write_bytes(data)
+    return folder / str(seed)
+
+
+@pytest.mark.parametrize("name", ["clip", "hubert", "bert"])
+def test_measures_over_folders(name: str, folders: Callable[[str], Path], tmp_path: Path) -> None:
+    real, synthetic, holdout = (files_of(tmp_path, name, seed) for seed in (0, 1, 2))
+    encoder = load_encoder(folders(name))
+    x, y, h = (embed_one(encoder, path) for path in (real, synthetic, holdout))
+    assert x.shape == (6, encoder.dim)
+    told = measured("kid", real, synthetic, "--embedding", folders(name))
+    assert told["value"] == pytest.approx(measure("kid", x, y).value)
+    assert told["convention"].endswith(f", of {encoder.name}") and told["n_real"] == 6
+    told = measured("dcr", real, synthetic, "--embedding", folders(name), "--holdout", holdout, "--seed=3")
+    assert told["value"] == measure("dcr", x, y, holdout=h, seed=3).value
+    assert measured("cosine", real, real, "--embedding", folders(name))["value"] == pytest.approx(1)
+
+
+def test_measures_refuse_what_the_encoder_does_not_read(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    wavs, png, text = (files_of(tmp_path, name, seed) for seed, name in enumerate(("hubert", "clip", "bert")))
+    np.save(tmp_path / "f.npy", np.ones((9, 4)))
+    np.save(tmp_path / "p.npy", np.random.default_rng(0).integers(0, 256, (5, 3, 20, 20), dtype=np.uint8))
+    told = measured("kid", png, tmp_path / "p.npy", "--embedding", folders("clip"))
+    assert told["n_synthetic"] == 5
+    (text.parent / "blank.txt").write_text("the dog\n\ncat\n", encoding="utf-8")
+    for name, left, right, match in (
+        ("clip", png, wavs, "reads pictures"), ("hubert", wavs, png, "reads recordings"),
+        ("hubert", wavs, text, "reads recordings"), ("bert", text, png, "a line a sample"),
+        ("clip", png, tmp_path / "f.npy", "pictures are uint8"), ("clip", png, tmp_path / "gone", "does not exist"),
+        ("bert", text, text.parent / "blank.txt", "cannot encode 1 of 3 samples .* number 2"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=match):
+            measured("kid", left, right, "--embedding", folders(name))
+    with pytest.raises(UserError, match="is for metrics of features"):
+        measured("psnr", png, png, "--embedding", folders("clip"))
+    with pytest.raises(UserError, match="name an encoder: --embedding PATH"):
+        measured("kid", png, png)
+    (png / "0.png").rename(png / "other.png")
+    with pytest.raises(UserError, match="no partner of the same name"):
+        measured("cosine", png, files_of(tmp_path, "clip", 9), "--embedding", folders("clip"))
+    for flags, match in (
+        (["--k"], "needs a value"),
+        (["more", "x"], "one input too many"),
+        (["--q=1"], "option of kid"),
+    ):
+        with pytest.raises(UserError, match=match):
+            measured("kid", tmp_path / "f.npy", tmp_path / "f.npy", *flags)
+
+
+def test_a_verdict_names_the_weights_and_other_weights_are_another_judge(
+    folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    train, dev = (made("face", groups=groups, per_cell=2, seed=s) for s, groups in enumerate((range(4), range(20, 26))))
+    synthetic = with_signals(made("face", groups=range(30, 34), per_cell=2, seed=2), lambda s: s[::-1])
+    shutil.copytree(folders("dinov2"), tmp_path / "d")
+    params = {"embedding": f"path:{tmp_path / 'd'}", "dims": 4, "repeats": 10}
+    found = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        MAKERS["dinov2"](tmp_path / "d")
+        gate = FrechetGate.fit(train, dev, classes=CLASSES, params=params, seed=0)
+        assert gate.judge.startswith(f"Dinov2Model/{weights_hash(str(tmp_path / 'd'))}-pca4/")
+        found.append((gate.judge, gate.measure(synthetic, seed=0).value))
+    assert np.isfinite([value for _, value in found]).all()
+    assert found[0][0] != found[1][0] and found[0][1] != found[1][1]

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from corpora.codecs import encode_png, encode_wav
 from corpora.errors import UnknownNameError, UserError
 from emoforge.cli import app
+from tests.validators.test_lpips import weight_files
 from validators.inputs import load_pair, pictures_of
 from validators.measure import METRICS, Measured, function_of, measure, options_of
 
@@ -73,6 +74,8 @@ def name(request: pytest.FixtureRequest) -> str:
 def options(name: str) -> dict[str, Any]:
     if name in ("dcr", "mia-auc"):
         return {"holdout": np.random.default_rng(1).normal(size=(40, 4))}
+    if name == "lpips":
+        return dict(zip(("weights", "linear"), weight_files("vgg"), strict=True))
     if name == "toxicity":
         return {"words": str(WORDS)}
     if METRICS[name].kind == "signals":
