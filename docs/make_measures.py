@@ -139,7 +139,7 @@ SAYS: dict[str, Note] = {
     # speech
     "mcd": Note(
         "dB",
-        "mcd24-dtw-5ms: WORLD, 24 coefficients without c0, exact DTW",
+        "mcd24-dtw-5ms: WORLD, 24 coefficients without c0, exact DTW; harvest, plain and pymcd by option",
         "Kubichek 1993",
         "other sentences; numbers of other conventions (pymcd's are about twice as large)",
     ),
@@ -148,6 +148,15 @@ SAYS: dict[str, Note] = {
     ),
     "f0-correlation": Note("1", "Pearson of log F0, voiced in both", "", "monotone speech: noise decides"),
     "voicing-error": Note("share", "frames voiced in one only", "", "pairs of different timing, unless aligned"),
+    "energy-difference": Note(
+        "dB",
+        "mean |difference| of 25-ms level along the DTW path, or from the start",
+        "",
+        "comparing loudness as heard; recordings at other distances from the microphone, unless gain=false",
+    ),
+    "duration-difference": Note(
+        "s", "mean |synthetic - real|, pauses included", "", "other sentences; one recording trimmed and the other not"
+    ),
     # pictures
     "psnr": Note("dB", "peak 255, mean over pixels and channels", "", "unpaired pictures; judging looks"),
     "ssim": Note(

@@ -78,6 +78,8 @@ METRICS: dict[str, Metric] = {
     "f0-rmse": Metric("audio", "lower", "error of the melody of pairs", "validators.measures_pairs:f0_rmse"),
     "f0-correlation": Metric("audio", "higher", "likeness of the melody", "validators.measures_pairs:f0_correlation"),
     "voicing-error": Metric("audio", "lower", "frames voiced in one only", "validators.measures_pairs:voicing_error"),
+    "energy-difference": Metric("audio", "lower", "level of pairs", "validators.measures_pairs:energy_difference"),
+    "duration-difference": Metric("audio", "lower", "length of pairs", "validators.measures_pairs:duration_difference"),
     # pictures
     "psnr": Metric("images", "higher", "peak signal-to-noise ratio of pairs", "validators.measures_pairs:psnr"),
     "ssim": Metric("images", "higher", "structural similarity of pairs", "validators.measures_pairs:ssim"),

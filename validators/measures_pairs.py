@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from corpora.errors import UserError
-from validators import images, melcepstrum
+from validators import images, levels, melcepstrum, pymcd
 from validators.measure import Measured
 from validators.pitch import PitchComparison, compare_pitch
 
@@ -53,45 +55,116 @@ def _same_rate(a: Recording, b: Recording) -> int:
     return a[1]
 
 
-def mcd(real: Sequence[Recording], synthetic: Sequence[Recording], *, align: bool = True) -> Measured:
-    """`align`: exact DTW; without it, frame by frame over the length that both have."""
-    pairs = []
-    for a, b in _paired(real, synthetic):
-        pairs.append(melcepstrum.mcd(a[0], b[0], _same_rate(a, b), align=align))
-    convention = melcepstrum.CONVENTION if align else melcepstrum.CONVENTION.replace("dtw", "plain")
-    return mean_of_pairs(pairs, "dB", convention)
+def mcd(
+    real: Sequence[Recording],
+    synthetic: Sequence[Recording],
+    *,
+    align: bool = True,
+    f0: melcepstrum.F0Method = "dio",
+    convention: str = "mcd24",
+) -> Measured:
+    """`align`: exact DTW; without it, frame by frame over the length that both have. `f0`: dio or harvest.
+
+    `convention`: mcd24, or pymcd for a number that can be set beside that package's (its modes dtw and plain).
+    """
+    if convention not in ("mcd24", "pymcd"):
+        raise UserError(f"convention is {convention!r}; known: mcd24, pymcd")
+    name = melcepstrum.convention_of(align=align, f0=f0)
+    if convention == "pymcd":
+        if f0 != "dio":
+            raise UserError("pymcd's convention tracks F0 with DIO; leave the option f0 away")
+        form: Callable[..., tuple[float, str | None]] = pymcd.mcd
+        name = pymcd.CONVENTION[align]
+    else:
+        form = partial(melcepstrum.mcd, f0=f0)
+    pairs = [form(a[0], b[0], _same_rate(a, b), align=align) for a, b in _paired(real, synthetic)]
+    return mean_of_pairs(pairs, "dB", name)
+
+
+_TRACKERS = {"dio": "DIO + StoneMask", "harvest": "Harvest + StoneMask"}
 
 
 def _pitch(
-    real: Sequence[Recording], synthetic: Sequence[Recording], field: str, align: str
-) -> list[tuple[float, str | None]]:
+    real: Sequence[Recording], synthetic: Sequence[Recording], field: str, align: str, f0: str
+) -> tuple[list[tuple[float, str | None]], str]:
+    """Value and reason of each pair, and how they were made."""
     if align not in ("start", "linear"):
         raise UserError(f"align is {align!r}; known: linear, start")
+    if f0 not in _TRACKERS:
+        raise UserError(f"f0 is {f0!r}; known: dio, harvest")
     found: list[PitchComparison] = [
-        compare_pitch(a[0], b[0], _same_rate(a, b), align="linear" if align == "linear" else "start")
+        compare_pitch(
+            a[0], b[0], _same_rate(a, b), align="linear" if align == "linear" else "start",
+            f0="harvest" if f0 == "harvest" else "dio",
+        )
         for a, b in _paired(real, synthetic)
-    ]
-    return [(float(getattr(one, field)), one.reason) for one in found]
+    ]  # fmt: skip
+    return [(float(getattr(one, field)), one.reason) for one in found], f"{_TRACKERS[f0]}, 5 ms, aligned by {align}"
 
 
 def f0_rmse(
-    real: Sequence[Recording], synthetic: Sequence[Recording], *, unit: str = "cents", align: str = "start"
+    real: Sequence[Recording],
+    synthetic: Sequence[Recording],
+    *,
+    unit: str = "cents",
+    align: str = "start",
+    f0: str = "dio",
 ) -> Measured:
-    """`unit`: cents or Hz. Frames voiced in both."""
+    """`unit`: cents or Hz. Frames voiced in both. `f0`: dio or harvest."""
     if unit not in ("cents", "Hz"):
         raise UserError(f"unit is {unit!r}; known: cents, Hz")
-    pairs = _pitch(real, synthetic, "rmse_cents" if unit == "cents" else "rmse_hz", align)
-    return mean_of_pairs(pairs, unit, f"DIO + StoneMask, 5 ms, voiced in both, aligned by {align}")
+    pairs, how = _pitch(real, synthetic, "rmse_cents" if unit == "cents" else "rmse_hz", align, f0)
+    return mean_of_pairs(pairs, unit, f"voiced in both, {how}")
 
 
-def f0_correlation(real: Sequence[Recording], synthetic: Sequence[Recording], *, align: str = "start") -> Measured:
-    pairs = _pitch(real, synthetic, "correlation", align)
-    return mean_of_pairs(pairs, "1", f"Pearson of log F0, DIO + StoneMask, 5 ms, voiced in both, aligned by {align}")
+def f0_correlation(
+    real: Sequence[Recording], synthetic: Sequence[Recording], *, align: str = "start", f0: str = "dio"
+) -> Measured:
+    """Of log F0. `f0`: dio or harvest."""
+    pairs, how = _pitch(real, synthetic, "correlation", align, f0)
+    return mean_of_pairs(pairs, "1", f"Pearson of log F0, voiced in both, {how}")
 
 
-def voicing_error(real: Sequence[Recording], synthetic: Sequence[Recording], *, align: str = "start") -> Measured:
-    pairs = _pitch(real, synthetic, "voicing_error", align)
-    return mean_of_pairs(pairs, "share", f"frames voiced in one only, DIO + StoneMask, 5 ms, aligned by {align}")
+def voicing_error(
+    real: Sequence[Recording], synthetic: Sequence[Recording], *, align: str = "start", f0: str = "dio"
+) -> Measured:
+    """`f0`: dio or harvest."""
+    pairs, how = _pitch(real, synthetic, "voicing_error", align, f0)
+    return mean_of_pairs(pairs, "share", f"frames voiced in one only, {how}")
+
+
+def energy_difference(
+    real: Sequence[Recording], synthetic: Sequence[Recording], *, align: str = "dtw", gain: bool = True
+) -> Measured:
+    """Mean absolute difference of frame level. `align`: dtw (the path of the mel-cepstra) or start. `gain`: false takes
+    the mean difference of each pair off first, so that a recording that is only louder differs by 0."""
+    if align not in ("dtw", "start"):
+        raise UserError(f"align is {align!r}; known: dtw, start")
+    pairs = [levels.energy_difference(a[0], b[0], _same_rate(a, b), path=align == "dtw", gain=gain)
+             for a, b in _paired(real, synthetic)]  # fmt: skip
+    path = "the DTW path of mcd24" if align == "dtw" else "frames from the start"
+    told = f"25 ms each 5 ms, from {levels.RANGE_DB:g} dB under the loudest frame on, mean over {path}"
+    return mean_of_pairs(pairs, "dB", told + (", gain counts" if gain else ", gain taken off"))
+
+
+def duration_difference(real: Sequence[Recording], synthetic: Sequence[Recording]) -> Measured:
+    """Mean absolute difference in s; details: how much longer the synthetic ones are, in s and as a ratio."""
+    pairs, longer, ratios = [], [], []
+    for a, b in _paired(real, synthetic):
+        rate = _same_rate(a, b)
+        refused = next((r for s in (a[0], b[0]) if (r := melcepstrum.refusal(s, rate)) is not None), None)
+        if refused is not None:
+            pairs.append((math.nan, str(refused.reason)))
+            continue
+        pairs.append((abs(len(b[0]) - len(a[0])) / rate, None))
+        longer.append((len(b[0]) - len(a[0])) / rate)
+        ratios.append(len(b[0]) / len(a[0]))
+    found = mean_of_pairs(pairs, "s", "|synthetic - real| of whole recordings, pauses included")
+    if not ratios:
+        return found
+    more = {"mean of synthetic - real, s": float(np.mean(longer)),
+            "ratio synthetic / real": float(np.exp(np.mean(np.log(ratios))))}  # fmt: skip
+    return replace(found, details={**found.details, **more})
 
 
 def _pictures(

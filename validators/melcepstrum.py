@@ -1,8 +1,10 @@
 """Mel-cepstral distortion: how far one spectral envelope is from another, in dB. Pure functions.
 
 Convention mcd24-dtw-5ms: WORLD envelope (DIO, StoneMask, CheapTrick) each 5 ms, 24 mel-cepstral coefficients without
-c0, alpha by sampling rate, exact DTW (steps diagonal, up, left), mean over the path. Numbers of other conventions
-differ by whole dB and may not be compared. The value does not depend on the gain of either recording.
+c0, alpha by sampling rate, exact DTW (steps diagonal, up, left), mean over the path. Options change its name:
+mcd24-plain-5ms goes frame by frame, mcd24-dtw-5ms-harvest tracks F0 with Harvest (25 times slower, fewer gaps).
+Numbers of other conventions differ by whole dB and may not be compared (pymcd's: validators/pymcd.py). The value does
+not depend on the gain of either recording.
 
 Mel-cepstrum: Fukada, Tokuda, Kobayashi & Imai 1992 (https://doi.org/10.1109/ICASSP.1992.225953), its frequency
 transformation as in Tokuda et al. 1994. Distortion: Kubichek 1993 (https://doi.org/10.1109/PACRIM.1993.407206).
@@ -12,15 +14,17 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Literal
 
 import numba
 import numpy as np
 
 from corpora.errors import PayloadError, UserError
-from features.vocoder import pyworld
-from features.world import F0_FLOOR_HZ, SILENT_PEAK, fft_length, track_f0
+from features.world import SILENT_PEAK, fft_length, track_f0
+from validators.cheaptrick import log_cepstrum
 
-CONVENTION = "mcd24-dtw-5ms"
+CONVENTION = "mcd24-dtw-5ms"  # of the gate, and of measures where no option says otherwise
+F0Method = Literal["dio", "harvest"]
 ORDER = 24
 HOP_S = 0.005
 SHORTEST_S = 0.05
@@ -28,6 +32,13 @@ SHORTEST_S = 0.05
 ALPHA = {8000: 0.31, 10000: 0.35, 12000: 0.37, 16000: 0.42, 22050: 0.45, 32000: 0.50, 44100: 0.53, 48000: 0.55}
 TO_DB = 10.0 / math.log(10.0) * math.sqrt(2.0)
 _RMS = 0.05  # signals are brought to this first, so that WORLD's absolute safeguards weigh the same at any gain
+
+
+def convention_of(*, align: bool = True, f0: F0Method = "dio") -> str:
+    """The name under which a number may be compared with others. Raises `UserError` for an unknown F0 tracker."""
+    if f0 not in ("dio", "harvest"):
+        raise UserError(f"f0 is {f0!r}; known: dio, harvest")
+    return (CONVENTION if align else CONVENTION.replace("dtw", "plain")) + ("" if f0 == "dio" else f"-{f0}")
 
 
 def warping(rate_hz: int) -> float:
@@ -39,26 +50,40 @@ def warping(rate_hz: int) -> float:
 
 
 @lru_cache(maxsize=8)
-def cepstrum_matrix(n_fft: int, alpha: float, order: int = ORDER) -> np.ndarray:
-    """-> [n_fft / 2 + 1, order + 1] float64, read-only: log power spectrum @ matrix = mel-cepstrum c0 to c_order.
+def warping_matrix(bins: int, alpha: float, order: int = ORDER) -> np.ndarray:
+    """-> [bins, order + 1] float64, read-only: one-sided cepstrum of log magnitude @ matrix = mel-cepstrum.
 
-    Composes the inverse Fourier transform of log magnitude with the recursion that warps the frequency axis by a
-    first-order all-pass (`freqt`); both are linear, so one product does for all frames.
+    The recursion that warps the frequency axis by a first-order all-pass (`freqt`) is linear, so one product does for
+    all frames.
     """
-    half = n_fft // 2
-    k = np.arange(half + 1)
-    weights = np.where((k == 0) | (k == half), 1.0, 2.0)
-    # one-sided cepstrum of log magnitude: log|X| = sum_k c_k cos(k w), hence both weights, and the half of log power
-    cosines = np.cos(2.0 * np.pi * np.outer(k, k) / n_fft)
-    inverse = 0.5 * weights[:, None] * cosines * weights[None, :] / n_fft  # [bin, quefrency]
-    warped = np.zeros((order + 1, half + 1))  # [coefficient, bin]: the recursion runs over all bins at once
-    for quefrency in range(half, -1, -1):
+    warped = np.zeros((order + 1, bins))  # [coefficient, quefrency]: the recursion runs over all of them at once
+    for quefrency in range(bins - 1, -1, -1):
         before = warped.copy()
-        warped[0] = inverse[:, quefrency] + alpha * before[0]
+        warped[0] = alpha * before[0]
+        warped[0, quefrency] += 1.0
         warped[1] = (1.0 - alpha**2) * before[0] + alpha * before[1]
         for m in range(2, order + 1):
             warped[m] = before[m - 1] + alpha * (before[m] - warped[m - 1])
     matrix = np.ascontiguousarray(warped.T)
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _one_sided(n_fft: int) -> np.ndarray:
+    """[n_fft / 2 + 1]: cepstrum of log power -> one-sided cepstrum of log magnitude, log|X| = sum_k c_k cos(k w)."""
+    weights = np.full(n_fft // 2 + 1, 1.0)
+    weights[[0, -1]] = 0.5
+    return weights
+
+
+@lru_cache(maxsize=8)
+def cepstrum_matrix(n_fft: int, alpha: float, order: int = ORDER) -> np.ndarray:
+    """-> [n_fft / 2 + 1, order + 1] float64, read-only: log power spectrum @ matrix = mel-cepstrum c0 to c_order."""
+    half = n_fft // 2
+    k = np.arange(half + 1)
+    both = np.where((k == 0) | (k == half), 1.0, 2.0)  # bins that stand for two
+    inverse = both[:, None] * np.cos(2.0 * np.pi * np.outer(k, k) / n_fft) / n_fft  # [bin, quefrency]
+    matrix = (inverse * _one_sided(n_fft)) @ warping_matrix(half + 1, alpha, order)
     matrix.setflags(write=False)
     return matrix
 
@@ -78,8 +103,8 @@ def refusal(signal: np.ndarray, rate_hz: float) -> PayloadError | None:
     return None
 
 
-def mel_cepstrum(signal: np.ndarray, rate_hz: int) -> np.ndarray:
-    """[n] float in [-1, 1] -> [T, 24] float32: c1 to c24 each 5 ms.
+def mel_cepstrum(signal: np.ndarray, rate_hz: int, *, f0: F0Method = "dio") -> np.ndarray:
+    """[n] float in [-1, 1] -> [T, 24] float32: c1 to c24 each 5 ms. `f0`: the tracker whose pitch CheapTrick adapts to.
 
     Raises `PayloadError`: empty, non-finite, too-short (under 50 ms), silent (peak under -80 dBFS).
     """
@@ -88,10 +113,10 @@ def mel_cepstrum(signal: np.ndarray, rate_hz: int) -> np.ndarray:
         raise refused
     x = np.array(signal, dtype=np.float64)
     x *= _RMS / math.sqrt(float((x**2).mean()))
-    f0, times = track_f0(x, int(rate_hz), hop_s=HOP_S)
+    f0_hz, times = track_f0(x, int(rate_hz), hop_s=HOP_S, f0_method=f0)
     n_fft = fft_length(int(rate_hz))
-    envelope = pyworld.cheaptrick(x, f0, times, int(rate_hz), f0_floor=F0_FLOOR_HZ, fft_size=n_fft)
-    return (np.log(envelope) @ cepstrum_matrix(n_fft, alpha)[:, 1:]).astype(np.float32)
+    cepstrum = log_cepstrum(x, f0_hz, times, int(rate_hz), n_fft) * _one_sided(n_fft)
+    return (cepstrum @ warping_matrix(n_fft // 2 + 1, alpha)[:, 1:]).astype(np.float32)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -136,17 +161,72 @@ def _dtw(a: np.ndarray, b_transposed: np.ndarray) -> tuple[float, int]:  # pragm
     return cost[m - 1], length[m - 1]
 
 
+@numba.njit(cache=True, nogil=True)
+def windowed_path(
+    x: np.ndarray, y: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
+    """[n, D], [m, D] float64 -> the cheapest path whose row i stays within columns low[i] to high[i] - 1; among equals
+    the step up, then the step left, then the diagonal."""
+    n, d = x.shape
+    m = y.shape[0]
+    start = np.zeros(n + 1, dtype=np.int64)
+    for i in range(n):
+        start[i + 1] = start[i] + high[i] - low[i]
+    step = np.empty(start[n], dtype=np.int8)
+    before, now = np.full(m + 1, np.inf), np.full(m + 1, np.inf)  # column j stands at j + 1
+    before[0] = 0.0
+    for i in range(n):
+        now[:] = np.inf
+        for j in range(low[i], high[i]):
+            local = 0.0
+            for k in range(d):
+                difference = x[i, k] - y[j, k]
+                local += difference * difference
+            local = math.sqrt(local)
+            best, taken = before[j + 1] + local, 0
+            if now[j] + local < best:
+                best, taken = now[j] + local, 1
+            if before[j] + local < best:
+                best, taken = before[j] + local, 2
+            now[j + 1] = best
+            step[start[i] + j - low[i]] = taken
+        before, now = now, before
+    rows, columns = np.empty(n + m, dtype=np.int64), np.empty(n + m, dtype=np.int64)
+    i, j, at = n - 1, m - 1, n + m
+    while i >= 0 and j >= 0:
+        at -= 1
+        rows[at], columns[at] = i, j
+        taken = step[start[i] + j - low[i]]
+        if taken != 1:
+            i -= 1
+        if taken != 0:
+            j -= 1
+    return rows[at:], columns[at:]
+
+
+def dtw_inputs(a: np.ndarray, b: np.ndarray) -> None:
+    """Raises `ValueError` for empty sequences, other shapes than [n, D], [m, D], or values that are not finite."""
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not len(a) or not len(b):
+        raise ValueError(f"dtw wants two non-empty sequences [n, D], got {a.shape} and {b.shape}")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError("dtw: NaN or infinities in a sequence")
+
+
 def dtw(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
     """[n, D], [m, D] -> (cost of the best path, number of its steps), steps diagonal, up and left (Sakoe & Chiba 1978).
 
     Raises `ValueError` for empty sequences, other shapes or values that are not finite.
     """
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not len(a) or not len(b):
-        raise ValueError(f"dtw wants two non-empty sequences [n, D], got {a.shape} and {b.shape}")
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise ValueError("dtw: NaN or infinities in a sequence")
+    dtw_inputs(a, b)
     total, steps = _dtw(np.ascontiguousarray(a, dtype=np.float32), np.ascontiguousarray(b.T, dtype=np.float32))
     return float(total), int(steps)
+
+
+def dtw_path(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[n, D], [m, D] -> the steps of the best path, [L] int64 into a and into b. Needs n * m bytes. Raises as `dtw`."""
+    dtw_inputs(a, b)
+    low, high = np.zeros(len(a), dtype=np.int64), np.full(len(a), len(b), dtype=np.int64)
+    return windowed_path(np.ascontiguousarray(a, np.float64), np.ascontiguousarray(b, np.float64), low, high)
 
 
 def mcd_dtw(a: np.ndarray, b: np.ndarray) -> float:
@@ -166,13 +246,15 @@ def mcd_plain(a: np.ndarray, b: np.ndarray) -> float:
     return value
 
 
-def mcd(a: np.ndarray, b: np.ndarray, rate_hz: int, *, align: bool = True) -> tuple[float, str | None]:
+def mcd(
+    a: np.ndarray, b: np.ndarray, rate_hz: int, *, align: bool = True, f0: F0Method = "dio"
+) -> tuple[float, str | None]:
     """Two signals [n], [m] at one rate -> (MCD in dB, None), or (NaN, reason slug) where there is no number.
 
-    `align`: by DTW; otherwise frame by frame over the length that both have.
+    `align`: by DTW; otherwise frame by frame over the length that both have. Its name: `convention_of`.
     """
     try:
-        first, second = mel_cepstrum(a, rate_hz), mel_cepstrum(b, rate_hz)
+        first, second = mel_cepstrum(a, rate_hz, f0=f0), mel_cepstrum(b, rate_hz, f0=f0)
     except PayloadError as error:
         return math.nan, error.reason
     if align:

@@ -1,7 +1,7 @@
 """How far the melody of one utterance is from that of another: F0 error, correlation, voicing, duration.
 
-For pairs that say the same (reconstructions, conversions). F0 by DIO and StoneMask each 5 ms. Definitions as usual in
-voice conversion: errors over frames that are voiced in both, voicing error over all frames.
+For pairs that say the same (reconstructions, conversions). F0 each 5 ms by DIO or Harvest, refined by StoneMask.
+Definitions as usual in voice conversion: errors over frames that are voiced in both, voicing error over all frames.
 """
 
 from __future__ import annotations
@@ -38,19 +38,24 @@ class PitchComparison:
 
 
 def compare_pitch(
-    reference: np.ndarray, other: np.ndarray, rate_hz: int, *, align: Literal["start", "linear"] = "start"
+    reference: np.ndarray,
+    other: np.ndarray,
+    rate_hz: int,
+    *,
+    align: Literal["start", "linear"] = "start",
+    f0: Literal["dio", "harvest"] = "dio",
 ) -> PitchComparison:
     """Two signals [n], [m] float in [-1, 1] at one rate -> how their melodies differ.
 
     `align`: "start" compares frame by frame over the length that both have; "linear" first stretches `other` in time to
-    the reference's length, for conversions that change the tempo.
+    the reference's length, for conversions that change the tempo. `f0`: the tracker.
     """
     difference_s = (len(other) - len(reference)) / rate_hz
     for signal in (reference, other):
         if (refused := refusal(signal, rate_hz)) is not None:
             return PitchComparison(math.nan, math.nan, math.nan, math.nan, difference_s, 0, refused.reason)
-    a, _ = track_f0(reference, int(rate_hz), hop_s=HOP_S)
-    b, _ = track_f0(other, int(rate_hz), hop_s=HOP_S)
+    a, _ = track_f0(reference, int(rate_hz), hop_s=HOP_S, f0_method=f0)
+    b, _ = track_f0(other, int(rate_hz), hop_s=HOP_S, f0_method=f0)
     if align == "linear":
         b = b[np.rint(np.linspace(0, len(b) - 1, len(a))).astype(np.int64)]
     return compare_tracks(a, b, difference_s)

@@ -69,6 +69,12 @@ def waves() -> tuple[np.ndarray, np.ndarray]:
     return made[0], made[1]
 
 
+def waves_apart() -> tuple[np.ndarray, np.ndarray]:
+    """The same tones, the first without its end and the second without its beginning: what a path has to find."""
+    first, second = waves()
+    return first[:17000], second[3000:]
+
+
 def beats() -> np.ndarray:
     """[40] positions of beats at 250 Hz, whole numbers."""
     rng = np.random.default_rng(12)
@@ -92,6 +98,7 @@ INPUTS: dict[str, Any] = {
     "texts": texts,
     "histograms": histograms,
     "waves": waves,
+    "waves-apart": waves_apart,
     "beats": lambda: (beats(),),
     "eeg": lambda: (eeg(),),
 }

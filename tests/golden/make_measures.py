@@ -148,18 +148,21 @@ def pairs() -> None:
 
         return float(structural_similarity(a, b, data_range=255))
 
-    @golden("mcd-pymcd-plain", "waves", "pymcd", "Calculate_MCD('plain').calculate_mcd, from float wav at 22050 Hz")
-    def _(a: np.ndarray, b: np.ndarray) -> float:
-        import tempfile
+    for mode, inputs in (("plain", "waves"), ("dtw", "waves-apart")):
 
-        import soundfile
-        from pymcd.mcd import Calculate_MCD
+        @golden(f"mcd-pymcd-{mode}", inputs, "pymcd",
+                f"Calculate_MCD('{mode}').calculate_mcd, from float wav at 22050 Hz")  # fmt: skip
+        def _(a: np.ndarray, b: np.ndarray, mode: str = mode) -> float:
+            import tempfile
 
-        with tempfile.TemporaryDirectory() as folder:
-            files = [str(Path(folder) / name) for name in ("a.wav", "b.wav")]
-            for file, wave in zip(files, (a, b), strict=True):
-                soundfile.write(file, wave, 22050, subtype="FLOAT")
-            return float(Calculate_MCD("plain").calculate_mcd(*files))
+            import soundfile
+            from pymcd.mcd import Calculate_MCD
+
+            with tempfile.TemporaryDirectory() as folder:
+                files = [str(Path(folder) / name) for name in ("a.wav", "b.wav")]
+                for file, wave in zip(files, (a, b), strict=True):
+                    soundfile.write(file, wave, 22050, subtype="FLOAT")
+                return float(Calculate_MCD(mode).calculate_mcd(*files))
 
     @golden("bleu", "texts", "sacrebleu", "BLEU().corpus_score, first set as references")
     def _(first: list[str], second: list[str]) -> float:

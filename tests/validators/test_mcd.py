@@ -12,12 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import IntegrityError, ParamsError, PayloadError, UnknownNameError, UserError
+from validators import pymcd
 from validators.gate import Batch, SampleGate, gate_class
 from validators.mcd import NearestMcd
+from validators.measure import measure
 from validators.melcepstrum import (
     TO_DB,
     cepstrum_matrix,
+    convention_of,
     dtw,
+    dtw_path,
     mcd,
     mcd_dtw,
     mcd_plain,
@@ -148,6 +152,54 @@ def test_no_envelope_is_nan_with_a_reason(signal: np.ndarray, reason: str) -> No
     assert math.isnan(value) and said == reason
     with pytest.raises(PayloadError):
         mel_cepstrum(signal, RATE)
+
+
+def test_the_tracker_is_an_option_and_in_the_name() -> None:
+    a, b = voice(A), voice(E)
+    by_dio, by_harvest = mcd(a, b, RATE)[0], mcd(a, b, RATE, f0="harvest")[0]
+    assert by_dio != by_harvest and by_harvest == pytest.approx(by_dio, rel=0.1)
+    assert convention_of() == convention_of_the_gate() == "mcd24-dtw-5ms"
+    assert convention_of(align=False, f0="harvest") == "mcd24-plain-5ms-harvest"
+    with pytest.raises(UserError, match="known: dio, harvest"):
+        convention_of(f0="swipe")  # type: ignore[arg-type]
+
+
+def convention_of_the_gate() -> str:
+    """Of the gate: no option changes it."""
+    return fitted().judge.split("-nearest")[0]
+
+
+def test_the_path_is_the_best_one() -> None:
+    rng = np.random.default_rng(8)
+    for n, m in ((1, 1), (1, 7), (5, 3), (20, 31), (40, 40)):
+        a, b = rng.normal(size=(n, 3)).astype(np.float32), rng.normal(size=(m, 3)).astype(np.float32)
+        rows, columns = dtw_path(a, b)
+        assert (rows[0], columns[0], rows[-1], columns[-1]) == (0, 0, n - 1, m - 1)
+        assert {(i, j) for i, j in zip(np.diff(rows), np.diff(columns), strict=True)} <= {(0, 1), (1, 0), (1, 1)}
+        assert np.sqrt(((a[rows] - b[columns]) ** 2).sum(axis=1)).sum() == pytest.approx(dtw(a, b)[0], rel=1e-5)
+
+
+def test_pymcd_has_its_own_bad_input() -> None:
+    assert pymcd.mcd(voice(A), np.zeros(8000, np.float32), RATE)[1] == "silent"
+    assert pymcd.mcd(voice(A), voice(A), RATE) == (0.0, None)
+    found = measure("mcd", [(voice(A), RATE)], [(voice(E)[:3000], RATE)], convention="pymcd", align=False)
+    assert found.value > 0 and found.convention.startswith("pymcd-plain") and "zero-padded" in found.convention
+    for options in ({"convention": "sptk"}, {"convention": "pymcd", "f0": "harvest"}):
+        with pytest.raises(UserError):
+            measure("mcd", [(voice(A), RATE)], [(voice(A), RATE)], **options)
+
+
+def test_fast_dtw_is_never_better_than_the_exact_one_and_equal_where_it_sees_all() -> None:
+    rng = np.random.default_rng(9)
+    walk = np.cumsum(rng.normal(size=(150, 3)), axis=0)
+    other = walk[np.sort(rng.integers(0, 150, 120))] + 0.1 * rng.normal(size=(120, 3))
+
+    def cost(path: tuple[np.ndarray, np.ndarray]) -> float:
+        return float(np.sqrt(((walk[path[0]] - other[path[1]]) ** 2).sum(axis=1)).sum())
+
+    exact = cost(dtw_path(walk, other))
+    assert exact <= cost(pymcd.fast_path(walk, other)) < 1.5 * exact
+    assert cost(pymcd.fast_path(walk, other, radius=200)) == pytest.approx(exact)
 
 
 def test_a_rate_without_convention_is_refused() -> None:

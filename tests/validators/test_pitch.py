@@ -45,6 +45,11 @@ def test_tones_a_semitone_apart() -> None:
     assert compare_pitch(tone(120.0), tone(120.0), RATE).rmse_hz == 0.0
 
 
+def test_harvest_hears_the_same_tone() -> None:
+    found = compare_pitch(tone(120.0), tone(120.0 * 2 ** (1 / 12)), RATE, f0="harvest")
+    assert found.rmse_cents == pytest.approx(100.0, abs=15.0) and found.n_voiced > 80
+
+
 def test_linear_alignment_undoes_a_change_of_tempo() -> None:
     def glide(seconds: float) -> np.ndarray:
         t = np.arange(int(seconds * RATE)) / RATE
