@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
+from validators.copies_text import TextCopies, near_texts
 from validators.embeddings import (
     MEL_BANDS,
     MEL_COLUMNS,
@@ -25,10 +26,13 @@ from validators.embeddings import (
     usable,
 )
 from validators.gate import Batch, Better, Limit
+from validators.text_features import text_of
+from validators.textcopies import word_hashes
 
 DEFAULTS: dict[str, Any] = {
     "own_times": 5.0,  # a conversion may be this many times closer to its own source than to any other train sample
 }
+_TIMES = 256  # parts of a trial of signals
 _SIDE = 16  # pixels: finer detail is what a copy changes first
 _RANGE_DB = 40.0  # below the loudest bin is silence: less would take noise floors for content
 _BLOCK = 512  # rows compared at once: bounds memory to _BLOCK x n_train distances
@@ -42,19 +46,24 @@ class Copies:
     scores 0. A conversion's own sources are judged more mildly (`own_times`), so that a conversion which changed
     nothing is still a copy. Faces are compared with their mirror images too. params: own_times.
 
-    Space: low-pass pixels (16 x 16) or time-normalised log-mel below its loudest bin, minus the mean of train, on the
-    unit sphere: gain, brightness and contrast drop out. Copies among synthetic samples: `near_pairs`.
+    Space: low-pass pixels (16 x 16), time-normalised log-mel below its loudest bin, or time-normalised channels of
+    signals, each with mean 0 and length 1; minus the mean of train, on the unit sphere: gain, brightness, contrast and
+    offset drop out. Texts have no such space; they are compared by pairs of words (validators/copies_text.py), and what
+    several people say word for word is nobody's copy. Copies among synthetic samples: `near_pairs`.
     """
 
     name = "copies"
     unit = "x typical real distance"
     better: Better = "higher"
-    modalities = ("speech", "face")
+    modalities = ("speech", "face", "text", "physio")
     default_limit = Limit(absolute=0.5)
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         self._arrays, self._facts = dict(arrays), dict(facts)
-        self._mean, self._points, self._scale = arrays["mean"], arrays["points"], float(facts["scale"])
+        self._scale = float(facts["scale"])
+        self._text = TextCopies(arrays) if facts["modality"] == "text" else None
+        if self._text is None:
+            self._mean, self._points = arrays["mean"], arrays["points"]
         self._row_of: dict[str, int] = {name: i for i, name in enumerate(facts["ids"])}
         self._known = frozenset(facts["known_sha256"])
         self.judge = f"nearest-train/{arrays_hash(arrays)}"
@@ -73,18 +82,23 @@ class Copies:
         batch = rows_of(train, usable(train))
         if len(batch) < 2:
             raise UserError(f"copies: needs at least 2 usable train samples for a typical distance, has {len(batch)}.")
-        raw = _raw(batch)
-        mean = raw.mean(axis=0)
-        points = _on_sphere(raw - mean).astype(np.float32)
         groups = np.asarray(batch.groups or batch.ids)
         if len(np.unique(groups)) < 2:
             groups = np.asarray(batch.ids)  # one group: typical is then the distance within it
-        mirrored = _on_sphere(_raw(batch, mirror=True) - mean) if batch.modality == "face" else None
-        nearest = np.empty(len(batch))
-        for rows, distances in _distances(points, points, mirrored):
-            distances[groups[rows][:, None] == groups[None, :]] = np.inf
-            nearest[rows] = distances.min(axis=1)
-        scale = float(np.median(nearest))
+        measured, nearest, arrays = np.arange(len(batch)), np.empty(len(batch)), {}
+        if batch.modality == "text":
+            arrays = TextCopies.learn(_texts(batch), groups.tolist())
+            measured, nearest = TextCopies(arrays).real(batch.emotions, seed)
+        else:
+            raw = _raw(batch)
+            mean = raw.mean(axis=0)
+            points = _on_sphere(raw - mean).astype(np.float32)
+            mirrored = _on_sphere(_raw(batch, mirror=True) - mean) if batch.modality == "face" else None
+            for rows, distances in _distances(points, points, mirrored):
+                distances[groups[rows][:, None] == groups[None, :]] = np.inf
+                nearest[rows] = distances.min(axis=1)
+            arrays = {"mean": mean, "points": points}
+        scale = float(np.median(nearest[np.isfinite(nearest)])) if np.isfinite(nearest).any() else 0.0
         if not scale > 0:
             raise UserError(
                 "copies: at least half of the train samples equal one of another group; drop repeats first."
@@ -94,29 +108,43 @@ class Copies:
             "ids": list(batch.ids),
             "known_sha256": sorted(known_sha256 | set(train.sha256)),
             "options": {**DEFAULTS, **params},
-            "emotions": list(batch.emotions),
+            "emotions": [batch.emotions[i] for i in measured],
             "classes": list(classes),
             "modality": batch.modality,
         }
-        return cls({"mean": mean, "points": points, "reference": np.round(nearest / scale, _DIGITS)}, facts)
+        return cls(arrays | {"reference": np.round(nearest / scale, _DIGITS)}, facts)
 
     def score(self, batch: Batch) -> np.ndarray:
-        """-> [B] float64 >= 0; NaN: not decodable or not finite."""
+        """-> [B] float64 >= 0; NaN: not decodable, not finite, or a text without words."""
         scores = np.full(len(batch), np.nan)
         ok = np.flatnonzero(usable(batch))
-        if ok.size:
+        if ok.size and self._text is not None:
+            for i in map(int, ok):
+                distances = self._text.distances(word_hashes(text_of(np.asarray(batch.signals[i])) or ""))
+                if distances is not None:
+                    ratios = distances / self._scale
+                    scores[i] = self._nearest(ratios, batch.source_ids[i] if batch.source_ids else ())
+        elif ok.size:
             part = rows_of(batch, ok)
             for rows, distances in _distances(*self._vectors(part)):
                 ratios = distances / self._scale
                 for place, i in enumerate(rows):
                     scores[ok[i]] = self._nearest(ratios[place], part.source_ids[i] if part.source_ids else ())
-        copied = [digest in self._known for digest in batch.sha256]
-        scores[np.asarray(copied, dtype=bool) & ~np.isnan(scores)] = 0.0
+        scores[self._copied(batch) & ~np.isnan(scores)] = 0.0
         return np.round(scores, _DIGITS)
 
     def reasons(self, batch: Batch) -> list[str | None]:
         """ "exact-copy" where the payload is known; None elsewhere (the score tells the rest)."""
-        return ["exact-copy" if digest in self._known else None for digest in batch.sha256]
+        return ["exact-copy" if copied else None for copied in self._copied(batch)]
+
+    def _copied(self, batch: Batch) -> np.ndarray:
+        """-> [B] bool: the payload is known, and not a text that several people of train say."""
+        found = np.asarray([digest in self._known for digest in batch.sha256], dtype=bool)
+        if self._text is not None:
+            for i in map(int, np.flatnonzero(found)):
+                text = text_of(np.asarray(batch.signals[i]))
+                found[i] = text is None or not self._text.is_common(text)
+        return found
 
     def reference(self) -> dict[str, np.ndarray]:
         """Class -> ratios of real train samples to the nearest real sample of another group."""
@@ -133,6 +161,9 @@ class Copies:
         ok = np.flatnonzero(usable(batch))
         if ok.size < 2:
             return []
+        if self._text is not None:
+            near = near_texts(_texts(rows_of(batch, ok)), limit * self._scale)
+            return [(int(ok[i]), int(ok[j])) for i, j in near]
         points, _, mirrored = self._vectors(rows_of(batch, ok))
         found = []
         for rows, distances in _distances(points, points.astype(np.float32), mirrored):
@@ -143,7 +174,10 @@ class Copies:
 
     def _vectors(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         mirrored = _on_sphere(_raw(batch, mirror=True) - self._mean) if batch.modality == "face" else None
-        return _on_sphere(_raw(batch) - self._mean), self._points, mirrored
+        raw = _raw(batch)
+        if raw.shape[1] != self._mean.size:
+            raise UserError(f"copies: {raw.shape[1] // _TIMES} channels, train has {self._mean.size // _TIMES}")
+        return _on_sphere(raw - self._mean), self._points, mirrored
 
     def _nearest(self, ratios: np.ndarray, sources: tuple[str, ...]) -> float:
         """ratios [n_train] of one candidate. Its own sources, and what equals them, count `own_times` as far."""
@@ -151,7 +185,10 @@ class Copies:
         if own:
             times = float(self._facts["options"]["own_times"])
             ratios = ratios.copy()
-            twins = (self._points[own] @ self._points.T > 1.0 - (self._scale / times) ** 2 / 2).any(axis=0)
+            if self._text is not None:
+                twins = self._text.twins(own, self._scale / times)
+            else:
+                twins = (self._points[own] @ self._points.T > 1.0 - (self._scale / times) ** 2 / 2).any(axis=0)
             twins[own] = True  # recordings that a corpus holds twice
             ratios[twins] *= times
         return float(ratios.min())
@@ -170,12 +207,33 @@ def _raw(batch: Batch, *, mirror: bool = False) -> np.ndarray:
         x = faces_at(batch.signals, 48).astype(np.float64)
         x = x[:, :, ::-1] if mirror else x
         x = x.reshape(len(x), _SIDE, 48 // _SIDE, _SIDE, 48 // _SIDE).mean(axis=(2, 4))
+    elif batch.modality == "physio":
+        trials = [np.asarray(s, np.float64).reshape(len(s), -1) for s in batch.signals]
+        if len(widths := sorted({trial.shape[1] for trial in trials})) > 1:
+            raise UserError(f"copies: trials of {', '.join(map(str, widths))} channels do not stand in one batch")
+        x = np.stack([_drawn_alike(trial) for trial in trials])
+        return _on_sphere(x.reshape(len(x), -1))
     else:
         mel = features_of(batch, "mel").reshape(len(batch), MEL_BANDS, MEL_COLUMNS)
         x = np.maximum(mel - mel.max(axis=(1, 2), keepdims=True), -_RANGE_DB)
         x = x.reshape(len(x), MEL_BANDS // 2, 2, MEL_COLUMNS // 2, 2).mean(axis=(2, 4))
     flat = x.reshape(len(x), -1)
     return _on_sphere(flat - flat.mean(axis=1, keepdims=True))
+
+
+def _drawn_alike(x: np.ndarray) -> np.ndarray:
+    """[T, C] -> [_TIMES, C]: means over equal parts of the trial, each channel with mean 0 and length 1, or 0."""
+    whole = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x - x.mean(axis=0), axis=0)])
+    at = np.linspace(0, len(x), _TIMES + 1)
+    means = np.stack([np.diff(np.interp(at, np.arange(len(whole)), column)) for column in whole.T], axis=1)
+    level = 1e-9 * (np.abs(x).max(axis=0) + np.finfo(np.float64).tiny) * len(x) / _TIMES
+    moves = np.abs(means).max(axis=0) > level  # else rounding of a constant channel would be its shape
+    centred = np.where(moves, means - means.mean(axis=0), 0.0)
+    return _on_sphere(centred.T).T
+
+
+def _texts(batch: Batch) -> list[str]:
+    return [text_of(np.asarray(signal)) or "" for signal in batch.signals]
 
 
 def _on_sphere(x: np.ndarray) -> np.ndarray:
