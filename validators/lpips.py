@@ -124,7 +124,7 @@ def lpips(
 
 def _tensors(path: Path) -> dict[str, Any]:
     """Name -> float32 tensor. Raises `UserError` where it is no file of tensors alone."""
-    import pickle  # for the name of an error: torch reads a .pth without unpickling objects
+    from pickle import UnpicklingError  # what torch raises where a .pth holds more than tensors: it reads no objects
 
     import torch
     from safetensors import SafetensorError
@@ -134,7 +134,7 @@ def _tensors(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} does not exist; a .safetensors or .pth file of weights is needed")
     try:
         found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, SafetensorError, UnpicklingError) as error:
         raise UserError(f"{path} holds no weights that are read here (tensors by name): {error}") from error
     if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise UserError(f"{path} holds {type(found).__name__}, not tensors by name")
