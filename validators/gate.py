@@ -24,8 +24,11 @@ SAMPLE_GATES: dict[str, str] = {
     "copies": "validators.copies:Copies",
     "agreement": "validators.agreement:Agreement",
     "conformal": "validators.agreement:Conformal",
+    "ordinal": "validators.ordinal:Ordinal",
+    "dimensions": "validators.dimensions:Dimensions",
     "support": "validators.support:Support",
     "mcd": "validators.mcd:NearestMcd",
+    "text": "validators.text_gate:TextGate",
 }
 SET_GATES: dict[str, str] = {
     "frechet": "validators.frechet:FrechetGate",
@@ -46,7 +49,8 @@ class Batch:
 
     signals: speech [n_i] float32 in [-1, 1] at `rate_hz`; faces [H, W] uint8. An entry of length 0 could not be decoded
     and `errors` says why (a reason slug), else None. emotions: the true class, or the class that was asked for.
-    sha256: of the payload. source_ids: of a conversion; empty for everything else.
+    sha256: of the payload. source_ids: of a conversion; empty for everything else. dimensions: valence, arousal,
+    dominance -> [B] float64 in [-1, 1], as rated or as asked for; NaN: not known; a name may be missing.
     """
 
     modality: str
@@ -59,6 +63,7 @@ class Batch:
     groups: tuple[str, ...] = ()
     source_ids: tuple[tuple[str, ...], ...] = ()
     errors: tuple[str | None, ...] = ()
+    dimensions: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
     # features by extractor name, filled by validators.embeddings on first use; never compared
     cache: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
