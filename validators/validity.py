@@ -18,7 +18,8 @@ from validators.validity_text import DEFAULTS as TEXT
 from validators.validity_text import TextRules
 
 DEFAULTS: dict[str, Any] = {
-    "silent_db": -55.0,  # dBFS (root mean square); below: silent
+    "silent_db": -55.0,  # dBFS (root mean square); below, and below `quiet_db`: silent
+    "quiet_db": 10.0,  # under the 1 % quantile of real levels: corpora that were recorded softly are not silent
     "clipped_share": 0.02,  # share of samples at full scale; above: clipped
     "full_scale": 0.999,  # of |signal|
     "flat_std": 4.0,  # gray levels; a picture with less contrast is flat
@@ -29,6 +30,7 @@ DEFAULTS: dict[str, Any] = {
     **TEXT,
     **SIGNALS,
 }
+_NOTHING_DB = -90.0  # dBFS: what 16 bits can hold; a train set that is silent itself allows no more
 
 
 class Validity:
@@ -50,6 +52,7 @@ class Validity:
         self._arrays, self._facts = dict(arrays), dict(facts)
         self._options: dict[str, Any] = facts["options"]
         self._bounds: tuple[float, float] = (float(arrays["bounds"][0]), float(arrays["bounds"][1]))
+        self._silent_db = float(arrays["silent"][0]) if "silent" in arrays else -np.inf
         self._text = TextRules(arrays, self._options) if facts["modality"] == "text" else None
         self._signals = SignalRules(arrays, self._options) if facts["modality"] == "physio" else None
         numbers = sorted(key for key, value in self._options.items() if isinstance(value, int | float))
@@ -123,7 +126,7 @@ class Validity:
             return "out-of-range"
         if wave.std() < 1e-7:
             return "flat"
-        if 20.0 * np.log10(np.sqrt(np.mean(wave**2))) < o["silent_db"]:
+        if _level_db(wave) < self._silent_db:
             return "silent"
         if np.mean(np.abs(wave) >= o["full_scale"]) > o["clipped_share"]:
             return "clipped"
@@ -163,6 +166,12 @@ def _extent(batch: Batch, i: int) -> float:
     return float(batch.signals[i].mean())
 
 
+def _level_db(wave: np.ndarray) -> float:
+    """Root mean square in dBFS; -inf for digital silence."""
+    with np.errstate(divide="ignore"):
+        return float(20.0 * np.log10(np.sqrt(np.mean(np.square(wave, dtype=np.float64)))))
+
+
 def _learned(batch: Batch, options: Mapping[str, Any], seed: int) -> dict[str, np.ndarray]:
     """What the real samples of `batch` allow."""
     if batch.modality == "text":
@@ -172,7 +181,11 @@ def _learned(batch: Batch, options: Mapping[str, Any], seed: int) -> dict[str, n
     extent = np.asarray([_extent(batch, i) for i in range(len(batch))])
     if batch.modality == "speech":
         low, high = np.quantile(extent, [0.01, 0.99])
-        return {"bounds": np.asarray([low * options["short_times"], high * options["long_times"]])}
+        softest = float(np.quantile([_level_db(signal) for signal in batch.signals], 0.01, method="higher"))
+        return {
+            "bounds": np.asarray([low * options["short_times"], high * options["long_times"]]),
+            "silent": np.asarray([min(options["silent_db"], max(softest - options["quiet_db"], _NOTHING_DB))]),
+        }
     margin = options["brightness_margin"]
     low, high = np.quantile(extent, [options["tail"], 1.0 - options["tail"]])
     return {"bounds": np.asarray([low - margin, high + margin])}

@@ -55,6 +55,15 @@ def test_every_reason(modality: str, cases: dict[str, np.ndarray], make: Callabl
     assert not passed[: len(names)].any() and passed[len(names) :].all()
 
 
+def test_softly_recorded_people_are_not_silent(make: Callable[..., Batch], change: Callable[..., Batch]) -> None:
+    soft = change(make("speech", groups=range(4)), lambda s: s * 0.003)  # RAVDESS as published: down to -70 dBFS
+    gate, own = _fit(soft), make("speech", groups=range(9, 11))
+    assert (gate.score(change(own, lambda s: s * 0.002)) == 1.0).all()
+    assert gate.reasons(change(own, lambda s: s * 2e-5)) == ["silent"] * len(own)
+    dead = _fit(change(make("speech", groups=range(4)), lambda s: s * 1e-7))
+    assert dead.reasons(change(own, lambda s: s * 2e-5))[0] == "silent"
+
+
 def test_real_people_are_valid(train: Batch, strangers: Batch) -> None:
     gate = _fit(train)
     assert (gate.score(strangers) == 1.0).mean() > 0.95
