@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from validators.gate import Estimate, Limit
-from validators.intervals import Z95
+from validators.intervals import wilson_interval
 
 MIN_N = 20  # candidates of all classes
 SHARE = 0.5  # of the way from chance to the recall on real people
@@ -21,9 +21,11 @@ SHARE = 0.5  # of the way from chance to the recall on real people
 def honoured(made: Mapping[str, np.ndarray], real: Mapping[str, np.ndarray]) -> tuple[Estimate, Limit]:
     """class -> [n] bool, the judges' first choice is the asked class; of candidates and of real held-out samples.
 
-    -> mean recall over the classes that both have (UAR) with its 95 % interval (Agresti & Coull 1998: two successes and
-    two failures added to each class, so that a class of three samples is not held for certain), `floor` the same of
-    real people, and the limit: halfway between chance and them. NaN with a reason where no class has both.
+    -> mean recall over the classes that both have (UAR) with its 95 % interval, `floor` the same of real people, and
+    the limit: halfway between chance and them. NaN with a reason where no class has both.
+
+    The interval is Wilson's at the effective number of candidates, K^2 / sum over classes of 1 / n_c: the variance of a
+    mean of K proportions, with the mean in place of each (so it is never too narrow where classes are of one size).
     """
     names = [name for name in made if len(made[name]) and len(real.get(name, ()))]
     n = sum(len(made[name]) for name in names)
@@ -33,12 +35,9 @@ def honoured(made: Mapping[str, np.ndarray], real: Mapping[str, np.ndarray]) -> 
         return Estimate(nan, nan, nan, nan, n_real, n, "no class has judged candidates and real samples"), _limit(1)
     value = float(np.mean([np.mean(made[name]) for name in names]))
     floor = float(np.mean([np.mean(real[name]) for name in names]))
-    sizes = np.array([len(made[name]) + 4.0 for name in names])
-    p = np.array([(np.sum(made[name]) + 2.0) for name in names]) / sizes
-    half = Z95 * float(np.sqrt((p * (1 - p) / sizes).sum())) / len(names)
-    centre = float(p.mean())
-    low, high = min(value, centre - half), max(value, centre + half)
-    return Estimate(value, max(0.0, low), min(1.0, high), floor, n_real, n), _limit(len(real))
+    effective = len(names) ** 2 / sum(1.0 / len(made[name]) for name in names)
+    low, high = wilson_interval(value * effective, effective)
+    return Estimate(value, low, high, floor, n_real, n), _limit(len(real))
 
 
 def _limit(n_classes: int) -> Limit:

@@ -7,8 +7,9 @@ import math
 Z95 = 1.959963984540054  # two-sided 95 % quantile of the standard normal
 
 
-def wilson_interval(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
+def wilson_interval(successes: float, n: float, z: float = Z95) -> tuple[float, float]:
     """Score interval for a proportion (Wilson 1927): `successes` of `n` -> (low, high) in [0, 1].
+    Fractions stand for effective numbers.
 
     Raises ValueError unless 0 <= successes <= n and n >= 1.
     """

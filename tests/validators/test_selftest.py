@@ -80,3 +80,16 @@ def test_conditions() -> None:
     estimate, limit = honoured({c: np.ones(60, bool) for c in CLASSES}, real)
     assert limit.resolve_floor(estimate) == pytest.approx((estimate.floor + 1 / 3) / 2)
     assert math.isnan(honoured({}, real)[0].value) and honoured({}, real)[0].reason
+
+
+@pytest.mark.parametrize("sizes", [(6, 6, 6), (40, 10, 5), (200, 30, 30)])
+def test_the_interval_of_conditions_holds(sizes: tuple[int, ...]) -> None:
+    """95 % of intervals hold the true mean recall, up to the error of 600 draws; with small classes as well."""
+    rng, recalls = np.random.default_rng(0), (0.9, 0.5, 0.2)
+    real = {c: np.ones(3, bool) for c in CLASSES}
+    held = 0
+    for _ in range(600):
+        made = {c: rng.random(n) < p for c, n, p in zip(CLASSES, sizes, recalls, strict=True)}
+        found = honoured(made, real)[0]
+        held += found.low <= np.mean(recalls) <= found.high
+    assert held / 600 > 0.93
