@@ -55,13 +55,14 @@ def batch_from_payloads(
     groups: Sequence[str] = (),
     source_ids: Sequence[Sequence[str]] = (),
     facts: Sequence[Facts | None] = (),
+    dimensions: Mapping[str, Sequence[float | None]] | None = None,
 ) -> Batch:
     """Decodes; what cannot be decoded keeps its row with an empty signal and the reason.
 
     facts: of physio, the `signals` of each record. Signals of other rates are brought to `rate_hz` (polyphase filters);
     None: to no other, all must have one already, which becomes the batch's. Slugs of physio beside those of
     `decode_signals`: no-rate, rate-misfit, lengths-differ, other-channels (than most of the batch). Raises `UserError`
-    where physio has several rates and `rate_hz` is None.
+    where physio has several rates and `rate_hz` is None. dimensions: valence, arousal, dominance; None: not known.
     """
     empty = _EMPTY.get(modality, np.zeros((0, 0), np.uint8))
     signals: list[np.ndarray] = []
@@ -98,6 +99,11 @@ def batch_from_payloads(
         groups=tuple(groups) or tuple(ids),
         source_ids=tuple(map(tuple, source_ids)) or ((),) * len(ids),
         errors=tuple(errors),
+        dimensions={
+            name: np.asarray(values, np.float64)  # None becomes NaN
+            for name, values in (dimensions or {}).items()
+            if any(value is not None for value in values)
+        },
     )
 
 
@@ -118,6 +124,7 @@ def batch_from_table(folder: Path, table: pa.Table, modality: str, rate_hz: floa
         groups=[r["group_id"] for r in rows],
         source_ids=[r["source_ids"] or () for r in rows],
         facts=[r["signals"] for r in rows] if modality == "physio" else (),
+        dimensions={name: [r.get(name) for r in rows] for name in ("valence", "arousal", "dominance")},
     )
 
 

@@ -20,6 +20,7 @@ from scipy.special import log_softmax
 
 from corpora.errors import UnknownNameError, UserError
 from corpora.fingerprint import hash_json
+from validators.crossfit import conformal_p, own_p, rounded, unseen
 from validators.embeddings import (
     IMAGES,
     PLAIN,
@@ -60,9 +61,6 @@ DEFAULTS: dict[str, Any] = {
     "steps": None,  # of the network's training
 }
 NETWORK_FROM = 1500  # train samples; with fewer the network learns them by heart
-_DIGITS = (
-    9  # scores are rounded: their last bits depend on how BLAS cuts a product, and a release is named by its bytes
-)
 
 
 class Agreement:
@@ -174,14 +172,7 @@ class Agreement:
 
     def _allowed(self, batch: Batch) -> np.ndarray:
         """-> [B, F] bool: the judges of fold f have seen neither the sample nor any of its sources."""
-        n = self._n_folds
-        allowed = np.ones((len(batch), n), dtype=bool)
-        for i, own in enumerate(batch.ids):
-            for seen in (own, *(batch.source_ids[i] if batch.source_ids else ())):
-                fold = self._fold_of.get(seen)
-                if fold is not None:  # only the judges that left this fold out have not seen it
-                    allowed[i] &= np.arange(n) == fold
-        return allowed
+        return unseen(batch, self._fold_of, self._n_folds)
 
     def save(self, folder: Path) -> None:
         save_state(folder, self._arrays, self._facts)
@@ -219,35 +210,21 @@ class Conformal(Agreement):
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64 in (0, 1]; NaN as in `Agreement.score`."""
         by_fold, asked = self.predict_folds(batch), self._asked(batch)
-        real = self._own_p()
         out = np.full(len(batch), np.nan)
-        for i in np.flatnonzero(asked >= 0):
-            judged = np.flatnonzero(np.isfinite(by_fold[i, :, asked[i]]))
-            if judged.size:
-                against = [real[int(asked[i]), int(f)] for f in judged]
-                below = sum(
-                    int((p <= round(by_fold[i, f, asked[i]], _DIGITS)).sum())
-                    for p, f in zip(against, judged, strict=True)
-                )
-                out[i] = (1 + below) / (1 + sum(p.size for p in against))
+        for k in range(len(self.classes)):
+            rows = np.flatnonzero(asked == k)
+            own, fold = self._own_p(k)
+            out[rows] = conformal_p(-by_fold[rows, :, k], -own, fold)
         return out
 
     def reference(self) -> dict[str, np.ndarray]:
         """Class -> p-values of its real train samples, each against the others of its own fold and all other folds."""
-        found = {}
-        for k, name in enumerate(self.classes):
-            own = np.round(self._arrays["oof_p"][self._arrays["oof_target"] == k, k], _DIGITS)
-            found[name] = (own[None] <= own[:, None]).sum(axis=1) / max(len(own), 1)
-        return found
+        return {name: own_p(-self._own_p(k)[0]) for k, name in enumerate(self.classes)}
 
-    def _own_p(self) -> dict[tuple[int, int], np.ndarray]:
-        """(class, fold) -> held-out probabilities of the class of its real samples in the fold."""
-        p, target, fold = (self._arrays[name] for name in ("oof_p", "oof_target", "oof_fold"))
-        return {
-            (k, f): np.round(p[(target == k) & (fold == f), k], _DIGITS)
-            for k in range(len(self.classes))
-            for f in range(self._n_folds)
-        }
+    def _own_p(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Held-out probabilities of class k of its real samples [n], and their folds [n]."""
+        of_class = self._arrays["oof_target"] == k
+        return rounded(self._arrays["oof_p"][of_class, k]), self._arrays["oof_fold"][of_class]
 
 
 def _kinds(asked: str | None, modality: str, n: int) -> tuple[str, ...]:
@@ -310,4 +287,4 @@ def _ratio(p: np.ndarray, asked: np.ndarray) -> np.ndarray:
     if p.size == 0:
         return np.full(len(p), np.nan)
     ratio = p[np.arange(len(p)), np.maximum(asked, 0)] / p.max(axis=1)
-    return np.where(asked < 0, np.nan, np.round(ratio, _DIGITS))
+    return np.where(asked < 0, np.nan, rounded(ratio))

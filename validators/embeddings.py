@@ -72,8 +72,8 @@ def rows_of(batch: Batch, rows: np.ndarray) -> Batch:
     cut: dict[str, Any] = {}
     for item in dataclasses.fields(Batch):
         value = getattr(batch, item.name)
-        if item.name == "cache":
-            cut["cache"] = {key: array[index] for key, array in value.items()}
+        if item.name in ("cache", "dimensions"):
+            cut[item.name] = {key: array[index] for key, array in value.items()}
         elif item.name == "signals":
             cut["signals"] = [value[i] for i in index]
         elif isinstance(value, tuple):

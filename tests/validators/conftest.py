@@ -172,7 +172,10 @@ def made(modality: str, *, groups: Sequence[int], per_cell: int = 3, seed: int =
                 signals.append(draw(index, group, np.random.default_rng([seed, group, index, copy])))
                 emotions.append(emotion)
                 names.append(f"demo:{group}")
-    return make_batch(modality, signals, emotions, names)
+    batch = make_batch(modality, signals, emotions, names)
+    felt = np.asarray([{"anger": (-0.6, 0.7), "happiness": (0.8, 0.5), "sadness": (-0.5, -0.6)}[e] for e in emotions])
+    felt = np.clip(felt.reshape(-1, 2) + np.random.default_rng(seed).normal(0, 0.1, (len(batch), 2)), -1, 1)
+    return replace(batch, dimensions={"valence": felt[:, 0], "arousal": felt[:, 1]})
 
 
 @pytest.fixture(autouse=True, scope="session")
