@@ -297,6 +297,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--corpora", nargs="+", default=["ravdess", "fer2013"], choices=sorted(CORPORA))
     parser.add_argument("--splits", type=int, default=3, help="of 10 people; FER2013 gets a third of them, at least 1")
+    parser.add_argument("--first", type=int, default=0, help="number of the first split: limits are chosen on others")
     parser.add_argument("--repeats", type=int, default=8, help="sets of each defect, size and split")
     parser.add_argument("--nulls", type=int, default=20, help="sets of real people of each size and split")
     parser.add_argument("--no-gain", action="store_true")
@@ -316,7 +317,8 @@ def main() -> None:
         for name in chosen.corpora:
             with tempfile.TemporaryDirectory() as scratch:
                 pools = Pools(name, chosen.data, Path(scratch))
-                for seed in range(chosen.splits if name != "fer2013" else max(1, chosen.splits // 3)):
+                count = chosen.splits if name != "fer2013" else max(1, chosen.splits // 3)
+                for seed in range(chosen.first, chosen.first + count):
                     rows += measure(pools, seed, chosen.repeats, chosen.nulls, DEFAULT_GATES)
                     chosen.out.with_suffix(".part.json").write_text(json.dumps(rows))  # hours of work
                 if pools.modality == "speech" and not chosen.no_gain:
@@ -327,7 +329,7 @@ def main() -> None:
             "defaults": list(DEFAULT_GATES),
             "date": time.strftime("%Y-%m-%d"),
             "machine": told,
-            "command": f"gate_power.py --splits {chosen.splits} --repeats {chosen.repeats} --nulls {chosen.nulls}",
+            "command": f"gate_power.py --splits {chosen.splits} --first {chosen.first} --repeats {chosen.repeats} --nulls {chosen.nulls}",
             "about": {
                 "ravdess": "RAVDESS: 10 actors, 5 to learn from (cross-fitted reference), 5 strangers",
                 "stress_predict": "Stress-Predict: minutes of 10 people, 5 to learn from, 5 strangers",
