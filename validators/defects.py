@@ -14,6 +14,7 @@ import numpy as np
 
 from validators.embeddings import rows_of
 from validators.gate import Batch
+from validators.text_features import text_of
 
 Change = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]  # signal, rate in Hz (faces: 0), rng
 SHARE = 0.05  # of a set that is constant, not a number or clipped
@@ -123,7 +124,7 @@ def collapsed_class(real: Batch, train: Batch, rng: np.random.Generator) -> Plan
 
 
 def lacking_mode(real: Batch, train: Batch, rng: np.random.Generator) -> Planted:
-    """One kind of people only: the lower-pitched half of voices, the darker half of faces, each row twice to keep n."""
+    """One kind only: lower-pitched voices, darker faces, shorter texts, lower first channels; each row twice."""
     key = mode_key(real)
     kept = np.argsort(key, kind="stable")[: max(1, (len(real) + 1) // 2)]
     index = np.concatenate([kept, kept])[: len(real)]
@@ -131,9 +132,14 @@ def lacking_mode(real: Batch, train: Batch, rng: np.random.Generator) -> Planted
 
 
 def mode_key(batch: Batch) -> np.ndarray:
-    """[B] what `lacking_mode` sorts by: mean log-F0 of voices, mean gray level of faces."""
+    """[B] what `lacking_mode` sorts by: mean log-F0 of voices, mean gray level of faces, bytes of texts, mean of the
+    first channel of signals."""
     if batch.modality == "face":
         return np.asarray([float(np.mean(s)) for s in batch.signals])
+    if batch.modality == "text":
+        return np.asarray([float(s.size) for s in batch.signals])
+    if batch.modality == "physio":
+        return np.asarray([float(np.mean(s.reshape(len(s), -1)[:, 0])) if s.size else 0.0 for s in batch.signals])
     from features.functionals import FUNCTIONAL_NAMES
     from validators.embeddings import features_of
 
@@ -202,6 +208,62 @@ def _clipped(signal: np.ndarray, rate: float, rng: np.random.Generator) -> np.nd
     return np.clip(signal / max(float(np.abs(signal).max()), 1e-9) * 10.0, -1, 1).astype(np.float32)
 
 
+def of_words(change: Callable[[list[str], np.random.Generator], list[str]]) -> Change:
+    """A change of a text's words, parted by blanks; what is no UTF-8 is left alone."""
+
+    def changed_text(signal: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
+        text = text_of(signal)
+        if text is None:
+            return signal
+        return np.frombuffer(" ".join(change(text.split(), rng)).encode("utf-8"), np.uint8)
+
+    return changed_text
+
+
+def _shuffled_words(words: list[str], rng: np.random.Generator) -> list[str]:
+    return [words[i] for i in rng.permutation(len(words))]
+
+
+def _repeated_words(words: list[str], rng: np.random.Generator) -> list[str]:
+    """Stuck in a loop: the first third of the words, three times and at least 12 words long."""
+    part = words[: max(2, len(words) // 3)]
+    return part * max(3, -(-12 // max(1, len(part))))
+
+
+def _near_text(words: list[str], rng: np.random.Generator) -> list[str]:
+    """Case and signs other than they were, and a word in eight left out."""
+    kept = rng.permutation(len(words))[len(words) // 8 :]
+    return [words[i].strip(".,!?").lower() for i in np.sort(kept)] + ["!!"]
+
+
+def _not_utf8(signal: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
+    return np.concatenate([signal, np.frombuffer(b"\xff\xfe", np.uint8)])
+
+
+def channels_noisy(snr_db: float) -> Change:
+    """White noise at this ratio to the variance of each channel."""
+
+    def change(signal: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
+        level = signal.std(axis=0, dtype=np.float64) * 10 ** (-snr_db / 20)
+        return (signal + level * rng.standard_normal(signal.shape)).astype(np.float32)
+
+    return change
+
+
+def _flat_channel(signal: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
+    """An electrode that fell off after a tenth of the trial."""
+    out = signal.copy().reshape(len(signal), -1)
+    channel = rng.integers(out.shape[1])
+    out[len(out) // 10 :, channel] = out[len(out) // 10, channel]
+    return out.reshape(signal.shape)
+
+
+def _near_trial(signal: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
+    """Another gain and noise, 30 dB down."""
+    return channels_noisy(30.0)((rng.uniform(0.9, 1.1) * signal).astype(np.float32), rate, rng)
+
+
+_COPIES = (0.01, 0.05, 0.2)
 _ANY = [
     Defect("shuffled labels", "set", shuffled_labels),
     Defect("one class collapsed", "set", collapsed_class),
@@ -224,5 +286,22 @@ DEFECTS: dict[str, list[Defect]] = {
         *(_everywhere(f"noisy {sd} levels", grainy(sd)) for sd in (8, 16, 32)),
         *(_copies(f"copies {share:.0%}", share, None) for share in (0.01, 0.05, 0.2)),
         *(_copies(f"near copies {share:.0%}", share, _near_face) for share in (0.01, 0.05, 0.2)),
+    ],
+    "text": [
+        *_ANY,
+        _everywhere("words shuffled", of_words(_shuffled_words)),
+        _everywhere("words repeated", of_words(_repeated_words)),
+        *(_copies(f"copies {share:.0%}", share, None) for share in _COPIES),
+        *(_copies(f"near copies {share:.0%}", share, of_words(_near_text)) for share in _COPIES),
+        _some("words repeated 5 %", of_words(_repeated_words)),
+        _some("not UTF-8 5 %", _not_utf8),
+    ],
+    "physio": [
+        *_ANY,
+        *(_everywhere(f"noisy {db} dB", channels_noisy(db)) for db in (20, 10, 0)),
+        *(_copies(f"copies {share:.0%}", share, None) for share in _COPIES),
+        *(_copies(f"near copies {share:.0%}", share, _near_trial) for share in _COPIES),
+        _some("flat channel 5 %", _flat_channel),
+        _some("not a number 5 %", _not_a_number),
     ],
 }

@@ -22,6 +22,8 @@ from validators.reference import MatchedGate
 QUICK = {  # one of each kind, at a strength that nobody would publish
     "speech": ("one class collapsed", "low-passed 1 kHz", "noisy 10 dB", "copies 5%", "not a number 5 %"),
     "face": ("one class collapsed", "blurred 2 px", "noisy 32 levels", "copies 5%", "constant 5 %"),
+    "text": ("one class collapsed", "words shuffled", "words repeated 5 %", "copies 5%", "not UTF-8 5 %"),
+    "physio": ("one class collapsed", "noisy 0 dB", "copies 5%", "flat channel 5 %", "not a number 5 %"),
 }
 QUICK_SAMPLE_GATES = ("validity", "copies")  # those that are fitted in no time
 HELD_OUT = "none (real people held out)"

@@ -95,7 +95,9 @@ def test_a_conversion_may_be_near_its_source_but_not_be_it(gate: Copies, train: 
         moved = change(train, of_text(lambda t: " ".join(w for i, w in enumerate(t.split()) if i % 3)))
     elif train.modality == "physio":
         nearly = change(train, lambda s: (0.9 * s + 3).astype(np.float32))
-        moved = change(train, lambda s: (s * np.linspace(1.0, 0.4, len(s))[:, None]).astype(np.float32))
+        moved = change(
+            train, lambda s: (s + 0.4 * s.std(axis=0) * np.sin(np.linspace(0, 9, len(s)))[:, None]).astype(np.float32)
+        )
     else:
         nearly = change(train, lambda s: (0.9 * s).astype(np.uint8))
         moved = change(
