@@ -132,13 +132,13 @@ def _from_folder(folder: Path, kind: str, digest: str, layer: int | None, device
     return SpeechEncoder(model, name, device, folder, processor, layer)
 
 
-_LOADED: OrderedDict[tuple[str, str, str], Encoder] = OrderedDict()
+_LOADED: OrderedDict[tuple[str, str, str, Reads | None], Encoder] = OrderedDict()
 READS: Mapping[str, Reads] = {"speech": "speech", "face": "images", "text": "text"}  # of a batch's modality
 
 
 def kept_encoder(path: str, *, reads: Reads | None = None, device: str = "cpu") -> Encoder:
     """`load_encoder`, or what it gave for the same path with the same weights; the last two are kept."""
-    key = (path, weights_hash(path), device)
+    key = (path, weights_hash(path), device, reads)
     if key not in _LOADED:
         _LOADED[key] = load_encoder(path, reads=reads, device=device)
         while len(_LOADED) > 2:

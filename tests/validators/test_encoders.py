@@ -119,6 +119,18 @@ def test_other_rates_are_brought_to_the_models(folders: Callable[[str], Path]) -
     assert np.abs(found[0] - found[1]).max() < 0.1 * np.abs(found[0] - other[0]).max()
 
 
+@pytest.mark.parametrize("name", ["clap", "clap-unfused"])
+def test_clap_against_the_model_itself(name: str, folders: Callable[[str], Path]) -> None:
+    signal = samples(name)[1]  # shorter than the model looks: no fusion of several views
+    made_by = transformers.AutoFeatureExtractor.from_pretrained(folders(name))
+    mel = made_by([signal], sampling_rate=RATE, return_tensors="pt")["input_features"]
+    model = transformers.ClapModel.from_pretrained(folders(name)).eval()
+    with torch.no_grad():
+        want = model.get_audio_features(mel, is_longer=torch.tensor([[False]])).pooler_output[0]
+    found = load_encoder(folders(name)).encode([signal], rate_hz=RATE)[0]
+    np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-5)
+
+
 def test_long_sound_is_the_mean_of_windows_for_clap(folders: Callable[[str], Path]) -> None:
     encoder = load_encoder(folders("clap"))
     long = samples("clap")[2]  # 2.5 s, windows of at most 1 s
