@@ -39,7 +39,7 @@ _DIGITS = 9
 
 
 class TextGate:
-    """score, measure "order": bits a word, less is better,
+    """score = what the order of a text's words costs beyond the words themselves, bits a word; less is better.
 
         (log2 p1(text) - log2 pn(text)) / tokens
 
