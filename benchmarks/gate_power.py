@@ -329,7 +329,8 @@ def main() -> None:
             "defaults": list(DEFAULT_GATES),
             "date": time.strftime("%Y-%m-%d"),
             "machine": told,
-            "command": f"gate_power.py --splits {chosen.splits} --first {chosen.first} --repeats {chosen.repeats} --nulls {chosen.nulls}",
+            "command": f"gate_power.py --splits {chosen.splits} --first {chosen.first} --repeats {chosen.repeats} "
+            f"--nulls {chosen.nulls}",
             "about": {
                 "ravdess": "RAVDESS: 10 actors, 5 to learn from (cross-fitted reference), 5 strangers",
                 "stress_predict": "Stress-Predict: minutes of 10 people, 5 to learn from, 5 strangers",
