@@ -30,7 +30,7 @@ from validators.folds import group_folds, group_halves
 from validators.gate import Batch, Better, Estimate, Limit
 
 DEFAULTS: dict[str, Any] = {
-    "embedding": "both",  # trained | hand-made (functionals, hog, ...) | both, side by side | path:FOLDER (docs/gates.md)
+    "embedding": "both",  # trained | hand-made (functionals, hog ...) | both side by side | path:FOLDER (docs/gates.md)
     "dims": 16,  # principal components of the embedding; of each, where there are two
     "whiten": True,  # components of unit variance, or as they are
     "folds": 2,  # of train, where it serves as reference

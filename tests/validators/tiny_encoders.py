@@ -17,7 +17,7 @@ TOWER: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attenti
 PICTURE: dict[str, Any] = TOWER | {"image_size": 32, "patch_size": 16}
 FRONT: dict[str, Any] = TOWER | {
     "conv_dim": (8, 8),
-    "conv_stride": (5, 4),
+    "conv_stride": (10, 8),
     "conv_kernel": (10, 8),
     "num_feat_extract_layers": 2,
     "num_conv_pos_embeddings": 8,
