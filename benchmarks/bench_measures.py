@@ -22,6 +22,7 @@ number is no win.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -103,7 +104,8 @@ def kid_torch_fidelity(x: np.ndarray, y: np.ndarray) -> float:
 def prdc_package(real: np.ndarray, synthetic: np.ndarray) -> dict[str, float]:
     from prdc import compute_prdc
 
-    return {name: float(value) for name, value in compute_prdc(real, synthetic, nearest_k=K).items()}
+    with contextlib.redirect_stdout(sys.stderr):  # it prints
+        return {name: float(value) for name, value in compute_prdc(real, synthetic, nearest_k=K).items()}
 
 
 def prdc_whole(real: np.ndarray, synthetic: np.ndarray) -> dict[str, float]:
