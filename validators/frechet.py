@@ -101,7 +101,7 @@ class FrechetGate(MatchedGate):
 
     name = "frechet"
     unit = "squared standard deviations"
-    default_limit = Limit(floor=2.0)
+    default_limit = Limit(floor=1.25)
 
     def compare(self, s: list[np.ndarray], a: list[np.ndarray]) -> float:
         return features_frechet(np.concatenate(s), np.concatenate(a))

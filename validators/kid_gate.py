@@ -29,7 +29,7 @@ class KidGate(MatchedGate):
 
     name = "kid"
     unit = "squared MMD"
-    default_limit = Limit(floor=2.0, margin=0.25)
+    default_limit = Limit(floor=1.25, margin=0.06)
     defaults: ClassVar[Mapping[str, Any]] = {**DEFAULTS, "min_n": 8}
     by_class = True
 

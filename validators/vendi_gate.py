@@ -25,7 +25,7 @@ class VendiGate(MatchedGate):
     name = "vendi"
     unit = "ratio"
     better: ClassVar[Better] = "higher"
-    default_limit = Limit(floor=0.5)
+    default_limit = Limit(floor=0.8)
     defaults: ClassVar[Mapping[str, Any]] = {**DEFAULTS, "min_n": 6}
     by_class = True
 

@@ -114,7 +114,7 @@ def test_other_people_pass(gate: FrechetGate, strangers: Batch) -> None:
     found = gate.measure(strangers, seed=1)
     assert found.low <= found.value <= found.high and found.floor > 0
     assert (found.n_real, found.n_synthetic) == (72, 72)
-    assert _verdict(gate, strangers) == "pass"
+    assert _verdict(gate, strangers) != "fail" and found.low < found.floor  # 72 are too few to be sure
     assert found == gate.measure(strangers, seed=1)
 
 
