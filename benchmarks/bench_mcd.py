@@ -1,15 +1,22 @@
-"""Cost of the MCD gate, and what its preselection of neighbours does to the score.
+"""Cost of the MCD gate, what its preselection of neighbours does to the score, and the measure beside pymcd.
 
     python benchmarks/bench_mcd.py shared/data/ravdess --files 600
+    OMP_NUM_THREADS=1 python benchmarks/bench_mcd.py shared/data/ravdess --peers FOLDER --pairs 30
 
 Prints ms for a mel-cepstrum, for one DTW and for a candidate (after warm-up, one thread), and the difference between
-the score with the default 25 preselected utterances and with the whole class.
+the score with the default 25 preselected utterances and with the whole class. With --peers (made by `pip install
+--no-deps --target FOLDER pymcd pysptk fastdtw decorator`): pairs of 3 s, one after the other in one thread, ours cold,
+with one cepstrum kept, with both kept, and pymcd's mode "dtw", which keeps nothing; times are medians over
+pairs, ratios medians of each pair's own.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
+import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +25,10 @@ from corpora.codecs import decode_wav
 from corpora.errors import PayloadError
 from features.prepare_speech import PrepareSpeech, SpeechSteps
 from features.steps import Source
+from validators import pymcd
 from validators.gate import Batch
 from validators.mcd import NearestMcd
-from validators.melcepstrum import mcd_dtw, mel_cepstrum
+from validators.melcepstrum import mcd, mcd_dtw, mel_cepstrum
 
 PREPARE = PrepareSpeech(SpeechSteps.model_validate({"trim": {"below_db": 30}, "length": {"max_s": 8}}))
 
@@ -50,11 +58,60 @@ def timed(work: object, repeat: int = 5) -> float:
     return 1000 * float(np.median(seconds))
 
 
+def spread(values: list[float]) -> str:
+    low, middle, high = np.quantile(values, [0.1, 0.5, 0.9])
+    return f"{middle:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def beside_pymcd(root: Path, peers: Path, n: int) -> None:
+    """Median [10 %, 90 %] over n pairs of the first 3 s of different recordings, silence left in."""
+    import soundfile
+
+    sys.path.append(str(peers))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pymcd.mcd import Calculate_MCD
+    longest = [f for f in sorted(root.rglob("03-01-*.wav")) if soundfile.info(f).duration >= 3.0]
+    chosen = [longest[i] for i in np.linspace(0, len(longest) - 1, 2 * n).astype(int)]
+    rows: dict[str, list[float]] = {k: [] for k in ("pymcd", "cold", "reference kept", "both kept", "its convention")}
+    peer = Calculate_MCD("dtw")
+    differences = []
+    with tempfile.TemporaryDirectory() as folder:
+        for first, second in [(chosen[0], chosen[n]), *zip(chosen[:n], chosen[n:], strict=True)]:  # the first warms up
+            files, signals = [], []
+            for name, file in (("a", first), ("b", second)):
+                rate = soundfile.info(file).samplerate
+                files.append(str(Path(folder) / f"{name}.wav"))
+                soundfile.write(files[-1], soundfile.read(file, dtype="int16")[0][: 3 * rate], rate)
+                signals.append(decode_wav(Path(files[-1]).read_bytes())[0].mean(axis=1))
+            a, b = (mel_cepstrum(s, rate) for s in signals)
+            theirs: list[float] = []
+            ours: list[float] = []
+            rows["pymcd"].append(timed(lambda: theirs.append(peer.calculate_mcd(*files)), 1))  # noqa: B023
+            rows["cold"].append(timed(lambda: [decode_wav(Path(f).read_bytes()) for f in files]  # noqa: B023
+                                      and mcd(*signals, rate), 1))  # noqa: B023  # fmt: skip
+            rows["reference kept"].append(timed(lambda: mcd_dtw(a, mel_cepstrum(signals[1], rate)), 1))  # noqa: B023
+            rows["both kept"].append(timed(lambda: mcd_dtw(a, b), 1))  # noqa: B023
+            work = lambda: ours.append(pymcd.mcd(*signals, rate)[0])  # noqa: B023, E731
+            rows["its convention"].append(timed(work, 1))
+            differences.append(abs(ours[0] / theirs[0] - 1))
+    print("| | ms a pair | pymcd / ours |\n|---|---|---|")
+    for name, values in rows.items():
+        ratio = [p / v for p, v in zip(rows["pymcd"][1:], values[1:], strict=True)]
+        print(f"| {name} | {spread(values[1:])} | {spread(ratio)} |")
+    print(f"n = {n}; ours in its convention differs by at most {max(differences):.1e} relative")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("root", type=Path)
     parser.add_argument("--files", type=int, default=600)
+    parser.add_argument("--peers", type=Path, help="folder that holds pymcd; only this comparison is made")
+    parser.add_argument("--pairs", type=int, default=30)
     options = parser.parse_args()
+    if options.peers:
+        beside_pymcd(options.root, options.peers, options.pairs)
+        return
     batch = load(options.root, options.files)
     classes = sorted(set(batch.emotions))
     everything = {"known_sha256": frozenset(), "classes": classes, "seed": 0}

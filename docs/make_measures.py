@@ -157,6 +157,24 @@ SAYS: dict[str, Note] = {
     "duration-difference": Note(
         "s", "mean |synthetic - real|, pauses included", "", "other sentences; one recording trimmed and the other not"
     ),
+    "speaker-similarity": Note(
+        "1",
+        "cosine of an embedding from a path, mean over pairs",
+        "",
+        "comparing embeddings: 0.8 of one says nothing in another; a different room or microphone in the two sets",
+    ),
+    "identity-similarity": Note(
+        "1",
+        "cosine of an embedding from a path, mean over pairs",
+        "",
+        "comparing embeddings; faces that are not cropped and aligned as those it was trained on",
+    ),
+    "face-likeness": Note(
+        "x typical real distance",
+        "distance to the k-th nearest of half of real / median of the other half's",
+        "Sun et al. 2022",
+        "judging looks: a blurred mean face lies among real ones; several pictures of one person",
+    ),
     # pictures
     "psnr": Note("dB", "peak 255, mean over pixels and channels", "", "unpaired pictures; judging looks"),
     "ssim": Note(

@@ -62,6 +62,8 @@ def show_measure(
     """Prints one measured number. `embedding`: path of an encoder, for metrics of features over pictures, recordings or
     texts; both sides and a holdout go through the same one. Raises `UserError` for what does not fit."""
     kind = metric(name).kind
+    if embedding is not None and "embedding" in options_of(name):  # pairs: the measure loads it itself
+        given, embedding = [*given, f"embedding={embedding}"], None
     if embedding is None:
         found = measure(name, *load_pair(kind, real, synthetic), **_options(name, given, load_npy))
     elif kind != "features":

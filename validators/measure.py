@@ -80,10 +80,13 @@ METRICS: dict[str, Metric] = {
     "voicing-error": Metric("audio", "lower", "frames voiced in one only", "validators.measures_pairs:voicing_error"),
     "energy-difference": Metric("audio", "lower", "level of pairs", "validators.measures_pairs:energy_difference"),
     "duration-difference": Metric("audio", "lower", "length of pairs", "validators.measures_pairs:duration_difference"),
+    "speaker-similarity": Metric("audio", "higher", "same voice", "validators.measures_identity:speaker_similarity"),
     # pictures
     "psnr": Metric("images", "higher", "peak signal-to-noise ratio of pairs", "validators.measures_pairs:psnr"),
     "ssim": Metric("images", "higher", "structural similarity of pairs", "validators.measures_pairs:ssim"),
     "lpips": Metric("images", "lower", "how different pairs look to a network", "validators.lpips:lpips"),
+    "identity-similarity": Metric("images", "higher", "same face", "validators.measures_identity:identity_similarity"),
+    "face-likeness": Metric("features", "lower", "far from real faces", "validators.measures_identity:face_likeness"),
     # texts; cosine and mauve read embeddings of them
     "bleu": Metric("text", "higher", "n-grams shared with a reference, pairs", "validators.measures_text:bleu"),
     "chrf": Metric("text", "higher", "characters shared with a source, pairs", "validators.measures_text:chrf"),

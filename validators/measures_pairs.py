@@ -149,7 +149,8 @@ def energy_difference(
 
 def duration_difference(real: Sequence[Recording], synthetic: Sequence[Recording]) -> Measured:
     """Mean absolute difference in s; details: how much longer the synthetic ones are, in s and as a ratio."""
-    pairs, longer, ratios = [], [], []
+    pairs: list[tuple[float, str | None]] = []
+    longer, ratios = [], []
     for a, b in _paired(real, synthetic):
         rate = _same_rate(a, b)
         refused = next((r for s in (a[0], b[0]) if (r := melcepstrum.refusal(s, rate)) is not None), None)

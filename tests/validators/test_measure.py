@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import runpy
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,10 @@ from corpora.codecs import encode_png, encode_wav
 from corpora.errors import UnknownNameError, UserError
 from emoforge.cli import app
 from tests.validators.test_lpips import weight_files
+from validators.gate import Batch
 from validators.inputs import load_pair, pictures_of
 from validators.measure import METRICS, Measured, function_of, measure, options_of
+from validators.people import fit_identity
 
 RATE_HZ = 16000
 SIGNAL_HZ = 128.0
@@ -71,11 +75,27 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@cache
+def people(modality: str) -> str:
+    """Folder of an identity embedding of three people with two samples each."""
+    rng = np.random.default_rng(5)
+    speech = modality == "speech"
+    signals = [tone(90 + 40 * (i // 2), i) if speech else rng.integers(0, 99 + 50 * (i // 2), (24, 24), dtype=np.uint8)
+               for i in range(6)]  # fmt: skip
+    ids, who = tuple("abcdef"), tuple("xxyyzz")
+    made = fit_identity(Batch(modality, ids, ids, signals, ids, float(RATE_HZ) if speech else None, who))
+    folder = Path(tempfile.mkdtemp())
+    made.save(folder)
+    return str(folder)
+
+
 def options(name: str) -> dict[str, Any]:
     if name in ("dcr", "mia-auc"):
         return {"holdout": np.random.default_rng(1).normal(size=(40, 4))}
     if name == "lpips":
         return dict(zip(("weights", "linear"), weight_files("vgg"), strict=True))
+    if name in ("speaker-similarity", "identity-similarity"):
+        return {"embedding": people("speech" if name.startswith("speaker") else "face")}
     if name == "toxicity":
         return {"words": str(WORDS)}
     if METRICS[name].kind == "signals":
