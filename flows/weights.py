@@ -1,4 +1,4 @@
-"""Weights that a run's params name by a path: their hashes stand in its plan, so that other weights mean other results.
+"""Weights and word lists that a run's params name by a path: their hashes stand in its plan, so that other weights mean other results.
 
 DVC does not look into those folders. The plan records what was there; a stage refuses weights that its plan does not
 know; and `emoforge run` plans anew where they have changed since.
@@ -12,19 +12,33 @@ from pathlib import Path
 from typing import Any
 
 from corpora.errors import IntegrityError, UserError
+from corpora.fingerprint import hash_file
 from flows.paths import Layout
 
 GATED = ("augment", "evaluate")  # the stages whose plans name gates
+LISTS = ("word_list",)  # parameters whose value is the path of a file
 
 
 def weights_of(params: Mapping[str, Any]) -> dict[str, str]:
-    """Parameters of one gate -> "path:FOLDER" -> hash, for each value of that form. Raises `UserError` for a path that
-    holds no encoder."""
+    """Parameters of one gate -> path -> hash: each "path:FOLDER" of weights, and each file of `LISTS`. Raises
+    `UserError` for a path that holds no encoder, or no file."""
+    from validators.embeddings import FROM_PATH
+
+    weights = {v for v in params.values() if isinstance(v, str) and v.startswith(FROM_PATH)}
+    files = {str(params[name]) for name in LISTS if params.get(name)}
+    return {value: _hash_of(value, Path()) for value in sorted(weights | files)}
+
+
+def _hash_of(named: str, below: Path) -> str:
     from validators.embeddings import FROM_PATH
     from validators.encoders import weights_hash
 
-    named = sorted({v for v in params.values() if isinstance(v, str) and v.startswith(FROM_PATH)})
-    return {value: weights_hash(value.removeprefix(FROM_PATH)) for value in named}
+    path = below / Path(named.removeprefix(FROM_PATH)).expanduser()
+    if named.startswith(FROM_PATH):
+        return weights_hash(str(path))
+    if not path.is_file():
+        raise UserError(f"{path} is no file; a gate's params name it")
+    return hash_file(path)
 
 
 def require_planned(gates: Mapping[str, Mapping[str, Any]]) -> None:
@@ -56,10 +70,7 @@ def changed_weights(layout: Layout, run: str) -> list[str]:
 
 def _hash_below(repo: Path, name: str) -> str | None:
     """As a stage sees it, which works in `repo`; None where there are no weights."""
-    from validators.embeddings import FROM_PATH
-    from validators.encoders import weights_hash
-
     try:
-        return weights_hash(str(repo / Path(name.removeprefix(FROM_PATH)).expanduser()))
+        return _hash_of(name, repo)
     except UserError:
         return None

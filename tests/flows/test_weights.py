@@ -37,6 +37,17 @@ def test_weights_of_params(tmp_path: Path) -> None:
         weights_of({"embedding": f"path:{tmp_path}"})
 
 
+def test_word_lists_count_as_weights(tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("damn\n")
+    found = weights_of({"word_list": str(words), "n": 2})
+    assert list(found) == [str(words)] and weights_of({"word_list": None}) == {}
+    words.write_text("damn\nheck\n")
+    assert weights_of({"word_list": str(words)}) != found
+    with pytest.raises(UserError, match="no file"):
+        weights_of({"word_list": str(tmp_path / "none.txt")})
+
+
 def test_a_plan_holds_the_weights_and_a_stage_refuses_others(
     tmp_path: Path, tiny_params: Any, project: Any, run_all: Any
 ) -> None:
