@@ -1,4 +1,5 @@
-"""Weights and word lists that a run's params name by a path: their hashes stand in its plan, so that other weights mean other results.
+"""Weights and word lists that a run's params name by a path: their hashes stand in its plan, so that others there mean
+other results.
 
 DVC does not look into those folders. The plan records what was there; a stage refuses weights that its plan does not
 know; and `emoforge run` plans anew where they have changed since.
