@@ -2,8 +2,8 @@
 
 The subjects are the classes. "statistics" projects long-term features (speech: mean, spread and change of each mel
 band, level taken off; faces: HOG) on what tells people apart (linear discriminants, Fisher 1936, with the shrinkage of
-Ledoit & Wolf 2004); "network" is the small network of validators/embeddings.py; "both" stand side by side. Which is how
-good was measured: docs/gates.md.
+Ledoit & Wolf 2004); "network" is the small network of validators/embeddings.py; "both" stand side by side. How
+good "statistics" is was measured: docs/gates.md.
 """
 
 from __future__ import annotations
