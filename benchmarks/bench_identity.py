@@ -30,10 +30,10 @@ PREPARE = PrepareSpeech(SpeechSteps.model_validate({"trim": {"below_db": 30}, "l
 FIELDS = {"repetition": 5, "sentence": 4}  # of a file's name, from 0
 
 
-def load(root: Path, actors: int) -> Batch:
+def load(root: Path, first: int, actors: int) -> Batch:
     """RAVDESS' names carry emotion (third field) and actor (seventh)."""
     rows = []
-    for folder in sorted(p for p in root.iterdir() if p.is_dir())[:actors]:
+    for folder in sorted(p for p in root.iterdir() if p.is_dir())[first : first + actors]:
         for file in sorted(folder.glob("03-01-*.wav")):
             signal = decode_wav(PREPARE(Source(file.read_bytes(), "wav"))[0].payload)[0][:, 0]
             fields = file.stem.split("-")
@@ -71,12 +71,13 @@ def share(hits: np.ndarray) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("root", type=Path)
+    parser.add_argument("--skip", type=int, default=0, help="actors that are left out: those an embedding was chosen on")
     parser.add_argument("--actors", type=int, default=6)
     parser.add_argument("--strangers", type=int, default=2)
     parser.add_argument("--embedding", nargs="+", default=["statistics"])
     parser.add_argument("--save", type=Path, help="folder for an embedding of all files of the actors")
     options = parser.parse_args()
-    everything = load(options.root, options.actors + options.strangers)
+    everything = load(options.root, options.skip, options.actors + options.strangers)
     names = sorted(set(everything.subjects))
     known = names[: options.actors]
     of_known = np.isin(np.asarray(everything.subjects), known)
