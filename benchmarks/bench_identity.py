@@ -71,7 +71,7 @@ def share(hits: np.ndarray) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("root", type=Path)
-    parser.add_argument("--skip", type=int, default=0, help="actors that are left out: those an embedding was chosen on")
+    parser.add_argument("--skip", type=int, default=0, help="actors left out: those an embedding was chosen on")
     parser.add_argument("--actors", type=int, default=6)
     parser.add_argument("--strangers", type=int, default=2)
     parser.add_argument("--embedding", nargs="+", default=["statistics"])
