@@ -12,7 +12,7 @@ from corpora.errors import UserError
 from validators.c2st import auc_interval, c2st
 from validators.diversity import vendi_score
 from validators.kernel import cmmd, energy_distance, kid, mmd2, squared_distances
-from validators.prdc import prdc
+from validators.prdc import kth_smallest, prdc
 from validators.transport import sliced_wasserstein, wasserstein_1d
 
 
@@ -207,3 +207,12 @@ def test_squared_distances_never_fall_below_zero() -> None:
     x = np.full((5, 3), 1e8) + np.random.default_rng(0).normal(size=(5, 3)) * 1e-6
     assert (squared_distances(x, x) >= 0).all()
     assert mmd2(x, x + 1, lambda a, b: a @ b.T).value != 0
+
+
+@given(st.integers(1, 9), st.integers(1, 2000), st.integers(0, 9), st.integers(0, 2**31))
+@settings(max_examples=60, deadline=None)
+def test_kth_smallest_is_partition(b: int, n: int, k: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 12, (b, n)).astype(float) if seed % 2 else rng.normal(size=(b, n))  # ties and none
+    k = min(k, n - 1)
+    np.testing.assert_array_equal(kth_smallest(x, k), np.sort(x, axis=1)[:, k])
