@@ -191,6 +191,11 @@ def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, 
                 known = ", ".join(gate.modalities)
                 raise ParamsError(f"runs.{run_name}.gates.{name}: this gate knows {known}; the run is {modality}")
             continue
+        if hasattr(gate, "asks"):  # said before hours of drawing what would all be refused
+            raise ParamsError(
+                f"runs.{run_name}.gates.{name}: it judges candidates that were asked for {gate.asks}; "
+                "generators are asked for classes alone. Leave it out"
+            )
         kind = "set" if hasattr(gate, "measure") else "sample"
         limit = default_limit(gate) if given.limit is None else Limit(**given.limit.model_dump())
         form = next(k for k in ("absolute", "quantile", "floor") if getattr(limit, k) is not None)

@@ -150,6 +150,11 @@ def test_bad_input_is_named(tmp_path: Path, tiny_params: Any, project: Project, 
     assert not (folder / "data/runs/tiny/plan").exists()
 
     params = tiny_params("faces")
+    params["runs"]["tiny"]["gates"]["dimensions"] = {}
+    with pytest.raises(ParamsError, match="dimensions: it judges candidates that were asked for valence"):
+        run_all(project(tmp_path / "asks", params))
+
+    params = tiny_params("faces")
     params["runs"]["tiny"]["view"] = "official_fold_9"
     with pytest.raises(ParamsError, match=r"official_fold_9.*group"):
         run_all(project(tmp_path / "view", params))
