@@ -22,7 +22,8 @@ def honoured(made: Mapping[str, np.ndarray], real: Mapping[str, np.ndarray]) -> 
     """class -> [n] bool, the judges' first choice is the asked class; of candidates and of real held-out samples.
 
     -> mean recall over the classes that both have (UAR) with its 95 % interval, `floor` the same of real people, and
-    the limit: halfway between chance and them. NaN with a reason where no class has both.
+    the limit: halfway between chance and them. NaN with a reason where no class has both, and where the judges cannot
+    be told from chance on real people: a candidate cannot be blamed for what they do not hear.
 
     The interval is Wilson's at the effective number of candidates, K^2 / sum over classes of 1 / n_c: the variance of a
     mean of K proportions, with the mean in place of each (so it is never too narrow where classes are of one size).
@@ -35,9 +36,19 @@ def honoured(made: Mapping[str, np.ndarray], real: Mapping[str, np.ndarray]) -> 
         return Estimate(nan, nan, nan, nan, n_real, n, "no class has judged candidates and real samples"), _limit(1)
     value = float(np.mean([np.mean(made[name]) for name in names]))
     floor = float(np.mean([np.mean(real[name]) for name in names]))
-    effective = len(names) ** 2 / sum(1.0 / len(made[name]) for name in names)
-    low, high = wilson_interval(value * effective, effective)
+    chance, lowest = 1.0 / len(real), _interval(floor, [len(real[name]) for name in names])[0]
+    if lowest <= chance:
+        nan = math.nan
+        why = f"judges find {floor:.2f} of {n_real} real samples of these classes, chance is {chance:.2f}"
+        return Estimate(nan, nan, nan, floor, n_real, n, why), _limit(len(real))
+    low, high = _interval(value, [len(made[name]) for name in names])
     return Estimate(value, low, high, floor, n_real, n), _limit(len(real))
+
+
+def _interval(mean: float, sizes: list[int]) -> tuple[float, float]:
+    """Of a mean of proportions of samples of these sizes."""
+    effective = len(sizes) ** 2 / sum(1.0 / n for n in sizes)
+    return wilson_interval(min(mean, 1.0) * effective, effective)
 
 
 def _limit(n_classes: int) -> Limit:

@@ -79,6 +79,9 @@ def test_conditions() -> None:
     assert said(0.6, 4) == "undecided"
     estimate, limit = honoured({c: np.ones(60, bool) for c in CLASSES}, real)
     assert limit.resolve_floor(estimate) == pytest.approx((estimate.floor + 1 / 3) / 2)
+    deaf = {c: np.arange(60) < 20 for c in CLASSES}  # one in three, as by chance
+    unheard = honoured({c: np.zeros(60, bool) for c in CLASSES}, deaf)[0]
+    assert math.isnan(unheard.value) and "chance is 0.33" in unheard.reason
     assert math.isnan(honoured({}, real)[0].value) and honoured({}, real)[0].reason
 
 
@@ -86,7 +89,7 @@ def test_conditions() -> None:
 def test_the_interval_of_conditions_holds(sizes: tuple[int, ...]) -> None:
     """95 % of intervals hold the true mean recall, up to the error of 600 draws; with small classes as well."""
     rng, recalls = np.random.default_rng(0), (0.9, 0.5, 0.2)
-    real = {c: np.ones(3, bool) for c in CLASSES}
+    real = {c: np.ones(9, bool) for c in CLASSES}
     held = 0
     for _ in range(600):
         made = {c: rng.random(n) < p for c, n, p in zip(CLASSES, sizes, recalls, strict=True)}
