@@ -130,12 +130,15 @@ def decide(
     """-> what keeps the release from being made, and what lets it be made but not published."""
     blocking: list[str] = []
     flagged: list[str] = []
+    said: dict[tuple[str, str], list[dict[str, Any]]] = {}  # (gate, verdict) -> its rows: one line for all classes
     for row in verdicts:
-        said = f"{row['gate']} ({row['group']}): {row['verdict']}, {row['reason']}"
-        if row["verdict"] == "fail":
-            (blocking if policy["on_fail"] == "block" else flagged).append(said)
-        elif row["verdict"] == "undecided" and policy["on_undecided"] == "block":
-            blocking.append(said)
+        said.setdefault((row["gate"], row["verdict"]), []).append(row)
+    for (gate, verdict), rows in said.items():
+        line = f"{gate} ({', '.join(r['group'] for r in rows)}): {verdict}, {rows[0]['reason']}"
+        if verdict == "fail":
+            (blocking if policy["on_fail"] == "block" else flagged).append(line)
+        elif verdict == "undecided" and policy["on_undecided"] == "block":
+            blocking.append(line)
     for row in balance["classes"]:
         if not row["filled"] and policy["on_unfilled"] == "block":
             have = row["real_train"] + row["accepted"]
