@@ -279,7 +279,8 @@ def test_a_class_that_nothing_passes_is_given_up_and_the_forecast_learns_of_it(f
     assert before.counts_from == "prepared data" and before.classes[0].seconds is None
     fresh = {c.emotion: c for c in before.classes}
     assert {c.known_from for c in before.classes} == {"prior (75%)"}
-    hard = copy.deepcopy(SMALL["runs"]["tiny"]["gates"]) | {"agreement": {"limit": {"absolute": 2.0}}}
+    alone = {"agreement": {"limit": {"absolute": 2.0}}, "support": {"limit": {"absolute": 1e6}}}
+    hard = copy.deepcopy(SMALL["runs"]["tiny"]["gates"]) | alone
     out = augmented(fitted, folder, gates=hard, rounds={"give_up_after": 1})
     for row in balance_of(out)["classes"]:
         lacks = row["target"] > row["real_train"]
