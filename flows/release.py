@@ -156,9 +156,11 @@ def notes(verdicts: list[dict[str, Any]], balance: dict[str, Any], summary: dict
     found = [] if summary["representation"] is not None else [
         "no generator: real samples alone, split, prepared and audited; the classes are as unbalanced as the corpora"
     ]  # fmt: skip
-    found += [
-        f"gate {r['gate']} ({r['group']}) is undecided: {r['reason']}" for r in verdicts if r["verdict"] == "undecided"
-    ]
+    unsure: dict[tuple[str, str], list[str]] = {}
+    for r in verdicts:
+        if r["verdict"] == "undecided":
+            unsure.setdefault((r["gate"], r["reason"]), []).append(r["group"])
+    found += [f"gate {gate} ({', '.join(groups)}) is undecided: {why}" for (gate, why), groups in unsure.items()]
     found += [
         f"class {r['emotion']!r} was not filled: {r['real_train'] + r['accepted']} of {r['target']} train samples"
         f"{_why(r)}"
