@@ -22,8 +22,9 @@ def honoured(made: Mapping[str, np.ndarray], real: Mapping[str, np.ndarray]) -> 
     """class -> [n] bool, the judges' first choice is the asked class; of candidates and of real held-out samples.
 
     -> mean recall over the classes that both have (UAR) with its 95 % interval, `floor` the same of real people, and
-    the limit: halfway between chance and them. NaN with a reason where no class has both, and where the judges cannot
-    be told from chance on real people: a candidate cannot be blamed for what they do not hear.
+    the limit: halfway between chance and them. NaN with a reason where no class has both. Where the judges cannot be
+    told from chance on real people, the interval is all of [0, 1], with a reason: a candidate cannot be blamed for what
+    they do not hear.
 
     The interval is Wilson's at the effective number of candidates, K^2 / sum over classes of 1 / n_c: the variance of a
     mean of K proportions, with the mean in place of each (so it is never too narrow where classes are of one size).
@@ -38,9 +39,8 @@ def honoured(made: Mapping[str, np.ndarray], real: Mapping[str, np.ndarray]) -> 
     floor = float(np.mean([np.mean(real[name]) for name in names]))
     chance, lowest = 1.0 / len(real), _interval(floor, [len(real[name]) for name in names])[0]
     if lowest <= chance:
-        nan = math.nan
         why = f"judges find {floor:.2f} of {n_real} real samples of these classes, chance is {chance:.2f}"
-        return Estimate(nan, nan, nan, floor, n_real, n, why), _limit(len(real))
+        return Estimate(value, 0.0, 1.0, floor, n_real, n, why), _limit(len(real))
     low, high = _interval(value, [len(made[name]) for name in names])
     return Estimate(value, low, high, floor, n_real, n), _limit(len(real))
 

@@ -179,7 +179,7 @@ def judge(estimate: Estimate, *, limit: float, min_n: int, better: Better) -> tu
         return "pass", "the whole interval is within the limit"
     if sign * best > sign * limit:
         return "fail", "the whole interval is beyond the limit"
-    return "undecided", "the interval holds the limit"
+    return "undecided", estimate.reason or "the interval holds the limit"
 
 
 @runtime_checkable

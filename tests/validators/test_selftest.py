@@ -80,8 +80,9 @@ def test_conditions() -> None:
     estimate, limit = honoured({c: np.ones(60, bool) for c in CLASSES}, real)
     assert limit.resolve_floor(estimate) == pytest.approx((estimate.floor + 1 / 3) / 2)
     deaf = {c: np.arange(60) < 20 for c in CLASSES}  # one in three, as by chance
-    unheard = honoured({c: np.zeros(60, bool) for c in CLASSES}, deaf)[0]
-    assert math.isnan(unheard.value) and "chance is 0.33" in unheard.reason
+    unheard, limit = honoured({c: np.zeros(60, bool) for c in CLASSES}, deaf)
+    verdict, why = judge(unheard, limit=limit.resolve_floor(unheard), min_n=20, better="higher")
+    assert verdict == "undecided" and "chance is 0.33" in why
     assert math.isnan(honoured({}, real)[0].value) and honoured({}, real)[0].reason
 
 
