@@ -27,7 +27,8 @@ def selftest_table(told: Row | None) -> Row | None:
     if told is None:
         return None
     rows = [o | {"good": o["caught"] != (o["defect"] == HELD_OUT)} for o in told["outcomes"]]
-    return {"rows": rows, "why_not": told["why_not"], "held_out": HELD_OUT}
+    left_out = "; ".join(f"{gate} was left out: {why}" for gate, why in told.get("left_out", {}).items())
+    return {"rows": rows, "why_not": told["why_not"], "left_out": left_out, "held_out": HELD_OUT}
 
 
 def histograms(data: RunFolder) -> list[Row]:

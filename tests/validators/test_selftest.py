@@ -63,6 +63,8 @@ def test_the_quick_form(make: Callable[..., Batch], modality: str) -> None:
     blind = {name: (params, Limit(absolute=1e9)) for name, (params, _) in gates.items() if name != "vendi"}
     missed = {o.defect: o for o in ask(train, blind, {"validity": sample["validity"]}).outcomes}
     assert not missed[worst].caught, "a gate that cannot say no is found out"
+    unfit = ask(train, gates, sample | {"support": ({"k": 0}, sample["support"][1])})
+    assert list(unfit.left_out) == ["support"] and unfit.outcomes, "a gate that cannot be fitted keeps no other from it"
     alone = ask(make(modality, groups=range(1)), gates)
     assert not alone.outcomes and "group" in alone.why_not
 
