@@ -151,7 +151,8 @@ def quick(
     chosen = [d for d in DEFECTS[train.modality] if d.name in QUICK[train.modality]]
     none = Defect(HELD_OUT, "set", lambda real, _, __: Planted(as_candidates(real), np.zeros(len(real), bool)))
     return SelfTest(
-        tuple(outcome(d.name, d.plant(held_out, rest, rng), sample, sets, seed=seed) for d in (none, *chosen))
+        tuple(outcome(d.name, d.plant(held_out, rest, rng), sample, sets, seed=seed) for d in (none, *chosen)),
+        left_out=left_out,
     )
 
 
