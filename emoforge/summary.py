@@ -43,9 +43,9 @@ def print_run(run: str, repo: Path) -> None:
     manifest = folder / "release" / "manifest.json"
     if manifest.exists():
         told = _json(manifest)
-        gates = ", ".join(dict.fromkeys(str(reason).partition(" (")[0] for reason in told["reasons"]))
-        verdict = "" if told["publishable"] else f"; it is not to be published ({gates or 'see its manifest'})"
-        console.out.print(f"Release: {folder / 'release'}, {str(told['release_hash'])[:12]}{verdict}")
+        gates = ", ".join(dict.fromkeys(str(reason).partition(" (")[0] for reason in told.get("reasons", ())))
+        verdict = "" if told.get("publishable", True) else f"; it is not to be published ({gates or 'see its manifest'})"
+        console.out.print(f"Release: {folder / 'release'}, {str(told.get('release_hash', ''))[:12]}{verdict}")
     report = folder / "report.html"
     if report.exists():
         console.out.print(f"Report: {report}")
