@@ -44,7 +44,9 @@ def print_run(run: str, repo: Path) -> None:
     if manifest.exists():
         told = _json(manifest)
         gates = ", ".join(dict.fromkeys(str(reason).partition(" (")[0] for reason in told.get("reasons", ())))
-        verdict = "" if told.get("publishable", True) else f"; it is not to be published ({gates or 'see its manifest'})"
+        verdict = (
+            "" if told.get("publishable", True) else f"; it is not to be published ({gates or 'see its manifest'})"
+        )
         console.out.print(f"Release: {folder / 'release'}, {str(told.get('release_hash', ''))[:12]}{verdict}")
     report = folder / "report.html"
     if report.exists():
