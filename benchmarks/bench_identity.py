@@ -11,7 +11,6 @@ the default limit: how many of the right ones pass, how many of the wrong ones a
 from __future__ import annotations
 
 import argparse
-import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from features.steps import Source
 from validators.embeddings import rows_of
 from validators.gate import Batch, admit, default_limit
 from validators.identity import Identity
+from validators.intervals import wilson_interval
 from validators.people import fit_identity
 
 PREPARE = PrepareSpeech(SpeechSteps.model_validate({"trim": {"below_db": 30}, "length": {"max_s": 8}}))
@@ -62,10 +62,8 @@ def passes(gate: Identity, batch: Batch) -> np.ndarray:
 
 
 def share(hits: np.ndarray) -> str:
-    n, p, z = len(hits), float(hits.mean()), 1.96
-    centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    low, high = (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
-    return f"{100 * p:.1f} [{100 * low:.1f}, {100 * high:.1f}], n {n}"
+    low, high = wilson_interval(int(hits.sum()), len(hits))
+    return f"{100 * hits.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}], n {len(hits)}"
 
 
 def main() -> None:

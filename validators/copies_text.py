@@ -2,9 +2,8 @@
 
     distance to a real text = 1 - share of the text's distinct pairs of neighbouring words that the real text holds
 
-Pairs, because a word changed in eight leaves most of them, while lines that people wrote on their own share few: of
-GoEmotions, 1.3 % of held-out lines of 5 words or more come closer to one of 20,000 others than half the usual distance,
-and 96 % of copies with a word in eight replaced do. Texts under `WHOLE` words have too few pairs and are compared word
+Pairs, because a word changed in eight leaves most of them, while lines that people wrote on their own share few.
+Texts under `WHOLE` words have too few pairs and are compared word
 for word. People do say "thank you so much" twice: what at least `COMMON` groups of train say word for word belongs to
 nobody, and is no copy.
 """

@@ -44,9 +44,8 @@ class TextGate:
         (log2 p1(text) - log2 pn(text)) / tokens
 
     p1 the words on their own, pn each after those before it, by interpolated Kneser-Ney models (validators/textlm.py).
-    It is the negative SLOR (Pauls & Klein 2012; Kann et al. 2018): what rare words cost is in both and drops out. Of
-    held-out GoEmotions, at a limit that 5 % of real lines exceed, it turns away 80 % of lines of shuffled words;
-    plain bits a byte turn away 6 %. measure "bytes": bits a byte by pn, unknown words spelled out.
+    It is the negative SLOR (Pauls & Klein 2012; Kann et al. 2018): what rare words cost is in both and drops out;
+    plain bits a byte follow the rarest name in a line. measure "bytes": bits a byte by pn, unknown words spelled out.
 
     NaN, each with a reason: no-words, listed-words, unlike-source, too-like-source, unknown-source (a similarity is
     asked for, and train lacks the sources). Samples without sources are not compared with any. The list is read when

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from corpora.errors import UserError
+from validators import embeddings
 from validators.agreement import Agreement
 from validators.embeddings import Projection, encoder_images, features_of, fit_embedding, usable
 from validators.gate import Batch
@@ -124,3 +125,23 @@ def test_no_network_looks_at_them(make: Make, modality: str) -> None:
     with pytest.raises(UserError, match="2 classes"):
         fit_embedding("trained", train, classes=("anger",), seed=0, dims=4, options={})
     assert features_of(train, {"text": "ngrams", "physio": "paces"}[modality]).shape[0] == len(train)
+
+
+def test_features_are_kept_by_content(make: Callable[..., Batch], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another batch of the same signals is not looked at again and gets the same bits; the oldest are forgotten."""
+    monkeypatch.setattr(embeddings, "_MEMO", type(embeddings._MEMO)())
+    real, asked = embeddings.FEATURES["face"]["hog"], []
+
+    def counted(batch: Batch, rows: np.ndarray) -> np.ndarray:
+        asked.append(len(rows))
+        return real(batch, rows)
+
+    monkeypatch.setitem(embeddings.FEATURES["face"], "hog", counted)
+    batch = make("face", groups=range(2))
+    first = features_of(replace(batch, cache={}), "hog")
+    half = replace(embeddings.rows_of(batch, np.arange(0, len(batch), 2)), cache={})
+    np.testing.assert_array_equal(features_of(half, "hog"), first[::2])
+    assert asked == [len(batch)]
+    monkeypatch.setattr(embeddings, "_MEMO_VALUES", first.shape[1])
+    features_of(replace(make("face", groups=range(5, 7)), cache={}), "hog")
+    assert len(embeddings._MEMO) == 1
