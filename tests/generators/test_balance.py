@@ -295,3 +295,40 @@ def test_a_generator_of_nobody_in_particular_is_refused() -> None:
     require_subjects("speaker", Honours)
     with pytest.raises(ParamsError, match=r"'free'.*honours_subjects"):
         require_subjects("free", Free)
+
+
+def test_samples_of_nobody_known_ask_for_nothing_and_stand_with_their_corpus() -> None:
+    by_subject = {"a": {"a:1": {"neutral": 3}, None: {"neutral": 1, "fear": 7}}, "b": {None: {"neutral": 2}}}
+    by_corpus = {"a": {"neutral": 4, "fear": 7}, "b": {"neutral": 2, "fear": 0}}
+    classes, counts = ["neutral", "fear"], {"neutral": 6, "fear": 7}
+    for within in ("run", "corpus"):
+        found = cells(classes, counts, by_corpus, within=within, cells="subject", by_subject=by_subject)  # type: ignore[arg-type]
+        nobody = {(c.emotion, c.corpus): (c.real, c.lacking) for c in found if c.subject is None}
+        assert nobody == {("neutral", "a"): (1, 0), ("fear", "a"): (7, 0), ("neutral", "b"): (2, 0)}
+        assert {(c.emotion, c.real, c.target) for c in found if c.subject == "a:1"} == {
+            ("neutral", 3, 3),
+            ("fear", 0, 3),
+        }
+        assert {c.corpus for c in found if c.subject} == ({None} if within == "run" else {"a"})
+        assert [c.subject for c in found if c.emotion == "neutral"] == ["a:1", None, None], "people first, nobody last"
+        assert sum(c.real for c in found) == sum(counts.values())
+
+
+def test_a_subject_without_samples_of_the_classes_is_left_alone() -> None:
+    by_subject = {"a": {"a:1": {"neutral": 3}, "a:2": {"grief": 4}}}
+    found = cells(
+        ["neutral", "fear"], {"neutral": 3, "fear": 0}, {"a": {"neutral": 3}}, cells="subject", by_subject=by_subject
+    )
+    assert {(c.emotion, c.target) for c in found if c.subject == "a:2"} == {("neutral", 0), ("fear", 0)}
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_a_class_of_one_sample_or_none_has_a_target(n: int) -> None:
+    """One sample is the smallest frequency that the formulas know; none stands as if it were one."""
+    counts = {"happiness": 100, "grief": n}
+    assert targets(counts, "majority")["grief"] == 100
+    assert targets(counts, "number", number=1)["grief"] == 1
+    assert targets(counts, "tail", fraction=0.3)["grief"] == 30
+    assert targets(counts, "tail", fraction=0.3, power=0.5)["grief"] == 6  # sqrt(30) = 5.48
+    assert targets(counts, "effective", beta=0.9)["grief"] == 10  # E(100) = 9.9997 over E(1) = 1
+    assert targets({"a": 1, "b": 1}, "effective", beta=0.5) == targets({"a": 1, "b": 1}, "tail") == {"a": 1, "b": 1}

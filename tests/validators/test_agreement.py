@@ -116,3 +116,25 @@ def test_networks_as_judges(make: Callable[..., Batch], tmp_path: Path) -> None:
     assert loaded.reference()["anger"] == pytest.approx(gate.score(train)[labels == "anger"], rel=1e-5)
     with pytest.raises(UnknownNameError, match="network"):
         _fit(train, judge="netwrok")
+
+
+def test_rows_that_cannot_be_used_teach_nobody(make: Callable[..., Batch]) -> None:
+    """Not decodable, not finite, or of a class that the run does not have: as if they were not there."""
+    train = make("face", groups=range(6))
+    rows, n = np.arange(len(train)), len(train)
+    spoilt = list(train.signals)
+    spoilt[0], spoilt[7] = spoilt[0][:0], np.full_like(spoilt[7], np.nan, dtype=np.float32)
+    emotions = tuple("grief" if i == 11 else name for i, name in enumerate(train.emotions))
+    errors = tuple("truncated" if i == 0 else None for i in range(n))
+    gate = _fit(replace(train, signals=spoilt, emotions=emotions, errors=errors, cache={}))
+    whole = _fit(rows_of(train, ~np.isin(rows, (0, 7, 11))))
+    assert gate.judge == whole.judge
+    assert set(gate._fold_of) == {name for i, name in enumerate(train.ids) if i not in (0, 7, 11)}
+    assert sum(len(scores) for scores in gate.reference().values()) == n - 3
+
+
+def test_there_are_four_folds_unless_networks_judge(make: Callable[..., Batch]) -> None:
+    train = make("face", groups=range(9))
+    assert "-4folds/" in _fit(train).judge and set(_fit(train)._fold_of.values()) == {0, 1, 2, 3}
+    assert _fit(train).judge == _fit(train, folds=4).judge != _fit(train, folds=3).judge
+    assert _fit(train, judge="network+linear", steps=2).judge.startswith("network+linear-3folds/")

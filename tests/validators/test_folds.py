@@ -69,3 +69,49 @@ def test_halves_share_no_group_and_are_stratified() -> None:
 def test_halves_of_one_group_are_refused() -> None:
     with pytest.raises(UserError, match="at least 2 groups"):
         next(group_halves(["g"] * 4, ["a"] * 4, 1, seed=0))
+
+
+@pytest.mark.parametrize("k", [2, 3, 10])
+def test_two_groups_are_two_folds(k: int) -> None:
+    groups, labels = ["g", "g", "h", "h", "h"], ["a", "b", "a", "b", "b"]
+    fold = group_folds(groups, labels, k, seed=0)
+    assert sorted({(g, int(f)) for g, f in zip(groups, fold, strict=True)}) in (
+        [("g", 0), ("h", 1)],
+        [("g", 1), ("h", 0)],
+    )
+    (half,) = group_halves(groups, labels, 1, seed=0)
+    assert half.tolist() in ([True] * 2 + [False] * 3, [False] * 2 + [True] * 3)
+
+
+def test_one_fold_is_refused() -> None:
+    with pytest.raises(UserError, match="at least 2 folds, not 1"):
+        group_folds(["g", "h"], ["a", "a"], 1, seed=0)
+
+
+def test_as_many_folds_as_asked_for_where_there_are_groups_enough() -> None:
+    groups, labels = _table(1, 12, 3)
+    for k in (2, 3, 6, 12):
+        assert len(np.unique(group_folds(groups, labels, k, seed=0))) == k
+
+
+def test_a_class_in_two_groups_is_never_left_to_one_fold() -> None:
+    """A shuffle that puts both groups of the rare class into one fold is tried again with another."""
+    groups = [f"g{i}" for i in range(12) for _ in range(2)]
+    labels = ["common"] * 24
+    labels[0] = labels[2] = "rare"  # one sample of g0, one of g1
+    for seed in range(40):
+        fold = group_folds(groups, labels, 2, seed)
+        assert {int(fold[0]), int(fold[2])} == {0, 1}
+
+
+def test_groups_must_be_as_many_as_labels() -> None:
+    with pytest.raises(ValueError, match="2 groups for 3 samples"):
+        group_folds(["g", "h"], ["a", "b", "a"], 2, seed=0)
+
+
+def test_three_classes_between_three_groups_have_three_folds_and_not_two() -> None:
+    """Each class lies in two of the groups: of two folds one would hold all of some class."""
+    groups, labels = ["g", "g", "h", "h", "k", "k"] * 2, ["a", "c", "a", "b", "b", "c"] * 2
+    assert len(np.unique(group_folds(groups, labels, 3, seed=0))) == 3
+    with pytest.raises(UserError, match=r"3 groups cannot be cut into 2 folds.*a \(2 groups\), b \(2 groups\)"):
+        group_folds(groups, labels, 2, seed=0)

@@ -26,6 +26,7 @@ from validators.melcepstrum import (
     mcd_dtw,
     mcd_plain,
     mel_cepstrum,
+    summary,
 )
 
 RATE = 16000
@@ -341,3 +342,32 @@ def test_bad_params_and_batches_are_named() -> None:
         NearestMcd.fit(batch([], modality="face"), classes=("anger",), known_sha256=frozenset(), params={}, seed=0)
     with pytest.raises(UserError, match="no train utterance"):
         fitted([("s", "anger", "x", np.zeros(9000, dtype=np.float32))])
+
+
+def test_only_those_near_in_mean_spread_and_length_are_compared_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = fitted(k=1, candidates=2)
+    query = mel_cepstrum(candidates().signals[0], RATE)
+    anger = [r for r in train_rows() if r[1] == "anger"]
+    cepstra = [mel_cepstrum(r[3], RATE) for r in anger]
+    far = [float(((summary(c) - summary(query)) ** 2).sum()) for c in cepstra]
+    chosen = np.argsort(far, kind="stable")[:2]
+    exact = sorted(mcd_dtw(query, cepstra[i]) for i in chosen)
+    assert narrow.score(candidates())[0] == pytest.approx(exact[0], abs=1e-6)
+    assert fitted(k=2, candidates=2).score(candidates())[0] == pytest.approx(np.mean(exact), abs=1e-6)
+    compared = []
+    monkeypatch.setattr("validators.mcd.mcd_dtw", lambda a, b: compared.append(len(b)) or 1.0)  # type: ignore[func-returns-value]
+    fitted(k=1, candidates=3).score(batch([("a", "anger", "x", candidates().signals[0])]))
+    assert len(compared) == 3
+    compared.clear()
+    fitted().score(batch([("a", "anger", "x", candidates().signals[0])]))
+    assert len(compared) == 12, "25 by default, and the class has 12"
+
+
+def test_a_summary_is_mean_spread_and_log_length() -> None:
+    cepstra = np.random.default_rng(2).normal(size=(30, 24))
+    found = summary(cepstra)
+    assert found[:24] == pytest.approx(cepstra.mean(axis=0)) and found[24:48] == pytest.approx(cepstra.std(axis=0))
+    assert summary(np.repeat(cepstra, 2, axis=0))[-1] - found[-1] == pytest.approx(
+        summary(np.repeat(cepstra, 4, axis=0))[-1] - summary(np.repeat(cepstra, 2, axis=0))[-1]
+    )
+    assert summary(np.repeat(cepstra, 2, axis=0))[-1] > found[-1]

@@ -16,6 +16,7 @@ from validators.c2st_gate import C2stGate, discriminant_auc
 from validators.coverage_gate import CoverageGate
 from validators.defects import as_candidates, collapsed_class, shuffled_labels
 from validators.embeddings import rows_of
+from validators.folds import group_halves
 from validators.frechet import FrechetGate
 from validators.gate import Batch, default_limit, judge, measured_groups
 from validators.kernel import kid
@@ -194,3 +195,58 @@ def test_bad_input_gives_no_number(kind: Any, train: Batch, strangers: Batch) ->
         assert np.isnan(found.value) and found.reason
     with pytest.raises(UnknownNameError, match="both"):
         _fit(kind, train, embedding="boht")
+
+
+@pytest.mark.parametrize("m", [7, 8])
+def test_each_half_is_compared_by_all_its_pairs(m: int) -> None:
+    """Against sums over pairs, for halves of unequal size: cross terms and all."""
+    rng = np.random.default_rng(4)
+    real, made = rng.normal(size=(9, 3)), rng.normal(size=(m, 3)) + 0.4
+    in_a = np.stack([rng.permutation(9) < n for n in (2, 4, 6)])
+    found = _class_pairs(real, made, in_a, np.random.default_rng(11))
+    order = np.argsort(np.random.default_rng(11).random((3, m)), axis=1)
+    for a, drawn, (s_a, b_a) in zip(in_a, order, found, strict=True):
+        half = made[drawn[: (m + 1) // 2]]
+        assert s_a == pytest.approx(kid(half, real[a]).value, rel=1e-9)
+        assert b_a == pytest.approx(kid(real[~a], real[a]).value, rel=1e-9)
+
+
+def test_the_interval_is_that_of_the_excess_about_the_value() -> None:
+    rng = np.random.default_rng(5)
+    pairs = rng.normal(size=(400, 2)) * [3.0, 2.0] + [7.0, 1.0]
+    excess = pairs[:, 0] - pairs[:, 1]
+    alone = estimate_of(pairs, 30, 40)
+    assert (alone.value, alone.floor) == pytest.approx((pairs[:, 0].mean(), pairs[:, 1].mean()))
+    assert (alone.n_real, alone.n_synthetic) == (30, 40)
+    low, high = np.sort(excess)[[9, 389]] - excess.mean() + alone.value  # 2.5 % of 400 on either side
+    assert alone.low == pytest.approx(low, abs=0.05) and alone.high == pytest.approx(high, abs=0.05)
+    several = estimate_of(pairs, 30, 40, comparisons=5)
+    half = 2.5758293 * excess.std()  # z of 0.995: five intervals at 95 % together
+    assert (several.low, several.high) == pytest.approx((alone.value - half, alone.value + half), rel=1e-6)
+
+
+def test_both_sides_of_the_pooled_kid_are_weighted_by_class() -> None:
+    """Two classes, three repeats: the number is what adding up by hand gives."""
+    rng = np.random.default_rng(6)
+    n, m = 24, 18
+    emotions, asked = np.array(["a", "b"] * (n // 2)), np.array(["a"] * 6 + ["b"] * 12)
+    real, made = rng.normal(size=(n, 2)), rng.normal(size=(m, 2)) + (asked == "b")[:, None]
+    part = Part(
+        SimpleNamespace(name="as it is", embed=lambda batch: made),
+        real,
+        emotions,
+        np.array([f"g{i // 2}" for i in range(n)]),
+    )  # type: ignore[arg-type]
+    gate = KidGate(Reference((part,)), ("a", "b"), {**KidGate.defaults, "repeats": 3})
+    batch = Batch("speech", tuple(map(str, range(m))), tuple(asked), [made[i] for i in range(m)], ("",) * m)
+    pairs = gate.pairs(part, batch, 2)
+    halves = np.asarray(list(group_halves(part.groups, emotions, 3, 2)))
+    again = np.random.default_rng(2)
+    by_hand = np.zeros((3, 2))
+    for name, weight in (("a", 6), ("b", 12)):
+        rows, own = (
+            again.permutation(np.flatnonzero(emotions == name)),
+            again.permutation(np.flatnonzero(asked == name)),
+        )
+        by_hand += weight / 18 * _class_pairs(real[rows], made[own], halves[:, rows], again)
+    assert pairs == pytest.approx(by_hand)

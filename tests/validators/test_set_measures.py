@@ -12,7 +12,7 @@ from corpora.errors import UserError
 from validators.c2st import auc_interval, c2st
 from validators.diversity import vendi_score
 from validators.kernel import cmmd, energy_distance, kid, mmd2, squared_distances
-from validators.prdc import kth_smallest, prdc
+from validators.prdc import kth_neighbour, kth_smallest, prdc
 from validators.transport import sliced_wasserstein, wasserstein_1d
 
 
@@ -216,3 +216,52 @@ def test_kth_smallest_is_partition(b: int, n: int, k: int, seed: int) -> None:
     x = rng.integers(0, 12, (b, n)).astype(float) if seed % 2 else rng.normal(size=(b, n))  # ties and none
     k = min(k, n - 1)
     np.testing.assert_array_equal(kth_smallest(x, k), np.sort(x, axis=1)[:, k])
+
+
+def test_prdc_counts_five_neighbours_unless_it_is_told_otherwise() -> None:
+    x, y = sets(7, 40, 30, 2)
+    assert prdc(x, y) == prdc(x, y, k=5) != prdc(x, y, k=4)
+    assert np.isnan(prdc(x[:5], y).precision) and np.isfinite(prdc(x[:6], y[:6]).precision)
+
+
+def test_a_point_on_the_edge_of_a_ball_is_outside() -> None:
+    """Whole numbers about 0, so that equal distances are equal: the balls are open, as in the papers' code."""
+    real = np.array([[-3.0], [-1.0], [1.0], [3.0]])  # each nearest neighbour is 2 away
+    edge = np.array([[-5.0], [5.0], [-5.0], [5.0]])  # 2 from the outer two
+    on_edge = prdc(real, edge, k=1)
+    assert (on_edge.precision, on_edge.density, on_edge.coverage) == (0.0, 0.0, 0.0)
+    inside = prdc(real, edge * 0.9, k=1)
+    assert (inside.precision, inside.density, inside.coverage) == (1.0, 1.0, 0.5)
+    wide = np.array([[-9.0], [-5.0], [5.0], [9.0]])  # balls of 4: -1 and 1 lie on those of -5 and 5, -3 and 3 inside
+    assert prdc(real, wide, k=1).recall == 0.5
+
+
+def test_equal_rows_are_neighbours_at_no_distance() -> None:
+    twice = np.repeat(np.array([[-1.0], [1.0]]), 3, axis=0)
+    near = np.array([[-1.0], [1.0], [1.0]])
+    assert prdc(twice, near, k=1).coverage == 0.0  # a ball of no radius holds nobody, not even its own centre
+    assert prdc(twice, np.repeat(near, 2, axis=0), k=3).coverage == 1.0
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_equal_rows_stay_at_no_distance_where_rounding_says_otherwise(scale: float) -> None:
+    rows = np.repeat(np.random.default_rng(3).normal(size=(5, 7)) * scale + 0.3 * scale, 4, axis=0)
+    assert (kth_neighbour(rows, 1) <= 1e-12 * scale**2).all() and (kth_neighbour(rows, 1) >= 0.0).all()
+
+
+@pytest.mark.parametrize("p", [1, 2, 3])
+@pytest.mark.parametrize("sizes", [(4, 4), (5, 3), (3, 7), (1, 6)])
+def test_wasserstein_of_any_order_is_that_of_repeated_points(sizes: tuple[int, int], p: int) -> None:
+    """Each point n m / n times: then both have equally many and the distance is that of sorted pairs."""
+    rng = np.random.default_rng(sum(sizes))
+    a, b = rng.normal(size=sizes[0]), rng.normal(size=sizes[1]) * 2
+    wide = np.sort(np.repeat(a, sizes[1])), np.sort(np.repeat(b, sizes[0]))
+    assert wasserstein_1d(a, b, p=p) == pytest.approx(np.mean(np.abs(wide[0] - wide[1]) ** p), rel=1e-9)
+
+
+def test_sliced_wasserstein_is_seeded_and_of_second_order_by_default() -> None:
+    x, y = sets(8, 9, 9, 3)
+    assert sliced_wasserstein(x, y) == sliced_wasserstein(x, y, p=2, seed=0, directions=256)
+    assert sliced_wasserstein(x, y) != sliced_wasserstein(x, y, seed=1)
+    assert sliced_wasserstein(x[:, :1], y[:, :1], p=1) == pytest.approx(wasserstein_1d(x[:, 0], y[:, 0], p=1))
+    assert np.isnan(sliced_wasserstein(x[:0], y)) and np.isfinite(sliced_wasserstein(x[:1], y))

@@ -1,0 +1,51 @@
+"""Which modules are mutated, with which tests, and how many mutants of each a run draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SEED = 20  # another one tries other mutants; `equivalent.json` belongs to this one and to runs with more of them
+LEAST_NOTICED = 0.9  # of the mutants that are not equivalent
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    module: str
+    tests: tuple[str, ...]
+    n: int
+
+
+def _target(module: str, n: int, *tests: str) -> Target:
+    return Target(module, tuple(f"tests/{test}.py" for test in tests), n)
+
+
+TARGETS = (
+    # maths
+    _target("validators.kernel", 20, "validators/test_set_measures"),
+    _target("validators.frechet", 20, "validators/test_frechet"),
+    _target("validators.prdc", 15, "validators/test_set_measures"),
+    _target("validators.transport", 15, "validators/test_set_measures"),
+    _target("validators.intervals", 8, "validators/test_intervals"),
+    _target("validators.melcepstrum", 20, "validators/test_mcd"),
+    _target("validators.mcd", 12, "validators/test_mcd"),
+    # who judges whom
+    _target("validators.folds", 15, "validators/test_folds"),
+    _target("validators.agreement", 10, "validators/test_agreement", "validators/test_conformal"),
+    # splits
+    _target("corpora.splits", 20, "corpora/test_splits"),
+    _target("corpora.views", 12, "corpora/test_splits"),
+    _target("corpora.stratify", 20, "corpora/test_splits"),
+    _target("corpora.audit", 20, "corpora/test_audit"),
+    # balance
+    _target("generators.balance", 20, "generators/test_balance"),
+    _target("generators.targets", 20, "generators/test_balance"),
+    _target("generators.selection", 10, "generators/test_selection"),
+    # store and shards
+    _target("flows.store", 20, "flows/test_store"),
+    _target("corpora.shards", 15, "corpora/test_shards", "corpora/test_release"),
+    _target("corpora.release", 10, "corpora/test_release"),
+    # verdicts and parameters
+    _target("validators.gate", 15, "validators/test_gate", "validators/test_set_gates"),
+    _target("flows.release", 10, "flows/test_decide", "flows/test_rounds"),
+    _target("flows.params", 15, "flows/test_params"),
+)
