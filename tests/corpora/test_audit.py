@@ -321,3 +321,43 @@ def test_real_ravdess_has_no_near_copies_beside_the_two_equal_files(shared_data:
     assert few.num_rows == 120
     write_fingerprints(tmp_path, few, tmp_path / "near.parquet")
     assert near_pairs(read_table(tmp_path / "near.parquet", FINGERPRINTS)).num_rows == 0
+
+
+@pytest.mark.parametrize("kind", ["split_unit", "subject", "session", "recording"])
+def test_drop_takes_what_shares_with_a_more_protected_split_and_nothing_else(kind: str) -> None:
+    """Of a key all rows of its most protected split stay, however many they are; rows of no such key stay anywhere."""
+    column = {"split_unit": "group_id", "subject": "subject_id"}.get(kind, f"{kind}_id")
+    # key: split of each of its rows
+    keys = {
+        "three": ["train", "train", "dev", "dev", "test", "test"],
+        "two": ["train", "dev", "dev"],
+        "lone": ["test", "train"],
+        "whole": ["dev", "dev"],
+        "own": ["train", "train", "train"],
+    }
+    rows = [(key, split) for key, splits in keys.items() for split in splits]
+    index, view = tables({f"c/{i:02d}": (f"g{i}", None, f"h{i}", split) for i, (_, split) in enumerate(rows)})
+    at = index.schema.get_field_index(column)
+    index = index.set_column(at, SAMPLES.field(column), pa.array([key for key, _ in rows], pa.string()))
+    new, dropped = apply_on_leak(view, audit_view(index, view), WAIVE | {kind: "drop"})
+    strongest = {"three": "test", "two": "dev", "lone": "test", "whole": "dev", "own": "train"}
+    assert kept(new) == {
+        f"c/{i:02d}": split for i, (key, split) in enumerate(rows) if split == strongest[key]
+    }  # fmt: skip
+    assert {r["kind"] for r in dropped.to_pylist()} == {kind}
+    assert Counter(r["key"] for r in dropped.to_pylist()) == {"three": 4, "two": 1, "lone": 1}
+    assert not [f for f in audit_view(index, new) if f.kind == kind]
+
+
+def test_drop_of_near_copies_leaves_those_that_lie_in_one_split() -> None:
+    rows: dict[str, tuple[str, str | None, str, str]] = {
+        f"c/{i}": (f"g{i}", None, f"h{i}", split)
+        for i, split in enumerate(["train", "train", "dev", "dev", "test", "test", "train"])
+    }
+    index, view = tables(rows)
+    near = near_of(("h0", "h1"), ("h2", "h3"), ("h4", "h5"), ("h1", "h4"), ("h3", "h5"))
+    new, dropped = apply_on_leak(view, audit_view(index, view, near), WAIVE | {"near": "drop"})
+    assert sorted(dropped["sample_id"].to_pylist()) == ["c/1", "c/3"]
+    assert set(kept(new)) == {"c/0", "c/2", "c/4", "c/5", "c/6"}
+    new, dropped = apply_on_leak(view, audit_view(index, view, near), WAIVE | {"near_within": "drop"})
+    assert sorted(dropped["sample_id"].to_pylist()) == ["c/1", "c/3", "c/5"], "one of each pair stays"

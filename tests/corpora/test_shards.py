@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError, IntegrityError
-from corpora.fingerprint import hash_folder
+from corpora.fingerprint import hash_file, hash_folder
 from corpora.schema import SAMPLES, Sample
 from corpora.shards import count_members, iter_payloads, read_payload, read_table, shard_of, write_shards, write_table
 
@@ -35,6 +36,7 @@ def sample(i: int, **more: Any) -> Sample:
 
 
 SOME = [sample(i) for i in range(60)]
+GOLDEN_TAR = "1cbc9d8138f07b98"  # first digits of the sha256 of a shard of SOME[:5]
 
 
 def test_payloads_come_back_by_both_ways(tmp_path: Path) -> None:
@@ -173,3 +175,46 @@ def test_shards_of_many_samples_open_few_files(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert index.num_rows == 600
+
+
+@pytest.mark.parametrize("sizes", [(1,), (512, 513), (0, 511), (8704,), (9217, 1), (30_000, 70_000)])
+def test_the_whole_tar_is_the_one_of_tarfile(sizes: tuple[int, ...], tmp_path: Path) -> None:
+    """Members, their padding, the end mark and the padding to a record: a release hash holds every byte of it."""
+    index = write_shards([sample(i, payload=bytes([i]) * n) for i, n in enumerate(sizes)], tmp_path, 1, "x")
+    made = (tmp_path / "x-00000.tar").read_bytes()
+    plain = io.BytesIO()
+    with tarfile.open(tmp_path / "x-00000.tar") as tar, tarfile.open(fileobj=plain, mode="w") as again:
+        again.format = tarfile.USTAR_FORMAT
+        for member in tar:
+            told = tarfile.TarInfo(member.name)
+            told.size, told.mode = member.size, 0o644
+            again.addfile(told, tar.extractfile(member))
+    assert made == plain.getvalue() and len(made) % 10240 == 0
+    for row in index.to_pylist():
+        assert made[row["offset"] : row["offset"] + row["n_bytes"]] == read_payload(tmp_path, row)
+
+
+def test_the_bytes_of_a_shard_are_what_they_were(tmp_path: Path) -> None:
+    """Golden: another layout of tars is another hash of every release."""
+    write_shards(SOME[:5], tmp_path, 1, "x")
+    assert hash_file(tmp_path / "x-00000.tar")[:16] == GOLDEN_TAR
+
+
+def test_a_table_is_read_in_pieces_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = write_shards(SOME, tmp_path, 3, "x")
+    whole = [(row["sample_id"], payload) for row, payload in iter_payloads(tmp_path, index)]
+    monkeypatch.setattr("corpora.shards._BATCH", 7)
+    assert [(row["sample_id"], payload) for row, payload in iter_payloads(tmp_path, index)] == whole
+    assert len(whole) == 60
+
+
+def test_two_spills_are_one_set_of_shards(tmp_path: Path) -> None:
+    from corpora.shards import assemble
+    from corpora.spill import Spill
+
+    whole = write_shards(SOME, tmp_path / "a", 4, "x")
+    spills = [Spill(tmp_path / f"spill{i}", 4) for i in range(3)]
+    for i, one in enumerate(SOME):
+        spills[(i * 7) % 3].add(one)
+    assert assemble(spills, tmp_path / "b", "x").equals(whole)
+    assert hash_folder(tmp_path / "a") == hash_folder(tmp_path / "b")
