@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from corpora.audit import DEFAULT_POLICY, Finding, apply_on_leak, audit_fitted, audit_view
+from corpora.audit import DEFAULT_POLICY, DROPPED, Finding, apply_on_leak, audit_fitted, audit_view
 from corpora.errors import LeakError, UnknownNameError
 from corpora.near import FINGERPRINTS, NEAR, near_pairs, write_fingerprints
 from corpora.readers import make_corpus
@@ -361,3 +361,17 @@ def test_drop_of_near_copies_leaves_those_that_lie_in_one_split() -> None:
     assert set(kept(new)) == {"c/0", "c/2", "c/4", "c/5", "c/6"}
     new, dropped = apply_on_leak(view, audit_view(index, view, near), WAIVE | {"near_within": "drop"})
     assert sorted(dropped["sample_id"].to_pylist()) == ["c/1", "c/3", "c/5"], "one of each pair stays"
+
+
+def test_a_unit_that_is_the_group_itself_hides_none_of_the_others() -> None:
+    """Subject and group are one and the same; the session, which is neither, still leaks."""
+    index, view = tables({f"c/{i}": (f"g{i}", f"g{i}", f"h{i}", split) for i, split in enumerate(("train", "test"))})
+    at = index.schema.get_field_index("session_id")
+    index = index.set_column(at, SAMPLES.field(at), pa.array(["e", "e"], pa.string()))
+    assert [(f.kind, f.splits) for f in audit_view(index, view)] == [("session", ("train", "test"))]
+
+
+def test_rows_of_dropped_samples_say_all_there_is_to_say() -> None:
+    view, findings = found()
+    _, dropped = apply_on_leak(view, findings, WAIVE | {"repeats": "drop"})
+    assert dropped.schema == DROPPED and not any(field.nullable for field in DROPPED)

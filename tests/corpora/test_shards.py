@@ -129,6 +129,10 @@ def test_damage_is_found_on_reading(damage: str, tmp_path: Path) -> None:
 def test_members_are_counted(tmp_path: Path) -> None:
     write_shards(SOME, tmp_path, 1, "x")
     assert count_members(tmp_path / "x-00000.tar") == 60
+    with tarfile.open(tmp_path / "told.tar", "w") as tar:
+        for name in ("a.json", "a.wav", "b.json"):
+            tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    assert count_members(tmp_path / "told.tar") == 1
     (tmp_path / "bad.tar").write_bytes(b"x" * 2000)
     with pytest.raises(IntegrityError):
         count_members(tmp_path / "bad.tar")
@@ -218,3 +222,5 @@ def test_two_spills_are_one_set_of_shards(tmp_path: Path) -> None:
         spills[(i * 7) % 3].add(one)
     assert assemble(spills, tmp_path / "b", "x").equals(whole)
     assert hash_folder(tmp_path / "a") == hash_folder(tmp_path / "b")
+    left = [path for spill in spills for path in spill.folder.iterdir() if path.name.isdigit()]
+    assert sum(path.stat().st_size for path in left) == 0, "what is in a tar need not lie on the disk twice"

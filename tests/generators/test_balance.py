@@ -10,6 +10,7 @@ from corpora.errors import ParamsError, UserError
 from generators.balance import (
     Budget,
     draw_sequence,
+    expected_acceptance,
     forecast,
     next_lists,
     next_step,
@@ -332,3 +333,50 @@ def test_a_class_of_one_sample_or_none_has_a_target(n: int) -> None:
     assert targets(counts, "tail", fraction=0.3, power=0.5)["grief"] == 6  # sqrt(30) = 5.48
     assert targets(counts, "effective", beta=0.9)["grief"] == 10  # E(100) = 9.9997 over E(1) = 1
     assert targets({"a": 1, "b": 1}, "effective", beta=0.5) == targets({"a": 1, "b": 1}, "tail") == {"a": 1, "b": 1}
+
+
+def test_what_is_not_said_has_the_documented_default() -> None:
+    assert targets(COUNTS, "effective") == targets(COUNTS, "effective", beta=0.999)
+    assert targets(COUNTS, "tail") == targets(COUNTS, "tail", fraction=0.5, power=1.0)
+    assert targets(COUNTS, "tail", fraction=1.0) == targets(COUNTS)
+    assert expected_acceptance(0, 0) == 0.75 and expected_acceptance(4, 0) == 0.375
+    assert expected_acceptance(0, 0, 0.0) == 0.01 and expected_acceptance(0, 0, 5.0) == 1.0
+    assert expected_acceptance(12, 2, 0.5) == 0.25
+
+
+def test_a_sequence_does_not_begin_or_end_before_its_first_draw() -> None:
+    for start, n in ((-1, 2), (0, -1)):
+        with pytest.raises(ValueError, match=r">= 0"):
+            draw_sequence("anger", start, n, run_seed=0)
+    assert draw_sequence("anger", 0, 0, run_seed=0) == []
+
+
+def test_lists_are_enough_for_what_is_missing() -> None:
+    """9 at an acceptance of 1 / 2: 18 draws are 3 lists of 8, and 17 would be one too few."""
+    assert next_lists(9, tried=0, accepted=0, draw_list=8, max_draws=100, first_rate=0.5) == 3
+    assert next_lists(8, tried=0, accepted=0, draw_list=8, max_draws=100, first_rate=0.5) == 2
+    assert next_lists(1, tried=0, accepted=0, draw_list=1, max_draws=100, first_rate=0.4) == 3
+    assert next_lists(9, tried=0, accepted=0, draw_list=8, max_draws=23, first_rate=0.5) == 2, "no list is cut"
+
+
+def test_a_cell_is_named_by_its_owner() -> None:
+    assert Cell("fear", None, 1, 2).named == "fear" and Cell("fear", "meld", 1, 2).named == "fear of meld"
+    assert Cell("fear", "meld", 1, 2, "meld:01").named == "fear of meld:01"
+
+
+def test_one_sample_shows_a_class_to_its_corpus() -> None:
+    by_subject = {"a": {"a:1": {"neutral": 3}, "a:2": {"fear": 1}}}
+    by_corpus = {"a": {"neutral": 3, "fear": 1}}
+    found = cells(["neutral", "fear"], {}, by_corpus, within="corpus", cells="subject", by_subject=by_subject)
+    assert {(c.emotion, c.subject, c.target) for c in found if c.emotion == "fear"} == {
+        ("fear", "a:1", 3),
+        ("fear", "a:2", 1),
+    }
+
+
+def test_a_generator_that_says_nothing_of_subjects_is_refused() -> None:
+    class Silent:
+        pass
+
+    with pytest.raises(ParamsError, match="silent"):
+        require_subjects("silent", Silent)

@@ -104,6 +104,8 @@ def _walk(node: ast.AST, where: str) -> Iterator[tuple[str, ast.AST, ast.AST]]:
         return
     if isinstance(node, ast.If) and _type_checking(node):
         return
+    if isinstance(node, ast.keyword) and node.arg == "strict":
+        return  # zip(strict=True) guards what cannot be: its inputs are of one length by their making
     for changed in _of(node):
         yield where or "module", node, changed
     for name, value in ast.iter_fields(node):
