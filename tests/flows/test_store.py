@@ -19,6 +19,9 @@ from flows import store as store_module
 from flows.store import HEADER_BYTES, MissingItemError, WorkStore
 
 
+GOLDEN_FOLDER = b"emoforge-item-1 adee5248e6ba811c"
+
+
 @pytest.fixture(params=["folder", "url"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> WorkStore:
     if request.param == "folder":
@@ -290,3 +293,40 @@ def test_addresses_are_checked(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match="file"):
         WorkStore(tmp_path / "file").put("k", b"x")
     assert WorkStore(f"file://{tmp_path}").url == str(tmp_path)
+
+
+def test_the_item_of_a_folder_is_what_it_was(store: WorkStore, tmp_path: Path) -> None:
+    """Golden, header and tar: whoever writes other bytes makes every folder that is stored already another one."""
+    folder = tmp_path / "f"
+    (folder / "b").mkdir(parents=True)
+    (folder / "b" / "x.bin").write_bytes(bytes(range(200)))
+    (folder / "a.txt").write_text("ä")
+    (folder / "a.txt").chmod(0o755)  # nothing of it gets in
+    store.put_folder("k", folder)
+    assert raw_bytes(store, "k")[:32] == GOLDEN_FOLDER
+
+
+def test_what_a_killed_writer_left_is_no_item(tmp_path: Path) -> None:
+    store = WorkStore(tmp_path / "s")
+    store.put("k/a", b"0123")
+    left = tmp_path / "s" / "k" / ".tmp-abc"
+    left.write_bytes(bytes(5000))
+    assert store.size() == HEADER_BYTES + 4
+    os.utime(left, (time.time() - 7200,) * 2)
+    assert store.prune(older_than_s=1e6) == 0 and left.exists(), "younger than what is asked for"
+    assert store.prune(older_than_s=3700) == 5000 and not left.exists() and store.has("k/a")
+
+
+def test_an_object_that_is_gone_before_it_is_pruned_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.filesystem("memory").store.clear()
+    store = WorkStore("memory://emoforge")
+    store.put("k", b"1")
+
+    def gone(path: str) -> None:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(store._fs, "rm_file", gone)
+    assert store.prune(older_than_s=-1.0) == 0
+    monkeypatch.setattr(store._fs, "put_file", lambda source, target: gone(target))
+    with pytest.raises(ResourceError, match="cannot write"):
+        store.put("other", b"1")
