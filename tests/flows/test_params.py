@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from corpora.errors import ParamsError, UnknownNameError
-from flows.params import load_machine, load_params
+from flows.params import Ratios, RunParams, load_machine, load_params
 
 RUN = """
 corpora: {a: {reader: fer2013}}
@@ -97,3 +98,38 @@ def test_environment_wins_over_machine_yaml(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.delenv("EMOFORGE_ACTORS")
     with pytest.raises(ParamsError, match=r"machine\.yaml.*'actor'.*Did you mean 'actors'"):
         load_machine(tmp_path / "machine.yaml")
+
+
+def test_params_are_frozen_and_know_no_infinity(tmp_path: Path) -> None:
+    params = load_params(written(tmp_path, RUN))
+    with pytest.raises(ValidationError, match="frozen"):
+        params.numerics.fit_threads = 3  # type: ignore[misc]
+    with pytest.raises(ParamsError, match="inf"):
+        load_params(written(tmp_path, RUN.replace("runs:", "numerics: {fit_threads: .inf}\nruns:")))
+
+
+@pytest.mark.parametrize(("sum_", "fits"), [(1.0, True), (1.0 + 9e-7, True), (1.0 + 1.1e-6, False), (0.999, False)])
+def test_ratios_sum_to_one(sum_: float, fits: bool) -> None:
+    given = {"train": sum_ - 0.4, "dev": 0.2, "test": 0.2}
+    if fits:
+        assert Ratios.model_validate(given).dev == 0.2
+    else:
+        with pytest.raises(ValidationError, match="sum to"):
+            Ratios.model_validate(given)
+
+
+@pytest.mark.parametrize("lacking", ["train", "test"])
+def test_train_and_test_cannot_be_empty_and_dev_can(lacking: str) -> None:
+    with pytest.raises(ValidationError, match="above 0"):
+        Ratios.model_validate({"train": 0.8, "dev": 0.2, "test": 0.8} | {lacking: 0.0})
+    assert Ratios.model_validate({"train": 0.8, "dev": 0.0, "test": 0.2}).dev == 0.0
+
+
+@pytest.mark.parametrize("view", [3, ["group"], None, True])
+def test_a_view_is_a_name_or_its_fields(view: object) -> None:
+    with pytest.raises(ValidationError, match="a name or a mapping"):
+        RunParams.model_validate({"corpora": ["a"], "view": view})
+    assert (
+        RunParams.model_validate({"corpora": ["a"], "view": {"strategy": "kfold", "k": 5, "fold": 2}}).view
+        == "group-k5-fold2"
+    )

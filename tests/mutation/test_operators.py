@@ -66,7 +66,9 @@ def test_targets_and_the_list_of_equivalents_hold() -> None:
     """A mutant that the list excuses must be one that the run would try: else code and list have parted."""
     tried = set()
     for target in TARGETS:
-        assert source_path(target.module).is_file() and all((REPO / test).is_file() for test in target.tests)
+        assert source_path(target.module).is_file() and all(
+            (REPO / test.partition("::")[0]).is_file() for test in target.tests
+        )
         tried |= {m.name for m in chosen(target)}
     assert set(equivalents()) <= tried
     assert all(len(reason) > 20 for reason in equivalents().values())
