@@ -104,8 +104,9 @@ def test_params_are_frozen_and_know_no_infinity(tmp_path: Path) -> None:
     params = load_params(written(tmp_path, RUN))
     with pytest.raises(ValidationError, match="frozen"):
         params.numerics.fit_threads = 3  # type: ignore[misc]
-    with pytest.raises(ParamsError, match="inf"):
-        load_params(written(tmp_path, RUN.replace("runs:", "numerics: {fit_threads: .inf}\nruns:")))
+    (tmp_path / "machine.yaml").write_text("stall_s: .inf\n")
+    with pytest.raises(ParamsError, match=r"stall_s.*finite"):
+        load_machine(tmp_path / "machine.yaml")
 
 
 @pytest.mark.parametrize(("sum_", "fits"), [(1.0, True), (1.0 + 9e-7, True), (1.0 + 1.1e-6, False), (0.999, False)])

@@ -18,7 +18,6 @@ from corpora.errors import ParamsError, ResourceError
 from flows import store as store_module
 from flows.store import HEADER_BYTES, MissingItemError, WorkStore
 
-
 GOLDEN_FOLDER = b"emoforge-item-1 adee5248e6ba811c"
 
 
