@@ -11,8 +11,10 @@ import pytest
 import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg.lapack import dsygst
 
 from corpora.errors import UnknownNameError, UserError
+from validators import frechet
 from validators.embeddings import rows_of
 from validators.frechet import FrechetGate, features_frechet, frechet_distance
 from validators.gate import Batch, judge
@@ -93,6 +95,33 @@ def test_bad_input_gives_no_number() -> None:
         features_frechet(x, x[:, :2])
     with pytest.raises(UserError, match="do not fit"):
         frechet_distance(np.zeros(2), np.eye(3), np.zeros(2), np.eye(2))
+
+
+def test_the_cheap_way_is_taken_where_the_pivots_tell_full_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways give one value, up to rounding: the first is for speed, the second where its factor would be noise."""
+    reduced = []
+    monkeypatch.setattr(frechet, "dsygst", lambda *a, **k: reduced.append(1) or dsygst(*a, **k))  # type: ignore[func-returns-value]
+    eps = float(np.finfo(np.float64).eps)
+    for smallest, cheap in ((1.0, True), (4 * eps, True), (2 * eps, False), (0.0, False)):
+        reduced.clear()
+        cov = np.diag([1.0, 1.0, smallest])
+        found = frechet_distance(np.zeros(3), cov, np.zeros(3), np.eye(3))
+        assert bool(reduced) == cheap, smallest  # the limit is 3 eps of the largest
+        assert found == pytest.approx((1 - math.sqrt(smallest)) ** 2, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "wide"), [(9, 9, True), (8, 8, False), (7, 40, True), (40, 7, True), (8, 40, False)]
+)
+def test_wide_features_never_become_a_matrix_of_their_width(
+    n: int, m: int, wide: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """d = 2048 and 50 samples: 50 x 50 is enough."""
+    full = []
+    monkeypatch.setattr(frechet, "frechet_distance", lambda *a: full.append(1) or frechet_distance(*a))  # type: ignore[func-returns-value]
+    d = 10 if n == m == 9 else 8
+    features_frechet(_random(1, n, d), _random(2, m, d))
+    assert bool(full) == (not wide)
 
 
 # --- the gate ---------------------------------------------------------------------------------------------------------
