@@ -102,6 +102,8 @@ def _in_child(mutant: Mutant | None, tests: Sequence[str], log: Path) -> int:
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, 1)
         os.dup2(file, 2)
+        # numba knows a compiled function by its bytecode, which holds no constants: a shared cache would mix mutants up
+        os.environ["NUMBA_CACHE_DIR"] = str(log.with_suffix(".numba"))
         if mutant is not None:
             sys.meta_path.insert(0, _Finder(mutant.module, source_path(mutant.module), mutant.source))  # type: ignore[arg-type]
         import pytest
