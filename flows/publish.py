@@ -25,7 +25,7 @@ from flows.processes import run_locks
 Bump = Literal["major", "minor", "patch"]
 FIRST = "v1.0.0"
 # Numbers and hashes alone: these leave even where the corpus may not.
-OPEN_STAGES = frozenset({"plan", "evaluate"})
+OPEN_STAGES = frozenset({"reader", "plan", "evaluate"})
 CODE = ("emoforge", "flows", "generators", "validators", "training", "features", "corpora")
 IDENTITY = ("emoforge", "emoforge@localhost")  # of commits and tags where git knows nobody
 
