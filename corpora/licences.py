@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from corpora.schema import CorpusCard
 
@@ -37,3 +38,20 @@ def terms_of(cards: Iterable[CorpusCard]) -> Terms:
         share_alike=any(word in name for name in ids for word in _COPYLEFT),
         restricted_by=restricted,
     )
+
+
+def why_restricted(corpus: str, license: str) -> str:
+    """Why what was made of a corpus may not be passed on."""
+    return f"licence {license} of {corpus} does not allow passing on"
+
+
+def restrictions(corpora: Iterable[Mapping[str, Any]]) -> list[str]:
+    """`corpora` of a release's manifest -> why it may not be passed on, one line a corpus; []: it may.
+
+    What a reader's `fake()` wrote is free. A card that does not say so does not allow it.
+    """
+    return [
+        why_restricted(entry["id"], entry["card"]["license"])
+        for entry in corpora
+        if not entry.get("made_up") and not entry["card"].get("may_redistribute")
+    ]

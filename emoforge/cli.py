@@ -130,8 +130,10 @@ def _bring_up_to_date(repo: Path, runs: list[str] | None) -> list[str]:
 
 @app.command()
 def stage(
-    verb: Annotated[str, typer.Argument(help="fake, ingest, plan, prepare, fit, augment, evaluate, release, report")],
-    name: Annotated[str, typer.Argument(help="A corpus (fake, ingest) or a run (the others)")],
+    verb: Annotated[
+        str, typer.Argument(help="fake, reader, ingest, plan, prepare, fit, augment, evaluate, release, report")
+    ],
+    name: Annotated[str, typer.Argument(help="A corpus (fake, reader, ingest) or a run (the others)")],
 ) -> None:
     """Do the work of one stage. This is what dvc.yaml calls; you want `emoforge run` or `dvc repro`.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpora.errors import CorpusError, IntegrityError
+from corpora.licences import restrictions
 from corpora.schema import SPLIT_NAMES
 from emoforge import console
 from flows.paths import Layout
@@ -47,6 +49,8 @@ def print_run(run: str, repo: Path) -> None:
         verdict = (
             "" if told.get("publishable", True) else f"; it is not to be published ({gates or 'see its manifest'})"
         )
+        held = restrictions(told.get("corpora", []))
+        verdict += f"; it may not be passed on: {'; '.join(held)}" if held else ""
         console.out.print(f"Release: {folder / 'release'}, {str(told.get('release_hash', ''))[:12]}{verdict}")
     report = folder / "report.html"
     if report.exists():
@@ -118,13 +122,21 @@ def inspect_release(folder: Path, *, as_json: bool) -> None:
     if as_json:
         told = [{"emotion": e, "split": s, "kind": k, "n": n} for (e, s, k), n in sorted(counts.items())]
         manifest = {k: v for k, v in release.manifest.items() if k != "counts"}
-        console.print_json({"counts": told, "intact": problem is None, "problem": problem, "manifest": manifest})
+        said = {"intact": problem is None, "problem": problem, "may_be_published": may_be_published(release.manifest)}
+        console.print_json({"counts": told, **said, "manifest": manifest})
     else:
         _print_release(release, counts)
     if problem:
         raise IntegrityError(problem)
     if not as_json:
         console.out.print(f"every one of {len(release.manifest['files'])} files is what its hash says")
+
+
+def may_be_published(manifest: Mapping[str, Any]) -> str:
+    """What gates, audit and licences say together: "yes", "no", or "privately"."""
+    if manifest.get("publishable") is not True:
+        return "no"
+    return "privately" if restrictions(manifest.get("corpora", [])) else "yes"
 
 
 def _problem(release: Release) -> str | None:
@@ -148,9 +160,13 @@ def _print_release(release: Release, counts: Counter[tuple[str, str, str]]) -> N
     facts = [
         ["release hash", release.release_hash],
         ["licences of real samples", ", ".join(manifest.get("licenses", []))],
-        ["may be published", "yes" if manifest.get("publishable") is True else "no"],
+        ["gates and audit allow it", "yes" if manifest.get("publishable") is True else "no"],
     ]
     facts += [["because", reason] for reason in manifest.get("reasons", [])]
+    held = restrictions(manifest.get("corpora", []))
+    facts += [["licences allow passing on", "no" if held else "yes"]]
+    facts += [["because", f"{reason}; `publish` pushes to a private_remote of machine.yaml alone"] for reason in held]
+    facts += [["may be published", may_be_published(manifest)]]
     facts += [["note", note] for note in manifest.get("notes", [])]
     console.table("Release", ["fact", "value"], facts)
 

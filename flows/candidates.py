@@ -18,7 +18,7 @@ from flows.params import Machine
 from flows.paths import Layout
 from flows.plan import Plan
 from flows.pool import Pool, WorkItem
-from flows.progress import progress
+from flows.progress import Pace
 from flows.records import ARRAYS
 from flows.sampler import draw_to_json, read_samples, samples_key, scores_key
 from flows.store import MissingItemError, WorkStore
@@ -190,16 +190,16 @@ class Drawer:
             for i in items
             if not all(self.store.has(k) for k in [i.key, *(scores_key(i.key, g) for g in self.gate_keys.values())])
         ]
-        total, done = sum(len(i.payload["draws"]) for i in missing), 0
+        if not missing:
+            return
+        pace = Pace(f"augment: round {round_number}", "candidates", sum(len(i.payload["draws"]) for i in missing))
 
         def report(item: WorkItem, told: dict[str, Any]) -> None:
-            nonlocal done
             self.seconds[item.key] = told.get("seconds", {})
-            done += len(item.payload["draws"])
-            progress(f"augment: round {round_number}, {done} of {total} candidates")
+            pace.add(len(item.payload["draws"]))
 
-        if missing:
-            self._started().run(missing, report)
+        self._started().run(missing, report)
+        pace.end()
 
     def _read_all(self, items: list[WorkItem], lists: list[list[Draw]], round_number: int) -> list[Candidate]:
         return [c for item, draws in zip(items, lists, strict=True) for c in self._read(item.key, draws, round_number)]

@@ -43,7 +43,7 @@ def stages_of(params: Params, runs: Sequence[str]) -> list[str]:
     """DVC names of the stages of `runs`, in an order in which they can be walked. Raises `UnknownNameError`."""
     corpora = list(dict.fromkeys(corpus for run in runs for corpus in params.run(run).corpora))
     made_up = [f"fake@{name}" for name in corpora if name in params.demo]
-    taken_in = [f"ingest@{name}" for name in corpora]
+    taken_in = [f"{stage}@{name}" for name in corpora for stage in ("reader", "ingest")]
     return made_up + taken_in + [f"{stage}@{run}" for run in dict.fromkeys(runs) for stage in RUN_STAGES]
 
 
@@ -59,7 +59,7 @@ def reasons(stages: Sequence[str], *, repo: Path) -> dict[str, list[str]]:
             stage = stage_of(dvc, name, repo)
             why = [reason for told in stage.status().values() for reason in told]
             why += _unseen(name, repo)
-            if why:
+            if why and not _says_the_same(name, repo):
                 known = any(out.hash_info for out in stage.outs)
                 found[name] = _sentences(why, repo) if known else ["it has not run yet"]
         return found
@@ -69,6 +69,17 @@ def _unseen(stage: str, repo: Path) -> list[str]:
     """Why a stage must run that DVC would not: weights outside of the project, which only the plan knows."""
     verb, _, run = stage.partition("@")
     return changed_weights(Layout(repo), run) if verb == "plan" else []
+
+
+def _says_the_same(stage: str, repo: Path) -> bool:
+    """Whether the stage would write what is there: a card or a reader of another corpus has changed, and DVC cannot
+    know whose it is."""
+    verb, _, corpus = stage.partition("@")
+    if verb != "reader":
+        return False
+    from flows.reader import is_unchanged  # here: it loads what plans stages, which most questions do not need
+
+    return is_unchanged(Layout(repo), corpus)
 
 
 def stage_of(dvc: Repo, name: str, repo: Path) -> Any:

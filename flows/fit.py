@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,12 @@ from flows.monitor import held_out_distance
 from flows.params import Machine
 from flows.paths import Layout
 from flows.plan import Plan
-from flows.progress import progress
+from flows.progress import Pace
 from flows.records import ARRAYS
 from generators.generator import Device, Generator, TrainData, generator_class
 from training.seeds import derive_seed
+
+TELL_EVERY_S = 30.0  # a fit takes hours, and its curve is in loss.csv
 
 
 def run(plan: Plan, layout: Layout, machine: Machine) -> None:
@@ -92,7 +93,7 @@ def fit_worker(plan: dict[str, Any], prepared: str, state: str) -> None:
     monitor = held_out_distance(data, device, settings.params["seed"]) if stop["every"] and model.trains else None
     losses: list[dict[str, float]] = []
     curve = folder / "loss.jsonl"
-    begun = time.perf_counter()
+    pace = Pace("fit", "steps", params["steps"], every_s=TELL_EVERY_S)
     for report in model.fit(
         data,
         steps=params["steps"],
@@ -113,10 +114,10 @@ def fit_worker(plan: dict[str, Any], prepared: str, state: str) -> None:
         losses.append(row)
         if report.step % params["checkpoint_every"] == 0:
             _merge_curve(curve, losses)
-        rate = report.step / max(time.perf_counter() - begun, 1e-9)
-        left = (report.steps - report.step) / max(rate, 1e-9)
         shown = ", ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "step")
-        progress(f"fit: step {report.step} of {report.steps}, {shown}, about {left:.0f} s left")
+        pace.add(report.step - pace.done, shown, seconds=report.seconds)
+    if model.trains:
+        pace.end()
     if dist.is_available() and dist.is_initialized() and dist.get_rank() != 0:
         return
     rows = _merge_curve(curve, losses)

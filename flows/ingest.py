@@ -205,21 +205,36 @@ def _card(card: CorpusCard, reader: str, index: pa.Table, rejects: list[Reject])
         "reader": reader,
         "card": {**asdict(card), "label_map": dict(card.label_map), "counts": published or None},
         "counts": counts,
-        "difference": _why_different(card, len(subjects), rejects) if off else None,
+        "difference": _why_different(card, counts, len(subjects), rejects) if off else None,
         "n_without_class": index["emotion"].null_count,
         "n_subjects": len(subjects) if subjects else None,
         "rejects": _reasons(rejects),
     }
 
 
-def _why_different(card: CorpusCard, n_subjects: int, rejects: list[Reject]) -> str:
-    """What is known of the reason why counts differ from the published ones; it is not guessed at."""
+def _why_different(
+    card: CorpusCard, counts: list[dict[str, Any]], n_subjects: int, rejects: list[Reject]
+) -> str:  # fmt: skip
+    """What is known of the reason why counts differ from the published ones; rejects explain no more than they are."""
+    off = [row["difference"] for row in counts if row["difference"]]
+    fewer, more = -sum(n for n in off if n < 0), sum(n for n in off if n > 0)
     why = []
+    if fewer:
+        why.append(f"{fewer} samples fewer than published")
+        if rejects:
+            left = fewer - len(rejects)
+            beyond = f", which leaves {left} that are not in the folder" if left > 0 else ""
+            why.append(f"{len(rejects)} files or rows were rejected{beyond}")
+        absent = [row["label"] for row in counts if row["published"] and not row["found"]]
+        if absent:
+            why.append(f"nothing of {', '.join(map(repr, absent[:8]))}{' and others' if len(absent) > 8 else ''}")
     if card.n_subjects and n_subjects and n_subjects < card.n_subjects:
         why.append(f"{n_subjects} of {card.n_subjects} subjects are in the folder")
-    if rejects:
-        why.append(f"{len(rejects)} files or rows were rejected")
-    return "; ".join(why) or "the reason is not known: a part of the corpus, or another version of it, was linked"
+    if more:
+        why.append(f"{more} samples more than published: another version of the corpus, or files that are there twice")
+    if len(why) == 1 and not more:
+        why.append("the reason is not known: a part of the corpus, or another version of it, was linked")
+    return "; ".join(why)
 
 
 def _manifest(

@@ -23,12 +23,12 @@ from corpora.schema import Reject
 from corpora.spill import Spill, without_repeats
 from flows.params import Machine
 from flows.pool import Pool, WorkItem
+from flows.progress import Pace
 
 Tell = Callable[[str], None]
 Share = Callable[
     ["ReadTask", Path, Tell], int
 ]  # reads all parts somewhere, each into <work>/<part>; -> number of parts
-_TELL_EVERY = 1000  # samples
 # Below, starting a local Ray and its actors (some 12 s) takes longer than half of the reading.
 SHARED_FROM_BYTES = 2 << 30
 
@@ -92,6 +92,7 @@ def _fill(spill: Spill, task: ReadTask, part: int, parts: int, tell: Tell) -> Sp
         raise CorpusChangedError("its reader numbers no items, so nothing can be gone on with")
     if spill.done:
         tell(f"{task.name}: {len(spill.done)} files or rows were read before, going on behind them")
+    pace = Pace(task.name, "samples read", tell=tell)
     for item in _items(task, turn):
         if not turn.asked and part > 0:
             break  # a reader that does not go through `read_items`: the first part reads it all
@@ -100,8 +101,7 @@ def _fill(spill: Spill, task: ReadTask, part: int, parts: int, tell: Tell) -> Sp
             spill.refuse(item, *place)
             continue
         spill.add(item if item.license == task.license else replace(item, license=task.license), *place)
-        if spill.n % _TELL_EVERY == 0:
-            tell(f"{task.name}: {spill.n} samples read, {len(spill.rejects)} files rejected")
+        pace.add(1, lambda: f"{len(spill.rejects)} files rejected")
     if spill.done and max(spill.done) > turn.number:
         raise CorpusChangedError("files that were read are no longer there")
     return spill

@@ -1,7 +1,8 @@
 """`emoforge link`: makes a folder of the user's a corpus of the project, with a run of the same name.
 
 A link, never a copy (an archive is unpacked first): `data/raw/NAME` is what the stage ingest depends on. A card that
-describes the corpus is copied to `data/cards/NAME.yaml`, which ingest depends on too. params.yaml keeps its comments.
+describes the corpus is copied to `data/cards/NAME.yaml`, which the stage reader looks at. params.yaml keeps its
+comments.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 M = TypeVar("M", bound=BaseModel)
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-CARDS = PurePosixPath("data/cards")  # a dependency of the stage ingest, so that an edited card is read again
+CARDS = PurePosixPath("data/cards")  # a dependency of the stage reader, so that an edited card is read again
 
 
 def _card_path(value: str) -> str:

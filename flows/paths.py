@@ -37,6 +37,10 @@ class Layout:
     def raw(self, corpus: str) -> Path:
         return self.repo / "data" / "raw" / corpus
 
+    def reader(self, corpus: str) -> Path:
+        """What reading the corpus depends on: flows/reader.py."""
+        return self.repo / "data" / "readers" / f"{corpus}.json"
+
     def corpus(self, corpus: str) -> Path:
         return self.repo / "data" / "corpora" / corpus
 

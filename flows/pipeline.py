@@ -132,7 +132,7 @@ def rebuild(runs: list[str] | None = None, repo: Path | None = None, publish: bo
 
 
 def _is_of_corpus(stage: str) -> bool:
-    return stage.partition("@")[0] in ("fake", "ingest")
+    return stage.partition("@")[0] in ("fake", "reader", "ingest")
 
 
 def _take_in(stages: Sequence[str], repo: Path, timeout_s: float) -> dict[str, EmoforgeError]:

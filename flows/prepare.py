@@ -42,7 +42,7 @@ from flows.plan import Plan
 from flows.pool import Pool, WorkItem
 from flows.population import fit_population, standardised
 from flows.preparer import is_lossy, reader_of, representation_of
-from flows.progress import progress
+from flows.progress import Pace
 from flows.records import ARRAYS, rejects_table, sample_from_row
 from flows.store import WorkStore
 
@@ -243,15 +243,7 @@ class _Writer:
         missing = [item for item in items if not self.store.has(item.key)]
         if missing:
             parallel = len(missing) * LIST >= PARALLEL_FROM.get(self.plan.modality, 1 << 62)
-            done, told, total = 0, -1, sum(len(m.payload["ids"]) for m in missing)
-
-            def report(item: WorkItem, _: dict[str, Any]) -> None:
-                nonlocal done, told
-                done += len(item.payload["ids"])
-                if 50 * done // total > told:  # a line for every 2 %, not for every list
-                    told = 50 * done // total
-                    progress(f"prepare: {done} of {total} samples")
-
+            pace = Pace("prepare", "samples", sum(len(m.payload["ids"]) for m in missing))
             with Pool(
                 "flows.preparer:Preparer",
                 kwargs | {"store": self.store.url, "corpora": corpora},
@@ -261,7 +253,8 @@ class _Writer:
                 address=self.machine.ray_address,
                 stall_s=self.machine.stall_s,
             ) as pool:
-                pool.run(missing, report)
+                pool.run(missing, lambda item, _: pace.add(len(item.payload["ids"])))
+            pace.end()
         return [item.key for item in items]
 
     def _take_stock(self, keys: list[str], rows: dict[str, dict[str, Any]]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from corpora.errors import GateError, ResourceError, UserError
+from corpora.licences import why_restricted
 from corpora.readers import make_corpus
 from flows.dvcrun import opened, plain_errors, reasons, stage_of, stages_of
 from flows.params import Machine, Params, load_machine, load_params
@@ -25,7 +26,7 @@ from flows.processes import run_locks
 Bump = Literal["major", "minor", "patch"]
 FIRST = "v1.0.0"
 # Numbers and hashes alone: these leave even where the corpus may not.
-OPEN_STAGES = frozenset({"plan", "evaluate"})
+OPEN_STAGES = frozenset({"reader", "plan", "evaluate"})
 CODE = ("emoforge", "flows", "generators", "validators", "training", "features", "corpora")
 IDENTITY = ("emoforge", "emoforge@localhost")  # of commits and tags where git knows nobody
 
@@ -148,7 +149,7 @@ def _sorted_by_licence(
         told = params.corpus(corpus)
         card = make_corpus(told.reader, told.options, base=repo).card
         if corpus not in params.demo and not card.may_redistribute:
-            restricted[corpus] = f"licence {card.license} of {corpus} does not allow passing on"
+            restricted[corpus] = why_restricted(corpus, card.license)
     free: list[str] = []
     private: list[str] = []
     withheld: dict[str, str] = {}

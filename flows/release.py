@@ -21,6 +21,7 @@ from corpora.atomic import atomic_folder, write_json, write_text
 from corpora.audit import apply_on_leak, audit_fitted
 from corpora.errors import GateError
 from corpora.fingerprint import hash_file
+from corpora.licences import restrictions
 from corpora.release import compute_release_hash
 from corpora.schema import REJECTS, SAMPLES, SPLITS, VERDICTS
 from corpora.shards import read_table, write_table
@@ -74,7 +75,7 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         }
-        counts = _counts(summary, synthetic)
+        counts, cards = _counts(summary, synthetic), _cards(layout, plan)
         manifest = {
             "format": FORMAT,
             "name": plan.run,
@@ -82,13 +83,14 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
             "modality": summary["modality"],
             "rate_hz": summary["rate_hz"],
             "classes": summary["classes"],
-            "corpora": _cards(layout, plan),
+            "corpora": cards,
             "view": plan.params["view"],
             "scheme": plan.params["scheme"],
             "counts": counts,
             "licenses": sorted({*real.column("license").to_pylist()}),
             "publishable": not flagged,
             "reasons": flagged,
+            "restrictions": restrictions(cards),  # of licences: gates and audit do not know them
             "notes": notes(verdicts.to_pylist(), balance, summary) + selftest_notes(evaluation / "selftest.json"),
             "files": files,
         }
@@ -236,5 +238,6 @@ def release_card(manifest: dict[str, Any]) -> str:
         "",
         *(f"- {note}" for note in manifest["notes"]),
         *(f"- Not for publishing: {reason}" for reason in manifest["reasons"]),
+        *(f"- Not to be passed on: {reason}" for reason in manifest["restrictions"]),
     ]
     return "\n".join(lines).rstrip() + "\n"

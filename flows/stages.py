@@ -12,7 +12,7 @@ from corpora.atomic import write_json
 from corpora.errors import UnknownNameError
 from flows.paths import Layout
 
-VERBS = ("fake", "ingest", "plan", "prepare", "fit", "augment", "evaluate", "release", "report")
+VERBS = ("fake", "reader", "ingest", "plan", "prepare", "fit", "augment", "evaluate", "release", "report")
 
 
 def run_stage(verb: str, name: str, *, repo: Path) -> None:
@@ -21,6 +21,10 @@ def run_stage(verb: str, name: str, *, repo: Path) -> None:
     begun = time.perf_counter()
     if verb == "fake":
         _fake(layout, name)
+    elif verb == "reader":
+        from flows.reader import write_reader
+
+        write_reader(layout, name)
     elif verb == "ingest":
         _ingest(layout, name)
     elif verb == "plan":

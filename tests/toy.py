@@ -1,4 +1,4 @@
-"""A project of nine trivial stages in a git and DVC repository of its own: the real names and layout, no real work.
+"""A project of ten trivial stages in a git and DVC repository of its own: the real names and layout, no real work.
 
 Every stage appends its name to calls.txt and writes a file made of its inputs. `behave(stage, code)` runs `code` in it.
 """
@@ -40,6 +40,8 @@ def run_stage(verb, name, *, repo):
 
     if verb == "fake":
         write(repo / "data" / "raw" / name, {"a.txt": "a"})
+    elif verb == "reader":
+        write(repo / "data" / "readers", {f"{name}.json": {}})
     elif verb == "ingest":
         write(repo / "data" / "corpora" / name, {"manifest.json": {}})
     elif verb == "plan":
@@ -82,7 +84,8 @@ runs:
 RUN = "data/runs/${key}"
 STAGES: dict[str, tuple[str, list[str], list[str], list[str]]] = {  # verb: (foreach, deps, outs, params)
     "fake": ("demo", [], ["data/raw/${key}"], ["demo.${key}"]),
-    "ingest": ("corpora", ["data/raw/${key}"], ["data/corpora/${key}"], ["corpora.${key}"]),
+    "reader": ("corpora", [], ["data/readers/${key}.json"], ["corpora.${key}"]),
+    "ingest": ("corpora", ["data/raw/${key}", "data/readers/${key}.json"], ["data/corpora/${key}"], ["corpora.${key}"]),
     "plan": ("runs", ["data/corpora"], [f"{RUN}/plan"], ["runs.${key}"]),
     "prepare": ("runs", [f"{RUN}/plan/prepare.json"], [f"{RUN}/prepared"], []),
     "fit": ("runs", [f"{RUN}/plan/fit.json", f"{RUN}/prepared"], [f"{RUN}/model"], []),

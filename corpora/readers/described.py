@@ -66,6 +66,11 @@ class Described:
         self.description = _card
         self._layout = layout_of(_card)
 
+    @property
+    def layout_module(self) -> str:
+        """The module that reads this card's layout; another layout's code does not matter to the corpus."""
+        return type(self._layout).__module__
+
     @classmethod
     def of(cls, path: Path, shown: str | None = None) -> Described:
         """The corpus of a card file. Raises `CorpusError`."""

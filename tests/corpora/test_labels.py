@@ -4,7 +4,7 @@ import pytest
 
 from corpora.errors import CorpusError, PayloadError, UnknownNameError
 from corpora.labels import EMOTIONS, SCHEMES, assign, classes_of, native_labels, rescale, to_scheme
-from corpora.licences import terms_of
+from corpora.licences import restrictions, terms_of
 from corpora.readers import make_corpus
 
 
@@ -112,3 +112,13 @@ def test_strictest_licence_decides() -> None:
 )
 def test_licences_that_bind_what_is_made_of_a_corpus(name: str, share_alike: bool) -> None:
     assert terms_of([make_corpus(name).card]).share_alike is share_alike
+
+
+def test_what_may_not_be_passed_on_is_named_with_its_licence() -> None:
+    def entry(name: str, may: bool | None, **more: object) -> dict[str, object]:
+        card = {"license": "CC-BY-NC-SA-4.0"} | ({} if may is None else {"may_redistribute": may})
+        return {"id": name, "card": card, **more}
+
+    assert restrictions([entry("free", True), entry("demo", False, made_up=True)]) == []
+    held = restrictions([entry("free", True), entry("ravdess", False), entry("mine", None, made_up=False)])
+    assert held == [f"licence CC-BY-NC-SA-4.0 of {n} does not allow passing on" for n in ("ravdess", "mine")]

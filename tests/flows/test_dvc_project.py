@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from flows.dvcrun import needed
+
 Project = Callable[[Path, dict[str, Any]], Path]
 
 
@@ -75,6 +77,14 @@ def test_repro_reruns_exactly_what_changed(
 
     git(clone, "add", "-A")
     git(clone, "commit", "-qm", "Built")
+    # a card of another corpus, and an edit in a reader that this one does not use: looked at, and nothing is read again
+    (clone / "data/cards/other.yaml").write_text("title: Other\n")
+    emodb = clone / "corpora/readers/emodb.py"
+    emodb.write_text(emodb.read_text() + "\n# an edit\n")
+    assert needed(["reader@tiny", "ingest@tiny"], repo=clone) == []
+    assert not {"fake", "ingest", "prepare"} & ran(dvc(clone, "repro"))
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "A card")
     # an edit in a generator that this run does not use: plan looks, and nothing else runs
     gan = clone / "generators/gan.py"
     gan.write_text(gan.read_text() + "\n# an edit\n")

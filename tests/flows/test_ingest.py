@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from corpora.errors import CorpusError, UnknownNameError
 from corpora.fingerprint import hash_folder
 from corpora.readers import make_corpus
 from corpora.release import compute_release_hash, describe_files
-from corpora.schema import REJECTS, SAMPLES, SPLITS
+from corpora.schema import REJECTS, SAMPLES, SPLITS, Reject
 from corpora.shards import iter_payloads, read_table
-from flows.ingest import ingest_corpus
+from flows.ingest import _why_different, ingest_corpus
 
 RATIOS = {"train": 0.6, "dev": 0.2, "test": 0.2}
 
@@ -147,3 +148,31 @@ def test_real_corpora(shared_data: Path, tmp_path: Path) -> None:
     assert (voices["n"], voices["n_rejects"], voices["views"]) == (600, 0, ["group"])
     split = read_table(tmp_path / "r" / "splits.parquet", SPLITS)["split"].to_pylist()
     assert [split.count(s) for s in RATIOS] == [360, 120, 120]
+
+
+@pytest.mark.parametrize(
+    ("found", "n_rejects", "subjects", "says"),
+    [
+        ({"a": 90, "b": 50}, 10, 9, "10 samples fewer than published; 10 files or rows were rejected"),
+        (
+            {"a": 16},
+            18,
+            9,
+            "134 samples fewer than published; 18 files or rows were rejected, which leaves 116 that are not in the "
+            "folder; nothing of 'b'",
+        ),
+        ({"a": 80, "b": 50}, 0, 6, "20 samples fewer than published; 6 of 9 subjects are in the folder"),
+        ({"a": 99, "b": 50}, 0, 9, "1 samples fewer than published; the reason is not known: a part of the corpus, or"),
+        ({"a": 103, "b": 50}, 4, 9, "3 samples more than published: another version of the corpus, or files that"),
+    ],
+)
+def test_rejects_explain_no_more_than_they_are(found: dict[str, int], n_rejects: int, subjects: int, says: str) -> None:
+    card = replace(make_corpus("ravdess").card, n_subjects=9)
+    published = {"a": 100, "b": 50}
+    counts = [
+        {"label": n, "published": p, "found": found.get(n, 0), "difference": found.get(n, 0) - p}
+        for n, p in published.items()
+    ]
+    assert _why_different(
+        card, counts, subjects, [Reject("c", f"{i}", "empty", "") for i in range(n_rejects)]
+    ).startswith(says)

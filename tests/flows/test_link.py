@@ -180,9 +180,11 @@ def test_params_name_cards_where_dvc_sees_them(repo: Path, reader: str) -> None:
             load_params(repo / "params.yaml")
 
 
-def test_ingest_depends_on_cards() -> None:
+def test_what_reading_depends_on_is_seen_by_dvc() -> None:
     stages = YAML(typ="safe").load((Path(__file__).parents[2] / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    assert {str(CARDS), "corpora"} <= set(stages["ingest"]["do"]["deps"])
+    assert {str(CARDS), "corpora", "flows", "validators"} <= set(stages["reader"]["do"]["deps"])
+    assert stages["reader"]["do"]["outs"] == ["data/readers/${key}.json"]
+    assert set(stages["ingest"]["do"]["deps"]) == {"data/raw/${key}", "data/readers/${key}.json"}
     assert (Path(__file__).parents[2] / str(CARDS)).is_dir()
 
 

@@ -94,7 +94,7 @@ def test_what_a_licence_holds_back_goes_to_a_private_remote_or_stays(toy: Toy, t
     real_corpus(toy, tmp_path)
     toy.repro()
     outcome = publish("toy", repo=toy.folder)
-    assert outcome.pushed == ["data/runs/toy/plan", "data/runs/toy/evaluation"]
+    assert outcome.pushed == ["data/readers/toy.json", "data/runs/toy/plan", "data/runs/toy/evaluation"]
     assert set(outcome.withheld) == {
         "data/corpora/toy",
         *(
