@@ -23,8 +23,9 @@ import psutil
 
 from corpora.errors import EmoforgeError, InterruptedRunError, LockedError, ResourceError, UnknownNameError, UserError
 from flows.errorfile import StageFailedError, read_error
+from flows.leash import handed_down
 from flows.paths import Layout
-from flows.processes import die_with_parent, end_group
+from flows.processes import end_group
 from flows.weights import changed_weights
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from flows.params import Params
 
 RUN_STAGES = ("plan", "prepare", "fit", "augment", "evaluate", "release", "report")
+DVC = (sys.executable, "-m", "flows.leash", "flows.dvcrun")
 _HINTS = re.compile(
     r"\s*$|To track the changes|\tgit add|To enable auto staging|\tdvc config|(Generat|Updat)ing lock file|Use `dvc"
 )
@@ -107,7 +109,7 @@ def repro(
     free_dead_locks(repo)
     force = ["--force"] if _unseen(stage, repo) else []
     child = subprocess.Popen(
-        [sys.executable, "-m", "flows.dvcrun", "repro", "--single-item", *force, stage],
+        [*DVC, "repro", "--single-item", *force, stage],
         cwd=repo,
         env=_environment(),
         stdin=subprocess.DEVNULL,
@@ -233,6 +235,7 @@ def _environment() -> dict[str, str]:
         "PATH": os.pathsep.join([str(own), os.environ.get("PATH", os.defpath)]),  # `python` in dvc.yaml is this one
         "PYTHONUNBUFFERED": "1",
         "DVC_NO_ANALYTICS": "1",
+        **handed_down(),
     }
 
 
@@ -281,8 +284,8 @@ def _explained(stage: str, code: int, last: list[str]) -> EmoforgeError:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`python -m flows.dvcrun ...` is `dvc ...` that ends with its parent."""
-    die_with_parent()
+    """`python -m flows.leash flows.dvcrun ...` is `dvc ...` that ends with its parent, and its stages with it."""
+    os.environ.update(handed_down())
     from dvc.cli import main as dvc
 
     return int(dvc(list(arguments)))

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 TOOL = r'''"""Stands where `python -m emoforge` stands in the real dvc.yaml: its commands, trivial stages."""
+from flows.leash import hold
+
+hold()
 import hashlib, json, sys
 from pathlib import Path
 
