@@ -3,8 +3,8 @@
 data/runs/<run>/release/: shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet,
 scores.parquet, verdicts.parquet, selftest.json (planted defects), rejects.parquet, params.json, prepared.json (steps of
 preparation and their versions), statistics.json (of train, where a step needs them), audit.json, README.md,
-manifest.json. `release_hash` is the Merkle
-root over all of them but README.md and the manifest itself; time, place and versions are not among them.
+manifest.json. `release_hash` is a hash of the
+manifest, which holds the hash of every other file (corpora/release.py); time, place and versions are in none of them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ import pyarrow.compute as pc
 from corpora.atomic import atomic_folder, write_json, write_text
 from corpora.audit import apply_on_leak, audit_fitted
 from corpora.errors import GateError
-from corpora.fingerprint import hash_file
-from corpora.release import compute_release_hash
+from corpora.release import MANIFEST, README, describe_files, sealed
 from corpora.schema import REJECTS, SAMPLES, SPLITS, VERDICTS
 from corpora.shards import read_table, write_table
 from flows.params import Machine
@@ -30,8 +29,6 @@ from flows.plan import Plan
 from flows.records import ARRAYS
 from generators.balance import STOPS
 from validators.selftest import HELD_OUT
-
-FORMAT = "emoforge-release/1"
 
 
 def run(plan: Plan, layout: Layout, machine: Machine) -> None:
@@ -69,31 +66,23 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
         if (prepared / "statistics.json").exists():
             shutil.copyfile(prepared / "statistics.json", folder / "statistics.json")
         write_json(folder / "audit.json", {"findings": summary["audit"], "dropped": summary["dropped"]})
-        files: dict[str, dict[str, Any]] = {
-            path.relative_to(folder).as_posix(): {"sha256": hash_file(path), "n_bytes": path.stat().st_size}
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
-        counts = _counts(summary, synthetic)
         manifest = {
-            "format": FORMAT,
             "name": plan.run,
-            "release_hash": compute_release_hash({k: v["sha256"] for k, v in files.items()}),
             "modality": summary["modality"],
             "rate_hz": summary["rate_hz"],
             "classes": summary["classes"],
             "corpora": _cards(layout, plan),
             "view": plan.params["view"],
             "scheme": plan.params["scheme"],
-            "counts": counts,
+            "counts": _counts(summary, synthetic),
             "licenses": sorted({*real.column("license").to_pylist()}),
             "publishable": not flagged,
             "reasons": flagged,
             "notes": notes(verdicts.to_pylist(), balance, summary) + selftest_notes(evaluation / "selftest.json"),
-            "files": files,
         }
-        write_json(folder / "manifest.json", manifest)
-        write_text(folder / "README.md", release_card(manifest))
+        write_text(folder / README, release_card(manifest))
+        paths = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+        write_json(folder / MANIFEST, sealed(manifest | {"files": describe_files(folder, paths)}))
 
 
 def what_was_seen(prepared: Path, real: pa.Table, synthetic: pa.Table) -> dict[str, list[str]]:
@@ -217,7 +206,7 @@ def release_card(manifest: dict[str, Any]) -> str:
     lines = [
         f"# {manifest['name']}",
         "",
-        f"A release of emoforge, `{manifest['release_hash']}`.",
+        "A release of emoforge. What it holds is told, and hashed, in `manifest.json`.",
         "",
         f"Modality: {manifest['modality']}. Corpora: {', '.join(c['id'] for c in manifest['corpora'])}. "
         f"Licences of the real samples: {', '.join(manifest['licenses'])}; what is synthetic was made from them.",
