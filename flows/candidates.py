@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from corpora.fingerprint import hash_folder
 from corpora.schema import SAMPLES
 from corpora.shards import read_table
 from flows.batches import batch_from_payloads
+from flows.modelfile import read_model
 from flows.params import Machine
 from flows.paths import Layout
 from flows.plan import Plan
@@ -125,9 +125,9 @@ class Drawer:
         summary: dict[str, Any], gate_keys: dict[str, str],
     ) -> None:  # fmt: skip
         self.plan, self.machine, self.store, self.gate_keys = plan, machine, store, gate_keys
+        described = read_model(model)  # whole, or nothing is drawn
         self.generator_id = content_hash(model)
         self.kind = generator_class(plan.params["generator"]["name"])
-        described = json.loads((model / "emoforge.json").read_text(encoding="utf-8"))
         model_key = f"models/{self.generator_id}"
         store.put_folder(model_key, model)
         sources = None
