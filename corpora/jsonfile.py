@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from corpora.atomic import canonical_json
 from corpora.errors import IntegrityError
 
 MAX_BYTES = 1 << 28
@@ -34,6 +35,14 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise IntegrityError(f"{path} holds a {type(told).__name__} where a mapping was written: it was changed.")
     return told
+
+
+def as_written(path: Path, told: Any) -> bool:
+    """Whether the file holds what `write_json` makes of `told`, to the byte."""
+    try:
+        return canonical_json(told) == path.read_bytes()
+    except (ValueError, RecursionError):  # half a character, or nesting that can be read and not written
+        return False
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from corpora.errors import EmoforgeError, InterruptedRunError, LockedError, ResourceError, UnknownNameError, UserError
+from flows.dvctrust import read_listings_whole, read_objects_whole
 from flows.errorfile import StageFailedError, read_error
 from flows.leash import handed_down
 from flows.paths import Layout
@@ -184,6 +185,7 @@ def _is_holder(entry: dict[str, Any]) -> bool:
 def opened(repo: Path) -> Iterator[Repo]:
     from dvc.repo import Repo
 
+    read_listings_whole()
     free_dead_locks(repo)
     with Repo(str(repo)) as dvc, dvc.lock:
         yield dvc
@@ -320,9 +322,8 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.update(handed_down())
     from dvc.cli import main as dvc
 
-    from flows.intact import trust_no_cache
-
-    trust_no_cache()
+    read_listings_whole()
+    read_objects_whole()
     _tell_refusals()
     return int(dvc(list(arguments)))
 

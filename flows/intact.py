@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from corpora.errors import IntegrityError, ResourceError
 from flows.dvcrun import opened, plain_errors, stage_of
+from flows.dvctrust import is_whole
 
 if TYPE_CHECKING:
     from dvc.output import Output
@@ -48,37 +48,6 @@ class Known:
 
     stages: set[str] = field(default_factory=set)
     outs: set[tuple[str, str]] = field(default_factory=set)
-
-
-def trust_no_cache() -> None:
-    """In this process DVC hashes an object of its cache before it takes it for whole. A damaged one is named, and goes.
-
-    DVC then does what it does for one that is not there: runs a stage instead of checking out, saves what is committed.
-    """
-    from dvc_data.hashfile.db.local import LocalHashFileDB
-    from dvc_objects.errors import ObjectFormatError
-
-    plain = LocalHashFileDB.check
-    whole: set[tuple[str, int, int, int]] = set()
-
-    def check(self: Any, oid: str, *args: Any, **more: Any) -> Any:
-        path = Path(self.oid_to_path(oid))
-        try:
-            found = path.stat()
-        except FileNotFoundError:
-            return plain(self, oid, *args, **more)
-        seen = (str(path), found.st_mtime_ns, found.st_size, found.st_ino)
-        if seen not in whole:
-            if not _is_whole(path, oid, self.hash_name):
-                sys.stderr.write(
-                    f"{path} in DVC's cache is damaged; it is dropped, and made again where it is needed\n"
-                )
-                path.unlink()
-                raise ObjectFormatError(f"{path} is damaged")
-            whole.add(seen)
-        return plain(self, oid, *args, **more)
-
-    LocalHashFileDB.check = check  # type: ignore[method-assign]
 
 
 def damaged_inputs(stage: str, others: Sequence[str], *, repo: Path, known: Known) -> list[Damage]:
@@ -188,16 +157,10 @@ def _members(found: Any) -> dict[str, str]:
 def _differing(out: Output, found: HashFile) -> tuple[str, ...]:
     """Which files differ from what the cache's list of the folder says; () where there is no such list any more."""
     path = Path(out.cache.oid_to_path(out.hash_info.value))
-    if not out.hash_info.isdir or not path.is_file() or not _is_whole(path, out.hash_info.value, out.hash_name):
+    if not out.hash_info.isdir or not path.is_file() or not is_whole(path, out.hash_info.value, out.hash_name):
         return ()
     wanted, there = _members(out.get_obj()), _members(found)
     return tuple(sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name)))
-
-
-def _is_whole(path: Path, oid: str, hash_name: str) -> bool:
-    from dvc_data.hashfile.hash import file_md5
-
-    return file_md5(str(path), name=hash_name) == oid.partition(".")[0]
 
 
 def _mend(out: Output, there: HashFile) -> list[str]:
@@ -218,7 +181,7 @@ def _mend(out: Output, there: HashFile) -> list[str]:
 
 def _kept(out: Output, oid: str) -> bool:
     path = Path(out.cache.oid_to_path(oid))
-    return path.is_file() and _is_whole(path, oid, out.hash_name)
+    return path.is_file() and is_whole(path, oid, out.hash_name)
 
 
 def _write(out: Output, oid: str, source: Path) -> bool:
@@ -228,7 +191,7 @@ def _write(out: Output, oid: str, source: Path) -> bool:
     fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         shutil.copyfile(source, fresh)
-        if not _is_whole(fresh, oid, out.hash_name):
+        if not is_whole(fresh, oid, out.hash_name):
             raise ResourceError(f"{path} cannot be written as it should be: look at the disk of DVC's cache.")
         fresh.chmod(0o444)  # as DVC keeps them
         fresh.replace(path)

@@ -12,7 +12,7 @@ from typing import Any
 from corpora.atomic import write_json
 from corpora.errors import IntegrityError
 from corpora.fingerprint import hash_file, hash_json
-from corpora.jsonfile import read_json
+from corpora.jsonfile import as_written, read_json
 
 FILE = "emoforge.json"
 
@@ -24,10 +24,10 @@ def seal_model(folder: Path, about: Mapping[str, Any]) -> None:
 
 
 def read_model(folder: Path) -> dict[str, Any]:
-    """What `seal_model` wrote. Raises `IntegrityError` that names a file that is not what it was, is gone, or is new."""
+    """What `seal_model` wrote. Raises `IntegrityError` that names a file that is not what it was, gone, or new."""
     told = read_json(folder / FILE)
-    files = told.get("files")
-    if not isinstance(files, dict) or told.get("sha256") != hash_json({k: v for k, v in told.items() if k != "sha256"}):
+    files, own = told.get("files"), {k: v for k, v in told.items() if k != "sha256"}
+    if not as_written(folder / FILE, told) or not isinstance(files, dict) or told.get("sha256") != hash_json(own):
         raise _damaged(folder, FILE)
     found = _hashes(folder)
     for name in sorted(found.keys() | files.keys()):

@@ -31,15 +31,13 @@ def test_what_was_sealed_is_read(model: Path) -> None:
 
 @given(st.data())
 @settings(max_examples=60, deadline=None)
-def test_any_flipped_bit_is_found(model: Path, data: st.DataObject) -> None:
+def test_any_changed_byte_is_found(model: Path, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(sorted(p for p in model.rglob("*") if p.is_file())))
     whole = path.read_bytes()
     at = data.draw(st.integers(0, len(whole) - 1))
-    damaged = whole[:at] + bytes([whole[at] ^ (1 << data.draw(st.integers(0, 7)))]) + whole[at + 1 :]
+    damaged = whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :]
     path.write_bytes(damaged)
     try:
-        if path.name == "emoforge.json" and not damaged.strip() != whole.strip():
-            return  # white space at the end says nothing
         with pytest.raises(IntegrityError, match=path.name):
             read_model(model)
     finally:
