@@ -204,6 +204,12 @@ def plain_errors(repo: Path) -> Iterator[None]:
     except DvcException as error:
         cause = f": {error.__cause__}" if error.__cause__ else ""
         raise UserError(f"DVC cannot read the project in {repo}: {error}{cause}") from None
+    except (RecursionError, IsADirectoryError, PermissionError) as error:
+        raise UserError(f"DVC cannot read the project in {repo}: {error}") from None
+    except ValueError as error:
+        if "integer string conversion" not in str(error):
+            raise
+        raise UserError(f"DVC cannot read dvc.yaml or dvc.lock in {repo}: a number has thousands of digits") from None
 
 
 def _locked(text: str) -> LockedError:

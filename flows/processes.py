@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from corpora.errors import LockedError
+from flows.paths import checked
 
 
 def end_group(child: subprocess.Popen[str], *, grace_s: float = 20.0) -> None:
@@ -52,12 +53,13 @@ def group_alive(group: int) -> bool:
 def run_locks(folder: Path, names: list[str]) -> Iterator[None]:
     """Holds one lock file for each of `names` (sorted, so that two runs cannot block each other for ever).
 
-    The kernel frees them when the process ends, also by kill -9. Raises `LockedError` that names the holder.
+    The kernel frees them when the process ends, also by kill -9. Raises `LockedError` that names the holder,
+    `UnknownNameError` for what cannot be a name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
         for name in sorted(set(names)):
-            file = held.enter_context((folder / f"run-{name}.lock").open("a+", encoding="utf-8"))
+            file = held.enter_context((folder / f"run-{checked('run', name)}.lock").open("a+", encoding="utf-8"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

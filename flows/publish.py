@@ -21,14 +21,13 @@ from corpora.release import MANIFEST, open_release
 from flows.dvcrun import DVC, environment, opened, plain_errors, reasons, stage_of, stages_of
 from flows.intact import mend_cache, require_intact
 from flows.params import Machine, Params, load_machine, load_params
-from flows.paths import Layout
+from flows.paths import PACKAGES, Layout
 from flows.processes import run_locks
 
 Bump = Literal["major", "minor", "patch"]
 FIRST = "v1.0.0"
 # Numbers and hashes alone: these leave even where the corpus may not.
 OPEN_STAGES = frozenset({"plan", "evaluate"})
-CODE = ("emoforge", "flows", "generators", "validators", "training", "features", "corpora")
 NOT_IN_CACHE = "is not in cache"  # how DVC's reason ends where an object of its cache is missing or cannot be read
 IDENTITY = ("emoforge", "emoforge@localhost")  # of commits and tags where git knows nobody
 
@@ -197,7 +196,7 @@ def _push(paths: Sequence[str], remote: str | None, repo: Path) -> None:
 
 
 def _code_is_committed(repo: Path) -> None:
-    folders = [name for name in CODE if (repo / name).is_dir()]
+    folders = [name for name in PACKAGES if (repo / name).is_dir()]
     changed = _git(repo, "status", "--porcelain", "--", *folders) if folders else ""
     if changed:
         files = ", ".join(line[3:] for line in changed.splitlines()[:5])

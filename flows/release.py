@@ -9,7 +9,6 @@ manifest, which holds the hash of every other file (corpora/release.py); time, p
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import pyarrow.compute as pc
 from corpora.atomic import atomic_folder, write_json, write_text
 from corpora.audit import apply_on_leak, audit_fitted
 from corpora.errors import GateError
+from corpora.jsonfile import read_json
 from corpora.release import MANIFEST, README, describe_files, sealed
 from corpora.schema import REJECTS, SAMPLES, SPLITS, VERDICTS
 from corpora.shards import read_table, write_table
@@ -35,8 +35,8 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     """Raises `GateError` where a verdict says no and the policy blocks, `LeakError` if more than train was seen."""
     source = layout.run(plan.run)
     prepared, augmented, evaluation = source / "prepared", source / "augmented", source / "evaluation"
-    summary = json.loads((prepared / "summary.json").read_text(encoding="utf-8"))
-    balance = json.loads((augmented / "balance.json").read_text(encoding="utf-8"))
+    summary = read_json(prepared / "summary.json")
+    balance = read_json(augmented / "balance.json")
     verdicts = read_table(evaluation / "verdicts.parquet", VERDICTS)
     blocking, flagged = decide(plan.params["policy"], verdicts.to_pylist(), balance)
     if blocking:
@@ -101,7 +101,7 @@ def selftest_notes(path: Path) -> list[str]:
     """What the gates of this release have been shown not to see. [] where there is nothing synthetic."""
     if not path.exists():
         return []
-    told = json.loads(path.read_text(encoding="utf-8"))
+    told = read_json(path)
     if told["why_not"]:
         return [f"the gates could not be tested on planted defects: {told['why_not']}"]
     found = []
@@ -187,7 +187,7 @@ def _rejects(layout: Layout, plan: Plan, prepared: Path) -> pa.Table:
 def _cards(layout: Layout, plan: Plan) -> list[dict[str, Any]]:
     cards = []
     for corpus in plan.params["corpora"]:
-        card = json.loads((layout.corpus(corpus) / "card.json").read_text(encoding="utf-8"))
+        card = read_json(layout.corpus(corpus) / "card.json")
         cards.append({"id": corpus, **card})
     return cards
 
