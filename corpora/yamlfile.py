@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import reprlib
 from datetime import date
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from corpora.errors import UserError
 
-MAX_BYTES = 4 << 20
+MAX_BYTES = 1 << 20
 MAX_VALUES = 200_000  # counted as often as they are referred to: nine lines of references can stand for a billion
 MAX_DEPTH = 40
+MAX_BRACKETS = 400
 LARGEST = 2**63 - 1  # what int64 columns, JSON of other languages and seeds of libraries hold
 
 
@@ -56,7 +58,10 @@ def parse_yaml(content: bytes, kind: type[UserError], *, shown: str) -> dict:
     loader = YAML(typ="safe", pure=True)
     loader.Constructor = Constructor
     try:
-        raw = loader.load(content.decode("utf-8"))
+        text = content.decode("utf-8")
+        if _brackets(text) > MAX_BRACKETS:  # the parser would take minutes to say so
+            raise RecursionError
+        raw = loader.load(text)
     except UnicodeDecodeError as error:
         raise kind(f"{shown}: not UTF-8 ({error.reason} at byte {error.start})") from None
     except YAMLError as error:
@@ -72,6 +77,12 @@ def parse_yaml(content: bytes, kind: type[UserError], *, shown: str) -> dict:
     if fault := _fault(raw):
         raise kind(f"{shown}: {fault}")
     return raw
+
+
+def _brackets(text: str) -> int:
+    """How many more brackets are open than closed, at most; those in texts and comments counted as well."""
+    steps = (1 if c in "[{" else -1 for c in text if c in "[]{}")
+    return max(accumulate(steps), default=0)
 
 
 def _fault(raw: dict) -> str | None:
