@@ -130,6 +130,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, obj: Any) -> None:
-    """Canonical JSON: sorted keys, two spaces, UTF-8, trailing newline. NaN and infinities raise ValueError."""
-    text = json.dumps(obj, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
+    """Writes `canonical_json`. NaN and infinities raise ValueError."""
+    write_bytes(path, canonical_json(obj))
+
+
+def canonical_json(obj: Any) -> bytes:
+    """Sorted keys, two spaces, UTF-8, trailing newline: one text for one value."""
+    return (json.dumps(obj, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")

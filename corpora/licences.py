@@ -51,7 +51,7 @@ def restrictions(corpora: Iterable[Mapping[str, Any]]) -> list[str]:
     What a reader's `fake()` wrote is free. A card that does not say so does not allow it.
     """
     return [
-        why_restricted(entry["id"], entry["card"]["license"])
+        why_restricted(entry["id"], entry["card"].get("license", "unknown"))
         for entry in corpora
         if not entry.get("made_up") and not entry["card"].get("may_redistribute")
     ]

@@ -15,6 +15,7 @@ leave-corpus-<corpus>        one of several corpora is test
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,13 +33,15 @@ HELD_COLUMNS = {
     "leave-session": "session_id",
     "leave-corpus": "corpus",
 }  # column of what is left out
+MAX_FOLDS = 99_999  # more digits are no name of a view
+MAX_SEED = 10**18
 INNER = 5  # inner folds where neither the name nor an outer k says how many
 _NAME = re.compile(
     r"(?P<base>official|group|disjoint-[a-z+]+?|loso-.+?|leave-session-.+?|leave-corpus-.+?)"
-    r"(?:-k(?P<k>\d+)-fold(?P<fold>\d+))?"
-    r"(?:-inner(?P<inner>\d+)(?:of(?P<inner_k>\d+))?)?"
+    r"(?:-k(?P<k>\d{1,5})-fold(?P<fold>\d{1,5}))?"
+    r"(?:-inner(?P<inner>\d{1,5})(?:of(?P<inner_k>\d{1,5}))?)?"
     r"(?P<prune>(?:-prune(?:groups)?-[a-z_]+\d+(?:\.\d+)?)*)"
-    r"(?:-seed(?P<seed>\d+))?"
+    r"(?:-seed(?P<seed>\d{1,18}))?"
 )
 _PRUNE = re.compile(r"-prune(?P<groups>groups)?-(?P<emotion>[a-z_]+)(?P<percent>\d+(?:\.\d+)?)")
 
@@ -98,8 +101,8 @@ class ViewSpec:
         if bool(self.units) != (self.strategy == "disjoint") and self.strategy != "kfold":
             raise SplitError("units belong to the strategies disjoint (at least one) and kfold")
         for fold, k, what in ((self.fold, self.k, "fold"), (self.inner, self.inner_k, "inner fold")):
-            if k is not None and (k < 2 or fold is None or not 1 <= fold <= k):
-                raise SplitError(f"{what} {fold} of {k}: k must be at least 2 and the fold in 1 ... k")
+            if k is not None and (not 2 <= k <= MAX_FOLDS or fold is None or not 1 <= fold <= k):
+                raise SplitError(f"{what} {fold} of {k}: k must be in 2 ... {MAX_FOLDS} and the fold in 1 ... k")
         for part in self.prune:
             if part.emotion not in EMOTIONS:
                 raise UnknownNameError.of("class to prune", part.emotion, EMOTIONS)
@@ -107,8 +110,8 @@ class ViewSpec:
                 raise SplitError(f"prune {part.emotion} to {part.percent:g} %: must be above 0 and at most 100")
         if len({part.emotion for part in self.prune}) < len(self.prune):
             raise SplitError("a class is pruned twice in one view")
-        if self.seed < 0:
-            raise SplitError(f"seed {self.seed} is below 0")
+        if not 0 <= self.seed < MAX_SEED:
+            raise SplitError(f"seed {reprlib.repr(self.seed)} must be in 0 ... {MAX_SEED - 1}")
         if self.held is not None and _parsed(self.name)["base"] != self._base():
             raise SplitError(
                 f"the id {self.held!r} ends like a part of a view's name ({self.name!r}); link it under another"

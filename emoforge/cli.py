@@ -170,6 +170,7 @@ def publish(
 ) -> None:
     """Push a release to the DVC remote, commit its lock, tag it RUN@vX.Y.Z.
 
+    Reads everything that would leave first: if any of it is damaged, nothing leaves (exit 1).
     Refuses (exit 1) what gates or audit do not let out. What a licence forbids to pass on stays here, unless
     machine.yaml names a private_remote. Nothing changed since the last tag: does nothing.
 
@@ -185,6 +186,8 @@ def publish(
         console.print_json(outcome.as_dict())
         return
     console.out.print(outcome.sentence)
+    for path in outcome.mended:
+        console.out.print(f"  was damaged, and made again from the intact file: {path}")
     for path, why in outcome.withheld.items():
         console.out.print(f"  not pushed: {path} ({why})")
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from corpora.errors import InterruptedRunError
+from corpora.errors import InterruptedRunError, UnknownNameError
 from flows.errorfile import as_user_error, write_error
+from flows.leash import hold
 from flows.paths import Layout
-from flows.processes import die_with_parent
+from flows.stages import VERBS
 
 
 def execute(verb: str, name: str, repo: Path) -> None:
-    """Runs stage `verb` of corpus or run `name`. Every error is in the error file before it is raised."""
+    """Runs stage `verb` of corpus or run `name`. Every error is in the error file before it is raised.
+
+    Raises `UnknownNameError` for a verb or name that can be none; those have no error file.
+    """
+    hold()
+    if verb not in VERBS:
+        raise UnknownNameError.of("stage", verb, VERBS)
     told = Layout(repo).error_file(verb, name)
     told.unlink(missing_ok=True)
-    if "DVC_STAGE" in os.environ:  # DVC's child: nothing of it may go on when DVC was killed
-        die_with_parent()
     try:
         from flows.stages import run_stage
 

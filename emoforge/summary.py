@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpora.errors import CorpusError, IntegrityError
+from corpora.jsonfile import read_json
 from corpora.licences import restrictions
 from corpora.schema import SPLIT_NAMES
 from emoforge import console
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
 def print_run(run: str, repo: Path) -> None:
     """Table per class (real, target, candidates, accepted, rejected by which gate), verdicts, uplift, report's path."""
     folder = Layout(repo).run(run)
-    balance = _json(folder / "augmented" / "balance.json")
+    place = folder / "augmented" / "balance.json"
+    balance = _json(place)
     rows = []
-    for row in balance["classes"]:
-        rejected = ", ".join(f"{gate} {n}" for gate, n in row["rejected"].items() if n) or "-"
-        filled = "yes" if row["filled"] else "NO"
-        rows.append(
-            [row["emotion"], row["real_train"], row["target"], row["candidates"], row["accepted"], rejected, filled]
-        )
+    with _as_written(place):
+        for row in balance["classes"]:
+            rejected = ", ".join(f"{gate} {n}" for gate, n in row["rejected"].items() if n) or "-"
+            filled = "yes" if row["filled"] else "NO"
+            rows.append(
+                [row["emotion"], row["real_train"], row["target"], row["candidates"], row["accepted"], rejected, filled]
+            )
     numbers = ["real", "target", "candidates", "accepted"]
     console.out.print()
     console.table(
@@ -41,11 +44,12 @@ def print_run(run: str, repo: Path) -> None:
         print_selftest(folder / "evaluation" / "selftest.json")
     uplift = folder / "evaluation" / "uplift.json"
     if uplift.exists():
-        print_uplift(run, _json(uplift))
+        with _as_written(uplift):
+            print_uplift(run, _json(uplift))
     manifest = folder / "release" / "manifest.json"
     if manifest.exists():
         told = _json(manifest)
-        gates = ", ".join(dict.fromkeys(str(reason).partition(" (")[0] for reason in told.get("reasons", ())))
+        gates = ", ".join(dict.fromkeys(str(reason).partition(" (")[0] for reason in told.get("reasons") or ()))
         verdict = (
             "" if told.get("publishable", True) else f"; it is not to be published ({gates or 'see its manifest'})"
         )
@@ -58,12 +62,17 @@ def print_run(run: str, repo: Path) -> None:
 
 
 def print_verdicts(run: str, path: Path) -> None:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    try:
+        found = pq.read_table(path).to_pylist()
+    except (pa.ArrowException, OSError):
+        raise IntegrityError(f"{path} cannot be read as Parquet: it is damaged.") from None
     rows = [
         [v["gate"], v["group"], number(v["value"]), f"{number(v['low'])} .. {number(v['high'])}", number(v["floor"]),
          number(v["limit"]), v["n_synthetic"], console.verdict_text(v["verdict"]), v["reason"]]
-        for v in pq.read_table(path).to_pylist()
+        for v in found
     ]  # fmt: skip
     columns = ["gate", "group", "value", "95 %", "real vs real", "limit", "n", "verdict", "reason"]
     console.table(f"{run}: verdicts on the whole set", columns, rows, right=["value", "real vs real", "limit", "n"])
@@ -76,12 +85,13 @@ def print_selftest(path: Path) -> None:
     from validators.selftest import HELD_OUT
 
     told = _json(path)
-    if told["why_not"]:
-        console.out.print(f"The gates could not be tested on planted defects: {told['why_not']}")
-        return
-    planted = [o for o in told["outcomes"] if o["defect"] != HELD_OUT]
-    missed = [o["defect"] for o in planted if not o["caught"]]
-    real = next(o for o in told["outcomes"] if o["defect"] == HELD_OUT)
+    with _as_written(path):
+        if told["why_not"]:
+            console.out.print(f"The gates could not be tested on planted defects: {told['why_not']}")
+            return
+        planted = [o for o in told["outcomes"] if o["defect"] != HELD_OUT]
+        missed = [o["defect"] for o in planted if not o["caught"]]
+        real = next(o for o in told["outcomes"] if o["defect"] == HELD_OUT)
     people = f"failed {', '.join(real['by'])}" if real["caught"] else "got through"
     console.out.print(
         f"The gates tested on {real['n']} held-out samples: {len(planted) - len(missed)} of {len(planted)} planted "
@@ -122,14 +132,22 @@ def inspect_release(folder: Path, *, as_json: bool) -> None:
     if as_json:
         told = [{"emotion": e, "split": s, "kind": k, "n": n} for (e, s, k), n in sorted(counts.items())]
         manifest = {k: v for k, v in release.manifest.items() if k != "counts"}
-        said = {"intact": problem is None, "problem": problem, "may_be_published": may_be_published(release.manifest)}
-        console.print_json({"counts": told, **said, "manifest": manifest})
+        console.print_json(
+            {
+                "counts": told,
+                "intact": problem is None,
+                "problem": problem,
+                "unlisted": list(release.unlisted),
+                "may_be_published": may_be_published(release.manifest) if problem is None else "no",
+                "manifest": manifest,
+            }
+        )
     else:
-        _print_release(release, counts)
+        _print_release(release, counts, intact=problem is None)
     if problem:
         raise IntegrityError(problem)
     if not as_json:
-        console.out.print(f"every one of {len(release.manifest['files'])} files is what its hash says")
+        console.out.print(f"the manifest and every one of {len(release.manifest['files'])} files is what its hash says")
 
 
 def may_be_published(manifest: Mapping[str, Any]) -> str:
@@ -147,14 +165,14 @@ def _problem(release: Release) -> str | None:
     return None
 
 
-def _print_release(release: Release, counts: Counter[tuple[str, str, str]]) -> None:
+def _print_release(release: Release, counts: Counter[tuple[str, str, str]], *, intact: bool) -> None:
     rows = [
         [c, *(counts[c, split, "real"] for split in SPLIT_NAMES), counts[c, "train", "synthetic"]]
         for c in sorted({emotion for emotion, _, _ in counts})
     ]
     numbers = [*SPLIT_NAMES, "synthetic (train)"]
     console.table(f"{release.manifest.get('name', release.path)}: samples", ["class", *numbers], rows, right=numbers)
-    if (release.path / "verdicts.parquet").exists():
+    if intact and (release.path / "verdicts.parquet").exists():
         print_verdicts(str(release.manifest.get("name", "")), release.path / "verdicts.parquet")
     manifest = release.manifest
     facts = [
@@ -166,14 +184,22 @@ def _print_release(release: Release, counts: Counter[tuple[str, str, str]]) -> N
     held = restrictions(manifest.get("corpora", []))
     facts += [["licences allow passing on", "no" if held else "yes"]]
     facts += [["because", f"{reason}; `publish` pushes to a private_remote of machine.yaml alone"] for reason in held]
-    facts += [["may be published", may_be_published(manifest)]]
+    facts += [["may be published", may_be_published(manifest) if intact else "no: it is damaged"]]
     facts += [["note", note] for note in manifest.get("notes", [])]
+    facts += [["not of the release", name] for name in release.unlisted]
     console.table("Release", ["fact", "value"], facts)
 
 
-def _json(path: Path) -> dict[str, Any]:
+@contextmanager
+def _as_written(path: Path) -> Iterator[None]:
+    """What the stage wrote has certain keys and types; a file that has not was changed."""
     try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CorpusError(f"no {path}: the run has not come so far. Build it: emoforge run") from None
-    return told
+        yield
+    except (KeyError, TypeError, AttributeError, StopIteration):
+        raise IntegrityError(f"{path} is not as emoforge wrote it. Remove it and run again: emoforge run") from None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise CorpusError(f"no {path}: the run has not come so far. Build it: emoforge run")
+    return read_json(path)

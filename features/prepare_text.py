@@ -20,7 +20,7 @@ from corpora.codecs import decode_text, encode_text
 from corpora.errors import PayloadError
 from features.steps import Piece, Source, Step, Steps
 
-Limit = Annotated[int, Field(ge=1)]
+Limit = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 # Elements that are found in scraped text; "<sigh>" or "<user>" is none of them and says something.
 _ELEMENTS = (

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from corpora.atomic import atomic_folder
+from corpora.errors import ResourceError
 from corpora.fingerprint import hash_folder
 from corpora.schema import SAMPLES
 from corpora.shards import read_table
 from flows.batches import batch_from_payloads
+from flows.modelfile import read_model
 from flows.params import Machine
 from flows.paths import Layout
 from flows.plan import Plan
@@ -29,6 +30,8 @@ from generators.targets import Cell
 from training.checkpoint import content_hash
 from training.seeds import derive_seed
 from validators.gate import Batch
+
+TRIES = 3  # a store that loses what was just written to it that often will not keep it the next time either
 
 
 @dataclass
@@ -122,16 +125,16 @@ class Drawer:
         summary: dict[str, Any], gate_keys: dict[str, str],
     ) -> None:  # fmt: skip
         self.plan, self.machine, self.store, self.gate_keys = plan, machine, store, gate_keys
+        described = read_model(model)  # whole, or nothing is drawn
         self.generator_id = content_hash(model)
         self.kind = generator_class(plan.params["generator"]["name"])
-        described = json.loads((model / "emoforge.json").read_text(encoding="utf-8"))
         model_key = f"models/{self.generator_id}"
         store.put_folder(model_key, model)
         sources = None
         self.source_hash: dict[str, str] = {}
         if self.kind.needs_sources:
             sources = f"sources/{hash_folder(prepared)[:40]}"
-            if not store.has(sources):
+            if not store.sound(sources):
                 with atomic_folder(layout.scratch / "cache" / "sources") as folder:
                     for name in ("arrays.npy", "arrays.parquet"):
                         shutil.copy(prepared / name, folder / name)
@@ -177,12 +180,16 @@ class Drawer:
                 "generator_id": self.generator_id,
             }
             items.append(WorkItem(key, payload))
-        try:
+        for _ in range(TRIES):
             self._make(items, round_number)
-            return self._read_all(items, lists, round_number)
-        except MissingItemError:  # an item that was there is found broken on reading, and gone: make it again
-            self._make(items, round_number)
-            return self._read_all(items, lists, round_number)
+            found = [self._read(item.key, draws, round_number) for item, draws in zip(items, lists, strict=True)]
+            if all(of_list is not None for of_list in found):
+                return [candidate for of_list in found for candidate in of_list or ()]
+            # what was there was found damaged on reading, however much of it, and is gone: made again
+        raise ResourceError(
+            f"the work store {self.store.url} gives back other bytes than were written to it, {TRIES} times in a row. "
+            "Look at the disk under it, or choose another store in machine.yaml."
+        )
 
     def _make(self, items: list[WorkItem], round_number: int) -> None:
         missing = [
@@ -200,9 +207,6 @@ class Drawer:
 
         self._started().run(missing, report)
         pace.end()
-
-    def _read_all(self, items: list[WorkItem], lists: list[list[Draw]], round_number: int) -> list[Candidate]:
-        return [c for item, draws in zip(items, lists, strict=True) for c in self._read(item.key, draws, round_number)]
 
     def batch(self, candidates: list[Candidate]) -> Batch:
         """The candidates as gates see them."""
@@ -233,12 +237,21 @@ class Drawer:
             self.pool = pool
         return self.pool
 
-    def _read(self, key: str, draws: list[Draw], round_number: int) -> Iterator[Candidate]:
-        _, meta = read_samples(self.store, key)
-        scores = {n: self.store.get_arrays(scores_key(key, g)) for n, g in self.gate_keys.items()}
+    def _read(self, key: str, draws: list[Draw], round_number: int) -> list[Candidate] | None:
+        """None: a part of the list was damaged; all parts that are have been removed."""
+        parts = {n: scores_key(key, g) for n, g in self.gate_keys.items()}
+        try:
+            _, meta = read_samples(self.store, key)
+            scores = {name: self.store.get_arrays(part) for name, part in parts.items()}
+        except MissingItemError:
+            for part in parts.values():
+                self.store.sound(part)
+            return None
+        found = []
         for i, draw in enumerate(draws):
-            found = Candidate(draw, meta["ids"][i], meta["sha256"][i], round_number, key, i)
+            one = Candidate(draw, meta["ids"][i], meta["sha256"][i], round_number, key, i)
             for name, (arrays, notes) in scores.items():
-                found.values[name] = float(arrays["values"][i])
-                found.reasons[name] = meta["errors"][i][0] if meta["errors"][i] else notes["reasons"][i]
-            yield found
+                one.values[name] = float(arrays["values"][i])
+                one.reasons[name] = meta["errors"][i][0] if meta["errors"][i] else notes["reasons"][i]
+            found.append(one)
+        return found

@@ -7,7 +7,9 @@ process group of its own, so that cancelling ends all that it started.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import logging
 import os
 import queue
 import re
@@ -22,9 +24,11 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from corpora.errors import EmoforgeError, InterruptedRunError, LockedError, ResourceError, UnknownNameError, UserError
+from flows.dvctrust import read_listings_whole, read_objects_whole
 from flows.errorfile import StageFailedError, read_error
+from flows.leash import handed_down
 from flows.paths import Layout
-from flows.processes import die_with_parent, end_group
+from flows.processes import end_group
 from flows.weights import changed_weights
 
 if TYPE_CHECKING:
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
     from flows.params import Params
 
 RUN_STAGES = ("plan", "prepare", "fit", "augment", "evaluate", "release", "report")
+DVC = (sys.executable, "-m", "flows.leash", "flows.dvcrun")
+REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS})
 _HINTS = re.compile(
     r"\s*$|To track the changes|\tgit add|To enable auto staging|\tdvc config|(Generat|Updat)ing lock file|Use `dvc"
 )
@@ -118,9 +124,9 @@ def repro(
     free_dead_locks(repo)
     force = ["--force"] if _unseen(stage, repo) else []
     child = subprocess.Popen(
-        [sys.executable, "-m", "flows.dvcrun", "repro", "--single-item", *force, stage],
+        [*DVC, "repro", "--single-item", *force, stage],
         cwd=repo,
-        env=_environment(),
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -190,6 +196,7 @@ def _is_holder(entry: dict[str, Any]) -> bool:
 def opened(repo: Path) -> Iterator[Repo]:
     from dvc.repo import Repo
 
+    read_listings_whole()
     free_dead_locks(repo)
     with Repo(str(repo)) as dvc, dvc.lock:
         yield dvc
@@ -208,6 +215,12 @@ def plain_errors(repo: Path) -> Iterator[None]:
     except DvcException as error:
         cause = f": {error.__cause__}" if error.__cause__ else ""
         raise UserError(f"DVC cannot read the project in {repo}: {error}{cause}") from None
+    except (RecursionError, IsADirectoryError, PermissionError) as error:
+        raise UserError(f"DVC cannot read the project in {repo}: {error}") from None
+    except ValueError as error:
+        if "integer string conversion" not in str(error):
+            raise
+        raise UserError(f"DVC cannot read dvc.yaml or dvc.lock in {repo}: a number has thousands of digits") from None
 
 
 def _locked(text: str) -> LockedError:
@@ -237,13 +250,15 @@ def _sentences(why: list[Any], repo: Path) -> list[str]:
     return told
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Of a process that runs `DVC`: it ends with this one."""
     own = Path(sys.executable).parent
     return {
         **os.environ,
         "PATH": os.pathsep.join([str(own), os.environ.get("PATH", os.defpath)]),  # `python` in dvc.yaml is this one
         "PYTHONUNBUFFERED": "1",
         "DVC_NO_ANALYTICS": "1",
+        **handed_down(),
     }
 
 
@@ -273,29 +288,60 @@ def _lines(child: subprocess.Popen[str], poll_s: float) -> Iterator[str | None]:
 
 
 def _explained(stage: str, code: int, last: list[str]) -> EmoforgeError:
-    """What DVC itself says when the stage left no error file."""
+    """What DVC itself says, and `_tell_refusals`, when the stage left no error file."""
     text = "\n".join(last)
     if "is busy, it is being blocked by" in text or "Unable to acquire lock" in text:
         return _locked(text)
+    if any(os.strerror(number) in text for number in (errno.ENOSPC, errno.EDQUOT)):
+        return ResourceError(f"{stage}: the disk is full. Free some space and run the same command again.")
+    if os.strerror(errno.EFBIG) in text:
+        return ResourceError(f"{stage}: a file is larger than this file system, or `ulimit -f`, allows.")
+    if os.strerror(errno.EACCES) in text or os.strerror(errno.EROFS) in text:
+        named = next((line for line in reversed(last) if line.startswith("refused: ")), last[-1])
+        return ResourceError(f"{stage}: a folder is not writable: {named.removeprefix('refused: ')}")
+    if "No possible cache link types" in text:
+        return ResourceError(f"{stage}: DVC cannot write into the project's folder. Is there room, and may you write?")
     if missing := re.search(r"ERROR: .*(?:missing data 'source': |No such file or directory: '|output ')([^']+)", text):
         path = missing.group(1).strip()
         corpus = Path(path).name if "data/raw" in path else None
         hint = f"Link the corpus: emoforge link {corpus} PATH" if corpus else "Run the stages before it first"
         return UserError(f"{stage} needs {path}, which is not there. {hint}.")
-    if "No space left on device" in text:
-        return ResourceError(f"{stage}: the disk is full. Free some space and run the same command again.")
-    if "Permission denied" in text or "Read-only file system" in text:
-        return ResourceError(f"{stage}: a folder is not writable: {last[-1] if last else ''}")
     said = [line for line in last if line.startswith("ERROR")] or last[-5:]
     killed = code < 0 or "exited with -9" in text or "exited with 137" in text or not said
     return StageFailedError(f"{stage} failed: " + " ".join(said or ["it was killed"]), transient=killed)
 
 
+def _tell_refusals() -> None:
+    """What the system refused DVC goes to stderr: DVC itself tells no more than what it then could not do."""
+
+    def tell(record: logging.LogRecord) -> bool:
+        told = [record.exc_info[1]] if record.exc_info else list(record.args or ())
+        error = next((one for one in told if isinstance(one, BaseException)), None)
+        while error is not None:
+            if isinstance(error, OSError) and error.errno in REFUSALS:
+                sys.stderr.write(f"refused: {os.strerror(error.errno)}: {error.filename2 or error.filename or ''}\n")
+            error = error.__cause__ or error.__context__
+        return record.levelno > logging.DEBUG
+
+    errors = logging.NullHandler()
+    errors.handle = tell  # type: ignore[method-assign]
+    logging.getLogger("dvc").addHandler(errors)
+    links = logging.getLogger(
+        "dvc_objects.fs.generic"
+    )  # that a way to link is not to be had is a remark of lowest level
+    links.setLevel(logging.DEBUG)
+    links.addFilter(tell)
+
+
 def main(arguments: Sequence[str]) -> int:
-    """`python -m flows.dvcrun ...` is `dvc ...` that ends with its parent."""
-    die_with_parent()
+    """`python -m flows.leash flows.dvcrun ...` is `dvc ...` that ends with its parent, and its stages with it; that
+    believes no object of its cache unread; and that says why the system refused it something."""
+    os.environ.update(handed_down())
     from dvc.cli import main as dvc
 
+    read_listings_whole()
+    read_objects_whole()
+    _tell_refusals()
     return int(dvc(list(arguments)))
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import json
 from pathlib import Path
 
 from corpora import errors
 from corpora.atomic import write_json
-from corpora.errors import EmoforgeError, ResourceError
+from corpora.errors import EmoforgeError, IntegrityError, ResourceError
+from corpora.jsonfile import read_json
 
 _KINDS: dict[str, type[EmoforgeError]] = {
     kind.__name__: kind
@@ -57,10 +57,10 @@ def write_error(path: Path, error: BaseException) -> None:
 
 
 def read_error(path: Path) -> EmoforgeError | None:
-    """The error that the file tells of, as the exception it was; None where there is no file."""
+    """The error that the file tells of, as the exception it was; None where there is none that can be read."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        told = read_json(path)
+    except IntegrityError:  # none, or half of one
         return None
     if told["type"] in _KINDS:
         return _KINDS[told["type"]](told["message"])

@@ -20,6 +20,7 @@ from corpora.fingerprint import hash_folder, hash_json
 from corpora.schema import SAMPLES
 from corpora.shards import read_table
 from features.representation import make_representation
+from flows.modelfile import seal_model
 from flows.monitor import held_out_distance
 from flows.params import Machine
 from flows.paths import Layout
@@ -72,7 +73,7 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
 def _nothing_to_fit(run_folder: Path) -> None:
     """The outs of a run without a generator, which say so."""
     with atomic_folder(run_folder / "model") as folder:
-        write_json(folder / "emoforge.json", {"generator": None})
+        seal_model(folder, {"generator": None})
     with atomic_folder(run_folder / "fit") as folder:
         write_json(folder / "fit.json", {"generator": None, "steps": 0, "steps_done": 0, "trains": False})
         write_bytes(folder / "loss.csv", _csv([]))
@@ -123,8 +124,8 @@ def fit_worker(plan: dict[str, Any], prepared: str, state: str) -> None:
     rows = _merge_curve(curve, losses)
     with atomic_folder(folder / "result") as result:
         model.save(result / "model")
-        write_json(
-            result / "model" / "emoforge.json",
+        seal_model(
+            result / "model",
             {
                 "generator": params["name"],
                 "params": params["params"],

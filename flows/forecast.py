@@ -7,14 +7,14 @@ Acceptance comes from the last run where there is one, else from the prior of ge
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from corpora.errors import EmoforgeError
+from corpora.errors import EmoforgeError, IntegrityError
+from corpora.jsonfile import read_json
 from corpora.labels import assign, classes_of
 from corpora.schema import SAMPLES, SPLITS
 from corpora.shards import read_table
@@ -118,9 +118,9 @@ def _worst(expected: list[Forecast]) -> str:
 def _last_run(path: Path) -> dict[str, tuple[int, int]]:
     """Class -> (draws, passed) of the last run; {} where there is none that can be read."""
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["classes"]
+        rows = read_json(path)["classes"]
         return {r["emotion"]: (r["candidates"], r["accepted"] + r["surplus"]) for r in rows}
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+    except (IntegrityError, KeyError, TypeError):
         return {}
 
 
@@ -138,8 +138,8 @@ def _cells(name: str, run: RunParams, layout: Layout) -> tuple[list[Cell] | None
 def _is_prepared(prepared: Path, run: RunParams) -> bool:
     """Whether what lies there was made of these corpora, with this view and scheme."""
     try:
-        summary = json.loads((prepared / "summary.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        summary = read_json(prepared / "summary.json")
+    except IntegrityError:
         return False
     made_of: Mapping[str, Any] = {"corpora": run.corpora, "view": run.view, "scheme": run.scheme}
     return all(summary.get(key) == value for key, value in made_of.items())

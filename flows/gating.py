@@ -57,7 +57,7 @@ def fit_gates(
     fitted = {}
     for name, key in keys.items():
         kind = gate_class(name)
-        if not store.has(key):
+        if not store.sound(key):
             if train is None:
                 train, known = reference_batch(prepared, summary, "train"), _known_hashes(prepared)
             progress(f"augment: fitting gate {name}")

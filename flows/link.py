@@ -24,8 +24,10 @@ from corpora.readers import GENERIC, is_card_path, make_corpus, reader_names
 from corpora.readers.files import absence, one_walk, walk
 from corpora.schema import CORPUS_ID, Corpus, CorpusCard, Sample
 from flows.params import CARDS, load_params
-from flows.paths import Layout
+from flows.paths import PACKAGES, Layout
 
+# Folders of the project beside the hidden ones; others in it may hold a corpus.
+OWN = frozenset({"data", "docs", "tests", "benchmarks", *PACKAGES})
 LOOK_AT = 50  # first items of a reader among which at least one must be a sample
 MAX_SEEN = 20_000  # files whose endings are looked at before readers are tried
 # A folder without one of these endings cannot be a corpus of that modality; readers of it are not tried.
@@ -89,8 +91,7 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
         raise UserError(f"corpus {name!r} is in params.yaml with reader {known.reader!r}, not {reader!r}")
     if known is None and name in params.runs:
         raise UserError(f"a run is already called {name!r} in params.yaml. Take another name.")
-    if path.is_relative_to(repo / "data"):
-        raise UserError(f"{path} lies in this project's data folder; link the folder where the corpus was unpacked")
+    _not_the_project(path, repo)
     archive = path if absence(path) == "a file" else None
     if archive is not None:
         path = _unpacked(archive, name, layout)
@@ -116,6 +117,22 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
                 place.symlink_to(gone, target_is_directory=True)
             raise
     return Linked(name, chosen, path, run, corpus.card.license, archive)
+
+
+def _not_the_project(path: Path, repo: Path) -> None:
+    """Raises `UserError` for the project, what it lies in, and what is its own: the corpus would hold its releases."""
+    here = repo.resolve()
+    there = path.resolve()
+    if here.is_relative_to(there):
+        raise UserError(f"{path} is this project, or holds it; link the folder that holds the corpus alone")
+    for part, root in ((path, repo), (there, here)):  # as it was named, and where its links lead
+        if part == root or not part.is_relative_to(root):
+            continue
+        top, *below = part.relative_to(root).parts
+        if top in OWN or (top.startswith(".") and (top, *below[:1]) != (".emoforge", "extracted")):
+            raise UserError(
+                f"{path} lies in {top}, which is this project's own; link the folder where the corpus was unpacked"
+            )
 
 
 def _unpacked(archive: Path, name: str, layout: Layout) -> Path:

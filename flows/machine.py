@@ -15,6 +15,7 @@ import psutil
 from corpora.errors import EmoforgeError, ResourceError
 from flows.params import Machine, Params
 from flows.paths import Layout
+from flows.store import WorkStore
 
 GIB = 2**30
 
@@ -76,6 +77,22 @@ def require_cluster(machine: Machine) -> str:
         ) from None
 
 
+def require_store(machine: Machine, repo: Path) -> str:
+    """-> where finished work is kept. Makes nothing.
+
+    Raises `ParamsError` for a URL of an unknown kind, `ResourceError` for a place that cannot be a folder of this user.
+    """
+    store = WorkStore(machine.store or Layout(repo).store)
+    if "://" not in store.url:
+        nearest = next(p for p in (Path(store.url), *Path(store.url).parents) if p.exists() or p.is_symlink())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+            raise ResourceError(
+                f"no work store can be at {store.url}: {nearest} is no folder that this user may write to. "
+                "Name another in machine.yaml (store)"
+            )
+    return store.url
+
+
 def survey(params: Params, machine: Machine, repo: Path, runs: Sequence[str]) -> list[Finding]:
     """Everything that `emoforge check` tells about the machine and the corpora of `runs`; never raises for a lack."""
     found: list[Finding] = []
@@ -89,6 +106,7 @@ def survey(params: Params, machine: Machine, repo: Path, runs: Sequence[str]) ->
     add("disk", lambda: f"{require_disk(repo, machine):.1f} GiB free")
     add("accelerator", lambda: require_accelerator(params))
     add("actors", lambda: require_cluster(machine))
+    add("work store", lambda: require_store(machine, repo))
     memory = psutil.virtual_memory().available / GIB
     found.append(Finding("memory", "ok" if memory > 4 else "note", f"{memory:.1f} GiB available (the demo takes 4-6)"))
     for corpus in dict.fromkeys(c for run in runs for c in params.run(run).corpora):

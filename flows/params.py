@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar
@@ -17,13 +18,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from corpora.errors import ParamsError, UnknownNameError, UserError
 from corpora.views import ViewSpec
+from corpora.yamlfile import LARGEST, read_yaml
 from features.prepare_faces import FaceSteps
 from features.prepare_signals import SignalSteps
 from features.prepare_speech import SpeechSteps
 from features.prepare_text import TextSteps
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+CountOrNone = Annotated[int, Field(ge=0, le=1_000_000_000)]  # 0: none
+Shards = Annotated[int, Field(ge=1, le=99_999)]  # names have five digits
+Threads = Annotated[int, Field(ge=1, le=4096)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST)]
 M = TypeVar("M", bound=BaseModel)
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 CARDS = PurePosixPath("data/cards")  # a dependency of the stage reader, so that an edited card is read again
@@ -53,6 +59,16 @@ def _options(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _store(value: str) -> str:
+    """Stages run in the project's folder, actors on other nodes: a relative path would mean several places."""
+    place = value.removeprefix("file://")
+    if "://" not in place and not Path(place).is_absolute():
+        raise ValueError("give an absolute folder, or an fsspec URL such as s3://bucket/folder")
+    if "\0" in value:
+        raise ValueError("no path holds a zero byte")
+    return value
+
+
 Reader = Annotated[str, AfterValidator(_reader)]
 Options = Annotated[dict[str, Any], AfterValidator(_options)]
 
@@ -69,10 +85,12 @@ class Numerics(_Model):
         "float32", description="bfloat16 is autocast on cuda; weights stay float32. Some 15 times slower on a CPU."
     )
     compile: bool = Field(False, description="torch.compile the networks (cuda).")
-    fit_threads: Count = Field(2, description="Threads of the process that fits and evaluates.")
-    sample_threads: Count = Field(1, description="Threads of each process that samples.")
-    draw_list: Count = Field(16, description="Draws in one work item; the batch size of sampling.")
-    ddp_world_size: Count = Field(1, description="Workers that share one fit (Ray Train, DDP).")
+    fit_threads: Threads = Field(2, description="Threads of the process that fits and evaluates.")
+    sample_threads: Threads = Field(1, description="Threads of each process that samples.")
+    draw_list: Annotated[int, Field(ge=1, le=65536)] = Field(
+        16, description="Draws in one work item; the batch size of sampling."
+    )
+    ddp_world_size: Threads = Field(1, description="Workers that share one fit (Ray Train, DDP).")
 
 
 class Demo(_Model):
@@ -80,9 +98,11 @@ class Demo(_Model):
 
     reader: Reader = Field(description="Whose `fake()` writes it.")
     options: Options = Field(default_factory=dict, description="The reader's own.")
-    subjects: int = Field(12, ge=0, description="Subjects; 0 where the corpus knows none.")
+    subjects: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        12, description="Subjects; 0 where the corpus knows none."
+    )
     per_class: dict[str, Count] = Field(description="Samples of each class.")
-    seed: int = Field(7, ge=0, description="Same seed, same bytes.")
+    seed: Seed = Field(7, description="Same seed, same bytes.")
 
 
 class Ratios(_Model):
@@ -107,9 +127,9 @@ class CorpusParams(_Model):
 
     reader: Reader = Field(description="A reader's name (`emoforge corpora`), or a card: data/cards/NAME.yaml.")
     options: Options = Field(default_factory=dict, description="The reader's own (`emoforge corpora show NAME`).")
-    shards: Count = Field(8, description="Buckets that samples are hashed into; one new file changes one shard.")
+    shards: Shards = Field(8, description="Buckets that samples are hashed into; one new file changes one shard.")
     ratios: Ratios = Field(default_factory=lambda: Ratios(), description="Shares of the view `group`.")
-    split_seed: int = Field(0, ge=0, description="Seed of the search for the split with the smallest deviation.")
+    split_seed: Seed = Field(0, description="Seed of the search for the split with the smallest deviation.")
     max_reject_share: Share = Field(0.1, description="More rejected files than this share stop the stage.")
 
 
@@ -137,7 +157,7 @@ class RepresentationParams(BaseModel):
 class EarlyStop(_Model):
     """Looks at a part of train that gradients never see; gates' references stay untouched."""
 
-    every: int = Field(0, ge=0, description="Steps between looks; 0 never stops early.")
+    every: CountOrNone = Field(0, description="Steps between looks; 0 never stops early.")
     patience: Count = Field(3, description="Looks without a better score before the fit ends.")
     share: Share = Field(0.1, description="Share of the train groups held out for it (only when `every` > 0).")
 
@@ -146,7 +166,7 @@ class GeneratorParams(_Model):
     """Which generator, and how long it is fitted."""
 
     name: Name = Field(description="cvae | cgan | diffusion | transfer, or one from an entry point.")
-    steps: int = Field(2000, ge=0, description="Optimiser steps (ignored by generators without training).")
+    steps: CountOrNone = Field(2000, description="Optimiser steps (ignored by generators without training).")
     params: dict[str, Any] = Field(default_factory=dict, description="The generator's own (its Params model).")
     early_stop: EarlyStop = Field(default_factory=lambda: EarlyStop())
     checkpoint_every: Count = Field(500, description="Steps between resumable checkpoints.")
@@ -209,7 +229,7 @@ class Rounds(_Model):
     """When sampling gives up, and what it keeps. Budgets count draws, never seconds (docs/rounds.md)."""
 
     max_rounds: Count = Field(6, description="Rounds of sample and gate.")
-    max_draws: Annotated[float, Field(ge=1)] = Field(
+    max_draws: Annotated[float, Field(ge=1, le=1_000_000)] = Field(
         8.0, description="Draws of a class, as a multiple of what it lacks."
     )
     min_acceptance: Share = Field(
@@ -277,7 +297,7 @@ class Policy(_Model):
 class Evaluation(_Model):
     """The question what the release is worth to a classifier on people it has never seen."""
 
-    bootstrap: Annotated[int, Field(ge=100)] = Field(1000, description="Resamples of the test groups.")
+    bootstrap: Annotated[int, Field(ge=100, le=1_000_000)] = Field(1000, description="Resamples of the test groups.")
 
 
 class RunParams(_Model):
@@ -292,7 +312,7 @@ class RunParams(_Model):
         "-prune-fear10, -seed7; see docs/audit.md.",
     )
     on_leak: OnLeak = Field(default_factory=lambda: OnLeak())
-    seed: int = Field(1, ge=0, description="Of everything that is drawn in the run.")
+    seed: Seed = Field(1, description="Of everything that is drawn in the run.")
     prepare: Prepare = Field(default_factory=lambda: Prepare())
     representation: RepresentationParams | None = Field(
         None, description="What the generator models; none without a generator."
@@ -305,7 +325,7 @@ class RunParams(_Model):
     gates: dict[Name, GateParams] = Field(default_factory=dict, description="Overrides of DEFAULT_GATES, by name.")
     policy: Policy = Field(default_factory=lambda: Policy())
     evaluation: Evaluation = Field(default_factory=lambda: Evaluation())
-    shards: Count = Field(8, description="Shards of each split of the release.")
+    shards: Shards = Field(8, description="Shards of each split of the release.")
 
     @field_validator("view", mode="before")
     @classmethod
@@ -368,24 +388,26 @@ class Params(_Model):
 class Machine(_Model):
     """machine.yaml: what never changes bytes. Absent keys have these defaults."""
 
-    actors: Annotated[int, Field(ge=0)] = Field(
+    actors: Annotated[int, Field(ge=0, le=100_000)] = Field(
         default_factory=lambda: min(os.cpu_count() or 1, 8),
         description="Sampling processes; 0 samples in the stage's own process.",
     )
     ray_address: str | None = Field(
         None, description="A running cluster (or environment RAY_ADDRESS); none: a local one."
     )
-    gpus_per_actor: Annotated[float, Field(ge=0)] = Field(1.0, description="With device cuda; fractions share a GPU.")
-    store: str | None = Field(
+    gpus_per_actor: Annotated[float, Field(ge=0, le=1024)] = Field(
+        1.0, description="With device cuda; fractions share a GPU."
+    )
+    store: Annotated[str, AfterValidator(_store)] | None = Field(
         None, description="Absolute folder or fsspec URL of the work store; default .emoforge/store."
     )
-    stall_s: Annotated[float, Field(gt=0)] = Field(
+    stall_s: Annotated[float, Field(gt=0, le=1e9)] = Field(
         900.0, description="A work item silent for this long is given to another actor."
     )
-    stage_timeout_s: Annotated[float, Field(gt=0)] = Field(
+    stage_timeout_s: Annotated[float, Field(gt=0, le=1e9)] = Field(
         24 * 3600.0, description="A stage that takes longer is ended."
     )
-    min_free_gib: Annotated[float, Field(ge=0)] = Field(
+    min_free_gib: Annotated[float, Field(ge=0, le=1e12)] = Field(
         1.0, description="Less free disk than this stops a run before it starts."
     )
     private_remote: str | None = Field(
@@ -395,7 +417,7 @@ class Machine(_Model):
 
 def load_params(path: Path) -> Params:
     """Reads and checks params.yaml. Raises `ParamsError` naming file, key, value and what is allowed."""
-    params = _validated(Params, _read_yaml(path), path)
+    params = _validated(Params, _read(path), path)
     for run_name, run in params.runs.items():
         for corpus in run.corpora:
             if corpus not in params.corpora:
@@ -406,7 +428,7 @@ def load_params(path: Path) -> Params:
 
 def load_machine(path: Path) -> Machine:
     """Reads machine.yaml if it is there. Environment RAY_ADDRESS and EMOFORGE_STORE win over its values."""
-    raw = dict(_read_yaml(path)) if path.exists() else {}
+    raw = _read(path) if path.exists() or path.is_symlink() else {}
     if os.environ.get("RAY_ADDRESS"):
         raw["ray_address"] = os.environ["RAY_ADDRESS"]
     if os.environ.get("EMOFORGE_STORE"):
@@ -416,23 +438,11 @@ def load_machine(path: Path) -> Machine:
     return _validated(Machine, raw, path)
 
 
-def _read_yaml(path: Path) -> Mapping[str, Any]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
+def _read(path: Path) -> dict[str, Any]:
     try:
-        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        return read_yaml(path, ParamsError)
     except FileNotFoundError:
         raise ParamsError(f"no {path.name} in {path.parent}: run emoforge in the project's folder") from None
-    except UnicodeDecodeError as error:
-        raise ParamsError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
-    except YAMLError as error:
-        raise ParamsError(f"{path}: not valid YAML: {error}") from None
-    if raw is None:
-        return {}
-    if not isinstance(raw, dict):
-        raise ParamsError(f"{path}: expected a mapping at the top, found {type(raw).__name__}")
-    return raw
 
 
 def _validated(model: type[M], raw: Mapping[str, Any], path: Path) -> M:
@@ -452,7 +462,7 @@ def _explain(model: type[BaseModel], item: Any) -> str:
         return f"unknown parameter {where!r}.{hint} Valid here: {', '.join(valid)}"
     if item["type"] == "missing":
         return f"parameter {where!r} is missing"
-    return f"parameter {where!r} is {item['input']!r}: {item['msg']}"
+    return f"parameter {where!r} is {reprlib.repr(item['input'])}: {item['msg']}"
 
 
 def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

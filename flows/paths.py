@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from corpora.errors import UnknownNameError
+
+PACKAGES = ("emoforge", "flows", "generators", "validators", "training", "features", "corpora")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")  # of runs, corpora and stages: what may become a part of a path
+
+
+def checked(kind: str, name: str) -> str:
+    """`name`, before it becomes a part of a path. Raises `UnknownNameError` where it can be none of a `kind`."""
+    if not NAME.fullmatch(name):
+        raise UnknownNameError(
+            f"{name!r} is no name of a {kind}: small letters, digits and _, 1 to 40, beginning with a letter"
+        )
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +47,26 @@ class Layout:
 
     def extracted(self, corpus: str, sha256: str) -> Path:
         """What the archive of that content was unpacked as."""
-        return self.scratch / "extracted" / f"{corpus}-{sha256[:12]}"
+        return self.scratch / "extracted" / f"{checked('corpus', corpus)}-{sha256[:12]}"
 
     def raw(self, corpus: str) -> Path:
-        return self.repo / "data" / "raw" / corpus
+        return self.repo / "data" / "raw" / checked("corpus", corpus)
 
     def reader(self, corpus: str) -> Path:
         """What reading the corpus depends on: flows/reader.py."""
         return self.repo / "data" / "readers" / f"{corpus}.json"
 
     def corpus(self, corpus: str) -> Path:
-        return self.repo / "data" / "corpora" / corpus
+        return self.repo / "data" / "corpora" / checked("corpus", corpus)
 
     def run(self, run: str) -> Path:
-        return self.repo / "data" / "runs" / run
+        return self.repo / "data" / "runs" / checked("run", run)
 
     def plan(self, run: str, stage: str) -> Path:
-        return self.run(run) / "plan" / f"{stage}.json"
+        return self.run(run) / "plan" / f"{checked('stage', stage)}.json"
 
     def error_file(self, stage: str, name: str) -> Path:
-        return self.scratch / "errors" / f"{stage}@{name}.json"
+        return self.scratch / "errors" / f"{checked('stage', stage)}@{checked('run or corpus', name)}.json"
 
     def timing_file(self, stage: str, name: str) -> Path:
-        return self.scratch / "timings" / name / f"{stage}.json"
+        return self.scratch / "timings" / checked("run or corpus", name) / f"{checked('stage', stage)}.json"

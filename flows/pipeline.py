@@ -30,9 +30,11 @@ from prefect.states import Cancelled, Crashed
 from prefect.tasks import Task
 
 from corpora.atomic import write_json
-from corpora.errors import EmoforgeError, InterruptedRunError
+from corpora.errors import EmoforgeError, IntegrityError, InterruptedRunError
+from corpora.jsonfile import read_json
 from flows.dvcrun import needed, repro, stages_of
 from flows.errorfile import StageFailedError
+from flows.intact import Damage, Known, damaged_inputs, drop
 from flows.machine import require_disk
 from flows.params import load_machine, load_params
 from flows.paths import Layout
@@ -107,13 +109,16 @@ def rebuild(runs: list[str] | None = None, repo: Path | None = None, publish: bo
         sweep(home)
         try:
             # all corpora first: `plan` looks at data/corpora, and would be out of date when a later run added to it
-            broken = _take_in(shared, home, machine.stage_timeout_s)
+            known = Known()
+            broken = _take_in(shared, home, machine.stage_timeout_s, known)
             for run in names:
                 try:
                     for corpus in params.run(run).corpora:
                         if corpus in broken:
                             raise broken[corpus]
-                    _walk([s for s in stages_of(params, [run]) if s not in shared], home, machine.stage_timeout_s)
+                    stages = stages_of(params, [run])
+                    taken_in = [stage for stage in stages if stage in shared]
+                    _walk([s for s in stages if s not in shared], home, machine.stage_timeout_s, known, taken_in)
                     if publish:
                         release(run, home)
                 except InterruptedRunError:
@@ -135,7 +140,7 @@ def _is_of_corpus(stage: str) -> bool:
     return stage.partition("@")[0] in ("fake", "reader", "ingest")
 
 
-def _take_in(stages: Sequence[str], repo: Path, timeout_s: float) -> dict[str, EmoforgeError]:
+def _take_in(stages: Sequence[str], repo: Path, timeout_s: float, known: Known) -> dict[str, EmoforgeError]:
     """Builds the corpora; -> those that failed, and why: only the runs that read them are lost."""
     broken: dict[str, EmoforgeError] = {}
     for stage in stages:
@@ -143,7 +148,7 @@ def _take_in(stages: Sequence[str], repo: Path, timeout_s: float) -> dict[str, E
         if corpus in broken:
             continue
         try:
-            _walk([stage], repo, timeout_s)
+            _walk([stage], repo, timeout_s, known, [s for s in stages if s == f"fake@{corpus}" != stage])
         except InterruptedRunError:
             raise
         except EmoforgeError as error:
@@ -151,11 +156,36 @@ def _take_in(stages: Sequence[str], repo: Path, timeout_s: float) -> dict[str, E
     return broken
 
 
-def _walk(stages: Sequence[str], repo: Path, timeout_s: float) -> None:
-    """What a stage writes decides whether the next is needed, so each is asked about when its turn comes."""
-    for stage in stages:
-        if needed([stage], repo=repo):
-            build(stage, repo, timeout_s)
+def _walk(stages: Sequence[str], repo: Path, timeout_s: float, known: Known, before: Sequence[str] = ()) -> None:
+    """What a stage writes decides whether the next is needed, so each is asked about when its turn comes.
+
+    `before`: stages that were walked already, and whose outs these read. What a stage is to build on is read and hashed
+    first. A damaged out goes, and the walk begins again, with `before`. Raises `IntegrityError` for one that is damaged
+    again when it has been made again.
+    """
+    gone: set[str] = set()
+    while damaged := _pass(stages, repo, timeout_s, known, before):
+        if again := [one.sentence for one in damaged if one.out in gone]:
+            raise IntegrityError(f"{'; '.join(again)}, and was so before it was made again. Look at the disk.")
+        gone |= {one.out for one in damaged}
+        stages, before = [*before, *stages], ()
+
+
+def _pass(stages: Sequence[str], repo: Path, timeout_s: float, known: Known, before: Sequence[str]) -> list[Damage]:
+    """-> damaged outs, which were removed; [] when all stages are up to date."""
+    for i, stage in enumerate(stages):
+        if not needed([stage], repo=repo):
+            continue
+        damaged = damaged_inputs(stage, [*before, *stages[:i]], repo=repo, known=known)
+        for one in damaged:
+            get_run_logger().warning("%s; it is made again before %s", one.sentence, stage)
+            drop(one, repo=repo)
+            known.stages.discard(one.stage)
+        if damaged:
+            return damaged
+        build(stage, repo, timeout_s)
+        known.stages.add(stage)
+    return []
 
 
 def conduct(runs: Sequence[str], repo: Path) -> None:
@@ -182,7 +212,7 @@ def show(run: str, repo: Path) -> None:
     if balance.exists():
         rows = [
             {k: v for k, v in row.items() if k != "rejected"} | {"rejected": sum(row["rejected"].values())}
-            for row in json.loads(balance.read_text(encoding="utf-8"))["classes"]
+            for row in read_json(balance)["classes"]
         ]
         create_table_artifact(rows, key=f"balance-{slug}", description=f"Class balance of {run}")
     report = folder / "report.html"

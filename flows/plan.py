@@ -8,7 +8,6 @@ them changed. `Plan` is how a stage reads its JSON back.
 from __future__ import annotations
 
 import importlib.util
-import json
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -17,13 +16,14 @@ from typing import Any
 from corpora.atomic import atomic_folder, write_json
 from corpora.errors import CorpusError, IntegrityError, ParamsError
 from corpora.fingerprint import hash_bytes, hash_json
+from corpora.jsonfile import read_json
 from features.prepare import preparation_module
 from features.prepare_faces import DEFAULT_PX, FaceSteps
 from features.prepare_speech import SpeechSteps
 from features.representation import REPRESENTATIONS, make_representation
 from features.steps import Steps
 from flows.params import Numerics, RunParams, load_params
-from flows.paths import Layout
+from flows.paths import PACKAGES, Layout
 from flows.weights import weights_of
 from generators.generator import generator_class
 from generators.params import parse_params
@@ -32,8 +32,6 @@ from validators.gate import Limit, default_limit, gate_class
 from validators.selftest import QUICK_SAMPLE_GATES
 
 STAGES = ("prepare", "fit", "augment", "evaluate", "release", "report")
-
-PACKAGES = ("emoforge", "flows", "generators", "validators", "training", "features", "corpora")
 
 # Modules that decide where and how work runs or how errors read, never what comes out. An edit there redoes nothing.
 INERT = frozenset(
@@ -72,7 +70,10 @@ class Plan:
         path = layout.plan(run, stage)
         if not path.exists():
             raise IntegrityError(f"no {path}: run the stage plan@{run} first (`dvc repro` does it)")
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
+        told = read_json(path)
+        if told.keys() != set(cls.__slots__):
+            raise IntegrityError(f"{path} is not as `plan` wrote it: remove its folder and run plan@{run} again")
+        return cls(**told)
 
 
 def write_plan(layout: Layout, run_name: str) -> None:
@@ -215,9 +216,11 @@ def _manifest(layout: Layout, corpus: str) -> dict[str, Any]:
             f"corpus {corpus!r} has not been ingested (no {path.relative_to(layout.repo)}): "
             f"run `dvc repro ingest@{corpus}` or `emoforge run`"
         )
-    card = json.loads((path.parent / "card.json").read_text(encoding="utf-8"))["card"]
-    content = json.loads(path.read_text(encoding="utf-8"))["content_hash"]
-    return {"modality": card["modality"], "content": content}
+    try:
+        card = read_json(path.parent / "card.json")["card"]
+        return {"modality": card["modality"], "content": read_json(path)["content_hash"]}
+    except (KeyError, TypeError):
+        raise IntegrityError(f"{path.parent} is not as `ingest` wrote it: remove it and run again") from None
 
 
 def code_of(roots: list[str]) -> dict[str, str]:

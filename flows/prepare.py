@@ -240,7 +240,7 @@ class _Writer:
             seen = [[wanted[i]["sha256"], wanted[i]["codec"], wanted[i]["signals"], wanted[i]["extra"]] for i in part]
             key = "prepared/" + hash_json([settings, part, seen])[:40]
             items.append(WorkItem(key, {"ids": part, "key": key}))
-        missing = [item for item in items if not self.store.has(item.key)]
+        missing = [item for item in items if not self.store.sound(item.key)]  # what is damaged is made again
         if missing:
             parallel = len(missing) * LIST >= PARALLEL_FROM.get(self.plan.modality, 1 << 62)
             pace = Pace("prepare", "samples", sum(len(m.payload["ids"]) for m in missing))

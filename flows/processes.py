@@ -1,9 +1,8 @@
-"""Children that never outlive their parent, and one run of a name at a time."""
+"""Groups of processes that are ended whole, and one run of a name at a time."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import json
 import os
@@ -17,18 +16,7 @@ from pathlib import Path
 import psutil
 
 from corpora.errors import LockedError
-
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-
-
-def die_with_parent(number: int = signal.SIGTERM) -> None:
-    """Asks Linux for signal `number` when the parent ends, however it ends. Nothing happens on other systems."""
-    if not sys.platform.startswith("linux"):
-        return
-    parent = os.getppid()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0) == 0 and os.getppid() != parent:
-        os.kill(os.getpid(), number)  # the parent ended between the two calls
+from flows.paths import checked
 
 
 def end_group(child: subprocess.Popen[str], *, grace_s: float = 20.0) -> None:
@@ -65,12 +53,13 @@ def group_alive(group: int) -> bool:
 def run_locks(folder: Path, names: list[str]) -> Iterator[None]:
     """Holds one lock file for each of `names` (sorted, so that two runs cannot block each other for ever).
 
-    The kernel frees them when the process ends, also by kill -9. Raises `LockedError` that names the holder.
+    The kernel frees them when the process ends, also by kill -9. Raises `LockedError` that names the holder,
+    `UnknownNameError` for what cannot be a name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
         for name in sorted(set(names)):
-            file = held.enter_context((folder / f"run-{name}.lock").open("a+", encoding="utf-8"))
+            file = held.enter_context((folder / f"run-{checked('run', name)}.lock").open("a+", encoding="utf-8"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

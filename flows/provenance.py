@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
 from importlib.metadata import distributions
 from typing import Any
 
+from corpora.errors import IntegrityError
+from corpora.jsonfile import read_json
 from flows.paths import Layout
 from flows.plan import Plan
 
@@ -17,7 +18,7 @@ STAGES = ("prepare", "fit", "augment", "evaluate", "release")
 
 def provenance(plan: Plan, layout: Layout) -> dict[str, Any]:
     """What a person needs to make the release again, as plain JSON. A value that cannot be had is null."""
-    manifest = json.loads((layout.run(plan.run) / "release" / "manifest.json").read_text(encoding="utf-8"))
+    manifest = read_json(layout.run(plan.run) / "release" / "manifest.json")
     return {
         "run": plan.run,
         "release_hash": manifest["release_hash"],
@@ -44,4 +45,7 @@ def _git(layout: Layout, *words: str) -> str | None:
 def _seconds(layout: Layout, run: str, stage: str) -> float | None:
     """Of the last time that the stage ran in this folder; null where its outs came from a remote."""
     path = layout.timing_file(stage, run)
-    return json.loads(path.read_text(encoding="utf-8"))["seconds"] if path.exists() else None
+    try:
+        return read_json(path).get("seconds")
+    except IntegrityError:  # none, or damaged: scratch
+        return None

@@ -1,45 +1,49 @@
 """`emoforge publish`: a release leaves the house, as bytes in a DVC remote and a gto tag `RUN@vX.Y.Z` in git.
 
-Order: push, commit, tag; the tag comes last, so what has one is whole, and a publish that was cut short is simply
-repeated. A release whose content is that of the latest tag is not published again.
+Everything that would leave is read and hashed first, and nothing leaves if any of it is damaged. Order: push, commit,
+tag; the tag comes last, so what has one is whole, and a publish that was cut short is simply repeated. A release whose
+content is that of the latest tag is not published again.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from corpora.errors import GateError, ResourceError, UserError
+from corpora.jsonfile import read_json
 from corpora.licences import why_restricted
 from corpora.readers import make_corpus
-from flows.dvcrun import opened, plain_errors, reasons, stage_of, stages_of
+from corpora.release import MANIFEST, open_release
+from flows.dvcrun import DVC, environment, opened, plain_errors, reasons, stage_of, stages_of
+from flows.intact import mend_cache, require_intact
 from flows.params import Machine, Params, load_machine, load_params
-from flows.paths import Layout
+from flows.paths import PACKAGES, Layout
 from flows.processes import run_locks
 
 Bump = Literal["major", "minor", "patch"]
 FIRST = "v1.0.0"
 # Numbers and hashes alone: these leave even where the corpus may not.
 OPEN_STAGES = frozenset({"reader", "plan", "evaluate"})
-CODE = ("emoforge", "flows", "generators", "validators", "training", "features", "corpora")
+NOT_IN_CACHE = "is not in cache"  # how DVC's reason ends where an object of its cache is missing or cannot be read
 IDENTITY = ("emoforge", "emoforge@localhost")  # of commits and tags where git knows nobody
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What `publish` did. `tag`: None where nothing had changed since `latest`. withheld: out -> why it stayed here."""
+    """What `publish` did. `tag`: None where nothing had changed since `latest`. withheld: out -> why it stayed here.
+    mended: objects of DVC's cache that were damaged and have been written anew from the intact files."""
 
     run: str
     tag: str | None
     latest: str | None
     pushed: list[str] = field(default_factory=list)
     withheld: dict[str, str] = field(default_factory=dict)
+    mended: list[str] = field(default_factory=list)
 
     @property
     def sentence(self) -> str:
@@ -69,14 +73,15 @@ def publish_held(run: str, *, repo: Path, bump: str = "minor") -> Outcome:
     """Pushes, commits and tags the release of `run`, whose lock the caller holds. Idempotent.
 
     Raises `UnknownNameError` (run), `UserError` (not built, not up to date, no git, no remote, uncommitted code),
-    `GateError` (gates or audit do not allow it), `LockedError`, `ResourceError` (the remote failed).
+    `GateError` (gates or audit do not allow it), `IntegrityError` (something is damaged, and nothing was pushed),
+    `LockedError`, `ResourceError` (the remote failed).
     """
     if bump not in get_args(Bump):
         raise UserError(f"bump is {bump!r}; allowed: {', '.join(get_args(Bump))}")
     params, machine = load_params(repo / "params.yaml"), load_machine(repo / "machine.yaml")
     params.run(run)
     stages = stages_of(params, [run])
-    _is_whole(run, stages, repo)
+    mended = _is_whole(run, stages, repo)
     _may_leave(run, repo)
     latest = latest_tag(run, repo)
     if latest and _released(run, _show(repo, latest)) == _released(run, (repo / "dvc.lock").read_text("utf-8")):
@@ -84,10 +89,12 @@ def publish_held(run: str, *, repo: Path, bump: str = "minor") -> Outcome:
     _code_is_committed(repo)
     outs = _outs(stages, repo)
     free, private, withheld = _sorted_by_licence(outs, run, params, machine, repo)
+    mended += require_intact(stages, {*free, *private}, repo=repo)
+    open_release(Layout(repo).run(run) / "release").verify()
     _push(free, None, repo)
     _push(private, machine.private_remote, repo)
     _commit(run, [out.path for out in outs if not out.cached], repo)
-    return Outcome(run, _tag(run, latest, bump, repo), latest, free + private, withheld)
+    return Outcome(run, _tag(run, latest, bump, repo), latest, free + private, withheld, mended)
 
 
 def latest_tag(run: str, repo: Path) -> str | None:
@@ -108,23 +115,26 @@ def _as_numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.removeprefix("v").split("-")[0].split("."))
 
 
-def _is_whole(run: str, stages: Sequence[str], repo: Path) -> None:
-    if not (Layout(repo).run(run) / "release" / "manifest.json").exists():
+def _is_whole(run: str, stages: Sequence[str], repo: Path) -> list[str]:
+    """-> objects of DVC's cache that were made again for it to be whole. Raises `UserError` for a run not built."""
+    if not (Layout(repo).run(run) / "release" / MANIFEST).exists():
         raise UserError(f"run {run!r} has no release yet. Build it: emoforge run {run}")
-    stale = reasons(stages, repo=repo)
+    stale, mended = reasons(stages, repo=repo), []
+    if any(why.endswith(NOT_IN_CACHE) for told in stale.values() for why in told):
+        mended = mend_cache(stages, repo=repo)
+        stale = reasons(stages, repo=repo)
     if stale:
         first, why = next(iter(stale.items()))
         raise UserError(f"run {run!r} is not up to date ({first}: {'; '.join(why)}). Build it: emoforge run {run}")
+    return mended
 
 
 def _may_leave(run: str, repo: Path) -> None:
-    manifest = json.loads((Layout(repo).run(run) / "release" / "manifest.json").read_text(encoding="utf-8"))
-    allowed = manifest.get("publishable", ["the manifest does not say that it may be published"])
-    if allowed is True:
-        return
-    reasons_against = [str(reason) for reason in allowed] if isinstance(allowed, list) else []
-    reasons_against = reasons_against or [str(reason) for reason in manifest.get("reasons", [])]
-    raise GateError(f"{run} may not be published: " + ("; ".join(reasons_against) or "a gate or the audit said no"))
+    manifest = read_json(Layout(repo).run(run) / "release" / MANIFEST)
+    if manifest.get("publishable") is not True:
+        said = manifest.get("reasons")
+        reasons_against = [str(reason) for reason in said] if isinstance(said, list) else []
+        raise GateError(f"{run} may not be published: " + ("; ".join(reasons_against) or "a gate or the audit said no"))
 
 
 def _outs(stages: Sequence[str], repo: Path) -> list[_Out]:
@@ -174,8 +184,8 @@ def _push(paths: Sequence[str], remote: str | None, repo: Path) -> None:
         return
     chosen = ["--remote", remote] if remote else []
     done = subprocess.run(
-        [sys.executable, "-m", "flows.dvcrun", "push", *chosen, "--", *paths],
-        cwd=repo, text=True, capture_output=True, stdin=subprocess.DEVNULL,
+        [*DVC, "push", *chosen, "--", *paths],
+        cwd=repo, env=environment(), text=True, capture_output=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     if done.returncode != 0:
         said = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith("ERROR")]
@@ -187,7 +197,7 @@ def _push(paths: Sequence[str], remote: str | None, repo: Path) -> None:
 
 
 def _code_is_committed(repo: Path) -> None:
-    folders = [name for name in CODE if (repo / name).is_dir()]
+    folders = [name for name in PACKAGES if (repo / name).is_dir()]
     changed = _git(repo, "status", "--porcelain", "--", *folders) if folders else ""
     if changed:
         files = ", ".join(line[3:] for line in changed.splitlines()[:5])

@@ -3,13 +3,12 @@
 data/runs/<run>/release/: shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet,
 scores.parquet, verdicts.parquet, selftest.json (planted defects), rejects.parquet, params.json, prepared.json (steps of
 preparation and their versions), statistics.json (of train, where a step needs them), audit.json, README.md,
-manifest.json. `release_hash` is the Merkle
-root over all of them but README.md and the manifest itself; time, place and versions are not among them.
+manifest.json. `release_hash` is a hash of the
+manifest, which holds the hash of every other file (corpora/release.py); time, place and versions are in none of them.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,9 @@ import pyarrow.compute as pc
 from corpora.atomic import atomic_folder, write_json, write_text
 from corpora.audit import apply_on_leak, audit_fitted
 from corpora.errors import GateError
-from corpora.fingerprint import hash_file
+from corpora.jsonfile import read_json
 from corpora.licences import restrictions
-from corpora.release import compute_release_hash
+from corpora.release import MANIFEST, README, describe_files, sealed
 from corpora.schema import REJECTS, SAMPLES, SPLITS, VERDICTS
 from corpora.shards import read_table, write_table
 from flows.params import Machine
@@ -32,15 +31,13 @@ from flows.records import ARRAYS
 from generators.balance import STOPS
 from validators.selftest import HELD_OUT
 
-FORMAT = "emoforge-release/1"
-
 
 def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     """Raises `GateError` where a verdict says no and the policy blocks, `LeakError` if more than train was seen."""
     source = layout.run(plan.run)
     prepared, augmented, evaluation = source / "prepared", source / "augmented", source / "evaluation"
-    summary = json.loads((prepared / "summary.json").read_text(encoding="utf-8"))
-    balance = json.loads((augmented / "balance.json").read_text(encoding="utf-8"))
+    summary = read_json(prepared / "summary.json")
+    balance = read_json(augmented / "balance.json")
     verdicts = read_table(evaluation / "verdicts.parquet", VERDICTS)
     blocking, flagged = decide(plan.params["policy"], verdicts.to_pylist(), balance)
     if blocking:
@@ -70,32 +67,25 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
         if (prepared / "statistics.json").exists():
             shutil.copyfile(prepared / "statistics.json", folder / "statistics.json")
         write_json(folder / "audit.json", {"findings": summary["audit"], "dropped": summary["dropped"]})
-        files: dict[str, dict[str, Any]] = {
-            path.relative_to(folder).as_posix(): {"sha256": hash_file(path), "n_bytes": path.stat().st_size}
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
-        counts, cards = _counts(summary, synthetic), _cards(layout, plan)
+        cards = _cards(layout, plan)
         manifest = {
-            "format": FORMAT,
             "name": plan.run,
-            "release_hash": compute_release_hash({k: v["sha256"] for k, v in files.items()}),
             "modality": summary["modality"],
             "rate_hz": summary["rate_hz"],
             "classes": summary["classes"],
             "corpora": cards,
             "view": plan.params["view"],
             "scheme": plan.params["scheme"],
-            "counts": counts,
+            "counts": _counts(summary, synthetic),
             "licenses": sorted({*real.column("license").to_pylist()}),
             "publishable": not flagged,
             "reasons": flagged,
             "restrictions": restrictions(cards),  # of licences: gates and audit do not know them
             "notes": notes(verdicts.to_pylist(), balance, summary) + selftest_notes(evaluation / "selftest.json"),
-            "files": files,
         }
-        write_json(folder / "manifest.json", manifest)
-        write_text(folder / "README.md", release_card(manifest))
+        write_text(folder / README, release_card(manifest))
+        paths = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+        write_json(folder / MANIFEST, sealed(manifest | {"files": describe_files(folder, paths)}))
 
 
 def what_was_seen(prepared: Path, real: pa.Table, synthetic: pa.Table) -> dict[str, list[str]]:
@@ -114,7 +104,7 @@ def selftest_notes(path: Path) -> list[str]:
     """What the gates of this release have been shown not to see. [] where there is nothing synthetic."""
     if not path.exists():
         return []
-    told = json.loads(path.read_text(encoding="utf-8"))
+    told = read_json(path)
     if told["why_not"]:
         return [f"the gates could not be tested on planted defects: {told['why_not']}"]
     found = []
@@ -200,7 +190,7 @@ def _rejects(layout: Layout, plan: Plan, prepared: Path) -> pa.Table:
 def _cards(layout: Layout, plan: Plan) -> list[dict[str, Any]]:
     cards = []
     for corpus in plan.params["corpora"]:
-        card = json.loads((layout.corpus(corpus) / "card.json").read_text(encoding="utf-8"))
+        card = read_json(layout.corpus(corpus) / "card.json")
         cards.append({"id": corpus, **card})
     return cards
 
@@ -219,7 +209,7 @@ def release_card(manifest: dict[str, Any]) -> str:
     lines = [
         f"# {manifest['name']}",
         "",
-        f"A release of emoforge, `{manifest['release_hash']}`.",
+        "A release of emoforge. What it holds is told, and hashed, in `manifest.json`.",
         "",
         f"Modality: {manifest['modality']}. Corpora: {', '.join(c['id'] for c in manifest['corpora'])}. "
         f"Licences of the real samples: {', '.join(manifest['licenses'])}; what is synthetic was made from them.",

@@ -19,7 +19,7 @@ from corpora.shards import read_table
 from features.representation import make_representation
 from flows.batches import batch_from_payloads
 from flows.records import ARRAYS
-from flows.store import WorkStore
+from flows.store import MissingItemError, WorkStore
 from generators.generator import Condition, Device, Draw, generator_class
 from validators.gate import gate_class
 
@@ -106,15 +106,23 @@ class Sampler:
         key, draws = payload["samples"], [draw_from_json(d) for d in payload["draws"]]
         self._seconds = {}
         if not self.store.has(key):
-            self._load_generator()  # once an actor: no part of what a sample costs
-            begun = time.perf_counter()
-            self._sample(key, draws, payload["generator_id"])
-            self._seconds["sample"] = time.perf_counter() - begun
+            self._draw(key, draws, payload["generator_id"])
         wanted = {name: scores_key(key, gate) for name, gate in self.gate_keys.items()}
         missing = [name for name, score_key in wanted.items() if not self.store.has(score_key)]
         if missing:
-            self._score(key, draws, {name: wanted[name] for name in missing})
+            asked = {name: wanted[name] for name in missing}
+            try:
+                self._score(key, draws, asked)
+            except MissingItemError:  # the samples, found damaged on reading, and gone
+                self._draw(key, draws, payload["generator_id"])
+                self._score(key, draws, asked)
         return {"seconds": self._seconds}
+
+    def _draw(self, key: str, draws: list[Draw], generator_id: str) -> None:
+        self._load_generator()  # once an actor: no part of what a sample costs
+        begun = time.perf_counter()
+        self._sample(key, draws, generator_id)
+        self._seconds["sample"] = time.perf_counter() - begun
 
     def _sample(self, key: str, draws: list[Draw], generator_id: str) -> None:
         generator = self._load_generator()

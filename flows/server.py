@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from corpora.errors import ResourceError
-from flows.processes import die_with_parent, end_group
+from flows.leash import handed_down
+from flows.processes import end_group
 
 TRIES = 3  # a free port may be taken by someone else before the server binds it
 
@@ -56,9 +57,9 @@ def _started(services: str, wait_s: float) -> tuple[subprocess.Popen[str], str]:
     for attempt in range(TRIES):
         port = _free_port()
         child = subprocess.Popen(
-            [sys.executable, "-m", "flows.server", str(port), services],
+            [sys.executable, "-m", "flows.leash", "flows.server", str(port), services],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
+            env=os.environ | handed_down(), start_new_session=True,
         )  # fmt: skip
         url = f"http://127.0.0.1:{port}/api"
         try:
@@ -95,9 +96,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def main(port: int, services: str) -> None:
-    """`python -m flows.server PORT SERVICES`: Prefect's own application on loopback, ending with its parent."""
-    die_with_parent()
+def main(arguments: list[str]) -> None:
+    """`python -m flows.leash flows.server PORT SERVICES`: Prefect's own application on loopback."""
+    port, services = int(arguments[0]), arguments[1]
     import corpora.quiet  # noqa: F401
 
     os.environ["PREFECT_UI_ENABLED"] = "0"
@@ -107,7 +108,3 @@ def main(port: int, services: str) -> None:
     import uvicorn
 
     uvicorn.run("prefect.server.api.server:create_app", factory=True, host="127.0.0.1", port=port, log_level="error")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])

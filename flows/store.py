@@ -80,7 +80,8 @@ class WorkStore:
     # ---------------------------------------------------------------- bytes
 
     def has(self, key: str) -> bool:
-        """Whether an item of the right length is there. Content is checked by `get`, which may still find it broken."""
+        """Whether an item of the right length is there. Content is checked by `get` and `sound`, which may still find
+        it broken."""
         path = self._path(key)
         with self._guard(path, "read"):
             try:
@@ -94,6 +95,17 @@ class WorkStore:
                 return False
         parsed = _parse_header(head)
         return parsed is not None and size == HEADER_BYTES + parsed[1]
+
+    def sound(self, key: str) -> bool:
+        """Whether an item is there and its bytes are what was written: reads all of it, and removes it if they are not.
+
+        For what others will read, in other processes, where it could not be made again.
+        """
+        try:
+            self.get(key)
+        except MissingItemError:
+            return False
+        return True
 
     def put(self, key: str, data: bytes) -> None:
         """Writes an item, atomically. An item that is there already is replaced."""

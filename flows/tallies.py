@@ -5,13 +5,14 @@ Costs are counted in draws. Seconds are no part of any out: `spent` puts them in
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from corpora.atomic import write_json
+from corpora.errors import IntegrityError
+from corpora.jsonfile import read_json
 from flows.candidates import Candidate
 from generators.balance import STOPS, Stop
 from generators.targets import Cell
@@ -119,10 +120,9 @@ def spent(
 def timings(path: Path) -> Row:
     """What `spent` wrote last; {} where there is nothing that can be read."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return read_json(path)
+    except IntegrityError:
         return {}
-    return told if isinstance(told, dict) else {}
 
 
 def seconds_per_draw(told: Row, classes: Iterable[str]) -> dict[str, float]:

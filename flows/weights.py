@@ -7,13 +7,13 @@ know; and `emoforge run` plans anew where they have changed since.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from corpora.errors import IntegrityError, UserError
 from corpora.fingerprint import hash_file
+from corpora.jsonfile import read_json
 from flows.paths import Layout
 
 GATED = ("augment", "evaluate")  # the stages whose plans name gates
@@ -62,7 +62,12 @@ def changed_weights(layout: Layout, run: str) -> list[str]:
         path = layout.plan(run, stage)
         if not path.is_file():
             continue
-        for gate in json.loads(path.read_text(encoding="utf-8")).get("params", {}).get("gates", {}).values():
+        try:
+            gates = read_json(path).get("params", {}).get("gates", {}).values()
+        except (IntegrityError, AttributeError):
+            gone[f"{path.name} of its plan is damaged"] = None
+            continue
+        for gate in gates:
             for name, digest in gate.get("weights", {}).items():
                 if _hash_below(layout.repo, name) != digest:
                     gone[f"weights of {name} are others"] = None

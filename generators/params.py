@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ class TrainedParams(GeneratorParams):
 
     batch_size: int = Field(32, ge=1, le=65536, description="samples in a training step, over all workers")
     lr: float = Field(1e-3, gt=0, le=1, description="learning rate of Adam after the warm-up")
-    warmup: int = Field(50, ge=0, description="steps over which the learning rate rises to lr")
+    warmup: int = Field(50, ge=0, le=1_000_000_000, description="steps over which the learning rate rises to lr")
     decay: bool = Field(False, description="let the learning rate fall to zero along a cosine")
     weight_decay: float = Field(0.0, ge=0, le=1, description="AdamW's decay of weights")
     clip: float = Field(1.0, ge=0, description="largest norm of the gradient; 0: not clipped")
@@ -53,4 +54,4 @@ def _line(model: type[GeneratorParams], problem: Mapping[str, Any]) -> str:
         near = difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return f"unknown parameter {name!r}.{hint} Known: {', '.join(sorted(model.model_fields))}"
-    return f"{name} = {problem['input']!r}: {problem['msg']}"
+    return f"{name} = {reprlib.repr(problem['input'])}: {problem['msg']}"

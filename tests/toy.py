@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 TOOL = r'''"""Stands where `python -m emoforge` stands in the real dvc.yaml: its commands, trivial stages."""
+from flows.leash import hold
+
+hold()
 import hashlib, json, sys
 from pathlib import Path
 
@@ -56,10 +59,22 @@ def run_stage(verb, name, *, repo):
         files = {"a.txt": hashlib.sha256(text.encode()).hexdigest()}
         if verb == "augment":
             files["balance.json"] = {"classes": [FEAR | {"filled": False}]}
-        if verb == "release":
-            blocked = repo / "blocked"
-            files["manifest.json"] = {"publishable": blocked.read_text().splitlines() if blocked.exists() else True}
         write(run / OUT[verb], files)
+        if verb == "release":
+            seal(run / "release", (repo / "blocked").read_text().splitlines() if (repo / "blocked").exists() else [])
+
+
+def seal(folder, reasons):
+    """A release of no samples, whole by its own manifest."""
+    from corpora.atomic import write_json
+    from corpora.release import describe_files, sealed
+    from corpora.schema import SAMPLES, SPLITS
+    from corpora.shards import write_table
+
+    write_table(folder / "index.parquet", SAMPLES.empty_table())
+    write_table(folder / "splits.parquet", SPLITS.empty_table())
+    files = describe_files(folder, [path.name for path in folder.iterdir() if path.name != "manifest.json"])
+    write_json(folder / "manifest.json", sealed({"publishable": not reasons, "reasons": reasons, "files": files}))
 
 
 flows.stages.run_stage = run_stage

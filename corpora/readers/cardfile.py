@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from corpora.errors import CorpusError
 from corpora.labels import EMOTIONS
 from corpora.schema import CORPUS_ID, FACTS, CorpusCard
+from corpora.yamlfile import parse_yaml
 
 MAX_CARD_BYTES = 1 << 20
 DIMENSIONS = ("valence", "arousal", "dominance")
@@ -230,23 +231,14 @@ class Card:
 
 def load_card(path: Path, shown: str | None = None) -> Card:
     """Reads and checks a card file. Raises `CorpusError` naming file, key, value and what is allowed."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     shown = shown or str(path)
     try:
         if path.stat().st_size > MAX_CARD_BYTES:
             raise CorpusError(f"{shown}: more than {MAX_CARD_BYTES} bytes; a card has a page or two")
         content = path.read_bytes()
-        raw = YAML(typ="safe").load(content.decode("utf-8"))
     except OSError as error:
         raise CorpusError(f"card {shown} cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{shown}: not UTF-8 ({error.reason} at byte {error.start})") from None
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise CorpusError(f"{shown}: not valid YAML: {error}") from None
-    if not isinstance(raw, dict):
-        raise CorpusError(f"{shown}: expected a mapping at the top, found {type(raw).__name__}")
+    raw = parse_yaml(content, CorpusError, shown=shown)
     if CORPUS_ID.fullmatch(path.stem):
         raw = {"name": path.stem} | raw
     card = _validated(CardFile, raw, shown, "")

@@ -81,7 +81,9 @@ class Audformat:
         try:
             # the package's own loader would build any Python object that the file names
             return audformat.Database.load_header_from_yaml(YAML(typ="safe").load(path.read_bytes()))
-        except (YAMLError, audformat.errors.BadValueError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (
+            YAMLError, audformat.errors.BadValueError, KeyError, TypeError, ValueError, AttributeError, RecursionError,
+        ) as error:  # fmt: skip
             raise CorpusError(f"{self.card.facts.title}: {path} is no header of audformat: {error!r}") from None
 
     def _rows(self, table: str) -> Iterator[tuple[Any, str]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from corpora.errors import IntegrityError
 from tests.flows.test_dvcrun import SLEEPER, gone, sleepers
 from tests.toy import Toy
 
@@ -70,6 +71,15 @@ def test_version() -> None:
         (("check", "toi"), "Did you mean 'toy'"),
         (("publish", "toi"), "Did you mean 'toy'"),
         (("stage", "fot", "toy"), "Did you mean 'fit'"),
+        (("stage", "augment", "../../etc"), "'../../etc' is no name"),
+        (("stage", "../x", "toy"), "unknown stage"),
+        (("stage", "fit", "a" * 300), "is no name"),
+        (("stage", "fit", "/etc"), "is no name"),
+        (("run", "../x"), "unknown run"),
+        (("check", "/etc"), "unknown run"),
+        (("publish", "../x"), "unknown run"),
+        (("schedule", "../x"), "unknown run"),
+        (("link", "../x", "."), "cannot name a corpus"),
         (("inspect", "nowhere"), "no release"),
         (("corpora", "show", "ravdes"), "Did you mean 'ravdess'"),
         (("schedule", "--cron", "soon"), "five fields"),
@@ -81,6 +91,8 @@ def test_bad_input_is_one_message_and_code_2(toy: Toy, arguments: tuple[str, ...
     assert done.returncode == 2
     assert says in done.stderr and "Traceback" not in done.stderr
     assert done.stderr.count("error:") == 1 and done.stdout == ""
+    assert not [p for p in (toy.folder / ".emoforge").rglob("*") if "etc" in p.name or ".." in p.name]
+    assert {p.name for p in toy.folder.parent.iterdir()} <= {"toy", ".config", ".cache"}
 
 
 def test_a_misspelt_parameter_and_a_folder_without_a_project(toy: Toy, tmp_path: Path) -> None:
@@ -184,3 +196,33 @@ def test_ctrl_c_ends_a_run_with_3(toy: Toy) -> None:
     assert run.returncode == 3, output
     assert gone(pids)
     assert "Traceback" not in output
+
+
+def test_inspect_tells_what_is_wrong_and_ends_with_1(toy: Toy) -> None:
+    release = toy.folder / "data/runs/toy/release"
+    (release / "notes.txt").write_text("mine")
+    done = toy.emoforge("inspect", str(release))
+    assert done.returncode == 0 and "notes.txt" in done.stdout, done.stderr
+    manifest = release / "manifest.json"
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"publishable": true', '"publishable": false'))
+    done = toy.emoforge("inspect", str(release))
+    assert done.returncode == 1 and "was changed" in done.stderr and "Traceback" not in done.stderr
+    manifest.write_text(text)
+    (release / "a.txt").write_text("x" * 64)
+    done = toy.emoforge("inspect", "--json", str(release))
+    assert done.returncode == 1 and json.loads(done.stdout)["intact"] is False
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"classes": [3]}', None])
+def test_a_damaged_balance_is_one_message(toy: Toy, content: bytes | None) -> None:
+    from emoforge.summary import print_run
+
+    place = toy.folder / "data/runs/toy/augmented/balance.json"
+    place.unlink()
+    if content is None:
+        place.mkdir()
+    else:
+        place.write_bytes(content)
+    with pytest.raises(IntegrityError, match=r"balance\.json"):
+        print_run("toy", toy.folder)

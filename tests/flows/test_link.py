@@ -286,3 +286,41 @@ def test_a_folder_that_cannot_be_read_is_named(repo: Path, voices: Path, tmp_pat
             link("lab", copy, repo=repo)
     finally:
         closed.chmod(0o755)
+
+
+@pytest.fixture
+def project(repo: Path, voices: Path) -> Path:
+    """A project that holds folders of its own, each with a readable corpus below it."""
+    for name in ("data/corpora/x", "data/raw/x", "corpora/x", "docs/x", ".dvc/x", ".emoforge/store/x", "lab"):
+        shutil.copytree(voices, repo / name)
+    return repo
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        ".", "..", "../..", "data", "data/raw", "data/raw/x", "data/corpora", "data/corpora/x", "corpora", "corpora/x",
+        "docs/x", ".dvc/x", ".emoforge/store/x", "lab/..", "lab/../data/raw/x", "/",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("linked", [False, True])
+def test_the_project_is_no_corpus(project: Path, tmp_path: Path, where: str, linked: bool) -> None:
+    path = project / where
+    if linked:
+        (tmp_path / "elsewhere").mkdir()
+        path = tmp_path / "elsewhere" / "link"
+        path.symlink_to(project / where)
+    with pytest.raises(UserError, match="this project"):
+        link("ravdess", path, repo=project)
+    assert (project / "params.yaml").read_text(encoding="utf-8") == PARAMS
+    assert not (project / "data/raw/ravdess").is_symlink()
+
+
+def test_an_archive_of_the_project_is_none_either(project: Path, voices: Path) -> None:
+    archive = archive_of(voices, "zip", project / "data" / "voices")
+    with pytest.raises(UserError, match="this project"):
+        link("ravdess", archive, repo=project)
+
+
+def test_another_folder_in_the_project_is_one(project: Path) -> None:
+    assert link("ravdess", project / "lab", repo=project).reader == "ravdess"

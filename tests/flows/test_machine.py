@@ -72,3 +72,17 @@ def test_the_survey_names_a_corpus_that_is_missing(tmp_path: Path) -> None:
     assert "is gone" in {f.what: f for f in survey(params, machine, tmp_path, ["toy"])}["corpus toy"].detail
     (tmp_path / "gone").mkdir()
     assert {f.what: f for f in survey(params, machine, tmp_path, ["toy"])}["corpus toy"].state == "ok"
+
+
+def test_a_store_that_cannot_be_is_said_by_the_survey(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    params = load_params(tmp_path / "params.yaml")
+    (tmp_path / "file").write_text("x")
+
+    def state(store: str | None) -> str:
+        machine = Machine.model_validate({"min_free_gib": 0, "store": store})
+        return {f.what: f for f in survey(params, machine, tmp_path, ["toy"])}["work store"].state
+
+    assert state(None) == state(str(tmp_path / "new" / "store")) == state("memory://x") == "ok"
+    assert not (tmp_path / "new").exists() and not (tmp_path / ".emoforge").exists()
+    assert state(str(tmp_path / "file" / "store")) == state(str(tmp_path / "file")) == state("nosuch://x") == "missing"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from corpora.errors import ParamsError, UnknownNameError
@@ -98,6 +100,106 @@ def test_environment_wins_over_machine_yaml(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.delenv("EMOFORGE_ACTORS")
     with pytest.raises(ParamsError, match=r"machine\.yaml.*'actor'.*Did you mean 'actors'"):
         load_machine(tmp_path / "machine.yaml")
+
+
+# nine lines that stand for 9**8 values
+REFERENCES = b"a0: &a0 [x, x]\n" + b"".join(
+    b"a%d: &a%d [%s]\n" % (i, i, b", ".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 9)
+)
+BROKEN = {
+    "binary": b"\xff\xfe\0\1" * 50, "zeros": b"\0" * 100, "list": b"- a\n", "scalar": b"3\n", "text": b"abc\n",
+    "deep": b"a: " + b"[" * 3000, "deep mappings": b"{a: " * 3000, "closed": b"a: " + b"[" * 200 + b"]" * 200,
+    "huge": b"# " + b"x" * (5 << 20), "self": b"a: &a [*a]\n", "references": REFERENCES, "date": b"a: 2020-13-45\n",
+    "conflict": b"<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>>\n", "tag": b"a: !!python/object:os.system x\n",
+    "binary value": b"a: !!binary aGVq\n", "set": b"a: !!set {b, c}\n", "half": b'a: "\\ud800"\n',
+    "half key": b'"\\ud800": a\n', "twice": b"a: 1\na: 2\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "machine.yaml"])
+@pytest.mark.parametrize("content", [pytest.param(content, id=what) for what, content in BROKEN.items()])
+def test_a_broken_file_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ParamsError, match=name) as raised:
+        (load_params if name == "params.yaml" else load_machine)(tmp_path / name)
+    assert len(str(raised.value)) < 2000
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "machine.yaml"])
+def test_a_folder_and_a_loop_of_links_are_no_files(tmp_path: Path, name: str) -> None:
+    load = load_params if name == "params.yaml" else load_machine
+    (tmp_path / name).mkdir()
+    with pytest.raises(ParamsError, match=f"{name} cannot be read"):
+        load(tmp_path / name)
+    (tmp_path / name).rmdir()
+    (tmp_path / name).symlink_to(tmp_path / name)
+    with pytest.raises(ParamsError, match=f"{name} cannot be read"):
+        load(tmp_path / name)
+
+
+def test_an_empty_machine_yaml_is_none(tmp_path: Path) -> None:
+    (tmp_path / "machine.yaml").write_text("# nothing\n")
+    assert load_machine(tmp_path / "machine.yaml") == load_machine(tmp_path / "no.yaml")
+
+
+@pytest.mark.parametrize("digits", [19, 20, 100, 5000])
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (RUN + "    seed: N\n", "seed"),
+        (RUN + "    shards: N\n", "shards"),
+        (RUN.replace("steps: 10", "steps: N"), "steps"),
+        (RUN.replace("steps: 10", "steps: 10, params: {width: N}"), "width"),
+        (RUN.replace("size: 48", "size: N"), "size"),
+        ("numerics: {fit_threads: N}\n", "fit_threads"),
+        ("corpora: {a: {reader: fer2013, split_seed: N}}\n", "split_seed"),
+        ("demo: {a: {reader: fer2013, per_class: {fear: N}}}\n", "fear"),
+    ],
+)
+def test_a_number_that_is_too_large_is_named_with_its_key(tmp_path: Path, text: str, key: str, digits: int) -> None:
+    number = "9" * digits
+    path = written(tmp_path, text.replace("N", number))
+    with pytest.raises(ParamsError, match=rf"params\.yaml.*{key}") as raised:
+        load_params(path)
+    assert len(str(raised.value)) < 400
+
+
+@given(st.integers(-(10**30), 10**30), st.sampled_from(["seed", "shards", "target: {number", "rounds: {max_rounds"]))
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_whole_number_is_taken_or_refused_by_name(tmp_path: Path, number: int, key: str) -> None:
+    text = RUN + f"    {key}: {number}" + ("}" if "{" in key else "") + "\n"
+    try:
+        params = load_params(written(tmp_path, text))
+    except ParamsError as error:
+        assert key.rpartition("{")[2] in str(error)
+    else:
+        assert 0 <= number < 2**63 and params.run("a")
+
+
+@pytest.mark.parametrize(
+    "view", ["group-seed" + "9" * 5000, "group-k" + "9" * 5000 + "-fold1", "group-k5-fold" + "9" * 30]
+)
+def test_numbers_in_names_of_views_are_bounded(tmp_path: Path, view: str) -> None:
+    with pytest.raises(ParamsError, match="view"):
+        load_params(written(tmp_path, RUN + f"    view: {view}\n"))
+
+
+@pytest.mark.parametrize("store", ["../x", "x", "./x", "~/x", "file://x", "''"])
+def test_a_relative_store_is_refused_when_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str
+) -> None:
+    (tmp_path / "machine.yaml").write_text(f"store: {store}\n")
+    with pytest.raises(ParamsError, match=r"'store'.*absolute folder"):
+        load_machine(tmp_path / "machine.yaml")
+    monkeypatch.setenv("EMOFORGE_STORE", store.strip("'") or ".")
+    with pytest.raises(ParamsError, match="'store'"):
+        load_machine(tmp_path / "no.yaml")
+
+
+@pytest.mark.parametrize("store", ["/data/store", "file:///data/store", "s3://bucket/emoforge", "memory://x"])
+def test_an_absolute_store_or_url_is_taken(tmp_path: Path, store: str) -> None:
+    (tmp_path / "machine.yaml").write_text(f"store: {store}\n")
+    assert load_machine(tmp_path / "machine.yaml").store == store
 
 
 def test_params_are_frozen_and_know_no_infinity(tmp_path: Path) -> None:

@@ -33,9 +33,9 @@ TARGETS = (
     _target("validators.folds", 15, "validators/test_folds"),
     _target("validators.agreement", 10, "validators/test_agreement", "validators/test_conformal"),
     # splits
-    _target("corpora.splits", 20, "corpora/test_splits"),
+    _target("corpora.splits", 20, "corpora/test_splits", "corpora/test_split_edges"),
     _target("corpora.views", 12, "corpora/test_splits"),
-    _target("corpora.stratify", 20, "corpora/test_splits"),
+    _target("corpora.stratify", 20, "corpora/test_splits", "corpora/test_split_edges"),
     _target("corpora.audit", 20, "corpora/test_audit"),
     # balance
     _target("generators.balance", 20, "generators/test_balance"),
