@@ -6,12 +6,16 @@ is dropped: what has no place in a scheme is None there, is counted, and stays i
 
 from __future__ import annotations
 
+import difflib
 import math
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from corpora.errors import CorpusError, PayloadError, UnknownNameError
+from corpora.errors import CorpusError, PayloadError, UnknownLabelError, UnknownNameError
 
 # Canonical names; the order is the order of tables and reports. The first twelve are what speech and face corpora ask
 # for; the rest are words of text corpora (GoEmotions' 27, SemEval-2018 E-c, EmpatheticDialogues) and induced states.
@@ -24,6 +28,10 @@ EMOTIONS = (
     "realization", "relief", "remorse", "shame", "trust",
     "sleepiness", "stress", "relaxation",
 )  # fmt: skip
+_NEVER_MEANT = dict.fromkeys(map(ord, "\ufeff\u200b\u2060"))  # byte-order mark, zero-width space, word joiner
+_JOINERS = "\u200c\u200d"  # parts of a word in Persian or Hindi, but not at its ends
+_QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u201e": "\u201c", "\u2018": "\u2019", "\u00ab": "\u00bb"}
+_SEPARATORS = re.compile(r"(?<=[^\W\d_])[\s_-]+(?=[^\W\d_])")
 CANONICAL = "canonical"  # scheme of those entries of `labels` whose words are `EMOTIONS`
 
 
@@ -186,6 +194,43 @@ def classes_of(scheme: str, found: Iterable[str | None]) -> tuple[str, ...]:
     return classes
 
 
+def clean_label(text: str) -> str:
+    """A label without what nobody means by it: byte-order mark, zero-width characters, blanks and pairs of quotes
+    around it; a no-break space is a blank. Unicode form NFC. Case stays.
+
+    >>> clean_label('\\ufeff "happy"\\u00a0')
+    'happy'
+    """
+    text = unicodedata.normalize("NFC", text.translate(_NEVER_MEANT).replace("\u00a0", " "))
+    while True:
+        bare = text.strip().strip(_JOINERS)
+        if len(bare) > 1 and _QUOTES.get(bare[0]) == bare[-1]:
+            bare = bare[1:-1]
+        if bare == text:
+            return bare
+        text = bare
+
+
+def folded(label: str) -> str:
+    """What labels share that differ in case, width of letters, or in blank, hyphen and underscore between letters."""
+    return _SEPARATORS.sub(" ", unicodedata.normalize("NFKC", clean_label(label)).casefold()).strip()
+
+
+def nearest_label(label: str, known: Iterable[str]) -> str | None:
+    """The known label that `label` is a spelling of: equal but for case and separators, else near by letters; None."""
+    return _nearest(label, tuple(known))
+
+
+@lru_cache(maxsize=4096)
+def _nearest(label: str, known: tuple[str, ...]) -> str | None:
+    wanted = folded(label)
+    by_form: dict[str, str] = {}
+    for name in known:
+        by_form.setdefault(folded(name), name)
+    near = [wanted] if wanted in by_form else difflib.get_close_matches(wanted, list(by_form), n=1, cutoff=0.6)
+    return by_form[near[0]] if near else None
+
+
 def native_labels(
     scheme: str, weights: Mapping[str, float], label_map: Mapping[str, str | None]
 ) -> list[dict[str, object]]:
@@ -198,7 +243,7 @@ def native_labels(
     canonical: dict[str, float] = {}
     for word, weight in weights.items():
         if word not in label_map:
-            raise PayloadError("bad-label", f"{word!r}; known: {', '.join(label_map)}")
+            raise UnknownLabelError(word, label_map)
         entries.append({"scheme": scheme, "label": word, "weight": float(weight)})
         emotion = label_map[word]
         if emotion is not None:

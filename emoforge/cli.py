@@ -274,7 +274,7 @@ def measure(
     elif real is None or synthetic is None:
         raise UserError("name two inputs: emoforge measure METRIC REAL SYNTHETIC")
     else:
-        given = [*(option or []), *flags(context.args)]
+        given = [*(option or []), *flags(context.args, metric)]
         show_measure(metric, real, synthetic, given, embedding=embedding, device=device, as_json=as_json)
 
 
