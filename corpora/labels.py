@@ -7,6 +7,7 @@ is dropped: what has no place in a scheme is None there, is counted, and stays i
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,11 @@ EMOTIONS = (
     "sleepiness", "stress", "relaxation",
 )  # fmt: skip
 CANONICAL = "canonical"  # scheme of those entries of `labels` whose words are `EMOTIONS`
+# what editors and spreadsheets leave at the ends of a text and nobody sees: byte-order mark, zero-width characters,
+# soft hyphen, marks of direction. Within a word they stay: Persian and emojis need joiners.
+_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad\u200e\u200f"
+_QUOTES = {'"': '"', "'": "'", "`": "`\u00b4'", "\u201c": "\u201d", "\u201e": "\u201c\u201d", "\u2018": "\u2019",
+           "\u201a": "\u2018\u2019", "\u00ab": "\u00bb", "\u00bb": "\u00ab"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +210,19 @@ def native_labels(
         if emotion is not None:
             canonical[emotion] = canonical.get(emotion, 0.0) + float(weight)
     return entries + [{"scheme": CANONICAL, "label": name, "weight": weight} for name, weight in canonical.items()]
+
+
+def clean_label(text: str) -> str:
+    """A label as it was meant: NFC, each run of white space (no-break ones too) one blank, and none at the ends; nor
+    byte-order marks, zero-width characters and pairs of quotes there. Upper and lower case stay. Idempotent."""
+    text = " ".join(unicodedata.normalize("NFC", text).split())
+    while True:
+        bare = text.strip(_INVISIBLE + " ")
+        if len(bare) > 1 and bare[-1] in _QUOTES.get(bare[0], ""):
+            bare = bare[1:-1]
+        if bare == text:
+            return text
+        text = bare
 
 
 def rescale(value: float, scale: Sequence[float], what: str) -> float:
