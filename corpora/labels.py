@@ -28,11 +28,13 @@ EMOTIONS = (
     "realization", "relief", "remorse", "shame", "trust",
     "sleepiness", "stress", "relaxation",
 )  # fmt: skip
-_NEVER_MEANT = dict.fromkeys(map(ord, "\ufeff\u200b\u2060"))  # byte-order mark, zero-width space, word joiner
-_JOINERS = "\u200c\u200d"  # parts of a word in Persian or Hindi, but not at its ends
-_QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u201e": "\u201c", "\u2018": "\u2019", "\u00ab": "\u00bb"}
-_SEPARATORS = re.compile(r"(?<=[^\W\d_])[\s_-]+(?=[^\W\d_])")
 CANONICAL = "canonical"  # scheme of those entries of `labels` whose words are `EMOTIONS`
+# what editors and spreadsheets leave at the ends of a text and nobody sees: byte-order mark, zero-width characters,
+# soft hyphen, marks of direction. Within a word they stay: Persian and emojis need joiners.
+_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad\u200e\u200f"
+_QUOTES = {'"': '"', "'": "'", "`": "`\u00b4'", "\u201c": "\u201d", "\u201e": "\u201c\u201d", "\u2018": "\u2019",
+           "\u201a": "\u2018\u2019", "\u00ab": "\u00bb", "\u00bb": "\u00ab"}  # fmt: skip
+_SEPARATORS = re.compile(r"(?<=[^\W\d_])[\s_-]+(?=[^\W\d_])")  # between letters; -1 and 1 are two
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,43 +196,6 @@ def classes_of(scheme: str, found: Iterable[str | None]) -> tuple[str, ...]:
     return classes
 
 
-def clean_label(text: str) -> str:
-    """A label without what nobody means by it: byte-order mark, zero-width characters, blanks and pairs of quotes
-    around it; a no-break space is a blank. Unicode form NFC. Case stays.
-
-    >>> clean_label('\\ufeff "happy"\\u00a0')
-    'happy'
-    """
-    text = unicodedata.normalize("NFC", text.translate(_NEVER_MEANT).replace("\u00a0", " "))
-    while True:
-        bare = text.strip().strip(_JOINERS)
-        if len(bare) > 1 and _QUOTES.get(bare[0]) == bare[-1]:
-            bare = bare[1:-1]
-        if bare == text:
-            return bare
-        text = bare
-
-
-def folded(label: str) -> str:
-    """What labels share that differ in case, width of letters, or in blank, hyphen and underscore between letters."""
-    return _SEPARATORS.sub(" ", unicodedata.normalize("NFKC", clean_label(label)).casefold()).strip()
-
-
-def nearest_label(label: str, known: Iterable[str]) -> str | None:
-    """The known label that `label` is a spelling of: equal but for case and separators, else near by letters; None."""
-    return _nearest(label, tuple(known))
-
-
-@lru_cache(maxsize=4096)
-def _nearest(label: str, known: tuple[str, ...]) -> str | None:
-    wanted = folded(label)
-    by_form: dict[str, str] = {}
-    for name in known:
-        by_form.setdefault(folded(name), name)
-    near = [wanted] if wanted in by_form else difflib.get_close_matches(wanted, list(by_form), n=1, cutoff=0.6)
-    return by_form[near[0]] if near else None
-
-
 def native_labels(
     scheme: str, weights: Mapping[str, float], label_map: Mapping[str, str | None]
 ) -> list[dict[str, object]]:
@@ -249,6 +214,39 @@ def native_labels(
         if emotion is not None:
             canonical[emotion] = canonical.get(emotion, 0.0) + float(weight)
     return entries + [{"scheme": CANONICAL, "label": name, "weight": weight} for name, weight in canonical.items()]
+
+
+def clean_label(text: str) -> str:
+    """A label as it was meant: NFC, each run of white space (no-break ones too) one blank, and none at the ends; nor
+    byte-order marks, zero-width characters and pairs of quotes there. Upper and lower case stay. Idempotent."""
+    text = " ".join(unicodedata.normalize("NFC", text).split())
+    while True:
+        bare = text.strip(_INVISIBLE + " ")
+        if len(bare) > 1 and bare[-1] in _QUOTES.get(bare[0], ""):
+            bare = bare[1:-1]
+        if bare == text:
+            return text
+        text = bare
+
+
+def folded(label: str) -> str:
+    """What labels share that differ in case, width of letters, or in blank, hyphen and underscore between letters."""
+    return _SEPARATORS.sub(" ", unicodedata.normalize("NFKC", clean_label(label)).casefold())
+
+
+def nearest_label(label: str, known: Iterable[str]) -> str | None:
+    """The known label that `label` is a spelling of: equal but for case and separators, else near by letters; None."""
+    return _nearest(label, tuple(known))
+
+
+@lru_cache(maxsize=4096)
+def _nearest(label: str, known: tuple[str, ...]) -> str | None:
+    wanted = folded(label)
+    by_form: dict[str, str] = {}
+    for name in known:
+        by_form.setdefault(folded(name), name)
+    near = [wanted] if wanted in by_form else difflib.get_close_matches(wanted, list(by_form), n=1, cutoff=0.6)
+    return by_form[near[0]] if near else None
 
 
 def rescale(value: float, scale: Sequence[float], what: str) -> float:

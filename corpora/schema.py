@@ -200,6 +200,7 @@ class CorpusCard:
     n_subjects: int | None
     n_samples: int | None = None
     knows_subjects: bool = True
+    is_vector: bool = False  # samples are vectors of features, without rates and times
     dimensions: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     official_split: str | None = None  # what the published split is, in a sentence
     sources: Mapping[str, str] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from corpora.errors import PayloadError
 
 MAX_SIGNAL_BYTES = 512 * 2**20  # decoded; an hour of 32-channel EEG at 512 Hz in float32 is 236 MB
 MAX_SIGNALS = 64
+VECTOR = "features"  # the array of a payload that is a row of features [d], not a signal in time
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # what a zip entry says when it says nothing
 _KINDS = "fiub"  # float, signed, unsigned, bool
 # what numpy's reader of .npy headers raises; it parses them as Python, version 2 and older after a tokenizer's look

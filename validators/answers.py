@@ -13,9 +13,9 @@ import numpy as np
 
 from corpora.errors import UserError
 from corpora.labels import clean_label, folded, nearest_label
+from corpora.readers.unknown import is_unknown
 from validators.checked import sequence
 
-_NOTHING = ("", "nan", "NaN", "<NA>", "#N/A")  # what tools write where there is no label
 
 
 def labels_of(value: Any, what: str) -> list[str]:
@@ -45,7 +45,7 @@ def _label(value: Any, what: str, row: int) -> str:
     if not isinstance(value, str):
         raise UserError(f"{what}, row {row} is {value!r:.40}; a label is a text or a whole number")
     label = clean_label(value)
-    if label in _NOTHING:
+    if is_unknown(label, words=False):
         raise UserError(f"{what}, row {row} holds no label ({value!r:.40}); leave such rows out of both")
     return label
 

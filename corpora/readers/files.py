@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from corpora.errors import CorpusError, PayloadError, UnknownNameError
 from corpora.readers.ids import check_text, valid_id
 from corpora.readers.turns import Done, current_turn
 from corpora.schema import CorpusCard, Reject, Sample
-from corpora.signals import encode_signals
+from corpora.signals import VECTOR, encode_signals
 
 T = TypeVar("T")
 MIN_WAV_S = 0.1  # shorter than a vowel
@@ -253,6 +254,21 @@ def physio_sample(
     return _sample(
         card, corpus, native_id, "physio", payload, "npz", {"duration_s": longest, "signals": signals} | fields
     )
+
+
+def vector_sample(
+    card: CorpusCard, corpus: str, native_id: str, features: Mapping[str, float], **fields: Any
+) -> Sample:
+    """The record of a row of features, {name: number}: an npz that holds `features` float32 [d], in the order given;
+    `extra["features"]` lists their names as JSON. No rate, no duration: nothing happens in it.
+
+    Raises `PayloadError`: empty, non-finite.
+    """
+    payload = encode_signals({VECTOR: np.fromiter(features.values(), np.float64, len(features))})
+    signals = [{"name": VECTOR, "unit": "", "rate_hz": None, "shape": [len(features)]}]
+    names = json.dumps(list(features), ensure_ascii=False)
+    extra = {**fields.pop("extra", {}), VECTOR: names}
+    return _sample(card, corpus, native_id, "physio", payload, "npz", {"signals": signals, "extra": extra} | fields)
 
 
 def _sample(

@@ -22,11 +22,15 @@ import pyarrow.parquet as pq
 
 from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
+from corpora.readers.arrow import BATCH, CUT_SHORT, batch_rows
 from corpora.readers.cardfile import Card, DatasetsFiles
+from corpora.readers.cells import PathFields, cells, clean_path, fields_of_name, fields_of_path, has_columns
 from corpora.readers.described_fake import payload_of, sentence
 from corpora.readers.files import printable
 from corpora.readers.found import Found, inside
-from corpora.readers.layout_table import BATCH, cells, fields_of_name, find_tables, has_columns, made_cells
+from corpora.readers.layout_table import find_tables, made_cells
+from corpora.readers.tables import no_doubles
+from corpora.readers.unknown import known_text
 
 _SPLIT = re.compile(r"(?:^|/)(train|training|dev|val|valid|validation|test)(?=[/.-]|$)")
 
@@ -50,11 +54,12 @@ class Datasets:
                 continue
             try:
                 opened[name] = _arrow(path) if path.suffix == ".arrow" else _parquet(path, wanted)
-            except (pa.ArrowException, OSError) as error:
-                broken[name] = PayloadError("not-a-dataset", f"{path.suffix} cannot be read: {str(error)[:200]}")
+            except (pa.ArrowException, OSError, ValueError):
+                broken[name] = PayloadError("not-a-dataset", f"no {path.suffix.lstrip('.')} file, or a damaged one")
         if not opened:
             raise CorpusError(f"{title}: no file of datasets in {root} can be read ({len(tables)} were looked at)")
         for name, (schema, _) in opened.items():
+            no_doubles(schema.names, f"{title}: {root / name}")
             has_columns(schema.names, wanted, f"{title}: {root / name}")
             self._knows_classes(class_names(schema), root / name)
         splits = {name: match[1] if (match := _SPLIT.search(name)) else None for name in opened}
@@ -85,19 +90,17 @@ class Datasets:
     def _rows(
         self, name: str, fields: dict[str, str], schema: pa.Schema, batches: Iterator[Any]
     ) -> Iterator[tuple[Any, str]]:
-        """A row at a time, so that a batch of sounds is never decoded whole."""
         classes, stem, number = class_names(schema), PurePosixPath(name).with_suffix(""), 0
         shown = printable(name)
         try:
             for batch in batches:
                 chosen = batch.select(self.files.wanted())
-                for at in range(chosen.num_rows):
-                    row = chosen.slice(at, 1).to_pylist()[0]
+                chosen.validate(full=True)  # a damaged arrow file would be read beyond its end
+                for row in batch_rows(chosen):
                     yield (row, fields, classes, f"{stem}/{number:06d}"), f"{shown}#{number:06d}"
                     number += 1
-        except (pa.ArrowException, OSError) as error:
-            found = PayloadError("bad-row", f"the file cannot be read on: {str(error)[:200]}")
-            yield (found, fields, classes, ""), f"{shown}#{number:06d}"
+        except (pa.ArrowException, OSError, ValueError):
+            yield (CUT_SHORT, fields, classes, ""), f"{shown}#{number:06d}"
 
     def found(self, item: Any, name: str) -> Found | None:
         row, fields, classes, native = item
@@ -106,21 +109,24 @@ class Datasets:
         named = {column: _named(value, classes.get(column)) for column, value in row.items()}
         texts, ratings, extra = cells(self.files, named)
         media, text, pixels = texts.pop("media", None), texts.pop("text", None), texts.pop("pixels", None)
-        path = texts.pop("path", None)
+        path = clean_path(texts.pop("path", None))
         content, codec = None, ""
         if isinstance(media, Mapping):
             content = media.get("bytes")
-            codec = PurePosixPath(str(media.get("path") or "")).suffix.lower().lstrip(".")
-            path = path or (media.get("path") if content is None else None)
+            path = path or clean_path(media.get("path"))
+            codec = PurePosixPath(clean_path(media.get("path"))).suffix.lower().lstrip(".")
         elif isinstance(media, bytes):
             content = media
         elif media is not None:
             raise PayloadError("bad-row", f"the media column holds {type(media).__name__}, {{bytes, path}} is expected")
-        place = inside(self._root, str(path), "the path") if path is not None and content is None else None
-        native = str(texts.pop("id", None) or native)
+        if content is not None and not isinstance(content, bytes):
+            raise PayloadError("bad-row", f"the media column holds bytes of type {type(content).__name__}")
+        told = fields_of_path(self.files, path) if self.files.path_pattern else PathFields()
+        place = inside(self._root, path, "the path") if path and content is None else None
+        native = known_text(texts.pop("id", None), known=self.files.not_missing) or native
         return Found(
-            native, texts | fields, path=place, content=content, codec=codec, text=text, pixels=pixels,
-            ratings=ratings, extra=extra,
+            native, texts | fields | told.fields, path=place, content=content, codec=codec, text=text, pixels=pixels,
+            ratings=ratings, extra=extra | told.extra, blank=told.blank,
         )  # fmt: skip
 
     def write(self, root: Path, rows: list[dict[str, Any]], seed: int) -> None:
