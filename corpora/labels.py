@@ -245,7 +245,11 @@ def _nearest(label: str, known: tuple[str, ...]) -> str | None:
     by_form: dict[str, str] = {}
     for name in known:
         by_form.setdefault(folded(name), name)
-    near = [wanted] if wanted in by_form else difflib.get_close_matches(wanted, list(by_form), n=1, cutoff=0.6)
+    if wanted in by_form:
+        return by_form[wanted]
+    if not any(letter.isalpha() for letter in wanted):
+        return None  # of numbers, none is a spelling of another
+    near = difflib.get_close_matches(wanted, list(by_form), n=1, cutoff=0.6)
     return by_form[near[0]] if near else None
 
 

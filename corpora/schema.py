@@ -162,13 +162,19 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """One file or row that could not become a sample, and why. `reason` is a slug that can be counted."""
+    """One file or row that could not become a sample, and why. `reason` is a slug that can be counted.
+
+    `label`: the text that is no label of the corpus, where that is why; `nearest`: the known label it may be a spelling
+    of. Neither is a column of `REJECTS`: `detail` says both in words.
+    """
 
     corpus: str
     path: str
     reason: str
     detail: str = ""
     stage: str = "ingest"
+    label: str | None = None
+    nearest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

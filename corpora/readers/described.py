@@ -14,7 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from corpora.errors import CorpusError, PayloadError
+from corpora.errors import CorpusError, PayloadError, UnknownLabelError
 from corpora.labels import clean_label, native_labels, rescale
 from corpora.readers.cardfile import DIMENSIONS, FIELDS, Card, load_card
 from corpora.readers.files import read_items
@@ -222,8 +222,7 @@ class Described:
         if is_unknown(text, known=self._known, words=False):
             return None
         if spellings is not None:
-            known = ", ".join(self.description.files.values["label"])
-            raise PayloadError("bad-label", f"label {text[:60]!r}; known: {known[:300]}")
+            raise UnknownLabelError(clean_label(text), self.description.files.values["label"], "label")
         return clean_label(text)
 
     def _emotion(self, found: Found) -> dict[str, Any]:
