@@ -17,7 +17,6 @@ from corpora.readers.unknown import is_unknown
 from validators.checked import sequence
 
 
-
 def labels_of(value: Any, what: str) -> list[str]:
     """Texts, or whole numbers, [n] or [n, 1] -> clean labels. `what`: "the truth" or "the answers".
 

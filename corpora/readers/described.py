@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from corpora.errors import CorpusError, PayloadError, UnknownLabelError
-from corpora.labels import clean_label, native_labels, rescale
+from corpora.labels import clean_label, native_labels, nearest_label, rescale
 from corpora.readers.cardfile import DIMENSIONS, FIELDS, Card, load_card
 from corpora.readers.files import read_items
 from corpora.readers.found import Found, make_record
@@ -115,11 +115,29 @@ class Described:
         if not first:
             raise CorpusError(f"{self.card.title}: {root} holds no samples in the layout of {self.description.origin}")
         if not good and unknown:
+            near = {label: nearest_label(label, self.card.label_map) for label in sorted(unknown)[:20]}
+            hint = ", ".join(f"{label} ({known})" for label, known in near.items() if known)
             raise CorpusError(
-                f"{self.card.title}: no label found in {root} is one of the card's. Found: "
-                f"{', '.join(sorted(unknown)[:20])}. {self.description.origin} knows: {', '.join(self.card.label_map)}"
+                f"{self.card.title}: no label found in {root} is one of the card's. Found: {', '.join(near)}. "
+                f"{self.description.origin} knows: {', '.join(self.card.label_map)}."
+                + (f" Nearest: {hint}." if hint else "")
             )
         return chain(first, items)
+
+    def labels(self, root: Path) -> Iterator[UnknownLabelError | None]:
+        """Of each item the error that its label is, None where the card knows it or nothing is said. No payload is
+        read, so this is a quick look. Raises `CorpusError` for another layout."""
+        for item, name in self._layout.items(Path(root)):
+            try:
+                found = self._layout.found(item, name)
+                if found is not None:
+                    self._emotion(found)
+            except UnknownLabelError as error:
+                yield error
+                continue
+            except PayloadError:
+                pass  # ingest counts it
+            yield None
 
     def _sample(self, item: Any, name: str, corpus: str) -> Sample | None:
         found = self._layout.found(item, name)
