@@ -82,7 +82,7 @@ def judge_labels(
     )
     raise CorpusError(
         f"corpus {name!r} at {root}: {'labels' if len(why) > 1 else 'a label'} that "
-        f"{'its card' if described else 'its reader'} does not know: {told}. {_advice(name, list(why), described)}"
+        f"{'its card' if described else 'its reader'} does not know: {told}. {_advice(name, card, list(why), described)}"
     )
 
 
@@ -100,14 +100,15 @@ def _lost_spellings(card: CorpusCard, labels: Iterable[UnknownLabel]) -> dict[st
     return found
 
 
-def _advice(name: str, labels: Sequence[UnknownLabel], described: bool) -> str:
+def _advice(name: str, card: CorpusCard, labels: Sequence[UnknownLabel], described: bool) -> str:
     param = f"corpora.{name}.on_unknown_label: reject in params.yaml counts them as rejects"
     if not described:
         return f"Spell them as the corpus is published; or {param}."
     first = labels[0]
-    entry = f"label_map: {{{first.label}: {first.nearest or 'an emotion'}}}"
+    meant = card.label_map.get(first.nearest or "", "an emotion") or "null"
+    entry = f"label_map: {{{first.label}: {meant}}}, or files.values.label where the card has it"
     case = any(one.nearest and one.nearest.casefold() == one.label.casefold() for one in labels)
-    ways = [f"say in the card what they mean ({entry}; null leaves a label without a class on purpose)"]
+    ways = [f"say in the card what they mean ({entry}; in label_map null leaves a label without a class on purpose)"]
     ways += ["let case be ignored (files.ignore_case: true)"] if case else []
     told = "; ".join(ways)
     return f"{told[0].upper()}{told[1:]}; or {param}."

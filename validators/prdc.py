@@ -5,8 +5,9 @@ Naeem et al. 2020 ("Reliable fidelity and diversity metrics", eq. 4 and 5). A po
 neighbour in its own set. Distances are computed in blocks: memory is n times a block, and at most 256 MB
 for products of a set with itself.
 
-A row with k equals in its own set has a ball of radius 0. Whether a point at its centre lies inside is not said by
-either paper; such points are left out and counted, and where none is left there is no number.
+A row with k equals in its own set has a ball of radius 0. Whether a point at its centre lies inside depends on the edge
+alone (Kynkaanniemi et al. count it in, the tools do not); such points are left out and
+counted, and where none is left there is no number.
 """
 
 from __future__ import annotations

@@ -58,11 +58,13 @@ def test_half_of_a_class_in_another_spelling_stops(tmp_path: Path) -> None:
         ingest(folder)
     for says in (
         "a label that its card does not know: 'DISGUST' (18 of 20 samples of disgust would be lost; did you mean "
-        "'disgust'?)", "label_map: {DISGUST: disgust}", "null leaves a label without a class", "ignore_case: true",
+        "'disgust'?)", "label_map: {DISGUST: disgust}", "null leaves a label without a class on purpose", "ignore_case: true",
         "corpora.mine.on_unknown_label: reject",
     ):  # fmt: skip
         assert says in str(error.value)
     assert not (folder / "out").exists()
+    with pytest.raises(CorpusError, match=r"label_map: \{Joy: happiness\}"):
+        ingest(corpus(tmp_path, {"joy": 9, "Joy": 90}))
 
 
 def test_a_slip_of_the_pen_is_a_reject_that_is_told(tmp_path: Path) -> None:
