@@ -80,9 +80,10 @@ def judge_labels(
         f"{one.label!r} ({loss} would be lost{f'; did you mean {one.nearest!r}?' if one.nearest else ''})"
         for one, loss in list(why.items())[:10]
     )
+    whose = "its card" if described else "its reader"
     raise CorpusError(
-        f"corpus {name!r} at {root}: {'labels' if len(why) > 1 else 'a label'} that "
-        f"{'its card' if described else 'its reader'} does not know: {told}. {_advice(name, card, list(why), described)}"
+        f"corpus {name!r} at {root}: {'labels' if len(why) > 1 else 'a label'} that {whose} does not know: {told}. "
+        + _advice(name, card, list(why), described)
     )
 
 
@@ -108,7 +109,7 @@ def _advice(name: str, card: CorpusCard, labels: Sequence[UnknownLabel], describ
     meant = card.label_map.get(first.nearest or "", "an emotion") or "null"
     entry = f"label_map: {{{first.label}: {meant}}}, or files.values.label where the card has it"
     case = any(one.nearest and one.nearest.casefold() == one.label.casefold() for one in labels)
-    ways = [f"say in the card what they mean ({entry}; in label_map null leaves a label without a class on purpose)"]
+    ways = [f"say in the card what they mean ({entry}; null in label_map leaves a label without a class on purpose)"]
     ways += ["let case be ignored (files.ignore_case: true)"] if case else []
     told = "; ".join(ways)
     return f"{told[0].upper()}{told[1:]}; or {param}."

@@ -50,7 +50,8 @@ def prdc(real: np.ndarray, synthetic: np.ndarray, *, k: int = 5) -> Prdc:
     real, synthetic = checked_pair(real, synthetic)
     n, m = len(real), len(synthetic)
     if min(n, m) <= k or not finite(real, synthetic):
-        return Prdc(*[float("nan")] * 4)
+        nan = float("nan")
+        return Prdc(nan, nan, nan, nan)
     point_real, point_synthetic, in_real, in_synthetic = _repeats(real, synthetic)
     centre = real.mean(axis=0)  # squares of differences from a near point lose fewer digits
     real, synthetic = real - centre, synthetic - centre

@@ -58,8 +58,8 @@ def test_half_of_a_class_in_another_spelling_stops(tmp_path: Path) -> None:
         ingest(folder)
     for says in (
         "a label that its card does not know: 'DISGUST' (18 of 20 samples of disgust would be lost; did you mean "
-        "'disgust'?)", "label_map: {DISGUST: disgust}", "null leaves a label without a class on purpose", "ignore_case: true",
-        "corpora.mine.on_unknown_label: reject",
+        "'disgust'?)", "label_map: {DISGUST: disgust}", "null in label_map leaves a label without a class on purpose",
+        "ignore_case: true", "corpora.mine.on_unknown_label: reject",
     ):  # fmt: skip
         assert says in str(error.value)
     assert not (folder / "out").exists()
@@ -93,6 +93,7 @@ def test_nothing_unknown_nothing_told(tmp_path: Path) -> None:
     [
         ({"joy": 400, "sleepy": 5}, True),  # a label of its own
         ({"joy": 300, "sleepy": 4}, True),  # 1 %
+        ({"joy": 150, "sleepy": 2}, True),
         ({"joy": 900, "sleepy": 4}, False),
         ({"joy": 90, "sleepy": 1}, False),
         ({"joy": 400, "fear": 1, "Fear": 1}, True),  # half of fear

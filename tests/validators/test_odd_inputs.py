@@ -413,3 +413,10 @@ def test_a_copy_of_a_row_that_repeats_is_not_called_authentic() -> None:
         )  # three copies of rows that stand alone
         assert mixed.value == pytest.approx(0, abs=1e-6)
         assert mixed.details["left out: equal to two train rows or more"] == 5
+
+
+def test_what_repeats_is_told_by_its_bits_and_not_by_rounded_distances() -> None:
+    train = np.repeat(1000 * np.random.default_rng(0).normal(size=(12, 64)), 7, axis=0)
+    near = train + 1e-7  # squares of these steps vanish in sums of squares of a thousand
+    assert measure("coverage", train, near).value == 0 and measure("recall", near, train).value == 0
+    assert measure("auth-pct", train, near).value == 1
