@@ -75,12 +75,12 @@ def embed_one(encoder: Encoder, path: Path) -> np.ndarray:
     if not path.exists():
         raise UserError(f"{path} does not exist")
     if encoder.reads == "text":
-        if path.is_dir() or path.suffix == ".npy":
+        if path.is_dir() or path.suffix.lower() == ".npy":
             raise UserError(f"{path}: {encoder.name} reads texts, from a file with a line a sample")
         return _embedded(encoder, _lines(path), path)
     kind: Kind = "audio" if encoder.reads == "speech" else "images"
     suffixes = _SUFFIXES[kind]
-    if path.suffix == ".npy" and kind == "images":
+    if path.suffix.lower() == ".npy" and kind == "images":
         return _embedded(encoder, pictures_of(load_npy(path), path), path)
     files = list(files_below(path, suffixes).values()) if path.is_dir() else [path]
     if not files or files[0].suffix.lower() not in suffixes:
@@ -154,7 +154,7 @@ def _pairs(kind: Kind, real: Path, synthetic: Path) -> tuple[list[Any], list[Any
     for path in (real, synthetic):
         if not path.exists():
             raise UserError(f"{path} does not exist")
-    if kind == "images" and real.suffix == synthetic.suffix == ".npy":
+    if kind == "images" and real.suffix.lower() == synthetic.suffix.lower() == ".npy":
         return pictures_of(load_npy(real), real), pictures_of(load_npy(synthetic), synthetic)
     if real.is_dir() != synthetic.is_dir():
         raise UserError(f"{real} and {synthetic}: two files or two folders are needed")
