@@ -328,7 +328,8 @@ def described(folder: Path, kind: str) -> tuple[list[Seed], Parse]:
         {"text": "line", "label": "GLAD", "who": "1.0", "start": 2.5, "age": None, "f1": 1e30, "f2": 9},
     ]  # fmt: skip
     columns = "{text: text, label: label, subject: who, start: start, age: age}"
-    facts = "title: Lab\nmodality: {}\nlicense: CC0-1.0\nlabel_map: {{glad: happiness, cross: anger}}\nsplit_unit: payload\n"
+    facts = "title: Lab\nmodality: {}\nlicense: CC0-1.0\nsplit_unit: payload\n"
+    facts += "label_map: {{glad: happiness, cross: anger}}\n"
     files = f'{{layout: table, tables: "t.*", ignore_case: true, separator: "|", columns: {columns}}}'
     card, name, modality = folder / "lab.yaml", f"t.{kind}", "text"
     if kind in ("csv", "jsonl"):
@@ -350,6 +351,15 @@ def described(folder: Path, kind: str) -> tuple[list[Seed], Parse]:
         name, modality = "t.csv", "physio"
         files = '{layout: table, tables: t.csv, columns: {label: label, subject: who}, vector: ["f*"]}'
         seeds = [b"label,who,f1,f2\nglad,a,0.5,7\ncross,b,-3.25,1e3\n"]
+    elif kind == "paths":
+        name, modality = "t.jsonl", "speech"
+        files = (
+            r"{layout: table, tables: t.jsonl, columns: {label: label, path: p}, path_pattern: '(?P<subject>.*)\.wav'}"
+        )
+        (folder / "a.wav").write_bytes(encode_wav(np.full(4000, 0.1, np.float32), 2000))
+        seeds = [
+            b'{"p": "a.wav", "label": "glad"}\n{"p": "./a.wav", "label": "cross"}\n{"p": "b.wav", "label": null}\n'
+        ]
     elif kind == "audformat":
         name, modality = "db.t.csv", "speech"
         files = "{layout: audformat, tables: t, columns: {label: label, subject: who, age: who/age}}"
@@ -469,6 +479,7 @@ FAMILIES: dict[str, Family] = {
     "npz of SEED-V": lambda folder: reader(folder, "seed_v", "1_123.npz", 1),
     "table of csv": lambda folder: described(folder, "csv"),
     "table of jsonl": lambda folder: described(folder, "jsonl"),
+    "table of paths": lambda folder: described(folder, "paths"),
     "table of parquet": lambda folder: described(folder, "parquet"),
     "table of features": lambda folder: described(folder, "vector"),
     "saved data set": lambda folder: described(folder, "arrow"),

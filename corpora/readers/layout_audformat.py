@@ -109,6 +109,8 @@ class Audformat:
 
     def _rows(self, table: str, *, misc: bool = False) -> Iterator[tuple[Any, str]]:
         title = self.card.facts.title
+        if "/" in table or "\\" in table or "\0" in table:
+            raise CorpusError(f"{title}: {table[:80]!r} is no name of a table of {self._root}")
         paths = [self._root / f"db.{table}{suffix}" for suffix in (".csv", ".parquet")]
         there = [path for path in paths if path.is_file()]
         if len(there) != 1:

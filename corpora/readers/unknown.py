@@ -22,7 +22,8 @@ NOT_A_VALUE = frozenset(
 _NOT_KNOWN = frozenset(
     {
         "?", "??", "???", ".", "-", "--", "---", "\u2013", "\u2014", "na", "n.a.", "nat", "null", "none", "nil",
-        "unknown", "unk", "undefined", "unspecified", "not known", "not available", "not specified", "missing", "no data",
+        "unknown", "unk", "undefined", "unspecified", "not known", "not available", "not specified", "missing",
+        "no data",
     }
     | {text.lower() for text in NOT_A_VALUE}
 )  # fmt: skip
