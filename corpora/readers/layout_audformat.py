@@ -32,7 +32,7 @@ from corpora.readers.unknown import is_unknown, known_text
 
 MAX_HEADER_BYTES = 64 << 20
 # what the package raises for a header that is none; its own errors are kinds of these
-_NO_HEADER = (LookupError, TypeError, ValueError, AttributeError, RecursionError, OverflowError)
+_NO_HEADER = (LookupError, TypeError, ValueError, AttributeError, AssertionError, RecursionError, OverflowError)
 _SPLITS = ("train", "dev", "test")
 _DURATION = re.compile(r"(?:(\d{1,6}) days? ?,? ?)?(\d{1,6}):(\d{1,2}):(\d{1,2}(?:\.\d{1,12})?)")
 
