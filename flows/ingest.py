@@ -100,7 +100,7 @@ def ingest_corpus(
         write_json(folder / "audit.json", audit)
         told = _card(card, reader, index, rejects) | {"made_up": made_up, **described}
         told["unknown_labels"] = [one.as_dict() for one in unknown[:LISTED]]
-        quality = _quality(name, card.modality, index, told["counts"])
+        quality = _quality(name, card, index, told["counts"])
         write_json(folder / "quality.json", quality)
         write_json(folder / "card.json", told)
         manifest = _manifest(folder, name, reader, index, rejects, audit)
@@ -151,11 +151,13 @@ def _judge_rejects(name: str, root: Path, accepted: int, rejects: list[Reject], 
     )
 
 
-def _quality(name: str, modality: str, index: pa.Table, counts: list[dict[str, Any]]) -> dict[str, Any]:
+def _quality(name: str, card: CorpusCard, index: pa.Table, counts: list[dict[str, Any]]) -> dict[str, Any]:
     """Checks of the index and of its sizes and rates; one that fails stops the stage. Counts are checked and told only:
     a re-packed corpus may hold a file twice, and its owner decides."""
-    table = check_table(index, name=name, expectations=sample_expectations(modality))
-    facts = check_table(fact_table(index), name=f"{name}_facts", schema=None, expectations=FACTS[modality])
+    expected = sample_expectations(card.modality, is_vector=card.is_vector)
+    table = check_table(index, name=name, expectations=expected)
+    kind = "vector" if card.is_vector else card.modality
+    facts = check_table(fact_table(index), name=f"{name}_facts", schema=None, expectations=FACTS[kind])
     results = table["results"] + facts["results"]
     _judge_quality(name, results)
     results = results + check_counts(name, counts)

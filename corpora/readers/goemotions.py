@@ -27,6 +27,7 @@ from corpora.errors import CorpusError, PayloadError, UnknownLabelError, Unknown
 from corpora.labels import native_labels
 from corpora.readers.files import class_counts, read_items, rejected, text_sample
 from corpora.readers.tables import Row, find_parts, read_table, row_of
+from corpora.readers.unknown import known_text
 from corpora.schema import CorpusCard, Reject, Sample
 
 # emotions.txt, in its order: label -> number of comments of the three tsv files that carry it
@@ -260,4 +261,4 @@ def _add_rater(comments: dict[str, _Comment], row: Row) -> None:
     for label in LABELS:
         if row[label] == "1":
             comment.votes[label] += 1
-            comment.ratings.append({"scheme": label, "rater": row["rater_id"], "value": 1.0})
+            comment.ratings.append({"scheme": label, "rater": known_text(row["rater_id"]), "value": 1.0})

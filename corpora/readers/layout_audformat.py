@@ -32,7 +32,7 @@ from corpora.readers.unknown import is_unknown, known_text
 
 MAX_HEADER_BYTES = 64 << 20
 # what the package raises for a header that is none; its own errors are kinds of these
-_NO_HEADER = (LookupError, TypeError, ValueError, AttributeError, RecursionError, OverflowError)
+_NO_HEADER = (LookupError, TypeError, ValueError, AttributeError, AssertionError, RecursionError, OverflowError)
 _SPLITS = ("train", "dev", "test")
 _DURATION = re.compile(r"(?:(\d{1,6}) days? ?,? ?)?(\d{1,6}):(\d{1,2}):(\d{1,2}(?:\.\d{1,12})?)")
 
@@ -109,6 +109,8 @@ class Audformat:
 
     def _rows(self, table: str, *, misc: bool = False) -> Iterator[tuple[Any, str]]:
         title = self.card.facts.title
+        if "/" in table or "\\" in table or "\0" in table:
+            raise CorpusError(f"{title}: {table[:80]!r} is no name of a table of {self._root}")
         paths = [self._root / f"db.{table}{suffix}" for suffix in (".csv", ".parquet")]
         there = [path for path in paths if path.is_file()]
         if len(there) != 1:

@@ -53,7 +53,11 @@ class Datasets:
             if path.name.startswith("cache-"):  # what `map` and `filter` of the library leave behind
                 continue
             try:
-                opened[name] = _arrow(path) if path.suffix == ".arrow" else _parquet(path, wanted)
+                found = _arrow(path) if path.suffix == ".arrow" else _parquet(path, wanted)
+                if found[0].names:  # names that are no text raise here
+                    opened[name] = found
+                else:
+                    broken[name] = PayloadError("not-a-dataset", "a table without columns")
             except (pa.ArrowException, OSError, ValueError):
                 broken[name] = PayloadError("not-a-dataset", f"no {path.suffix.lstrip('.')} file, or a damaged one")
         if not opened:

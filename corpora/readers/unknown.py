@@ -5,7 +5,6 @@ An unknown speaker is nobody. Taken for a person, all of them would be one, call
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection
 from typing import Any
@@ -22,13 +21,13 @@ NOT_A_VALUE = frozenset(
 # what people and other programs write: ARFF's "?", SAS' and Stata's ".", dashes of tables; upper or lower case
 _NOT_KNOWN = frozenset(
     {
-        "?", "??", "???", ".", "-", "--", "---", "\u2013", "\u2014", "na", "n.a.", "nat", "null", "none", "nil", "inf",
-        "-inf", "+inf", "infinity", "-infinity", "unknown", "unk", "undefined", "unspecified", "not known",
-        "not available", "not specified", "missing", "no data",
+        "?", "??", "???", ".", "-", "--", "---", "\u2013", "\u2014", "na", "n.a.", "nat", "null", "none", "nil",
+        "unknown", "unk", "undefined", "unspecified", "not known", "not available", "not specified", "missing",
+        "no data",
     }
     | {text.lower() for text in NOT_A_VALUE}
 )  # fmt: skip
-_NAMES = frozenset({"Na", "Nan", "Nat", "Inf", "Nil"})  # so people are called
+_NAMES = frozenset({"Na", "Nan", "Nat", "Nil"})  # so people are called
 _WHOLE = re.compile(r"([+-]?\d+)\.0+")
 
 
@@ -42,8 +41,7 @@ def is_unknown(value: Any, *, known: Collection[str] = (), words: bool = True) -
         return True
     if not isinstance(value, str):
         try:
-            # a number or a time that is not itself is NaN or NaT; an infinite one names nobody
-            return bool(value != value) or (isinstance(value, float) and math.isinf(value))
+            return bool(value != value)  # what is not itself is NaN or NaT
         except (TypeError, ValueError):  # arrays, pandas' NA
             return type(value).__name__ == "NAType"
     text = clean_label(value)
