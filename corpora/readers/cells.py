@@ -66,8 +66,8 @@ def numbers_of(row: Mapping[str, Any], columns: list[str]) -> dict[str, float]:
 class PathFields:
     """What `path_pattern` tells of one path."""
 
-    fields: Mapping[str, str] = field(default_factory=dict)
-    extra: Mapping[str, str] = field(default_factory=dict)
+    fields: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, str] = field(default_factory=dict)
     blank: Collection[str] = ()
 
 

@@ -61,6 +61,7 @@ class Tables:
         title, files = self.card.facts.title, self.files
         wanted = files.wanted()
         rows: Iterable[tuple[Any, str]]
+        there: list[str] | None
         vector: list[str] = []
         if kind == "parquet":
             rows, there = parquet_rows(path, title, wanted, also=files.vector)
@@ -198,10 +199,10 @@ def find_tables(root: Path, card: Card, globs: list[str]) -> list[tuple[Path, st
             f"{title}: {root} holds no table {' or '.join(globs)} (found {', '.join(there) or 'nothing'})"
         )
     stems: dict[str, str] = {}
-    for name in sorted(found):
-        if (other_name := stems.setdefault(str(PurePosixPath(name).with_suffix("")), name)) != name:
+    for shown in sorted(found):
+        if (twin := stems.setdefault(str(PurePosixPath(shown).with_suffix("")), shown)) != shown:
             raise CorpusError(
-                f"{title}: {root} holds {other_name} and {name}, which may be one table twice; take one out, or name "
+                f"{title}: {root} holds {twin} and {shown}, which may be one table twice; take one out, or name "
                 "one in files.tables"
             )
     return [(found[name], name) for name in sorted(found)]
