@@ -268,6 +268,13 @@ class AudformatFiles(_Columns):
     tables: Texts = Field(description="Tables that hold the samples; each may belong to a split.")
     join: Texts = Field(default_factory=list, description="Further tables that columns are looked up in, by file.")
 
+    @field_validator("name_pattern")
+    @classmethod
+    def _no_names(cls, value: str | None) -> str | None:
+        if value is not None:
+            raise ValueError("the names of tables are the database's own; its splits are read from db.yaml")
+        return value
+
 
 class DatasetsFiles(_Columns):
     """What Hugging Face `datasets` saved: save_to_disk, or a folder of parquet files."""

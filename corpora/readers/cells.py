@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -16,14 +17,33 @@ from corpora.readers.unknown import is_unknown
 MAX_VECTOR = 20_000  # features of a row; openSMILE's largest common set has 6,373
 
 
-def fields_of_name(files: _Columns, name: str, card: Card) -> dict[str, str]:
-    """Fields that a table's own path tells. Raises `CorpusError` for a name that the pattern does not fit."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a pattern tells by its groups. `blank`: groups that took no part in it."""
+
+    fields: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, str] = field(default_factory=dict)
+    blank: tuple[str, ...] = ()
+
+    @classmethod
+    def by(cls, match: re.Match[str], extra: Collection[str]) -> Told:
+        groups = match.groupdict()
+        told = {key: text for key, text in groups.items() if text is not None}
+        kept = {key: told.pop(key) for key in extra if key in told}
+        return cls(told, kept, tuple(key for key, text in groups.items() if text is None))
+
+    def also(self, other: Told) -> Told:
+        return Told(self.fields | other.fields, self.extra | other.extra, self.blank + other.blank)
+
+
+def fields_of_name(files: _Columns, name: str, card: Card) -> Told:
+    """What a table's own path tells. Raises `CorpusError` for a name that the pattern does not fit."""
     if files.named is None:
-        return {}
+        return Told()
     match = files.named.search(name)
     if match is None:
         raise CorpusError(f"{card.facts.title}: the table {name} does not fit name_pattern {files.name_pattern!r}")
-    return {key: text for key, text in match.groupdict().items() if text is not None}
+    return Told.by(match, files.extra)
 
 
 def has_columns(there: Iterable[str], wanted: Iterable[str], where: str) -> None:
@@ -62,28 +82,23 @@ def numbers_of(row: Mapping[str, Any], columns: list[str]) -> dict[str, float]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class PathFields:
-    """What `path_pattern` tells of one path."""
-
-    fields: Mapping[str, str] = field(default_factory=dict)
-    extra: Mapping[str, str] = field(default_factory=dict)
-    blank: Collection[str] = ()
-
-
-def fields_of_path(files: _Columns, *paths: str) -> PathFields:
+def fields_of_path(files: _Columns, *paths: str) -> Told:
     """The groups of the first of these spellings of a path that fits. Raises `PayloadError` unknown-name."""
     pattern = files.path_named
     if pattern is None:
-        return PathFields()
+        return Told()
     match = next((found for path in paths if (found := pattern.search(path))), None)
     if match is None:
         raise PayloadError(
-            "unknown-name", f"{paths[0][:80]!r} is not as path_pattern {pattern.pattern[6:-1][:200]!r} says"
+            "unknown-name", f"{paths[0][:80]!r} is not as path_pattern {str(files.path_pattern)[:200]!r} says"
         )
-    told = {key: text for key, text in match.groupdict().items() if text is not None}
-    extra = {key: told.pop(key) for key in files.extra if key in told}
-    return PathFields(told, extra, [key for key, text in match.groupdict().items() if text is None])
+    return Told.by(match, files.extra)
+
+
+def own_id(texts: dict[str, Any], files: _Columns) -> str | None:
+    """The id that a row gives itself, taken out of its texts; None where it gives none."""
+    value = texts.pop("id", None)
+    return None if is_unknown(value, known=files.not_missing) else str(value)
 
 
 def clean_path(value: Any) -> str:

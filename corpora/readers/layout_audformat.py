@@ -23,12 +23,12 @@ from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError, ResourceError
 from corpora.readers.arrow import parquet_rows
 from corpora.readers.cardfile import AudformatFiles, Card
-from corpora.readers.cells import as_text, cells, fields_of_path, has_columns
+from corpora.readers.cells import as_text, cells, fields_of_path, has_columns, own_id
 from corpora.readers.described_fake import payload_of
 from corpora.readers.found import Found, inside
 from corpora.readers.layout_table import made_cells
 from corpora.readers.tables import number_of, read_table, row_of
-from corpora.readers.unknown import is_unknown, known_text
+from corpora.readers.unknown import is_unknown
 
 MAX_HEADER_BYTES = 64 << 20
 # what the package raises for a header that is none; its own errors are kinds of these
@@ -176,7 +176,7 @@ class Audformat:
             cut = (start, end if end is not None else math.inf)
             native = f"{native}-{_told(start)}-{'end' if end is None else _told(end)}"
             extra = extra | {"start_s": _told(start)}
-        native = known_text(texts.pop("id", None), known=self.files.not_missing) or native
+        native = own_id(texts, self.files) or native
         return Found(
             native, texts | fields | told.fields, path=path, cut=cut, ratings=ratings, extra=extra | told.extra,
             blank=told.blank,

@@ -24,13 +24,14 @@ from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers.arrow import BATCH, CUT_SHORT, batch_rows
 from corpora.readers.cardfile import Card, DatasetsFiles
-from corpora.readers.cells import PathFields, cells, clean_path, fields_of_name, fields_of_path, has_columns
+from corpora.readers.cells import Told, cells, clean_path, fields_of_name, fields_of_path, has_columns, own_id
 from corpora.readers.described_fake import payload_of, sentence
 from corpora.readers.files import printable
 from corpora.readers.found import Found, inside
 from corpora.readers.layout_table import find_tables, made_cells
+from corpora.readers.spellings import Spellings
 from corpora.readers.tables import no_doubles
-from corpora.readers.unknown import known_text
+from corpora.readers.unknown import is_unknown
 
 _SPLIT = re.compile(r"(?:^|/)(train|training|dev|val|valid|validation|test)(?=[/.-]|$)")
 
@@ -71,19 +72,20 @@ class Datasets:
         parts: list[Iterator[tuple[Any, str]]] = []
         for _, name in tables:
             if name in broken:
-                parts.append(iter([((broken[name], {}, {}, name), name)]))
+                parts.append(iter([((broken[name], Told(), {}, name), name)]))
             elif name in opened:
-                fields = fields_of_name(self.files, name, self.card)
+                told = fields_of_name(self.files, name, self.card)
                 if official and "split" not in self.files.fields():
-                    fields["split"] = str(splits[name])
-                parts.append(self._rows(name, fields, *opened[name]))
+                    told = told.also(Told({"split": str(splits[name])}))
+                parts.append(self._rows(name, told, *opened[name]))
         return chain.from_iterable(parts)
 
     def _knows_classes(self, classes: dict[str, list[str]], path: Path) -> None:
         """A file names all its classes, so one that the card lacks is an error before anything is read."""
         named = classes.get(self.files.columns.get("label", ""), [])
         known = self.files.values.get("label") or self.card.facts.label_map
-        unknown = [name for name in named if name not in known]
+        spellings = Spellings(known, self.card.origin, ignore_case=self.files.ignore_case)
+        unknown = [n for n in named if spellings.find(n) is None and not is_unknown(n, words=False)]
         if unknown:
             raise CorpusError(
                 f"{self.card.facts.title}: {path} has classes that {self.card.origin} does not know: "
@@ -91,9 +93,7 @@ class Datasets:
                 "(label_map may lead to null)"
             )
 
-    def _rows(
-        self, name: str, fields: dict[str, str], schema: pa.Schema, batches: Iterator[Any]
-    ) -> Iterator[tuple[Any, str]]:
+    def _rows(self, name: str, told: Told, schema: pa.Schema, batches: Iterator[Any]) -> Iterator[tuple[Any, str]]:
         classes, stem, number = class_names(schema), PurePosixPath(name).with_suffix(""), 0
         shown = printable(name)
         try:
@@ -101,13 +101,13 @@ class Datasets:
                 chosen = batch.select(self.files.wanted())
                 chosen.validate(full=True)  # a damaged arrow file would be read beyond its end
                 for row in batch_rows(chosen):
-                    yield (row, fields, classes, f"{stem}/{number:06d}"), f"{shown}#{number:06d}"
+                    yield (row, told, classes, f"{stem}/{number:06d}"), f"{shown}#{number:06d}"
                     number += 1
         except (pa.ArrowException, OSError, ValueError):
-            yield (CUT_SHORT, fields, classes, ""), f"{shown}#{number:06d}"
+            yield (CUT_SHORT, told, classes, ""), f"{shown}#{number:06d}"
 
     def found(self, item: Any, name: str) -> Found | None:
-        row, fields, classes, native = item
+        row, told, classes, native = item
         if isinstance(row, PayloadError):
             raise row
         named = {column: _named(value, classes.get(column)) for column, value in row.items()}
@@ -125,11 +125,11 @@ class Datasets:
             raise PayloadError("bad-row", f"the media column holds {type(media).__name__}, {{bytes, path}} is expected")
         if content is not None and not isinstance(content, bytes):
             raise PayloadError("bad-row", f"the media column holds bytes of type {type(content).__name__}")
-        told = fields_of_path(self.files, path) if self.files.path_pattern else PathFields()
+        told = told.also(fields_of_path(self.files, path))
         place = inside(self._root, path, "the path") if path and content is None else None
-        native = known_text(texts.pop("id", None), known=self.files.not_missing) or native
+        native = own_id(texts, self.files) or native
         return Found(
-            native, texts | fields | told.fields, path=place, content=content, codec=codec, text=text, pixels=pixels,
+            native, texts | told.fields, path=place, content=content, codec=codec, text=text, pixels=pixels,
             ratings=ratings, extra=extra | told.extra, blank=told.blank,
         )  # fmt: skip
 

@@ -21,7 +21,6 @@ from corpora.errors import CorpusError, PayloadError
 from corpora.readers.arrow import parquet_rows
 from corpora.readers.cardfile import PAYLOADS, Card, TableFiles, _Columns
 from corpora.readers.cells import (
-    PathFields,
     cells,
     clean_path,
     columns_like,
@@ -29,12 +28,12 @@ from corpora.readers.cells import (
     fields_of_path,
     has_columns,
     numbers_of,
+    own_id,
 )
 from corpora.readers.described_fake import payload_of, sentence, variants
 from corpora.readers.files import absence, printable
 from corpora.readers.found import Found, inside
 from corpora.readers.tables import header_of, read_jsonl, read_table
-from corpora.readers.unknown import known_text
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 
@@ -47,20 +46,22 @@ class Tables:
         self.card, self.files = card, card.files
         self._root = Path()
         self._several = False
+        self._features: list[str] = []
 
     def items(self, root: Path) -> Iterator[tuple[Any, str]]:
         self._root = root
         tables = find_tables(root, self.card, self.files.tables)
-        self._several = len(tables) > 1
+        self._several, self._features = len(tables) > 1, []
         opened = [self._rows(path, name) for path, name in tables]  # each header is looked at before the first row
         return chain.from_iterable(opened)
 
     def _rows(self, path: Path, name: str) -> Iterator[tuple[Any, str]]:
         kind = self.files.format or path.suffix.lower().lstrip(".")
-        fields = fields_of_name(self.files, name, self.card)
+        told = fields_of_name(self.files, name, self.card)
         title, files = self.card.facts.title, self.files
         wanted = files.wanted()
         rows: Iterable[tuple[Any, str]]
+        there: list[str] | None
         vector: list[str] = []
         if kind == "parquet":
             rows, there = parquet_rows(path, title, wanted, also=files.vector)
@@ -85,30 +86,37 @@ class Tables:
             )  # fmt: skip
         else:
             raise CorpusError(f"{title}: {path} ends in .{kind}; say files.format: csv, tsv, jsonl or parquet")
+        if vector and self._features and sorted(vector) != sorted(self._features):
+            other = sorted(set(vector) ^ set(self._features))
+            raise CorpusError(
+                f"{title}: {path} has other features than the tables before it: {', '.join(other)[:300]}; all must have "
+                "the same"
+            )
+        self._features = vector = self._features or vector  # one order for all tables, whatever theirs is
         # the number that a row's name ends in counts rows of its own table
-        return (((row, fields, PurePosixPath(name), vector), shown) for row, shown in rows)
+        return (((row, told, PurePosixPath(name), vector), shown) for row, shown in rows)
 
     def found(self, item: Any, name: str) -> Found | None:
-        row, fields, table, vector = item
+        row, told, table, vector = item
         if isinstance(row, PayloadError):
             raise row
         number = name.rpartition("#")[2]
         native = f"{table.with_suffix('')}/{number}" if self._several else number
         texts, ratings, extra = cells(self.files, row)
-        path, told = None, PathFields()
+        path = None
         if "path" in self.files.columns:
             column = clean_path(texts.pop("path", None))
             given = column + self.files.suffix if column else ""
-            told = fields_of_path(self.files, column, given)
+            told = told.also(fields_of_path(self.files, column, given))
             if not self.files.vector:
                 if not given:
                     raise PayloadError("missing-file", "the row names no file")
                 path = inside(self._root, str(PurePosixPath(self.files.media) / given), "the path")
                 native = str(PurePosixPath(given).with_suffix(""))
         text, pixels = texts.pop("text", None), texts.pop("pixels", None)
-        native = known_text(texts.pop("id", None), known=self.files.not_missing) or native
+        native = own_id(texts, self.files) or native
         return Found(
-            native, texts | fields | told.fields, path=path, text=text, pixels=pixels, ratings=ratings,
+            native, texts | told.fields, path=path, text=text, pixels=pixels, ratings=ratings,
             extra=extra | told.extra, blank=told.blank, vector=numbers_of(row, vector) if self.files.vector else None,
         )  # fmt: skip
 
@@ -198,10 +206,10 @@ def find_tables(root: Path, card: Card, globs: list[str]) -> list[tuple[Path, st
             f"{title}: {root} holds no table {' or '.join(globs)} (found {', '.join(there) or 'nothing'})"
         )
     stems: dict[str, str] = {}
-    for name in sorted(found):
-        if (other_name := stems.setdefault(str(PurePosixPath(name).with_suffix("")), name)) != name:
+    for shown in sorted(found):
+        if (twin := stems.setdefault(str(PurePosixPath(shown).with_suffix("")), shown)) != shown:
             raise CorpusError(
-                f"{title}: {root} holds {other_name} and {name}, which may be one table twice; take one out, or name "
+                f"{title}: {root} holds {twin} and {shown}, which may be one table twice; take one out, or name "
                 "one in files.tables"
             )
     return [(found[name], name) for name in sorted(found)]

@@ -81,7 +81,7 @@ def _peek(file: IO[bytes]) -> bytes:
 
 
 def _turned(file: IO[bytes], turn: Callable[[bytes, bool], bytes]) -> IO[bytes]:
-    return io.BufferedReader(_Turned(file, turn), _CHUNK)
+    return io.BufferedReader(_Turned(file, turn), _CHUNK)  # type: ignore[type-var]
 
 
 class _Turned(io.RawIOBase):

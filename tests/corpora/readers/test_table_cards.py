@@ -189,6 +189,37 @@ def test_rows_of_features_of_other_formats(kind: str, tmp_path: Path) -> None:
     assert [decode_signals(s.payload)["features"].tolist() for s in samples.values()] == [[1, 0], [1, 1], [1, 2]]
 
 
+def test_tables_of_features_are_alike_whatever_the_order_of_their_columns(tmp_path: Path) -> None:
+    files = FEATURES | {"tables": "*.csv", "vector": "f*"}
+    root = put(tmp_path / "r", {"a.csv": "f1,f2,label,who\n1,2,glad,a\n", "b.csv": "label,f2,who,f1\nglad,20,b,10\n"})
+    samples, _ = read(describe(tmp_path, files, modality="physio"), root)
+    assert [decode_signals(s.payload)["features"].tolist() for s in samples.values()] == [[1, 2], [10, 20]]
+    put(root, {"c.csv": "f1,f3,label,who\n1,2,glad,a\n"})
+    with pytest.raises(CorpusError, match=r"c\.csv has other features than the tables before it: f2, f3"):
+        read(describe(tmp_path, files, modality="physio"), root)
+
+
+def test_groups_of_a_table_s_name_may_be_extra(tmp_path: Path) -> None:
+    files = TEXTS | {"tables": "*.csv", "name_pattern": r"(?P<split>train|dev)_(?P<site>\w+)\.csv", "extra": ["site"]}
+    root = put(tmp_path / "r", {"train_rome.csv": "text,label,who,turn\na,glad,x,1\n"})
+    samples, rejects = read(describe(tmp_path, files, modality="text"), root)
+    (sample,) = samples.values()
+    assert (sample.extra["site"], sample.extra["official_split"]) == ("rome", "train") and not rejects
+
+
+def test_names_of_classes_are_read_in_any_spelling_too(tmp_path: Path) -> None:
+    features = {"info": {"features": {"label": {"names": ["GLAD", " cross", "NA"], "_type": "ClassLabel"}}}}
+    table = pa.table({"text": list("abcd"), "label": [0, 1, 2, -1]})
+    out = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({b"huggingface": json.dumps(features).encode()}), out)
+    root = put(tmp_path / "r", {"train.parquet": out.getvalue()})
+    files: dict[str, Any] = {"layout": "datasets", "columns": {"text": "text", "label": "label"}}
+    with pytest.raises(CorpusError, match="does not know: GLAD"):
+        read(describe(tmp_path, files, modality="text"), root)
+    samples, rejects = read(describe(tmp_path, files | {"ignore_case": True}, modality="text"), root)
+    assert [s.emotion for s in samples.values()] == ["happiness", "anger", None, None] and not rejects
+
+
 def test_features_of_files_whose_names_tell_who(tmp_path: Path) -> None:
     files = {
         "layout": "table", "tables": "t.csv", "columns": {"label": "label", "path": "file"}, "vector": "x*",

@@ -171,6 +171,20 @@ def test_folders_and_composed_names_know_nobody_either(tmp_path: Path) -> None:
     assert samples["f_ann_glad"].subject_id == "c:ann"
 
 
+def test_a_name_made_of_cells_is_not_known_where_one_of_them_is_not(tmp_path: Path) -> None:
+    rows = [
+        {"text": f"text {i}", "l": "glad", "site": site, "who": who}
+        for i, (site, who) in enumerate([("x", 1.0), ("x", None), (None, 1.0)])
+    ]
+    root = put(tmp_path / "r", {"t.jsonl": table("jsonl", rows)})
+    files = {
+        "layout": "table", "tables": "t.jsonl", "columns": {"text": "text", "label": "l", "subject": "who"},
+        "extra": ["site"], "compose": {"subject": "{site}{subject}"},
+    }  # fmt: skip
+    samples, _ = read(describe(tmp_path, files, modality="text", split_unit="payload"), root)
+    assert [s.subject_id for s in samples.values()] == ["c:x1", None, None]
+
+
 def test_audformat_knows_nobody_either(tmp_path: Path) -> None:
     audformat = pytest.importorskip("audformat")
     root = put(tmp_path / "db", {f"{i}.wav": tone(0.5 + i / 10) for i in range(3)})
