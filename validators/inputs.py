@@ -37,7 +37,7 @@ def load_one(kind: Kind, path: Path) -> Any:
     text: UTF-8 (or UTF-16 with its mark), a line a sample."""
     if not path.exists():
         raise UserError(f"{path} does not exist")
-    if path.is_dir():
+    if path.is_dir() and kind != "features":
         raise UserError(f"{path} is a folder; {kind} are read from a file")
     if path.suffix.lower() == ".npy":
         array = load_npy(path)
