@@ -28,8 +28,9 @@ class UnknownNameError(UserError):
     @classmethod
     def of(cls, kind: str, name: str, valid: Iterable[str]) -> UnknownNameError:
         known = sorted(valid)
-        near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        by_form = {each.casefold(): each for each in reversed(known)}
+        near = difflib.get_close_matches(str(name).casefold(), list(by_form), n=1, cutoff=0.5)
+        hint = f" Did you mean {by_form[near[0]]!r}?" if near else ""
         return cls(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known) or 'none'}.")
 
 
@@ -56,6 +57,19 @@ class PayloadError(EmoforgeError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class UnknownLabelError(PayloadError):
+    """A sample's own label is none that the reader or card knows. `label`: the text; `known`: what it may be.
+
+    `field`: where it stands ("label", "emotion"); "" for a label alone.
+    """
+
+    def __init__(self, label: str, known: Iterable[str], field: str = "") -> None:
+        self.label, self.known = label, tuple(known)
+        told = ", ".join(self.known)
+        where = f"{field} " if field else ""
+        super().__init__("bad-label", f"{where}{label[:60]!r}; known: {told[:300]}")
 
 
 class IntegrityError(EmoforgeError):

@@ -6,12 +6,16 @@ is dropped: what has no place in a scheme is None there, is counted, and stays i
 
 from __future__ import annotations
 
+import difflib
 import math
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from corpora.errors import CorpusError, PayloadError, UnknownNameError
+from corpora.errors import CorpusError, PayloadError, UnknownLabelError, UnknownNameError
 
 # Canonical names; the order is the order of tables and reports. The first twelve are what speech and face corpora ask
 # for; the rest are words of text corpora (GoEmotions' 27, SemEval-2018 E-c, EmpatheticDialogues) and induced states.
@@ -25,6 +29,12 @@ EMOTIONS = (
     "sleepiness", "stress", "relaxation",
 )  # fmt: skip
 CANONICAL = "canonical"  # scheme of those entries of `labels` whose words are `EMOTIONS`
+# what editors and spreadsheets leave at the ends of a text and nobody sees: byte-order mark, zero-width characters,
+# soft hyphen, marks of direction. Within a word they stay: Persian and emojis need joiners.
+_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad\u200e\u200f"
+_QUOTES = {'"': '"', "'": "'", "`": "`\u00b4'", "\u201c": "\u201d", "\u201e": "\u201c\u201d", "\u2018": "\u2019",
+           "\u201a": "\u2018\u2019", "\u00ab": "\u00bb", "\u00bb": "\u00ab"}  # fmt: skip
+_SEPARATORS = re.compile(r"(?<=[^\W\d_])[\s_-]+(?=[^\W\d_])")  # between letters; -1 and 1 are two
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +208,49 @@ def native_labels(
     canonical: dict[str, float] = {}
     for word, weight in weights.items():
         if word not in label_map:
-            raise PayloadError("bad-label", f"{word!r}; known: {', '.join(label_map)}")
+            raise UnknownLabelError(word, label_map)
         entries.append({"scheme": scheme, "label": word, "weight": float(weight)})
         emotion = label_map[word]
         if emotion is not None:
             canonical[emotion] = canonical.get(emotion, 0.0) + float(weight)
     return entries + [{"scheme": CANONICAL, "label": name, "weight": weight} for name, weight in canonical.items()]
+
+
+def clean_label(text: str) -> str:
+    """A label as it was meant: NFC, each run of white space (no-break ones too) one blank, and none at the ends; nor
+    byte-order marks, zero-width characters and pairs of quotes there. Upper and lower case stay. Idempotent."""
+    text = " ".join(unicodedata.normalize("NFC", text).split())
+    while True:
+        bare = text.strip(_INVISIBLE + " ")
+        if len(bare) > 1 and bare[-1] in _QUOTES.get(bare[0], ""):
+            bare = bare[1:-1]
+        if bare == text:
+            return text
+        text = bare
+
+
+def folded(label: str) -> str:
+    """What labels share that differ in case, width of letters, or in blank, hyphen and underscore between letters."""
+    return _SEPARATORS.sub(" ", unicodedata.normalize("NFKC", clean_label(label)).casefold())
+
+
+def nearest_label(label: str, known: Iterable[str]) -> str | None:
+    """The known label that `label` is a spelling of: equal but for case and separators, else near by letters; None."""
+    return _nearest(label, tuple(known))
+
+
+@lru_cache(maxsize=4096)
+def _nearest(label: str, known: tuple[str, ...]) -> str | None:
+    wanted = folded(label)
+    by_form: dict[str, str] = {}
+    for name in known:
+        by_form.setdefault(folded(name), name)
+    if wanted in by_form:
+        return by_form[wanted]
+    if not any(letter.isalpha() for letter in wanted):
+        return None  # of numbers, none is a spelling of another
+    near = difflib.get_close_matches(wanted, list(by_form), n=1, cutoff=0.6)
+    return by_form[near[0]] if near else None
 
 
 def rescale(value: float, scale: Sequence[float], what: str) -> float:

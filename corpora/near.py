@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from corpora import near_audio, near_images, near_signals, near_text
 from corpora.errors import CorpusError
 from corpora.shards import iter_payloads
+from corpora.signals import is_vector
 
 # modality -> module with METHOD, fingerprint(payload[, signals]) and near_pairs(prints)
 METHODS: dict[str, ModuleType] = {
@@ -53,8 +54,10 @@ def method_of(modality: str) -> ModuleType:
 
 def fingerprint(modality: str, payload: bytes, signals: Iterable[dict[str, object]] = ()) -> bytes:
     """Payload -> what its near copies are found by; b"" where it cannot be compared."""
-    method = method_of(modality)
-    return bytes(method.fingerprint(payload, list(signals)) if modality == "physio" else method.fingerprint(payload))
+    method, signals = method_of(modality), list(signals)
+    if modality == "physio" and is_vector(signals):
+        return b""  # features have no time to be shifted in, and many are alike; equal ones are found by their bytes
+    return bytes(method.fingerprint(payload, signals) if modality == "physio" else method.fingerprint(payload))
 
 
 def write_fingerprints(folder: Path, index: pa.Table, path: Path) -> None:

@@ -162,13 +162,19 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """One file or row that could not become a sample, and why. `reason` is a slug that can be counted."""
+    """One file or row that could not become a sample, and why. `reason` is a slug that can be counted.
+
+    `label`: the text that is no label of the corpus, where that is why; `nearest`: the known label it may be a spelling
+    of. Neither is a column of `REJECTS`: `detail` says both in words.
+    """
 
     corpus: str
     path: str
     reason: str
     detail: str = ""
     stage: str = "ingest"
+    label: str | None = None
+    nearest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +206,7 @@ class CorpusCard:
     n_subjects: int | None
     n_samples: int | None = None
     knows_subjects: bool = True
+    is_vector: bool = False  # samples are vectors of features, without rates and times
     dimensions: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     official_split: str | None = None  # what the published split is, in a sentence
     sources: Mapping[str, str] = field(default_factory=dict)

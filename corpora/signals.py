@@ -9,7 +9,7 @@ import io
 import math
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from tokenize import TokenError
 from typing import IO
 
@@ -20,10 +20,16 @@ from corpora.errors import PayloadError
 
 MAX_SIGNAL_BYTES = 512 * 2**20  # decoded; an hour of 32-channel EEG at 512 Hz in float32 is 236 MB
 MAX_SIGNALS = 64
+VECTOR = "features"  # the array of a payload that is a row of features [d], not a signal in time
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # what a zip entry says when it says nothing
 _KINDS = "fiub"  # float, signed, unsigned, bool
 # what numpy's reader of .npy headers raises; it parses them as Python, version 2 and older after a tokenizer's look
 _NO_HEADER = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, UnicodeError, EOFError, TokenError)
+
+
+def is_vector(signals: Sequence[Mapping[str, object]]) -> bool:
+    """Whether the `signals` of a record are those of a row of features: one array without a rate."""
+    return len(signals) == 1 and signals[0].get("name") == VECTOR and signals[0].get("rate_hz") is None
 
 
 def encode_signals(signals: Mapping[str, np.ndarray]) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from corpora.atomic import write_text
-from validators.measure import METRICS, options_of
+from validators.measure import METRICS, choices, options_of
 from validators.signals import RANGES
 
 PAGE = Path(__file__).parent / "measures.md"
@@ -57,22 +57,25 @@ SAYS: dict[str, Note] = {
         "share",
         "k nearest neighbours, strictly inside",
         "Kynkäänniemi et al. 2019",
-        "real sets with outliers: one far row has a large ball; use density",
+        "real sets with outliers: one far row has a large ball; use density. Sets that repeat rows: see below",
     ),
     "recall": Note(
         "share",
         "k nearest neighbours, strictly inside",
         "Kynkäänniemi et al. 2019",
-        "sets of different size; use coverage",
+        "sets of different size; use coverage. Sets that repeat rows: see below",
     ),
     "density": Note(
-        "share", "k nearest neighbours; may exceed 1", "Naeem et al. 2020", "as a share: it has no upper end"
+        "share",
+        "k nearest neighbours; may exceed 1",
+        "Naeem et al. 2020",
+        "as a share: it has no upper end. Sets that repeat rows: see below",
     ),
     "coverage": Note(
         "share",
         "k nearest neighbours",
         "Naeem et al. 2020",
-        "sets of different size: it falls with fewer synthetic rows",
+        "sets of different size: it falls with fewer synthetic rows. Sets that repeat rows: see below",
     ),
     "vendi": Note(
         "samples",
@@ -90,7 +93,7 @@ SAYS: dict[str, Note] = {
         "share",
         "not nearer to a train row than that row's nearest train row is",
         "Alaa et al. 2022",
-        "fewer synthetic than train rows: copies may go unseen",
+        "fewer synthetic than train rows: copies may go unseen; copies of rows that repeat are left out",
     ),
     "dcr": Note(
         "share",
@@ -102,7 +105,7 @@ SAYS: dict[str, Note] = {
         "ratio",
         "nearest over second nearest train row, median",
         "Lowe 2004 for matching; as privacy: Zhao et al. 2021",
-        "corpora with repeats: both neighbours are then equally near",
+        "corpora with repeats: copies of rows that repeat have no ratio and are left out",
     ),
     "mia-auc": Note(
         "AUC",
@@ -194,7 +197,8 @@ SAYS: dict[str, Note] = {
         "%",
         "sacrebleu's signature: one reference, 13a, exponential smoothing",
         "Papineni et al. 2002; Post 2018",
-        "paraphrases, single lines, other tokenizers or numbers of references",
+        "lines of fewer than 4 words (none: there is no 4-gram), paraphrases, single lines, other tokenizers or "
+        "numbers of references",
     ),
     "chrf": Note(
         "%",
@@ -303,13 +307,26 @@ SAYS: dict[str, Note] = {
 KINDS = {
     "features": ("Embeddings and other features", "`.npy` of [n, d] or [n], a row a sample; or, with "
                  "`--embedding PATH`, files or folders of pictures or of wav, or text files"),
-    "labels": ("Answers", "text files, a label a line; the second of `auc` and `ece` is `.npy` [n, classes]"),
+    "labels": ("Answers", "text files, a label a line, or `.npy` of texts or whole numbers; the second of `auc` and "
+               "`ece` is `.npy` [n, classes]. Byte-order marks, blanks and quotes around a label are taken off, and "
+               "letters are brought to Unicode form NFC. A label outside `classes`, one that differs from another in "
+               "case, hyphen or underscore alone (unless `ignore_case`), and an empty line are errors that name the "
+               "row"),
     "dimension": ("Dimensions", "`.npy` [n], or text files with a number a line"),
     "audio": ("Speech, in pairs", "two wav files, or two folders whose files have the same names"),
-    "images": ("Pictures, in pairs", "two files, two folders of the same names, or `.npy` of uint8 [n, C, H, W]"),
+    "images": ("Pictures, in pairs", "two files, two folders of the same names, or `.npy` of uint8 [n, C, H, W]. "
+               "Endings may differ (a.png and a.jpg are a pair) where a folder has one file of that name; where it has "
+               "several, whole names must be the same"),
     "text": ("Texts", "UTF-8 files, a line a sample; line i of both is a pair for `bleu` and `chrf`"),
     "signals": ("Signals", "`.npy` of [T], [n, T] or [n, T, channels] with the option `rate_hz`"),
 }  # fmt: skip
+REPEATS = """\
+**Sets that repeat rows.** The ball of a row that has *k* equals in its own set has no radius, and whether a point at
+its centre lies inside is a matter of the edge (the paper of 2019 counts it in, the tools do not). `precision`,
+`recall`, `density` and `coverage` leave such points out and count them under `left_out`; where none is left (two equal
+sets of repeats) there is no number. For the same reason `auth-pct` and `nndr` leave out copies of train rows that
+repeat, and `vendi` has no number for rows of length 0 under `cosine`.
+"""
 HEAD = """\
 <!-- Written by docs/make_measures.py; edit its notes, not this page. -->
 # Measures
@@ -318,13 +335,21 @@ HEAD = """\
 a 95 % interval and a floor (what real gets against real) where there are such. Numbers compare only where metric,
 convention, options, features and sizes are the same. The parity with other tools is in
 [tests/golden/measures.json](../tests/golden/measures.json), with the tool, its version and the command; what gates
-make of these numbers is in [gates.md](gates.md). A value that cannot be measured is none, with the reason, never 0.
+make of these numbers is in [gates.md](gates.md). A value that cannot be measured is none, with the reason, never 0:
+too few rows, rows that hold NaN, or rows that repeat where a measure asks for the nearest other one.
 
-Options may also be written at the end as `--option value`. `--embedding PATH` names a pre-trained encoder: a folder in
+Options may also be written at the end as `--option value`; case does not matter, and a name or choice that is none is
+an error that tells the nearest. `--embedding PATH` names a pre-trained encoder: a folder in
 Hugging Face's format (CLIP, DINOv2, ViT; wav2vec 2.0, HuBERT, WavLM, CLAP; sentence encoders) or the InceptionV3 of FID
 as TorchScript; `PATH@layer7` takes a hidden layer of a speech model. Both sides and a holdout go through the same one,
 and its name and the hash of its weights stand in the convention ([Embeddings](gates.md#embeddings)).
 """
+
+
+def _option(name: str, key: str) -> str:
+    """`unit` (cents, Hz)"""
+    allowed = choices(name).get(key)
+    return f"`{key}`" + (f" ({', '.join(allowed)})" if allowed else "")
 
 
 def page() -> str:
@@ -335,11 +360,13 @@ def page() -> str:
         for name, metric in METRICS.items():
             if metric.kind == kind:
                 note = SAYS[name]
-                given = ", ".join(f"`{key}`" for key in options_of(name))
+                given = ", ".join(_option(name, key) for key in options_of(name))
                 cells = [f"`{name}` {metric.about}", metric.better, *note[:2], note.source or "common", note.unless,
                          given or "none"]  # fmt: skip
                 rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         parts.append(f"## {title}\n\nRead from {reads}.\n\n" + "\n".join(rows))
+        if kind == "features":
+            parts.append(REPEATS)
     rows = [f"| {kind} | {one.low:g} to {one.high:g} | {one.unit} | {one.source} |" for kind, one in RANGES.items()]
     parts.append(
         "## Ranges of living bodies\n\n| kind | range | unit | source |\n|---|---|---|---|\n" + "\n".join(rows)

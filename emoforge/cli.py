@@ -90,16 +90,20 @@ def link(
     Example:  emoforge link lab_faces /data/faces --reader fer2013
     """
     from emoforge import console
+    from flows.link import labels_missing
     from flows.link import link as make_link
 
     made = make_link(name, path, repo=_repo(), reader=reader)
     if as_json:
         told = {"name": made.name, "reader": made.reader, "target": str(made.target), "run": made.run}
-        console.print_json(told | {"unpacked": str(made.archive) if made.archive else None})
+        unknown = [one.as_dict() for one in made.unknown]
+        console.print_json(told | {"unpacked": str(made.archive) if made.archive else None, "unknown_labels": unknown})
         return
     if made.archive:
         console.out.print(f"Unpacked {made.archive} as {made.target}")
     console.out.print(f"data/raw/{name} -> {made.target} (reader {made.reader}, licence {made.license})")
+    if made.unknown:
+        console.out.print(labels_missing(made), markup=False)
     if made.run:
         console.out.print(
             f"Added run {made.run} to params.yaml. Next: emoforge check {made.run}; emoforge run {made.run}"
@@ -279,7 +283,7 @@ def measure(
     elif real is None or synthetic is None:
         raise UserError("name two inputs: emoforge measure METRIC REAL SYNTHETIC")
     else:
-        given = [*(option or []), *flags(context.args)]
+        given = [*(option or []), *flags(context.args, metric)]
         show_measure(metric, real, synthetic, given, embedding=embedding, device=device, as_json=as_json)
 
 

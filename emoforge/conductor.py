@@ -17,7 +17,7 @@ from flows.paths import Layout
 from flows.processes import run_locks
 
 if TYPE_CHECKING:
-    from flows.forecast import RunForecast
+    from flows.forecast import ClassForecast, RunForecast
 
 
 def bring_up_to_date(runs: Sequence[str], repo: Path) -> bool:
@@ -87,8 +87,8 @@ def _print_forecast(told: RunForecast) -> None:
         console.out.print(f"{told.run}: no forecast of sampling, {told.reason}")
         return
     rows = [
-        [c.emotion, c.real, c.target, c.missing, f"{c.acceptance:.0%}", c.known_from, c.draws, c.rounds,
-         "-" if c.seconds is None else f"{c.seconds:.0f}", STOPS[c.stopped]]
+        [c.emotion, c.real, c.target, c.missing, *_acceptance(c), c.draws, c.rounds,
+         "-" if c.seconds is None else f"{c.seconds:.0f}", "too few to tell" if c.warning else STOPS[c.stopped]]
         for c in told.classes
     ]  # fmt: skip
     seconds = [c.seconds for c in told.classes if c.seconds is not None]
@@ -100,3 +100,12 @@ def _print_forecast(told: RunForecast) -> None:
         rows,
         right=numbers,
     )
+    for c in told.classes:
+        if c.warning:
+            console.out.print(f"{told.run}: {c.emotion} has {c.warning}", markup=False)
+
+
+def _acceptance(c: ClassForecast) -> tuple[str, str]:
+    """What to expect, and how that is known. The prior is no guess for a class that nothing can be learned from."""
+    guessed = c.warning and c.known_from != "last run"
+    return ("-", "not known") if guessed else (f"{c.acceptance:.0%}", c.known_from)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -15,38 +15,55 @@ from corpora.errors import UserError
 from emoforge import console
 from validators.encoders import load_encoder
 from validators.inputs import embed_one, embed_pair, load_npy, load_pair
-from validators.measure import METRICS, Measured, measure, metric, options_of
+from validators.measure import METRICS, Measured, choices, function_of, measure, metric, options_of
+from validators.options import option_name, resolved
 
+COMMON = ("embedding", "device", "json")  # options of the command itself, for errors that name what is known
 ROWS_BELONG = ("cosine",)  # row i of both sides is a pair
 
 
-def flags(rest: Sequence[str]) -> list[str]:
+def flags(rest: Sequence[str], name: str) -> list[str]:
     """`--name value` and `--name=value` -> "name=value", as `-o` takes it. Raises `UserError`."""
     found, words = [], list(rest)
     while words:
         word = words.pop(0)
         if not word.startswith("--"):
             raise UserError(f"{word!r} is one input too many; options are written --name value or -o name=value")
-        if "=" not in word and not words:
-            raise UserError(f"option {word} needs a value")
-        found.append(word[2:] if "=" in word else f"{word[2:]}={words.pop(0)}")
+        key, sign, value = word[2:].partition("=")
+        key = option_name(name, key, options_of(name), also=COMMON)
+        if not sign and (not words or words[0].startswith("--")):
+            raise UserError(f"option --{key} needs a value")
+        found.append(f"{key}={value if sign else words.pop(0)}")
     return found
 
 
 def list_metrics(*, as_json: bool) -> None:
-    found = [
-        {"name": name, "reads": one.kind, "better": one.better, "about": one.about, "options": options_of(name)}
+    found: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "reads": one.kind,
+            "better": one.better,
+            "about": one.about,
+            "options": options_of(name),
+            "choices": choices(name),
+        }
         for name, one in METRICS.items()
     ]
     if as_json:
         console.print_json(found)
         return
     rows = [
-        [one["name"], one["reads"], one["better"], one["about"],
-         ", ".join(f"{key}={value}" for key, value in one["options"].items())]  # type: ignore[attr-defined]
+        [one["name"], one["reads"], one["better"], one["about"], ", ".join(_option(one, key) for key in one["options"])]
         for one in found
     ]  # fmt: skip
     console.table("Metrics", ["metric", "reads", "better", "what it is", "options"], rows)
+
+
+def _option(one: Mapping[str, Any], key: str) -> str:
+    """ "unit=cents (or Hz)" """
+    default = one["options"][key]
+    others = [value for value in one["choices"].get(key, ()) if value != default]
+    return f"{key}={default}" + (f" (or {', '.join(others)})" if others else "")
 
 
 def show_measure(
@@ -64,17 +81,21 @@ def show_measure(
     kind = metric(name).kind
     if embedding is not None and "embedding" in options_of(name):  # pairs: the measure loads it itself
         given, embedding = [*given, f"embedding={embedding}"], None
+    told = _told(name, given)
+    used = options_of(name) | resolved(name, function_of(name), told)  # before files are read, which may take long
+    load: Callable[[Path], np.ndarray] = load_npy
     if embedding is None:
-        found = measure(name, *load_pair(kind, real, synthetic), **_options(name, given, load_npy))
+        found = measure(name, *load_pair(kind, real, synthetic), **_options(told, load))
     elif kind != "features":
         raise UserError(f"{name} reads {kind}; an embedding is for metrics of features")
     else:
         encoder = load_encoder(embedding, device=device)
-        options = _options(name, given, partial(embed_one, encoder))
-        found = measure(name, *embed_pair(encoder, real, synthetic, by_name=name in ROWS_BELONG), **options)
+        load = partial(embed_one, encoder)
+        pair = embed_pair(encoder, real, synthetic, by_name=name in ROWS_BELONG)
+        found = measure(name, *pair, **_options(told, load))
         found = replace(found, convention=f"{found.convention}, of {encoder.name}")
     if as_json:
-        console.print_json(_plain(asdict(found)) | {"options": options_of(name) | {k: str(v) for k, v in _told(given)}})
+        console.print_json(_plain(asdict(found)) | {"options": _plain(used)})
         return
     console.table(name, ["fact", "value"], _rows(found))
 
@@ -94,44 +115,33 @@ def _rows(found: Measured) -> list[list[Any]]:
     if math.isfinite(found.floor):
         rows.append(["real against real", f"{found.floor:.6g}"])
     rows += [["convention", found.convention], ["n", f"{found.n_real} real, {found.n_synthetic} synthetic"]]
-    return rows + [[key, value] for key, value in found.details.items()]
+    return rows + [[key, "none" if value is None else value] for key, value in _plain(found.details).items()]
 
 
-def _told(given: Sequence[str]) -> list[tuple[str, str]]:
-    pairs = []
+def _told(name: str, given: Sequence[str]) -> dict[str, str]:
+    """ "name=value" texts -> {option: text}. Raises `UserError`: no sign, an option that is none, one given twice."""
+    found: dict[str, str] = {}
     for text in given:
         key, sign, value = text.partition("=")
         if not sign:
             raise UserError(f"option {text!r}: write it as name=value")
-        pairs.append((key.replace("-", "_"), value))
-    return pairs
-
-
-def _options(name: str, given: Sequence[str], load: Callable[[Path], np.ndarray]) -> dict[str, Any]:
-    """Texts -> values of the type of the option's default; `load` reads a holdout."""
-    defaults = options_of(name)
-    found: dict[str, Any] = {}
-    for key, text in _told(given):
-        default = defaults.get(key)
-        if key == "holdout":
-            found[key] = load(Path(text))
-        elif isinstance(default, bool):
-            if text.lower() not in ("true", "false", "yes", "no"):
-                raise UserError(f"option {key} is {text!r}; true or false is needed")
-            found[key] = text.lower() in ("true", "yes")
-        elif isinstance(default, int | float):
-            try:
-                found[key] = type(default)(text)
-            except ValueError:
-                raise UserError(f"option {key} is {text!r}; a number is needed") from None
-        else:
-            found[key] = text
+        key = option_name(name, key, options_of(name), also=COMMON)
+        if key in found:
+            raise UserError(f"option {key} is given twice: {found[key]} and {value}")
+        found[key] = value
     return found
 
 
+def _options(told: Mapping[str, str], load: Callable[[Path], np.ndarray]) -> dict[str, Any]:
+    """`load` reads a holdout; the rest stays text, which the measure reads."""
+    return {key: load(Path(text)) if key == "holdout" else text for key, text in told.items()}
+
+
 def _plain(value: Any) -> Any:
-    """JSON has no NaN: null."""
-    if isinstance(value, dict):
+    """JSON has no NaN: null. Numbers of numpy become Python's."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]

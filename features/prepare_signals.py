@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from corpora.errors import PayloadError
-from corpora.signals import decode_signals, encode_signals
+from corpora.signals import decode_signals, encode_signals, is_vector
 from features.signal_steps import (
     BASELINE,
     Arrays,
@@ -60,7 +60,8 @@ class SignalSteps(Steps):
 
 
 class PrepareSignals:
-    """The `Preparation` of physiology: npz of a trial -> npz of the prepared trial, or of its windows."""
+    """The `Preparation` of physiology: npz of a trial -> npz of the prepared trial, or of its windows. A row of
+    features has no time in it: it is handed on as it is."""
 
     codec = "npz"
 
@@ -72,6 +73,9 @@ class PrepareSignals:
         what the decoder says."""
         if source.codec != "npz":
             raise PayloadError("wrong-codec", f"signals are read from npz, this payload is {source.codec!r}")
+        if is_vector(source.signals):
+            decode_signals(source.payload)
+            return [Piece(source.payload, signals=[dict(signal) for signal in source.signals])]
         facts = {str(signal["name"]): signal for signal in source.signals}
         arrays: Arrays = {
             name: np.asarray(array, dtype=np.float64)

@@ -14,7 +14,7 @@ import numpy as np
 
 from corpora.codecs import decode_image, decode_text, decode_wav
 from corpora.errors import PayloadError
-from corpora.signals import decode_signals
+from corpora.signals import decode_signals, is_vector
 from features.signal_steps import BASELINE, kind_of
 
 F0_RANGE_HZ = (60.0, 500.0)
@@ -65,7 +65,7 @@ def describe(payload: bytes, modality: str, signals: Sequence[Mapping[str, Any]]
         text = decode_text(payload)
         found = {"characters": float(len(text)), "words": float(len(text.split()))}
     elif modality == "physio":
-        found = _physio(payload, {str(s["name"]): float(s["rate_hz"]) for s in signals})
+        found = {} if is_vector(signals) else _physio(payload, {str(s["name"]): float(s["rate_hz"]) for s in signals})
     else:
         raise ValueError(f"no profile for modality {modality!r}")
     return {name: float(value) for name, value in found.items() if np.isfinite(value)}

@@ -22,11 +22,13 @@ from corpora.splits import make_view
 from corpora.views import ViewSpec
 from flows.params import Machine, Numerics, RunParams
 from flows.paths import Layout
-from flows.rounds import budget_of, prepared_cells, subject_counts
+from flows.rounds import budget_of, prepared_cells, prepared_subjects, subject_counts
 from flows.tallies import seconds_per_draw, timings
 from generators.balance import PRIOR_ACCEPTED, PRIOR_TRIED, STOPS, Forecast, expected_acceptance, forecast
-from generators.targets import Cell, cells
+from generators.targets import BySubject, Cell, cells
 
+FEW_SAMPLES = 20  # real train samples of a class; below, a model learns the samples and not the class
+FEW_PEOPLE = 3  # who show it; below, it learns who they are
 PRIOR = f"prior ({PRIOR_ACCEPTED / PRIOR_TRIED:.0%})"
 
 
@@ -34,7 +36,8 @@ PRIOR = f"prior ({PRIOR_ACCEPTED / PRIOR_TRIED:.0%})"
 class ClassForecast:
     """One class of a run. real, target: train samples. acceptance: the share of draws expected to pass, `known_from`
     "last run" or the prior. draws, rounds, passed: expected. stopped: how it is expected to end. seconds: wall clock on
-    the actors of machine.yaml; None where nothing was ever timed."""
+    the actors of machine.yaml; None where nothing was ever timed. people: subjects with train samples of the class,
+    None where one of these is of nobody known. warning: "" or why the figures say little: too few samples or people."""
 
     emotion: str
     real: int
@@ -47,6 +50,8 @@ class ClassForecast:
     passed: int
     stopped: str
     seconds: float | None
+    people: int | None = None
+    warning: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -70,7 +75,7 @@ def forecast_run(name: str, run: RunParams, numerics: Numerics, machine: Machine
     if run.generator is None:
         return None
     try:
-        wanted, source = _cells(name, run, layout)
+        wanted, by_subject, source = _cells(name, run, layout)
     except EmoforgeError as error:
         return RunForecast(name, "", str(error))
     if wanted is None:
@@ -93,10 +98,11 @@ def forecast_run(name: str, run: RunParams, numerics: Numerics, machine: Machine
     for emotion, (rate, seen, expected) in found.items():
         own = [c for c in wanted if c.emotion == emotion]
         draws = sum(f.draws for f in expected)
+        real, people = sum(c.real for c in own), people_of(by_subject, emotion)
         rows.append(
             ClassForecast(
                 emotion=emotion,
-                real=sum(c.real for c in own),
+                real=real,
                 target=sum(c.target for c in own),
                 missing=sum(c.lacking for c in own),
                 acceptance=rate,
@@ -106,9 +112,32 @@ def forecast_run(name: str, run: RunParams, numerics: Numerics, machine: Machine
                 passed=sum(f.passed for f in expected),
                 stopped=_worst(expected),
                 seconds=draws * per_draw[emotion] / at_once if emotion in per_draw else None,
+                people=people,
+                warning=too_few(real, people),
             )
         )
     return RunForecast(name, source, "", tuple(rows))
+
+
+def people_of(by_subject: BySubject, emotion: str) -> int | None:
+    """Subjects with a sample of the class; None where a sample of it names nobody."""
+    found: set[tuple[str, str]] = set()
+    for corpus, subjects in by_subject.items():
+        for subject, counts in subjects.items():
+            if counts.get(emotion, 0) > 0:
+                if subject is None:
+                    return None
+                found.add((corpus, subject))
+    return len(found)
+
+
+def too_few(real: int, people: int | None) -> str:
+    """ "5 real samples of 2 people: too few to learn the class from", or ""."""
+    if real >= FEW_SAMPLES and (people is None or people >= FEW_PEOPLE):
+        return ""
+    samples = f"{real} real sample{'' if real == 1 else 's'}"
+    of = "" if people is None or not real else f" of {people} {'person' if people == 1 else 'people'}"
+    return f"{samples}{of}: too few to learn the class from"
 
 
 def _worst(expected: list[Forecast]) -> str:
@@ -124,15 +153,16 @@ def _last_run(path: Path) -> dict[str, tuple[int, int]]:
         return {}
 
 
-def _cells(name: str, run: RunParams, layout: Layout) -> tuple[list[Cell] | None, str]:
+def _cells(name: str, run: RunParams, layout: Layout) -> tuple[list[Cell] | None, BySubject, str]:
+    """-> the cells (None: not known yet), train samples of each subject and class, and where they were counted."""
     target = run.target.model_dump(mode="json")
     prepared = layout.run(name) / "prepared"
     if _is_prepared(prepared, run):
-        return prepared_cells(target, prepared), "prepared data"
+        return prepared_cells(target, prepared), prepared_subjects(prepared), "prepared data"
     folders = [layout.corpus(corpus) for corpus in run.corpora]
     if not all((folder / "index.parquet").exists() for folder in folders):
-        return None, ""
-    return _ingested_cells(run, folders, target), "ingested corpora, before preparation"
+        return None, {}, ""
+    return *_ingested_cells(run, folders, target), "ingested corpora, before preparation"
 
 
 def _is_prepared(prepared: Path, run: RunParams) -> bool:
@@ -145,7 +175,7 @@ def _is_prepared(prepared: Path, run: RunParams) -> bool:
     return all(summary.get(key) == value for key, value in made_of.items())
 
 
-def _ingested_cells(run: RunParams, folders: list[Path], target: Mapping[str, Any]) -> list[Cell]:
+def _ingested_cells(run: RunParams, folders: list[Path], target: Mapping[str, Any]) -> tuple[list[Cell], BySubject]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -171,4 +201,4 @@ def _ingested_cells(run: RunParams, folders: list[Path], target: Mapping[str, An
         for corpus in run.corpora
     }
     counts = {c: sum(own[c] for own in by_corpus.values()) for c in classes}
-    return cells(classes, counts, by_corpus, by_subject=by_subject, **target)
+    return cells(classes, counts, by_corpus, by_subject=by_subject, **target), by_subject

@@ -26,6 +26,7 @@ from corpora.shards import assemble, read_table, write_table
 from corpora.splits import group_view, official_view
 from corpora.views import view_hash
 from flows.ingestparts import ReadTask, Share, Tell, read_corpus
+from flows.unknownlabels import LISTED, OnUnknownLabel, UnknownLabel, judge_labels, listed, unknown_labels
 from validators.tables import FACTS, check_counts, check_table, fact_table, sample_expectations
 
 
@@ -39,6 +40,7 @@ def ingest_corpus(
     ratios: Mapping[str, float],
     split_seed: int,
     max_reject_share: float,
+    on_unknown_label: OnUnknownLabel = "stop",
     options: Mapping[str, Any] | None = None,
     base: Path | None = None,
     made_up: bool = False,
@@ -59,8 +61,9 @@ def ingest_corpus(
     (result of the table checks), card.json (card, counts found against published), manifest.json (files, their sha256
     and the content hash over them). Returns the manifest and, beside it, `seconds`.
 
-    Raises `CorpusError`: not the corpus, nothing accepted, more than `max_reject_share` rejected, or an index that
-    fails a table check; `UnknownNameError`: no such reader; `ResourceError`: disk full or not writable.
+    Raises `CorpusError`: not the corpus, nothing accepted, more than `max_reject_share` rejected, a label of its own or
+    half of a class that is not known (unless `on_unknown_label` is "reject"), or an index that fails a table check;
+    `UnknownNameError`: no such reader; `ResourceError`: disk full or not writable.
     """
     begun = time.perf_counter()
     if not CORPUS_ID.fullmatch(name):
@@ -79,6 +82,13 @@ def ingest_corpus(
         index = assemble(spills, folder, "shards/" + name)
         if work is None:
             shutil.rmtree(folder / ".spill")
+        unknown = unknown_labels(rejects)
+        _tell_rejects(name, rejects, unknown, tell)
+        if on_unknown_label == "stop":
+            judge_labels(
+                name, root, corpus.card, unknown, n_read=index.num_rows + len(rejects),
+                by_label=native_counts(index, corpus.card), described=bool(described),
+            )  # fmt: skip
         _judge_rejects(name, root, index.num_rows, rejects, max_reject_share)
         write_table(folder / "index.parquet", index)
         write_table(folder / "rejects.parquet", _reject_table(rejects))
@@ -89,7 +99,8 @@ def ingest_corpus(
         write_table(folder / "splits.parquet", views)
         write_json(folder / "audit.json", audit)
         told = _card(card, reader, index, rejects) | {"made_up": made_up, **described}
-        quality = _quality(name, card.modality, index, told["counts"])
+        told["unknown_labels"] = [one.as_dict() for one in unknown[:LISTED]]
+        quality = _quality(name, card, index, told["counts"])
         write_json(folder / "quality.json", quality)
         write_json(folder / "card.json", told)
         manifest = _manifest(folder, name, reader, index, rejects, audit)
@@ -113,6 +124,16 @@ def made_up_card(card: CorpusCard) -> CorpusCard:
     )
 
 
+def _tell_rejects(name: str, rejects: list[Reject], unknown: list[UnknownLabel], tell: Tell | None) -> None:
+    """What was rejected, by reason, and the labels that nobody knows; nothing where there is nothing."""
+    if tell is None or not rejects:
+        return
+    reasons = Counter(reject.reason for reject in rejects).most_common()
+    tell(f"{name}: rejected, by reason: {', '.join(f'{reason} {n}' for reason, n in reasons)}")
+    if unknown:
+        tell(f"{name}: unknown labels: {listed(unknown)}")
+
+
 def _reasons(rejects: list[Reject]) -> dict[str, int]:
     return dict(sorted(Counter(reject.reason for reject in rejects).items()))
 
@@ -130,11 +151,13 @@ def _judge_rejects(name: str, root: Path, accepted: int, rejects: list[Reject], 
     )
 
 
-def _quality(name: str, modality: str, index: pa.Table, counts: list[dict[str, Any]]) -> dict[str, Any]:
+def _quality(name: str, card: CorpusCard, index: pa.Table, counts: list[dict[str, Any]]) -> dict[str, Any]:
     """Checks of the index and of its sizes and rates; one that fails stops the stage. Counts are checked and told only:
     a re-packed corpus may hold a file twice, and its owner decides."""
-    table = check_table(index, name=name, expectations=sample_expectations(modality))
-    facts = check_table(fact_table(index), name=f"{name}_facts", schema=None, expectations=FACTS[modality])
+    expected = sample_expectations(card.modality, is_vector=card.is_vector)
+    table = check_table(index, name=name, expectations=expected)
+    kind = "vector" if card.is_vector else card.modality
+    facts = check_table(fact_table(index), name=f"{name}_facts", schema=None, expectations=FACTS[kind])
     results = table["results"] + facts["results"]
     _judge_quality(name, results)
     results = results + check_counts(name, counts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,13 +22,16 @@ from corpora.atomic import write_bytes, write_text
 from corpora.errors import CorpusError, ParamsError, UnknownNameError, UserError
 from corpora.fingerprint import hash_file
 from corpora.readers import GENERIC, is_card_path, make_corpus, reader_names
-from corpora.readers.files import absence, one_walk, walk
+from corpora.readers.described import Described
+from corpora.readers.files import absence, one_walk, rejected, walk
 from corpora.schema import CORPUS_ID, Corpus, CorpusCard, Sample
 from flows.params import CARDS, load_params
 from flows.paths import PACKAGES, Layout
+from flows.unknownlabels import UnknownLabel, listed, unknown_labels
 
 # Folders of the project beside the hidden ones; others in it may hold a corpus.
 OWN = frozenset({"data", "docs", "tests", "benchmarks", *PACKAGES})
+LOOK_S = 3.0  # seconds for a look at the labels of a described corpus
 LOOK_AT = 50  # first items of a reader among which at least one must be a sample
 MAX_SEEN = 20_000  # files whose endings are looked at before readers are tried
 # A folder without one of these endings cannot be a corpus of that modality; readers of it are not tried.
@@ -57,6 +61,8 @@ class Linked:
     run: str | None
     license: str
     archive: Path | None = None
+    unknown: tuple[UnknownLabel, ...] = ()  # labels that the card lacks, among `looked_at` files or rows
+    looked_at: int = 0
 
 
 def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Linked:
@@ -64,6 +70,7 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
 
     A corpus that params.yaml already holds with the same reader, but whose folder is not there, is linked only; a link
     to a folder that is gone is replaced. An archive is unpacked as .emoforge/extracted/`name`-..., and that is linked.
+    Of a corpus that a card describes, labels that the card lacks are looked for, a few seconds long.
     Raises `UserError` (bad or used name), `CorpusError` (folder missing, empty, of another layout; damaged or hostile
     archive), `UnknownNameError`, `ResourceError` (disk full).
     """
@@ -103,6 +110,7 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
         )
     corpus = make_corpus(str(card_file) if card_file else chosen, known.options if known else None, base=repo)
     _has_layout(corpus, chosen, path, name)
+    unknown, looked_at = _unknown_labels(corpus, path, name)
     text, run = (None, None) if known else _edited(layout.params, name, chosen, corpus.card)
     with _copied(card_file, repo / chosen):
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +124,30 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
             if gone is not None:
                 place.symlink_to(gone, target_is_directory=True)
             raise
-    return Linked(name, chosen, path, run, corpus.card.license, archive)
+    return Linked(name, chosen, path, run, corpus.card.license, archive, tuple(unknown), looked_at)
+
+
+def _unknown_labels(corpus: Corpus, path: Path, name: str) -> tuple[list[UnknownLabel], int]:
+    """Labels that a card lacks, of the files or rows that can be looked at in `LOOK_S`; readers of ours know theirs."""
+    if not isinstance(corpus, Described):
+        return [], 0
+    end, rejects, looked_at = time.monotonic() + LOOK_S, [], 0
+    for error in corpus.labels(path):
+        looked_at += 1
+        if error is not None:
+            rejects.append(rejected(name, "", error))
+        if time.monotonic() > end:
+            break
+    return unknown_labels(rejects), looked_at
+
+
+def labels_missing(made: Linked) -> str:
+    """For people: what the card lacks, and what to do before ingest stops at it."""
+    return (
+        f"Labels that the card does not know, of {made.looked_at} files or rows looked at: {listed(made.unknown)}. "
+        "Their samples would be rejected, and ingest stops where that is a label of its own or half of a class: say "
+        f"what they mean in {made.reader} (label_map; null leaves a label without a class)."
+    )
 
 
 def _not_the_project(path: Path, repo: Path) -> None:

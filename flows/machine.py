@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import psutil
 
-from corpora.errors import EmoforgeError, ResourceError
+from corpora.errors import EmoforgeError, ParamsError, ResourceError
 from flows.params import Machine, Params
 from flows.paths import Layout
 from flows.store import WorkStore
@@ -111,7 +111,25 @@ def survey(params: Params, machine: Machine, repo: Path, runs: Sequence[str]) ->
     found.append(Finding("memory", "ok" if memory > 4 else "note", f"{memory:.1f} GiB available (the demo takes 4-6)"))
     for corpus in dict.fromkeys(c for run in runs for c in params.run(run).corpora):
         found.append(_corpus(corpus, params, Layout(repo).raw(corpus)))
+    for run in runs:
+        found += _vectors(run, params, repo)
     return found
+
+
+def _vectors(run: str, params: Params, repo: Path) -> list[Finding]:
+    """What `plan` would say of a run whose samples are rows of features: nothing where all is well."""
+    from corpora.readers import make_corpus
+    from flows.plan import require_steps_of_vectors
+
+    entries = {name: params.corpora[name] for name in params.run(run).corpora if name in params.corpora}
+    try:
+        cards = {name: make_corpus(e.reader, e.options, base=repo).card for name, e in entries.items()}
+        require_steps_of_vectors(run, params.run(run), {name: card.is_vector for name, card in cards.items()})
+    except ParamsError as error:
+        return [Finding(f"steps of {run}", "missing", str(error))]
+    except EmoforgeError:  # a reader or card that is not there: said of the corpus, or by its ingest
+        return []
+    return []
 
 
 def _corpus(name: str, params: Params, raw: Path) -> Finding:

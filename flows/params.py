@@ -131,6 +131,11 @@ class CorpusParams(_Model):
     ratios: Ratios = Field(default_factory=lambda: Ratios(), description="Shares of the view `group`.")
     split_seed: Seed = Field(0, description="Seed of the search for the split with the smallest deviation.")
     max_reject_share: Share = Field(0.1, description="More rejected files than this share stop the stage.")
+    on_unknown_label: Literal["stop", "reject"] = Field(
+        "stop",
+        description="A label that neither reader nor card knows, on more than a few files, or on half of a class in "
+        "another spelling: stop and say what to do, or count the files as rejects.",
+    )
 
 
 class Prepare(_Model):

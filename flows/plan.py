@@ -8,6 +8,7 @@ them changed. `Plan` is how a stage reads its JSON back.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -46,6 +47,9 @@ INERT = frozenset(
         "flows.store",
     }
 )
+
+
+_STEPS_IN_TIME = ("keep", "resample", "baseline", "windows")  # of prepare.physio; off unless a run asks for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ def write_plan(layout: Layout, run_name: str) -> None:
         found = ", ".join(f"{name}: {m['modality']}" for name, m in manifests.items())
         raise CorpusError(f"run {run_name!r} names corpora of different modalities ({found}); name corpora of one")
     modality = modalities.pop()
+    require_steps_of_vectors(run_name, run, {name: m["is_vector"] for name, m in manifests.items()})
     plans = _stage_plans(run_name, run, params.numerics, modality, {n: m["content"] for n, m in manifests.items()})
     with atomic_folder(layout.run(run_name) / "plan") as folder:
         for plan in plans:
@@ -134,6 +139,25 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
            {"run": values, "numerics": number, "prepared": described}, {}, []),
         of("report", (), {}, {}, []),
     ]  # fmt: skip
+
+
+def require_steps_of_vectors(run_name: str, run: RunParams, vectors: Mapping[str, bool]) -> None:
+    """Raises `ParamsError` where a run mixes rows of features ({corpus: whether it is so}) with signals, or asks of
+    them a step that needs time."""
+    kinds = {True: [c for c, so in vectors.items() if so], False: [c for c, so in vectors.items() if not so]}
+    if not kinds[True]:
+        return
+    if kinds[False]:
+        raise ParamsError(
+            f"run {run_name!r}: samples of {', '.join(kinds[True])} are rows of features, those of "
+            f"{', '.join(kinds[False])} are signals; name corpora of one kind"
+        )
+    asked = [name for name in _STEPS_IN_TIME if getattr(run.prepare.physio, name)]
+    if asked:
+        raise ParamsError(
+            f"runs.{run_name}.prepare.physio: {', '.join(asked)} of {', '.join(kinds[True])}, whose samples are "
+            "rows of features and have no time in them; take it out (population is for features too)"
+        )
 
 
 def prepare_steps(run_name: str, run: RunParams, modality: str) -> Steps:
@@ -218,7 +242,8 @@ def _manifest(layout: Layout, corpus: str) -> dict[str, Any]:
         )
     try:
         card = read_json(path.parent / "card.json")["card"]
-        return {"modality": card["modality"], "content": read_json(path)["content_hash"]}
+        content = read_json(path)["content_hash"]
+        return {"modality": card["modality"], "content": content, "is_vector": card.get("is_vector", False)}
     except (KeyError, TypeError):
         raise IntegrityError(f"{path.parent} is not as `ingest` wrote it: remove it and run again") from None
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from corpora.errors import CorpusError
 from corpora.schema import Sample
-from corpora.signals import decode_signals, encode_signals
+from corpora.signals import decode_signals, encode_signals, is_vector
 from features.signal_statistics import PopulationStatistics
 from flows.store import WorkStore
 
@@ -35,7 +36,12 @@ def _train(
             for piece in sample["pieces"] if sample["error"] is None else ():
                 sample_id = sample["id"] + piece["suffix"]
                 if split_of[sample_id] == "train":
-                    yield sample_id, decode_signals(blob[slice(*piece["payload"])])
+                    yield sample_id, _timed(decode_signals(blob[slice(*piece["payload"])]), piece["signals"])
+
+
+def _timed(arrays: dict[str, np.ndarray], signals: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Signals as they are, time first; a row of features [d] as one moment [1, d], so that each has its own moments."""
+    return {name: array[None] for name, array in arrays.items()} if is_vector(signals) else arrays
 
 
 def standardised(sample: Sample, statistics: PopulationStatistics) -> Sample:
@@ -47,6 +53,7 @@ def standardised(sample: Sample, statistics: PopulationStatistics) -> Sample:
             f"{sample.sample_id} has {', '.join(missing)}, which no train sample has: name the signals to keep "
             "(prepare.physio.keep), or leave prepare.physio.population out"
         )
-    made = {name: np.asarray(array, dtype=np.float32) for name, array in statistics.apply(arrays).items()}
+    scaled = statistics.apply(_timed(arrays, sample.signals))
+    made = {name: np.asarray(scaled[name], dtype=np.float32).reshape(arrays[name].shape) for name in arrays}
     facts = [{**dict(signal), "unit": "z"} for signal in sample.signals]
     return replace(sample, payload=encode_signals(made), signals=facts)

@@ -81,7 +81,9 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
             "publishable": not flagged,
             "reasons": flagged,
             "restrictions": restrictions(cards),  # of licences: gates and audit do not know them
-            "notes": notes(verdicts.to_pylist(), balance, summary) + selftest_notes(evaluation / "selftest.json"),
+            "notes": notes(verdicts.to_pylist(), balance, summary)
+            + subject_notes(real)
+            + selftest_notes(evaluation / "selftest.json"),
         }
         write_text(folder / README, release_card(manifest))
         paths = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
@@ -164,6 +166,24 @@ def notes(verdicts: list[dict[str, Any]], balance: dict[str, Any], summary: dict
         f"by default: {f['action']}"
         for f in summary["audit"]
     ]
+    return found
+
+
+def subject_notes(real: pa.Table) -> list[str]:
+    """Real samples of which nobody knows whose they are, by corpus: their people may be in train and in test."""
+    found = []
+    for corpus in sorted(set(real["corpus"].to_pylist())):
+        subjects = real.filter(pc.equal(real["corpus"], corpus))["subject_id"]
+        if subjects.null_count == len(subjects):
+            found.append(
+                f"no subjects are known in {corpus}: train and test may share people. If its files tell who it is, "
+                "say so in its card (files.columns.subject; path_pattern where it stands in a file's name)"
+            )
+        elif subjects.null_count:
+            found.append(
+                f"subjects are not known of {subjects.null_count} of {len(subjects)} samples of {corpus}: their people "
+                "may be in train and in test"
+            )
     return found
 
 

@@ -31,6 +31,7 @@ from flows.reporttables import (
     quality_summary,
     rejects_by_reason,
     selftest_table,
+    unknown_labels,
     uplift_rows,
     uplift_words,
 )
@@ -100,6 +101,7 @@ def view(data: RunFolder) -> dict[str, Any]:
         "before_after": before_and_after(data),
         "audit": findings_table(data.summary.get("audit")),
         "rejects": rejects_by_reason(data),
+        "unknown_labels": unknown_labels(data),
         "corpora": [_corpus(c) for c in data.corpora],
         "provenance": provenance_rows(data, LISTED_SAMPLES),
         "metrics": sorted((data.metrics or {}).items()),

@@ -274,6 +274,12 @@ def rejects_by_reason(data: RunFolder) -> list[Row]:
     return sorted(rows, key=lambda r: (r["stage"], -r["n"], r["reason"]))
 
 
+def unknown_labels(data: RunFolder) -> list[Row]:
+    """Labels that no card knows, whose files were left out: most frequent first."""
+    rows = [{"corpus": c.name, **one} for c in data.corpora for one in c.told.get("unknown_labels") or ()]
+    return sorted(rows, key=lambda r: (-r["count"], r["corpus"], r["label"]))
+
+
 def preparation(data: RunFolder) -> Row | None:
     """The steps with their parameters, and what they did to each corpus."""
     told = data.summary.get("prepared")

@@ -37,12 +37,15 @@ def prepared_cells(target: Mapping[str, Any], prepared: Path) -> list[Cell]:
     """What is to be filled: the classes of the run, of each corpus, or of each subject, by what prepare left."""
     summary = json.loads((prepared / "summary.json").read_text(encoding="utf-8"))
     by_corpus = {name: told["counts"]["train"] for name, told in summary["by_corpus"].items()}
-    by_subject = None
-    if target["cells"] == "subject":
-        splits = read_table(prepared / "splits.parquet", SPLITS).to_pylist()
-        train = {row["sample_id"] for row in splits if row["split"] == "train"}
-        by_subject = subject_counts(read_table(prepared / "index.parquet", SAMPLES), train)
+    by_subject = prepared_subjects(prepared) if target["cells"] == "subject" else None
     return cells(summary["classes"], summary["counts"]["train"], by_corpus, by_subject=by_subject, **target)
+
+
+def prepared_subjects(prepared: Path) -> BySubject:
+    """Train samples of each subject and class, by what prepare left."""
+    splits = read_table(prepared / "splits.parquet", SPLITS).to_pylist()
+    train = {row["sample_id"] for row in splits if row["split"] == "train"}
+    return subject_counts(read_table(prepared / "index.parquet", SAMPLES), train)
 
 
 def subject_counts(index: pa.Table, chosen: set[str]) -> BySubject:

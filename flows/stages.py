@@ -82,6 +82,7 @@ def _ingest(layout: Layout, name: str) -> None:
         ratios=corpus.ratios.model_dump(),
         split_seed=corpus.split_seed,
         max_reject_share=corpus.max_reject_share,
+        on_unknown_label=corpus.on_unknown_label,
         made_up=name in params.demo,
         work=layout.scratch / "ingest" / name,
         share=shared_out(machine) if machine.actors > 1 and bytes_below(root) >= SHARED_FROM_BYTES else None,

@@ -9,7 +9,7 @@ import random
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -304,19 +304,38 @@ def reader(folder: Path, name: str, file: str, subjects: int = 2) -> tuple[list[
         except CorpusError:
             yield "CorpusError"
             return
-        ids = set()
         try:
-            for item in items:
-                assert isinstance(item, Sample | Reject), item
-                if isinstance(item, Sample):
-                    item.sample_id.encode()  # what is no Unicode breaks the index, long after
-                    assert item.sample_id not in ids
-                    ids.add(item.sample_id)
-                yield "ok" if isinstance(item, Sample) else item.reason
+            yield from outcomes(items)
         except CorpusError:  # a `PayloadError` must have become a reject
             yield "CorpusError"
 
     return [Seed(seed)], parse
+
+
+def card(kind: str) -> Family:
+    def family(folder: Path) -> tuple[list[Seed], Parse]:
+        from tests.fuzz_cards import described
+
+        return described(folder, kind)
+
+    return family
+
+
+def outcomes(items: Iterable[Any]) -> Iterator[str]:
+    """ "ok" or the reason of each item; ids are Unicode and no two are one. What records hold fits the index."""
+    ids = set()
+    for item in items:
+        assert isinstance(item, Sample | Reject), item
+        if isinstance(item, Sample):
+            item.sample_id.encode()  # what is no Unicode breaks the index, long after
+            assert item.sample_id not in ids
+            ids.add(item.sample_id)
+            for value in (item.age, item.turn, item.t_start_s, item.intensity):
+                assert value is None or np.isfinite(np.float32(value)), item
+            assert item.subject_id is None or item.subject_id not in ("mine:nan", "mine:NaN", "mine:None", "mine:"), (
+                item
+            )
+        yield "ok" if isinstance(item, Sample) else item.reason
 
 
 def archive(folder: Path, kind: str) -> tuple[list[Seed], Parse]:
@@ -380,6 +399,15 @@ FAMILIES: dict[str, Family] = {
     "tsv of GoEmotions": lambda folder: reader(folder, "goemotions", "train.tsv"),
     "csv of FER2013": lambda folder: reader(folder, "fer2013", "fer2013.csv"),
     "npz of SEED-V": lambda folder: reader(folder, "seed_v", "1_123.npz", 1),
+    "table of csv": card("csv"),
+    "table of jsonl": card("jsonl"),
+    "table of paths": card("paths"),
+    "table of parquet": card("parquet"),
+    "table of features": card("vector"),
+    "saved data set": card("arrow"),
+    "table of audformat": card("audformat"),
+    "header of audformat": card("header"),
+    "card": card("card"),
     "zip": lambda folder: archive(folder, "zip"),
     "tar": lambda folder: archive(folder, "tar"),
     "tgz": lambda folder: archive(folder, "tgz"),

@@ -114,7 +114,7 @@ def test_yaml_examples_fit_the_models() -> None:
                     GateParams.model_validate(gate)
 
 
-@pytest.mark.parametrize("page", ["parameters", "corpora"])
+@pytest.mark.parametrize("page", ["parameters", "corpora", "cards"])
 def test_made_page_is_up_to_date(page: str) -> None:
     specification = importlib.util.spec_from_file_location(f"make_{page}", REPO / "docs" / f"make_{page}.py")
     assert specification is not None and specification.loader is not None
@@ -123,6 +123,17 @@ def test_made_page_is_up_to_date(page: str) -> None:
     assert (REPO / "docs" / f"{page}.md").read_text(encoding="utf-8") == module.page(), (
         f"what it is made of has changed: run python docs/make_{page}.py"
     )
+
+
+def test_every_key_of_a_card_says_what_it_is() -> None:
+    from corpora.readers.cardfile import LAYOUTS, CardFile, SignalSpec
+
+    for model in (CardFile, SignalSpec, *LAYOUTS.values()):
+        silent = [name for name, field in model.model_fields.items() if not field.description and name != "layout"]
+        assert not silent, f"{model.__name__}: {silent}"
+    page = (REPO / "docs" / "cards.md").read_text(encoding="utf-8")
+    keys = {name for model in (CardFile, SignalSpec, *LAYOUTS.values()) for name in model.model_fields}
+    assert all(f"| `{name}` |" in page for name in keys)
 
 
 def small_release(root: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corpora.errors import UserError
+from validators.answers import refuse_unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,8 @@ def class_scores(truth: Sequence[str], answer: Sequence[str], classes: Sequence[
         _refuse_string(classes)
     names = tuple(classes) if classes is not None else tuple(sorted({*truth, *answer}))
     place = {name: number for number, name in enumerate(names)}
-    unknown = sorted({label for label in (*truth, *answer) if label not in place})
-    if unknown:
-        raise UserError(f"labels {', '.join(unknown[:5])} are not among the classes: {', '.join(names)}")
+    for labels, what in ((truth, "the truth"), (answer, "the answers")):
+        refuse_unknown(labels, names, what)
     confusion = np.zeros((len(names), len(names)), dtype=np.int64)
     np.add.at(confusion, ([place[t] for t in truth], [place[a] for a in answer]), 1)
     hits, of_truth, of_answer = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
@@ -55,6 +55,7 @@ def macro_auc(truth: Sequence[str], scores: np.ndarray, classes: Sequence[str]) 
     """scores [n, k], one column a class -> mean area under the ROC curve of each class against the rest.
 
     Ties count half (Mann-Whitney). Classes that have no positive or no negative row are left out; NaN if none is left.
+    Raises `UserError`: other shapes, a truth outside `classes` (it would count as negative in all of them).
     """
     from scipy.stats import rankdata
 
@@ -62,6 +63,7 @@ def macro_auc(truth: Sequence[str], scores: np.ndarray, classes: Sequence[str]) 
     scores = np.asarray(scores, np.float64)
     if scores.shape != (len(truth), len(classes)):
         raise UserError(f"scores {scores.shape}, need [{len(truth)}, {len(classes)}]")
+    refuse_unknown(truth, classes, "the truth")
     if not np.isfinite(scores).all():
         return float("nan")
     names = np.asarray(truth, dtype=str)
@@ -103,12 +105,13 @@ def expected_calibration_error(
     """scores [n, k], rows that sum to 1 -> weighted mean of |accuracy - confidence| over equal bins, in [0, 1].
 
     Guo et al. 2017, "On calibration of modern neural networks", eq. 3. A bin holds its upper edge. NaN: no rows, or
-    scores that are not finite. Raises `UserError`: other shapes, `classes` that are one string.
+    scores that are not finite. Raises `UserError`: other shapes, `classes` that are one string, a truth outside them.
     """
     scores = np.asarray(scores, np.float64)
     _refuse_string(classes)
     if scores.shape != (len(truth), len(classes)):
         raise UserError(f"scores {scores.shape}, need [{len(truth)}, {len(classes)}]")
+    refuse_unknown(truth, classes, "the truth")
     if len(truth) == 0 or not np.isfinite(scores).all():
         return float("nan")
     confidence = scores.max(axis=1)

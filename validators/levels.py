@@ -15,7 +15,7 @@ RANGE_DB = 60.0  # frames further under the loudest one count as that quiet: bet
 def frame_levels(signal: np.ndarray, rate_hz: int) -> np.ndarray:
     """[n] float -> [n // hop + 1] float64 dB re full scale (root mean square), each 5 ms over 25 ms, the first centred
     on sample 0: the frames of `mel_cepstrum`. Not less than 60 dB under the loudest."""
-    hop, half = HOP_S * rate_hz, round(WINDOW_S * rate_hz / 2)
+    hop, half = HOP_S * rate_hz, max(1, round(WINDOW_S * rate_hz / 2))
     sums = np.concatenate([[0.0], np.cumsum(np.square(signal, dtype=np.float64))])
     centres = np.floor(np.arange(int(len(signal) / hop) + 1) * hop + 0.5).astype(np.int64)
     low, high = np.clip(centres - half, 0, len(signal)), np.clip(centres + half, 0, len(signal))

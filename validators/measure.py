@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from corpora.errors import UnknownNameError
+from validators.checked import checked_inputs
+from validators.options import choices_of, defaults_of, resolved
 
 Kind = Literal["features", "labels", "dimension", "audio", "images", "text", "signals"]
 
@@ -126,14 +127,34 @@ def function_of(name: str) -> Callable[..., Measured]:
 
 def options_of(name: str) -> dict[str, Any]:
     """Option -> default of the metric's function."""
-    parameters = list(inspect.signature(function_of(name)).parameters.values())[2:]
-    return {p.name: p.default for p in parameters}
+    return defaults_of(function_of(name))
+
+
+def choices(name: str) -> dict[str, tuple[str, ...]]:
+    """Option -> the values it may have, for those that are a choice."""
+    return choices_of(function_of(name))
 
 
 def measure(name: str, real: Any, synthetic: Any, **options: Any) -> Measured:
-    """One metric on inputs of its kind. Raises `UnknownNameError` (metric, option) and what the measure raises."""
-    valid = options_of(name)
-    for option in options:
-        if option not in valid:
-            raise UnknownNameError.of(f"option of {name}", option, valid)
-    return replace(function_of(name)(real, synthetic, **options), metric=name)
+    """One metric on inputs of its kind; options as values or as texts of a command line.
+
+    Never a number that is none: where there is no value, `reason` says why. Raises `UnknownNameError` (metric, option,
+    choice), `UserError` (inputs or options of another type or shape) and what the measure raises.
+    """
+    function = function_of(name)
+    given = resolved(name, function, options)
+    found = function(*checked_inputs(metric(name).kind, real, synthetic), **given)
+    return finished(replace(found, metric=name))
+
+
+def finished(found: Measured) -> Measured:
+    """Infinite numbers are none; no value has no interval; a value that is none has a reason."""
+    value, low, high, floor = (x if math.isfinite(x) else math.nan for x in
+                               (found.value, found.low, found.high, found.floor))  # fmt: skip
+    reason = found.reason
+    if not math.isfinite(value):
+        low = high = math.nan
+        reason = reason or "the numbers of the input are too large or too small to compute with"
+    if not (math.isfinite(low) and math.isfinite(high)):
+        low = high = math.nan
+    return replace(found, value=value, low=low, high=high, floor=floor, reason=reason)

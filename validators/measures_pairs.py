@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from validators import images, levels, melcepstrum, pymcd
 from validators.measure import Measured
 from validators.pitch import PitchComparison, compare_pitch
 
+Align = Literal["start", "linear"]
 Recording = tuple[np.ndarray, int]  # [n] float32 in [-1, 1], Hz
 
 
@@ -61,7 +62,7 @@ def mcd(
     *,
     align: bool = True,
     f0: melcepstrum.F0Method = "dio",
-    convention: str = "mcd24",
+    convention: Literal["mcd24", "pymcd"] = "mcd24",
 ) -> Measured:
     """`align`: exact DTW; without it, frame by frame over the length that both have. `f0`: dio or harvest.
 
@@ -106,9 +107,9 @@ def f0_rmse(
     real: Sequence[Recording],
     synthetic: Sequence[Recording],
     *,
-    unit: str = "cents",
-    align: str = "start",
-    f0: str = "dio",
+    unit: Literal["cents", "Hz"] = "cents",
+    align: Align = "start",
+    f0: melcepstrum.F0Method = "dio",
 ) -> Measured:
     """`unit`: cents or Hz. Frames voiced in both. `f0`: dio or harvest."""
     if unit not in ("cents", "Hz"):
@@ -118,7 +119,11 @@ def f0_rmse(
 
 
 def f0_correlation(
-    real: Sequence[Recording], synthetic: Sequence[Recording], *, align: str = "start", f0: str = "dio"
+    real: Sequence[Recording],
+    synthetic: Sequence[Recording],
+    *,
+    align: Align = "start",
+    f0: melcepstrum.F0Method = "dio",
 ) -> Measured:
     """Of log F0. `f0`: dio or harvest."""
     pairs, how = _pitch(real, synthetic, "correlation", align, f0)
@@ -126,7 +131,11 @@ def f0_correlation(
 
 
 def voicing_error(
-    real: Sequence[Recording], synthetic: Sequence[Recording], *, align: str = "start", f0: str = "dio"
+    real: Sequence[Recording],
+    synthetic: Sequence[Recording],
+    *,
+    align: Align = "start",
+    f0: melcepstrum.F0Method = "dio",
 ) -> Measured:
     """`f0`: dio or harvest."""
     pairs, how = _pitch(real, synthetic, "voicing_error", align, f0)
@@ -134,7 +143,11 @@ def voicing_error(
 
 
 def energy_difference(
-    real: Sequence[Recording], synthetic: Sequence[Recording], *, align: str = "dtw", gain: bool = True
+    real: Sequence[Recording],
+    synthetic: Sequence[Recording],
+    *,
+    align: Literal["dtw", "start"] = "dtw",
+    gain: bool = True,
 ) -> Measured:
     """Mean absolute difference of frame level. `align`: dtw (the path of the mel-cepstra) or start. `gain`: false takes
     the mean difference of each pair off first, so that a recording that is only louder differs by 0."""

@@ -10,17 +10,18 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from corpora.errors import UnknownNameError, UserError
 from validators import c2st as twosample
 from validators import diversity, kernel, privacy, transport
+from validators.checked import numbers
 from validators.frechet import features_frechet
 from validators.measure import Measured
 from validators.prdc import prdc
-from validators.sets import checked_pair
+from validators.sets import checked_pair, finite, same_rows
 
 HALVES = 10  # of real, for the floor
 RESAMPLES = 200  # for an interval where there is no closed form
@@ -39,8 +40,10 @@ def _measured(
     interval: tuple[float, float] = (math.nan, math.nan),
     seed: int = 0,
     details: dict[str, Any] | None = None,
+    why: str = "",
 ) -> Measured:
-    """`value`: the measure again, for the floor; None: no floor was asked for, or it would mean nothing."""
+    """`value`: the measure again, for the floor; None: no floor was asked for, or it would mean nothing. `why`: there
+    is no number, where the rows themselves are fine."""
     real, synthetic = checked_pair(real, synthetic)
     return Measured(
         value=found,
@@ -51,17 +54,19 @@ def _measured(
         low=interval[0],
         high=interval[1],
         floor=floor_of(real, value, seed) if value is not None else math.nan,
-        reason="" if math.isfinite(found) else why_none(real, synthetic),
+        reason="" if math.isfinite(found) else why_none(real, synthetic, why),
         details=details or {},
     )
 
 
-def why_none(real: np.ndarray, synthetic: np.ndarray) -> str:
-    for name, rows in (("real", real), ("synthetic", synthetic)):
+def why_none(real: np.ndarray, synthetic: np.ndarray, otherwise: str = "", **others: np.ndarray) -> str:
+    """`others`: further sets by name. `otherwise`: the reason where no row is at fault; "": there are too few."""
+    for name, rows in {"real": real, "synthetic": synthetic, **others}.items():
         bad = int((~np.isfinite(rows)).any(axis=1).sum())
         if bad:
             return f"{bad} of {len(rows)} {name} rows hold NaN or infinity"
-    return f"{len(real)} real and {len(synthetic)} synthetic rows are too few"
+    also = "".join(f", {len(rows)} {name}" for name, rows in others.items())
+    return otherwise or f"{len(real)} real and {len(synthetic)} synthetic{also} rows are too few"
 
 
 def floor_of(real: np.ndarray, value: Value, seed: int) -> float:
@@ -149,9 +154,12 @@ def sliced(
 def _neighbours(real: np.ndarray, synthetic: np.ndarray, which: str, k: int, floor: bool, seed: int) -> Measured:
     found = prdc(real, synthetic, k=k)
     again: Value = lambda a, b: float(getattr(prdc(a, b, k=k), which))  # noqa: E731
+    why = f"{len(real)} real and {len(synthetic)} synthetic rows are too few; more than {k} of both are needed"
+    if found.left_out.get(which):
+        why = f"each row repeats more than {k} times, so that its ball has no radius; drop repeats first"
     return _measured(
         real, synthetic, float(getattr(found, which)), again if floor else None, seed=seed, unit="share",
-        convention=f"k = {k}, squared Euclidean, strictly inside", details=asdict(found),
+        convention=f"k = {k}, squared Euclidean, strictly inside", details=asdict(found), why=why,
     )  # fmt: skip
 
 
@@ -171,11 +179,19 @@ def coverage(real: np.ndarray, synthetic: np.ndarray, *, k: int = 5, floor: bool
     return _neighbours(real, synthetic, "coverage", k, floor, seed)
 
 
-def vendi(real: np.ndarray, synthetic: np.ndarray, *, similarity: str = "cosine", seed: int = 0) -> Measured:
+def vendi(
+    real: np.ndarray, synthetic: np.ndarray, *, similarity: Literal["cosine", "rbf"] = "cosine", seed: int = 0
+) -> Measured:
     """Of the synthetic set, at the size of the smaller one; `details` holds that of real at the same size."""
     real, synthetic = checked_pair(real, synthetic)
     if similarity not in ("cosine", "rbf"):
         raise UnknownNameError.of("similarity", similarity, ["cosine", "rbf"])
+    empty = int((np.abs(synthetic).sum(axis=1) == 0).sum()) if similarity == "cosine" else 0
+    if empty:
+        why = f"{empty} of {len(synthetic)} synthetic rows have length 0, hence no direction; take similarity=rbf"
+        return _measured(
+            real, synthetic, math.nan, None, unit="samples", convention="cosine similarity, order 1", why=why
+        )
     rng = np.random.default_rng(seed)
     n = min(len(real), len(synthetic))
     of_real, of_synthetic = (
@@ -188,8 +204,8 @@ def vendi(real: np.ndarray, synthetic: np.ndarray, *, similarity: str = "cosine"
 
 
 def c2st(
-    real: np.ndarray, synthetic: np.ndarray, *, classifier: str = "linear", folds: int = 5, floor: bool = True,
-    seed: int = 0,
+    real: np.ndarray, synthetic: np.ndarray, *, classifier: Literal["linear", "forest", "knn"] = "linear",
+    folds: int = 5, floor: bool = True, seed: int = 0,
 ) -> Measured:  # fmt: skip
     """AUC of a cross-validated classifier, with its p value in `details`."""
     found = twosample.c2st(real, synthetic, classifier=classifier, folds=folds, seed=seed)
@@ -202,40 +218,63 @@ def c2st(
 
 
 def authenticity(real: np.ndarray, synthetic: np.ndarray) -> Measured:
-    """`real` is the train set."""
-    return _share(real, synthetic, privacy.auth_pct(real, synthetic), "share", "Alaa et al. 2022, Euclidean")
+    """`real` is the train set. Copies of rows that repeat in train are left out, counted in `details`."""
+    share = privacy.auth_pct(real, synthetic)
+    return _share(real, synthetic, share, "share", "Alaa et al. 2022, Euclidean", left_out=len(synthetic) - share.n)
 
 
 def dcr(real: np.ndarray, synthetic: np.ndarray, *, holdout: np.ndarray | None = None, seed: int = 0) -> Measured:
     """`real` is the train set; `holdout`: rows of other people, which no generator saw."""
-    share = privacy.dcr_share(real, _needed(holdout, "dcr"), synthetic, seed=seed)
-    return _share(real, synthetic, share, "share", "nearer to train than to as many holdout rows, ties half, Euclidean")
+    holdout = _needed(holdout, "dcr")
+    share = privacy.dcr_share(real, holdout, synthetic, seed=seed)
+    convention = "nearer to train than to as many holdout rows, ties half, Euclidean"
+    return _share(real, synthetic, share, "share", convention, holdout=holdout)
 
 
 def membership(real: np.ndarray, synthetic: np.ndarray, *, holdout: np.ndarray | None = None, k: int = 1) -> Measured:
     """`real` is the train set; `holdout`: rows of other people, which no generator saw."""
-    share = privacy.membership_auc(real, _needed(holdout, "mia-auc"), synthetic, k=k)
-    return _share(real, synthetic, share, "AUC", f"distance to the {k} nearest synthetic rows, no shadow model")
+    holdout = _needed(holdout, "mia-auc")
+    share = privacy.membership_auc(real, holdout, synthetic, k=k)
+    convention = f"distance to the {k} nearest synthetic rows, no shadow model"
+    return _share(real, synthetic, share, "AUC", convention, holdout=holdout)
 
 
 def nndr(real: np.ndarray, synthetic: np.ndarray) -> Measured:
-    """Median over synthetic rows; `details` has the 5 % quantile, where copies are."""
+    """Median over synthetic rows; `details` has the 5 % quantile, where copies are. A row that equals two train rows or
+    more has no ratio (0 / 0): left out, counted."""
     real, synthetic = checked_pair(real, synthetic)
-    ratio = privacy.nndr(real, synthetic) if len(synthetic) else np.full(1, math.nan)
-    return _measured(
-        real, synthetic, float(np.median(ratio)), None, unit="ratio",
-        convention="nearest over second nearest train row, Euclidean, median",
-        details={"quantile_05": float(np.quantile(ratio, 0.05))},
-    )  # fmt: skip
+    convention = "nearest over second nearest train row, Euclidean, median"
+    ratio, left_out = np.zeros(0), 0
+    if len(real) > 1 and len(synthetic) and finite(real, synthetic):
+        point, of_synthetic = same_rows(real, synthetic)
+        times = np.bincount(point, minlength=int(max(point.max(), of_synthetic.max())) + 1)[of_synthetic]
+        left_out = int((times > 1).sum())
+        ratio = privacy.nndr(real, synthetic[times < 2])
+    value, low = (float(np.median(ratio)), float(np.quantile(ratio, 0.05))) if ratio.size else (math.nan, math.nan)
+    details = {"quantile_05": low} | ({"left out: equal to two train rows or more": left_out} if left_out else {})
+    return _measured(real, synthetic, value, None, unit="ratio", convention=convention, details=details,
+                     why=ALL_COPIES if left_out else "")  # fmt: skip
 
 
-def _needed(holdout: np.ndarray | None, name: str) -> np.ndarray:
+ALL_COPIES = "each synthetic row equals two train rows or more: what is nearest is not said; drop repeats first"
+
+
+def _needed(holdout: Any, name: str) -> np.ndarray:
+    """[n, d] float64. Raises `UserError`: none, or no numbers."""
     if holdout is None:
         raise UserError(f"{name} compares train with people held out: give them with the option holdout=FILE.npy")
-    return holdout
+    rows = numbers(holdout, "holdout", (1, 2), "[n, d] or [n]")
+    return rows[:, None] if rows.ndim == 1 else rows
 
 
-def _share(real: np.ndarray, synthetic: np.ndarray, share: privacy.Share, unit: str, convention: str) -> Measured:
+def _share(
+    real: np.ndarray, synthetic: np.ndarray, share: privacy.Share, unit: str, convention: str, *,
+    holdout: np.ndarray | None = None, left_out: int = 0,
+) -> Measured:  # fmt: skip
+    others = {} if holdout is None else {"holdout": holdout}
+    why = "" if math.isfinite(share.value) else why_none(
+        *checked_pair(real, synthetic), ALL_COPIES if left_out else "", **others)  # fmt: skip
     return _measured(
-        real, synthetic, share.value, None, unit=unit, convention=convention, interval=(share.low, share.high)
-    )
+        real, synthetic, share.value, None, unit=unit, convention=convention, interval=(share.low, share.high), why=why,
+        details={"left out: equal to two train rows or more": left_out} if left_out else {},
+    )  # fmt: skip

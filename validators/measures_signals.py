@@ -53,6 +53,8 @@ def _measured(
 
 def _why(real: np.ndarray, synthetic: np.ndarray) -> str:
     bad = [int((~np.isfinite(rows)).any(axis=1).sum()) for rows in (real, synthetic)]
+    if not any(bad):
+        return "a channel has no power at a frequency: it is constant in every trial"
     return (
         f"{bad[0]} of {len(real)} real and {bad[1]} of {len(synthetic)} synthetic trials have a channel "
         "that is constant or holds NaN"
@@ -202,7 +204,8 @@ def _heart(
     return _measured(
         rows[0], rows[1], value, unit=unit, floor=floor, seed=seed, details=details,
         why="no trial of one set has beats",
-        convention=f"Wasserstein-1 of trials' {field.partition('_')[0].upper()}, {kind}, {heart.CONVENTION}",
+        convention=f"Wasserstein-1 of trials' {field.partition('_')[0].upper()}, {signals.kind_of(kind)}, "
+        f"{heart.CONVENTION}",
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -104,8 +105,8 @@ def drawn(lines: Lines, n: int, seed: int) -> list[str]:
 
 
 def perplexity(
-    real: Lines, synthetic: Lines, *, order: int = 3, level: str = "word", model: str = "", floor: bool = True,
-    seed: int = 0,
+    real: Lines, synthetic: Lines, *, order: int = 3, level: Literal["word", "byte"] = "word", model: str = "",
+    floor: bool = True, seed: int = 0,
 ) -> Measured:  # fmt: skip
     """Of synthetic texts, to a model of the real ones. `level`: word or byte. `model`: folder of a causal language
     model instead; real texts are then the floor alone. Floor: real texts, to models of other folds of real."""

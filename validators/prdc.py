@@ -4,18 +4,22 @@ Precision and recall after Kynkaanniemi et al. 2019 ("Improved precision and rec
 Naeem et al. 2020 ("Reliable fidelity and diversity metrics", eq. 4 and 5). A point's ball reaches to its k-th nearest
 neighbour in its own set. Distances are computed in blocks: memory is n times a block, and at most 256 MB
 for products of a set with itself.
+
+A row with k equals in its own set has a ball of radius 0. Whether a point at its centre lies inside depends on the edge
+alone (Kynkaanniemi et al. count it in, the tools do not); such points are left out and
+counted, and where none is left there is no number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from corpora.errors import UserError
 from validators.kernel import squared_distances
-from validators.sets import checked_pair, finite
+from validators.sets import checked_pair, finite, same_rows
 
 _BLOCK = 512
 _WHOLE = 256 * 2**20  # bytes: n up to 5,792
@@ -24,28 +28,36 @@ _WIDTH = 32  # values of a row of which only the smallest is looked at first
 
 @dataclass(frozen=True, slots=True)
 class Prdc:
-    """precision, recall and coverage are shares in [0, 1]; density is >= 0 and may exceed 1. NaN: no number."""
+    """precision, recall and coverage are shares in [0, 1]; density is >= 0 and may exceed 1. NaN: no number.
+
+    `left_out`: measure -> rows that lie at the centre of a ball of radius 0, where there are any."""
 
     precision: float
     recall: float
     density: float
     coverage: float
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def prdc(real: np.ndarray, synthetic: np.ndarray, *, k: int = 5) -> Prdc:
     """real [n, d], synthetic [m, d] float -> `Prdc`, k nearest neighbours.
 
-    NaN where a set has no more than `k` rows or a value is not finite. Raises `UserError` for k < 1 or unfit shapes.
+    NaN where a set has no more than `k` rows, a value is not finite, or no row is left (see the module). Raises
+    `UserError` for k < 1 or unfit shapes.
     """
     if k < 1:
         raise UserError(f"k is {k}; at least 1 neighbour is needed")
     real, synthetic = checked_pair(real, synthetic)
     n, m = len(real), len(synthetic)
     if min(n, m) <= k or not finite(real, synthetic):
-        return Prdc(*[float("nan")] * 4)
+        nan = float("nan")
+        return Prdc(nan, nan, nan, nan)
+    point_real, point_synthetic, in_real, in_synthetic = _repeats(real, synthetic)
     centre = real.mean(axis=0)  # squares of differences from a near point lose fewer digits
     real, synthetic = real - centre, synthetic - centre
     reach_real, reach_synthetic = kth_neighbour(real, k), kth_neighbour(synthetic, k)
+    flat_real, flat_synthetic = in_real[point_real] > k, in_synthetic[point_synthetic] > k  # but for rounding, radius 0
+    reach_real[flat_real], reach_synthetic[flat_synthetic] = 0.0, 0.0
     inside = np.zeros(m)  # real balls that hold the synthetic point
     recalled = np.zeros(n, bool)
     nearest = np.full(n, np.inf)
@@ -54,12 +66,29 @@ def prdc(real: np.ndarray, synthetic: np.ndarray, *, k: int = 5) -> Prdc:
         inside += (part < reach_real[rows, None]).sum(axis=0)
         recalled[rows] = (part < reach_synthetic[None]).any(axis=1)
         nearest[rows] = part.min(axis=1)
-    return Prdc(
-        precision=float((inside > 0).mean()),
-        recall=float(recalled.mean()),
-        density=float(inside.mean() / k),
-        coverage=float((nearest < reach_real).mean()),
-    )
+    at_real, at_synthetic = in_real[point_synthetic] > k, in_synthetic[point_real] > k  # at the centre of such a ball
+    unclear = {
+        "precision": at_real & (inside == 0),
+        "recall": at_synthetic & ~recalled,
+        "density": at_real,
+        "coverage": flat_real & (in_synthetic[point_real] > 0),
+    }
+    covered = nearest < reach_real
+    found = {"precision": inside > 0, "recall": recalled, "density": inside / k, "coverage": covered}
+    values = {name: _mean(found[name][~unclear[name]]) for name in found}
+    return Prdc(**values, left_out={name: int(rows.sum()) for name, rows in unclear.items() if rows.any()})
+
+
+def _repeats(real: np.ndarray, synthetic: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """-> the number of the point of each row of real [n] and of synthetic [m], and how often each point stands in
+    real and in synthetic [points]."""
+    points = same_rows(real, synthetic)
+    size = int(max(points[0].max(), points[1].max())) + 1
+    return points[0], points[1], np.bincount(points[0], minlength=size), np.bincount(points[1], minlength=size)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else float("nan")
 
 
 def kth_neighbour(x: np.ndarray, k: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from corpora.errors import UserError
 from validators.c2st import auc_interval
 from validators.intervals import wilson_interval
 from validators.kernel import squared_distances
-from validators.sets import checked_pair, finite
+from validators.sets import checked_pair, finite, same_rows
 
 _BLOCK = 1024
 _KEPT = 200  # neighbours remembered; a resample misses all of them with a chance of 1e-80 at equal sizes
@@ -127,13 +127,20 @@ def auth_pct(train: np.ndarray, synthetic: np.ndarray) -> Share:
     """Share of synthetic rows that are authentic: farther from their nearest train row than that one is from its own.
 
     Alaa et al. 2022, "How faithful is your synthetic data?", section 4.3 (authenticity A): a row is a copy if
-    d(synthetic, r*) < d(r*, nearest other train row), r* the train row nearest to it. In [0, 1]. NaN as above.
+    d(synthetic, r*) < d(r*, nearest other train row), r* the train row nearest to it. In [0, 1]. A copy of a train row
+    that has an equal in train is neither (0 < 0): it is left out, and `n` counts the rest. NaN as above, or none left.
     """
     train, synthetic = checked_pair(train, synthetic)
     nan = float("nan")
     if len(train) < 2 or len(synthetic) == 0 or not finite(train, synthetic):
         return Share(nan, nan, nan, len(synthetic))
+    point, of_synthetic = same_rows(train, synthetic)
+    times = np.bincount(point, minlength=int(max(point.max(), of_synthetic.max())) + 1)
+    synthetic = synthetic[times[of_synthetic] < 2]
+    if len(synthetic) == 0:
+        return Share(nan, nan, nan, 0)
     own = nearest(train, train, k=2)[:, 1]  # [:, 0] is the row itself
+    own[times[point] > 1] = 0.0  # but for rounding
     authentic = 0
     for rows in _blocks(len(synthetic)):
         part = squared_distances(synthetic[rows], train)

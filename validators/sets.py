@@ -18,3 +18,15 @@ def checked_pair(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def finite(*arrays: np.ndarray) -> bool:
     return all(bool(np.isfinite(array).all()) for array in arrays)
+
+
+def same_rows(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x [n, d], y [m, d] -> numbers [n], [m], equal where rows are equal to the last bit (0.0 and -0.0 are equal)."""
+    numbers: dict[bytes, int] = {}
+    told = [
+        np.array(
+            [numbers.setdefault(row.tobytes(), len(numbers)) for row in np.ascontiguousarray(rows + 0.0)], np.int64
+        )
+        for rows in (x, y)
+    ]
+    return told[0], told[1]

@@ -16,6 +16,8 @@ import numpy as np
 from corpora.errors import UnknownNameError, UserError
 from features.profile import BANDS_HZ
 from features.signal_steps import kind_of
+from validators.options import chosen as of_choice
+from validators.options import names_in
 
 Bands = Mapping[str, tuple[float, float]]
 FILTER_ORDER = 4  # of the Butterworth band-pass, before it runs backwards too
@@ -50,12 +52,10 @@ def trials_of(array: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(x), x, np.nan)
 
 
-def bands_of(names: str, rate_hz: float) -> Bands:
-    """ "alpha,beta" -> {name: (low, high) Hz}; "": all five. Raises `UserError`: unknown, or beyond half the rate."""
-    chosen = [name.strip() for name in names.split(",") if name.strip()] or list(BANDS_HZ)
-    for name in chosen:
-        if name not in BANDS_HZ:
-            raise UnknownNameError.of("band", name, BANDS_HZ)
+def bands_of(names: str | Sequence[str], rate_hz: float) -> Bands:
+    """ "alpha,beta" or names -> {name: (low, high) Hz}; none named: all five. Case does not matter. Raises `UserError`:
+    unknown, or beyond half the rate."""
+    chosen = [of_choice("band", name, BANDS_HZ) for name in names_in(names)] or list(BANDS_HZ)
     fitting = [name for name in chosen if BANDS_HZ[name][1] < rate_hz / 2]
     if fitting != chosen:
         raise UserError(

@@ -22,8 +22,11 @@ _DROPPED = (pa.types.is_list, pa.types.is_map, pa.types.is_struct, pa.types.is_b
 Expectation = tuple[str, Mapping[str, Any]]  # class name in great_expectations.expectations, its keyword arguments
 
 
-def sample_expectations(modality: str, *, classes: Sequence[str] = EMOTIONS) -> list[Expectation]:
-    """What holds for every index of samples (schema SAMPLES) of a modality."""
+def sample_expectations(
+    modality: str, *, classes: Sequence[str] = EMOTIONS, is_vector: bool = False
+) -> list[Expectation]:
+    """What holds for every index of samples (schema SAMPLES) of a modality. `is_vector`: of rows of features, which
+    have no duration."""
     if modality not in MODALITIES:
         raise ParamsError(f"unknown modality {modality!r}; known: {', '.join(MODALITIES)}")
     found: list[Expectation] = [
@@ -42,7 +45,7 @@ def sample_expectations(modality: str, *, classes: Sequence[str] = EMOTIONS) -> 
         for name in ("valence", "arousal", "dominance")
     ]
     found.append(_codecs(*_CODECS[modality]))
-    if modality in _LONGEST_S:
+    if modality in _LONGEST_S and not is_vector:
         found += [_known("duration_s"), _between("duration_s", 0.01, _LONGEST_S[modality])]
     return found
 
@@ -81,6 +84,7 @@ FACTS: dict[str, list[Expectation]] = {
     "physio": [
         _between("n_signals", 1, 64), _known("rate_hz"), _between("rate_hz", 0.01, 100_000),
     ],
+    "vector": [_between("n_signals", 1, 1)],  # of rows of features
 }  # fmt: skip
 
 

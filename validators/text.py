@@ -46,10 +46,15 @@ def bleu(references: Sequence[str], hypotheses: Sequence[str], *, interval: bool
     """Corpus BLEU of hypothesis i against reference i (Papineni et al. 2002), sacrebleu's defaults (Post 2018).
 
     One reference, case kept, tokens 13a, exponential smoothing. Not symmetric: references set the brevity penalty.
-    NaN: no reference, or no hypothesis, has a word. Raises `UserError` unless there are as many of both, and one.
+    NaN: no reference, or no hypothesis, has a word, or no hypothesis has 4 (there is no 4-gram to count; sacrebleu says
+    0, of equal texts too). Raises `UserError` unless there are as many of both, and one.
     """
     from sacrebleu.metrics import BLEU
 
+    said = any(text.strip() for text in references) and any(text.strip() for text in hypotheses)
+    if said and len(references) == len(hypotheses) and all(len(tokens(h)) < MAX_ORDER for h in hypotheses):
+        why = f"no line has {MAX_ORDER} words, so there is no {MAX_ORDER}-gram; take chrf"
+        return CorpusScore(math.nan, math.nan, math.nan, "none", why)
     return _sacrebleu(BLEU(), references, hypotheses, interval)
 
 

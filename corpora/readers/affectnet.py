@@ -46,6 +46,7 @@ from corpora.readers.files import (
     spread,
 )
 from corpora.readers.tables import Row, number_of, read_table, row_of
+from corpora.readers.unknown import is_unknown
 from corpora.schema import CorpusCard, Reject, Sample
 
 _WORDS = ("Neutral", "Happiness", "Sadness", "Surprise", "Fear", "Disgust", "Anger", "Contempt",
@@ -229,7 +230,7 @@ def _scaled(card: CorpusCard, rated: Mapping[str, float], name: str) -> float | 
 
 
 def _given(text: str) -> bool:
-    return text.strip().lower() not in ("", "null", "nan")
+    return not is_unknown(text)
 
 
 def _points(values: Any) -> str:

@@ -18,6 +18,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from corpora.errors import CorpusError
 from corpora.labels import EMOTIONS
+from corpora.readers.spellings import Spellings
+from corpora.readers.textlines import known_encoding
 from corpora.schema import CORPUS_ID, FACTS, CorpusCard
 from corpora.yamlfile import parse_yaml
 
@@ -61,23 +63,44 @@ class _Model(BaseModel):
 
 
 class SignalSpec(_Model):
-    """One signal of a physiological trial: a column of its csv file (default: of the signal's own name)."""
+    """One signal of a physiological trial: a column of its csv file."""
 
-    unit: str
-    rate_hz: Annotated[float, Field(gt=0)]
-    column: str | None = None
+    unit: str = Field(description="Unit of its values: mV, µV, µS, °C, ...")
+    rate_hz: Annotated[float, Field(gt=0)] = Field(description="Values in a second.")
+    column: str | None = Field(None, description="Its column; none: the signal's own name.")
 
 
 class Files(_Model):
     """What all layouts share. Fields are those of `FIELDS`, and the dimensions that the card names."""
 
-    layout: Literal["folder", "table", "audformat", "datasets"]
-    values: dict[str, Codes] = Field(default_factory=dict, description="Field -> {text in the corpus: what it means}.")
-    compose: Names = Field(default_factory=dict, description='Field -> text with fields in it, "{session}-{subject}".')
+    layout: Literal["folder", "table", "audformat", "datasets"] = Field(description="How the files are laid out.")
+    values: dict[str, Codes] = Field(
+        default_factory=dict,
+        description="Field -> {text in the corpus: what it means}; of `label` a key of `label_map`. Null: not known.",
+    )
+    compose: Names = Field(
+        default_factory=dict,
+        description='Field -> text with fields in it, "{session}-{subject}"; not known where one of them is not.',
+    )
     separator: str | None = Field(None, description="Parts several labels in one cell or group.")
-    missing: Texts = Field(default_factory=lambda: [""], description="Texts that mean: not known.")
+    ignore_case: bool = Field(
+        False, description="Upper and lower case are the same: in labels, in texts of `values` and in patterns."
+    )
+    missing: Texts = Field(
+        default_factory=lambda: [""],
+        description="Texts that mean: not known. What is so everywhere (NaN, NA, null, None, ...) needs no mention.",
+    )
+    not_missing: Texts = Field(
+        default_factory=list, description="Texts that look as if nothing were known and are meant, a subject called NA."
+    )
     signals: dict[str, SignalSpec] = Field(default_factory=dict, description="Physiological: signals of a csv file.")
     fake: dict[str, Texts] = Field(default_factory=dict, description="Field -> texts that a made-up corpus draws from.")
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Files:
+        if both := sorted(set(self.missing) & set(self.not_missing)):
+            raise ValueError(f"{both[0]!r} stands in missing and in not_missing")
+        return self
 
     def fields(self) -> set[str]:
         """The fields that a record of this layout gets."""
@@ -87,7 +110,7 @@ class Files(_Model):
 def _compiled(pattern: str, ignore_case: bool = False) -> re.Pattern[str]:
     try:
         return re.compile(f"(?:^|/)(?:{pattern})$", re.IGNORECASE if ignore_case else 0)
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(f"not a regular expression: {error}") from None
 
 
@@ -95,10 +118,12 @@ class FolderFiles(Files):
     """One file a sample; its path tells all."""
 
     layout: Literal["folder"]
-    pattern: str = Field(r"(?P<label>[^/]+)/[^/]+", description="Regular expression of the end of a file's path.")
+    pattern: str = Field(
+        r"(?P<label>[^/]+)/[^/]+",
+        description="Regular expression of the end of a file's path, from a folder's name on; its groups are fields.",
+    )
     example: str | None = Field(None, description="A path that the pattern fits; errors show it, `fake` varies it.")
-    ignore_case: bool = False
-    ignore: Texts = Field(default_factory=list, description="Globs of files that are no samples.")
+    ignore: Texts = Field(default_factory=list, description="Globs of files that are no samples: *.lab, extra/*.")
     extra: Texts = Field(default_factory=list, description="Groups kept in `extra` as they stand.")
 
     @field_validator("pattern")
@@ -125,34 +150,72 @@ class _Columns(Files):
     columns: Names = Field(default_factory=dict, description="Field, path, text, pixels or media -> column.")
     label_columns: Codes = Field(default_factory=dict, description="Column -> label; its number is the label's weight.")
     rater_columns: dict[str, Texts] = Field(default_factory=dict, description="Dimension -> a column for each rater.")
-    extra: Texts = Field(default_factory=list, description="Columns kept in `extra` as they stand.")
-    name_pattern: str | None = Field(None, description="Regular expression of a table's path; its groups are fields.")
+    extra: Texts = Field(
+        default_factory=list, description="Columns, and groups of the patterns, kept in `extra` as they stand."
+    )
+    name_pattern: str | None = Field(
+        None, description="Regular expression of the end of a table's own path; its groups are fields."
+    )
+    path_pattern: str | None = Field(
+        None,
+        description="Regular expression of the end of the path in each row, with or without `suffix`; its groups are "
+        "fields. A path that it does not fit is a reject (unknown-name).",
+    )
 
     @field_validator("label_columns", "columns", mode="before")
     @classmethod
     def _same_names(cls, value: Any) -> Any:
         return {name: name for name in value} if isinstance(value, list) else value
 
-    @field_validator("name_pattern")
+    @field_validator("name_pattern", "path_pattern")
     @classmethod
     def _is_pattern(cls, value: str | None) -> str | None:
         if value is not None:
             _compiled(value)
         return value
 
+    @model_validator(mode="after")
+    def _each_field_from_one_place(self) -> _Columns:
+        """What two places tell, the later would overwrite without a word."""
+        told: dict[str, str] = {}
+        places = {
+            "columns": set(self.columns) - set(PAYLOADS),
+            "label_columns": {"label"} if self.label_columns else set(),
+            "name_pattern": set(self.named.groupindex) if self.named else set(),
+            "path_pattern": set(self.path_named.groupindex) if self.path_named else set(),
+        }
+        for place, fields in places.items():
+            for field in sorted(fields):
+                if field in told:
+                    raise ValueError(f"{field} stands in {told[field]} and in {place}; say it in one place")
+                told[field] = place
+        for dimension, columns in self.rater_columns.items():
+            if len(set(columns)) < len(columns):
+                raise ValueError(f"rater_columns.{dimension} names a column twice")
+        return self
+
     @property
     def named(self) -> re.Pattern[str] | None:
-        return _compiled(self.name_pattern) if self.name_pattern else None
+        return _compiled(self.name_pattern, self.ignore_case) if self.name_pattern else None
+
+    @property
+    def path_named(self) -> re.Pattern[str] | None:
+        return _compiled(self.path_pattern, self.ignore_case) if self.path_pattern else None
+
+    def groups(self) -> set[str]:
+        """Names of the groups of both patterns."""
+        return {name for pattern in (self.named, self.path_named) if pattern for name in pattern.groupindex}
 
     def wanted(self) -> list[str]:
         """Every column that is read."""
         raters = [column for columns in self.rater_columns.values() for column in columns]
-        return list(dict.fromkeys([*self.columns.values(), *self.label_columns, *raters, *self.extra]))
+        extra = [name for name in self.extra if name not in self.groups()]
+        return list(dict.fromkeys([*self.columns.values(), *self.label_columns, *raters, *extra]))
 
     def fields(self) -> set[str]:
-        named = set(self.named.groupindex) if self.named else set()
         labels = {"label"} if self.label_columns else set()
-        return {*self.columns, *self.compose, *self.rater_columns, *named, *labels} - set(PAYLOADS)
+        groups = self.groups() - set(self.extra)
+        return {*self.columns, *self.compose, *self.rater_columns, *groups, *labels} - set(PAYLOADS)
 
 
 class TableFiles(_Columns):
@@ -161,12 +224,42 @@ class TableFiles(_Columns):
     layout: Literal["table"]
     tables: Texts = Field(description="Globs of the tables, relative to the corpus.")
     format: Literal["csv", "tsv", "jsonl", "parquet"] | None = Field(None, description="Default: by the file's ending.")
-    delimiter: str | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
+        None, description="One character. Default: a comma in csv, else a tab."
+    )
     quoted: bool = Field(True, description="Fields may stand in quotes, as in RFC 4180.")
-    encoding: str = "utf-8"
+    encoding: str = Field("utf-8", description="Of csv, tsv and jsonl: latin-1, cp1252, ...; UTF-16 is recognised.")
     header: Texts | None = Field(None, description="The columns' names, where the files have no line of them.")
     media: str = Field("", description="Folder that paths are relative to.")
     suffix: str = Field("", description="Ending that paths lack, such as .wav.")
+    vector: Texts = Field(
+        default_factory=list,
+        description="Columns of numbers that are the sample itself, names or globs such as `eda_*`: features without a "
+        "signal behind them.",
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_encoding(cls, value: str) -> str:
+        known_encoding(value)
+        return value
+
+    @field_validator("header")
+    @classmethod
+    def _no_name_twice(cls, value: list[str] | None) -> list[str] | None:
+        doubled = sorted({name for name in value or () if (value or []).count(name) > 1})
+        if doubled:
+            raise ValueError(f"several columns named {', '.join(doubled)}")
+        return value
+
+    @model_validator(mode="after")
+    def _one_payload(self) -> TableFiles:
+        payloads = [name for name in PAYLOADS if name in self.columns and name != "path"]
+        if self.vector and (payloads or ("path" in self.columns and not self.path_pattern)):
+            raise ValueError("vector: the columns are the sample, so there is no path, text or pixels beside them")
+        if self.path_pattern and "path" not in self.columns:
+            raise ValueError("path_pattern looks at the column of columns.path, and there is none")
+        return self
 
 
 class AudformatFiles(_Columns):
@@ -175,6 +268,13 @@ class AudformatFiles(_Columns):
     layout: Literal["audformat"]
     tables: Texts = Field(description="Tables that hold the samples; each may belong to a split.")
     join: Texts = Field(default_factory=list, description="Further tables that columns are looked up in, by file.")
+
+    @field_validator("name_pattern")
+    @classmethod
+    def _no_names(cls, value: str | None) -> str | None:
+        if value is not None:
+            raise ValueError("the names of tables are the database's own; its splits are read from db.yaml")
+        return value
 
 
 class DatasetsFiles(_Columns):
@@ -194,29 +294,44 @@ LAYOUTS: dict[str, type[Files]] = {
 class CardFile(_Model):
     """The facts of a card file; `files` is checked by the model of its layout."""
 
-    name: Annotated[str, Field(pattern=f"^{CORPUS_ID.pattern}$")]
-    title: Text
-    modality: Literal["speech", "face", "text", "physio"]
-    license: Text
-    files: dict[str, Any]
-    label_map: Annotated[dict[str, str | None], BeforeValidator(_text_keys)] = Field(default_factory=dict)
-    dimensions: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    version: Text = "unknown"
-    may_redistribute: bool = False
-    url: Text = ""
-    bibtex: Text = ""
-    language: Text | None = None
-    split_unit: Literal["subject", "dialogue", "trial", "video", "payload"] | None = None
-    counts: Annotated[dict[str, Annotated[int, Field(ge=0)]], BeforeValidator(_text_keys)] | None = None
-    counts_source: Text | None = None
-    n_subjects: int | None = None
-    n_samples: int | None = None
-    official_split: Text | None = None
-    sources: Names = Field(default_factory=dict)
-    unverified: Texts | None = None
-    access: Text = "open download"
-    tested_on: Literal["real", "fake"] = "fake"
-    quirks: Texts = Field(default_factory=list)
+    name: Annotated[str, Field(pattern=f"^{CORPUS_ID.pattern}$")] = Field(
+        description="Short name of the corpus. Default: the file's own, without .yaml."
+    )
+    title: Text = Field(description="The name that people know.")
+    modality: Literal["speech", "face", "text", "physio"] = Field(description="What a sample is.")
+    license: Text = Field(description="An SPDX id; LicenseRef-... where none exists.")
+    files: dict[str, Any] = Field(description="Where in the files each field stands; its keys depend on the layout.")
+    label_map: Annotated[dict[str, str | None], BeforeValidator(_text_keys)] = Field(
+        default_factory=dict,
+        description="Label of the corpus -> emotion of the vocabulary; null: it has no word for it.",
+    )
+    dimensions: dict[str, tuple[float, float]] = Field(
+        default_factory=dict, description="Rated dimension -> [lowest, highest] of the corpus' own scale."
+    )
+    version: Text = Field("unknown", description="Version or date of the corpus.")
+    may_redistribute: bool = Field(False, description="Whether what is made of it may be pushed to others.")
+    url: Text = Field("", description="Where to get it.")
+    bibtex: Text = Field("", description="How to cite it.")
+    language: Text | None = Field(None, description="Of all samples that do not name their own; BCP 47: en, de, pt-BR.")
+    split_unit: Literal["subject", "dialogue", "trial", "video", "payload"] | None = Field(
+        None,
+        description="What no split may part; dialogue, trial and video are the field `group`. Default: `subject` where "
+        "one is read, else `payload` (equal samples).",
+    )
+    counts: Annotated[dict[str, Annotated[int, Field(ge=0)]], BeforeValidator(_text_keys)] | None = Field(
+        None, description="Label of the corpus -> published number of samples."
+    )
+    counts_source: Text | None = Field(None, description="Where these counts stand.")
+    n_subjects: int | None = Field(None, description="Published number of people.")
+    n_samples: int | None = Field(None, description="Published number of samples.")
+    official_split: Text | None = Field(None, description="What the published split is, in a sentence.")
+    sources: Names = Field(
+        default_factory=dict, description=f"Fact ({', '.join(FACTS)}) -> paper, page or file where it stands."
+    )
+    unverified: Texts | None = Field(None, description="Facts without a source. Default: those not in `sources`.")
+    access: Text = Field("open download", description="What one must sign or ask for.")
+    tested_on: Literal["real", "fake"] = Field("fake", description="Whether tests read published files.")
+    quirks: Texts = Field(default_factory=list, description="Oddities of the published files.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +408,17 @@ def _check(card: CardFile, files: Files, shown: str) -> None:
             f"{shown}: split_unit is {unit!r}, and files names no field {needed!r}, only {', '.join(sorted(given))}"
             "; without one, split_unit: payload keeps equal samples together"
         )
-    if card.modality == "physio" and not files.signals:
-        raise CorpusError(f"{shown}: a physiological corpus needs files.signals: name -> unit, rate_hz, column")
+    vector = getattr(files, "vector", [])
+    if card.modality == "physio" and not files.signals and not vector:
+        raise CorpusError(
+            f"{shown}: a physiological corpus needs files.signals: name -> unit, rate_hz, column (or, in a table of "
+            "features, files.vector: its columns)"
+        )
+    if vector and (card.modality != "physio" or files.signals):
+        raise CorpusError(f"{shown}: files.vector, a table of features, needs modality: physio and no files.signals")
+    Spellings(card.label_map, f"{shown}: label_map", ignore_case=files.ignore_case)
+    for field, meanings in files.values.items():
+        Spellings(meanings, f"{shown}: files.values.{field}", ignore_case=files.ignore_case)
 
 
 def _kept(files: Files) -> set[str]:
@@ -320,6 +444,7 @@ def _facts(card: CardFile, files: Files) -> CorpusCard:
         quirks=tuple(card.quirks),
         split_unit=card.split_unit or ("subject" if "subject" in given else "payload"),
         knows_subjects="subject" in given,
+        is_vector=bool(getattr(files, "vector", ())),
     )
 
 
@@ -342,4 +467,6 @@ def _explain(model: type[BaseModel], item: Any, where: str) -> str:
         return f"unknown key {name!r}"
     if item["type"] == "missing":
         return f"{name!r} is missing"
+    if not item["loc"]:
+        return f"{where.rstrip('.') or 'the card'}: {item['msg'].removeprefix('Value error, ')}"
     return f"{name!r} is {str(item['input'])[:80]!r}: {item['msg'].removeprefix('Value error, ')}"

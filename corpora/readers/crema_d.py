@@ -170,7 +170,9 @@ class CremaD:
             try:
                 fields = row_of(row)
                 gender = known({"Male": "male", "Female": "female"}, fields["Sex"], "sex")
-                people[fields["ActorID"].strip()] = gender, number_of(fields["Age"], "age")
+                told = gender, number_of(fields["Age"], "age")
+                if people.setdefault(fields["ActorID"].strip(), told) != told:
+                    raise PayloadError("bad-row", f"actor {fields['ActorID'].strip()[:40]!r} has two rows that differ")
             except PayloadError as error:
                 bad.append((error, name))
         path = _beside(root, "tabulatedVotes.csv")
@@ -184,7 +186,8 @@ class CremaD:
                     clip = fields["fileName"]
                     if not _CLIP.fullmatch(clip):
                         raise PayloadError("bad-row", f"fileName is {clip[:40]!r}")
-                    votes[clip] = _votes_of(fields)
+                    if votes.setdefault(clip, found := _votes_of(fields)) != found:
+                        raise PayloadError("bad-row", f"{clip} has two rows of votes that differ")
             except PayloadError as error:
                 bad.append((error, name))
         return people, votes, bad

@@ -14,12 +14,14 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from corpora.errors import CorpusError, PayloadError
-from corpora.labels import native_labels, rescale
-from corpora.readers.cardfile import DIMENSIONS, Card, load_card
+from corpora.errors import CorpusError, PayloadError, UnknownLabelError
+from corpora.labels import clean_label, native_labels, nearest_label, rescale
+from corpora.readers.cardfile import DIMENSIONS, FIELDS, Card, load_card
 from corpora.readers.files import read_items
 from corpora.readers.found import Found, make_record
+from corpora.readers.spellings import Spellings
 from corpora.readers.tables import number_of
+from corpora.readers.unknown import is_unknown, known_text
 from corpora.schema import CorpusCard, Reject, Sample
 
 LOOK_AT = 200  # first items among which at least one label must be known
@@ -65,6 +67,14 @@ class Described:
         self.card_sha256 = _card.sha256
         self.description = _card
         self._layout = layout_of(_card)
+        files, where = _card.files, f"{_card.origin}: files.values"
+        self._labels = Spellings(_card.facts.label_map, f"{_card.origin}: label_map", ignore_case=files.ignore_case)
+        self._texts = {
+            field: Spellings(meanings, f"{where}.{field}", ignore_case=files.ignore_case)
+            for field, meanings in files.values.items()
+        }
+        self._known = frozenset(files.not_missing)
+        self._missing = frozenset(map(clean_label, files.missing))
 
     @property
     def layout_module(self) -> str:
@@ -91,26 +101,48 @@ class Described:
         """The items again, after a look at the labels of the first ones: a card that fits nothing is one error."""
         first: list[tuple[Any, str]] = []
         unknown: dict[str, None] = {}
-        good = False
+        good, unnamed = False, ""
         for item, name in islice(items, LOOK_AT):
             first.append((item, name))
             try:
                 found = self._layout.found(item, name)
                 words = self._words(found) if found is not None else {}
-            except PayloadError:
+            except PayloadError as error:
+                unnamed = unnamed or (error.detail if error.reason == "unknown-name" else "")
                 continue
-            if not words or any(word in self.card.label_map for word in words):
-                good = True
+            good = good or any(word in self.card.label_map for word in words) or not self.card.label_map
+            unnamed = "-"
+            if good:
                 break
             unknown |= dict.fromkeys(words)
+        if len(unnamed) > 1:
+            raise CorpusError(f"{self.card.title}: no path in {root} is as files.path_pattern says: {unnamed}")
         if not first:
             raise CorpusError(f"{self.card.title}: {root} holds no samples in the layout of {self.description.origin}")
         if not good and unknown:
+            near = {label: nearest_label(label, self.card.label_map) for label in sorted(unknown)[:20]}
+            hint = ", ".join(f"{label} ({known})" for label, known in near.items() if known)
             raise CorpusError(
-                f"{self.card.title}: no label found in {root} is one of the card's. Found: "
-                f"{', '.join(sorted(unknown)[:20])}. {self.description.origin} knows: {', '.join(self.card.label_map)}"
+                f"{self.card.title}: no label found in {root} is one of the card's. Found: {', '.join(near)}. "
+                f"{self.description.origin} knows: {', '.join(self.card.label_map)}."
+                + (f" Nearest: {hint}." if hint else "")
             )
         return chain(first, items)
+
+    def labels(self, root: Path) -> Iterator[UnknownLabelError | None]:
+        """Of each item the error that its label is, None where the card knows it or nothing is said. No payload is
+        read, so this is a quick look. Raises `CorpusError` for another layout."""
+        for item, name in self._layout.items(Path(root)):
+            try:
+                found = self._layout.found(item, name)
+                if found is not None:
+                    self._emotion(found)
+            except UnknownLabelError as error:
+                yield error
+                continue
+            except PayloadError:
+                pass  # ingest counts it
+            yield None
 
     def _sample(self, item: Any, name: str, corpus: str) -> Sample | None:
         found = self._layout.found(item, name)
@@ -125,41 +157,96 @@ class Described:
     def _text(self, found: Found, field: str) -> Any:
         """What the field says in this sample: a text or number, None where it is not known."""
         files = self.description.files
-        if field in files.compose:
-            known = {**found.extra, **found.fields}
-            text: Any = re.sub(r"\{(\w+)\}", lambda match: str(known.get(match[1], "")), files.compose[field])
-        else:
-            text = found.fields.get(field)
-        if text is None or (isinstance(text, str) and text.strip() in files.missing):
+        text = self._composed(found, field) if field in files.compose else found.fields.get(field)
+        if isinstance(text, list | tuple | Mapping):
+            raise PayloadError("bad-row", f"{field} holds a {_kind(text)}, a text or a number is expected")
+        if text is None or clean_label(str(text)) in self._missing:
             return None
-        text = text.strip() if isinstance(text, str) else text
-        meanings = files.values.get(field)
-        if meanings is None or not isinstance(text, str):
-            return text
-        if text not in meanings:
-            raise PayloadError("bad-label", f"{field} {text[:60]!r}; known: {', '.join(meanings)[:300]}")
-        return meanings[text]
+        spellings = self._texts.get(field)
+        if spellings is not None and (key := spellings.find(str(text))) is not None:
+            return files.values[field][key]
+        if is_unknown(text, known=self._known):
+            return None
+        if spellings is not None:
+            raise PayloadError(
+                "bad-label", f"{field} {str(text)[:60]!r}; known: {', '.join(files.values[field])[:300]}"
+            )
+        return clean_label(str(text))
+
+    def _name(self, found: Found, field: str) -> str | None:
+        """An id: who or what it is, None where that is not known."""
+        text = self._text(found, field)
+        return known_text(text, known={str(text)}) if text is not None else None
+
+    def _composed(self, found: Found, field: str) -> str | None:
+        """The field made of others; not known where one of them is not, or all that is unknown would be one."""
+        known = {**found.extra, **found.fields}
+        parts: dict[str, str] = {}
+        for name in set(re.findall(r"\{(\w+)\}", self.description.files.compose[field])):
+            text = known.get(name)
+            if text is None and name in found.blank:
+                text = ""
+            meant = {*self._known, *self._meant(name)}
+            if isinstance(text, list | Mapping) or (
+                name not in found.blank
+                and (is_unknown(text, known=meant, words=name in FIELDS) or clean_label(str(text)) in self._missing)
+            ):
+                return None
+            parts[name] = known_text(text, known={str(text)}) or ""
+        return re.sub(r"\{(\w+)\}", lambda match: parts[match[1]], self.description.files.compose[field])
+
+    def _meant(self, field: str) -> set[str]:
+        """Texts that the card gives a meaning, and which are therefore known."""
+        return {*self.description.files.values.get(field, ()), *(self.card.label_map if field == "label" else ())}
 
     def _words(self, found: Found) -> dict[str, float]:
-        """{native label: weight} of one sample. Raises `PayloadError` bad-label where `values` do not know a text."""
+        """{native label as the card spells it: weight} of one sample; what the card does not know stays as it stands.
+
+        Raises `PayloadError` bad-label where `values` do not know a text, not-a-number for a weight that is none.
+        """
         files = self.description.files
-        given: Any = self._text(found, "label") if "label" in files.compose else found.fields.get("label")
+        given: Any = self._composed(found, "label") if "label" in files.compose else found.fields.get("label")
         if given is None:
             return {}
+        weights: dict[str, float] = {}
+        for text, weight in self._weighted(given).items():
+            word = self._word(text, coded="label" not in files.compose)
+            if word is not None:
+                weights[word] = weights.get(word, 0.0) + weight
+        return weights
+
+    def _weighted(self, given: Any) -> dict[str, float]:
+        """Texts of labels and their weights: of a structure, a list or a cell of several. Each text counts once."""
+        files = self.description.files
         if isinstance(given, Mapping):
-            weights = {str(word): float(weight) for word, weight in given.items() if weight}
-        else:
-            parts = given if isinstance(given, list) else given.split(files.separator) if files.separator else [given]
-            weights = {str(part).strip(): 1.0 for part in parts if str(part).strip() not in files.missing}
-        meanings = files.values.get("label")
-        if meanings is None or "label" in files.compose:
-            return weights
-        named: dict[str, float] = {}
-        for word, weight in weights.items():
-            if word not in meanings:
-                raise PayloadError("bad-label", f"label {word[:60]!r}; known: {', '.join(meanings)[:300]}")
-            named[str(meanings[word])] = named.get(str(meanings[word]), 0.0) + weight
-        return named
+            weights = {
+                str(text): number_of(str(weight), f"the weight of {str(text)[:40]!r}")
+                for text, weight in given.items()
+                if not is_unknown(weight)
+            }
+            if any(weight < 0 for weight in weights.values()):
+                raise PayloadError("bad-label", f"a weight below 0: {str(weights)[:200]}")
+            return {text: weight for text, weight in weights.items() if weight}
+        parts = given if isinstance(given, list) else str(given).split(files.separator) if files.separator else [given]
+        if any(isinstance(part, list | Mapping) for part in parts):
+            raise PayloadError("bad-label", "a list or structure in a list of labels, texts are expected")
+        texts = {clean_label(str(part)): str(part) for part in parts if part is not None}
+        folded = {text.casefold() if files.ignore_case else text: part for text, part in texts.items()}
+        return dict.fromkeys(folded.values(), 1.0)
+
+    def _word(self, text: str, *, coded: bool) -> str | None:
+        """One label as the card spells it, None where it says that nothing is known."""
+        if clean_label(text) in self._missing:
+            return None
+        spellings = self._texts.get("label") if coded else None
+        key = (spellings or self._labels).find(text)
+        if key is not None:
+            return str(self.description.files.values["label"][key]) if spellings is not None else key
+        if is_unknown(text, known=self._known, words=False):
+            return None
+        if spellings is not None:
+            raise UnknownLabelError(clean_label(text), self.description.files.values["label"], "label")
+        return clean_label(text)
 
     def _emotion(self, found: Found) -> dict[str, Any]:
         words = self._words(found)
@@ -178,12 +265,12 @@ class Described:
         given = self.description.files.fields()
         for field in ("subject", "group"):
             if field in given:
-                text = self._text(found, field)
+                text = self._name(found, field)
                 if text is None and self.card.split_unit != "payload":
                     raise PayloadError(f"no-{field}", f"{field} is not known here, and no split may part one")
                 facts[field] = text
         for field, name in (("session", "session_id"), ("sentence", "sentence_id")):
-            if field in given and (text := self._text(found, field)) is not None:
+            if field in given and (text := self._name(found, field)) is not None:
                 facts[name] = f"{corpus}:{text}"
         if "split" in given or "split" in found.fields:
             facts["extra"]["official_split"] = _one_of(self._text(found, "split"), _SPLITS, "split")
@@ -198,6 +285,8 @@ class Described:
                 number = number_of(str(text), field)
                 if field in ("intensity", "agreement") and not 0 <= number <= 1:
                     raise PayloadError("rating-out-of-range", f"{field} is {number:g}, the scale is 0 to 1")
+                if field == "turn" and not (number.is_integer() and abs(number) < 2**31):
+                    raise PayloadError("not-a-number", f"turn is {str(text)[:40]!r}, a whole number is expected")
                 facts[name] = int(number) if field == "turn" else number
         return facts | self._ratings(found, given)
 
@@ -224,11 +313,16 @@ class Described:
 
 
 def _one_of(text: Any, known: Mapping[str, str], field: str) -> str:
+    text = "" if text is None else text
     meant = known.get(str(text).lower())
     if meant is None:
         slug = "bad-split" if field == "split" else "bad-label"
         raise PayloadError(slug, f"{field} {str(text)[:60]!r}; known: {', '.join(known)}; say others in files.values")
     return meant
+
+
+def _kind(value: Any) -> str:
+    return "list" if isinstance(value, list | tuple) else "structure"
 
 
 def _content(found: Found) -> bytes:
@@ -238,4 +332,6 @@ def _content(found: Found) -> bytes:
     if found.path is not None:
         cut = f"{found.cut}".encode() if found.cut else b""
         return read_file(found.path) + cut
+    if found.vector is not None:
+        return repr(list(found.vector.values())).encode()
     return found.content or (found.text or found.pixels or "").encode("utf-8", "replace")

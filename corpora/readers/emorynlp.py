@@ -30,6 +30,7 @@ from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers.files import class_counts, known, printable, read_items, spread, text_sample
 from corpora.readers.tables import find_parts, read_json, read_table, whole_of
+from corpora.readers.unknown import known_text
 from corpora.schema import CorpusCard, Reject, Sample
 
 # calm is what the word peaceful says; the wheel's powerful (proud, respected, hopeful ...) has no one word here
@@ -178,7 +179,7 @@ class EmoryNLP:
             extra = extra | {"speakers": "; ".join(speakers)}
         return text_sample(
             self.card, corpus, key, text,
-            subject=speakers[0].strip() or None if len(speakers) == 1 else None,
+            subject=known_text(speakers[0]) if len(speakers) == 1 else None,
             group=scene,
             session_id=f"{corpus}:{scene}",
             turn=int(turn),

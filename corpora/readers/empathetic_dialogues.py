@@ -21,6 +21,7 @@ from corpora.atomic import write_bytes
 from corpora.errors import CorpusError
 from corpora.readers.files import class_counts, known, read_items, spread, text_sample
 from corpora.readers.tables import Row, find_parts, read_table, row_of, whole_of
+from corpora.readers.unknown import known_text
 from corpora.schema import CorpusCard, Reject, Sample
 
 COLUMNS = ("conv_id", "utterance_idx", "context", "prompt", "speaker_idx", "utterance", "selfeval", "tags")
@@ -96,7 +97,7 @@ class EmpatheticDialogues:
         extra |= {key: _commas(row[key]) for key in ("prompt", "selfeval", "tags") if row[key].strip()}
         return text_sample(
             self.card, corpus, f"{conversation}_{turn}", _commas(row["utterance"]),
-            subject=str(whole_of(row["speaker_idx"], "speaker_idx")),
+            subject=str(whole_of(speaker, "speaker_idx")) if (speaker := known_text(row["speaker_idx"])) else None,
             group=conversation,
             session_id=f"{corpus}:{conversation}",
             turn=turn,

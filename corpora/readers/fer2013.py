@@ -22,9 +22,9 @@ import numpy as np
 
 from corpora.atomic import write_bytes
 from corpora.codecs import decode_image, encode_png
-from corpora.errors import CorpusError, PayloadError
+from corpora.errors import CorpusError, PayloadError, UnknownLabelError
 from corpora.readers.faces import picture_key
-from corpora.readers.files import class_counts, corpus_files, face_sample, known, printable, read_items
+from corpora.readers.files import class_counts, corpus_files, face_sample, known, printable, read_items, rejected
 from corpora.schema import CorpusCard, Reject, Sample
 
 SIZE = 48  # pixels a side
@@ -137,7 +137,7 @@ class Fer2013:
         number = -1
         for number, row in enumerate(rows):
             if isinstance(row, PayloadError):
-                yield Reject(corpus, f"{printable(path.name)}#{number:06d}", row.reason, row.detail)
+                yield rejected(corpus, f"{printable(path.name)}#{number:06d}", row)
                 continue
             code, image, usage = row
             yield Sample(  # as picture_sample makes it, without reading again the header that was written here
@@ -255,7 +255,7 @@ def _fields(line: bytes, order: tuple[int, int, int]) -> Row:
     except UnicodeDecodeError as error:
         raise PayloadError("undecodable-row", "emotion or Usage is not plain text") from error
     if code not in _EMOTIONS:
-        raise PayloadError("bad-label", f"emotion {code[:20]!r}; known: {', '.join(_EMOTIONS)}")
+        raise UnknownLabelError(code, _EMOTIONS, "emotion")
     if split not in USAGES:
         raise PayloadError("bad-usage", f"Usage {split[:20]!r}; known: {', '.join(USAGES)}")
     return code, image, split

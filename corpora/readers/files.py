@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,11 +14,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from corpora.codecs import MAX_WAV_S, WavHeader, decode_wav, encode_text, image_header, wav_header
-from corpora.errors import CorpusError, PayloadError, UnknownNameError
+from corpora.errors import CorpusError, PayloadError, UnknownLabelError, UnknownNameError
+from corpora.labels import nearest_label
 from corpora.readers.ids import check_text, valid_id
 from corpora.readers.turns import Done, current_turn
 from corpora.schema import CorpusCard, Reject, Sample
-from corpora.signals import encode_signals
+from corpora.signals import VECTOR, encode_signals
 
 T = TypeVar("T")
 MIN_WAV_S = 0.1  # shorter than a vowel
@@ -143,7 +145,7 @@ def read_items(
         try:
             sample = make(item, name)
         except PayloadError as error:
-            yield Reject(corpus, name, error.reason, error.detail)
+            yield rejected(corpus, name, error)
             continue
         if sample is None:
             continue
@@ -154,11 +156,29 @@ def read_items(
         yield sample
 
 
+def rejected(corpus: str, name: str, error: PayloadError) -> Reject:
+    """The reject that an error means; one that names an unknown label keeps it."""
+    if not isinstance(error, UnknownLabelError):
+        return Reject(corpus, name, error.reason, error.detail)
+    near = nearest_label(error.label, error.known)
+    return Reject(corpus, name, error.reason, error.detail, label=error.label[:80], nearest=near)
+
+
+# What readers call the field that tells a sample's class; an unknown text there is an unknown label.
+LABEL_FIELDS = frozenset(
+    {"emotion", "label", "expression", "context", "class folder", "compound label", "expression_label", "emot",
+     "emoclass", "emotion (folder, or list)"}
+)  # fmt: skip
+
+
 def known(table: Mapping[str, Any], value: str, field: str) -> Any:
-    """table[value]. Raises `PayloadError` bad-label naming the field, the value and what is known."""
-    if value not in table:
-        raise PayloadError("bad-label", f"{field} {value!r}; known: {', '.join(table)}")
-    return table[value]
+    """table[value]. Raises `PayloadError` bad-label naming the field, the value and what is known: an
+    `UnknownLabelError` for one of `LABEL_FIELDS`."""
+    if value in table:
+        return table[value]
+    if field.lower() in LABEL_FIELDS:
+        raise UnknownLabelError(value, table, field)
+    raise PayloadError("bad-label", f"{field} {value!r}; known: {', '.join(table)}")
 
 
 def read_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
@@ -253,6 +273,21 @@ def physio_sample(
     return _sample(
         card, corpus, native_id, "physio", payload, "npz", {"duration_s": longest, "signals": signals} | fields
     )
+
+
+def vector_sample(
+    card: CorpusCard, corpus: str, native_id: str, features: Mapping[str, float], **fields: Any
+) -> Sample:
+    """The record of a row of features, {name: number}: an npz that holds `features` float32 [d], in the order given;
+    `extra["features"]` lists their names as JSON. No rate, no duration: nothing happens in it.
+
+    Raises `PayloadError`: empty, non-finite.
+    """
+    payload = encode_signals({VECTOR: np.fromiter(features.values(), np.float64, len(features))})
+    signals = [{"name": VECTOR, "unit": "", "rate_hz": None, "shape": [len(features)]}]
+    names = json.dumps(list(features), ensure_ascii=False)
+    extra = {**fields.pop("extra", {}), VECTOR: names}
+    return _sample(card, corpus, native_id, "physio", payload, "npz", {"signals": signals, "extra": extra} | fields)
 
 
 def _sample(

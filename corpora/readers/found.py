@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,17 +24,20 @@ from corpora.readers.files import (
     read_wav,
     speech_sample,
     text_sample,
+    vector_sample,
 )
 from corpora.schema import CorpusCard, Sample
 
+_LATE_S = 0.05  # a segment's end may be so far behind its file's
 MAX_PIXEL_TEXT = 512 * 512  # numbers in one cell of pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """`fields`: field -> text; of `label` also a list of texts or {text: weight}. Where the sample lies: one of `path`,
-    `content` (a file's bytes), `text`, `pixels` (numbers parted by blanks, a square). `cut`: the seconds of the sound
-    that are meant. `ratings`: (dimension, rater, value on the corpus' scale)."""
+    `content` (a file's bytes), `text`, `pixels` (numbers parted by blanks, a square), `vector` ({feature: number}).
+    `cut`: the seconds of the sound that are meant, to infinity: to its end. `ratings`: (dimension, rater, value on the
+    corpus' scale). `blank`: groups of a pattern that took no part in it: nothing stands there, and that is known."""
 
     native_id: str
     fields: Mapping[str, Any]
@@ -41,10 +45,12 @@ class Found:
     content: bytes | None = None
     text: str | None = None
     pixels: str | None = None
+    vector: Mapping[str, float] | None = None
     codec: str = ""  # of `content`
     cut: tuple[float, float] | None = None
     ratings: Sequence[tuple[str, str, float]] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
+    blank: Collection[str] = ()
 
 
 def inside(root: Path, name: str, what: str) -> Path:
@@ -53,7 +59,11 @@ def inside(root: Path, name: str, what: str) -> Path:
     if relative.is_absolute() or ".." in relative.parts or "\0" in name or name[1:2] == ":":
         raise PayloadError("outside-corpus", f"{what} is {name[:80]!r}; a path relative to the corpus is expected")
     path = root / relative
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except (OSError, ValueError):  # longer than any name, no text
+        there = False
+    if not there:
         raise PayloadError("missing-file", f"{what} {name[:80]!r} is not there")
     return path
 
@@ -78,6 +88,8 @@ def make_record(
     if card.modality == "text":
         text = found.text if found.text is not None else decode_text(_bytes(found))
         return text_sample(card, corpus, found.native_id, text, **facts)
+    if found.vector is not None:
+        return vector_sample(card, corpus, found.native_id, found.vector, **facts)
     arrays = _trial(_bytes(found), signals)
     units = {name: spec.unit for name, spec in signals.items()}
     rates = {name: spec.rate_hz for name, spec in signals.items()}
@@ -109,19 +121,35 @@ def _sound(found: Found, facts: dict[str, Any]) -> bytes:
     source: Any = str(found.path) if found.path is not None else io.BytesIO(content)
     try:
         with soundfile.SoundFile(source) as file:
-            begin, end = found.cut or (0.0, file.frames / file.samplerate)
-            first, last = round(begin * file.samplerate), min(round(end * file.samplerate), file.frames)
+            first, last, told = _frames(found.cut, file.frames, file.samplerate)
             _judge_length((last - first) / file.samplerate)
-            if not 0 <= first < last:
-                raise PayloadError("too-short", f"{begin:g} to {end:g} s of {file.frames / file.samplerate:.3f} s")
             file.seek(first)
             signal = file.read(last - first, dtype="float32", always_2d=True)
             if len(signal) < last - first:
                 raise PayloadError("truncated", f"{last - first} frames promised, {len(signal)} read")
-            facts["extra"] = facts.get("extra", {}) | {"decoded_from": file.format.lower()}
+            facts["extra"] = facts.get("extra", {}) | {"decoded_from": file.format.lower()} | told
             return encode_wav(signal.mean(axis=1), file.samplerate)
     except (soundfile.LibsndfileError, ValueError, TypeError, OSError) as error:
         raise PayloadError("not-audio", str(error)) from error
+
+
+def _frames(cut: tuple[float, float] | None, n_frames: int, rate_hz: int) -> tuple[int, int, dict[str, str]]:
+    """Seconds of a segment -> (first frame, the one after its last, what to say of it).
+
+    An end less than `_LATE_S` behind the file's is rounding of who cut it, and is the file's end: `end_beyond_file_s`
+    says by how much. Raises `PayloadError` bad-segment: an end further behind, or before the start.
+    """
+    if cut is None:
+        return 0, n_frames, {}
+    begin, end = cut
+    seconds = n_frames / rate_hz
+    late = end - seconds if end != math.inf else 0.0
+    if not 0 <= begin < min(end, seconds):
+        raise PayloadError("bad-segment", f"{begin:g} to {end:g} s of a file of {seconds:.3f} s")
+    if late > _LATE_S:
+        raise PayloadError("bad-segment", f"it ends at {end:g} s, the file at {seconds:.3f} s")
+    last = n_frames if end >= seconds else round(end * rate_hz)
+    return round(begin * rate_hz), last, {"end_beyond_file_s": f"{late:.4f}"} if late * rate_hz > 1 else {}
 
 
 def _judge_length(seconds: float) -> None:

@@ -23,10 +23,11 @@ from pathlib import Path
 import numpy as np
 
 from corpora.atomic import write_bytes
-from corpora.errors import CorpusError, PayloadError, UnknownNameError
+from corpora.errors import CorpusError, PayloadError, UnknownLabelError, UnknownNameError
 from corpora.labels import native_labels
-from corpora.readers.files import class_counts, read_items, text_sample
+from corpora.readers.files import class_counts, read_items, rejected, text_sample
 from corpora.readers.tables import Row, find_parts, read_table, row_of
+from corpora.readers.unknown import known_text
 from corpora.schema import CorpusCard, Reject, Sample
 
 # emotions.txt, in its order: label -> number of comments of the three tsv files that carry it
@@ -133,7 +134,7 @@ class GoEmotions:
         labels: list[str] = []
         for code in row["ids"].split(","):
             if not (code.isascii() and code.isdigit() and len(code) < 4 and int(code) < len(names)):
-                raise PayloadError("bad-label", f"id {code[:20]!r}; known: 0 to {len(names) - 1}")
+                raise UnknownLabelError(code, map(str, range(len(names))), "id")
             labels.append(names[int(code)])
         return text_sample(
             self.card, corpus, row["comment"], row["text"],
@@ -158,7 +159,7 @@ class GoEmotions:
                 try:
                     _add_rater(comments, row_of(row))
                 except PayloadError as error:
-                    yield Reject(corpus, name, error.reason, error.detail)
+                    yield rejected(corpus, name, error)
         yield from read_items(((comment, key) for key, comment in comments.items()), corpus, self._voted(corpus))
 
     def _voted(self, corpus: str) -> Callable[[_Comment, str], Sample]:
@@ -260,4 +261,4 @@ def _add_rater(comments: dict[str, _Comment], row: Row) -> None:
     for label in LABELS:
         if row[label] == "1":
             comment.votes[label] += 1
-            comment.ratings.append({"scheme": label, "rater": row["rater_id"], "value": 1.0})
+            comment.ratings.append({"scheme": label, "rater": known_text(row["rater_id"]), "value": 1.0})

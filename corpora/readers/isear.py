@@ -25,6 +25,7 @@ from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers.files import class_counts, known, read_items, spread, text_sample
 from corpora.readers.tables import Row, find_file, read_table, row_of
+from corpora.readers.unknown import known_text
 from corpora.schema import CorpusCard, Reject, Sample
 
 _NAMES = ("isear.csv", "isear.txt", "isear.tsv", "isear_dataset.csv", "isear-noa.csv", "data.csv")
@@ -124,7 +125,7 @@ class Isear:
         text = _mended(row["SIT"]).strip()
         if text.strip(" []().").lower() in _NO_TEXT:
             raise PayloadError("no-response", repr(text[:40]))
-        subject = (row.get("ID") or "").strip() or None
+        subject = known_text(row.get("ID"))
         key = f"{subject}_{label}" if subject else name.rpartition("#")[2]
         seen[key] += 1
         extra = {"path": name} | {

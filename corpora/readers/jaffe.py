@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from corpora.atomic import write_bytes
-from corpora.errors import CorpusError, PayloadError
+from corpora.errors import CorpusError, PayloadError, UnknownLabelError
 from corpora.readers.files import class_counts, face_sample, named_files, read_file, read_items, spread
 from corpora.readers.raters import rating
 from corpora.readers.tables import number_of
@@ -100,7 +100,7 @@ class Jaffe:
             raise PayloadError("bad-name", "a picture is called KA.AN1.39.tiff or the like")
         person, code, take, number = match.groups()
         if code not in _EMOTIONS:
-            raise PayloadError("bad-label", f"expression {code!r}; known: {', '.join(_EMOTIONS)}")
+            raise UnknownLabelError(code, _EMOTIONS, "expression")
         seen = ratings.get(f"{person}-{code}{take}", {})
         if isinstance(seen, PayloadError):
             raise seen

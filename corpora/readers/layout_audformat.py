@@ -10,6 +10,7 @@ table are cut from their file.
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
@@ -20,16 +21,20 @@ import numpy as np
 
 from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError, ResourceError
+from corpora.readers.arrow import parquet_rows
 from corpora.readers.cardfile import AudformatFiles, Card
+from corpora.readers.cells import as_text, cells, fields_of_path, has_columns, own_id
 from corpora.readers.described_fake import payload_of
 from corpora.readers.found import Found, inside
-from corpora.readers.layout_table import cells, has_columns, made_cells, parquet_rows
+from corpora.readers.layout_table import made_cells
 from corpora.readers.tables import number_of, read_table, row_of
+from corpora.readers.unknown import is_unknown
 
 MAX_HEADER_BYTES = 64 << 20
-_INDEX = ("file", "start", "end")
+# what the package raises for a header that is none; its own errors are kinds of these
+_NO_HEADER = (LookupError, TypeError, ValueError, AttributeError, AssertionError, RecursionError, OverflowError)
 _SPLITS = ("train", "dev", "test")
-_DURATION = re.compile(r"(?:(\d+) days? )?(\d+):(\d+):(\d+(?:\.\d+)?)")
+_DURATION = re.compile(r"(?:(\d{1,6}) days? ?,? ?)?(\d{1,6}):(\d{1,2}):(\d{1,2}(?:\.\d{1,12})?)")
 
 
 class Audformat:
@@ -51,16 +56,29 @@ class Audformat:
                 raise CorpusError(f"{title}: table {table!r} is not in {root}/db.yaml. Found: {', '.join(db.tables)}")
         there = {name for table in [*self.files.tables, *self.files.join] for name in db.tables[table].columns}
         has_columns(there, [name.partition("/")[0] for name in self.files.wanted()], f"{title}: db.yaml")
-        self._joined = {}
-        for table in self.files.join:
-            for row, _ in self._rows(table):
-                if not isinstance(row, PayloadError):
-                    self._joined.setdefault(str(row["file"]), {}).update(row)
+        self._joined = self._looked_up()
         self._about = self._known_of(db)
         splits = {table: self._split(db, table) for table in self.files.tables}
         official = all(splits.values()) and len(set(splits.values())) > 1
         opened = [(self._rows(table), {"split": splits[table]} if official else {}) for table in self.files.tables]
         return chain.from_iterable((((row, fields), name) for row, name in rows) for rows, fields in opened)
+
+    def _looked_up(self) -> dict[str, dict[str, Any]]:
+        """File -> what the tables of `join` know of it. Raises `CorpusError` where they know two things."""
+        found: dict[str, dict[str, Any]] = {}
+        wanted = {name.partition("/")[0] for name in self.files.wanted()}
+        for table in self.files.join:
+            for row, name in self._rows(table):
+                if isinstance(row, PayloadError):
+                    continue
+                file, known = as_text(row["file"]), found.setdefault(str(as_text(row["file"])), {})
+                for column in wanted & row.keys():
+                    if not is_unknown(text := as_text(row[column])) and known.setdefault(column, text) != text:
+                        raise CorpusError(
+                            f"{self.card.facts.title}: {name}: {column!r} of {file} is {str(text)[:60]!r} and "
+                            f"{str(known[column])[:60]!r}; a table of files.join says one thing of a file"
+                        )
+        return found
 
     def _header(self, root: Path) -> Any:
         path = root / "db.yaml"
@@ -81,22 +99,28 @@ class Audformat:
         try:
             # the package's own loader would build any Python object that the file names
             return audformat.Database.load_header_from_yaml(YAML(typ="safe").load(path.read_bytes()))
-        except (
-            YAMLError, audformat.errors.BadValueError, KeyError, TypeError, ValueError, AttributeError, RecursionError,
-        ) as error:  # fmt: skip
+        except (YAMLError, *_NO_HEADER) as error:
             raise CorpusError(f"{self.card.facts.title}: {path} is no header of audformat: {error!r}") from None
 
-    def _rows(self, table: str) -> Iterator[tuple[Any, str]]:
+    def _parquet(self, path: Path, index: list[str]) -> Iterator[tuple[Any, str]]:
+        rows, there = parquet_rows(path, self.card.facts.title, None)
+        has_columns(there, index, f"{self.card.facts.title}: {path}")
+        return rows
+
+    def _rows(self, table: str, *, misc: bool = False) -> Iterator[tuple[Any, str]]:
         title = self.card.facts.title
-        for suffix in (".csv", ".parquet"):
-            path = self._root / f"db.{table}{suffix}"
-            if path.is_file():
-                if suffix == ".csv":
-                    return read_table(path, title, columns=[])
-                return parquet_rows(path, title, None)
-        raise CorpusError(
-            f"{title}: neither db.{table}.csv nor db.{table}.parquet in {self._root}; pickles are not read"
-        )
+        if "/" in table or "\\" in table or "\0" in table:
+            raise CorpusError(f"{title}: {table[:80]!r} is no name of a table of {self._root}")
+        paths = [self._root / f"db.{table}{suffix}" for suffix in (".csv", ".parquet")]
+        there = [path for path in paths if path.is_file()]
+        if len(there) != 1:
+            raise CorpusError(
+                f"{title}: both {paths[0].name} and {paths[1].name} are in {self._root}, and may differ; take one out"
+                if there
+                else f"{title}: neither {paths[0].name} nor {paths[1].name} in {self._root}; pickles are not read"
+            )
+        index = [] if misc else ["file"]
+        return read_table(there[0], title, columns=index) if there[0] == paths[0] else self._parquet(there[0], index)
 
     def _split(self, db: Any, table: str) -> str | None:
         split_id = db.tables[table].split_id
@@ -111,11 +135,10 @@ class Audformat:
             if not attribute:
                 continue
             table = next(t for t in [*self.files.tables, *self.files.join] if column in db.tables[t].columns)
-            scheme = db.schemes[db.tables[table].columns[column].scheme_id]
-            labels = scheme.labels
+            scheme_id = db.tables[table].columns[column].scheme_id
+            labels = db.schemes[scheme_id].labels if scheme_id in db.schemes else None
             if isinstance(labels, str):  # a table of its own
-                rows = [row for row, _ in self._rows(labels) if not isinstance(row, PayloadError)]
-                labels = {str(next(iter(row.values()))): row for row in rows}
+                labels = self._labels_of(labels)
             if not isinstance(labels, Mapping):
                 raise CorpusError(f"{self.card.facts.title}: the scheme of {column!r} knows nothing of its labels")
             about[column] = {str(label): told for label, told in labels.items() if isinstance(told, Mapping)}
@@ -123,27 +146,50 @@ class Audformat:
             has_columns(known, [attribute], f"{self.card.facts.title}: scheme of {column!r}")
         return about
 
+    def _labels_of(self, table: str) -> dict[str, Any]:
+        """Label -> its row in a table of labels. Raises `CorpusError` where two rows are of one label and differ."""
+        labels: dict[str, Any] = {}
+        for row, name in self._rows(table, misc=True):
+            if isinstance(row, PayloadError) or not row:
+                continue
+            label = str(as_text(next(iter(row.values()))))
+            if labels.setdefault(label, row) != row:
+                raise CorpusError(f"{self.card.facts.title}: {name}: {label[:60]!r} has two rows, and they differ")
+        return labels
+
     def found(self, item: Any, name: str) -> Found | None:
         given, fields = item
         row = dict(row_of(given))
-        file = str(row.get("file") or "")
-        merged: dict[str, Any] = {**self._joined.get(file, {}), **row}
+        file = str(as_text(row.get("file")) or "")
+        merged: dict[str, Any] = self._with_joined(file, row)
         for wanted in self.files.wanted():
             column, _, attribute = wanted.partition("/")
             if attribute:
-                merged[wanted] = self._about[column].get(str(merged.get(column)), {}).get(attribute)
+                merged[wanted] = self._about[column].get(str(as_text(merged.get(column))), {}).get(attribute)
         texts, ratings, extra = cells(self.files, merged)
-        start, end = _seconds(row.get("start")), _seconds(row.get("end"))
+        told = fields_of_path(self.files, file)
+        start, end = _seconds(row.get("start")) or 0.0, _seconds(row.get("end"))
         path = inside(self._root, file, "the file")
         native = str(PurePosixPath(file).with_suffix(""))
         cut = None
-        if start is not None and (start > 0 or end is not None):
-            cut = (start, end if end is not None else float("inf"))
-            native = f"{native}-{start:g}-{'end' if end is None else format(end, 'g')}"
-        native = str(texts.pop("id", None) or native)
-        if cut is not None:
-            extra = extra | {"start_s": f"{start:g}"}
-        return Found(native, texts | fields, path=path, cut=cut, ratings=ratings, extra=extra)
+        if start > 0 or end is not None:
+            cut = (start, end if end is not None else math.inf)
+            native = f"{native}-{_told(start)}-{'end' if end is None else _told(end)}"
+            extra = extra | {"start_s": _told(start)}
+        native = own_id(texts, self.files) or native
+        return Found(
+            native, texts | fields | told.fields, path=path, cut=cut, ratings=ratings, extra=extra | told.extra,
+            blank=told.blank,
+        )  # fmt: skip
+
+    def _with_joined(self, file: str, row: dict[str, Any]) -> dict[str, Any]:
+        """The row with what is looked up by its file. Raises `PayloadError` contradiction where both know a column."""
+        joined = self._joined.get(file, {})
+        for column, text in joined.items():
+            own = as_text(row.get(column))
+            if not is_unknown(own) and own != text:
+                raise PayloadError("contradiction", f"{column} is {str(own)[:60]!r} here, {str(text)[:60]!r} in a join")
+        return {**row, **joined}
 
     def write(self, root: Path, rows: list[dict[str, Any]], seed: int) -> None:
         """A database of one filewise table (and one for each further `tables`, with its split). Needs audformat."""
@@ -187,13 +233,25 @@ class Audformat:
 
 
 def _seconds(value: Any) -> float | None:
-    """A duration as audformat writes it: "0 days 00:00:01.5", seconds, a timedelta; empty or NaT: none."""
-    if value is None or value != value or str(value) in ("", "NaT"):
+    """A duration as audformat writes it: "0 days 00:00:01.5", seconds, a timedelta; empty or NaT: none.
+
+    Raises `PayloadError` not-a-number; bad-segment: below 0.
+    """
+    if is_unknown(value):
         return None
     if hasattr(value, "total_seconds"):
-        return float(value.total_seconds())
-    match = _DURATION.fullmatch(str(value))
-    if match is None:
-        return number_of(str(value), "a time")
-    days, hours, minutes, seconds = match.groups()
-    return int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        seconds = float(value.total_seconds())
+    elif (match := _DURATION.fullmatch(str(value).strip())) is not None:
+        days, hours, minutes, rest = match.groups()
+        seconds = int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(rest)
+    else:
+        seconds = number_of(str(value), "a time")
+    if seconds < 0:
+        raise PayloadError("bad-segment", f"a time is {seconds:g} s")
+    return seconds
+
+
+def _told(seconds: float) -> str:
+    """Seconds as short as they are exact: two segments that differ have two names."""
+    short = f"{seconds:g}"
+    return short if float(short) == seconds else repr(seconds)

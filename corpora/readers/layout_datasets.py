@@ -22,11 +22,16 @@ import pyarrow.parquet as pq
 
 from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
+from corpora.readers.arrow import BATCH, CUT_SHORT, batch_rows
 from corpora.readers.cardfile import Card, DatasetsFiles
+from corpora.readers.cells import Told, cells, clean_path, fields_of_name, fields_of_path, has_columns, own_id
 from corpora.readers.described_fake import payload_of, sentence
 from corpora.readers.files import printable
 from corpora.readers.found import Found, inside
-from corpora.readers.layout_table import BATCH, cells, fields_of_name, find_tables, has_columns, made_cells
+from corpora.readers.layout_table import find_tables, made_cells
+from corpora.readers.spellings import Spellings
+from corpora.readers.tables import no_doubles
+from corpora.readers.unknown import is_unknown
 
 _SPLIT = re.compile(r"(?:^|/)(train|training|dev|val|valid|validation|test)(?=[/.-]|$)")
 
@@ -49,12 +54,17 @@ class Datasets:
             if path.name.startswith("cache-"):  # what `map` and `filter` of the library leave behind
                 continue
             try:
-                opened[name] = _arrow(path) if path.suffix == ".arrow" else _parquet(path, wanted)
-            except (pa.ArrowException, OSError) as error:
-                broken[name] = PayloadError("not-a-dataset", f"{path.suffix} cannot be read: {str(error)[:200]}")
+                found = _arrow(path) if path.suffix == ".arrow" else _parquet(path, wanted)
+                if found[0].names:  # names that are no text raise here
+                    opened[name] = found
+                else:
+                    broken[name] = PayloadError("not-a-dataset", "a table without columns")
+            except (pa.ArrowException, OSError, ValueError):
+                broken[name] = PayloadError("not-a-dataset", f"no {path.suffix.lstrip('.')} file, or a damaged one")
         if not opened:
             raise CorpusError(f"{title}: no file of datasets in {root} can be read ({len(tables)} were looked at)")
         for name, (schema, _) in opened.items():
+            no_doubles(schema.names, f"{title}: {root / name}")
             has_columns(schema.names, wanted, f"{title}: {root / name}")
             self._knows_classes(class_names(schema), root / name)
         splits = {name: match[1] if (match := _SPLIT.search(name)) else None for name in opened}
@@ -62,19 +72,20 @@ class Datasets:
         parts: list[Iterator[tuple[Any, str]]] = []
         for _, name in tables:
             if name in broken:
-                parts.append(iter([((broken[name], {}, {}, name), name)]))
+                parts.append(iter([((broken[name], Told(), {}, name), name)]))
             elif name in opened:
-                fields = fields_of_name(self.files, name, self.card)
+                told = fields_of_name(self.files, name, self.card)
                 if official and "split" not in self.files.fields():
-                    fields["split"] = str(splits[name])
-                parts.append(self._rows(name, fields, *opened[name]))
+                    told = told.also(Told({"split": str(splits[name])}))
+                parts.append(self._rows(name, told, *opened[name]))
         return chain.from_iterable(parts)
 
     def _knows_classes(self, classes: dict[str, list[str]], path: Path) -> None:
         """A file names all its classes, so one that the card lacks is an error before anything is read."""
         named = classes.get(self.files.columns.get("label", ""), [])
         known = self.files.values.get("label") or self.card.facts.label_map
-        unknown = [name for name in named if name not in known]
+        spellings = Spellings(known, self.card.origin, ignore_case=self.files.ignore_case)
+        unknown = [n for n in named if spellings.find(n) is None and not is_unknown(n, words=False)]
         if unknown:
             raise CorpusError(
                 f"{self.card.facts.title}: {path} has classes that {self.card.origin} does not know: "
@@ -82,45 +93,44 @@ class Datasets:
                 "(label_map may lead to null)"
             )
 
-    def _rows(
-        self, name: str, fields: dict[str, str], schema: pa.Schema, batches: Iterator[Any]
-    ) -> Iterator[tuple[Any, str]]:
-        """A row at a time, so that a batch of sounds is never decoded whole."""
+    def _rows(self, name: str, told: Told, schema: pa.Schema, batches: Iterator[Any]) -> Iterator[tuple[Any, str]]:
         classes, stem, number = class_names(schema), PurePosixPath(name).with_suffix(""), 0
         shown = printable(name)
         try:
             for batch in batches:
                 chosen = batch.select(self.files.wanted())
-                for at in range(chosen.num_rows):
-                    row = chosen.slice(at, 1).to_pylist()[0]
-                    yield (row, fields, classes, f"{stem}/{number:06d}"), f"{shown}#{number:06d}"
+                chosen.validate(full=True)  # a damaged arrow file would be read beyond its end
+                for row in batch_rows(chosen):
+                    yield (row, told, classes, f"{stem}/{number:06d}"), f"{shown}#{number:06d}"
                     number += 1
-        except (pa.ArrowException, OSError) as error:
-            found = PayloadError("bad-row", f"the file cannot be read on: {str(error)[:200]}")
-            yield (found, fields, classes, ""), f"{shown}#{number:06d}"
+        except (pa.ArrowException, OSError, ValueError):
+            yield (CUT_SHORT, told, classes, ""), f"{shown}#{number:06d}"
 
     def found(self, item: Any, name: str) -> Found | None:
-        row, fields, classes, native = item
+        row, told, classes, native = item
         if isinstance(row, PayloadError):
             raise row
         named = {column: _named(value, classes.get(column)) for column, value in row.items()}
         texts, ratings, extra = cells(self.files, named)
         media, text, pixels = texts.pop("media", None), texts.pop("text", None), texts.pop("pixels", None)
-        path = texts.pop("path", None)
+        path = clean_path(texts.pop("path", None))
         content, codec = None, ""
         if isinstance(media, Mapping):
             content = media.get("bytes")
-            codec = PurePosixPath(str(media.get("path") or "")).suffix.lower().lstrip(".")
-            path = path or (media.get("path") if content is None else None)
+            path = path or clean_path(media.get("path"))
+            codec = PurePosixPath(clean_path(media.get("path"))).suffix.lower().lstrip(".")
         elif isinstance(media, bytes):
             content = media
         elif media is not None:
             raise PayloadError("bad-row", f"the media column holds {type(media).__name__}, {{bytes, path}} is expected")
-        place = inside(self._root, str(path), "the path") if path is not None and content is None else None
-        native = str(texts.pop("id", None) or native)
+        if content is not None and not isinstance(content, bytes):
+            raise PayloadError("bad-row", f"the media column holds bytes of type {type(content).__name__}")
+        told = told.also(fields_of_path(self.files, path))
+        place = inside(self._root, path, "the path") if path and content is None else None
+        native = own_id(texts, self.files) or native
         return Found(
-            native, texts | fields, path=place, content=content, codec=codec, text=text, pixels=pixels,
-            ratings=ratings, extra=extra,
+            native, texts | told.fields, path=place, content=content, codec=codec, text=text, pixels=pixels,
+            ratings=ratings, extra=extra | told.extra, blank=told.blank,
         )  # fmt: skip
 
     def write(self, root: Path, rows: list[dict[str, Any]], seed: int) -> None:

@@ -7,7 +7,7 @@ folders above (of an archive, say) do not matter. Without one, a file's folder i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path, PurePosixPath
@@ -39,6 +39,7 @@ class Folder:
         assert isinstance(card.files, FolderFiles)
         self.card, self.files = card, card.files
         self.pattern = card.files.compiled
+        self._doubled: dict[str, list[str]] = {}
 
     def items(self, root: Path) -> Iterator[tuple[Path, str]]:
         facts = self.card.facts
@@ -53,6 +54,7 @@ class Folder:
                 f"{facts.title}: none of the {len(files)} files in {root} is a {facts.modality} file named like "
                 f"{example} (found e.g. {files[0][1]!r})"
             )
+        self._doubled = _of_one_id(name for path, name in kept if self.pattern.search(name) and self._of_kind(path))
         return iter(kept)
 
     def _documents(self, root: Path) -> list[tuple[Path, str]]:
@@ -77,9 +79,14 @@ class Folder:
         if match is None or not self._of_kind(item):
             raise PayloadError("not-of-this-corpus", f"the name is not like {self.files.example or self.files.pattern}")
         groups = {key: text for key, text in match.groupdict().items() if text is not None}
+        blank = [key for key, text in match.groupdict().items() if text is None]
         extra = {key: groups.pop(key) for key in self.files.extra if key in groups}
-        native = groups.pop("id", None) or str(PurePosixPath(name).with_suffix(""))
-        return Found(native, groups, path=item, extra=extra)
+        native = groups.pop("id", None)
+        if native is None and len(names := self._doubled.get(_id_of(name), ())) > 1:
+            raise PayloadError(
+                "repeated-name", f"{' and '.join(names[:5])}: one id, and nobody can tell which is meant"
+            )
+        return Found(native or _id_of(name), groups, path=item, extra=extra, blank=blank)
 
     def write(self, root: Path, rows: list[dict[str, Any]], seed: int) -> None:
         """File names: the card's example with other texts in its groups. Raises `CorpusError`: too few such names."""
@@ -124,6 +131,18 @@ class Folder:
         match = self.pattern.search(name)
         said = [key for key in texts if f"{{{key}" in template[0] and key in self.pattern.groupindex]
         return name if match and all(match[key] == texts[key] for key in said) else None
+
+
+def _id_of(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _of_one_id(names: Iterable[str]) -> dict[str, list[str]]:
+    """{id: names} of files that differ in their endings alone (a.png beside a.bmp, a.jpg beside a.JPG)."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(_id_of(name), []).append(name)
+    return {native: same for native, same in found.items() if len(same) > 1}
 
 
 def _filled(pattern: re.Pattern[str], example: str, texts: dict[str, str]) -> str | None:

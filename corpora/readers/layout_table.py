@@ -7,7 +7,6 @@ own path. `label_columns` are weights of several labels, `rater_columns` the rat
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,14 +18,24 @@ import numpy as np
 
 from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
+from corpora.readers.arrow import parquet_rows
 from corpora.readers.cardfile import PAYLOADS, Card, TableFiles, _Columns
+from corpora.readers.cells import (
+    cells,
+    clean_path,
+    columns_like,
+    fields_of_name,
+    fields_of_path,
+    has_columns,
+    numbers_of,
+    own_id,
+)
 from corpora.readers.described_fake import payload_of, sentence, variants
 from corpora.readers.files import absence, printable
 from corpora.readers.found import Found, inside
-from corpora.readers.tables import number_of, read_jsonl, read_table
+from corpora.readers.tables import header_of, read_jsonl, read_table
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
-BATCH = 256  # rows of a parquet file in memory
 
 
 class Tables:
@@ -37,41 +46,58 @@ class Tables:
         self.card, self.files = card, card.files
         self._root = Path()
         self._several = False
+        self._features: list[str] = []
 
     def items(self, root: Path) -> Iterator[tuple[Any, str]]:
         self._root = root
         tables = find_tables(root, self.card, self.files.tables)
-        self._several = len(tables) > 1
+        self._several, self._features = len(tables) > 1, []
         opened = [self._rows(path, name) for path, name in tables]  # each header is looked at before the first row
         return chain.from_iterable(opened)
 
     def _rows(self, path: Path, name: str) -> Iterator[tuple[Any, str]]:
         kind = self.files.format or path.suffix.lower().lstrip(".")
-        fields = fields_of_name(self.files, name, self.card)
-        title, wanted = self.card.facts.title, self.files.wanted()
+        told = fields_of_name(self.files, name, self.card)
+        title, files = self.card.facts.title, self.files
+        wanted = files.wanted()
         rows: Iterable[tuple[Any, str]]
+        there: list[str] | None
+        vector: list[str] = []
         if kind == "parquet":
-            rows = parquet_rows(path, title, wanted)
+            rows, there = parquet_rows(path, title, wanted, also=files.vector)
+            vector = columns_like(files.vector, there, wanted, f"{title}: {path}")
         elif kind in ("jsonl", "ndjson"):
-            rows = _looked_at(read_jsonl(path, title), path, title, wanted)
+            rows, there = _looked_at(read_jsonl(path, title, encoding=files.encoding), path, title, wanted)
+            vector = columns_like(files.vector, there, wanted, f"{title}: {path}") if there is not None else []
         elif kind in ("csv", "tsv", "txt"):
-            delimiter = self.files.delimiter or _DELIMITERS.get(kind, "\t")
-            header = self.files.header
-            if header is not None:
-                has_columns(header, wanted, f"{title}: files.header of {self.card.origin}")
+            delimiter = files.delimiter or _DELIMITERS.get(kind, "\t")
+            if files.header is not None:
+                has_columns(files.header, wanted, f"{title}: files.header of {self.card.origin}")
+                there = files.header
             else:
-                has_columns(_header(path, delimiter, self.files), wanted, f"{title}: {path}")
+                there = header_of(
+                    path, title, delimiter=delimiter, quoted=files.quoted, encoding=files.encoding, wanted=wanted
+                )
+                has_columns(there, wanted, f"{title}: {path}")
+            vector = columns_like(files.vector, there, wanted, f"{title}: {path}")
             rows = read_table(
-                path, title, columns=header or wanted, delimiter=delimiter, header=header is None,
-                quoted=self.files.quoted, encoding=self.files.encoding,
+                path, title, columns=files.header or wanted, delimiter=delimiter, header=files.header is None,
+                quoted=files.quoted, encoding=files.encoding,
             )  # fmt: skip
         else:
             raise CorpusError(f"{title}: {path} ends in .{kind}; say files.format: csv, tsv, jsonl or parquet")
+        if vector and self._features and sorted(vector) != sorted(self._features):
+            other = sorted(set(vector) ^ set(self._features))
+            raise CorpusError(
+                f"{title}: {path} has other features than the tables before it: {', '.join(other)[:300]}; all must "
+                "have the same"
+            )
+        self._features = vector = self._features or vector  # one order for all tables, whatever theirs is
         # the number that a row's name ends in counts rows of its own table
-        return (((row, fields, PurePosixPath(name)), shown) for row, shown in rows)
+        return (((row, told, PurePosixPath(name), vector), shown) for row, shown in rows)
 
     def found(self, item: Any, name: str) -> Found | None:
-        row, fields, table = item
+        row, told, table, vector = item
         if isinstance(row, PayloadError):
             raise row
         number = name.rpartition("#")[2]
@@ -79,12 +105,20 @@ class Tables:
         texts, ratings, extra = cells(self.files, row)
         path = None
         if "path" in self.files.columns:
-            given = str(texts.pop("path", "") or "").strip() + self.files.suffix
-            path = inside(self._root, str(PurePosixPath(self.files.media) / given), "the path")
-            native = str(PurePosixPath(given).with_suffix(""))
+            column = clean_path(texts.pop("path", None))
+            given = column + self.files.suffix if column else ""
+            told = told.also(fields_of_path(self.files, column, given))
+            if not self.files.vector:
+                if not given:
+                    raise PayloadError("missing-file", "the row names no file")
+                path = inside(self._root, str(PurePosixPath(self.files.media) / given), "the path")
+                native = str(PurePosixPath(given).with_suffix(""))
         text, pixels = texts.pop("text", None), texts.pop("pixels", None)
-        native = str(texts.pop("id", None) or native)
-        return Found(native, texts | fields, path=path, text=text, pixels=pixels, ratings=ratings, extra=extra)
+        native = own_id(texts, self.files) or native
+        return Found(
+            native, texts | told.fields, path=path, text=text, pixels=pixels, ratings=ratings,
+            extra=extra | told.extra, blank=told.blank, vector=numbers_of(row, vector) if self.files.vector else None,
+        )  # fmt: skip
 
     def write(self, root: Path, rows: list[dict[str, Any]], seed: int) -> None:
         """Tables with the columns of the card (and its media files); a `name_pattern` with a split gives one each."""
@@ -96,14 +130,19 @@ class Tables:
                 path = self._made_path(row, number)
                 cell_texts[self.files.columns["path"]] = path.removesuffix(self.files.suffix)
                 suffix = PurePosixPath(path).suffix.lower()
-                content = payload_of(self.card, row, suffix, np.random.default_rng([seed, 3, number]))
-                write_bytes(root / self.files.media / path, content)
+                if not self.files.vector:
+                    content = payload_of(self.card, row, suffix, np.random.default_rng([seed, 3, number]))
+                    write_bytes(root / self.files.media / path, content)
             if "pixels" in self.files.columns:
                 cell_texts[self.files.columns["pixels"]] = _made_pixels(self.card, row, seed, number)
             if "text" in self.files.columns:
                 written = sentence(row, np.random.default_rng([seed, 3, number]))
                 # a text with a comma stands in quotes, which is what readers of csv stumble over
                 cell_texts[self.files.columns["text"]] = written.replace(" ", ", ", 1) if self.files.quoted else written
+            if self.files.vector:
+                names = _made_names(self.files.vector)
+                drawn = np.random.default_rng([seed, 3, number]).normal(len(row["emotion"] or ""), 1.0, len(names))
+                cell_texts |= {name: f"{value:.6g}" for name, value in zip(names, drawn, strict=True)}
             parts.setdefault(row["texts"].get("split", "") if named else "", []).append(cell_texts)
         for split, part in parts.items():
             name = self.files.tables[0].replace("**/", "").replace("*", split or "table")
@@ -113,7 +152,12 @@ class Tables:
         listed = self.files.fake.get("path")
         if listed:
             known = {"number": f"{number + 1}", **row["texts"]}
-            return listed[0].format_map(known)
+            path = listed[0].format_map(known)
+            if self.files.path_named and not self.files.path_named.search(path):
+                raise CorpusError(f"{self.card.facts.title}: files.fake.path makes {path!r}, which path_pattern is not")
+            return path
+        if self.files.path_pattern:
+            raise CorpusError(f"{self.card.facts.title}: to make paths up, path_pattern needs files.fake.path")
         ending = {"speech": ".wav", "face": ".png", "text": ".txt", "physio": ".csv"}[self.card.facts.modality]
         return f"{number + 1:04d}{self.files.suffix or ending}"
 
@@ -142,7 +186,8 @@ class Tables:
 
 
 def find_tables(root: Path, card: Card, globs: list[str]) -> list[tuple[Path, str]]:
-    """Files that fit the globs, at any depth, as (path, relative name). Raises `CorpusError` with what is there."""
+    """Files that fit the globs, at any depth, as (path, relative name). Raises `CorpusError` with what is there, and
+    where two tables differ in their endings alone: ids of their rows would be the same."""
     title = card.facts.title
     if (kind := absence(root)) is not None:
         raise CorpusError(f"{title}: {root} is {kind}; need its folder")
@@ -151,124 +196,45 @@ def find_tables(root: Path, card: Card, globs: list[str]) -> list[tuple[Path, st
         pattern = glob if glob.startswith("**/") else f"**/{glob}"
         for path in root.glob(pattern):
             name = path.relative_to(root)
-            if path.is_file() and not any(part.startswith((".", "__MACOSX")) for part in name.parts):
-                found[printable(name.as_posix())] = path
+            if not path.is_file() or any(part.startswith((".", "__MACOSX")) for part in name.parts):
+                continue
+            if (other := found.setdefault(printable(name.as_posix()), path)) != path:
+                raise CorpusError(f"{title}: {other!r} and {path!r} are written alike; rename one")
     if not found:
         there = sorted(p.relative_to(root).as_posix() for p in root.iterdir())[:12]
         raise CorpusError(
             f"{title}: {root} holds no table {' or '.join(globs)} (found {', '.join(there) or 'nothing'})"
         )
+    stems: dict[str, str] = {}
+    for shown in sorted(found):
+        if (twin := stems.setdefault(str(PurePosixPath(shown).with_suffix("")), shown)) != shown:
+            raise CorpusError(
+                f"{title}: {root} holds {twin} and {shown}, which may be one table twice; take one out, or name "
+                "one in files.tables"
+            )
     return [(found[name], name) for name in sorted(found)]
 
 
-def fields_of_name(files: _Columns, name: str, card: Card) -> dict[str, str]:
-    """Fields that a table's own path tells. Raises `CorpusError` for a name that the pattern does not fit."""
-    if files.named is None:
-        return {}
-    match = files.named.search(name)
-    if match is None:
-        raise CorpusError(f"{card.facts.title}: the table {name} does not fit name_pattern {files.name_pattern!r}")
-    return {key: text for key, text in match.groupdict().items() if text is not None}
+def _made_names(globs: list[str]) -> list[str]:
+    """Names of made-up features: those named, and three for each glob."""
+    made = [[glob.replace("*", str(i)) for i in range(1, 4)] if "*" in glob else [glob] for glob in globs]
+    return [name for names in made for name in names][:8]
 
 
-def has_columns(there: Iterable[str], wanted: Iterable[str], where: str) -> None:
-    """Raises `CorpusError` naming the column, the nearest one and all that were found."""
-    names = list(there)
-    for column in wanted:
-        if column not in names:
-            near = difflib.get_close_matches(column, names, n=1, cutoff=0.5)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise CorpusError(f"{where}: column {column!r} not in table.{hint} Found: {', '.join(names)[:500]}")
-
-
-def _header(path: Path, delimiter: str, files: TableFiles) -> list[str]:
-    try:
-        with path.open("rb") as file:
-            line = file.readline(1 << 20)
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be read ({error.strerror})") from error
-    text = line.removeprefix(b"\xef\xbb\xbf").decode(files.encoding, "replace").rstrip("\r\n")
-    parts = (
-        next(csv.reader([text.replace("\0", "")], delimiter=delimiter), []) if files.quoted else text.split(delimiter)
-    )
-    return [part.strip() for part in parts]
-
-
-def _looked_at(rows: Iterator[tuple[Any, str]], path: Path, title: str, wanted: list[str]) -> Iterator[tuple[Any, str]]:
-    """jsonl rows, of which the first object must have the columns."""
-    first = []
+def _looked_at(
+    rows: Iterator[tuple[Any, str]], path: Path, title: str, wanted: list[str]
+) -> tuple[Iterator[tuple[Any, str]], list[str] | None]:
+    """jsonl rows, of which the first object must have the columns, and none of them twice; and its keys."""
+    first, there = [], None
     for row, name in rows:
         first.append((row, name))
+        if isinstance(row, PayloadError) and row.reason == "repeated-key":
+            raise CorpusError(f"{title}: {path}: {name} has {row.detail}: nobody can tell which one is meant")
         if not isinstance(row, PayloadError):
-            has_columns(row, wanted, f"{title}: {path}")
+            there = list(row)
+            has_columns(there, wanted, f"{title}: {path}")
             break
-    return chain(first, rows)
-
-
-def parquet_rows(path: Path, title: str, wanted: list[str] | None) -> Iterator[tuple[Any, str]]:
-    """Rows of a parquet file as {column: value}; `wanted` None: all. Raises `CorpusError` at once: no parquet, or other
-    columns."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise CorpusError(f"{title}: {path} is not parquet: {error}") from None
-    has_columns(file.schema_arrow.names, wanted or [], f"{title}: {path}")
-
-    def rows() -> Iterator[tuple[Any, str]]:
-        number = 0
-        try:
-            for batch in file.iter_batches(batch_size=BATCH, columns=wanted):
-                for at in range(batch.num_rows):
-                    yield batch.slice(at, 1).to_pylist()[0], f"{printable(path.name)}#{number:06d}"
-                    number += 1
-        except (pa.ArrowException, OSError) as error:
-            yield PayloadError("bad-row", f"the file cannot be read on: {error}"), f"{path.name}#{number:06d}"
-
-    return rows()
-
-
-def cells(files: _Columns, row: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any], dict[str, str]]:
-    """A row -> fields (payload columns among them), ratings (dimension, rater, value), extra. Raises `PayloadError`."""
-    fields: dict[str, Any] = {}
-    for field, column in files.columns.items():
-        value = row.get(column)
-        if value is not None:
-            fields[field] = as_text(value)
-    if files.label_columns:
-        weights = {str(label): _weight(row.get(column), column) for column, label in files.label_columns.items()}
-        if any(weight < 0 for weight in weights.values()):
-            raise PayloadError("bad-label", f"a weight below 0: {weights}")
-        fields["label"] = weights
-    ratings = []
-    for dimension, columns in files.rater_columns.items():
-        for column in columns:
-            text = as_text(row.get(column))
-            if text is not None and str(text).strip() not in files.missing:
-                ratings.append((dimension, column, number_of(str(text), column)))
-    extra = {column: str(as_text(row[column])) for column in files.extra if row.get(column) is not None}
-    return fields, ratings, extra
-
-
-def _weight(value: Any, column: str) -> float:
-    if value in (None, "", False, "False", "false"):
-        return 0.0
-    if value in (True, "True", "true"):
-        return 1.0
-    return number_of(str(value), column)
-
-
-def as_text(value: Any) -> Any:
-    """A cell as text; lists stay lists of texts, bytes and structs stay as they are."""
-    if value is None or isinstance(value, str | bytes | dict):
-        return value
-    if isinstance(value, list | tuple):
-        return [as_text(part) for part in value]
-    if isinstance(value, float):
-        return f"{value:.0f}" if value.is_integer() else repr(value)
-    return str(value)
+    return chain(first, rows), there
 
 
 def made_cells(card: Card, files: _Columns, row: Mapping[str, Any], number: int) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers.files import class_counts, known, read_items, spread, text_sample
 from corpora.readers.tables import Row, find_parts, read_table, row_of, whole_of
+from corpora.readers.unknown import known_text
 from corpora.schema import CorpusCard, Reject, Sample
 
 COLUMNS = (
@@ -110,7 +111,7 @@ class Meld:
         place = f"{split}_dia{dialogue}"
         return text_sample(
             self.card, corpus, f"{place}_utt{turn}", row["Utterance"],
-            subject=row["Speaker"].strip() or None,
+            subject=known_text(row["Speaker"]),
             group=place,
             session_id=f"{corpus}:{place}",
             turn=turn,

@@ -11,6 +11,7 @@ from typing import Any
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers.files import printable, read_file
 from corpora.readers.tables import Row, number_of, read_json, read_table, row_of
+from corpora.readers.unknown import is_unknown
 
 COLUMNS = ("FileName", "EmoClass", "EmoAct", "EmoVal", "EmoDom", "SpkrID", "Gender", "Split_Set")
 DIMENSIONS = {"EmoVal": "valence", "EmoAct": "arousal", "EmoDom": "dominance"}
@@ -104,10 +105,7 @@ def _rating_of(row: Mapping[str, str]) -> tuple[str, str, str, tuple[float | Non
         texts = {column: row.get(column, "") for column in DIMENSIONS}
         if not rater or not word:
             raise PayloadError("bad-row", "a rater's line without WorkerID or EmoClass_Major")
-    numbers = tuple(
-        None if texts[column].strip().lower() in ("", "nan", "none") else number_of(texts[column], column)
-        for column in DIMENSIONS
-    )
+    numbers = tuple(None if is_unknown(texts[column]) else number_of(texts[column], column) for column in DIMENSIONS)
     return row["FileName"], rater.strip(), word.strip(), numbers
 
 

@@ -46,6 +46,7 @@ from corpora.readers.msp_labels import (
 )
 from corpora.readers.raters import agreement, rating, vote
 from corpora.readers.tables import number_of, row_of
+from corpora.readers.unknown import is_unknown, known_text
 from corpora.schema import CorpusCard, Reject, Sample
 
 _LABELS = {
@@ -57,7 +58,7 @@ _WORDS = {  # of the raters
     "N": "Neutral", "O": "Other",
 }  # fmt: skip
 _SPLITS = {"Train": "train", "Development": "dev", "Validation": "dev"} | {f"Test{i}": "test" for i in (1, 2, 3)}
-_GENDERS = {"Male": "male", "Female": "female", "Unknown": None, "": None}
+_GENDERS = {"Male": "male", "Female": "female"}
 _SCALE = (1.0, 7.0)
 _EXAMPLE = "Audios/MSP-PODCAST_0001_0008.wav"
 _FILE = re.compile(r"MSP-PODCAST_\d+_\d+(?:_\d+)?\.wav$")
@@ -163,9 +164,9 @@ class MspPodcast:
         values = {
             which: rescale(number_of(row[column], column), _SCALE, column)
             for column, which in DIMENSIONS.items()
-            if row[column].strip().lower() not in ("", "nan")
+            if not is_unknown(row[column])
         }
-        speaker = None if row["SpkrID"].strip().lower() in ("", "unknown") else row["SpkrID"].strip()
+        speaker = known_text(row["SpkrID"])
         path, name = place
         payload, header = read_wav(path)
         extra = {"path": name, "partition": row["Split_Set"], "official_split": split, "recording": match[1]}
@@ -187,7 +188,7 @@ class MspPodcast:
                     if value is not None
                 ),
             ],
-            gender=known(_GENDERS, row["Gender"].strip(), "Gender"),
+            gender=None if is_unknown(row["Gender"]) else known(_GENDERS, row["Gender"].strip(), "Gender"),
             extra=extra | transcript(path),
         )  # fmt: skip
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import deque
+import math
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from corpora.errors import CorpusError, PayloadError
+from corpora.labels import clean_label
 from corpora.readers.files import absence, printable, walk
+from corpora.readers.textlines import as_lines, open_lines
 
 MAX_LINE = 1 << 20  # bytes of one record; longer ones are rejects
 _MAX_JOINED = 1000  # lines that one record may spread over
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+MAX_DIGITS = 400  # characters of a number
+MAX_NUMBER = 3.4028234e38  # the largest float32: what tables of records hold
 
 Row = Mapping[str, str]
 
@@ -35,69 +39,107 @@ def read_table(
     A record that is too long, has another number of fields or is not text comes as a `PayloadError` in the row's place
     (too-long-line, bad-row, undecodable-row): hand it to `row_of`. `header` True: the first line must hold `columns`
     (any order, others are kept too); False: the fields are `columns` in that order. `quoted`: fields may be quoted and
-    then hold line ends, as in RFC 4180; False: a quote is a character like any other.
+    then hold line ends, as in RFC 4180; False: a quote is a character like any other. Other encodings and line ends:
+    see corpora/readers/textlines.py.
 
-    Raises `CorpusError` at once, before anything is iterated: no such file, or other columns.
+    Raises `CorpusError` at once, before anything is iterated: no such file, other columns, two of one name.
     """
-    try:
-        with path.open("rb") as file:
-            first = file.readline(MAX_LINE)
-    except OSError as error:
-        raise CorpusError(f"{title}: {path} cannot be read ({error.strerror})") from error
     names = list(columns)
-    if first[:2] in _UTF16:
-        raise CorpusError(f"{title}: {path} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
     if header:
-        line = first.removeprefix(b"\xef\xbb\xbf").decode(encoding, "replace").encode("utf-8")
-        try:
-            names = [name.strip() for name in _fields(line, delimiter, quoted, "utf-8")]
-        except csv.Error as error:
-            raise CorpusError(f"{title}: the first line of {path} is no header: {error}") from error
+        names = header_of(path, title, delimiter=delimiter, quoted=quoted, encoding=encoding, wanted=columns)
         missing = [name for name in columns if name not in names]
         if missing:
             raise CorpusError(
                 f"{title}: {path} has no column {', '.join(map(repr, missing))}. Found: {', '.join(names)[:500]}"
             )
-    return _rows(path, names, delimiter, header, quoted, encoding)
+    else:
+        open_lines(path, title, encoding)[0].close()
+    return _rows(path, title, names, delimiter, header, quoted, encoding)
+
+
+def header_of(
+    path: Path, title: str, *, delimiter: str, quoted: bool, encoding: str, wanted: Sequence[str] = ()
+) -> list[str]:
+    """The names of a table's columns, freed of what nobody sees around them.
+
+    Raises `CorpusError`: cannot be read, empty, no header, two columns of one name.
+    """
+    file, inner = open_lines(path, title, encoding)
+    with file:
+        first = next(records_of(file, quoted=quoted, delimiter=delimiter), None)
+    if first is None:
+        raise CorpusError(f"{title}: {path} is empty; its first line must name the columns")
+    try:
+        if isinstance(first, PayloadError):
+            raise first
+        found = _fields(first.decode(inner, "replace").encode("utf-8"), delimiter, quoted, "utf-8")
+    except (csv.Error, PayloadError) as error:
+        raise CorpusError(f"{title}: the first line of {path} is no header: {_why(error)}") from None
+    names = [name.strip() if name.strip() in wanted else clean_label(name) for name in found]
+    no_doubles([name for name in names if name or "" in wanted], f"{title}: {path}")
+    return names
+
+
+def no_doubles(names: Sequence[str], where: str) -> None:
+    """Raises `CorpusError` for columns of one name: the later would take the place of the earlier."""
+    doubled = [name for name, count in Counter(names).items() if count > 1]
+    if doubled:
+        raise CorpusError(
+            f"{where} has several columns named {', '.join(map(repr, doubled))[:300]}: nobody can tell which one is "
+            f"meant. Rename or take out all but one. Found: {', '.join(names)[:500]}"
+        )
+
+
+def _why(error: csv.Error | PayloadError) -> str:
+    if isinstance(error, PayloadError):
+        return str(error)
+    return f"a lone carriage return outside of quotes, or a field of more than {csv.field_size_limit()} characters"
 
 
 def _rows(
-    path: Path, names: list[str], delimiter: str, header: bool, quoted: bool, encoding: str
+    path: Path, title: str, names: list[str], delimiter: str, header: bool, quoted: bool, encoding: str
 ) -> Iterator[tuple[Row | PayloadError, str]]:
     shown = printable(path.name)
-    lines = records(path, skip_first=header, quoted=quoted, delimiter=delimiter)
-    for number, line in enumerate(lines):
-        name = f"{shown}#{number:06d}"
-        if isinstance(line, PayloadError):
-            yield line, name
-            continue
-        try:
-            fields = _fields(line, delimiter, quoted, encoding)
-        except UnicodeDecodeError as error:
-            yield PayloadError("undecodable-row", f"not {encoding}: {error.reason} at byte {error.start}"), name
-        except csv.Error as error:
-            yield PayloadError("bad-row", str(error)), name
-        else:
-            if len(fields) != len(names):
-                yield PayloadError("bad-row", f"{len(fields)} fields, {len(names)} are expected"), name
-            else:
-                yield dict(zip(names, fields, strict=True)), name
+    file, inner = open_lines(path, title, encoding)
+    with file:
+        lines = records_of(file, quoted=quoted, delimiter=delimiter)
+        if header:
+            next(lines, None)
+        for number, line in enumerate(lines):
+            yield _row(line, names, delimiter, quoted, inner), f"{shown}#{number:06d}"
 
 
-def records(
-    path: Path, *, skip_first: bool = False, quoted: bool = True, delimiter: str = ","
-) -> Iterator[bytes | PayloadError]:
+def _row(
+    line: bytes | PayloadError, names: list[str], delimiter: str, quoted: bool, encoding: str
+) -> Row | PayloadError:
+    if isinstance(line, PayloadError):
+        return line
+    try:
+        fields = _fields(line, delimiter, quoted, encoding)
+    except UnicodeDecodeError as error:
+        return _undecodable(error, encoding)
+    except csv.Error as error:
+        return PayloadError("bad-row", _why(error))
+    if len(fields) != len(names):
+        return PayloadError("bad-row", f"{len(fields)} fields, {len(names)} are expected")
+    return dict(zip(names, fields, strict=True))
+
+
+def _undecodable(error: UnicodeDecodeError, encoding: str) -> PayloadError:
+    byte = error.object[error.start]
+    return PayloadError("undecodable-row", f"byte {error.start} (0x{byte:02x}) is not {encoding}")
+
+
+def records(path: Path, *, quoted: bool = True, delimiter: str = ",") -> Iterator[bytes | PayloadError]:
     """Records of a text file as bytes without their line end; a quoted field may hold line ends. Blank ones are left
     out. In place of a record of more than `MAX_LINE` bytes, or with a quote that is not closed within `_MAX_JOINED`
     lines, comes a `PayloadError` (too-long-line, bad-row); reading goes on with the next line, so that a stray quote
     costs one record and not all that follow."""
     with path.open("rb") as file:
-        yield from records_of(file, skip_first=skip_first, quoted=quoted, delimiter=delimiter)
+        yield from records_of(as_lines(file)[0], quoted=quoted, delimiter=delimiter)
 
 
-def records_of(
-    file: IO[bytes], *, skip_first: bool = False, quoted: bool = True, delimiter: str = ","
-) -> Iterator[bytes | PayloadError]:
+def records_of(file: IO[bytes], *, quoted: bool = True, delimiter: str = ",") -> Iterator[bytes | PayloadError]:
     """`records` of an open file, a member of a zip for instance."""
     given_back: deque[bytes] = deque()
 
@@ -120,7 +162,7 @@ def records_of(
                 found = PayloadError("bad-row", f"a quote is not closed within {_MAX_JOINED} lines: {found[:60]!r}")
             else:
                 found = b"".join(lines)
-        if not (first and skip_first) and (isinstance(found, PayloadError) or found.strip()):
+        if isinstance(found, PayloadError) or found.strip():
             yield found.rstrip(b"\r\n") if isinstance(found, bytes) else found
         first = False
 
@@ -157,42 +199,73 @@ def _fields(line: bytes, delimiter: str, quoted: bool, encoding: str) -> list[st
     return next(csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter), [""])
 
 
-def read_jsonl(path: Path, title: str) -> Iterator[tuple[dict[str, Any] | PayloadError, str]]:
-    """Yields (object, "file.jsonl#000012"); what is no JSON object comes as a `PayloadError` bad-row in its place.
+def read_jsonl(
+    path: Path, title: str, *, encoding: str = "utf-8"
+) -> Iterator[tuple[dict[str, Any] | PayloadError, str]]:
+    """Yields (object, "file.jsonl#000012"); in its place comes a `PayloadError` for what is no JSON object (bad-row),
+    names a key twice (repeated-key) or is no text (undecodable-row). NaN and Infinity, which JSON does not have and
+    many write, are numbers.
 
     Raises `CorpusError` at once if the file cannot be read.
     """
     if not path.is_file():
         raise CorpusError(f"{title}: {path} is missing or no file")
-    return _objects(path)
+    open_lines(path, title, encoding)[0].close()
+    return _objects(path, title, encoding)
 
 
-def _objects(path: Path) -> Iterator[tuple[dict[str, Any] | PayloadError, str]]:
+def _objects(path: Path, title: str, encoding: str) -> Iterator[tuple[dict[str, Any] | PayloadError, str]]:
     shown = printable(path.name)
-    for number, line in enumerate(records(path, quoted=False)):
-        name = f"{shown}#{number:06d}"
-        if isinstance(line, PayloadError):
-            yield line, name
-            continue
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield PayloadError("bad-row", f"not JSON: {error}"), name
-        else:
-            if isinstance(found, dict):
-                yield found, name
-            else:
-                yield PayloadError("bad-row", f"a JSON {type(found).__name__}, an object is expected"), name
+    file, inner = open_lines(path, title, encoding)
+    with file:
+        for number, line in enumerate(records_of(file, quoted=False)):
+            yield _object(line, inner), f"{shown}#{number:06d}"
+
+
+def _object(line: bytes | PayloadError, encoding: str) -> dict[str, Any] | PayloadError:
+    if isinstance(line, PayloadError):
+        return line
+    try:
+        found = json.loads(line.decode(encoding), object_pairs_hook=_no_key_twice)
+    except UnicodeDecodeError as error:
+        return _undecodable(error, encoding)
+    except RepeatedKeyError as error:
+        return PayloadError("repeated-key", str(error))
+    except (ValueError, RecursionError) as error:
+        return PayloadError("bad-row", _why_no_json(error))
+    if isinstance(found, dict):
+        return found
+    return PayloadError("bad-row", f"a JSON {type(found).__name__}, an object is expected")
+
+
+class RepeatedKeyError(ValueError):
+    """An object of a JSON file names a key twice: a later value would take the place of an earlier one."""
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        doubled = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+        raise RepeatedKeyError(f"several values of {', '.join(map(repr, doubled))[:200]} in one object")
+    return found
+
+
+def _why_no_json(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON (character {error.pos})"
+    return "JSON within JSON too deeply" if isinstance(error, RecursionError) else "a number of too many digits"
 
 
 def read_json(path: Path, title: str, *, max_bytes: int = 512 * 2**20) -> Any:
-    """A whole JSON file. Raises `CorpusError`: missing, too large, not JSON."""
+    """A whole JSON file. Raises `CorpusError`: missing, too large, not JSON, a key twice in one object."""
     try:
         if path.stat().st_size > max_bytes:
             raise CorpusError(f"{title}: {path} has more than {max_bytes / 2**20:.0f} MiB")
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), object_pairs_hook=_no_key_twice)
     except OSError as error:
         raise CorpusError(f"{title}: {path} cannot be read ({error.strerror})") from error
+    except RepeatedKeyError as error:
+        raise CorpusError(f"{title}: {path}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise CorpusError(f"{title}: {path} is not JSON: {error}") from error
 
@@ -205,12 +278,12 @@ def row_of(row: Row | PayloadError) -> Row:
 
 
 def number_of(text: str, what: str) -> float:
-    """Text -> finite number. Raises `PayloadError` not-a-number."""
+    """Text -> number that a float32 can hold (at most 3.4e38). Raises `PayloadError` not-a-number."""
     try:
-        value = float(text)
+        value = float(text) if len(text) <= MAX_DIGITS and "_" not in text else math.nan  # Python reads 1_0 as 10
     except ValueError:
-        raise PayloadError("not-a-number", f"{what} is {text[:40]!r}") from None
-    if value != value or value in (float("inf"), float("-inf")):
+        value = math.nan
+    if not abs(value) <= MAX_NUMBER:
         raise PayloadError("not-a-number", f"{what} is {text[:40]!r}")
     return value
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from corpora.errors import CorpusError, PayloadError, UnknownNameError
-from corpora.labels import EMOTIONS, SCHEMES, assign, classes_of, native_labels, rescale, to_scheme
+from corpora.labels import EMOTIONS, SCHEMES, assign, classes_of, clean_label, native_labels, rescale, to_scheme
 from corpora.licences import restrictions, terms_of
 from corpora.readers import make_corpus
 
@@ -122,3 +124,26 @@ def test_what_may_not_be_passed_on_is_named_with_its_licence() -> None:
     assert restrictions([entry("free", True), entry("demo", False, made_up=True)]) == []
     held = restrictions([entry("free", True), entry("ravdess", False), entry("mine", None, made_up=False)])
     assert held == [f"licence CC-BY-NC-SA-4.0 of {n} does not allow passing on" for n in ("ravdess", "mine")]
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("\ufeffjoy", "joy"), (" joy\t", "joy"), ("joy\u00a0", "joy"), ("\u200bjoy\u200b", "joy"), ('"joy"', "joy"),
+        ("'joy'", "joy"), ("\u201cjoy\u201d", "joy"), ("\u201ejoy\u201c", "joy"), ("\u00abjoy\u00bb", "joy"),
+        ('\ufeff "joy" ', "joy"), ("no\u00a0 stress", "no stress"), ("cafe\u0301", "caf\u00e9"), ("", ""), ('""', ""),
+        ("Joy", "Joy"), ("don't", "don't"), ('"joy', '"joy'), ("joy's", "joy's"),
+        ("\u0645\u06cc\u200c\u062f", "\u0645\u06cc\u200c\u062f"),
+    ],
+)  # fmt: skip
+def test_a_label_is_freed_of_what_nobody_sees(text: str, meant: str) -> None:
+    assert clean_label(text) == meant
+
+
+@given(
+    st.text(st.sampled_from("aB\u00e9\u0301 \t\u00a0\ufeff\u200b\"'\u201c\u201d-"), max_size=8),
+    st.text("abc", min_size=1),
+)
+def test_cleaning_twice_is_cleaning_once_and_dirt_at_the_ends_is_none(text: str, word: str) -> None:
+    assert clean_label(clean_label(text)) == clean_label(text)
+    assert clean_label(f"\ufeff\u00a0 '{word}'\u200b ") == word

@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora.errors import PayloadError
-from corpora.signals import decode_signals, encode_signals
+from corpora.near import fingerprint
+from corpora.readers import make_corpus
+from corpora.readers.files import vector_sample
+from corpora.signals import decode_signals, encode_signals, is_vector
 
 ARRAYS = {"BVP": np.linspace(-1, 1, 640), "EEG": np.ones((128, 4), np.float32), "label": np.arange(10, dtype=np.uint8)}
 
@@ -95,3 +98,14 @@ def test_mutated_bytes_give_arrays_or_a_payload_error(seed: int, flips: int) -> 
         payload[at] = int(rng.integers(256))
     with contextlib.suppress(PayloadError):
         decode_signals(bytes(payload))
+
+
+def test_rows_of_features_are_not_compared_as_if_they_were_time() -> None:
+    row = {str(i): float(np.sin(i / 9)) for i in range(300)}
+    made = vector_sample(make_corpus("wesad").card, "c", "1", row)
+    assert is_vector(made.signals) and made.duration_s is None
+    assert fingerprint("physio", made.payload, [dict(s) for s in made.signals]) == b""
+    in_time = [{**made.signals[0], "rate_hz": 4.0}]
+    assert not is_vector(in_time) and fingerprint("physio", made.payload, in_time) != b""
+    with pytest.raises(PayloadError, match="empty"):
+        vector_sample(make_corpus("wesad").card, "c", "1", {})

@@ -13,12 +13,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
 from corpora.atomic import write_bytes
 from corpora.codecs import encode_wav
 from corpora.errors import CorpusError, ParamsError, UnknownNameError, UserError
 from corpora.fingerprint import hash_bytes
 from corpora.readers import make_corpus
+from emoforge.cli import app
 from flows.link import link
 from flows.params import CARDS, load_params
 from flows.stages import run_stage
@@ -324,3 +326,44 @@ def test_an_archive_of_the_project_is_none_either(project: Path, voices: Path) -
 
 def test_another_folder_in_the_project_is_one(project: Path) -> None:
     assert link("ravdess", project / "lab", repo=project).reader == "ravdess"
+
+
+# -- labels that the card lacks
+
+
+def test_labels_that_the_card_lacks_are_told_with_the_nearest(
+    repo: Path, lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tone = (lab / "ann_glad_1.wav").read_bytes()
+    for name in ("bob_GLAD_4", "bob_GLAD_5", "cy_puzzled_6"):
+        write_bytes(lab / f"{name}.wav", tone)
+    card = CARD.replace("(?P<label>[a-z]+)", "(?P<label>[A-Za-z]+)")
+    (lab.parent / "cards" / "my.yaml").write_text(card, encoding="utf-8")
+    (repo / "dvc.yaml").touch()
+    monkeypatch.chdir(repo)
+    done = CliRunner().invoke(app, ["link", "lab", str(lab), "--reader", str(lab.parent / "cards" / "my.yaml")])
+    assert done.exception is None, done.exception
+    told = " ".join(done.stdout.split())
+    assert "of 7 files or rows looked at: 'GLAD' 2 (nearest: 'glad'), 'puzzled' 1." in told
+    assert "data/cards/lab.yaml (label_map; null" in told
+    with pytest.raises(CorpusError, match=r"'GLAD' \(2 of 4 samples of happiness would be lost; did you mean 'glad'"):
+        run_stage("ingest", "lab", repo=repo)
+    text = (repo / "params.yaml").read_text(encoding="utf-8")
+    more = "reader: data/cards/lab.yaml, on_unknown_label: reject, max_reject_share: 0.5}"
+    (repo / "params.yaml").write_text(text.replace("reader: data/cards/lab.yaml}", more), encoding="utf-8")
+    run_stage("ingest", "lab", repo=repo)
+    card_told = json.loads((repo / "data/corpora/lab/card.json").read_text(encoding="utf-8"))
+    assert [one["label"] for one in card_told["unknown_labels"]] == ["GLAD", "puzzled"]
+
+
+def test_the_look_at_labels_is_short(repo: Path, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.link.LOOK_S", -1.0)
+    made = link("lab", lab, repo=repo, reader=str(lab.parent / "cards" / "my.yaml"))
+    assert made.looked_at == 1 and made.unknown == ()
+
+
+def test_a_card_whose_labels_are_all_other_names_the_nearest(repo: Path, lab: Path) -> None:
+    card = CARD.replace("{glad: happiness, cross: anger}", "{GLAD: happiness, crosss: anger}")
+    (lab.parent / "cards" / "my.yaml").write_text(card, encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"Found: cross, glad\. .* Nearest: cross \(crosss\), glad \(GLAD\)\."):
+        link("lab", lab, repo=repo, reader=str(lab.parent / "cards" / "my.yaml"))

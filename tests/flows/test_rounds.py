@@ -16,8 +16,9 @@ import yaml
 from pydantic import BaseModel
 
 from corpora.errors import ParamsError
+from emoforge.conductor import _print_forecast
 from flows.candidates import Candidate, DrawSource
-from flows.forecast import forecast_run
+from flows.forecast import forecast_run, people_of, too_few
 from flows.params import Machine, Numerics, load_params
 from flows.paths import Layout
 from flows.release import decide, notes
@@ -304,6 +305,47 @@ def test_a_forecast_before_anything_is_there(fitted: Path) -> None:
     assert "ingested" in nothing.reason and nothing.classes == ()
     assert ingested.counts_from.startswith("ingested") and late.counts_from == "prepared data"
     assert ingested.classes == late.classes and late.classes, "nothing was refused here"
+
+
+def test_a_forecast_says_where_there_is_too_little_to_learn_from(
+    fitted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for told in (EARLY[1], told_by(fitted)):
+        assert {c.emotion: (c.real, c.people) for c in told.classes} == {
+            "anger": (6, 2),
+            "neutral": (4, 2),
+            "sadness": (2, 2),
+        }
+        for c in told.classes:
+            assert c.warning == f"{c.real} real samples of 2 people: too few to learn the class from"
+            assert c.as_dict()["warning"] == c.warning and c.as_dict()["people"] == 2
+    _print_forecast(told)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "tiny: sadness has 2 real samples of 2 people: too few to learn the class from" in shown
+    assert "target reached" not in shown and "75%" not in shown and "too few to tell" in shown
+
+
+@pytest.mark.parametrize(
+    ("real", "people", "says"),
+    [
+        (5, 2, "5 real samples of 2 people: too few to learn the class from"),
+        (19, 12, "19 real samples of 12 people: too few to learn the class from"),
+        (400, 2, "400 real samples of 2 people: too few to learn the class from"),
+        (1, 1, "1 real sample of 1 person: too few to learn the class from"),
+        (0, 0, "0 real samples: too few to learn the class from"),
+        (5, None, "5 real samples: too few to learn the class from"),
+        (20, 3, ""),
+        (20, None, ""),
+        (4000, 900, ""),
+    ],
+)
+def test_too_few(real: int, people: int | None, says: str) -> None:
+    assert too_few(real, people) == says
+
+
+def test_people_are_counted_once_and_nobody_is_not_one() -> None:
+    counts = {"a": {"a:1": {"fear": 2, "joy": 0}, "a:2": {"joy": 1}}, "b": {"b:1": {"fear": 1}, None: {"joy": 3}}}
+    assert people_of(counts, "fear") == 2 and people_of(counts, "joy") is None and people_of(counts, "calm") == 0
 
 
 def test_cells_of_subjects_are_refused_where_they_would_be_a_fake(fitted: Path, tmp_path: Path) -> None:

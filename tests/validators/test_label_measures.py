@@ -69,6 +69,13 @@ def test_bad_input_is_an_error() -> None:
         ccc(np.ones(3), np.ones(2))
 
 
+def test_a_truth_outside_the_classes_is_an_error() -> None:
+    scores = np.full((2, 3), 1 / 3)
+    for ask in (macro_auc, expected_calibration_error):
+        with pytest.raises(UserError, match=r"the truth, row 2: 'Fear' is not among .* Did you mean 'fear'"):
+            ask(["anger", "Fear"], scores, CLASSES)
+
+
 def test_one_string_is_no_list_of_classes() -> None:
     scores = np.full((2, 3), 1 / 3)
     for ask in (

@@ -7,7 +7,10 @@ import io
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers import tables
@@ -97,10 +100,59 @@ def test_another_table_is_an_error_at_once(tmp_path: Path) -> None:
         read_table(written(tmp_path, "a,ä\n1,2\n"), "T", columns=("a", "b"))
     with pytest.raises(CorpusError, match="is no header"):
         read_table(written(tmp_path, 'a\r,"b"\n1,2\n'), "T", columns=("a", "b"))
-    with pytest.raises(CorpusError, match="UTF-16"):
-        read_table(written(tmp_path, "a,b\n1,2\n".encode("utf-16")), "T", columns=("a", "b"))
+    with pytest.raises(CorpusError, match="is empty; its first line must name the columns"):
+        read_table(written(tmp_path, "\n\n"), "T", columns=("a", "b"))
+    with pytest.raises(CorpusError, match="no encoding 'utf-9'"):
+        read_table(written(tmp_path, "a,b\n1,2\n"), "T", columns=("a", "b"), encoding="utf-9")
     with pytest.raises(CorpusError, match="cannot be read"):
         read_table(tmp_path / "none.csv", "T", columns=("a",))
+
+
+@pytest.mark.parametrize("header", ["a,b,c,b", "a,b,\ufeffb", 'a,b," b "', "a, b,b"])
+def test_two_columns_of_one_name_are_refused(header: str, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"several columns named 'b'.*Found: a, b, "):
+        read_table(written(tmp_path, f"{header}\n" + ",".join("1" * (header.count(",") + 1))), "T", columns=("a",))
+    assert rows(written(tmp_path, "a,b,,\n1,2,,\n")) == [{"a": "1", "b": "2", "": ""}]  # as spreadsheets leave them
+    with pytest.raises(CorpusError, match="several columns named ''"):
+        read_table(written(tmp_path, "a,b,,\n1,2,,\n"), "T", columns=("a", ""))
+
+
+TEXT = 'a,b\n"größe, 1",x\n2,"é"\n'
+ALIKE = [{"a": "größe, 1", "b": "x"}, {"a": "2", "b": "é"}]
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_line_ends_and_unicode_of_any_kind(encoding: str, ends: str, tmp_path: Path) -> None:
+    text = TEXT.replace("\n", ends)
+    assert rows(written(tmp_path, text.encode(encoding))) == ALIKE
+    assert rows(written(tmp_path, (text * 5000).encode(encoding)))[-1] == ALIKE[-1]  # longer than one chunk
+
+
+@pytest.mark.parametrize(
+    ("encoding", "ends"), [("cp1252", "\n"), ("latin-1", "\r"), ("mac_roman", "\r"), ("cp437", "\n")]
+)
+def test_code_pages_are_read_where_they_are_named(encoding: str, ends: str, tmp_path: Path) -> None:
+    path = written(tmp_path, TEXT.replace("\n", ends).encode(encoding))
+    assert rows(path, encoding=encoding) == ALIKE
+    assert "undecodable-row" in rows(path)
+    told = [row.detail for row, _ in read_table(path, "T", columns=("a",)) if isinstance(row, PayloadError)]
+    assert all("is not utf-8" in detail for detail in told) and told
+
+
+def test_half_a_character_costs_its_own_row(tmp_path: Path) -> None:
+    data = "a,b\n1,2\n".encode("utf-16") + b"\x00\xd8" + ",3\n4,5\n".encode("utf-16-le") + b"6"
+    assert rows(written(tmp_path, data)) == [
+        {"a": "1", "b": "2"},
+        "undecodable-row",
+        {"a": "4", "b": "5"},
+        "undecodable-row",
+    ]
+
+
+def test_a_letter_of_two_bytes_is_no_delimiter(tmp_path: Path) -> None:
+    path = written(tmp_path, "a|b\nポ|ソ\n".encode("shift_jis"))  # the second byte of both is that of a bar or slash
+    assert rows(path, encoding="shift_jis", delimiter="|") == [{"a": "ポ", "b": "ソ"}]
 
 
 def test_lines_keep_their_numbers(tmp_path: Path) -> None:
@@ -110,13 +162,26 @@ def test_lines_keep_their_numbers(tmp_path: Path) -> None:
 
 def test_json_lines_are_objects_or_errors(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
-    path.write_text('{"a": 1}\n[1]\n{"a":\n' + "[" * 100_000 + '\n{"a": 2}\n')
+    path.write_text(
+        '\ufeff{"a": 1}\n[1]\n{"a":\n'
+        + "[" * 100_000
+        + '\n{"a": 1, "b": {"c": 1, "c": 2}}\n{"a": '
+        + "9" * 5000
+        + "}\n"
+        '{"a": NaN}\n{"a": 2}\n'
+    )
     found = [row.reason if isinstance(row, PayloadError) else row["a"] for row, _ in read_jsonl(path, "T")]
-    assert found == [1, "bad-row", "bad-row", "bad-row", 2]
+    assert found[:6] == [1, "bad-row", "bad-row", "bad-row", "repeated-key", "bad-row"] and found[7:] == [2]
+    assert found[6] != found[6]
+    told = {row.detail for row, _ in read_jsonl(path, "T") if isinstance(row, PayloadError)}
+    assert "several values of 'c' in one object" in told and "a number of too many digits" in told
     with pytest.raises(CorpusError, match="missing"):
         read_jsonl(tmp_path / "none.jsonl", "T")
     with pytest.raises(CorpusError, match="not JSON"):
         read_json(path, "T")
+    (tmp_path / "t.json").write_text('{"a": {"b": 1, "b": 1}}')
+    with pytest.raises(CorpusError, match="several values of 'b'"):
+        read_json(tmp_path / "t.json", "T")
     with pytest.raises(CorpusError, match="more than"):
         read_json(path, "T", max_bytes=10)
 
@@ -124,10 +189,10 @@ def test_json_lines_are_objects_or_errors(tmp_path: Path) -> None:
 def test_numbers() -> None:
     assert number_of("-1.5", "x") == -1.5
     assert whole_of(" 007 ", "x") == 7
-    for text in ("", "nan", "inf", "1,5", "12abc"):
+    for text in ("", "nan", "inf", "1,5", "12abc", "1e999", "1e39", "1_0", "9" * 5000, "\0", "NaT"):
         with pytest.raises(PayloadError, match="not-a-number: x is"):
             number_of(text, "x")
-    for text in ("", "-1", "1.0", "²", "9" * 12):
+    for text in ("", "-1", "1.0", "²", "9" * 12, "9" * 5000, "1_0", "nan", "1\0"):
         with pytest.raises(PayloadError, match="not-a-number: x is"):
             whole_of(text, "x")
 
@@ -152,3 +217,17 @@ def test_row_of_raises_the_error_in_a_rows_place() -> None:
     with pytest.raises(PayloadError, match="bad-row"):
         row_of(PayloadError("bad-row", "x"))
     assert row_of({"a": "1"}) == {"a": "1"}
+
+
+@given(st.text(max_size=30) | st.floats().map(str) | st.integers().map(str))
+def test_a_number_is_finite_and_fits_a_record_or_is_refused(text: str) -> None:
+    try:
+        value = number_of(text, "x")
+    except PayloadError as error:
+        assert error.reason == "not-a-number"
+    else:
+        assert np.isfinite(np.float32(value)) and value == float(text)
+    try:
+        assert 0 <= whole_of(text, "x") < 1_000_000_000
+    except PayloadError as error:
+        assert error.reason == "not-a-number"

@@ -1,0 +1,129 @@
+"""Tables of features, rows without time: from a csv to a release that others read; and what is known of whom."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from corpora.errors import ParamsError
+from corpora.release import open_release
+from corpora.shards import read_payload
+from corpora.signals import decode_signals
+from flows.machine import survey
+from flows.params import Machine, load_params
+from flows.release import release_card, subject_notes
+from flows.stages import run_stage
+
+CARD = """\
+title: Features of a wristband
+modality: physio
+license: CC0-1.0
+label_map: {calm: calm, tense: stress}
+files:
+  layout: table
+  tables: features.csv
+  columns: {label: condition, path: window}
+  path_pattern: '(?P<subject>s\\d+)/(?P<take>\\d+)'
+  extra: [take]
+  vector: ["eda_*", hr]
+"""
+
+
+def features(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    lines = ["window,condition,eda_mean,eda_sd,hr,device"]
+    for person in range(8):
+        for take in range(10):
+            tense = take % 2
+            eda, sd, hr = rng.normal(2 + tense, 0.3), rng.uniform(0.1, 0.4), rng.normal(65 + 10 * tense, 4)
+            lines.append(f"s{person:02d}/{take},{'tense' if tense else 'calm'},{eda:.4f},{sd:.4f},{hr:.2f},E4")
+    lines.append("s00/99,calm,,0.1,60,E4")
+    (folder / "data/raw/tiny").mkdir(parents=True)
+    (folder / "data/raw/tiny/features.csv").write_text("\n".join(lines) + "\n")
+    (folder / "data/cards").mkdir(parents=True)
+    (folder / "data/cards/tiny.yaml").write_text(CARD)
+
+
+def params_of(tiny_params: Any, **prepare: Any) -> dict[str, Any]:
+    params = tiny_params("faces")
+    params["demo"] = {}
+    params["corpora"]["tiny"] = {"reader": "data/cards/tiny.yaml", "shards": 2}
+    params["runs"]["tiny"] = {"corpora": ["tiny"], "shards": 2, "prepare": {"physio": prepare}}
+    return params
+
+
+def test_rows_of_features_become_a_release(tmp_path: Path, tiny_params: Any, project: Any) -> None:
+    folder = project(tmp_path / "p", params_of(tiny_params, population={}))
+    features(folder)
+    for verb in ("ingest", "plan", "prepare", "fit", "augment", "evaluate", "release", "report"):
+        run_stage(verb, "tiny", repo=folder)
+    rejects = pq.read_table(folder / "data/corpora/tiny/rejects.parquet").to_pylist()
+    assert [r["reason"] for r in rejects] == ["missing-value"]
+    assert set(pq.read_table(folder / "data/corpora/tiny/near.parquet")["data"].to_pylist()) == {b""}
+    release = open_release(folder / "data/runs/tiny/release")
+    release.verify()
+    index = pq.read_table(release.path / "index.parquet").to_pylist()
+    splits = {r["sample_id"]: r["split"] for r in pq.read_table(release.path / "splits.parquet").to_pylist()}
+    people: dict[str, set[str]] = {}
+    found: dict[str, list[np.ndarray]] = {"train": [], "dev": [], "test": []}
+    for row in index:
+        people.setdefault(row["subject_id"], set()).add(splits[row["sample_id"]])
+        assert row["signals"] == [{"name": "features", "unit": "z", "rate_hz": None, "shape": [3]}]
+        assert json.loads(dict(row["extra"])["features"]) == ["eda_mean", "eda_sd", "hr"]
+        with np.load(io.BytesIO(read_payload(release.path, row))) as npz:  # with nothing of ours
+            found[splits[row["sample_id"]]].append(npz["features"])
+    assert len(index) == 80 and all(len(of) == 1 for of in people.values()) and len(people) == 8
+    train = np.stack(found["train"])
+    # each feature by its own mean and deviation over train, as its neighbour has other units
+    assert np.allclose(train.mean(axis=0), 0, atol=1e-3) and np.allclose(train.std(axis=0), 1, atol=1e-2)
+    assert "features 3" in (folder / "data/runs/tiny/report.html").read_text()
+
+
+def test_vectors_stay_as_they_are_without_a_step(tmp_path: Path, tiny_params: Any, project: Any) -> None:
+    folder = project(tmp_path / "p", params_of(tiny_params))
+    features(folder)
+    for verb in ("ingest", "plan", "prepare"):
+        run_stage(verb, "tiny", repo=folder)
+    index = pq.read_table(folder / "data/runs/tiny/prepared/index.parquet").to_pylist()
+    first = next(row for row in index if row["sample_id"] == "tiny/000000")
+    line = (folder / "data/raw/tiny/features.csv").read_text().splitlines()[1].split(",")
+    array = decode_signals(read_payload(folder / "data/runs/tiny/prepared", first))["features"]
+    assert array.tolist() == np.array(line[2:5], np.float32).tolist()
+
+
+@pytest.mark.parametrize("steps", [{"windows": {"length_s": 2}}, {"resample": {"all_hz": 4}}, {"keep": ["EDA"]}])
+def test_steps_in_time_are_refused_before_anything_runs(
+    steps: dict[str, Any], tmp_path: Path, tiny_params: Any, project: Any
+) -> None:
+    folder = project(tmp_path / "p", params_of(tiny_params, **steps))
+    features(folder)
+    told = survey(load_params(folder / "params.yaml"), Machine(actors=0), folder, ["tiny"])
+    assert next(f.detail for f in told if f.what == "steps of tiny").startswith("runs.tiny.prepare.physio: ")
+    run_stage("ingest", "tiny", repo=folder)
+    with pytest.raises(ParamsError, match=f"{next(iter(steps))} of tiny, whose samples are rows of features"):
+        run_stage("plan", "tiny", repo=folder)
+
+
+def test_a_release_says_of_whom_nothing_is_known() -> None:
+    def notes(subjects: list[str | None]) -> list[str]:
+        return subject_notes(pa.table({"corpus": ["a"] * len(subjects), "subject_id": pa.array(subjects, pa.string())}))
+
+    assert notes(["a:1", "a:2"]) == []
+    (none,) = notes([None, None])
+    assert none.startswith("no subjects are known in a: train and test may share people") and "path_pattern" in none
+    (some,) = notes(["a:1", None, None])
+    assert some.startswith("subjects are not known of 2 of 3 samples of a")
+    both = pa.table({"corpus": ["a", "b"], "subject_id": pa.array(["a:1", None], pa.string())})
+    assert [note.partition(":")[0] for note in subject_notes(both)] == ["no subjects are known in b"]
+    card = {
+        "name": "x", "release_hash": "h", "modality": "text", "corpora": [{"id": "a"}], "licenses": ["CC0-1.0"],
+        "counts": {}, "notes": [none], "reasons": [],
+    }  # fmt: skip
+    assert f"- {none}" in release_card(card)
