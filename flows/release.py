@@ -248,6 +248,6 @@ def release_card(manifest: dict[str, Any]) -> str:
         "",
         *(f"- {note}" for note in manifest["notes"]),
         *(f"- Not for publishing: {reason}" for reason in manifest["reasons"]),
-        *(f"- Not to be passed on: {reason}" for reason in manifest["restrictions"]),
+        *(f"- Not to be passed on: {reason}" for reason in manifest.get("restrictions", ())),
     ]
     return "\n".join(lines).rstrip() + "\n"

@@ -26,7 +26,6 @@ from corpora.atomic import write_json
 from corpora.codecs import encode_png, encode_wav
 from corpora.errors import IntegrityError
 from corpora.schema import REJECTS, SAMPLES, SCORES, SPLITS, VERDICTS
-from corpora.signals import encode_signals
 from flows import figures
 from flows.media import spectrogram, to_medium
 from flows.release import selftest_notes
@@ -487,16 +486,6 @@ def test_steps_counts_and_samples_before_and_after_are_shown(own_run: Path) -> N
     assert page.count("<h4>before</h4>") == 1 and "<h4>after" in page
     (own_run / "prepared" / "before.parquet").unlink()
     assert "<h4>before</h4>" not in page_of(own_run), "an older run has none"
-
-
-def test_texts_and_signals_are_shown_as_what_they_are() -> None:
-    text = to_medium(b"so <b>sad</b>" + b"." * 400, "txt")
-    assert text.text is not None and len(text.text) == 280 and "first 280" in text.note and not text.picture
-    arrays = {"EDA": np.linspace(0, 1, 400), "EEG": np.random.default_rng(0).normal(size=(900, 3))}
-    facts = [{"name": "EDA", "unit": "µS", "rate_hz": 4.0, "shape": [400]}]
-    curves = to_medium(encode_signals(arrays), "npz", facts)
-    assert curves.figure is not None and "EDA (µS)" in curves.figure and "EEG" in curves.figure
-    assert curves.note == "EDA 400 at 4 Hz, EEG 900 x 3"
 
 
 def test_labels_that_the_card_does_not_know_are_shown(own_run: Path) -> None:
