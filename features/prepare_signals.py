@@ -15,9 +15,8 @@ import numpy as np
 from pydantic import Field
 
 from corpora.errors import PayloadError
-from corpora.signals import decode_signals, encode_signals
+from corpora.signals import BASELINE, decode_signals, encode_signals
 from features.signal_steps import (
-    BASELINE,
     Arrays,
     Artefacts,
     Bands,

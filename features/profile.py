@@ -14,8 +14,8 @@ import numpy as np
 
 from corpora.codecs import decode_image, decode_text, decode_wav
 from corpora.errors import PayloadError
-from corpora.signals import decode_signals
-from features.signal_steps import BASELINE, kind_of
+from corpora.signals import BASELINE, decode_signals
+from features.signal_steps import kind_of
 
 F0_RANGE_HZ = (60.0, 500.0)
 _F0_HOP_MS = 10.0

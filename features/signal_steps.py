@@ -18,15 +18,13 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from corpora.errors import PayloadError
+from corpora.signals import BASELINE
 from features.signal_statistics import Moments
 from features.steps import Step
 
 Arrays = Mapping[str, np.ndarray]
 Rates = Mapping[str, float]
 KINDS = ("EEG", "EOG", "EMG", "ECG", "BVP", "EDA", "RESP", "TEMP", "ACC", "HR")
-BASELINE = (
-    "_baseline"  # the end of the name of what was recorded right before a trial, as DEAP, DREAMER, AMIGOS have it
-)
 _ALIASES = {"GSR": "EDA", "SCR": "EDA", "PPG": "BVP", "RSP": "RESP", "SKT": "TEMP"}
 _ORDER = 4  # of a Butterworth band-pass, before it runs twice
 _NOTCH_WIDTH_HZ = 2.0  # between the -3 dB points of the notch, for the whole number of Hz that mains wander and more

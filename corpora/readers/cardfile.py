@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from corpora.errors import CorpusError
 from corpora.labels import EMOTIONS
 from corpora.schema import CORPUS_ID, FACTS, CorpusCard
+from corpora.signals import MAX_SIGNALS, is_signal_name
 
 MAX_CARD_BYTES = 1 << 20
 DIMENSIONS = ("valence", "arousal", "dominance")
@@ -60,11 +61,27 @@ class _Model(BaseModel):
 
 
 class SignalSpec(_Model):
-    """One signal of a physiological trial: a column of its csv file (default: of the signal's own name)."""
+    """One signal of a physiological trial: a column of its csv file (default: of the signal's own name), or several
+    columns of one rate and unit as its channels."""
 
     unit: str
     rate_hz: Annotated[float, Field(gt=0)]
     column: str | None = None
+    columns: Texts | None = Field(None, description="Columns that are the channels, in this order.")
+    pattern: str | None = Field(
+        None, description="Regular expression of whole names of columns that are the channels, in the file's order."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> SignalSpec:
+        given = [key for key in ("column", "columns", "pattern") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one of column, columns and pattern, not {' and '.join(given)}")
+        if self.columns is not None and len(set(self.columns)) < max(len(self.columns), 1):
+            raise ValueError("columns names none, or one twice")
+        if self.pattern is not None:
+            _compiled(self.pattern)
+        return self
 
 
 class Files(_Model):
@@ -303,6 +320,14 @@ def _check(card: CardFile, files: Files, shown: str) -> None:
         )
     if card.modality == "physio" and not files.signals:
         raise CorpusError(f"{shown}: a physiological corpus needs files.signals: name -> unit, rate_hz, column")
+    if len(files.signals) > MAX_SIGNALS:
+        raise CorpusError(
+            f"{shown}: files.signals names {len(files.signals)} signals, a trial holds {MAX_SIGNALS} at most; channels "
+            "of one rate and unit can be one signal: columns: [FP1, FP2], or pattern: 'EEG\\..*'"
+        )
+    for name in files.signals:
+        if not is_signal_name(name):
+            raise CorpusError(f"{shown}: files.signals: {name!r} holds other than letters, digits, _, - and .")
 
 
 def _kept(files: Files) -> set[str]:
