@@ -35,7 +35,7 @@ def encode_signals(signals: Mapping[str, np.ndarray]) -> bytes:
     """
     if not signals:
         raise PayloadError("empty", "no signals")
-    total = sum(np.asarray(array).size * min(np.asarray(array).itemsize, 4) for array in signals.values())
+    total = sum(a.size * (4 if a.dtype.kind == "f" else a.itemsize) for a in map(np.asarray, signals.values()))
     if len(signals) > MAX_SIGNALS or total > MAX_SIGNAL_BYTES:
         raise PayloadError(
             "too-large",
