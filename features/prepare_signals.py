@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from corpora.errors import PayloadError
-from corpora.signals import BASELINE, decode_signals, encode_signals
+from corpora.signals import BASELINE, check_trial, decode_signals, encode_signals
 from features.signal_steps import (
     Arrays,
     Artefacts,
@@ -67,8 +67,8 @@ class PrepareSignals:
         self.steps = steps
 
     def __call__(self, source: Source) -> list[Piece]:
-        """Raises `PayloadError`: wrong-codec, no-signals, rate-too-low, artefacts, no-baseline, too-short, too-long, or
-        what the decoder says."""
+        """Raises `PayloadError`: wrong-codec, no-signals, unequal-duration, rate-too-low, artefacts, no-baseline,
+        too-short, too-long, or what the decoder says."""
         if source.codec != "npz":
             raise PayloadError("wrong-codec", f"signals are read from npz, this payload is {source.codec!r}")
         facts = {str(signal["name"]): signal for signal in source.signals}
@@ -80,6 +80,7 @@ class PrepareSignals:
         if not arrays:
             raise PayloadError("no-signals", f"none of {', '.join(facts)} is to be kept: {', '.join(self.steps.keep)}")
         rates: Rates = {name: float(facts[name]["rate_hz"]) for name in arrays}
+        check_trial(arrays, rates)
         steps, raw = self.steps, arrays
         if steps.bands is not None:
             arrays, rates = filter_bands(arrays, rates, steps.bands)
