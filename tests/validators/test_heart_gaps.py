@@ -83,7 +83,8 @@ def test_a_gap_is_left_out_or_said(
         assert math.isnan(found.rmssd_ms) and math.isnan(found.bpm) and math.isnan(found.sdnn_ms)
         assert length_s > 3  # a short gap undoes no minute
         return
-    assert 0.5 * rmssd < found.rmssd_ms < 2.0 * rmssd + 12
+    most = 4.0 if "noise" in fill else 2.0  # some noise has the shape and the pace of a pulse
+    assert 0.5 * rmssd < found.rmssd_ms < most * rmssd + 12
     assert found.bpm == pytest.approx(rate, rel=0.15 if "noise" in fill else 0.05)
 
 
