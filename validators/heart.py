@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -42,7 +42,7 @@ CONVENTION = "NeuroKit2 peaks, intervals of 273 to 2000 ms, artefacts left out (
 class Heart:
     """bpm: 60 / mean interval. sdnn_ms: deviation of intervals (ddof 1). rmssd_ms: root mean squared difference of
     successive intervals (Task Force 1996, table 1). NaN with a reason where there is no number. `intervals` were found,
-    `left_out` of them not used."""
+    `left_out` of them not used; for `off_s` there was no signal that could hold beats."""
 
     bpm: float
     sdnn_ms: float
@@ -51,6 +51,7 @@ class Heart:
     reason: str | None = None
     intervals: int = 0
     left_out: int = 0
+    off_s: float = 0.0
 
 
 def heart(signal: np.ndarray, rate_hz: float, kind: str = "ECG") -> Heart:
@@ -83,7 +84,8 @@ def heart(signal: np.ndarray, rate_hz: float, kind: str = "ECG") -> Heart:
         return _none("flat")
     alike = _alike(signal, np.concatenate(runs), rate_hz)
     sound = np.split(alike, np.cumsum([len(run) for run in runs])[:-1])
-    return of_beats(*(run / rate_hz for run in runs), seconds=signal.size / rate_hz, sound=sound)
+    found = of_beats(*(run / rate_hz for run in runs), seconds=signal.size / rate_hz, sound=sound)
+    return replace(found, off_s=(signal.size - int((stretches[:, 1] - stretches[:, 0]).sum())) / rate_hz)
 
 
 def of_beats(*runs_s: np.ndarray, seconds: float = 0.0, sound: Sequence[np.ndarray] = ()) -> Heart:

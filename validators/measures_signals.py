@@ -178,7 +178,7 @@ def heart_rate(
     floor: bool = True, seed: int = 0,
 ) -> Measured:  # fmt: skip
     """`kind`: ECG or BVP. `channel`: which one it is. Of trials without a rate, `details` counts the reasons; of those
-    with one, the intervals that were found and left out."""
+    with one, the intervals that were found and left out, and the seconds without a signal."""
     return _heart(real, synthetic, "bpm", "beats/min", rate_hz, kind, channel, floor, seed)
 
 
@@ -215,6 +215,7 @@ def _heart(
             f"{name}, left out": dict(Counter(one.reason for one in found if one.reason)),
             f"{name}, intervals left out": sum(one.left_out for one in found if one.reason is None),
             f"{name}, intervals": sum(one.intervals for one in found if one.reason is None),
+            f"{name}, seconds without a signal": sum(one.off_s for one in found if one.reason is None),
         }
         rows.append(values[:, None])
     value: Value = lambda a, b: wasserstein_1d(a[:, 0], b[:, 0], p=1) if len(a) and len(b) else math.nan  # noqa: E731

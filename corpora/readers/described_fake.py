@@ -160,7 +160,7 @@ def _trial(card: Card, emotion: str | None, who: list[int], rng: np.random.Gener
     """A csv of 20 s of each signal; shorter columns end in empty cells."""
     from corpora.readers.fake_signal import make_signal
 
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for name, spec in card.files.signals.items():
         kind = next(
             (kind for kind in ("ECG", "BVP", "EDA", "RESP", "TEMP", "EMG", "EEG") if kind in name.upper()), "ECG"
