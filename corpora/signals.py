@@ -19,8 +19,9 @@ from numpy.lib import format as npy
 from corpora.errors import PayloadError
 
 MAX_SIGNAL_BYTES = 512 * 2**20  # decoded; an hour of 32-channel EEG at 512 Hz in float32 is 236 MB
-MAX_SIGNALS = 64
 VECTOR = "features"  # the array of a payload that is a row of features [d], not a signal in time
+MAX_SIGNALS = 1024  # arrays of one payload; the channels of one array [n, channels] are not counted
+BASELINE = "_baseline"  # end of the name of what was recorded right before a trial, as DEAP, DREAMER, AMIGOS have it
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # what a zip entry says when it says nothing
 _KINDS = "fiub"  # float, signed, unsigned, bool
 # what numpy's reader of .npy headers raises; it parses them as Python, version 2 and older after a tokenizer's look
@@ -35,18 +36,25 @@ def is_vector(signals: Sequence[Mapping[str, object]]) -> bool:
 def encode_signals(signals: Mapping[str, np.ndarray]) -> bytes:
     """{name: array [n] or [n, channels], time first} -> npz, float64 as float32, the same bytes for the same arrays.
 
-    Raises `PayloadError`: empty (no array, or one without values), non-finite. Raises ValueError for other shapes or
-    kinds of values. Names are file names in the zip: letters, digits, "_", "-" and ".".
+    Raises `PayloadError`: empty (no array, or one without values), non-finite, too-large (what `decode_signals` would
+    not read). Raises ValueError for other shapes or kinds of values, and names that `is_signal_name` refuses.
     """
     if not signals:
         raise PayloadError("empty", "no signals")
+    total = sum(a.size * (4 if a.dtype.kind == "f" else a.itemsize) for a in map(np.asarray, signals.values()))
+    if len(signals) > MAX_SIGNALS or total > MAX_SIGNAL_BYTES:
+        raise PayloadError(
+            "too-large",
+            f"{len(signals)} signals, {total} bytes; at most {MAX_SIGNALS} and {MAX_SIGNAL_BYTES} are kept. Channels "
+            "of one rate and unit can be one signal [n, channels]",
+        )
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(signals):
             array = np.asarray(signals[name])
             if array.ndim not in (1, 2) or array.dtype.kind not in _KINDS:
                 raise ValueError(f"signal {name!r}: need numbers [n] or [n, channels], got {array.dtype} {array.shape}")
-            if not name or not all(c.isalnum() or c in "_-." for c in name):
+            if not is_signal_name(name):
                 raise ValueError(f"signal name {name!r}: allowed are letters, digits, _, - and .")
             if array.size == 0:
                 raise PayloadError("empty", f"signal {name!r} has shape {array.shape}")
@@ -58,6 +66,36 @@ def encode_signals(signals: Mapping[str, np.ndarray]) -> bytes:
             npy.write_array(body, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), body.getvalue())
     return out.getvalue()
+
+
+def is_signal_name(name: str) -> bool:
+    """Whether it can be a file name in the zip: letters, digits, "_", "-" and "."."""
+    return bool(name) and all(c.isalnum() or c in "_-." for c in name)
+
+
+def check_trial(arrays: Mapping[str, np.ndarray], rates_hz: Mapping[str, float]) -> None:
+    """Whether {signal: [n] or [n, channels]} can be one stretch of time: no value missing, all as long as one another.
+
+    There must be one duration T that each signal fills to within one value of its own: (n - 1) / rate <= T <= (n + 1) /
+    rate. What was recorded before the trial ("..._baseline") has a duration of its own. Raises `PayloadError`:
+    non-finite (how many values and where the first stands, in s), unequal-duration.
+    """
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            bad = ~np.isfinite(array).reshape(len(array), -1)
+            first = int(bad.any(axis=1).argmax()) / rates_hz[name]
+            raise PayloadError("non-finite", f"{int(bad.sum())} values of signal {name!r}, the first at {first:g} s")
+    for before in (False, True):
+        own = {n: (len(arrays[n]), float(rates_hz[n])) for n in sorted(arrays) if n.endswith(BASELINE) == before}
+        if len(own) < 2:
+            continue
+        longest = max(own, key=lambda name: (own[name][0] - 1) / own[name][1])
+        shortest = min(own, key=lambda name: (own[name][0] + 1) / own[name][1])
+        least, most = (own[longest][0] - 1) / own[longest][1], (own[shortest][0] + 1) / own[shortest][1]
+        if least > most * (1 + 1e-9):
+            told = [f"{name!r} lasts {own[name][0] / own[name][1]:g} s" for name in (shortest, longest)]
+            raise PayloadError("unequal-duration", f"signal {told[0]}, {told[1]}; signals of a trial cover one time")
 
 
 def decode_signals(payload: bytes, *, max_bytes: int = MAX_SIGNAL_BYTES) -> dict[str, np.ndarray]:

@@ -256,10 +256,13 @@ SAYS: dict[str, Note] = {
         "nats",
         "difference of mean 1/2 ln(2πe var) by band and channel",
         "Duan, Zhu & Lu 2013; bands: Zheng & Lu 2015",
-        "other units, references or gains: a factor g adds ln g",
+        "other units, references or gains: a factor g adds ln g; a flat stretch of 0.5 s has none",
     ),
     "band-power": Note(
-        "dB", "difference of mean dB by band and channel, Welch Hann 2 s", "Welch 1967", "other units or gains"
+        "dB",
+        "difference of mean dB by band and channel, Welch Hann 2 s",
+        "Welch 1967",
+        "other units or gains; a flat stretch of 0.5 s has none",
     ),
     "psd-distance": Note(
         "dB",
@@ -281,20 +284,20 @@ SAYS: dict[str, Note] = {
     ),
     "heart-rate": Note(
         "beats/min",
-        "Wasserstein-1 of trials' rates, NeuroKit2's peaks",
-        "Task Force 1996",
-        "trials under 10 s; see how many were left out",
+        "Wasserstein-1 of trials' rates, NeuroKit2's peaks, artefacts left out",
+        "Task Force 1996; Lipponen & Tarvainen 2019",
+        "trials under 10 s; see how many trials and intervals were left out, and why",
     ),
     "rmssd": Note(
         "ms",
-        "Wasserstein-1 of trials' RMSSD, NeuroKit2's peaks",
-        "Task Force 1996",
-        "trials under a minute, rates under 100 Hz: each beat is off by up to a value",
+        "Wasserstein-1 of trials' RMSSD, NeuroKit2's peaks, artefacts left out",
+        "Task Force 1996; Lipponen & Tarvainen 2019",
+        "trials under a minute, rates under 100 Hz: each beat is off by up to a value; sensors at a moving wrist",
     ),
     "sdnn": Note(
         "ms",
-        "Wasserstein-1 of trials' SDNN, NeuroKit2's peaks",
-        "Task Force 1996",
+        "Wasserstein-1 of trials' SDNN, NeuroKit2's peaks, artefacts left out",
+        "Task Force 1996; Lipponen & Tarvainen 2019",
         "trials of different length: it grows with it",
     ),
     "out-of-range": Note(

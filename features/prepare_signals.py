@@ -15,9 +15,8 @@ import numpy as np
 from pydantic import Field
 
 from corpora.errors import PayloadError
-from corpora.signals import decode_signals, encode_signals, is_vector
+from corpora.signals import BASELINE, check_trial, decode_signals, encode_signals, is_vector
 from features.signal_steps import (
-    BASELINE,
     Arrays,
     Artefacts,
     Bands,
@@ -69,8 +68,8 @@ class PrepareSignals:
         self.steps = steps
 
     def __call__(self, source: Source) -> list[Piece]:
-        """Raises `PayloadError`: wrong-codec, no-signals, rate-too-low, artefacts, no-baseline, too-short, too-long, or
-        what the decoder says."""
+        """Raises `PayloadError`: wrong-codec, no-signals, unequal-duration, rate-too-low, artefacts, no-baseline,
+        too-short, too-long, or what the decoder says."""
         if source.codec != "npz":
             raise PayloadError("wrong-codec", f"signals are read from npz, this payload is {source.codec!r}")
         if is_vector(source.signals):
@@ -85,6 +84,7 @@ class PrepareSignals:
         if not arrays:
             raise PayloadError("no-signals", f"none of {', '.join(facts)} is to be kept: {', '.join(self.steps.keep)}")
         rates: Rates = {name: float(facts[name]["rate_hz"]) for name in arrays}
+        check_trial(arrays, rates)
         steps, raw = self.steps, arrays
         if steps.bands is not None:
             arrays, rates = filter_bands(arrays, rates, steps.bands)

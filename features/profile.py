@@ -14,8 +14,9 @@ import numpy as np
 
 from corpora.codecs import decode_image, decode_text, decode_wav
 from corpora.errors import PayloadError
-from corpora.signals import decode_signals, is_vector
-from features.signal_steps import BASELINE, kind_of
+from corpora.signals import BASELINE, decode_signals, is_vector
+from features.signal_steps import kind_of
+from features.stretches import beating, flat_share
 
 F0_RANGE_HZ = (60.0, 500.0)
 _F0_HOP_MS = 10.0
@@ -23,6 +24,7 @@ _LOUDNESS_BLOCK_S = 0.4  # ITU-R BS.1770-4: one gating block
 # Hz; the borders of Zheng & Lu (2015), with which the differential entropies of SEED were computed
 BANDS_HZ = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 14.0), "beta": (14.0, 31.0), "gamma": (31.0, 50.0)}
 _HEART_HZ = (0.7, 3.0)  # 42 to 180 beats a minute
+_HEART_S = 8.0  # of a stretch that a pulse is taken from
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +124,10 @@ def _physio(payload: bytes, rates_hz: Mapping[str, float]) -> dict[str, float]:
             continue
         if kind == "EEG" and rate_hz >= 100:
             found |= {f"eeg_{band}": share for band, share in band_shares(values, rate_hz).items()}
-        elif kind in ("BVP", "ECG") and len(values) >= 8 * rate_hz:
-            found["heart_bpm"] = pulse_bpm(values if values.ndim == 1 else values[:, 0], rate_hz)
+        elif kind in ("BVP", "ECG"):
+            bpm = pulse_bpm(values if values.ndim == 1 else values[:, 0], rate_hz)
+            if bpm is not None:
+                found["heart_bpm"] = bpm
         elif kind == "EDA":
             found["eda"] = values.mean()
         elif kind == "TEMP":
@@ -132,10 +136,16 @@ def _physio(payload: bytes, rates_hz: Mapping[str, float]) -> dict[str, float]:
 
 
 def band_shares(eeg: np.ndarray, rate_hz: float) -> dict[str, float]:
-    """[n] or [n, channels] -> share of the power at 1 to 50 Hz in each band, mean over channels (Welch, 2 s)."""
+    """[n] or [n, channels] -> share of the power at 1 to 50 Hz in each band, mean over channels (Welch, 2 s).
+
+    Channels with a flat stretch are left out: they have the bands of its edges. {}: no other.
+    """
     from scipy.signal import welch
 
     columns = eeg.reshape(len(eeg), -1)
+    columns = columns[:, [flat_share(column, rate_hz) == 0 and np.ptp(column) > 0 for column in columns.T]]
+    if not columns.shape[1]:
+        return {}
     n = min(len(columns), round(2 * rate_hz))
     frequency, power = welch(columns, fs=rate_hz, nperseg=n, axis=0)
     inside = (frequency >= 1) & (frequency < 50)
@@ -147,14 +157,20 @@ def band_shares(eeg: np.ndarray, rate_hz: float) -> dict[str, float]:
     return shares
 
 
-def pulse_bpm(signal: np.ndarray, rate_hz: float) -> float:
-    """[n] of BVP or ECG -> beats a minute: the fundamental of the rectified slope at 0.7 to 3 Hz.
+def pulse_bpm(signal: np.ndarray, rate_hz: float) -> float | None:
+    """[n] of BVP or ECG -> beats a minute: the fundamental of the rectified slope at 0.7 to 3 Hz, in the longest
+    stretch in which the signal lives; None where that is under 8 s.
 
     The slope's square has one hump a beat in both kinds of signal; its spectrum is summed over two harmonics, so that
     a strong second one is not taken for the pulse.
     """
     from scipy.signal import welch
 
+    stretches = beating(signal, rate_hz)
+    start, stop = max(stretches.tolist(), key=lambda pair: pair[1] - pair[0], default=(0, 0))
+    if stop - start < _HEART_S * rate_hz:
+        return None
+    signal = signal[start:stop]
     slope = np.diff(signal - signal.mean()) ** 2
     slope -= slope.mean()
     n = min(len(slope), round(30 * rate_hz))

@@ -18,15 +18,15 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from corpora.errors import PayloadError
+from corpora.signals import BASELINE
 from features.signal_statistics import Moments
 from features.steps import Step
+from features.stretches import FLAT_S, flat_runs
 
 Arrays = Mapping[str, np.ndarray]
 Rates = Mapping[str, float]
 KINDS = ("EEG", "EOG", "EMG", "ECG", "BVP", "EDA", "RESP", "TEMP", "ACC", "HR")
-BASELINE = (
-    "_baseline"  # the end of the name of what was recorded right before a trial, as DEAP, DREAMER, AMIGOS have it
-)
+RESTLESS = ("EEG", "EOG", "EMG", "ECG", "BVP")  # kinds that never stay at one value
 _ALIASES = {"GSR": "EDA", "SCR": "EDA", "PPG": "BVP", "RSP": "RESP", "SKT": "TEMP"}
 _ORDER = 4  # of a Butterworth band-pass, before it runs twice
 _NOTCH_WIDTH_HZ = 2.0  # between the -3 dB points of the notch, for the whole number of Hz that mains wander and more
@@ -83,10 +83,8 @@ class Artefacts(Step):
         default_factory=lambda: {"EEG": 150.0},
         description="Kind: farthest from the channel's median that is believed, in µV for EEG, after the bands.",
     )
-    flat_s: Positive = Field(0.5, description="A channel that stays at one value as long is flat.")
-    flat_kinds: tuple[str, ...] = Field(
-        ("EEG", "EOG", "EMG", "ECG", "BVP"), description="Kinds that never rest; EDA and TEMP may."
-    )
+    flat_s: Positive = Field(FLAT_S, description="A channel that stays at one value as long is flat.")
+    flat_kinds: tuple[str, ...] = Field(RESTLESS, description="Kinds that never rest; EDA and TEMP may.")
     max_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.2, description="Largest share of marked values, in the worst of the signals."
     )
@@ -186,13 +184,10 @@ def mark_flat(arrays: Arrays, rates_hz: Rates, params: Artefacts) -> dict[str, n
         marks[name] = np.zeros(array.shape, dtype=bool)
         if kind_of(name) not in params.flat_kinds:
             continue
-        least = max(2, math.ceil(params.flat_s * rates_hz[name]))
+        least = math.ceil(params.flat_s * rates_hz[name])
         for signal, marked in zip(array.reshape(len(array), -1).T, marks[name].reshape(len(array), -1).T, strict=True):
-            edges = np.flatnonzero(np.diff(signal)) + 1
-            starts, stops = np.r_[0, edges], np.r_[edges, len(signal)]
-            for start, stop in zip(starts, stops, strict=True):
-                if stop - start >= least:
-                    marked[start:stop] = True
+            for start, stop in flat_runs(signal, least):
+                marked[start:stop] = True
     return marks
 
 

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
+from features.stretches import FLAT_S
 from validators import heart, signals
 from validators.measure import Measured
 from validators.measures_sets import floor_of, half_samples
 from validators.transport import wasserstein_1d
 
 MIN_TRIALS = 4  # for halves
+CLIPPED_SHARE = 0.02  # of a trial at its own extremes, as the validity gate has it
 
 Value = Callable[[np.ndarray, np.ndarray], float]
 
@@ -39,7 +41,7 @@ def _measured(
     real: np.ndarray, synthetic: np.ndarray, value: Value, *, unit: str, convention: str, floor: bool, seed: int,
     details: dict[str, Any] | None = None, why: str = "",
 ) -> Measured:  # fmt: skip
-    """`value` compares features of trials [n, d] and [m, d]."""
+    """`value` compares features of trials [n, d] and [m, d]. `details` goes with it."""
     found, low, high, again = value(real, synthetic), math.nan, math.nan, math.nan
     if math.isfinite(found) and min(len(real), len(synthetic)) >= MIN_TRIALS:
         low, high = half_samples(real, synthetic, value, seed)
@@ -57,7 +59,7 @@ def _why(real: np.ndarray, synthetic: np.ndarray) -> str:
         return "a channel has no power at a frequency: it is constant in every trial"
     return (
         f"{bad[0]} of {len(real)} real and {bad[1]} of {len(synthetic)} synthetic trials have a channel "
-        "that is constant or holds NaN"
+        f"that is constant, or at one value for {FLAT_S:g} s, or holds NaN"
     )
 
 
@@ -68,6 +70,16 @@ def _gap(a: np.ndarray, b: np.ndarray) -> float:
 
 def _flat(features: np.ndarray) -> np.ndarray:
     return features.reshape(len(features), -1)
+
+
+def _doubtful(real: np.ndarray, synthetic: np.ndarray, rate_hz: float) -> dict[str, int]:
+    """How many trials stand still or at their limits in some channel: told, where signals that rest may be meant."""
+    found = {}
+    for name, x in (("real", real), ("synthetic", synthetic)):
+        found[f"{name}, flat for {FLAT_S:g} s"] = int(signals.has_flat(x, rate_hz).any(axis=1).sum())
+        at_limits = [max(signals.share_at_limits(channel) for channel in trial.T) for trial in x]
+        found[f"{name}, clipped"] = int((np.array(at_limits) > CLIPPED_SHARE).sum())
+    return {key: count for key, count in found.items() if count}
 
 
 def _by_band(real: np.ndarray, synthetic: np.ndarray, bands: signals.Bands) -> dict[str, list[float]]:
@@ -83,7 +95,8 @@ def entropy(
     chosen = signals.bands_of(bands, rate_hz)
     a, b = (signals.differential_entropy(x, rate_hz, chosen) for x in (real, synthetic))
     return _measured(
-        _flat(a), _flat(b), _gap, unit="nats", floor=floor, seed=seed, details=_by_band(a, b, chosen),
+        _flat(a), _flat(b), _gap, unit="nats", floor=floor, seed=seed,
+        details=_by_band(a, b, chosen) | _doubtful(real, synthetic, rate_hz),
         convention=f"|difference of mean 1/2 ln(2 pi e var)|, mean over channels and {_told(chosen)}, "
         "Butterworth 4 both ways",
     )  # fmt: skip
@@ -97,7 +110,8 @@ def band_power(
     chosen = signals.bands_of(bands, rate_hz)
     a, b = (signals.band_powers_db(x, rate_hz, chosen) for x in (real, synthetic))
     return _measured(
-        _flat(a), _flat(b), _gap, unit="dB", floor=floor, seed=seed, details=_by_band(a, b, chosen),
+        _flat(a), _flat(b), _gap, unit="dB", floor=floor, seed=seed,
+        details=_by_band(a, b, chosen) | _doubtful(real, synthetic, rate_hz),
         convention=f"|difference of mean dB|, mean over channels and {_told(chosen)}, Welch Hann 2 s",
     )  # fmt: skip
 
@@ -118,10 +132,11 @@ def psd_distance(
     inside = (frequency >= low_hz) & (frequency <= (high_hz or math.inf))
     if not inside.any():
         raise UserError(f"no line of the spectrum lies at {low_hz:g} to {high_hz:g} Hz")
+    doubtful = _doubtful(real, synthetic, rate_hz)
     a, b = a[:, :, inside], b[:, :, inside]
     value = partial(_spectra, shape=a.shape[1:])
     return _measured(
-        _flat(a), _flat(b), value, unit="dB", floor=floor, seed=seed,
+        _flat(a), _flat(b), value, unit="dB", floor=floor, seed=seed, details=dict(doubtful),
         convention=f"rms log-spectral distance of mean spectra, Welch Hann 2 s, {frequency[inside][0]:g} to "
         f"{frequency[inside][-1]:g} Hz, mean over channels",
     )  # fmt: skip
@@ -139,7 +154,7 @@ def autocorrelation(
     real, synthetic = _pair(real, synthetic, rate_hz)
     a, b = (_flat(signals.autocorrelation(x, rate_hz, longest_s)) for x in (real, synthetic))
     return _measured(
-        a, b, _gap, unit="1", floor=floor, seed=seed,
+        a, b, _gap, unit="1", floor=floor, seed=seed, details=dict(_doubtful(real, synthetic, rate_hz)),
         convention=f"|difference of mean autocorrelation|, biased, to {longest_s:g} s, mean over lags and channels",
     )  # fmt: skip
 
@@ -154,7 +169,8 @@ def coherence(
     chosen = signals.bands_of(bands, rate_hz)
     a, b = (signals.coherence(x, rate_hz, chosen) for x in (real, synthetic))
     return _measured(
-        _flat(a), _flat(b), _gap, unit="1", floor=floor, seed=seed, details=_by_band(a, b, chosen),
+        _flat(a), _flat(b), _gap, unit="1", floor=floor, seed=seed,
+        details=_by_band(a, b, chosen) | _doubtful(real, synthetic, rate_hz),
         convention=f"|difference of mean squared coherence|, Welch Hann 1 s, mean over pairs and {_told(chosen)}",
     )  # fmt: skip
 
@@ -163,7 +179,8 @@ def heart_rate(
     real: np.ndarray, synthetic: np.ndarray, *, rate_hz: float = 0.0, kind: str = "ECG", channel: int = 0,
     floor: bool = True, seed: int = 0,
 ) -> Measured:  # fmt: skip
-    """`kind`: ECG or BVP. `channel`: which one it is. Of trials without a rate, `details` counts the reasons."""
+    """`kind`: ECG or BVP. `channel`: which one it is. Of trials without a rate, `details` counts the reasons; of those
+    with one, the intervals that were found and left out, and the seconds without a signal."""
     return _heart(real, synthetic, "bpm", "beats/min", rate_hz, kind, channel, floor, seed)
 
 
@@ -198,6 +215,9 @@ def _heart(
         details |= {
             f"{name}, mean": float(values.mean()) if values.size else math.nan,
             f"{name}, left out": dict(Counter(one.reason for one in found if one.reason)),
+            f"{name}, intervals left out": sum(one.left_out for one in found if one.reason is None),
+            f"{name}, intervals": sum(one.intervals for one in found if one.reason is None),
+            f"{name}, seconds without a signal": sum(one.off_s for one in found if one.reason is None),
         }
         rows.append(values[:, None])
     value: Value = lambda a, b: wasserstein_1d(a[:, 0], b[:, 0], p=1) if len(a) and len(b) else math.nan  # noqa: E731

@@ -16,6 +16,7 @@ import numpy as np
 from corpora.errors import UnknownNameError, UserError
 from features.profile import BANDS_HZ
 from features.signal_steps import kind_of
+from features.stretches import flat_runs, flat_share
 from validators.options import chosen as of_choice
 from validators.options import names_in
 
@@ -84,10 +85,11 @@ def differential_entropy(x: np.ndarray, rate_hz: float, bands: Bands) -> np.ndar
     """[n, T, C] -> [n, C, bands] nats: 1/2 ln(2 pi e var) of each band (Duan, Zhu & Lu 2013, eq. 3; SEED's features).
 
     It is the entropy of a Gaussian of that variance, so it depends on the unit: a factor g adds ln g. NaN for a
-    channel without variance in the band. TorchEEG's transform takes log2 and a filter that runs once.
+    channel without variance in the band, or with a flat stretch: half a trial of it is 0.35 nats less.
+    TorchEEG's transform takes log2 and a filter that runs once.
     """
     variance = np.stack([band_passed(x, rate_hz, *edges).var(axis=1) for edges in bands.values()], axis=-1)
-    flat = (np.ptp(x, axis=1) == 0)[:, :, None]
+    flat = has_flat(x, rate_hz)[:, :, None]
     with np.errstate(divide="ignore"):
         found = 0.5 * np.log(2.0 * math.pi * math.e * variance)
     return np.where(flat | ~np.isfinite(found), np.nan, found)
@@ -108,7 +110,8 @@ def spectrum(x: np.ndarray, rate_hz: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def band_powers_db(x: np.ndarray, rate_hz: float, bands: Bands) -> np.ndarray:
-    """[n, T, C] -> [n, C, bands]: 10 log10 of the mean density in a band, dB re unit^2/Hz; NaN where there is none."""
+    """[n, T, C] -> [n, C, bands]: 10 log10 of the mean density in a band, dB re unit^2/Hz; NaN where there is none,
+    and for a channel with a flat stretch."""
     frequency, power = spectrum(x, rate_hz)
     found = []
     for low, high in bands.values():
@@ -116,7 +119,14 @@ def band_powers_db(x: np.ndarray, rate_hz: float, bands: Bands) -> np.ndarray:
         if not inside.any():
             raise UserError(f"trials of {x.shape[1] / rate_hz:.2f} s have no line at {low:g} to {high:g} Hz")
         found.append(power[:, :, inside].mean(axis=2))
-    return decibels(np.stack(found, axis=-1))
+    return np.where(has_flat(x, rate_hz)[:, :, None], np.nan, decibels(np.stack(found, axis=-1)))
+
+
+def has_flat(x: np.ndarray, rate_hz: float) -> np.ndarray:
+    """[n, T, C] -> [n, C] bool: constant, or at one value for `FLAT_S` somewhere. What has power in the bands of the
+    EEG never is, unless it was off or at the end of its range."""
+    found = [[flat_share(channel, rate_hz) > 0 for channel in trial.T] for trial in x]
+    return (np.ptp(x, axis=1) == 0) | np.array(found, dtype=bool).reshape(len(x), x.shape[2])
 
 
 def decibels(power: np.ndarray) -> np.ndarray:
@@ -157,7 +167,7 @@ def coherence(x: np.ndarray, rate_hz: float, bands: Bands) -> np.ndarray:
     """[n, T, C] -> [n, pairs, bands] in [0, 1]: magnitude-squared coherence (Welch 1 s, half overlap), mean in a band.
 
     |S_ab|^2 / (S_aa S_bb) (Carter, Knapp & Nuttall 1973). Pairs in the order (0, 1), (0, 2), ... Biased upwards by
-    about one over the number of segments, so trials of one length only. NaN for a constant channel. Raises
+    about one over the number of segments, so trials of one length only. NaN for a channel with a flat stretch. Raises
     `UserError`: one channel, fewer than 4 segments.
     """
     from scipy.signal import coherence as of_pair
@@ -177,7 +187,7 @@ def coherence(x: np.ndarray, rate_hz: float, bands: Bands) -> np.ndarray:
             pairs.append([value[:, (frequency >= low) & (frequency < high)].mean(axis=1)
                           for low, high in bands.values()])  # fmt: skip
     found = np.moveaxis(np.array(pairs), 2, 0)
-    flat = np.ptp(x, axis=1) == 0
+    flat = has_flat(x, rate_hz)
     bad = [flat[:, i] | flat[:, j] for i in range(x.shape[2]) for j in range(i + 1, x.shape[2])]
     return np.where(np.array(bad).T[:, :, None], np.nan, found)
 
@@ -198,10 +208,8 @@ def out_of_range(x: np.ndarray, kind: str) -> float:
 
 def longest_flat_s(signal: np.ndarray, rate_hz: float) -> float:
     """[T] -> seconds of the longest run of one value; NaN values are no run. 0 for fewer than 2 values."""
-    same = np.diff(np.asarray(signal, dtype=np.float64)) == 0
-    edges = np.flatnonzero(np.diff(np.r_[False, same, False].astype(int)))
-    runs: Sequence[int] = (edges[1::2] - edges[::2]).tolist()
-    return (max(runs) + 1) / rate_hz if runs else 0.0
+    runs = flat_runs(signal, 2)
+    return float((runs[:, 1] - runs[:, 0]).max()) / rate_hz if len(runs) else 0.0
 
 
 def share_at_limits(signal: np.ndarray) -> float:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from corpora.errors import ParamsError
 from corpora.labels import EMOTIONS
 from corpora.schema import MODALITIES, SAMPLES
+from corpora.signals import MAX_SIGNALS
 
 _DROPPED = (pa.types.is_list, pa.types.is_map, pa.types.is_struct, pa.types.is_binary, pa.types.is_large_binary)
 
@@ -82,7 +83,7 @@ FACTS: dict[str, list[Expectation]] = {
     "face": [_known("height_px"), _between("height_px", 8, 20_000), _between("width_px", 8, 20_000)],
     "text": [_known("characters"), _between("characters", 1, 1_000_000)],
     "physio": [
-        _between("n_signals", 1, 64), _known("rate_hz"), _between("rate_hz", 0.01, 100_000),
+        _between("n_signals", 1, MAX_SIGNALS), _known("rate_hz"), _between("rate_hz", 0.01, 100_000),
     ],
     "vector": [_between("n_signals", 1, 1)],  # of rows of features
 }  # fmt: skip

@@ -21,6 +21,7 @@ from corpora.labels import EMOTIONS
 from corpora.readers.spellings import Spellings
 from corpora.readers.textlines import known_encoding
 from corpora.schema import CORPUS_ID, FACTS, CorpusCard
+from corpora.signals import MAX_SIGNALS, is_signal_name
 from corpora.yamlfile import parse_yaml
 
 MAX_CARD_BYTES = 1 << 20
@@ -63,11 +64,27 @@ class _Model(BaseModel):
 
 
 class SignalSpec(_Model):
-    """One signal of a physiological trial: a column of its csv file."""
+    """One signal of a physiological trial: a column of its csv file, or several columns of one rate and unit as its
+    channels."""
 
     unit: str = Field(description="Unit of its values: mV, µV, µS, °C, ...")
     rate_hz: Annotated[float, Field(gt=0)] = Field(description="Values in a second.")
     column: str | None = Field(None, description="Its column; none: the signal's own name.")
+    columns: Texts | None = Field(None, description="Columns that are the channels, in this order.")
+    pattern: str | None = Field(
+        None, description="Regular expression of whole names of columns that are the channels, in the file's order."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> SignalSpec:
+        given = [key for key in ("column", "columns", "pattern") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one of column, columns and pattern, not {' and '.join(given)}")
+        if self.columns is not None and len(set(self.columns)) < max(len(self.columns), 1):
+            raise ValueError("columns names none, or one twice")
+        if self.pattern is not None:
+            _compiled(self.pattern)
+        return self
 
 
 class Files(_Model):
@@ -419,6 +436,14 @@ def _check(card: CardFile, files: Files, shown: str) -> None:
     Spellings(card.label_map, f"{shown}: label_map", ignore_case=files.ignore_case)
     for field, meanings in files.values.items():
         Spellings(meanings, f"{shown}: files.values.{field}", ignore_case=files.ignore_case)
+    if len(files.signals) > MAX_SIGNALS:
+        raise CorpusError(
+            f"{shown}: files.signals names {len(files.signals)} signals, a trial holds {MAX_SIGNALS} at most; channels "
+            "of one rate and unit can be one signal: columns: [FP1, FP2], or pattern: 'EEG\\..*'"
+        )
+    for name in files.signals:
+        if not is_signal_name(name):
+            raise CorpusError(f"{shown}: files.signals: {name!r} holds other than letters, digits, _, - and .")
 
 
 def _kept(files: Files) -> set[str]:

@@ -16,11 +16,12 @@ from typing import Any, Protocol
 
 from corpora.errors import CorpusError, PayloadError, UnknownLabelError
 from corpora.labels import clean_label, native_labels, nearest_label, rescale
-from corpora.readers.cardfile import DIMENSIONS, FIELDS, Card, load_card
+from corpora.readers.cardfile import DIMENSIONS, FIELDS, Card, SignalSpec, load_card
 from corpora.readers.files import read_items
-from corpora.readers.found import Found, make_record
+from corpora.readers.found import Found, bytes_of, make_record
 from corpora.readers.spellings import Spellings
 from corpora.readers.tables import number_of
+from corpora.readers.trial_csv import fixed, open_trial
 from corpora.readers.unknown import is_unknown, known_text
 from corpora.schema import CorpusCard, Reject, Sample
 
@@ -89,7 +90,10 @@ class Described:
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Raises `CorpusError` too where no label of the first items is one of the card's."""
         items = self._known_labels(Path(root), iter(self._layout.items(Path(root))))
-        return read_items(items, corpus, lambda item, name: self._sample(item, name, corpus))
+        signals: Mapping[str, SignalSpec] = self.description.files.signals
+        if signals:
+            signals, items = self._known_signals(iter(items))
+        return read_items(items, corpus, lambda item, name: self._sample(item, name, corpus, signals))
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
         """A small made-up corpus in the described layout. Raises `CorpusError` where its names cannot hold it."""
@@ -144,7 +148,31 @@ class Described:
                 pass  # ingest counts it
             yield None
 
-    def _sample(self, item: Any, name: str, corpus: str) -> Sample | None:
+    def _known_signals(
+        self, items: Iterator[tuple[Any, str]]
+    ) -> tuple[Mapping[str, SignalSpec], Iterator[tuple[Any, str]]]:
+        """The card's signals, patterns as the columns that fit them in the first trial that can be opened, and the
+        items again. Raises `CorpusError` where none of the first trials has the columns."""
+        first: list[tuple[Any, str]] = []
+        wrong = ""
+        for item, name in islice(items, LOOK_AT):
+            first.append((item, name))
+            try:
+                found = self._layout.found(item, name)
+                if found is None:
+                    continue
+                table = open_trial(bytes_of(found), self.description.files.signals)
+            except PayloadError:
+                continue
+            try:
+                return fixed(self.description.files.signals, table.names), chain(first, items)
+            except PayloadError as error:
+                wrong = wrong or f"{name}: {error.detail}"
+        if wrong:
+            raise CorpusError(f"{self.card.title}: no trial has the columns of {self.description.origin}. {wrong}")
+        return self.description.files.signals, chain(first, items)
+
+    def _sample(self, item: Any, name: str, corpus: str, signals: Mapping[str, SignalSpec]) -> Sample | None:
         found = self._layout.found(item, name)
         if found is None:
             return None
@@ -152,7 +180,7 @@ class Described:
         facts["extra"] = {"path": name, **facts["extra"], **found.extra}
         if self.card.split_unit == "payload":
             facts["group"] = hashlib.sha256(_content(found)).hexdigest()
-        return make_record(self.card, corpus, found, self.description.files.signals, facts)
+        return make_record(self.card, corpus, found, signals, facts, self.description.files.missing)
 
     def _text(self, found: Found, field: str) -> Any:
         """What the field says in this sample: a text or number, None where it is not known."""

@@ -160,17 +160,30 @@ def _trial(card: Card, emotion: str | None, who: list[int], rng: np.random.Gener
     """A csv of 20 s of each signal; shorter columns end in empty cells."""
     from corpora.readers.fake_signal import make_signal
 
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for name, spec in card.files.signals.items():
         kind = next(
             (kind for kind in ("ECG", "BVP", "EDA", "RESP", "TEMP", "EMG", "EEG") if kind in name.upper()), "ECG"
         )
-        columns[spec.column or name] = make_signal(
-            kind, seconds=20, rate_hz=spec.rate_hz, channels=1, emotion=emotion,
+        names = spec.columns or (_like(spec.pattern) if spec.pattern is not None else [spec.column or name])
+        made = make_signal(
+            kind, seconds=20, rate_hz=spec.rate_hz, channels=len(names), emotion=emotion,
             subject_rng=np.random.default_rng(who), rng=rng,
         )  # fmt: skip
+        columns |= dict(zip(names, made.reshape(len(made), -1).T, strict=True))
     longest = max(len(values) for values in columns.values())
     lines = [",".join(columns)]
     for i in range(longest):
         lines.append(",".join(f"{values[i]:.5g}" if i < len(values) else "" for values in columns.values()))
     return ("\n".join(lines) + "\n").encode()
+
+
+def _like(pattern: str) -> list[str]:
+    """Three columns that a pattern of plain text and one varying part fits. Raises `CorpusError` for other patterns."""
+    varying = re.compile(r"(?:\.|\\[dw]|\[[^]]*\])(?:[*+]|\{\d+(?:,\d*)?\})?|\((?:[^()|]*\|)+[^()]*\)")
+    for width in (1, 2, 3):
+        plain = "\0".join(varying.split(pattern.replace("\\.", "\1"))).replace("\1", ".").replace("\\", "")
+        names = [plain.replace("\0", f"{number:0{width}d}") for number in (1, 2, 3)]
+        if all(re.fullmatch(pattern, name) for name in names):
+            return names
+    raise CorpusError(f"no made-up columns for the pattern {pattern!r}; list the columns to make up a corpus")

@@ -130,12 +130,14 @@ def _parse(line: _Line) -> tuple[str, np.ndarray]:
     """-> (label "1" or "-1", float32 [96]). Raises `PayloadError`: too-long-line, bad-row, bad-label, not-a-number."""
     if isinstance(line, PayloadError):
         raise line
-    text = line.decode("latin-1").strip()
+    text = line.decode("latin-1").rstrip().lstrip(" ")
     if ":" in text:  # .ts
         body, _, label = text.rpartition(":")
         fields = [label, *body.split(",")]
     else:
-        fields = text.split(",") if "," in text else text.split()
+        # a tab or comma parts fields even where nothing stands between two of them; only blanks may be many
+        parting = next((mark for mark in ("\t", ",") if mark in text), None)
+        fields = text.split(parting)
     if len(fields) != LENGTH + 1:
         raise PayloadError("bad-row", f"{len(fields)} fields, a label and {LENGTH} values are expected")
     label = f"{number_of(fields[0], 'the label'):g}"

@@ -19,7 +19,7 @@ from corpora.labels import nearest_label
 from corpora.readers.ids import check_text, valid_id
 from corpora.readers.turns import Done, current_turn
 from corpora.schema import CorpusCard, Reject, Sample
-from corpora.signals import VECTOR, encode_signals
+from corpora.signals import VECTOR, check_trial, encode_signals
 
 T = TypeVar("T")
 MIN_WAV_S = 0.1  # shorter than a vowel
@@ -262,8 +262,9 @@ def physio_sample(
 ) -> Sample:
     """The record of one trial: {signal: [n] or [n, channels], time first}, with unit and rate of each.
 
-    Raises `PayloadError`: empty, non-finite.
+    Raises `PayloadError`: empty, non-finite, unequal-duration, too-large.
     """
+    check_trial(arrays, rates_hz)
     payload = encode_signals(arrays)
     signals = [
         {"name": name, "unit": units[name], "rate_hz": float(rates_hz[name]), "shape": list(np.shape(arrays[name]))}

@@ -26,6 +26,7 @@ from corpora.readers.files import (
     text_sample,
     vector_sample,
 )
+from corpora.readers.trial_csv import read_trial
 from corpora.schema import CorpusCard, Sample
 
 _LATE_S = 0.05  # a segment's end may be so far behind its file's
@@ -69,9 +70,13 @@ def inside(root: Path, name: str, what: str) -> Path:
 
 
 def make_record(
-    card: CorpusCard, corpus: str, found: Found, signals: Mapping[str, SignalSpec], facts: dict[str, Any]
-) -> Sample:
-    """The record of the card's modality. Raises `PayloadError` for a payload that is none, with its kind's slugs."""
+    card: CorpusCard, corpus: str, found: Found, signals: Mapping[str, SignalSpec], facts: dict[str, Any],
+    missing: Sequence[str] = (),
+) -> Sample:  # fmt: skip
+    """The record of the card's modality; `missing`: texts in a trial that mean no value.
+
+    Raises `PayloadError` for a payload that is none, with its kind's slugs.
+    """
     if card.modality == "speech":
         payload = _sound(found, facts)
         return speech_sample(card, corpus, found.native_id, payload, wav_header(payload), **facts)
@@ -86,17 +91,20 @@ def make_record(
             raise PayloadError("too-large", f"{len(found.content)} bytes, at most {MAX_IMAGE_BYTES} are read")
         return picture_sample(card, corpus, found.native_id, found.content, found.codec or "png", **facts)
     if card.modality == "text":
-        text = found.text if found.text is not None else decode_text(_bytes(found))
+        text = found.text if found.text is not None else decode_text(bytes_of(found))
         return text_sample(card, corpus, found.native_id, text, **facts)
     if found.vector is not None:
         return vector_sample(card, corpus, found.native_id, found.vector, **facts)
-    arrays = _trial(_bytes(found), signals)
+    arrays, columns = read_trial(bytes_of(found), signals, missing)
+    channels = {f"channels.{name}": ",".join(own) for name, own in columns.items() if arrays[name].ndim == 2}
+    facts["extra"] = {**facts.get("extra", {}), **channels}
     units = {name: spec.unit for name, spec in signals.items()}
     rates = {name: spec.rate_hz for name, spec in signals.items()}
     return physio_sample(card, corpus, found.native_id, arrays, units, rates, **facts)
 
 
-def _bytes(found: Found) -> bytes:
+def bytes_of(found: Found) -> bytes:
+    """Content of the sample's file. Raises `PayloadError`: unreadable, too-large, empty."""
     if found.path is not None:
         return read_file(found.path)
     if found.content is None:
@@ -109,13 +117,13 @@ def _sound(found: Found, facts: dict[str, Any]) -> bytes:
     if found.cut is None:
         if found.path is not None and found.path.suffix.lower() in ("", ".wav"):
             return read_wav(found.path)[0]
-        content = _bytes(found)
+        content = bytes_of(found)
         if content[:4] == b"RIFF":
             header = wav_header(content)
             _judge_length(header.duration_s)
             return content
     else:
-        content = b"" if found.path is not None else _bytes(found)
+        content = b"" if found.path is not None else bytes_of(found)
     import soundfile
 
     source: Any = str(found.path) if found.path is not None else io.BytesIO(content)
@@ -172,24 +180,3 @@ def _drawn(pixels: str) -> bytes:
     if values.min() < 0 or values.max() > 255:
         raise PayloadError("value-out-of-range", f"{values.min()} to {values.max()}; 0 to 255 is expected")
     return encode_png(values.astype(np.uint8).reshape(side, side))
-
-
-def _trial(content: bytes, signals: Mapping[str, SignalSpec]) -> dict[str, np.ndarray]:
-    """A csv with a line of names -> {signal: float32 [n]}. Raises `PayloadError`: not-a-csv, missing-signal."""
-    import pyarrow as pa
-    import pyarrow.csv as pacsv
-
-    try:
-        table = pacsv.read_csv(io.BytesIO(content))
-    except pa.ArrowInvalid as error:
-        raise PayloadError("not-a-csv", str(error)[:200]) from None
-    arrays = {}
-    for name, spec in signals.items():
-        column = spec.column or name
-        if column not in table.column_names:
-            raise PayloadError("missing-signal", f"no column {column!r}; found: {', '.join(table.column_names)[:300]}")
-        try:
-            arrays[name] = table[column].cast(pa.float32()).drop_null().to_numpy()
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise PayloadError("not-numbers", f"column {column!r}: {str(error)[:100]}") from None
-    return arrays

@@ -227,6 +227,8 @@ def _trial(value: Any, label: Any) -> tuple[np.ndarray, str]:
         )
     if codes.dtype.kind not in "fiu" or len(np.unique(codes)) != 1:
         raise PayloadError("bad-label", "no label, or several in one trial")
+    if codes.size != len(de):
+        raise PayloadError("unequal-duration", f"{len(de)} windows, labels of {codes.size}")
     return de, f"{float(codes.ravel()[0]):g}"
 
 

@@ -26,6 +26,7 @@ from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers.files import class_counts, known, physio_sample, read_file, read_items, spread
 from corpora.readers.tables import Row, find_file, number_of, read_table, row_of
+from corpora.readers.trial_csv import Table, one_line_end, read_numbers
 from corpora.schema import CorpusCard, Reject, Sample
 
 _EMOTIONS = {"0": "neutral", "1": "stress"}
@@ -94,7 +95,8 @@ class StressPredict:
     )
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
-        """See `Corpus.read`. Slugs: those of tables, bad-label, no-recording, no-labels, bad-header, truncated."""
+        """See `Corpus.read`. Slugs: those of tables, bad-label, no-recording, no-labels, bad-header, not-a-number,
+        truncated, missing-values."""
         table = find_file(root, self.card.title, [_TABLE], self.card.url)
         folders = {
             int(path.parent.name[1:]): path.parent
@@ -197,7 +199,8 @@ class _Recording:
     def cut(self, start: int, stop: int) -> tuple[dict[str, np.ndarray], dict[str, float], float, float]:
         """Unix seconds -> (arrays, rates, first and last second that all signals cover).
 
-        Raises `PayloadError`: truncated (more than 10 s of the stretch were not recorded), or as `_read_e4` does.
+        Raises `PayloadError`: truncated (more than 10 s of the stretch were not recorded), missing-values (a gap in
+        it), or as `_read_e4` does.
         """
         if self._signals is None:
             self._signals = {name: _read_e4(self._folder / f"{name}.csv", count) for name, count in _SIGNALS.items()}
@@ -211,30 +214,43 @@ class _Recording:
         for name, (begin, rate_hz, values) in self._signals.items():
             low = round((first - begin) * rate_hz)
             arrays[name] = values[low : low + round((last - first) * rate_hz)]
+            gone = np.isnan(arrays[name]).reshape(len(arrays[name]), -1)
+            if gone.any():
+                at = int(gone.any(axis=1).argmax()) / rate_hz
+                raise PayloadError("missing-values", f"{int(gone.sum())} values of {name!r}, the first at {at:g} s")
         return arrays, {name: signal[1] for name, signal in self._signals.items()}, first, last
 
 
 def _read_e4(path: Path, columns: int) -> tuple[float, float, np.ndarray]:
-    """One csv of the E4 -> (start in Unix seconds, rate in Hz, float32 [n] or [n, columns]).
+    """One csv of the E4 -> (start in Unix seconds, rate in Hz, float32 [n] or [n, columns]). A line is a moment: what
+    is missing in it, or all of it, is NaN.
 
     Raises `PayloadError`: unreadable, too-large, bad-header, not-a-number, empty.
     """
-    lines = read_file(path, _MAX_BYTES).split(b"\n", 2)
-    try:
-        start, rate_hz = (float(line.split(b",")[0]) for line in lines[:2])
-    except ValueError as error:
-        raise PayloadError("bad-header", f"{path.name}: {error}") from error
+    lines = one_line_end(read_file(path, _MAX_BYTES)).split(b"\n", 2)
+    start, rate_hz = (_header(line, columns, path.name) for line in [*lines, b""][:2])
     if not (rate_hz == _RATES_HZ[path.stem] and 0 <= start < 1e11):
         raise PayloadError("bad-header", f"{path.name}: start {start:g}, rate {rate_hz:g} Hz")
     if len(lines) < 3 or not lines[2].strip():
         raise PayloadError("empty", f"{path.name} has a header and no values")
+    names = tuple("xyz"[:columns])
     try:
-        values = np.loadtxt(io.BytesIO(lines[2]), delimiter=",", dtype=np.float32, ndmin=2, comments=None)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise PayloadError("not-a-number", f"{path.name}: {error}"[:200]) from error
-    if values.shape[1] != columns:
-        raise PayloadError("not-a-number", f"{path.name}: {values.shape[1]} columns, {columns} are expected")
+        found = read_numbers(Table(names, ",", lines[2]), names)
+    except PayloadError as error:
+        raise PayloadError("not-a-number", f"{path.name}: {error.detail}") from None
+    values = np.stack([found[name] for name in names], axis=1).astype(np.float32)
     return start, rate_hz, values[:, 0] if columns == 1 else values
+
+
+def _header(line: bytes, columns: int, name: str) -> float:
+    """A line of the header: one number, as often as there are columns. Raises `PayloadError` bad-header."""
+    fields = line.decode("latin-1").split(",")
+    if len(fields) != columns or len({field.strip() for field in fields}) > 1:
+        raise PayloadError("bad-header", f"{name}: {line[:60].decode('latin-1')!r}; one number {columns} times")
+    try:
+        return float(fields[0])
+    except ValueError:
+        raise PayloadError("bad-header", f"{name}: {fields[0][:40]!r} is no number") from None
 
 
 def _fake_subject(folder: Path, number: int, counts: Mapping[str, int], seed: int) -> list[str]:

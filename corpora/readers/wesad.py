@@ -100,7 +100,7 @@ class Wesad:
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs beside those of pickles: not-of-this-corpus, bad-layout, bad-label, too-short,
-        truncated."""
+        truncated, unequal-duration."""
         files = named_files(root, self.card, _FILE, "S2/S2.pkl")
         return self._read(files, corpus)
 
@@ -187,14 +187,26 @@ def _layout(
         raise PayloadError("bad-layout", f"the file of {subject} says that it is of {named[:20]!r}")
     if labels.dtype.kind not in "iu" or labels.size == 0 or labels.size != max(labels.shape):
         raise PayloadError("bad-layout", f"labels are {labels.dtype} {labels.shape}, integers [n] are expected")
-    for name, (_, _, columns, _, _) in wanted.items():
+    for name, (device, _, columns, rate_hz, _) in wanted.items():
         array = arrays[name]
         if array.dtype.kind not in "fiu" or array.ndim > 2 or array.size != len(array) * columns or not array.size:
             raise PayloadError(
                 "bad-layout", f"{name} is {array.dtype} {array.shape}, numbers [n, {columns}] are expected"
             )
         arrays[name] = array.reshape(-1) if columns == 1 else array
+        _judge_duration(name, len(array) / rate_hz, device, labels.size / LABEL_HZ)
     return labels.reshape(-1), arrays
+
+
+def _judge_duration(name: str, seconds: float, device: str, labelled_s: float) -> None:
+    """A label belongs to each of the strap's values, and the devices end together: a signal of another duration has
+    lost values somewhere, and what follows stands at another time. Raises `PayloadError`: truncated, unequal-duration.
+    """
+    told = f"{name} lasts {seconds:g} s, the labels {labelled_s:g} s"
+    if labelled_s - seconds > _SLACK_S:
+        raise PayloadError("truncated", told)
+    if seconds - labelled_s > _SLACK_S or (device == "chest" and seconds != labelled_s):
+        raise PayloadError("unequal-duration", told)
 
 
 def _runs(labels: np.ndarray) -> list[tuple[int, int, int]]:

@@ -13,7 +13,7 @@ from corpora.errors import PayloadError
 from corpora.near import fingerprint
 from corpora.readers import make_corpus
 from corpora.readers.files import vector_sample
-from corpora.signals import decode_signals, encode_signals, is_vector
+from corpora.signals import MAX_SIGNALS, check_trial, decode_signals, encode_signals, is_vector
 
 ARRAYS = {"BVP": np.linspace(-1, 1, 640), "EEG": np.ones((128, 4), np.float32), "label": np.arange(10, dtype=np.uint8)}
 
@@ -74,7 +74,7 @@ def npy(array: np.ndarray, *, pickled: bool = False) -> bytes:
         (packed(a=b"\x93NUMPY\x01\x00\xff\xff{"), "not-an-npz"),
         (packed(a=npy(np.array([np.inf]))), "non-finite"),
         (packed(a=npy(np.zeros((2, 2, 2)))), "unsupported-encoding"),
-        (packed(**{f"a{i}": npy(np.zeros(1)) for i in range(65)}), "too-large"),
+        (packed(**{f"a{i}": npy(np.zeros(1)) for i in range(MAX_SIGNALS + 1)}), "too-large"),
     ],
 )
 def test_bad_payloads_are_told_by_a_slug(payload: bytes, reason: str) -> None:
@@ -109,3 +109,38 @@ def test_rows_of_features_are_not_compared_as_if_they_were_time() -> None:
     assert not is_vector(in_time) and fingerprint("physio", made.payload, in_time) != b""
     with pytest.raises(PayloadError, match="empty"):
         vector_sample(make_corpus("wesad").card, "c", "1", {})
+
+
+def test_more_than_can_be_read_again_is_not_written() -> None:
+    with pytest.raises(PayloadError, match=rf"{MAX_SIGNALS + 1} signals.*can be one signal \[n, channels\]"):
+        encode_signals({f"a{i}": np.zeros(1) for i in range(MAX_SIGNALS + 1)})
+    huge = np.broadcast_to(np.float32(0), (600 * 2**20, 1))
+    with pytest.raises(PayloadError, match="too-large"):
+        encode_signals({"a": huge})
+
+
+@given(st.floats(1, 100), st.lists(st.sampled_from([0.25, 1.0, 4.0, 64.0, 700.0]), min_size=1, max_size=4), st.data())
+def test_signals_of_a_trial_cover_one_time(seconds: float, rates: list[float], data: st.DataObject) -> None:
+    """However the last value is rounded, signals of one duration pass; one that lacks two values and more does not."""
+    rounded = [data.draw(st.sampled_from([np.floor, np.ceil])) for _ in rates]
+    arrays = {
+        f"s{i}": np.zeros(max(int(f(seconds * r)), 1)) for i, (r, f) in enumerate(zip(rates, rounded, strict=True))
+    }
+    told = {f"s{i}": rate for i, rate in enumerate(rates)}
+    check_trial(arrays, told)
+    slowest = min(rates)
+    short = (
+        arrays | {"short": np.zeros(int((seconds - 2.01 / slowest - 2.01 / 64) * 64))} if seconds > 3 / slowest else {}
+    )
+    if short:
+        with pytest.raises(PayloadError, match="unequal-duration: signal 'short' lasts"):
+            check_trial(short, told | {"short": 64.0})
+    check_trial(arrays | {"EEG_baseline": np.zeros(7)}, told | {"EEG_baseline": 64.0})
+
+
+def test_the_first_value_that_is_none_is_told_in_seconds() -> None:
+    array = np.zeros((40, 2))
+    array[10, 1] = array[11, 0] = np.nan
+    with pytest.raises(PayloadError) as raised:
+        check_trial({"EEG": array}, {"EEG": 4.0})
+    assert (raised.value.reason, raised.value.detail) == ("non-finite", "2 values of signal 'EEG', the first at 2.5 s")

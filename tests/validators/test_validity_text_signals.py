@@ -177,3 +177,23 @@ def test_lines_of_a_real_corpus_mostly_pass(shared_data: Path) -> None:
     german = ["Das will sie am Mittwoch abgeben.", "Heute abend könnte ich es ihm sagen.",
               "Das schwarze Stück Papier befindet sich da oben neben dem Holzstück."]  # fmt: skip
     assert found_reasons(gate, batch_of("text", [text(line) for line in german])) == ["other-language"] * 3
+
+
+def pulses(n: int, seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(60 * RATE)) / RATE
+    waves = [np.sin(2 * np.pi * 1.2 * t + rng.uniform(0, 6)) + 0.05 * rng.normal(size=t.size) for _ in range(n)]
+    return [wave[:, None].astype(np.float32) for wave in waves]
+
+
+def test_a_pulse_never_stands_still() -> None:
+    """Ten seconds of a minute are less than the share that signals may rest, and half a second is more than a pulse."""
+    off, briefly = pulses(2, 7)
+    off[1280:1920] = off[1280]
+    briefly[1280:1320] = briefly[1280]
+    judged = batch_of("physio", [off, briefly, *pulses(10, 8)])
+    assert found_reasons(fitted(batch_of("physio", pulses(40, 0))), judged) == ["flat", None, *[None] * 10]
+    named = fitted(batch_of("physio", pulses(8, 0)), channels=["wrist_BVP"])
+    assert found_reasons(named, judged) == ["flat", "flat", *[None] * 10]
+    few = fitted(batch_of("physio", pulses(8, 0)))  # too few to learn from that it never rests
+    assert found_reasons(few, judged)[0] is None

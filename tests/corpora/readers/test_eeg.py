@@ -197,8 +197,8 @@ def test_seed_v_rejects_what_is_no_array_and_runs_nothing(tmp_path: Path) -> Non
     npz(tmp_path / "1_123.npz", {0: Bomb()}, {0: label})
     npz(
         tmp_path / "2_123.npz",
-        {0: de, 1: de[:, :9], 2: de, 3: de, 4: de},
-        {0: label, 1: label, 2: label + 9, 3: [0, 1]},
+        {0: de, 1: de[:, :9], 2: de, 3: de, 4: de, 5: de[1:]},
+        {0: label, 1: label, 2: label + 9, 3: [0, 1], 5: label},
     )
     npz(tmp_path / "3_123.npz", [de], [label])
     np.savez(tmp_path / "4_123.npz", data=np.array([{0: de}], dtype=object), label=label)
@@ -209,6 +209,7 @@ def test_seed_v_rejects_what_is_no_array_and_runs_nothing(tmp_path: Path) -> Non
         ("1_123.npz", "forbidden-pickle"),
         ("2_123.npz#1", "bad-shape"), ("2_123.npz#2", "bad-label"),
         ("2_123.npz#3", "bad-label"), ("2_123.npz#4", "bad-label"),
+        ("2_123.npz#5", "unequal-duration"),
         ("3_123.npz", "not-of-this-corpus"), ("4_123.npz", "unsupported-encoding"),
     ]  # fmt: skip
 
@@ -248,15 +249,16 @@ def test_dreamer_rejects_single_films(tmp_path: Path) -> None:
         parts = {part: list(person[signal][part]) for part in ("baseline", "stimuli")}
         if signal == "ECG":
             parts["stimuli"][4] = parts["stimuli"][4][:, :1]
+            parts["stimuli"][7] = parts["stimuli"][7][9:]
         one[signal] = {part: cells(*values).T for part, values in parts.items()}
     for score in ("ScoreValence", "ScoreArousal", "ScoreDominance"):
         one[score] = np.asarray(person[score], dtype=float).reshape(-1, 1)
     one["ScoreArousal"][0] = 6
     savemat(tmp_path / "DREAMER.mat", {"DREAMER": {"Data": cells(one, "no subject")}})
     samples, rejects = read("dreamer", tmp_path)
-    assert len(samples) == 16
+    assert len(samples) == 15
     assert [(r.path.partition("#")[2], r.reason) for r in rejects] == [
-        ("01_01", "rating-out-of-range"), ("01_05", "bad-shape"), ("02", "bad-shape"),
+        ("01_01", "rating-out-of-range"), ("01_05", "bad-shape"), ("01_08", "unequal-duration"), ("02", "bad-shape"),
     ]  # fmt: skip
 
 

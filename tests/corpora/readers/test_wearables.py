@@ -201,6 +201,8 @@ def test_wesad_devices_may_be_chosen(tmp_path: Path) -> None:
         (lambda data: data["signal"]["chest"].update(ACC=np.zeros((2800, 2))), "bad-layout"),
         (lambda data: data.update(label=data["label"].astype("f8")), "bad-layout"),
         (lambda data: data["signal"]["wrist"].update(BVP=np.zeros((60, 1))), "truncated"),
+        (lambda data: data["signal"]["wrist"].update(BVP=np.zeros((400, 1))), "unequal-duration"),
+        (lambda data: data["signal"]["chest"].update(ECG=np.zeros((2799, 1))), "unequal-duration"),
         (lambda data: data.update(label=np.full(2800, 9, dtype="i4")), "bad-label"),
         (lambda data: data.update(label=np.r_[np.zeros(2500), np.ones(300)].astype("i4")), "too-short"),
         (lambda data: data["signal"]["chest"]["ECG"].fill(np.inf), "non-finite"),
