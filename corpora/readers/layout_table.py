@@ -89,8 +89,8 @@ class Tables:
         if vector and self._features and sorted(vector) != sorted(self._features):
             other = sorted(set(vector) ^ set(self._features))
             raise CorpusError(
-                f"{title}: {path} has other features than the tables before it: {', '.join(other)[:300]}; all must have "
-                "the same"
+                f"{title}: {path} has other features than the tables before it: {', '.join(other)[:300]}; all must "
+                "have the same"
             )
         self._features = vector = self._features or vector  # one order for all tables, whatever theirs is
         # the number that a row's name ends in counts rows of its own table
