@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from corpora.errors import PayloadError
+from corpora.looks import looks_like
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -65,7 +66,7 @@ def wav_header(payload: bytes) -> WavHeader:
     if not payload:
         raise PayloadError("empty", "0 bytes")
     if payload[:4] != b"RIFF" or payload[8:12] != b"WAVE":
-        raise PayloadError("not-a-wav", f"starts with {payload[:12]!r}, not with a RIFF/WAVE header")
+        raise PayloadError("not-a-wav", f"no RIFF/WAVE header; it looks like {looks_like(payload)}")
     position, form = 12, None
     while position + 8 <= len(payload):
         name, size = struct.unpack_from("<4sI", payload, position)
@@ -123,7 +124,7 @@ def decode_wav(payload: bytes, *, max_s: float = MAX_WAV_S) -> tuple[np.ndarray,
     try:
         signal, rate_hz = soundfile.read(io.BytesIO(payload), dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise PayloadError("not-a-wav", str(error)) from error
+        raise PayloadError("not-a-wav", "the samples cannot be decoded as the header describes them") from error
     if len(signal) < header.n_frames:
         raise PayloadError("truncated", f"{header.n_frames} frames promised, {len(signal)} read")
     if not np.isfinite(signal).all():
@@ -164,7 +165,9 @@ def decode_image(payload: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
             image.load()
             ImageOps.exif_transpose(image, in_place=True)  # else it is copied
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise PayloadError("truncated", str(error)) from error
+        raise PayloadError(
+            "truncated", f"the {image.format} file is cut short or damaged: its pixels cannot be decoded"
+        ) from error
     if image.mode.startswith(("I;16", "I")):
         return (np.clip(np.asarray(image, dtype=np.int64), 0, 65535) >> 8).astype(np.uint8)
     grey = image.mode in ("L", "1", "LA", "La")
@@ -182,9 +185,11 @@ def _opened(payload: bytes, max_pixels: int) -> Image.Image:
             warnings.simplefilter("ignore")  # damaged EXIF; and of bombs, where our own limit is stricter
             image: Image.Image = Image.open(io.BytesIO(payload), formats=_FORMATS)
     except Image.DecompressionBombError as error:
-        raise PayloadError("too-large", str(error)) from error
+        raise PayloadError("too-large", f"more pixels than the {max_pixels} that are allowed") from error
     except (UnidentifiedImageError, SyntaxError, ValueError, OSError) as error:
-        raise PayloadError("not-an-image", str(error)) from error
+        raise PayloadError(
+            "not-an-image", f"no picture that is read here; it looks like {looks_like(payload)}"
+        ) from error
     if image.width * image.height > max_pixels:
         raise PayloadError("too-large", f"{image.width} x {image.height} pixels, at most {max_pixels} are allowed")
     if image.format in ("JPEG", "MPO") and (scans := payload.count(b"\xff\xda")) > MAX_SCANS:
@@ -237,7 +242,7 @@ def encode_text(text: str) -> bytes:
     try:
         payload = text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise PayloadError("not-utf8", str(error)) from error
+        raise PayloadError("not-utf8", f"half of a surrogate pair at character {error.start}") from error
     if len(payload) > MAX_TEXT_BYTES:
         raise PayloadError("too-large", f"{len(payload)} bytes, at most {MAX_TEXT_BYTES} are read")
     return payload
@@ -252,4 +257,6 @@ def decode_text(payload: bytes) -> str:
     try:
         return payload.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise PayloadError("not-utf8", str(error)) from error
+        raise PayloadError(
+            "not-utf8", f"no UTF-8 at byte {error.start}: {payload[error.start : error.start + 4]!r}"
+        ) from error

@@ -184,7 +184,9 @@ def published_face(extra: dict[str, str] | Any, shape: Sequence[int]) -> Found |
         if points.shape[1:] != (2,) or not np.isfinite(points).all():
             raise ValueError(f"landmarks of shape {points.shape}")
     except ValueError as error:
-        raise PayloadError("bad-box", f"face_box {box!r}, landmarks {marks!r}: {error}") from error
+        raise PayloadError(
+            "bad-box", f"face_box {box!r}, landmarks {marks!r:.200}: numbers parted by commas are expected"
+        ) from error
     eyes = None
     if len(points) in EYE_POINTS:
         (ax, ay), (bx, by) = (points[part].mean(axis=0) for part in EYE_POINTS[len(points)])

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from corpora.codecs import MAX_WAV_S, WavHeader, decode_wav, encode_text, image_header, wav_header
-from corpora.errors import CorpusError, PayloadError, UnknownNameError
+from corpora.errors import CorpusError, PayloadError, UnknownNameError, refused
 from corpora.readers.ids import check_text, valid_id
 from corpora.readers.turns import Done, current_turn
 from corpora.schema import CorpusCard, Reject, Sample
@@ -169,7 +169,7 @@ def read_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
             raise PayloadError("too-large", f"{size / 2**20:.0f} MiB, at most {max_bytes / 2**20:.0f} MiB are read")
         return path.read_bytes()
     except OSError as error:
-        raise PayloadError("unreadable", str(error.strerror)) from error
+        raise PayloadError("unreadable", refused(error)) from error
 
 
 def read_wav(path: Path) -> tuple[bytes, WavHeader]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from corpora.codecs import MAX_WAV_S, decode_text, encode_png, encode_wav, wav_header
 from corpora.errors import PayloadError
+from corpora.looks import LOOK_BYTES, looks_like
 from corpora.readers.cardfile import SignalSpec
 from corpora.readers.files import (
     MAX_IMAGE_BYTES,
@@ -121,7 +123,17 @@ def _sound(found: Found, facts: dict[str, Any]) -> bytes:
             facts["extra"] = facts.get("extra", {}) | {"decoded_from": file.format.lower()}
             return encode_wav(signal.mean(axis=1), file.samplerate)
     except (soundfile.LibsndfileError, ValueError, TypeError, OSError) as error:
-        raise PayloadError("not-audio", str(error)) from error
+        raise PayloadError(
+            "not-audio", f"no sound that can be decoded; it looks like {looks_like(_head(found))}"
+        ) from error
+
+
+def _head(found: Found) -> bytes:
+    if found.path is None:
+        return (found.content or b"")[:LOOK_BYTES]
+    with suppress(OSError), found.path.open("rb") as file:
+        return file.read(LOOK_BYTES)
+    return b""
 
 
 def _judge_length(seconds: float) -> None:
@@ -139,8 +151,9 @@ def _drawn(pixels: str) -> bytes:
         raise PayloadError("wrong-number-of-pixels", f"{len(parts)} numbers; a square is expected")
     try:
         values = np.array(parts, dtype=np.int64)
-    except (ValueError, OverflowError) as error:
-        raise PayloadError("not-numbers", str(error)[:80]) from None
+    except (ValueError, OverflowError):
+        odd = next((part for part in parts if not part.lstrip("+-").isdecimal() or len(part) > 18), "")
+        raise PayloadError("not-numbers", f"{odd[:40]!r} among the pixels; whole numbers are expected") from None
     if values.min() < 0 or values.max() > 255:
         raise PayloadError("value-out-of-range", f"{values.min()} to {values.max()}; 0 to 255 is expected")
     return encode_png(values.astype(np.uint8).reshape(side, side))
@@ -153,8 +166,8 @@ def _trial(content: bytes, signals: Mapping[str, SignalSpec]) -> dict[str, np.nd
 
     try:
         table = pacsv.read_csv(io.BytesIO(content))
-    except pa.ArrowInvalid as error:
-        raise PayloadError("not-a-csv", str(error)[:200]) from None
+    except pa.ArrowInvalid:
+        raise PayloadError("not-a-csv", f"no table of equally long rows; it begins with {content[:40]!r}") from None
     arrays = {}
     for name, spec in signals.items():
         column = spec.column or name
@@ -162,6 +175,6 @@ def _trial(content: bytes, signals: Mapping[str, SignalSpec]) -> dict[str, np.nd
             raise PayloadError("missing-signal", f"no column {column!r}; found: {', '.join(table.column_names)[:300]}")
         try:
             arrays[name] = table[column].cast(pa.float32()).drop_null().to_numpy()
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise PayloadError("not-numbers", f"column {column!r}: {str(error)[:100]}") from None
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise PayloadError("not-numbers", f"column {column!r} holds {table[column].type}, no numbers") from None
     return arrays

@@ -50,8 +50,8 @@ class Datasets:
                 continue
             try:
                 opened[name] = _arrow(path) if path.suffix == ".arrow" else _parquet(path, wanted)
-            except (pa.ArrowException, OSError) as error:
-                broken[name] = PayloadError("not-a-dataset", f"{path.suffix} cannot be read: {str(error)[:200]}")
+            except (pa.ArrowException, OSError):
+                broken[name] = PayloadError("not-a-dataset", f"no {path.suffix} file that can be read")
         if not opened:
             raise CorpusError(f"{title}: no file of datasets in {root} can be read ({len(tables)} were looked at)")
         for name, (schema, _) in opened.items():
@@ -95,8 +95,8 @@ class Datasets:
                     row = chosen.slice(at, 1).to_pylist()[0]
                     yield (row, fields, classes, f"{stem}/{number:06d}"), f"{shown}#{number:06d}"
                     number += 1
-        except (pa.ArrowException, OSError) as error:
-            found = PayloadError("bad-row", f"the file cannot be read on: {str(error)[:200]}")
+        except (pa.ArrowException, OSError):
+            found = PayloadError("bad-row", "damaged here: the file cannot be read on")
             yield (found, fields, classes, ""), f"{shown}#{number:06d}"
 
     def found(self, item: Any, name: str) -> Found | None:

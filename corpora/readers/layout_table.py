@@ -224,8 +224,11 @@ def parquet_rows(path: Path, title: str, wanted: list[str] | None) -> Iterator[t
                 for at in range(batch.num_rows):
                     yield batch.slice(at, 1).to_pylist()[0], f"{printable(path.name)}#{number:06d}"
                     number += 1
-        except (pa.ArrowException, OSError) as error:
-            yield PayloadError("bad-row", f"the file cannot be read on: {error}"), f"{path.name}#{number:06d}"
+        except (pa.ArrowException, OSError):
+            yield (
+                PayloadError("bad-row", "damaged here: the file cannot be read on"),
+                f"{printable(path.name)}#{number:06d}",
+            )
 
     return rows()
 

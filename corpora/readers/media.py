@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from corpora.codecs import MAX_WAV_S, WavHeader, encode_wav, wav_header
-from corpora.errors import PayloadError, UserError
+from corpora.errors import PayloadError, UserError, refused
+from corpora.looks import LOOK_BYTES, looks_like
 from corpora.readers.files import MAX_FILE_BYTES, MIN_WAV_S
 
 MEDIA_SUFFIXES = (".m4a", ".mp4", ".mov", ".avi", ".aac", ".mp3", ".ogg", ".flac", ".mkv", ".webm")
@@ -43,11 +44,11 @@ def decode_audio(path: Path, max_s: float = MAX_WAV_S, *, max_bytes: int = MAX_F
             file.seek(0)
             return _decode(av, file, max_s)
     except av.FFmpegError as error:  # some are OSErrors, so they come first
-        raise PayloadError("truncated", f"decoding stopped: {str(error)[:200]}") from error
+        raise PayloadError("truncated", "the sound track is damaged or cut short: decoding stopped") from error
     except ValueError as error:  # the layout changes within the track
-        raise PayloadError("unsupported-encoding", str(error)[:200]) from error
+        raise PayloadError("unsupported-encoding", "the layout of the channels changes within the track") from error
     except OSError as error:
-        raise PayloadError("unreadable", str(error.strerror)) from error
+        raise PayloadError("unreadable", refused(error)) from error
 
 
 def need_av() -> Any:
@@ -70,7 +71,11 @@ def _decode(av: Any, file: Any, max_s: float) -> tuple[np.ndarray, int]:
     try:
         container = av.open(file, mode="r", options=_OPTIONS, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
-        raise PayloadError("not-media", str(error)[:200]) from error
+        file.seek(0)
+        head = file.read(LOOK_BYTES)
+        raise PayloadError(
+            "not-media", f"no film or sound that is read here; it looks like {looks_like(head)}"
+        ) from error
     with container:
         if not container.streams.audio:
             raise PayloadError("no-audio", f"a {container.format.name} file without a sound track")

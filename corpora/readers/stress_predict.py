@@ -223,7 +223,9 @@ def _read_e4(path: Path, columns: int) -> tuple[float, float, np.ndarray]:
     try:
         start, rate_hz = (float(line.split(b",")[0]) for line in lines[:2])
     except ValueError as error:
-        raise PayloadError("bad-header", f"{path.name}: {error}") from error
+        raise PayloadError(
+            "bad-header", f"{path.name}: the first two lines are no start and rate: {lines[:2]!r:.80}"
+        ) from error
     if not (rate_hz == _RATES_HZ[path.stem] and 0 <= start < 1e11):
         raise PayloadError("bad-header", f"{path.name}: start {start:g}, rate {rate_hz:g} Hz")
     if len(lines) < 3 or not lines[2].strip():
@@ -231,7 +233,7 @@ def _read_e4(path: Path, columns: int) -> tuple[float, float, np.ndarray]:
     try:
         values = np.loadtxt(io.BytesIO(lines[2]), delimiter=",", dtype=np.float32, ndmin=2, comments=None)
     except (ValueError, UnicodeDecodeError) as error:
-        raise PayloadError("not-a-number", f"{path.name}: {error}"[:200]) from error
+        raise PayloadError("not-a-number", f"{path.name}: a line without {columns} number(s)") from error
     if values.shape[1] != columns:
         raise PayloadError("not-a-number", f"{path.name}: {values.shape[1]} columns, {columns} are expected")
     return start, rate_hz, values[:, 0] if columns == 1 else values

@@ -74,14 +74,23 @@ def _rows(
         try:
             fields = _fields(line, delimiter, quoted, encoding)
         except UnicodeDecodeError as error:
-            yield PayloadError("undecodable-row", f"not {encoding}: {error.reason} at byte {error.start}"), name
-        except csv.Error as error:
-            yield PayloadError("bad-row", str(error)), name
+            yield PayloadError("undecodable-row", f"no {encoding} at byte {error.start} of the row"), name
+        except csv.Error:
+            yield PayloadError("bad-row", _why_no_row(line)), name
         else:
             if len(fields) != len(names):
                 yield PayloadError("bad-row", f"{len(fields)} fields, {len(names)} are expected"), name
             else:
                 yield dict(zip(names, fields, strict=True)), name
+
+
+def _why_no_row(line: bytes) -> str:
+    """What Python's csv module refuses in a record."""
+    if b"\r" in line.strip(b"\r\n"):
+        return "a carriage return outside quotes; line ends are LF or CR LF"
+    if max(map(len, line.split(b'"'))) > csv.field_size_limit():
+        return f"a field of more than {csv.field_size_limit()} characters"
+    return "quotes that do not fit RFC 4180"
 
 
 def records(
@@ -176,8 +185,8 @@ def _objects(path: Path) -> Iterator[tuple[dict[str, Any] | PayloadError, str]]:
             continue
         try:
             found = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield PayloadError("bad-row", f"not JSON: {error}"), name
+        except (ValueError, RecursionError):
+            yield PayloadError("bad-row", f"not JSON: {line[:60]!r}"), name
         else:
             if isinstance(found, dict):
                 yield found, name
