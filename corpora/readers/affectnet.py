@@ -110,6 +110,7 @@ class AffectNet:
             "one row of the published training.csv is broken and must be deleted for other loaders; a reject here",
             "valence and arousal are -2 for uncertain and no face",
             "numbers of the npy form may be text",
+            "places in a picture are taken to be in stored pixels: EXIF turns them with it (no source says)",
         ),
     )
 

@@ -76,6 +76,12 @@ class Files(_Model):
     separator: str | None = Field(None, description="Parts several labels in one cell or group.")
     missing: Texts = Field(default_factory=lambda: [""], description="Texts that mean: not known.")
     signals: dict[str, SignalSpec] = Field(default_factory=dict, description="Physiological: signals of a csv file.")
+    full_scale: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Speech: full scale of float wav files, such as 32768, where it is not 1."
+    )
+    levels: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Faces: level of white in pictures of more than 8 bits and in pixel columns, such as 4095."
+    )
     fake: dict[str, Texts] = Field(default_factory=dict, description="Field -> texts that a made-up corpus draws from.")
 
     def fields(self) -> set[str]:
@@ -301,6 +307,9 @@ def _check(card: CardFile, files: Files, shown: str) -> None:
             f"{shown}: split_unit is {unit!r}, and files names no field {needed!r}, only {', '.join(sorted(given))}"
             "; without one, split_unit: payload keeps equal samples together"
         )
+    for key, modality in (("full_scale", "speech"), ("levels", "face")):
+        if getattr(files, key) is not None and card.modality != modality:
+            raise CorpusError(f"{shown}: files.{key} is of {modality} corpora, this one is {card.modality}")
     if card.modality == "physio" and not files.signals:
         raise CorpusError(f"{shown}: a physiological corpus needs files.signals: name -> unit, rate_hz, column")
 

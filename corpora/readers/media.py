@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from corpora.codecs import MAX_WAV_S, WavHeader, encode_wav, wav_header
+from corpora.channels import mixed_down
+from corpora.codecs import MAX_WAV_S, WavHeader, encode_wav, require_full_scale, wav_header
 from corpora.errors import PayloadError, UserError, refused
 from corpora.looks import LOOK_BYTES, looks_like
 from corpora.readers.files import MAX_FILE_BYTES, MIN_WAV_S
@@ -122,13 +123,15 @@ def _frames(av: Any, container: Any, stream: Any, rate_hz: int, max_s: float) ->
 def read_media(path: Path) -> tuple[bytes, WavHeader]:
     """Like `files.read_wav`, for sound in a container: (PCM 16 bit wav bytes, mono, and their header).
 
-    Several channels are averaged. Raises what `decode_audio` raises, and too-short.
+    Several channels are averaged, see `corpora.channels`; what a lossy codec overshoots is kept, as 32-bit float.
+    Raises what `decode_audio` raises, too-short and unknown-scale.
     """
     signal, rate_hz = decode_audio(path)
-    mono = signal if signal.ndim == 1 else signal.mean(axis=1)
+    mono = signal if signal.ndim == 1 else mixed_down(signal, np.float32)[0]
+    require_full_scale(mono)
     if len(mono) < MIN_WAV_S * rate_hz:
         raise PayloadError("too-short", f"{len(mono) / rate_hz:.3f} s, at least {MIN_WAV_S:g} s are needed")
-    payload = encode_wav(mono, rate_hz)
+    payload = encode_wav(mono, rate_hz, keep_peaks=True)
     return payload, wav_header(payload)
 
 
