@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import mmap
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +14,16 @@ from typing import Any
 import numpy as np
 
 from corpora.channels import mixed_down
-from corpora.codecs import MAX_WAV_S, decode_image, decode_text, encode_png, encode_wav, require_full_scale, wav_header
+from corpora.codecs import (
+    MAX_WAV_S,
+    decode_image,
+    decode_text,
+    encode_png,
+    encode_wav,
+    plain_wav,
+    require_full_scale,
+    wav_header,
+)
 from corpora.errors import PayloadError
 from corpora.looks import LOOK_BYTES, looks_like
 from corpora.pictures import is_deep
@@ -115,13 +125,10 @@ def _sound(found: Found, full_scale: float | None, facts: dict[str, Any]) -> byt
         content = _bytes(found)
         if (found.path is not None and found.path.suffix.lower() in ("", ".wav")) or content[8:12] == b"WAVE":
             return judged_wav(content, full_scale)[0]
-    else:
-        content = b"" if found.path is not None else _bytes(found)
     import soundfile
 
-    source: Any = str(found.path) if found.path is not None else io.BytesIO(content)
     try:
-        with soundfile.SoundFile(source) as file:
+        with soundfile.SoundFile(_source(found)) as file:
             begin, end = found.cut or (0.0, file.frames / file.samplerate)
             first, last = round(begin * file.samplerate), min(round(end * file.samplerate), file.frames)
             _judge_length((last - first) / file.samplerate)
@@ -132,9 +139,8 @@ def _sound(found: Found, full_scale: float | None, facts: dict[str, Any]) -> byt
             if len(signal) < last - first:
                 raise PayloadError("truncated", f"{last - first} frames promised, {len(signal)} read")
             if not file.subtype.startswith("PCM"):
-                signal = (
-                    signal if full_scale is None or file.subtype not in ("FLOAT", "DOUBLE") else signal / full_scale
-                )
+                if full_scale is not None and file.subtype in ("FLOAT", "DOUBLE"):
+                    signal = signal / np.float32(full_scale)
                 require_full_scale(signal)
             mono, slug = mixed_down(signal, np.float32)
             facts["extra"] = facts.get("extra", {}) | {"decoded_from": file.format.lower()}
@@ -145,6 +151,22 @@ def _sound(found: Found, full_scale: float | None, facts: dict[str, Any]) -> byt
         raise PayloadError(
             "not-audio", f"no sound that can be decoded; it looks like {looks_like(_head(found))}"
         ) from error
+
+
+def _source(found: Found) -> Any:
+    """What libsndfile opens: the file, or bytes; a wav whose header it reads otherwise than we do, behind a plain one.
+
+    Raises `PayloadError` for a wav that cannot be read, before a part of it is taken.
+    """
+    if found.path is None:
+        content = _bytes(found)
+        return io.BytesIO(plain_wav(content, wav_header(content))[0] if content[8:12] == b"WAVE" else content)
+    with found.path.open("rb") as file:
+        if b"WAVE" not in file.read(LOOK_BYTES):
+            return str(found.path)
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content_of:  # an hour, of which seconds are meant
+            header = wav_header(content_of)  # type: ignore[arg-type]
+            return str(found.path) if header.plain else io.BytesIO(plain_wav(content_of[:], header)[0])
 
 
 def _head(found: Found) -> bytes:
