@@ -33,6 +33,7 @@ MAX_SCANS = 50  # of a progressive jpeg, which has about 10; each goes over all 
 # What corpora publish. Pillow knows 40 formats more, and of some it asks other programs (Ghostscript for EPS).
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "PPM", "WEBP")
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else a damaged file writes a line to stderr
+_MARKS = {b"\x89PNG": "png", b"\xff\xd8": "jpg", b"BM": "bmp", b"GIF8": "gif", b"II": "tiff", b"MM": "tiff"}
 _END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 _GREY = ("L", "1", "LA", "La")
 _COLOUR = ("RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "CMYK", "YCbCr", "HSV")
@@ -219,6 +220,15 @@ def _unknown_scale(kind: str, low: float, high: float) -> PayloadError:
         f"levels from {low:g} to {high:g} in a picture of {kind}: which level is white is not known. If it is one for "
         "all pictures of the corpus, its card says so: files.levels: 4095; else save them with 8 bits",
     )
+
+
+def picture_codec(payload: bytes) -> str | None:
+    """png, jpg, bmp, gif, tiff, webp, pgm or ppm by the first bytes, whatever the file is called; None for others."""
+    if payload[:4] == b"RIFF":
+        return "webp" if payload[8:12] == b"WEBP" else None
+    if payload[:1] == b"P" and payload[1:2] in b"123456" and payload[1:2]:
+        return "ppm" if payload[1:2] in b"36" else "pgm"
+    return next((codec for mark, codec in _MARKS.items() if payload.startswith(mark)), None)
 
 
 def is_deep(payload: bytes) -> bool:

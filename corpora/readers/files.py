@@ -23,7 +23,7 @@ from corpora.codecs import (
     wav_header,
 )
 from corpora.errors import CorpusError, PayloadError, UnknownNameError, refused
-from corpora.pictures import turn_of
+from corpora.pictures import picture_codec, turn_of
 from corpora.readers.faces import upright_places
 from corpora.readers.ids import check_text, valid_id
 from corpora.readers.turns import Done, current_turn
@@ -245,7 +245,7 @@ def picture_sample(card: CorpusCard, corpus: str, native_id: str, payload: bytes
         fields["extra"] = upright_places(extra, turn_of(payload))
     shape = [height, width] if channels == 1 else [height, width, channels]
     signals = [{"name": "image", "unit": "grey level", "rate_hz": None, "shape": shape}]
-    codec = {"jpeg": "jpg", "tif": "tiff"}.get(codec, codec)
+    codec = picture_codec(payload) or codec  # a png called .jpg is a png
     return _sample(card, corpus, native_id, "face", payload, codec, {"signals": signals} | fields)
 
 
