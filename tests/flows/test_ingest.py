@@ -186,6 +186,25 @@ def test_one_odd_file_is_a_reject_and_the_rest_goes_on(modality: str, suffix: st
         ingest(root, tmp_path / "out", "folder", options=options, max_reject_share=0.1)
 
 
+def test_what_is_rejected_gives_the_same_hash_in_another_folder(tmp_path: Path) -> None:
+    """A page, a cut file, a folder and a dead link among pictures: `rejects.parquet` is a part of the content."""
+    hashes = []
+    for place in ("one", "another/and deeper"):
+        root, card = tmp_path / place / "raw", tmp_path / place / "lab.yaml"
+        for label in ("glad", "cross"):
+            (root / label).mkdir(parents=True)
+            for i in range(5):
+                (root / label / f"{i}.png").write_bytes(picture_of(40 + i, 41))
+        (root / "glad" / "thumb.jpg").write_bytes(b"<html>404</html>")
+        (root / "glad" / "cut.png").write_bytes(picture_of(40, 40)[:-300])
+        (root / "glad" / "lost.png").symlink_to(root / "nowhere.png")
+        card.write_text(CARD.format("face"))
+        told = ingest(root, tmp_path / place / "out", "folder", options={"card": str(card)}, max_reject_share=0.5)
+        assert told["manifest"]["n_rejects"] == 3
+        hashes.append(told["manifest"]["content_hash"])
+    assert hashes[0] == hashes[1]
+
+
 def test_nothing_accepted_is_an_error_whatever_the_limit(spoilt: Path, tmp_path: Path) -> None:
     for path in spoilt.rglob("*.wav"):
         path.write_bytes(b"")
