@@ -1,139 +1,157 @@
 """Payload bytes <-> arrays and text: wav, images, UTF-8. What cannot be decoded raises `PayloadError`.
 
-Slugs of wav: empty, not-a-wav, truncated, unsupported-encoding, too-long, non-finite.
-Slugs of images: empty, not-an-image, truncated, too-large.
+Slugs of wav: empty, not-a-wav, truncated, unsupported-encoding, several-data-chunks, too-long, non-finite,
+unknown-scale.
+Slugs of images: empty, not-an-image, truncated, too-large, unsupported-encoding, unknown-scale, non-finite.
 Slugs of text: empty, not-utf8, too-large. Signals: corpora/signals.py.
 """
 
 from __future__ import annotations
 
-import io
-import logging
+import math
 import struct
-import warnings
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
 
 import numpy as np
 
 from corpora.errors import PayloadError
-
-if TYPE_CHECKING:
-    from PIL import Image
+from corpora.pictures import MAX_PIXELS as MAX_PIXELS
+from corpora.pictures import decode_image as decode_image
+from corpora.pictures import image_header as image_header
+from corpora.riff import ALAW, FLOAT, PCM, ULAW
+from corpora.riff import WavHeader as WavHeader
+from corpora.riff import wav_header as wav_header
 
 MAX_WAV_S = 60.0
+MAX_PEAK = 2.0  # of float samples, 6 dB over full scale: overshoot of decoders and resamplers stays well below
 MAX_TEXT_BYTES = 1 << 20  # a novel's chapter; more is no utterance
-MAX_PIXELS = 4096 * 4096  # above this an image is a mistake or a decompression bomb
-MAX_SCANS = 50  # of a progressive jpeg, which has about 10; each goes over all pixels and may take 30 bytes
-# What corpora publish. Pillow knows 40 formats more, and of some it asks other programs (Ghostscript for EPS).
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "PPM", "WEBP")
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # else a damaged file writes a line to stderr
-_END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
-_PCM, _FLOAT, _ALAW, _ULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
-_UNKNOWN_SIZE = 0xFFFFFFFF  # what a writer to a pipe leaves in the header
-
-
-@dataclass(frozen=True, slots=True)
-class WavHeader:
-    """What a wav says of itself. `data`: where its samples lie in the payload, in bytes."""
-
-    encoding: int
-    channels: int
-    rate_hz: int
-    bits: int
-    data: slice
-
-    @property
-    def is_integer(self) -> bool:
-        return self.encoding != _FLOAT
-
-    @property
-    def n_frames(self) -> int:
-        return (self.data.stop - self.data.start) // (self.channels * (self.bits // 8))
-
-    @property
-    def duration_s(self) -> float:
-        return self.n_frames / self.rate_hz
-
-
-def wav_header(payload: bytes) -> WavHeader:
-    """Reads the RIFF chunks and checks that the samples which they promise are there; decodes nothing.
-
-    Raises `PayloadError`: empty, not-a-wav, truncated, unsupported-encoding.
-    """
-    if not payload:
-        raise PayloadError("empty", "0 bytes")
-    if payload[:4] != b"RIFF" or payload[8:12] != b"WAVE":
-        raise PayloadError("not-a-wav", f"starts with {payload[:12]!r}, not with a RIFF/WAVE header")
-    position, form = 12, None
-    while position + 8 <= len(payload):
-        name, size = struct.unpack_from("<4sI", payload, position)
-        body = position + 8
-        if name == b"fmt ":
-            if size < 16 or body + 16 > len(payload):
-                raise PayloadError("truncated", "the format chunk is cut off")
-            form = struct.unpack_from("<HHIIHH", payload, body)
-            if form[0] == _EXTENSIBLE and size >= 40 and body + 26 <= len(payload):
-                form = (struct.unpack_from("<H", payload, body + 24)[0], *form[1:])
-        elif name == b"data":
-            if form is None:
-                raise PayloadError("not-a-wav", "samples before the format chunk")
-            end = len(payload) if size == _UNKNOWN_SIZE else body + size
-            if end > len(payload):
-                raise PayloadError(
-                    "truncated", f"the header promises {size} bytes of samples, {len(payload) - body} follow"
-                )
-            return _checked(form, slice(body, end))
-        position = body + size + (size & 1)
-    raise PayloadError("truncated", "the file ends before its samples begin")
-
-
-def _checked(form: tuple[int, ...], data: slice) -> WavHeader:
-    encoding, channels, rate_hz, _, _, bits = form
-    widths = {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64), _ALAW: (8,), _ULAW: (8,)}
-    if encoding not in widths or bits not in widths[encoding]:
-        raise PayloadError(
-            "unsupported-encoding", f"wav format tag {encoding} with {bits} bits (known: PCM, float, A/mu-law)"
-        )
-    if channels == 0 or rate_hz == 0:
-        raise PayloadError("not-a-wav", f"{channels} channels at {rate_hz} Hz")
-    header = WavHeader(encoding, channels, rate_hz, bits, data)
-    if header.n_frames == 0:
-        raise PayloadError("empty", "a header without samples")
-    return header
 
 
 def decode_wav(payload: bytes, *, max_s: float = MAX_WAV_S) -> tuple[np.ndarray, int]:
-    """wav bytes -> (float32 [n, channels] in [-1, 1], rate in Hz). 8/16/24/32-bit PCM, float, A-law, mu-law; any rate.
+    """wav bytes -> (float32 [n, channels] in [-1, 1], rate in Hz). 8 to 32-bit PCM, float, A-law, mu-law; any rate.
 
-    Float files may hold values beyond 1; they are handed on as they are. Raises `PayloadError`: empty, not-a-wav,
-    truncated, unsupported-encoding, too-long (from the header, before anything is decoded), non-finite.
+    The scale is the encoding's. Float files may go beyond 1 (a decoder or a resampler overshoots), up to `MAX_PEAK`;
+    they are handed on as they are. Above it, or where all values are whole numbers, they are on another scale, which
+    nothing in the file tells: unknown-scale.
+
+    Raises `PayloadError`: those of `wav_header`, too-long (from the header, before anything is decoded), non-finite,
+    unknown-scale.
     """
     header = wav_header(payload)
     if header.duration_s > max_s:
         raise PayloadError("too-long", f"{header.duration_s:.1f} s, at most {max_s:g} s are allowed")
-    if (
-        header.encoding == _PCM and header.bits == 16
-    ):  # nearly all speech corpora; the same values as soundfile's, sooner
-        raw = np.frombuffer(payload[header.data], dtype="<i2", count=header.n_frames * header.channels)
-        return raw.astype(np.float32).reshape(-1, header.channels) / np.float32(32768.0), header.rate_hz
-    import soundfile
+    signal = wav_samples(payload, header)
+    if header.is_padded:
+        _require_padding(signal, header)
+    if not header.is_integer:
+        require_full_scale(signal)
+    return signal, header.rate_hz
 
-    try:
-        signal, rate_hz = soundfile.read(io.BytesIO(payload), dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise PayloadError("not-a-wav", str(error)) from error
-    if len(signal) < header.n_frames:
-        raise PayloadError("truncated", f"{header.n_frames} frames promised, {len(signal)} read")
-    if not np.isfinite(signal).all():
+
+def wav_samples(payload: bytes, header: WavHeader) -> np.ndarray:
+    """-> float32 [n, channels]: integers over the full scale of their bits, floats as they are."""
+    n, order = header.n_frames * header.channels, header.order
+    raw = memoryview(payload)[header.data.start : header.data.start + n * (header.bits // 8)]
+    signal: np.ndarray
+    if header.encoding == FLOAT:
+        with np.errstate(over="ignore", invalid="ignore"):  # beyond float32 lies inf, which is judged later
+            signal = np.frombuffer(raw, dtype=f"{order}f{header.bits // 8}").astype(np.float32)
+    elif header.encoding in (ALAW, ULAW):
+        signal = companding_table(header.encoding)[np.frombuffer(raw, np.uint8)]
+    elif header.bits == 8:
+        signal = (np.frombuffer(raw, np.uint8).astype(np.float32) - np.float32(128)) / np.float32(128)
+    elif header.bits == 24:  # as the upper three bytes of 32 bits
+        wide = np.zeros((n, 4), np.uint8)
+        wide[:, 1:] = np.frombuffer(raw, np.uint8).reshape(n, 3)[:, :: 1 if order == "<" else -1]
+        signal = wide.view("<i4")[:, 0].astype(np.float32) / np.float32(2**31)
+    else:
+        signal = np.frombuffer(raw, dtype=f"{order}i{header.bits // 8}").astype(np.float32)
+        signal /= np.float32(2 ** (header.bits - 1))
+    return signal.reshape(-1, header.channels)
+
+
+@cache
+def companding_table(encoding: int) -> np.ndarray:
+    """float32 [256]: what each byte of A-law or mu-law means. ITU-T G.711, tables 1 and 2, as libsndfile scales them:
+    A-law to 13 of 16 bits, mu-law to 14."""
+    code = np.arange(256)
+    if encoding == ULAW:
+        code = 255 - code
+        level = (((code & 15) << 3) + 132 << (code >> 4 & 7)) - 132
+        sign = np.where(code & 128, -1, 1)
+    else:
+        code = code ^ 0x55
+        exponent = code >> 4 & 7
+        level = ((code & 15) << 4) + np.where(exponent > 0, 264, 8) << np.maximum(exponent - 1, 0)
+        sign = np.where(code & 128, 1, -1)
+    return (sign * level / 32768).astype(np.float32)
+
+
+def _require_padding(signal: np.ndarray, header: WavHeader) -> None:
+    """The valid bits are the upper ones, by the standard. Raises `PayloadError` unknown-scale where these samples use
+    the lower ones and would fit into those alone: they were put at the wrong end, or all bits are used."""
+    values = np.rint(signal.astype(np.float64) * 2 ** (header.bits - 1)).astype(np.int64)
+    empty = header.bits - header.valid_bits
+    if (values & ((1 << empty) - 1)).any() and np.abs(values).max() <= 1 << (header.valid_bits - 1):
+        raise PayloadError(
+            "unknown-scale",
+            f"{header.valid_bits} of {header.bits} bits are said to be used, the upper ones; the lower {empty} are not "
+            f"empty, and no sample is beyond {np.abs(values).max()}: full scale may be {1 << header.valid_bits - 1} or "
+            f"{1 << header.bits - 1}. Save the files as 16 or 24 bits",
+        )
+
+
+def require_full_scale(signal: np.ndarray) -> None:
+    """float [n, channels]. Raises `PayloadError`: non-finite, unknown-scale (see `decode_wav`)."""
+    low, high = (float(signal.min()), float(signal.max())) if signal.size else (0.0, 0.0)
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise PayloadError("non-finite", f"{int((~np.isfinite(signal)).sum())} samples are NaN or infinite")
-    return signal, int(rate_hz)
+    peak = max(-low, high)
+    if peak > MAX_PEAK or (peak >= 1 and bool((signal == np.rint(signal)).all())):
+        raise PayloadError(
+            "unknown-scale",
+            f"samples from {low:.6g} to {high:.6g} in a float file, where full scale is 1 and at most {MAX_PEAK:g} is "
+            "taken for overshoot. If all files of the corpus have one other scale, its card says so: "
+            "files.full_scale: 32768",
+        )
 
 
-def encode_wav(signal: np.ndarray, rate_hz: int) -> bytes:
+def rescaled_wav(payload: bytes, header: WavHeader, full_scale: float) -> tuple[bytes, WavHeader]:
+    """A float wav whose full scale is `full_scale` -> 32-bit float wav with full scale 1, all channels.
+
+    Raises `PayloadError`: non-finite, unknown-scale where the samples do not fit that scale either.
+    """
+    signal = wav_samples(payload, header) / np.float32(full_scale)
+    require_full_scale(signal)
+    made = _wav_bytes(signal.astype("<f4").tobytes(), FLOAT, header.channels, header.rate_hz, 32)
+    return made, wav_header(made)
+
+
+def plain_wav(payload: bytes, header: WavHeader) -> tuple[bytes, WavHeader]:
+    """The same samples behind a header that every program reads alike; as they are where it is one already."""
+    if header.plain:
+        return payload, header
+    width = header.bits // 8
+    data = payload[header.data.start : header.data.start + header.n_frames * header.channels * width]
+    if header.order == ">":
+        data = np.frombuffer(data, np.uint8).reshape(-1, width)[:, ::-1].tobytes()
+    made = _wav_bytes(data, header.encoding, header.channels, header.rate_hz, header.bits)
+    return made, wav_header(made)
+
+
+def _wav_bytes(data: bytes, encoding: int, channels: int, rate_hz: int, bits: int) -> bytes:
+    frame = channels * bits // 8
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, encoding, channels, rate_hz, rate_hz * frame, frame, bits)
+    pad = b"\0" * (len(data) & 1)
+    size = struct.pack("<I", 36 + len(data) + len(pad))
+    return b"RIFF" + size + b"WAVE" + form + b"data" + struct.pack("<I", len(data)) + data + pad
+
+
+def encode_wav(signal: np.ndarray, rate_hz: int, *, keep_peaks: bool = False) -> bytes:
     """float32 [n] in [-1, 1] -> mono PCM16 wav, the same bytes everywhere. Values beyond the range are clipped.
 
+    `keep_peaks`: a signal that goes beyond full scale is written as 32-bit float instead, and nothing is clipped.
     Raises `PayloadError`: empty, non-finite. Raises ValueError for another shape or rate.
     """
     if signal.ndim != 1 or not 0 < rate_hz < 2**31:
@@ -142,68 +160,10 @@ def encode_wav(signal: np.ndarray, rate_hz: int) -> bytes:
         raise PayloadError("empty", "no samples to write")
     if not np.isfinite(signal).all():
         raise PayloadError("non-finite", f"{int((~np.isfinite(signal)).sum())} samples are NaN or infinite")
+    if keep_peaks and float(np.abs(signal).max()) > 1.0:
+        return _wav_bytes(signal.astype("<f4").tobytes(), FLOAT, 1, int(rate_hz), 32)
     pcm = np.clip(np.rint(signal.astype(np.float64) * 32768.0), -32768, 32767).astype("<i2").tobytes()
-    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, _PCM, 1, int(rate_hz), 2 * int(rate_hz), 2, 16)
-    head = b"RIFF" + struct.pack("<I", 36 + len(pcm)) + b"WAVE" + form + b"data" + struct.pack("<I", len(pcm))
-    return head + pcm
-
-
-def decode_image(payload: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """png, jpeg, ... -> uint8 [H, W] (grey) or [H, W, 3] (colour), upright by EXIF.
-
-    Transparency is dropped; 16 bits become 8.
-
-    Raises `PayloadError`: empty, not-an-image, truncated, too-large (from the header, before anything is decoded).
-    """
-    from PIL import ImageOps
-
-    image = _opened(payload, max_pixels)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # thousands of damaged files are rejects, not thousands of lines
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)  # else it is copied
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise PayloadError("truncated", str(error)) from error
-    if image.mode.startswith(("I;16", "I")):
-        return (np.clip(np.asarray(image, dtype=np.int64), 0, 65535) >> 8).astype(np.uint8)
-    grey = image.mode in ("L", "1", "LA", "La")
-    return np.array(image.convert("L" if grey else "RGB"), dtype=np.uint8)
-
-
-def _opened(payload: bytes, max_pixels: int) -> Image.Image:
-    """The picture with its header read and its size judged; its pixels are not decoded yet."""
-    from PIL import Image, UnidentifiedImageError
-
-    if not payload:
-        raise PayloadError("empty", "0 bytes")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # damaged EXIF; and of bombs, where our own limit is stricter
-            image: Image.Image = Image.open(io.BytesIO(payload), formats=_FORMATS)
-    except Image.DecompressionBombError as error:
-        raise PayloadError("too-large", str(error)) from error
-    except (UnidentifiedImageError, SyntaxError, ValueError, OSError) as error:
-        raise PayloadError("not-an-image", str(error)) from error
-    if image.width * image.height > max_pixels:
-        raise PayloadError("too-large", f"{image.width} x {image.height} pixels, at most {max_pixels} are allowed")
-    if image.format in ("JPEG", "MPO") and (scans := payload.count(b"\xff\xda")) > MAX_SCANS:
-        raise PayloadError("too-large", f"{scans} scans of a progressive jpeg, at most {MAX_SCANS} are decoded")
-    return image
-
-
-def image_header(payload: bytes) -> tuple[int, int, int]:
-    """-> (height, width, channels: 1 or 3) from the header; a png or jpeg that has its end mark is not decoded.
-
-    Raises `PayloadError`: empty, not-an-image, too-large, truncated.
-    """
-    with _opened(payload, MAX_PIXELS) as image:
-        end = _END_MARKS.get(image.format or "")
-        grey = image.mode in ("L", "1", "LA", "La") or image.mode.startswith("I")
-        found = image.height, image.width, 1 if grey else 3
-    if end is None or end not in payload:
-        decode_image(payload)  # cut short, or whole but for the mark, or of a format without one: decoding tells
-    return found
+    return _wav_bytes(pcm, PCM, 1, int(rate_hz), 16)
 
 
 def encode_png(array: np.ndarray) -> bytes:
@@ -237,7 +197,7 @@ def encode_text(text: str) -> bytes:
     try:
         payload = text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise PayloadError("not-utf8", str(error)) from error
+        raise PayloadError("not-utf8", f"half of a surrogate pair at character {error.start}") from error
     if len(payload) > MAX_TEXT_BYTES:
         raise PayloadError("too-large", f"{len(payload)} bytes, at most {MAX_TEXT_BYTES} are read")
     return payload
@@ -252,4 +212,6 @@ def decode_text(payload: bytes) -> str:
     try:
         return payload.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise PayloadError("not-utf8", str(error)) from error
+        raise PayloadError(
+            "not-utf8", f"no UTF-8 at byte {error.start}: {payload[error.start : error.start + 4]!r}"
+        ) from error

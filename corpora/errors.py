@@ -7,6 +7,7 @@ one message; everything else is a defect and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -51,7 +52,11 @@ class LeakError(UserError):
 
 
 class PayloadError(EmoforgeError):
-    """One payload cannot be decoded. Readers turn it into a `Reject` with `reason` as its slug."""
+    """One payload cannot be decoded. Readers turn it into a `Reject` with `reason` as its slug.
+
+    `detail` goes into tables that are hashed, so it is our own words and facts of the payload alone: never the text of
+    a library's exception (it may hold addresses, paths, and other words in the next version) nor an absolute path.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -70,6 +75,25 @@ class UnknownLabelError(PayloadError):
         told = ", ".join(self.known)
         where = f"{field} " if field else ""
         super().__init__("bad-label", f"{where}{label[:60]!r}; known: {told[:300]}")
+
+
+_REFUSED = {
+    errno.EACCES: "no permission to read it",
+    errno.EPERM: "no permission to read it",
+    errno.ENOENT: "it is not there",
+    errno.EISDIR: "it is a folder",
+    errno.ENOTDIR: "a part of its path is no folder",
+    errno.ELOOP: "it is a link that leads to itself",
+    errno.EIO: "the disk cannot read it",
+    errno.ENAMETOOLONG: "its name is too long",
+    errno.ESTALE: "the file system has lost it",
+}
+
+
+def refused(error: OSError) -> str:
+    """Why the system does not give a file, in our words: the same on every machine, and without the file's path."""
+    number = error.errno or 0
+    return _REFUSED.get(number, f"the system says {errno.errorcode.get(number, 'no more')}")
 
 
 class IntegrityError(EmoforgeError):

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from corpora.channels import mixed_down
 from corpora.codecs import decode_wav
 from corpora.errors import PayloadError
 
@@ -35,7 +36,7 @@ def fingerprint(payload: bytes) -> bytes:
         signal, rate_hz = decode_wav(payload)
     except PayloadError:
         return b""
-    codes = codes_of(signal.mean(axis=1), rate_hz)
+    codes = codes_of(mixed_down(signal, np.float32)[0], rate_hz)
     return codes.astype("<u4").tobytes() if np.count_nonzero(codes) >= _MIN_FRAMES else b""
 
 

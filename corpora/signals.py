@@ -122,9 +122,11 @@ def decode_signals(payload: bytes, *, max_bytes: int = MAX_SIGNAL_BYTES) -> dict
                 for entry in sorted(entries, key=lambda entry: entry.filename)
             }
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise PayloadError("not-an-npz", str(error)) from error
+        raise PayloadError(
+            "not-an-npz", "no zip archive that can be read: damaged, encrypted or packed another way"
+        ) from error
     except (OSError, ValueError, OverflowError) as error:  # zlib.error is an OSError's cousin: see _array
-        raise PayloadError("truncated", str(error)) from error
+        raise PayloadError("truncated", "the archive ends before its arrays do, or is damaged") from error
 
 
 def check_entries(payload: bytes) -> None:
@@ -143,7 +145,7 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
         with archive.open(entry) as file:
             data = file.read(entry.file_size + 1)
     except zlib.error as error:
-        raise PayloadError("truncated", str(error)) from error
+        raise PayloadError("truncated", f"{entry.filename}: damaged compressed data") from error
     return decode_npy(data, entry.filename)
 
 
@@ -180,5 +182,5 @@ def read_npy_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, 
             warnings.simplefilter("ignore")  # of headers that Python 2 wrote
             shape, fortran, dtype = read(file)
     except _NO_HEADER as error:
-        raise PayloadError("not-an-npz", f"{name}: {error}") from error
+        raise PayloadError("not-an-npz", f"{name}: no header of an .npy file") from error
     return shape, fortran, dtype

@@ -36,6 +36,7 @@ EYE_POINTS: dict[int, tuple[slice, slice]] = {  # number of landmarks -> those o
 }
 _BORDER = 0.25  # of the shorter side, added for the detector: it wants to see what is around a face
 _HUGE = 4  # a box beyond this many pictures is a mistake, and would be filled with repeated edges
+_STRIP = 20  # long side over short one: no face is in such a picture, and the detector's would take gigabytes
 _LARGE = 0.8  # of the largest face: as large as it
 Box = tuple[float, float, float, float]  # left, top, width, height in pixels
 Point = tuple[float, float]
@@ -184,7 +185,9 @@ def published_face(extra: dict[str, str] | Any, shape: Sequence[int]) -> Found |
         if points.shape[1:] != (2,) or not np.isfinite(points).all():
             raise ValueError(f"landmarks of shape {points.shape}")
     except ValueError as error:
-        raise PayloadError("bad-box", f"face_box {box!r}, landmarks {marks!r}: {error}") from error
+        raise PayloadError(
+            "bad-box", f"face_box {box!r}, landmarks {marks!r:.200}: numbers parted by commas are expected"
+        ) from error
     eyes = None
     if len(points) in EYE_POINTS:
         (ax, ay), (bx, by) = (points[part].mean(axis=0) for part in EYE_POINTS[len(points)])
@@ -277,6 +280,8 @@ def resized(pixels: np.ndarray, size: int) -> np.ndarray:
 
 def detect_face(pixels: np.ndarray, params: Find) -> Found | None:
     """The largest face; of several as large (0.8 of its area) the most central. None where no face is found."""
+    if max(pixels.shape[:2]) > _STRIP * min(pixels.shape[:2]):
+        return None
     cv2 = _opencv()
     border = round(_BORDER * min(pixels.shape[:2]))
     grey = np.pad(in_colour(pixels, grey=True), border, mode="edge")

@@ -1,9 +1,12 @@
-"""Speech made alike: resample, DC, level of the quietest and loudest, clipping, noise, edges, pieces, loudness.
+"""Speech made alike: one rate, one channel, no DC, clipping, noise, edges, pieces, loudness.
 
 Defaults do what emotion data can bear: one rate, one channel, silent edges off. Loudness is kept by default, because it
 carries arousal: actors are louder when they are angry, and a corpus that fixes the gain (RAVDESS, EmoDB) shows it.
 Bringing each utterance to one loudness takes that away from generators, gates and classifiers alike. Turn it on where
 the gain was not fixed (calls, videos), and level is the microphone's doing.
+
+Nothing is brought to its own peak: a file 20 dB quieter than another stays so. What goes beyond full scale (overshoot
+of a decoder or of resampling) is written as 32-bit float; what goes further than `MAX_PEAK` is no overshoot.
 """
 
 from __future__ import annotations
@@ -16,11 +19,11 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from corpora.codecs import decode_wav, encode_wav
+from corpora.channels import SILENT_RMS, mixed_down
+from corpora.codecs import decode_wav, encode_wav, require_full_scale
 from corpora.errors import PayloadError
 from features.steps import Piece, Source, Step, Steps
 
-SILENT_RMS = 1e-4  # -80 dBFS in the loudest 32 ms: about three steps of PCM16
 _FRAME_S, _HOP_S = 0.032, 0.008
 _NOISE_QUANTILE = 0.1
 _AUDIBLE = 0.02  # of full scale: below, few levels are left and neighbours share the highest one by chance
@@ -30,7 +33,7 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 class Resample(Step):
-    """Mean of the channels, mean (DC) removed, soxr at quality HQ."""
+    """Mean of the channels that hold a sound and do not cancel out, mean (DC) removed, soxr at quality HQ."""
 
     rate_hz: Annotated[int, Field(ge=8000, le=48000)] = Field(16000, description="Sampling rate of what is prepared.")
 
@@ -95,7 +98,7 @@ class Loudness(Step):
 class SpeechSteps(Steps):
     """Steps for speech, in their order."""
 
-    VERSION: ClassVar[str] = "speech-2"  # 2: steps of their own, clipping, noise, pieces, loudness
+    VERSION: ClassVar[str] = "speech-3"  # 3: no peak is brought to 1, channels that cancel out are not averaged
 
     resample: Resample = Field(default_factory=Resample, description="One rate, one channel, no DC.")
     clipping: Clipping | None = Field(
@@ -122,7 +125,8 @@ class SpeechSteps(Steps):
 
 
 class PrepareSpeech:
-    """The `Preparation` of speech: wav of any rate and number of channels -> mono PCM16 wav at one rate."""
+    """The `Preparation` of speech: wav of any rate and number of channels -> mono wav at one rate, PCM16; 32-bit float
+    where the signal goes beyond full scale."""
 
     codec = "wav"
 
@@ -130,8 +134,8 @@ class PrepareSpeech:
         self.steps = steps
 
     def __call__(self, source: Source) -> list[Piece]:
-        """Raises `PayloadError`: wrong-codec, non-finite, silent, clipped, noisy, no-pause, too-short, too-long, or
-        what the decoder says."""
+        """Raises `PayloadError`: wrong-codec, non-finite, silent, clipped, noisy, no-pause, too-short, too-long,
+        unknown-scale, or what the decoder says."""
         steps = self.steps
         if source.codec != "wav":
             raise PayloadError("wrong-codec", f"speech is read from wav, this payload is {source.codec!r}")
@@ -139,7 +143,8 @@ class PrepareSpeech:
         if steps.clipping is not None:
             _require_unclipped(channels, steps.clipping.max_share)
         rate_hz = steps.resample.rate_hz
-        signal = resampled(channels, rate, rate_hz)
+        mono, slug = mixed_down(channels)
+        signal = resampled(mono, rate, rate_hz)
         loudest = float(frame_rms(signal, rate_hz).max())
         if loudest < SILENT_RMS:  # asked before the length: a file of silence is silent, not too short
             raise PayloadError("silent", f"the loudest 32 ms have RMS {loudest:.1e} of full scale")
@@ -154,11 +159,11 @@ class PrepareSpeech:
         if steps.segment is not None:
             cuts = pause_cuts(signal, rate_hz, start, stop, steps.segment)
         return [
-            self._piece(signal[a:b], a / rate_hz, b / rate_hz, f"#s{i:04d}" if len(cuts) > 2 else "")
+            self._piece(signal[a:b], a / rate_hz, b / rate_hz, f"#s{i:04d}" if len(cuts) > 2 else "", slug)
             for i, (a, b) in enumerate(pairwise(cuts), 1)
         ]
 
-    def _piece(self, signal: np.ndarray, start_s: float, stop_s: float, suffix: str) -> Piece:
+    def _piece(self, signal: np.ndarray, start_s: float, stop_s: float, suffix: str, slug: str | None) -> Piece:
         rate_hz, length = self.steps.resample.rate_hz, self.steps.length
         seconds = len(signal) / rate_hz
         if seconds < length.min_s:
@@ -167,14 +172,18 @@ class PrepareSpeech:
             raise PayloadError("too-long", f"{seconds:.3f} s after trimming; at most {length.max_s:g} s")
         if self.steps.loudness is not None:
             signal = to_loudness(signal, rate_hz, self.steps.loudness.lufs, self.steps.loudness.peak_db)
-        signal = signal / max(1.0, float(np.abs(signal).max()))
+        require_full_scale(signal)
         facts = {"name": "audio", "unit": "full scale", "rate_hz": float(rate_hz), "shape": [len(signal), 1]}
-        return Piece(encode_wav(signal.astype(np.float32), rate_hz), suffix, seconds, start_s, stop_s, signals=(facts,))
+        notes = {} if slug is None else {"mixed_down": slug}
+        return Piece(
+            encode_wav(signal.astype(np.float32), rate_hz, keep_peaks=True), suffix, seconds, start_s, stop_s,
+            signals=(facts,), notes=notes, counted=tuple(notes.values()),
+        )  # fmt: skip
 
 
-def resampled(channels: np.ndarray, rate: int, rate_hz: int) -> np.ndarray:
-    """[n, channels] at `rate` -> [m] float64 at `rate_hz`. Raises `PayloadError`: non-finite, too-short."""
-    signal: np.ndarray = channels.mean(axis=1, dtype=np.float64)
+def resampled(mono: np.ndarray, rate: int, rate_hz: int) -> np.ndarray:
+    """[n] at `rate` -> [m] float64 at `rate_hz`, without DC. Raises `PayloadError`: non-finite, too-short."""
+    signal = np.array(mono, dtype=np.float64)
     if not np.isfinite(signal).all():
         raise PayloadError("non-finite", f"{int((~np.isfinite(signal)).sum())} of {len(signal)} samples")
     signal -= signal.mean()

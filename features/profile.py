@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from corpora.channels import mixed_down
 from corpora.codecs import decode_image, decode_text, decode_wav
 from corpora.errors import PayloadError
 from corpora.signals import BASELINE, decode_signals, is_vector
@@ -75,7 +76,7 @@ def describe(payload: bytes, modality: str, signals: Sequence[Mapping[str, Any]]
 
 def _speech(payload: bytes) -> dict[str, float]:
     channels, rate_hz = decode_wav(payload)
-    signal = channels.mean(axis=1, dtype=np.float64)
+    signal, _ = mixed_down(channels)
     found = {"duration_s": len(signal) / rate_hz}
     f0 = median_f0(signal, rate_hz)
     if f0 is not None:

@@ -26,6 +26,7 @@ from corpora.shards import assemble, read_table, write_table
 from corpora.splits import group_view, official_view
 from corpora.views import view_hash
 from flows.ingestparts import ReadTask, Share, Tell, read_corpus
+from flows.rejectlist import leave_rejects
 from flows.unknownlabels import LISTED, OnUnknownLabel, UnknownLabel, judge_labels, listed, unknown_labels
 from validators.tables import FACTS, check_counts, check_table, fact_table, sample_expectations
 
@@ -47,13 +48,15 @@ def ingest_corpus(
     work: Path | None = None,
     share: Share | None = None,
     tell: Tell | None = None,
+    rejects_to: Path | None = None,
 ) -> dict[str, Any]:
     """Reads corpus `name` below `root` with `reader` and writes the folder `target` whole or not at all.
 
     `options`: the reader's own. `base`: what a card's path is relative to (None: the current folder). `made_up`: what
     lies below `root` was written by the reader's `fake()`, so licence and published counts of the real corpus do not
     hold for it. `work`: a folder where what was read outlives a crash (None:
-    it does not). `share`: reads the corpus in parts, in other processes (flows.ingestparts).
+    it does not). `share`: reads the corpus in parts, in other processes (flows.ingestparts). `rejects_to`: a csv file
+    for the rejects of an ingest that ends with an error because of them, which is named in its message.
 
     Files: shards/*.tar, index.parquet (SAMPLES; `shard` relative to `target`), rejects.parquet, splits.parquet (views
     `official` and `group`, where they exist), near.parquet (what near copies are found by: corpora/near.py),
@@ -88,8 +91,9 @@ def ingest_corpus(
             judge_labels(
                 name, root, corpus.card, unknown, n_read=index.num_rows + len(rejects),
                 by_label=native_counts(index, corpus.card), described=bool(described),
+                listed_in=lambda: leave_rejects(rejects_to, rejects),
             )  # fmt: skip
-        _judge_rejects(name, root, index.num_rows, rejects, max_reject_share)
+        _judge_rejects(name, root, index.num_rows, rejects, max_reject_share, rejects_to)
         write_table(folder / "index.parquet", index)
         write_table(folder / "rejects.parquet", _reject_table(rejects))
         write_fingerprints(folder, index, folder / "near.parquet")
@@ -107,6 +111,8 @@ def ingest_corpus(
         write_json(folder / "manifest.json", manifest)
     if work is not None:
         shutil.rmtree(work, ignore_errors=True)
+    if rejects_to is not None:
+        rejects_to.unlink(missing_ok=True)
     return {"manifest": manifest, "seconds": time.perf_counter() - begun}
 
 
@@ -138,7 +144,9 @@ def _reasons(rejects: list[Reject]) -> dict[str, int]:
     return dict(sorted(Counter(reject.reason for reject in rejects).items()))
 
 
-def _judge_rejects(name: str, root: Path, accepted: int, rejects: list[Reject], max_share: float) -> None:
+def _judge_rejects(
+    name: str, root: Path, accepted: int, rejects: list[Reject], max_share: float, rejects_to: Path | None
+) -> None:
     total = accepted + len(rejects)
     share = len(rejects) / total if total else 1.0
     if accepted and share <= max_share:
@@ -147,7 +155,8 @@ def _judge_rejects(name: str, root: Path, accepted: int, rejects: list[Reject], 
     first = f" First: {rejects[0].path} ({rejects[0].reason}: {rejects[0].detail})." if rejects else ""
     raise CorpusError(
         f"corpus {name!r} at {root}: {len(rejects)} of {total} files were rejected ({share:.0%}, at most "
-        f"{max_share:.0%} are allowed): {told}.{first} Mend or remove them, or raise corpora.{name}.max_reject_share."
+        f"{max_share:.0%} are allowed): {told}.{first}{leave_rejects(rejects_to, rejects)} Mend or remove them, or "
+        f"raise corpora.{name}.max_reject_share."
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import corpora
+from corpora.bounds import out_of_bounds
 from corpora.fingerprint import hash_file, hash_files, hash_json
 from corpora.readers import make_corpus
 from corpora.readers.turns import CorpusChangedError, Turn, reading
@@ -97,6 +98,8 @@ def _fill(spill: Spill, task: ReadTask, part: int, parts: int, tell: Tell) -> Sp
         if not turn.asked and part > 0:
             break  # a reader that does not go through `read_items`: the first part reads it all
         place = (turn.number, turn.name, turn.state)
+        if not isinstance(item, Reject) and (odd := out_of_bounds(item)) is not None:
+            item = Reject(task.name, turn.name or item.sample_id, *odd)
         if isinstance(item, Reject):
             spill.refuse(item, *place)
             continue

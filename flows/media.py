@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from corpora.channels import mixed_down
 from corpora.codecs import decode_image, decode_text, decode_wav, encode_png, encode_wav
 from corpora.signals import decode_signals
 from flows import figures
@@ -49,7 +50,7 @@ def to_medium(payload: bytes, codec: str, signals: Sequence[Mapping[str, Any]] |
         return _curves(decode_signals(payload), signals or ())
     if codec == "wav":
         signal, rate_hz = decode_wav(payload)
-        mono = signal.mean(axis=1).astype(np.float32)
+        mono = mixed_down(signal, np.float32)[0]
         shown = mono[: int(MAX_SOUND_S * rate_hz)]
         cut = f", first {MAX_SOUND_S:g} s here" if len(shown) < len(mono) else ""
         picture = encode_png(spectrogram(shown, rate_hz))

@@ -68,5 +68,9 @@ class Layout:
     def error_file(self, stage: str, name: str) -> Path:
         return self.scratch / "errors" / f"{checked('stage', stage)}@{checked('run or corpus', name)}.json"
 
+    def rejects_file(self, stage: str, name: str) -> Path:
+        """What a stage that ended with an error rejected (flows/rejectlist.py)."""
+        return self.scratch / "rejects" / f"{stage}@{name}.csv"
+
     def timing_file(self, stage: str, name: str) -> Path:
         return self.scratch / "timings" / checked("run or corpus", name) / f"{checked('stage', stage)}.json"

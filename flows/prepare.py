@@ -44,6 +44,7 @@ from flows.population import fit_population, standardised
 from flows.preparer import is_lossy, reader_of, representation_of
 from flows.progress import Pace
 from flows.records import ARRAYS, rejects_table, sample_from_row
+from flows.rejectlist import leave_rejects
 from flows.store import WorkStore
 
 LIST = 64  # samples in one work item
@@ -74,6 +75,7 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
                   "split": [writer.split_of[i] for i in kept]}  # fmt: skip
         write_table(folder / "splits.parquet", pa.table(chosen, schema=SPLITS))
         write_table(folder / "rejects.parquet", rejects_table(writer.rejects))
+        layout.rejects_file("prepare", plan.run).unlink(missing_ok=True)
         counts, by_corpus = _counts(tables, writer.split_of, classes, plan.params["corpora"])
         _require_usable(plan, writer, counts)
         write_json(
@@ -199,6 +201,7 @@ class _Writer:
         for row in wanted.values():
             self.n_samples[row["corpus"]] += 1
         self._take_stock(keys, wanted)
+        self.require_few_refused()
         if self.plan.params["steps"].get("population") is not None:
             self.population = fit_population(self.store, keys, self.split_of)
             write_json(folder / "statistics.json", self.population.as_json())
@@ -219,6 +222,26 @@ class _Writer:
         if self.plan.params["representation"] is not None:
             arrays = self._arrays(keys, folder)
         return pa.concat_tables(tables), coded, arrays
+
+    def require_few_refused(self) -> None:
+        """Raises `CorpusError` where more of a corpus was refused than the run allows."""
+        for corpus, n in self.n_samples.items():
+            reasons = Counter(r.reason for r in self.rejects if r.corpus == corpus)
+            if sum(reasons.values()) > self.plan.params["max_reject_share"] * n:
+                told = ", ".join(f"{reason} {k}" for reason, k in reasons.most_common())
+                first = next(r for r in self.rejects if r.corpus == corpus)
+                hint = (
+                    " Pictures that show the face alone need prepare.face.find.by: none." if reasons["no-face"] else ""
+                )
+                raise CorpusError(
+                    f"run {self.plan.run!r}: preparation refused {sum(reasons.values())} of {n} samples of {corpus!r} "
+                    f"({told}); at most {self.plan.params['max_reject_share']:.0%} may be (prepare.max_reject_share). "
+                    f"First: {first.path} ({first.reason}: {first.detail}).{hint}{self.listed()}"
+                )
+
+    def listed(self) -> str:
+        """Leaves a list of the rejects and says where, for an error."""
+        return leave_rejects(self.layout.rejects_file("prepare", self.plan.run), self.rejects)
 
     def _work(self, wanted: dict[str, dict[str, Any]]) -> list[str]:
         """Prepares and encodes all samples in lists; -> store keys, in order."""
@@ -311,7 +334,11 @@ class _Writer:
         spec = representation.spec
         ids = [i for key in keys for i, _ in self._train_rows(self.store.get_arrays(key)[1])]
         if not ids:
-            raise CorpusError(f"run {self.plan.run!r}: no train sample can be encoded as {spec.name}; see rejects")
+            n_train = sum(split == "train" for split in self.split_of.values())
+            raise CorpusError(
+                f"run {self.plan.run!r}: none of the {n_train} train samples that were prepared can be encoded as "
+                f"{spec.name}: {self._why_not_encoded(keys)}.{self.listed()}"
+            )
         out = np.lib.format.open_memmap(
             folder / "arrays.npy", mode="w+", dtype=np.float32, shape=(len(ids), *spec.shape)
         )
@@ -323,6 +350,19 @@ class _Writer:
                 n += 1
         out.flush()
         return pa.table({"sample_id": ids, "row": list(range(n))}, schema=ARRAYS)
+
+    def _why_not_encoded(self, keys: list[str]) -> str:
+        """Counts of the reasons, and the first of them in words."""
+        found = [
+            (sample["id"], *piece["not_encoded"])
+            for key in keys
+            for sample in self.store.get_arrays(key)[1]["samples"]
+            if sample["error"] is None and self.view[sample["id"]] == "train"
+            for piece in sample["pieces"]
+            if piece["not_encoded"] is not None
+        ]
+        told = ", ".join(f"{reason} {n}" for reason, n in Counter(reason for _, reason, _ in found).most_common())
+        return f"{told}; first: {found[0][0]} ({found[0][2]})" if found else "there are none"
 
     def _train_rows(self, meta: dict[str, Any]) -> list[tuple[str, int]]:
         return [
@@ -370,16 +410,7 @@ def _counts(
 
 
 def _require_usable(plan: Plan, writer: _Writer, counts: Counts) -> None:
-    """Raises `CorpusError` where too much was refused, or too little is left to learn from."""
-    for corpus, n in writer.n_samples.items():
-        reasons = Counter(r.reason for r in writer.rejects if r.corpus == corpus)
-        if sum(reasons.values()) > plan.params["max_reject_share"] * n:
-            told = ", ".join(f"{reason} {k}" for reason, k in reasons.most_common())
-            hint = " Pictures that show the face alone need prepare.face.find.by: none." if reasons["no-face"] else ""
-            raise CorpusError(
-                f"run {plan.run!r}: preparation refused {sum(reasons.values())} of {n} samples of {corpus!r} ({told}); "
-                f"at most {plan.params['max_reject_share']:.0%} may be (prepare.max_reject_share).{hint}"
-            )
+    """Raises `CorpusError` where too little is left to learn from."""
     if plan.params["representation"] is None:
         return
     few = {c: n for c, n in counts["train"].items() if n < 2}
@@ -387,5 +418,5 @@ def _require_usable(plan: Plan, writer: _Writer, counts: Counts) -> None:
         named = ", ".join(f"{c} ({n})" for c, n in sorted(few.items()))
         raise CorpusError(
             f"run {plan.run!r}: too few train samples of {named}; at least 2 of each class are needed. "
-            "Choose a coarser label scheme, another view, or more data."
+            f"Choose a coarser label scheme, another view, or more data.{writer.listed()}"
         )

@@ -47,9 +47,11 @@ class Preparer:
             entry: dict[str, Any] = {"id": sample_id, "error": None, "pieces": []}
             try:
                 for piece in self.prepare(self._source(folder, row)):
-                    array, coded = self._encoded(piece)
+                    array, coded, why = self._encoded(piece)
                     entry["pieces"].append(
-                        _facts(piece) | {"row": -1 if array is None else len(arrays)} | _places(blobs, piece, coded)
+                        _facts(piece)
+                        | {"row": -1 if array is None else len(arrays), "not_encoded": why}
+                        | _places(blobs, piece, coded)
                     )
                     if array is not None:
                         arrays.append(array)
@@ -72,15 +74,15 @@ class Preparer:
             reader=self.readers[row["corpus"]],
         )
 
-    def _encoded(self, piece: Piece) -> tuple[np.ndarray | None, bytes]:
-        """The array and the payload after a trip through it; (None, b"") for what the generator cannot model."""
+    def _encoded(self, piece: Piece) -> tuple[np.ndarray | None, bytes, list[str] | None]:
+        """The array, the payload after a trip through it, and for what the generator cannot model [reason, detail]."""
         if self.representation is None:
-            return None, b""
+            return None, b"", None
         try:
             array = self.representation.encode(piece.payload, self.representation.codec)
-            return array, self.representation.decode(array) if self.lossy else b""
-        except PayloadError:
-            return None, b""
+            return array, self.representation.decode(array) if self.lossy else b"", None
+        except PayloadError as error:
+            return None, b"", [error.reason, error.detail]
 
 
 def _facts(piece: Piece) -> dict[str, Any]:

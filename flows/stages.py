@@ -87,4 +87,5 @@ def _ingest(layout: Layout, name: str) -> None:
         work=layout.scratch / "ingest" / name,
         share=shared_out(machine) if machine.actors > 1 and bytes_below(root) >= SHARED_FROM_BYTES else None,
         tell=progress,
+        rejects_to=layout.rejects_file("ingest", name),
     )

@@ -8,7 +8,7 @@ another spelling, is a class that would be missing without a word.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -62,9 +62,13 @@ def judge_labels(
     n_read: int,
     by_label: Mapping[str, int],
     described: bool,
+    listed_in: Callable[[], str] = lambda: "",
 ) -> None:
-    """`n_read`: files or rows, rejects among them. `by_label`: native label -> accepted samples. `described`: by a card
-    that its owner can edit. Raises `CorpusError` for a whole label that nobody knows, or half of a class."""
+    """Raises `CorpusError` for a whole label that nobody knows, or half of a class.
+
+    `n_read`: files or rows, rejects among them. `by_label`: native label -> accepted samples. `described`: by a card
+    that its owner can edit. `listed_in`: writes the rejects down where a person can open them, and says where.
+    """
     why: dict[UnknownLabel, str] = {}
     for emotion, lost in _lost_spellings(card, labels).items():
         kept = sum(n for label, n in by_label.items() if _class_of(card, label) == emotion)
@@ -84,6 +88,7 @@ def judge_labels(
     raise CorpusError(
         f"corpus {name!r} at {root}: {'labels' if len(why) > 1 else 'a label'} that {whose} does not know: {told}. "
         + _advice(name, card, list(why), described)
+        + listed_in()
     )
 
 

@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,7 @@ def mutant(seeds: list[Seed], number: int) -> bytes:
 def wav(folder: Path) -> tuple[list[Seed], Parse]:
     import soundfile
 
+    from corpora.channels import mixed_down
     from corpora.codecs import decode_wav, wav_header
     from corpora.readers.files import read_wav
 
@@ -113,11 +115,23 @@ def wav(folder: Path) -> tuple[list[Seed], Parse]:
         out = io.BytesIO()
         soundfile.write(out, 0.1 * rng.normal(size=(1600, channels)), 8000, format="WAV", subtype=subtype)
         seeds.append(out.getvalue())
+    for form, endian in (("WAVEX", "FILE"), ("RF64", "FILE"), ("WAV", "BIG")):
+        out = io.BytesIO()
+        soundfile.write(out, 0.1 * rng.normal(size=(1600, 2)), 8000, format=form, subtype="PCM_16", endian=endian)
+        seeds.append(out.getvalue())
+    stream = seeds[0][:40] + b"\xff" * 4 + seeds[0][44:]
+    listed = b"LIST\x1a\0\0\0INFOISFT\x0e\0\0\0Lavf58.29.100\0"
+    seeds += [
+        stream,
+        stream + listed,
+        stream + listed + b"TAG" + bytes(125),
+        b"ID3\x03\0\0\0\0\0\x0a" + bytes(10) + stream,
+    ]
     path = folder / "a.wav"
 
     def parse(data: bytes) -> Iterator[str]:
         path.write_bytes(data)
-        for read in (lambda: wav_header(data), lambda: decode_wav(data), lambda: read_wav(path)):
+        for read in (lambda: wav_header(data), lambda: mixed_down(decode_wav(data)[0]), lambda: read_wav(path)):
             yield told(read)
 
     return [Seed(data) for data in seeds], parse
@@ -145,15 +159,20 @@ def image(folder: Path, *formats: str) -> tuple[list[Seed], Parse]:
     turned = Image.Exif()
     turned[0x0112], turned[0x010E] = 6, "turned"
     for name in formats:
-        for mode in ("L", "RGB", "P", "1", "I;16", "RGBA", "CMYK", "LA"):
+        for mode in ("L", "RGB", "P", "1", "I;16", "RGBA", "CMYK", "LA", "F", "I", "LAB"):
             if (name, mode) in (("png", "CMYK"),) or (name == "jpeg" and mode not in ("L", "RGB", "CMYK")):
                 continue
             out = io.BytesIO()
-            picture = (
-                Image.fromarray(grey.astype(np.uint16) * 200)
-                if mode == "I;16"
-                else Image.fromarray(colour).convert(mode)
-            )
+            deep = {
+                "I;16": grey.astype(np.uint16) * 200,
+                "F": (grey / 255).astype(np.float32),
+                "I": grey.astype(np.int32),
+            }
+            picture = Image.fromarray(deep.get(mode, colour))
+            if mode == "LAB":
+                picture = Image.frombytes("LAB", picture.size, picture.tobytes())
+            elif mode not in deep:
+                picture = picture.convert(mode)
             try:
                 picture.save(out, name, exif=turned, **({"progressive": True} if mode == "L" else {}))
             except (OSError, KeyError, ValueError):  # not every format has every mode
@@ -161,8 +180,13 @@ def image(folder: Path, *formats: str) -> tuple[list[Seed], Parse]:
             seeds.append(out.getvalue())
 
     def parse(data: bytes) -> Iterator[str]:
-        for read in (lambda: image_header(data), lambda: decode_image(data)):
+        for read in (lambda: image_header(data), lambda: decode_image(data), lambda: decode_image(data, levels=4095)):
             yield told(read)
+        with suppress(PayloadError):
+            header = image_header(data)
+            with suppress(PayloadError):  # one that its header alone cannot tell
+                shape = decode_image(data).shape
+                assert (*shape[:2], 3 if len(shape) == 3 else 1) == header, (shape, header)
 
     dressed = [Seed(data, with_checksums) for data in seeds if data.startswith(b"\x89PNG")]
     return [Seed(data) for data in seeds] + dressed, parse

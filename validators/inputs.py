@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from corpora.channels import mixed_down
 from corpora.codecs import decode_image, decode_text, decode_wav
 from corpora.errors import PayloadError, UserError
 from corpora.labels import clean_label
@@ -217,7 +218,7 @@ def _decoded(kind: Kind, path: Path) -> Any:
         if kind == "images":
             return decode_image(payload)
         channels, rate_hz = decode_wav(payload)
-        return channels.mean(axis=1), rate_hz
+        return mixed_down(channels, np.float32)[0], rate_hz
     except (OSError, PayloadError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
 

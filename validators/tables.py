@@ -13,10 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from corpora.bounds import BOUNDS, CODECS, VALUES, facts_of
 from corpora.errors import ParamsError
 from corpora.labels import EMOTIONS
 from corpora.schema import MODALITIES, SAMPLES
-from corpora.signals import MAX_SIGNALS
 
 _DROPPED = (pa.types.is_list, pa.types.is_map, pa.types.is_struct, pa.types.is_binary, pa.types.is_large_binary)
 
@@ -38,28 +38,13 @@ def sample_expectations(
         ("ExpectColumnValuesToMatchRegex", {"column": "sha256", "regex": "^[0-9a-f]{64}$"}),
         ("ExpectColumnValuesToBeBetween", {"column": "offset", "min_value": 512}),
         ("ExpectColumnValuesToBeBetween", {"column": "n_bytes", "min_value": 1}),
-        ("ExpectColumnValuesToBeBetween", {"column": "intensity", "min_value": 0.0, "max_value": 1.0}),
-        ("ExpectColumnValuesToBeBetween", {"column": "age", "min_value": 0.0, "max_value": 120.0}),
     ]
-    found += [
-        ("ExpectColumnValuesToBeBetween", {"column": name, "min_value": -1.0, "max_value": 1.0})
-        for name in ("valence", "arousal", "dominance")
-    ]
-    found.append(_codecs(*_CODECS[modality]))
-    if modality in _LONGEST_S and not is_vector:
-        found += [_known("duration_s"), _between("duration_s", 0.01, _LONGEST_S[modality])]
+    found += [_between(name, *bounds) for name, bounds in VALUES.items()]
+    kind = "vector" if is_vector else modality
+    found.append(_codecs(*CODECS[kind]))
+    if "duration_s" in BOUNDS[kind]:
+        found += [_known("duration_s"), _between("duration_s", *BOUNDS[kind]["duration_s"])]
     return found
-
-
-_LONGEST_S = {"speech": 3600, "physio": 86_400}
-
-
-_CODECS = {
-    "speech": ("wav",),
-    "face": ("png", "jpg", "bmp", "tiff", "pgm", "ppm", "gif", "webp"),
-    "text": ("txt",),
-    "physio": ("npz",),
-}
 
 
 def _between(column: str, low: float, high: float) -> Expectation:
@@ -74,19 +59,17 @@ def _known(column: str) -> Expectation:
     return ("ExpectColumnValuesToNotBeNull", {"column": column})
 
 
-# What holds for the columns that `fact_table` makes: sizes and rates of a modality. Wide bounds: a value beyond them is
-# a wrong unit or a damaged header, not an odd recording.
+# What holds for the columns that `fact_table` makes: sizes and rates of a kind of record. A file beyond them is a
+# reject when it is read, so a failure here is a reader's.
 FACTS: dict[str, list[Expectation]] = {
-    "speech": [
-        _known("rate_hz"), _between("rate_hz", 4000, 192_000), _between("channels", 1, 64),
-    ],
-    "face": [_known("height_px"), _between("height_px", 8, 20_000), _between("width_px", 8, 20_000)],
-    "text": [_known("characters"), _between("characters", 1, 1_000_000)],
-    "physio": [
-        _between("n_signals", 1, MAX_SIGNALS), _known("rate_hz"), _between("rate_hz", 0.01, 100_000),
-    ],
-    "vector": [_between("n_signals", 1, 1)],  # of rows of features
-}  # fmt: skip
+    kind: [
+        check
+        for fact, (low, high) in bounds.items()
+        if fact != "duration_s"
+        for check in (_known(fact), _between(fact, low, high))
+    ]
+    for kind, bounds in BOUNDS.items()
+}
 
 
 def fact_table(index: pa.Table) -> pa.Table:
@@ -94,26 +77,10 @@ def fact_table(index: pa.Table) -> pa.Table:
     names = ("rate_hz", "channels", "height_px", "width_px", "characters", "n_signals")
     columns: dict[str, list[float | None]] = {name: [] for name in names}
     for modality, signals in zip(index["modality"].to_pylist(), index["signals"].to_pylist(), strict=True):
-        told = _told(modality, signals or [])
+        told = facts_of(modality, signals or [])
         for name, values in columns.items():
             values.append(told.get(name))
     return pa.table({name: pa.array(values, pa.float64()) for name, values in columns.items()})
-
-
-def _told(modality: str, signals: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    found: dict[str, float | None] = {"n_signals": float(len(signals))}
-    if not signals:
-        return found
-    shape = [float(size) for size in signals[0]["shape"] or ()]
-    rates = [signal["rate_hz"] for signal in signals if signal["rate_hz"] is not None]
-    found["rate_hz"] = min(rates) if rates else None
-    if modality == "speech" and len(shape) == 2:
-        found["channels"] = shape[1]
-    elif modality == "face" and len(shape) >= 2:
-        found["height_px"], found["width_px"] = shape[0], shape[1]
-    elif modality == "text" and shape:
-        found["characters"] = shape[0]
-    return found
 
 
 def check_counts(name: str, counts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

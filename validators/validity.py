@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from corpora.codecs import MAX_PEAK
 from corpora.errors import UserError
 from validators.embeddings import arrays_hash, load_state, rows_of, save_state, usable
 from validators.folds import group_folds
@@ -122,7 +123,7 @@ class Validity:
         wave = signal.astype(np.float64)
         if wave.ndim != 1:
             return "not-mono"
-        if np.abs(wave).max() > 1.0 + 1e-6:
+        if np.abs(wave).max() > MAX_PEAK:
             return "out-of-range"
         if wave.std() < 1e-7:
             return "flat"

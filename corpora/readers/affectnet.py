@@ -111,6 +111,7 @@ class AffectNet:
             "one row of the published training.csv is broken and must be deleted for other loaders; a reject here",
             "valence and arousal are -2 for uncertain and no face",
             "numbers of the npy form may be text",
+            "places in a picture are taken to be in stored pixels: EXIF turns them with it (no source says)",
         ),
     )
 
@@ -281,8 +282,10 @@ def _numbers(path: Path) -> list[float]:
         shape, _, dtype = reader(file)
         size = math.prod(shape)
         if dtype.kind not in "fiuU" or size < 1 or len(shape) > 2 or size * dtype.itemsize > len(data) - file.tell():
-            raise ValueError(f"{dtype} {shape}, {len(data)} bytes")
+            raise PayloadError("not-an-npy", f"{printable(path.name)}: {dtype} {shape}, {len(data)} bytes")
         values = np.frombuffer(data, dtype=dtype, count=size, offset=file.tell())
     except (ValueError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError, EOFError) as error:
-        raise PayloadError("not-an-npy", f"{printable(path.name)}: {error}") from error
+        raise PayloadError(
+            "not-an-npy", f"{printable(path.name)}: no header of an .npy file of numbers or text"
+        ) from error
     return [number_of(str(value), printable(path.name)) for value in values.tolist()]

@@ -19,6 +19,7 @@ from pathlib import Path
 from corpora.atomic import write_bytes
 from corpora.codecs import MAX_WAV_S, WavHeader, wav_header
 from corpora.errors import PayloadError
+from corpora.looks import looks_like
 from corpora.readers.files import MIN_WAV_S, known, named_files, read_file, read_items, read_wav, speech_sample
 from corpora.schema import CorpusCard, Reject, Sample
 
@@ -151,7 +152,7 @@ def _read_aiff(path: Path) -> tuple[bytes, WavHeader]:
     if not content:
         raise PayloadError("empty", "0 bytes")
     if content[:4] != b"FORM":
-        raise PayloadError("not-an-aiff", f"starts with {content[:12]!r}, not with an AIFF header")
+        raise PayloadError("not-an-aiff", f"no AIFF header; it looks like {looks_like(content)}")
     promised = int.from_bytes(content[4:8], "big") + 8
     if promised > len(content):
         raise PayloadError("truncated", f"the header promises {promised} bytes, {len(content)} are there")
@@ -169,6 +170,6 @@ def _read_aiff(path: Path) -> tuple[bytes, WavHeader]:
             out = io.BytesIO()
             soundfile.write(out, samples, file.samplerate, format="WAV", subtype=file.subtype)
     except (soundfile.LibsndfileError, ValueError, TypeError, OSError) as error:
-        raise PayloadError("not-an-aiff", str(error)[:200]) from error
+        raise PayloadError("not-an-aiff", "its chunks cannot be read as AIFF describes them") from error
     payload = out.getvalue()
     return payload, wav_header(payload)

@@ -111,6 +111,12 @@ class Files(_Model):
         default_factory=list, description="Texts that look as if nothing were known and are meant, a subject called NA."
     )
     signals: dict[str, SignalSpec] = Field(default_factory=dict, description="Physiological: signals of a csv file.")
+    full_scale: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Speech: full scale of float wav files, such as 32768, where it is not 1."
+    )
+    levels: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Faces: level of white in pictures of more than 8 bits and in pixel columns, such as 4095."
+    )
     fake: dict[str, Texts] = Field(default_factory=dict, description="Field -> texts that a made-up corpus draws from.")
 
     @model_validator(mode="after")
@@ -444,6 +450,9 @@ def _check(card: CardFile, files: Files, shown: str) -> None:
     for name in files.signals:
         if not is_signal_name(name):
             raise CorpusError(f"{shown}: files.signals: {name!r} holds other than letters, digits, _, - and .")
+    for key, modality in (("full_scale", "speech"), ("levels", "face")):
+        if getattr(files, key) is not None and card.modality != modality:
+            raise CorpusError(f"{shown}: files.{key} is of {modality} corpora, this one is {card.modality}")
 
 
 def _kept(files: Files) -> set[str]:

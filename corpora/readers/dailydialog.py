@@ -126,8 +126,11 @@ class DailyDialog:
                     for number, row in enumerate(rows):
                         name = f"{split or 'all'}_{number:05d}"
                         yield from _dialogue(name, split, row, has_act=act is not None)
-            except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:  # a zip that breaks off
-                yield PayloadError("unreadable", f"nothing after this dialogue: {error}"), name
+            except (OSError, EOFError, zipfile.BadZipFile, zlib.error):  # a zip that breaks off
+                yield (
+                    PayloadError("unreadable", "nothing after this dialogue: the archive is damaged or cut short"),
+                    name,
+                )
 
     def _sample(self, turn: _Turn | PayloadError, name: str, corpus: str) -> Sample:
         if isinstance(turn, PayloadError):

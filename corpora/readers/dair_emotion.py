@@ -177,8 +177,8 @@ def _parquet_rows(files: list[tuple[str, Path]], title: str) -> Iterator[tuple[t
                         for row in batch.to_pylist():
                             yield (split, row), f"{printable(path.name)}#{numbers[split]:06d}"
                             numbers[split] += 1
-            except (OSError, pa.ArrowException) as error:
-                broken = PayloadError("unreadable", f"nothing after this row: {error}")
+            except (OSError, pa.ArrowException):
+                broken = PayloadError("unreadable", "nothing after this row: the file is damaged or cut short")
                 yield (split, broken), f"{printable(path.name)}#{numbers[split]:06d}"
 
     return rows()

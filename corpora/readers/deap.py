@@ -174,7 +174,7 @@ def _layout(found: Any) -> tuple[np.ndarray, np.ndarray]:
         data, labels = found["data"], found["labels"]
         shapes = data.shape, labels.shape
     except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise PayloadError("bad-layout", f"arrays data and labels are expected: {error!r}") from error
+        raise PayloadError("bad-layout", "arrays data and labels are expected") from error
     n_trials = shapes[0][0] if len(shapes[0]) == 3 else 0
     if not 1 <= n_trials <= 40 or shapes != ((n_trials, 40, _N_SAMPLES), (n_trials, len(_RATED))):
         raise PayloadError("bad-layout", f"data {shapes[0]}, labels {shapes[1]}; expected (40, 40, 8064), (40, 4)")

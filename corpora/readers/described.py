@@ -180,7 +180,7 @@ class Described:
         facts["extra"] = {"path": name, **facts["extra"], **found.extra}
         if self.card.split_unit == "payload":
             facts["group"] = hashlib.sha256(_content(found)).hexdigest()
-        return make_record(self.card, corpus, found, signals, facts, self.description.files.missing)
+        return make_record(self.card, corpus, found, self.description.files, signals, facts)
 
     def _text(self, found: Found, field: str) -> Any:
         """What the field says in this sample: a text or number, None where it is not known."""

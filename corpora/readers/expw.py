@@ -80,6 +80,7 @@ class ExpW:
         unverified=("license",),
         quirks=(
             "boxes are published as top, left, right, bottom",
+            "places in a picture are taken to be in stored pixels: EXIF turns them with it (no source says)",
             "a picture with several faces is several samples with the same payload, one group",
         ),
     )  # fmt: skip

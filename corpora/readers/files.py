@@ -13,9 +13,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from corpora.codecs import MAX_WAV_S, WavHeader, decode_wav, encode_text, image_header, wav_header
-from corpora.errors import CorpusError, PayloadError, UnknownLabelError, UnknownNameError
+from corpora.codecs import (
+    MAX_WAV_S,
+    WavHeader,
+    decode_wav,
+    encode_text,
+    image_header,
+    plain_wav,
+    rescaled_wav,
+    wav_header,
+)
+from corpora.errors import CorpusError, PayloadError, UnknownLabelError, UnknownNameError, refused
 from corpora.labels import nearest_label
+from corpora.pictures import picture_codec, turn_of
+from corpora.readers.faces import upright_places
 from corpora.readers.ids import check_text, valid_id
 from corpora.readers.turns import Done, current_turn
 from corpora.schema import CorpusCard, Reject, Sample
@@ -189,24 +200,33 @@ def read_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
             raise PayloadError("too-large", f"{size / 2**20:.0f} MiB, at most {max_bytes / 2**20:.0f} MiB are read")
         return path.read_bytes()
     except OSError as error:
-        raise PayloadError("unreadable", str(error.strerror)) from error
+        raise PayloadError("unreadable", refused(error)) from error
 
 
 def read_wav(path: Path) -> tuple[bytes, WavHeader]:
-    """The file's bytes and header, judged without decoding where the format allows.
+    """`judged_wav` of one file. Raises unreadable and too-large as well."""
+    return judged_wav(read_file(path))
 
-    Raises `PayloadError`: unreadable, too-large, empty, not-a-wav, truncated, unsupported-encoding, too-short,
-    too-long, non-finite.
+
+def judged_wav(payload: bytes, full_scale: float | None = None) -> tuple[bytes, WavHeader]:
+    """A wav's bytes and header, judged without decoding where the format allows.
+
+    The bytes stay as they are, but for two kinds: what programs read differently (sizes of a stream, RIFX, tags in
+    front) gets a plain header, and floats of another scale are divided by `full_scale` (the card's files.full_scale).
+
+    Raises `PayloadError`: empty, not-a-wav, truncated, unsupported-encoding, several-data-chunks, too-short, too-long,
+    non-finite, unknown-scale.
     """
-    payload = read_file(path)
     header = wav_header(payload)
     if header.duration_s > MAX_WAV_S:
         raise PayloadError("too-long", f"{header.duration_s:.1f} s, at most {MAX_WAV_S:g} s are allowed")
     if header.duration_s < MIN_WAV_S:
         raise PayloadError("too-short", f"{header.duration_s:.3f} s, at least {MIN_WAV_S:g} s are needed")
-    if not header.is_integer:  # only floats can hide NaN; PCM is sound once its header is
+    if full_scale is not None and not header.is_integer:
+        payload, header = rescaled_wav(payload, header, full_scale)
+    if not header.is_integer or header.is_padded:  # floats can hide NaN and scales; PCM is sound once its header is
         decode_wav(payload)
-    return payload, header
+    return plain_wav(payload, header)
 
 
 def wav_facts(header: WavHeader) -> list[dict[str, object]]:
@@ -229,18 +249,23 @@ def speech_sample(
 def face_sample(card: CorpusCard, corpus: str, native_id: str, path: Path, **fields: Any) -> Sample:
     """The record of one picture file, its bytes as published; size and mode are read from its header.
 
-    Raises `PayloadError`: unreadable, too-large, empty, not-an-image. Pixels are decoded by `prepare`, not here.
+    Raises `PayloadError`: unreadable, too-large, empty, not-an-image, truncated, unknown-scale. Pixels of 8 bits are
+    decoded by `prepare`, not here.
     """
     payload = read_file(path, MAX_IMAGE_BYTES)
     return picture_sample(card, corpus, native_id, payload, path.suffix.lower().lstrip(".") or "png", **fields)
 
 
 def picture_sample(card: CorpusCard, corpus: str, native_id: str, payload: bytes, codec: str, **fields: Any) -> Sample:
-    """`face_sample` of bytes that are there already."""
+    """`face_sample` of bytes that are there already. Its shape, and the places in `extra`, are of the upright picture
+    (see faces.py)."""
     height, width, channels = image_header(payload)
+    extra = fields.get("extra", {})
+    if not extra.keys().isdisjoint(("face_box", "landmarks")):
+        fields["extra"] = upright_places(extra, turn_of(payload))
     shape = [height, width] if channels == 1 else [height, width, channels]
     signals = [{"name": "image", "unit": "grey level", "rate_hz": None, "shape": shape}]
-    codec = {"jpeg": "jpg", "tif": "tiff"}.get(codec, codec)
+    codec = picture_codec(payload) or codec  # a png called .jpg is a png
     return _sample(card, corpus, native_id, "face", payload, codec, {"signals": signals} | fields)
 
 

@@ -24,7 +24,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from corpora.errors import PayloadError
+from corpora.errors import PayloadError, refused
 
 MAX_FILE = 4 * 2**30  # bytes on disk
 MAX_VARIABLE = 512 * 2**20  # bytes of one variable, or of one cell of `load_cells`, unpacked and as doubles
@@ -88,7 +88,7 @@ def open_mat(path: Path) -> MatFile:
             except PayloadError as error:
                 damage = error
     except OSError as error:
-        raise PayloadError("unreadable", str(error.strerror)) from error
+        raise PayloadError("unreadable", refused(error)) from error
     return MatFile(path, order, tuple(found), damage)
 
 
@@ -214,7 +214,7 @@ class _Stream:
                 chunk = self._inflate.decompress(self._packed, n)
             except zlib.error as error:
                 self.next_value = None
-                raise PayloadError("malformed", f"compressed data: {error}") from error
+                raise PayloadError("malformed", "damaged compressed data") from error
             self._packed = self._inflate.unconsumed_tail
             if chunk or last or self._inflate.eof:
                 return chunk
@@ -265,7 +265,7 @@ def _opened(contents: MatFile, variable: Variable) -> IO[bytes]:
         file = contents.path.open("rb")
         file.seek(variable.offset)
     except OSError as error:
-        raise PayloadError("unreadable", str(error.strerror)) from error
+        raise PayloadError("unreadable", refused(error)) from error
     return file
 
 
@@ -428,10 +428,10 @@ def _converted(file: io.BytesIO) -> Any:
             warnings.simplefilter("ignore")  # what is wrong is said by an exception
             found = loadmat(file, chars_as_strings=True, struct_as_record=True)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, OSError, UnicodeError, MemoryError) as error:
-        raise PayloadError("malformed", f"{type(error).__name__}: {error}") from error
+        raise PayloadError("malformed", "its elements do not fit MATLAB's format") from error
     values = [value for name, value in found.items() if name not in ("__header__", "__version__", "__globals__")]
     if len(values) != 1 or isinstance(values[0], str):
-        raise PayloadError("malformed", str(values[:1])[:200] or "no value")
+        raise PayloadError("malformed", f"{len(values)} values where one array is expected")
     return _plain(values[0])
 
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from corpora.codecs import MAX_WAV_S, WavHeader, encode_wav, wav_header
-from corpora.errors import PayloadError, UserError
+from corpora.channels import mixed_down
+from corpora.codecs import MAX_WAV_S, WavHeader, encode_wav, require_full_scale, wav_header
+from corpora.errors import PayloadError, UserError, refused
+from corpora.looks import LOOK_BYTES, looks_like
 from corpora.readers.files import MAX_FILE_BYTES, MIN_WAV_S
 
 MEDIA_SUFFIXES = (".m4a", ".mp4", ".mov", ".avi", ".aac", ".mp3", ".ogg", ".flac", ".mkv", ".webm")
@@ -43,11 +45,11 @@ def decode_audio(path: Path, max_s: float = MAX_WAV_S, *, max_bytes: int = MAX_F
             file.seek(0)
             return _decode(av, file, max_s)
     except av.FFmpegError as error:  # some are OSErrors, so they come first
-        raise PayloadError("truncated", f"decoding stopped: {str(error)[:200]}") from error
+        raise PayloadError("truncated", "the sound track is damaged or cut short: decoding stopped") from error
     except ValueError as error:  # the layout changes within the track
-        raise PayloadError("unsupported-encoding", str(error)[:200]) from error
+        raise PayloadError("unsupported-encoding", "the layout of the channels changes within the track") from error
     except OSError as error:
-        raise PayloadError("unreadable", str(error.strerror)) from error
+        raise PayloadError("unreadable", refused(error)) from error
 
 
 def need_av() -> Any:
@@ -70,7 +72,11 @@ def _decode(av: Any, file: Any, max_s: float) -> tuple[np.ndarray, int]:
     try:
         container = av.open(file, mode="r", options=_OPTIONS, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
-        raise PayloadError("not-media", str(error)[:200]) from error
+        file.seek(0)
+        head = file.read(LOOK_BYTES)
+        raise PayloadError(
+            "not-media", f"no film or sound that is read here; it looks like {looks_like(head)}"
+        ) from error
     with container:
         if not container.streams.audio:
             raise PayloadError("no-audio", f"a {container.format.name} file without a sound track")
@@ -117,13 +123,15 @@ def _frames(av: Any, container: Any, stream: Any, rate_hz: int, max_s: float) ->
 def read_media(path: Path) -> tuple[bytes, WavHeader]:
     """Like `files.read_wav`, for sound in a container: (PCM 16 bit wav bytes, mono, and their header).
 
-    Several channels are averaged. Raises what `decode_audio` raises, and too-short.
+    Several channels are averaged, see `corpora.channels`; what a lossy codec overshoots is kept, as 32-bit float.
+    Raises what `decode_audio` raises, too-short and unknown-scale.
     """
     signal, rate_hz = decode_audio(path)
-    mono = signal if signal.ndim == 1 else signal.mean(axis=1)
+    mono = signal if signal.ndim == 1 else mixed_down(signal, np.float32)[0]
+    require_full_scale(mono)
     if len(mono) < MIN_WAV_S * rate_hz:
         raise PayloadError("too-short", f"{len(mono) / rate_hz:.3f} s, at least {MIN_WAV_S:g} s are needed")
-    payload = encode_wav(mono, rate_hz)
+    payload = encode_wav(mono, rate_hz, keep_peaks=True)
     return payload, wav_header(payload)
 
 

@@ -86,7 +86,7 @@ def gather(rows: Rows, given: dict[str, list[Given]]) -> Iterator[tuple[PayloadE
         try:
             file, rater, word, numbers = _rating_of(row_of(row))
         except PayloadError as error:
-            yield PayloadError("bad-rating", str(error)), name
+            yield PayloadError("bad-rating", f"{error.reason}: {error.detail}"), name
             continue
         numbers = same.setdefault(numbers, numbers)
         given.setdefault(file, []).append((sys.intern(rater), sys.intern(word), numbers))

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from corpora.errors import PayloadError
+from corpora.errors import PayloadError, refused
 
 MAX_OPCODES = 20_000  # DEAP's files need about 60, WESAD's about 300
 MAX_DEPTH = 16  # of containers in containers
@@ -64,7 +64,7 @@ def load_array_file(path: Path, *, max_bytes: int) -> Any:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return load_arrays(data, max_bytes=max_bytes)
     except OSError as error:
-        raise PayloadError("unreadable", str(error.strerror)) from error
+        raise PayloadError("unreadable", refused(error)) from error
 
 
 def load_arrays(data: bytes | mmap.mmap, *, max_bytes: int) -> Any:
@@ -83,7 +83,7 @@ def load_arrays(data: bytes | mmap.mmap, *, max_bytes: int) -> Any:
     try:
         found = _Unpickler(stream, max_bytes).load()
     except _BROKEN as error:
-        raise PayloadError("forbidden-pickle", f"{type(error).__name__}: {error}"[:300]) from error
+        raise PayloadError("forbidden-pickle", "its instructions make no arrays and plain data") from error
     return _plain(found, set(), 0)
 
 

@@ -104,6 +104,7 @@ class RafDB:
         access="ask the authors for a password (whdeng.cn); non-commercial research, as for its sister RAF-CE",
         quirks=(
             "both subsets start with train_00001: ids begin with the subset",
+            "places in a picture are taken to be in stored pixels: EXIF turns them with it (no source says)",
             "compound emotions are no class of the vocabulary: they stand in labels, emotion is null",
         ),
     )  # fmt: skip

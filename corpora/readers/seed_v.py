@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from corpora.atomic import write_bytes
-from corpora.errors import CorpusError, PayloadError
+from corpora.errors import CorpusError, PayloadError, refused
 from corpora.readers.files import known, named_files, physio_sample, read_file, read_items
 from corpora.readers.pickles import dump_python2, load_arrays
 from corpora.readers.seed import (
@@ -201,9 +201,9 @@ def _pickles(payload: bytes) -> list[dict[int, Any]]:
                 with archive.open(entry) as file:
                     found.append(_pickle(file.read(_MAX_NPZ)))
     except (zipfile.BadZipFile, zipfile.LargeZipFile, KeyError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise PayloadError("not-an-npz", str(error)) from error
+        raise PayloadError("not-an-npz", "no zip archive of data.npy and label.npy that can be read") from error
     except (OSError, ValueError, OverflowError) as error:
-        raise PayloadError("truncated", str(error)) from error
+        raise PayloadError("truncated", "the archive ends before its arrays do, or is damaged") from error
     return found
 
 
@@ -269,7 +269,7 @@ def open_cnt(path: Path) -> Any:
             file.seek(0)
             head = file.read(900)
     except OSError as error:
-        raise PayloadError("unreadable", str(error.strerror)) from error
+        raise PayloadError("unreadable", refused(error)) from error
     if not head.startswith(b"Version ") or len(head) < 900:
         raise PayloadError("not-a-cnt", f"starts with {head[:12]!r}")
     channels, events = int.from_bytes(head[370:372], "little"), int.from_bytes(head[886:890], "little")
@@ -283,4 +283,6 @@ def open_cnt(path: Path) -> Any:
             raise PayloadError("bad-shape", f"no channels {', '.join(missing[:9])}; found: {', '.join(named)[:300]}")
         return raw.pick([named[name] for name in CHANNELS])
     except (ValueError, TypeError, KeyError, IndexError, OSError, RuntimeError, OverflowError, MemoryError) as error:
-        raise PayloadError("not-a-cnt", f"{type(error).__name__}: {error}") from error
+        raise PayloadError(
+            "not-a-cnt", f"{channels} channels, {size} bytes: its header is no Neuroscan recording's"
+        ) from error

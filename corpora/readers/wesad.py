@@ -182,7 +182,7 @@ def _layout(
         arrays = {name: np.asarray(signal[spec[0]][spec[1]]) for name, spec in wanted.items()}
         named = str(found["subject"])
     except (KeyError, TypeError, IndexError) as error:
-        raise PayloadError("bad-layout", f"no signal/chest/..., signal/wrist/..., label, subject: {error!r}") from error
+        raise PayloadError("bad-layout", "no signal/chest/..., signal/wrist/..., label, subject") from error
     if named != subject:
         raise PayloadError("bad-layout", f"the file of {subject} says that it is of {named[:20]!r}")
     if labels.dtype.kind not in "iu" or labels.size == 0 or labels.size != max(labels.shape):

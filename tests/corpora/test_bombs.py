@@ -117,18 +117,18 @@ def wav(frames: int, payload: bytes = bytes(64), rate: int = 16000, channels: in
     )
 
 
-@bomb("a wav of 2^31 samples", "truncated truncated truncated")
+@bomb("a wav of 2^29 samples, and of so many that the size is a stream's", "truncated ok 32 too-short")
 def wav_size(folder: Path) -> str:
     from corpora.codecs import decode_wav
     from corpora.readers.files import read_wav
 
     (folder / "a.wav").write_bytes(wav(2**31))
-    return f"{slug(lambda: decode_wav(wav(2**31)))} {slug(lambda: decode_wav(wav(2**31 - 1)))} " + slug(
+    return f"{slug(lambda: decode_wav(wav(2**29)))} {slug(lambda: len(decode_wav(wav(2**31 - 1))[0]))} " + slug(
         lambda: read_wav(folder / "a.wav")
     )
 
 
-@bomb("a wav of one sample in a century, of 65535 channels", "too-long empty")
+@bomb("a wav of one sample in a century, of 65535 channels", "too-long not-a-wav")
 def wav_rate(folder: Path) -> str:
     from corpora.codecs import decode_wav
 

@@ -226,6 +226,13 @@ def test_of_several_faces_the_largest_is_taken_and_counted() -> None:
     assert "several-faces" in prepare(encode_png(wide), find=find).counted
 
 
+@pytest.mark.parametrize("shape", [(8, 20_000), (20_000, 9), (8, 8), (8, 160), (9, 300, 3)])
+def test_no_size_is_too_odd_for_the_detector(shape: tuple[int, ...]) -> None:
+    """A strip would be a picture of gigabytes once its short side has the detector's size."""
+    with pytest.raises(PayloadError, match="no-face"):
+        prepare(encode_png(noise(*shape)), find={"by": "haar"})
+
+
 def test_the_detector_gives_the_same_bytes_twice() -> None:
     picture = encode_png(scene(2, size=240).pixels)
     first = prepare(picture, find={"by": "haar"})

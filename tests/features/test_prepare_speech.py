@@ -72,9 +72,11 @@ def test_relative_loudness_is_kept_and_dc_is_not() -> None:
     loud = signal_of(prepare(wav(burst(16000), 16000, "FLOAT"))[0])
     soft = signal_of(prepare(wav(0.1 * burst(16000) + 0.2, 16000, "FLOAT"))[0])
     assert soft.std() / loud.std() == pytest.approx(0.1, rel=0.01)
-    over = signal_of(prepare(wav(5.0 * burst(16000), 16000, "FLOAT"))[0])
-    assert 0.99 < np.abs(over).max() <= 1.0
-    assert np.abs(np.diff(over)).max() == pytest.approx(2.5 * np.abs(np.diff(loud)).max(), rel=0.01)  # scaled, not cut
+    over = prepare(wav(4.5 * burst(16000), 16000, "FLOAT"))[0]
+    assert soundfile.info(io.BytesIO(over.payload)).subtype == "FLOAT"
+    assert np.abs(signal_of(over)).max() == pytest.approx(1.8, rel=0.01)  # neither cut nor scaled
+    with pytest.raises(PayloadError, match="unknown-scale"):
+        prepare(wav(5.5 * burst(16000), 16000, "FLOAT"))
 
 
 def test_preparing_twice_changes_little_and_no_trim_keeps_all() -> None:

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 
+from corpora.codecs import encode_png
 from corpora.errors import CorpusError, UnknownNameError
 from corpora.fingerprint import hash_folder
 from corpora.readers import make_corpus
@@ -118,6 +124,86 @@ def test_too_many_bad_files_stop_it_and_leave_what_was(spoilt: Path, raw: Path, 
     with pytest.raises(CorpusError, match=r"3 of 30 files were rejected \(10%, at most 5% are allowed\): truncated 3"):
         ingest(spoilt, out, "ravdess", max_reject_share=0.05)
     assert hash_folder(out) == before and list(out.parent.iterdir()) == [out]
+
+
+def test_the_list_of_rejects_lies_where_the_message_says(spoilt: Path, raw: Path, tmp_path: Path) -> None:
+    left = tmp_path / "left" / "ingest@mine.csv"
+    with pytest.raises(CorpusError, match=re.escape(f"All 3 are listed in {left}.")):
+        ingest(spoilt, tmp_path / "out", "ravdess", max_reject_share=0.05, rejects_to=left)
+    rows = list(csv.DictReader(left.open(encoding="utf-8", newline="")))
+    assert [row["reason"] for row in rows] == ["truncated"] * 3
+    assert all((spoilt / row["path"]).is_file() and "promises" in row["detail"] for row in rows)
+    ingest(raw / "voices", tmp_path / "out", "ravdess", rejects_to=left)
+    assert not left.exists()
+
+
+def wav_of(rate_hz: int, seconds: float = 0.5, channels: int = 1) -> bytes:
+    out = io.BytesIO()
+    signal = np.random.default_rng(rate_hz).uniform(-0.1, 0.1, (round(rate_hz * seconds), channels))
+    soundfile.write(out, signal, rate_hz, format="WAV", subtype="PCM_16")
+    return out.getvalue()
+
+
+def picture_of(height: int, width: int) -> bytes:
+    return encode_png(np.random.default_rng([height, width]).integers(0, 255, (height, width), dtype=np.uint8))
+
+
+CARD = """title: Lab
+modality: {0}
+license: CC0-1.0
+label_map: {{glad: happiness, cross: anger}}
+files: {{layout: folder}}
+"""
+ODD = {
+    "a.wav": (wav_of(3000), "rate-out-of-range", "rate_hz is 3000; 4000 to 192000 is expected"),
+    "b.wav": (wav_of(200_000, 0.2), "rate-out-of-range", "rate_hz is 200000"),
+    "c.wav": (wav_of(8000, 0.2, 70), "channels-out-of-range", "channels is 70; 1 to 64 is expected"),
+    "a.png": (picture_of(1, 1), "size-out-of-range", "height_px is 1; 8 to 20000 is expected"),
+    "b.png": (picture_of(48, 7), "size-out-of-range", "width_px is 7"),
+    "c.png": (picture_of(8, 20_001), "size-out-of-range", "width_px is 20001"),
+}
+
+
+@pytest.mark.parametrize(("modality", "suffix"), [("speech", ".wav"), ("face", ".png")])
+def test_one_odd_file_is_a_reject_and_the_rest_goes_on(modality: str, suffix: str, tmp_path: Path) -> None:
+    root, card = tmp_path / "raw", tmp_path / "lab.yaml"
+    card.write_text(CARD.format(modality))
+    for label in ("glad", "cross"):
+        (root / label).mkdir(parents=True)
+        for i in range(3):
+            good = wav_of(8000 + i) if suffix == ".wav" else picture_of(40 + i, 40)
+            (root / label / f"good{i}{suffix}").write_bytes(good)
+    odd = {name: told for name, told in ODD.items() if name.endswith(suffix)}
+    for name, (payload, _, _) in odd.items():
+        (root / "glad" / name).write_bytes(payload)
+    options = {"card": str(card)}
+    manifest = ingest(root, tmp_path / "out", "folder", options=options, max_reject_share=0.5)["manifest"]
+    assert (manifest["n"], manifest["n_rejects"]) == (6, 3)
+    rejects = {row["path"]: row for row in read_table(tmp_path / "out" / "rejects.parquet", REJECTS).to_pylist()}
+    for name, (_, reason, detail) in odd.items():
+        row = rejects[f"glad/{name}"]
+        assert row["reason"] == reason and row["detail"].startswith(detail)
+    with pytest.raises(CorpusError, match=r"rejected \(33%.*glad/[abc]\.(wav|png) \((rate|size)-out-of-range"):
+        ingest(root, tmp_path / "out", "folder", options=options, max_reject_share=0.1)
+
+
+def test_what_is_rejected_gives_the_same_hash_in_another_folder(tmp_path: Path) -> None:
+    """A page, a cut file, a folder and a dead link among pictures: `rejects.parquet` is a part of the content."""
+    hashes = []
+    for place in ("one", "another/and deeper"):
+        root, card = tmp_path / place / "raw", tmp_path / place / "lab.yaml"
+        for label in ("glad", "cross"):
+            (root / label).mkdir(parents=True)
+            for i in range(5):
+                (root / label / f"{i}.png").write_bytes(picture_of(40 + i, 41))
+        (root / "glad" / "thumb.jpg").write_bytes(b"<html>404</html>")
+        (root / "glad" / "cut.png").write_bytes(picture_of(40, 40)[:-300])
+        (root / "glad" / "lost.png").symlink_to(root / "nowhere.png")
+        card.write_text(CARD.format("face"))
+        told = ingest(root, tmp_path / place / "out", "folder", options={"card": str(card)}, max_reject_share=0.5)
+        assert told["manifest"]["n_rejects"] == 3
+        hashes.append(told["manifest"]["content_hash"])
+    assert hashes[0] == hashes[1]
 
 
 def test_nothing_accepted_is_an_error_whatever_the_limit(spoilt: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections import Counter
@@ -277,9 +278,27 @@ def test_too_many_refused_pictures_stop_the_stage_with_a_hint(
     params["runs"]["tiny"]["prepare"] = {"face": {"find": {"by": "corpus"}}}
     folder = project(tmp_path / "p", params)
     ingest(folder, "tiny")
-    with pytest.raises(CorpusError, match=r"refused (\d+) of \1 samples of 'tiny' \(no-face \1\).*find\.by: none"):
+    with pytest.raises(
+        CorpusError, match=r"refused (\d+) of \1 samples of 'tiny' \(no-face \1\).*find\.by: none"
+    ) as caught:
         stages(folder, "plan", "prepare")
     assert not (folder / "data/runs/tiny/prepared").exists()
+    left = folder / ".emoforge/rejects/prepare@tiny.csv"
+    assert f"are listed in {left}." in str(caught.value)
+    rows = list(csv.DictReader(left.open(encoding="utf-8", newline="")))
+    assert rows and {row["reason"] for row in rows} == {"no-face"}
+    assert any(f"First: {row['path']} (no-face" in str(caught.value) for row in rows)
+
+
+def test_samples_that_cannot_be_encoded_are_told_with_the_reason(
+    tmp_path: Path, tiny_params: Any, project: Project
+) -> None:
+    params = tiny_params("speech")
+    params["runs"]["tiny"]["representation"]["max_s"] = 0.3
+    folder = project(tmp_path / "p", params)
+    ingest(folder, "tiny")
+    with pytest.raises(CorpusError, match=r"none of the \d+ train samples .* as \S+: too-long \d+; first: "):
+        stages(folder, "plan", "prepare")
 
 
 @pytest.mark.parametrize(

@@ -57,14 +57,16 @@ def test_m4a_comes_out_as_it_went_in(tmp_path: Path) -> None:
 
 
 def test_avi_gives_its_channels_and_read_media_their_mean(tmp_path: Path) -> None:
-    both = np.stack([TONE, np.zeros_like(TONE)])
+    both = np.stack([TONE, 0.5 * TONE])
     path = avi(tmp_path / "a.avi", both)
     signal, rate_hz = decode_audio(path)
     assert rate_hz == 44100
     np.testing.assert_allclose(signal, both.T, atol=1e-4)
     payload, header = read_media(path)
     assert (header.channels, header.rate_hz, header.n_frames) == (1, 44100, len(TONE))
-    np.testing.assert_allclose(decode_wav(payload)[0][:, 0], TONE / 2, atol=1e-4)
+    np.testing.assert_allclose(decode_wav(payload)[0][:, 0], 0.75 * TONE, atol=1e-4)
+    one = avi(tmp_path / "b.avi", np.stack([np.zeros_like(TONE), TONE]))
+    np.testing.assert_allclose(decode_wav(read_media(one)[0])[0][:, 0], TONE, atol=1e-4)
 
 
 def test_twice_the_same_bytes(tmp_path: Path) -> None:
