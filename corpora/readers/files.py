@@ -204,7 +204,7 @@ def judged_wav(payload: bytes, full_scale: float | None = None) -> tuple[bytes, 
         raise PayloadError("too-short", f"{header.duration_s:.3f} s, at least {MIN_WAV_S:g} s are needed")
     if full_scale is not None and not header.is_integer:
         payload, header = rescaled_wav(payload, header, full_scale)
-    if not header.is_integer or header.is_padded:  # floats can hide NaN and scales; PCM is sound once its header is
+    if not header.is_integer or header.proof_bits:  # floats can hide NaN and scales; PCM is sound once its header is
         decode_wav(payload)
     return plain_wav(payload, header)
 
