@@ -160,8 +160,9 @@ def rejected(corpus: str, name: str, error: PayloadError) -> Reject:
     """The reject that an error means; one that names an unknown label keeps it."""
     if not isinstance(error, UnknownLabelError):
         return Reject(corpus, name, error.reason, error.detail)
-    near = nearest_label(error.label, error.known)
-    return Reject(corpus, name, error.reason, error.detail, label=error.label[:80], nearest=near)
+    label = error.label[:80].encode("utf-8", "backslashreplace").decode("utf-8")  # halves of a pair are no UTF-8
+    near = nearest_label(label, error.known)
+    return Reject(corpus, name, error.reason, error.detail, label=label, nearest=near)
 
 
 # What readers call the field that tells a sample's class; an unknown text there is an unknown label.

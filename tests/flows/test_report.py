@@ -497,15 +497,3 @@ def test_texts_and_signals_are_shown_as_what_they_are() -> None:
     curves = to_medium(encode_signals(arrays), "npz", facts)
     assert curves.figure is not None and "EDA (µS)" in curves.figure and "EEG" in curves.figure
     assert curves.note == "EDA 400 at 4 Hz, EEG 900 x 3"
-
-
-def test_labels_that_the_card_does_not_know_are_shown(own_run: Path) -> None:
-    assert "Labels that the card does not know" not in page_of(own_run)  # an older card.json names none
-    path = own_run.parent.parent / "corpora" / "made_up" / "card.json"
-    told = json.loads(path.read_text(encoding="utf-8"))
-    told["unknown_labels"] = [{"label": "DIS<GUST", "count": 4195, "nearest": "disgust"},
-                              {"label": "bored", "count": 2, "nearest": None}]  # fmt: skip
-    write_json(path, told)
-    page = page_of(own_run)
-    assert "Labels that the card does not know" in page
-    assert "<td>DIS&lt;GUST</td><td>disgust</td>" in page and "<td>bored</td><td>none</td>" in page
