@@ -42,8 +42,8 @@ def decode_wav(payload: bytes, *, max_s: float = MAX_WAV_S) -> tuple[np.ndarray,
     if header.duration_s > max_s:
         raise PayloadError("too-long", f"{header.duration_s:.1f} s, at most {max_s:g} s are allowed")
     signal = wav_samples(payload, header)
-    if header.is_padded:
-        _require_padding(signal, header)
+    if header.proof_bits is not None:
+        _require_upper_bits(signal, header.bits, header.proof_bits)
     if not header.is_integer:
         require_full_scale(signal)
     return signal, header.rate_hz
@@ -88,17 +88,16 @@ def companding_table(encoding: int) -> np.ndarray:
     return (sign * level / 32768).astype(np.float32)
 
 
-def _require_padding(signal: np.ndarray, header: WavHeader) -> None:
-    """The valid bits are the upper ones, by the standard. Raises `PayloadError` unknown-scale where these samples use
-    the lower ones and would fit into those alone: they were put at the wrong end, or all bits are used."""
-    values = np.rint(signal.astype(np.float64) * 2 ** (header.bits - 1)).astype(np.int64)
-    empty = header.bits - header.valid_bits
-    if (values & ((1 << empty) - 1)).any() and np.abs(values).max() <= 1 << (header.valid_bits - 1):
+def _require_upper_bits(signal: np.ndarray, bits: int, used: int) -> None:
+    """Of `bits`, the upper `used` ones count, by the standard. Raises `PayloadError` unknown-scale where these samples
+    use the lower ones and would fit into those alone: then they may stand at the wrong end."""
+    values = np.rint(signal.astype(np.float64) * 2 ** (bits - 1)).astype(np.int64)
+    if (values & ((1 << (bits - used)) - 1)).any() and np.abs(values).max() <= 1 << (used - 1):
         raise PayloadError(
             "unknown-scale",
-            f"{header.valid_bits} of {header.bits} bits are said to be used, the upper ones; the lower {empty} are not "
-            f"empty, and no sample is beyond {np.abs(values).max()}: full scale may be {1 << header.valid_bits - 1} or "
-            f"{1 << header.bits - 1}. Save the files as 16 or 24 bits",
+            f"{used} bits in {bits} belong into the upper ones; here the lowest {bits - used} are used, and no sample "
+            f"is beyond {np.abs(values).max()}: full scale is {1 << used - 1} or {1 << bits - 1}. Save the files as "
+            "16 or 24 bits",
         )
 
 

@@ -59,9 +59,14 @@ class WavHeader:
         return self.encoding != FLOAT
 
     @property
-    def is_padded(self) -> bool:
-        """Some bits of each sample are said to be empty, so the scale must be proved from the samples."""
-        return self.encoding == PCM and self.valid_bits not in (0, self.bits)
+    def proof_bits(self) -> int | None:
+        """How many bits of each place may be all that is used, where the samples must tell at which end they stand:
+        those that the header calls valid; 24 of 32, which nobody records in full. None: all bits are used."""
+        if self.encoding != PCM:
+            return None
+        if self.valid_bits not in (0, self.bits):
+            return self.valid_bits
+        return 24 if self.bits == 32 else None
 
     @property
     def n_frames(self) -> int:

@@ -30,9 +30,9 @@ def flags(rest: Sequence[str], name: str) -> list[str]:
         if not word.startswith("--"):
             raise UserError(f"{word!r} is one input too many; options are written --name value or -o name=value")
         key, sign, value = word[2:].partition("=")
-        key = option_name(name, key, options_of(name), also=COMMON)
         if not sign and (not words or words[0].startswith("--")):
             raise UserError(f"option --{key} needs a value")
+        key = option_name(name, key, options_of(name), also=COMMON)
         found.append(f"{key}={value if sign else words.pop(0)}")
     return found
 

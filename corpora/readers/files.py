@@ -171,8 +171,9 @@ def rejected(corpus: str, name: str, error: PayloadError) -> Reject:
     """The reject that an error means; one that names an unknown label keeps it."""
     if not isinstance(error, UnknownLabelError):
         return Reject(corpus, name, error.reason, error.detail)
-    near = nearest_label(error.label, error.known)
-    return Reject(corpus, name, error.reason, error.detail, label=error.label[:80], nearest=near)
+    label = error.label[:80].encode("utf-8", "backslashreplace").decode("utf-8")  # halves of a pair are no UTF-8
+    near = nearest_label(label, error.known)
+    return Reject(corpus, name, error.reason, error.detail, label=label, nearest=near)
 
 
 # What readers call the field that tells a sample's class; an unknown text there is an unknown label.
@@ -224,7 +225,7 @@ def judged_wav(payload: bytes, full_scale: float | None = None) -> tuple[bytes, 
         raise PayloadError("too-short", f"{header.duration_s:.3f} s, at least {MIN_WAV_S:g} s are needed")
     if full_scale is not None and not header.is_integer:
         payload, header = rescaled_wav(payload, header, full_scale)
-    if not header.is_integer or header.is_padded:  # floats can hide NaN and scales; PCM is sound once its header is
+    if not header.is_integer or header.proof_bits:  # floats can hide NaN and scales; PCM is sound once its header is
         decode_wav(payload)
     return plain_wav(payload, header)
 

@@ -117,8 +117,10 @@ REFUSED: dict[str, tuple[str, str, bytes]] = {
     "samples before the format": ("not-a-wav", "before", riff(DATA, form())),
     "an honest promise that is not held": ("truncated", "follow", riff(form(), DATA)[:-9]),
     "a format chunk cut off": ("truncated", "cut off", riff(chunk(b"fmt ", bytes(8)), DATA)),
-    "12 bits at the wrong end": ("unknown-scale", "full scale may be 2048 or 32768",
+    "12 bits at the wrong end": ("unknown-scale", "full scale is 2048 or 32768",
                                  riff(form(bits=12), chunk(b"data", (np.frombuffer(PCM, "<i2") >> 4).tobytes()))),
+    "24 bits at the lower end of 32": ("unknown-scale", "full scale is 8388608 or 2147483648", riff(
+        form(bits=32), chunk(b"data", np.rint(TONE * (2**23 - 1)).astype("<i4").tobytes()))),
     "a stream of tags alone": ("empty", "without samples", riff(form(), chunk(b"data", b"", 0xFFFFFFFF), LIST)),
     "mp3": ("not-a-wav", "an mp3 file", b"ID3\x03\0\0\0\0\0\x0a" + bytes(10) + b"\xff\xfb\x90\x64" + bytes(99)),
     "a web page": ("not-a-wav", "a web page", b"<!DOCTYPE html><html><body>404</body></html>"),
@@ -171,6 +173,7 @@ def test_every_encoding_decodes_as_libsndfile_does(
     if order == "BIG" and container != "WAV":
         order = "FILE"
     signal = np.random.default_rng(seed).uniform(-1, 1, (n, channels))
+    signal[0, 0] = 0.9  # of 32 bits, the upper ones are used
     out = io.BytesIO()
     soundfile.write(out, signal, 16000, format=container, subtype=subtype, endian=order)
     payload = out.getvalue()

@@ -486,15 +486,3 @@ def test_steps_counts_and_samples_before_and_after_are_shown(own_run: Path) -> N
     assert page.count("<h4>before</h4>") == 1 and "<h4>after" in page
     (own_run / "prepared" / "before.parquet").unlink()
     assert "<h4>before</h4>" not in page_of(own_run), "an older run has none"
-
-
-def test_labels_that_the_card_does_not_know_are_shown(own_run: Path) -> None:
-    assert "Labels that the card does not know" not in page_of(own_run)  # an older card.json names none
-    path = own_run.parent.parent / "corpora" / "made_up" / "card.json"
-    told = json.loads(path.read_text(encoding="utf-8"))
-    told["unknown_labels"] = [{"label": "DIS<GUST", "count": 4195, "nearest": "disgust"},
-                              {"label": "bored", "count": 2, "nearest": None}]  # fmt: skip
-    write_json(path, told)
-    page = page_of(own_run)
-    assert "Labels that the card does not know" in page
-    assert "<td>DIS&lt;GUST</td><td>disgust</td>" in page and "<td>bored</td><td>none</td>" in page

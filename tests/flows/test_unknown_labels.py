@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpora.atomic import write_json
 from corpora.errors import CorpusError, PayloadError, UnknownLabelError
 from corpora.readers import make_corpus
 from corpora.readers.files import rejected
@@ -20,6 +21,7 @@ from corpora.shards import read_table
 from corpora.spill import Spill
 from flows.ingest import ingest_corpus
 from flows.unknownlabels import HALF, MANY, judge_labels, listed, unknown_labels
+from tests.flows.test_report import make_run, page_of
 
 CARD = """\
 title: Lines
@@ -177,6 +179,14 @@ def test_an_error_that_names_a_label_becomes_a_reject_that_keeps_it() -> None:
     assert rejected("c", "x", UnknownLabelError("29", map(str, range(28)), "id")).nearest is None
 
 
+@pytest.mark.parametrize("label", ["\ud800joy", "a\nb", "x" * 300, "\0", "[red]", "\u2028", "é" * 50])
+def test_any_text_can_be_an_unknown_label(label: str) -> None:
+    found = rejected("c", "x", UnknownLabelError(label, ["joy"], "label"))
+    assert found.label is not None and len(found.label) <= 90
+    assert json.dumps(unknown_labels([found])[0].as_dict(), ensure_ascii=False).encode("utf-8")
+    assert listed(unknown_labels([found])).isprintable() and found.detail.isprintable()
+
+
 def test_a_spill_that_is_gone_on_with_knows_the_labels(tmp_path: Path) -> None:
     with_label, without = made({"DISGUST": 1}, "disgust")[0], Reject("c", "y", "too-short")
     first = Spill(tmp_path / "s", 1, "one")
@@ -216,3 +226,16 @@ def test_nothing_that_matters_passes(counts: dict[str, int], kept: int) -> None:
         assert matters
     else:
         assert not matters
+
+
+def test_labels_that_the_card_does_not_know_are_shown(tmp_path: Path) -> None:
+    own_run = make_run(tmp_path)
+    assert "Labels that the card does not know" not in page_of(own_run)  # an older card.json names none
+    path = own_run.parent.parent / "corpora" / "made_up" / "card.json"
+    told = json.loads(path.read_text(encoding="utf-8"))
+    told["unknown_labels"] = [{"label": "DIS<GUST", "count": 4195, "nearest": "disgust"},
+                              {"label": "bored", "count": 2, "nearest": None}]  # fmt: skip
+    write_json(path, told)
+    page = page_of(own_run)
+    assert "Labels that the card does not know" in page
+    assert "<td>DIS&lt;GUST</td><td>disgust</td>" in page and "<td>bored</td><td>none</td>" in page
