@@ -8,7 +8,7 @@ holds if both sides have the same count, and more where the files say more. Entr
 from __future__ import annotations
 
 import filecmp
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -18,6 +18,7 @@ CONFLICT = "conflicting-entries"  # the slug of what is said twice in two ways
 _SHOWN = 4  # names in a detail
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 Doubled = Mapping[Hashable, tuple[str, ...]]  # key -> names of the entries, or files, that differ
 
@@ -30,39 +31,43 @@ def conflict(key: Hashable, names: Iterable[str]) -> PayloadError:
     return PayloadError(CONFLICT, f"{what[:80]!r} stands in several places that differ ({shown}); keep the right one")
 
 
-class Entries(Generic[V]):
+class Entries(Generic[K, V]):
     """Key -> what a table says of it, where all its entries of the key say the same."""
 
     def __init__(self) -> None:
-        self._values: dict[str, tuple[V, str]] = {}
-        self._doubled: dict[Hashable, list[str]] = {}
+        self._values: dict[K, tuple[V, str]] = {}
+        self._doubled: dict[K, list[str]] = {}
 
-    def add(self, key: str, value: V, where: str) -> None:
+    def add(self, key: K, value: V, where: str) -> None:
         """One entry, which stands at `where`; a second that says something else makes the key doubled."""
         first = self._values.setdefault(key, (value, where))
-        if first[0] != value:
+        if first[0] != value or key in self._doubled:
             self._doubled.setdefault(key, [first[1]]).append(where)
 
-    def get(self, key: str) -> V | None:
+    def get(self, key: K) -> V | None:
         """What is said of the key; None: nothing. Raises `PayloadError` conflicting-entries."""
+        if key not in self._values:
+            return None
+        return self[key]
+
+    def __getitem__(self, key: K) -> V:
         if key in self._doubled:
             raise conflict(key, self._doubled[key])
-        found = self._values.get(key)
-        return None if found is None else found[0]
+        return self._values[key][0]
 
-    def __contains__(self, key: str) -> bool:
+    def __contains__(self, key: object) -> bool:
         return key in self._values
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[K]:
         return iter(self._values)
 
     def __len__(self) -> int:
         return len(self._values)
 
     @property
-    def doubled(self) -> Doubled:
+    def doubled(self) -> Mapping[K, Sequence[str]]:
         """Keys of which two entries say different things -> where they stand."""
-        return {key: tuple(names) for key, names in self._doubled.items()}
+        return self._doubled
 
 
 def doubled(

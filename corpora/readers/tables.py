@@ -175,7 +175,9 @@ def _objects(path: Path) -> Iterator[tuple[dict[str, Any] | PayloadError, str]]:
             yield line, name
             continue
         try:
-            found = json.loads(line)
+            found = json.loads(line, object_pairs_hook=_object_of)
+        except PayloadError as error:
+            yield error, name
         except (ValueError, RecursionError) as error:
             yield PayloadError("bad-row", f"not JSON: {error}"), name
         else:
@@ -186,15 +188,29 @@ def _objects(path: Path) -> Iterator[tuple[dict[str, Any] | PayloadError, str]]:
 
 
 def read_json(path: Path, title: str, *, max_bytes: int = 512 * 2**20) -> Any:
-    """A whole JSON file. Raises `CorpusError`: missing, too large, not JSON."""
+    """A whole JSON file. Raises `CorpusError`: missing, too large, not JSON, a key that stands twice in one object (the
+    later value would take the place of the first without a word)."""
     try:
         if path.stat().st_size > max_bytes:
             raise CorpusError(f"{title}: {path} has more than {max_bytes / 2**20:.0f} MiB")
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), object_pairs_hook=_object_of)
+    except PayloadError as error:
+        raise CorpusError(f"{title}: {path}: {error.detail}; keep the right one") from error
     except OSError as error:
         raise CorpusError(f"{title}: {path} cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise CorpusError(f"{title}: {path} is not JSON: {error}") from error
+
+
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Pairs of a JSON object -> dict. Raises `PayloadError` bad-row if a key stands twice with different values."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        first: dict[str, Any] = {}
+        for key, value in pairs:
+            if first.setdefault(key, value) != value:
+                raise PayloadError("bad-row", f"the key {key[:60]!r} stands twice in one object")
+    return found
 
 
 def row_of(row: Row | PayloadError) -> Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +177,97 @@ def test_iemocap_bad_turns_are_rejects(iemocap: Path) -> None:
     }
 
 
+HEADS = (
+    "[14,8872 - 18,0175]\tSes01F_impro01_F001\texc\t[4,5000, 5,0000, 3,0000]",
+    "[14.8872 - 18.0175]\tSes01F_impro01_F001\texc\t[, 5.0000, 3.0000]",
+    "[14.8872 - 18.0175]\tSes01F_impro01_F001\texc\t[NaN, 5.0000, 3.0000]",
+    "[14.8872 - 18.0175]\tSes01F_impro01_F001\texc\t[4.5.0, 5.0000, 3.0000]",
+    "[14.8872 - ]\tSes01F_impro01_F001\texc\t[4.5, 5.0000, 3.0000]",
+    "[14.8872 - 18.0175]\tSes01F_impro01_F001\t\t[4.5, 5.0000, 3.0000]",
+    "14.8872 - 18.0175\tSes01F_impro01_F001\texc\t4.5, 5.0000, 3.0000",
+    "[14.8872 - 18.0175]\t\texc\t[4.5000, 5.0000, 3.0000]",
+    "\x00\x01garbage",
+    "",
+)
+
+
+@pytest.mark.parametrize("blanks", [True, False])
+@pytest.mark.parametrize("head", HEADS)
+def test_iemocap_header_that_cannot_be_read_leaves_its_raters_to_nobody(head: str, blanks: bool, iemocap: Path) -> None:
+    before, rejected = read(Iemocap(), iemocap)
+    told = next(line for line in EVALUATION.splitlines() if "_F001" in line)
+    changed = EVALUATION.replace(told, head)
+    if not blanks and head:
+        changed = changed.replace("\n\n", "\n")
+    text(iemocap, "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt", changed)
+    after, rejects = read(Iemocap(), iemocap)
+    assert set(after) == {"Ses01F_impro01_F000", "Ses01F_impro01_M000"}
+    for name, sample in after.items():  # but for the place in the dialogue, what they were
+        assert (sample.emotion_raw, ratings(sample)) == (before[name].emotion_raw, ratings(before[name]))
+        assert sample.rater_agreement == before[name].rater_agreement
+    wav = "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F001.wav"
+    new = {path: slug for path, slug in rejects.items() if path not in rejected}
+    if "F001" in head:
+        assert new == {wav: "bad-header"}
+    else:
+        assert (new.pop(wav), list(new.values())) == ("no-label", ["bad-header"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: b"\xef\xbb\xbf" + raw,
+        lambda raw: raw.replace(b"\n", b"\r\n"),
+        lambda raw: raw.replace(b"\n", b"\r"),
+        lambda raw: raw.decode().encode("utf-16"),
+        lambda raw: raw.replace(b"[6.2901 - 8.2357]\t", b"  [ 6.2901 -  8.2357 ] \t "),
+        lambda raw: raw.partition(b"\n\n")[2],  # no comment above
+        lambda raw: raw.replace(b"(curious)", b"(well \x85 curious)"),
+        lambda raw: raw.replace(b"C-E2:", b" C-E2 :").replace(b"dom  3;", b"dom 3 ;"),
+    ],
+)
+def test_iemocap_spellings_that_mean_the_same_are_read_alike(change: Callable[[bytes], bytes], iemocap: Path) -> None:
+    before = read(Iemocap(), iemocap)
+    path = iemocap / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
+    path.write_bytes(change(path.read_bytes()))
+    assert read(Iemocap(), iemocap) == before
+
+
+def test_iemocap_rater_who_cannot_be_read_is_left_out_and_named(iemocap: Path) -> None:
+    lines = {
+        "A-E3:\tval 3; act 2; dom  2;\t()": "A-E3:\tval -3; act 2; dom NaN;\t()",
+        "A-E4:\tval 2; act 3;": "A-E4:\tval 2,5; act 33;",
+        "C-E3:\tNeutral;\t()\nC-E4": "C-E3:\tNeutral ()\nC-E4",
+        "C-E4:\tNeutral;\t()\n": "C-E4:\tNeutral;\t()\nC-E4:\tNeutral;\t()\nC-E2:\tAnger;\t()\nC-E2:\tNeutral;\t()\n",
+    }
+    changed = EVALUATION
+    for told, other in lines.items():
+        assert told in changed
+        changed = changed.replace(told, other, 1)
+    text(iemocap, "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt", changed)
+    first = read(Iemocap(), iemocap)[0]["Ses01F_impro01_F000"]
+    assert ratings(first) == {
+        ("E4", "category:Neutral", 1.0), ("F1", "category:Neutral", 1.0),
+        ("E3", "arousal", 2.0), ("E4", "valence", 2.5), ("E4", "dominance", 3.0),
+        ("F1", "valence", 3.0), ("F1", "arousal", 2.0), ("F1", "dominance", 1.0),
+    }  # fmt: skip
+    assert first.extra["unread_ratings"] == "E3, E2, E4"
+    assert (first.emotion_raw, first.rater_agreement) == ("neu", 1.0)
+
+
+def test_iemocap_turn_that_is_rated_twice_or_has_two_sounds_is_a_reject(iemocap: Path) -> None:
+    copy = "Session1/dialog/EmoEvaluation/Ses01F_impro01 copy.txt"
+    before = read(Iemocap(), iemocap)
+    text(iemocap, copy, EVALUATION)
+    assert read(Iemocap(), iemocap) == before  # the same once more
+    text(iemocap, copy, EVALUATION.replace("_F000\tneu", "_F000\tang"))
+    write(iemocap, "Session2/sentences/wav/x/Ses01F_impro01_M000.wav", payload=encode_wav(TONE / 2, 16000))
+    samples, rejects = read(Iemocap(), iemocap)
+    assert set(samples) == {"Ses01F_impro01_F001"}
+    slugs = {Path(path).name: slug for path, slug in rejects.items()}
+    assert slugs["Ses01F_impro01_F000.wav"] == slugs["Ses01F_impro01_M000.wav"] == "conflicting-entries"
+
+
 def test_iemocap_without_evaluations_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav")
     with pytest.raises(CorpusError, match="EmoEvaluation"):
@@ -227,11 +319,10 @@ def test_msp_improv_turn_its_raters_and_activation_turned_round(tmp_path: Path) 
     assert (first.emotion, first.emotion_raw) == ("neutral", "N")
     assert (first.subject_id, first.gender, first.group_id, first.turn) == ("c:F01", "female", "c:session1", 1)
     assert (first.valence, first.arousal, first.dominance) == (0.25, 1.0, 0.0)  # activation 1: the most active
-    assert first.rater_agreement == pytest.approx(2 / 3)  # the second line of P01-A1 does not count
+    assert first.rater_agreement == pytest.approx(1 / 2)  # P01-A1 stands twice with different things: neither counts
+    assert first.extra["unread_ratings"] == "1"
     assert (first.extra["intended"], first.extra["scenario"]) == ("A", "P")
     assert ratings(first) == {
-        ("P01-A1", "category:Neutral", 1.0), ("P01-A1", "activation", 1.0), ("P01-A1", "valence", 3.0),
-        ("P01-A1", "dominance", 3.0), ("P01-A1", "naturalness", 4.0),
         ("P02-A2", "category:Neutral", 1.0), ("P02-A2", "activation", 1.0), ("P02-A2", "valence", 4.0),
         ("P03-A3", "category:Sad", 1.0), ("P03-A3", "activation", 1.0), ("P03-A3", "valence", 4.0),
         ("P03-A3", "dominance", 3.0), ("P03-A3", "naturalness", 4.0),
@@ -242,9 +333,43 @@ def test_msp_improv_turn_its_raters_and_activation_turned_round(tmp_path: Path) 
     assert rejects == {
         f"{folder}13.wav": "bad-label",
         f"{folder}14.wav": "rating-out-of-range",
-        f"{folder}15.wav": "no-label",
+        f"{folder}15.wav": "bad-header",
         "MSP-IMPROV-S20H-M06-S-MF16": "missing-file",
     }
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "UTD-IMPROV-S20H-M06-S-MF12.avi; X; A:five; V:3.000000; D:NaN ; N:NaN;",
+        "UTD-IMPROV-S20H-M06-S-MF12.avi; X; A:5,0; V:3,0; D:3,0 ; N:3,0;",
+        "IMPROV-S20H-M06-S-MF12.avi; X; A:-5.0; V:3.000000; D:NaN ; N:NaN;",
+        "S20H.avi; X; A:5.000000; V:3.000000; D:NaN ; N:NaN;",
+        "",
+    ],
+)
+def test_msp_improv_header_that_cannot_be_read_leaves_its_raters_to_nobody(head: str, tmp_path: Path) -> None:
+    write(tmp_path, "Audio/session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav")
+    write(tmp_path, "Audio/session6/S20H/S/MSP-IMPROV-S20H-M06-S-MF12.wav")
+    text(tmp_path, "Evalution.txt", IMPROV)
+    before = read(MspImprov(), tmp_path)[0]["MSP-IMPROV-S01A-F01-P-FM01"]
+    told = next(line for line in IMPROV.splitlines() if "MF12" in line)
+    text(tmp_path, "Evalution.txt", "\ufeff" + IMPROV.replace(told, head))
+    samples, rejects = read(MspImprov(), tmp_path)
+    assert samples == {"MSP-IMPROV-S01A-F01-P-FM01": before}
+    wav = "Audio/session6/S20H/S/MSP-IMPROV-S20H-M06-S-MF12.wav"
+    assert rejects[wav] == ("bad-header" if "MF12" in head else "no-label")
+    assert ("bad-header" in [slug for path, slug in rejects.items() if path.startswith("Evalution.txt#")]) == (
+        "MF12" not in head
+    )
+
+
+def test_msp_improv_turn_that_is_rated_twice_is_a_reject(tmp_path: Path) -> None:
+    write(tmp_path, "Audio/session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav")
+    text(tmp_path, "Evalution.txt", IMPROV + "\nUTD-IMPROV-S01A-F01-P-FM01.avi; A; A:1.0; V:3.5; D:3.0 ; N:4.2;\n")
+    samples, rejects = read(MspImprov(), tmp_path)
+    assert not samples
+    assert rejects["Audio/session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav"] == "conflicting-entries"
 
 
 def test_msp_improv_counts_and_a_file_that_rates_nothing(tmp_path: Path) -> None:
