@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -170,14 +171,102 @@ def test_ferplus_views_are_labels_that_schemes_can_be_assigned_from(tmp_path: Pa
         FerPlus(view="median")
 
 
-def test_ferplus_tables_of_another_order_or_length_are_rejects(tmp_path: Path) -> None:
-    ferplus(tmp_path, [*ROWS, "fer0000060.png,x,0,0,0,0,0,0,0,0,0"], ["Training", "PublicTest", "Training", "Training"])
-    text = (tmp_path / "fer2013.csv").read_text()
-    write(tmp_path / "fer2013.csv", text + "\n" + text.splitlines()[1])
-    _, rejects = read(FerPlus(), tmp_path)
-    assert [reason for _, reason in rejects] == ["usage-mismatch", "not-a-number", "no-votes"]
-    write(tmp_path / "fer2013.csv", "\n".join(text.splitlines()[:3]))
-    assert [reason for _, reason in read(FerPlus(), tmp_path)[1]] == ["usage-mismatch", "no-picture", "no-picture"]
+def refused(root: Path) -> str:
+    with pytest.raises(CorpusError) as caught:
+        FerPlus().read(root, "c")  # before a row is read
+    return str(caught.value)
+
+
+def test_ferplus_tables_of_another_length_or_usage_are_refused(tmp_path: Path) -> None:
+    ferplus(tmp_path, ROWS)
+    lines = (tmp_path / "fer2013.csv").read_text().splitlines()
+    write(tmp_path / "fer2013.csv", "\n".join([*lines, lines[1]]))
+    assert "fer2013new.csv has 3 rows, fer2013.csv 4" in refused(tmp_path)
+    write(tmp_path / "fer2013.csv", "\n".join([*lines[:2], lines[3]]))  # the picture without a name taken out
+    assert "fer2013new.csv has 3 rows, fer2013.csv 2" in refused(tmp_path)
+    ferplus(tmp_path, ROWS, ["Training", "PublicTest", "PrivateTest"])
+    told = refused(tmp_path)
+    assert "Usage differs in 2 of 3 rows; first in row 1: Training in fer2013new.csv, PublicTest in fer2013.csv" in told
+
+
+def test_ferplus_rows_that_cannot_be_read_keep_their_place(tmp_path: Path) -> None:
+    images = ferplus(tmp_path, ["fer0000000.png,8,0,0,2,0,0,0,0,0,0", "fer0000001.png,x,0,0,0,0,0,0,0,0,0", *ROWS])
+    path = tmp_path / "fer2013.csv"
+    lines = path.read_text().splitlines()
+    write(path, "\n".join([*lines[:3], "garbage", *lines[4:], "garbage"]))
+    with (tmp_path / "fer2013new.csv").open("ab") as file:
+        file.write(b"\n\x00\xff\n")
+    samples, rejects = read(FerPlus(), tmp_path)
+    assert [reason for _, reason in rejects] == ["not-a-number", "bad-row", "undecodable-row"]
+    assert [decode_image(s.payload).tolist() for s in samples.values()] == [images[i].tolist() for i in (0, 3, 4)]
+    assert [s.emotion for s in samples.values()] == ["neutral", None, None]
+
+
+def many_rows(n: int) -> tuple[list[str], list[str]]:
+    """fer2013new.csv and fer2013.csv of the same pictures, which are a pixel each; every 50th has no name."""
+    draw, votes, pictures = rng(7), [f"Usage,Image name,{','.join(WORDS)}"], ["emotion,pixels,Usage"]
+    codes = {0: 6, 1: 3, 2: 5, 3: 4, 4: 0, 5: 1, 6: 2}  # column of votes -> FER2013's code
+    named = 0
+    for row in range(n):
+        column = int(draw.integers(7))
+        count = [0] * 10
+        count[column] = 10
+        nameless = row % 50 == 49
+        votes.append(f"Training,{'' if nameless else f'fer{named:07d}.png'},{','.join(map(str, count))}")
+        named += not nameless
+        code = codes[column] if draw.random() < 0.6 else int(draw.integers(7))  # people agree with FER2013 so often
+        pictures.append(f"{code},{'0 ' * 2303}{row % 256},Training")
+    return votes, pictures
+
+
+@pytest.mark.parametrize("change", ["none", "moved picture", "moved votes", "swapped votes", "sorted", "no names"])
+def test_ferplus_order_is_proven_by_names_and_by_the_labels_of_fer2013(change: str, tmp_path: Path) -> None:
+    votes, pictures = many_rows(600)
+    if change == "moved picture":
+        pictures.insert(500, pictures.pop(100))
+    elif change == "moved votes":
+        votes.insert(500, votes.pop(120))
+    elif change == "swapped votes":
+        votes[220], votes[221] = votes[221], votes[220]
+    elif change == "sorted":
+        pictures[1:] = sorted(pictures[1:])
+    elif change == "no names":  # taken out of both: they fit
+        gone = [i for i, line in enumerate(votes) if line.startswith("Training,,")]
+        votes, pictures = ([line for i, line in enumerate(lines) if i not in gone] for lines in (votes, pictures))
+    write(tmp_path / "fer2013new.csv", "\n".join(votes))
+    write(tmp_path / "fer2013.csv", "\n".join(pictures))
+    if change in ("none", "no names"):
+        assert len(read(FerPlus(), tmp_path)[0]) == len(votes) - 1
+    elif "votes" in change:
+        assert re.search(r"row \d+ of fer2013new\.csv is fer\d{7}\.png and stands behind", refused(tmp_path))
+    else:
+        assert re.search(r"own label is among the most voted in [1-3]?\d% of the rows", refused(tmp_path))
+
+
+def test_ferplus_names_that_stand_twice_are_rejects_in_both_forms(tmp_path: Path) -> None:
+    rows = ["fer0000009.png,8,0,0,2,0,0,0,0,0,0", *ROWS, "fer0000009.png,0,9,0,1,0,0,0,0,0,0"]
+    images = ferplus(tmp_path, rows)
+    samples, rejects = read(FerPlus(), tmp_path)
+    assert list(samples) == ["000001", "000002", "000003"]
+    assert rejects == [("fer2013new.csv#000000", "doubled-name"), ("fer2013new.csv#000004", "doubled-name")]
+    (tmp_path / "fer2013.csv").unlink()
+    for name, image in (("fer0000009.png", images[0]), ("fer0000058.png", images[1]), ("fer0000059.png", images[3])):
+        write(tmp_path / "FER2013Train" / name, encode_png(image))
+    samples, rejects = read(FerPlus(), tmp_path)
+    assert list(samples) == ["000001", "000003"]
+    assert [reason for _, reason in rejects] == ["doubled-name", "no-picture", "doubled-name"]
+
+
+def test_ferplus_pictures_of_one_name_or_in_another_folder_are_rejects(tmp_path: Path) -> None:
+    images = ferplus(tmp_path, ROWS)
+    (tmp_path / "fer2013.csv").unlink()
+    write(tmp_path / "FER2013Test/fer0000058.png", encode_png(images[0]))
+    write(tmp_path / "FER2013Train/fer0000059.png", encode_png(images[2]))
+    assert [reason for _, reason in read(FerPlus(), tmp_path)[1]] == ["usage-mismatch", "no-picture"]
+    write(tmp_path / "FER2013Valid/fer0000059.png", encode_png(images[1]))
+    assert [reason for _, reason in read(FerPlus(), tmp_path)[1]] == [
+        "usage-mismatch", "no-picture", "conflicting-entries",
+    ]  # fmt: skip
 
 
 def test_ferplus_reads_extracted_pictures_by_name(tmp_path: Path) -> None:
@@ -202,7 +291,8 @@ def test_real_fer2013_pictures_join_with_votes(shared_data: Path, tmp_path: Path
     writer.writerow(["Usage", "Image name", *WORDS])
     for i, item in enumerate(real):
         assert isinstance(item, Sample)
-        writer.writerow([item.extra["usage"], f"fer{i:07d}.png", 10, *[0] * 9])
+        votes = [10 * (word == item.emotion) for word in WORDS]
+        writer.writerow([item.extra["usage"], f"fer{i:07d}.png", *votes])
     write(tmp_path / "fer2013new.csv", out.getvalue())
     (tmp_path / "fer2013.csv").symlink_to(shared_data / "fer2013" / "fer2013.csv")
     joined = list(FerPlus().read(tmp_path, "c"))
@@ -233,6 +323,44 @@ def test_expw_boxes_are_published_as_top_left_right_bottom(tmp_path: Path, jpg: 
     assert [reason for _, reason in rejects] == [
         "no-picture", "bad-box", "bad-label", "repeated-name", "not-a-number", "bad-row",
     ]  # fmt: skip
+
+
+def test_expw_faces_with_two_labels_and_pictures_of_one_name_are_rejects(tmp_path: Path, jpg: bytes) -> None:
+    lines = ["a.jpg 0 28 113 226 141 22.9 0", "a.jpg 1 1 2 30 40 7.5 6", "b.jpg 0 28 113 226 141 22.9 0"]
+    write(tmp_path / "label/label.lst", "\n".join([*lines, "a.jpg 0 28 113 226 141 22.9 3"]))
+    write(tmp_path / "image/origin/a.jpg", jpg)
+    write(tmp_path / "image/origin/b.jpg", jpg)
+    write(tmp_path / "image/other/b.jpg", jpg)  # the same picture once more
+    samples, rejects = read(ExpW(), tmp_path)
+    assert list(samples) == ["a_1", "b_0"]
+    assert rejects == [("label.lst#000000", "conflicting-entries"), ("label.lst#000003", "conflicting-entries")]
+    write(tmp_path / "image/other/b.jpg", jpg + b"x")
+    assert list(read(ExpW(), tmp_path)[0]) == ["a_1"]
+
+
+def test_raf_db_pictures_with_two_labels_are_rejects(tmp_path: Path, jpg: bytes) -> None:
+    for number in (1, 2, 3):
+        write(tmp_path / f"basic/Image/aligned/train_0000{number}_aligned.jpg", jpg)
+    lines = ["train_00001.jpg 5", "train_00002.jpg 1", "train_00003.jpg 4", "train_00001.jpg 4", "train_00003.jpg 4"]
+    write(tmp_path / "basic/EmoLabel/list_patition_label.txt", "\n".join(lines))
+    samples, rejects = read(RafDB(), tmp_path)
+    assert list(samples) == ["basic/train_00002", "basic/train_00003"]
+    assert [reason for _, reason in rejects] == ["conflicting-entries", "conflicting-entries", "repeated-name"]
+    for place in ("train/5/train_00001", "train/4/train_00001", "train/4/train_00002"):
+        write(tmp_path / f"repacked/DATASET/{place}_aligned.jpg", jpg)
+    samples, rejects = read(RafDB(), tmp_path / "repacked")
+    assert list(samples) == ["basic/train_00002"]
+    assert [reason for _, reason in rejects] == ["conflicting-entries", "conflicting-entries"]
+
+
+def test_sfew_clip_whose_video_lies_in_two_classes_has_no_label(tmp_path: Path, jpg: bytes) -> None:
+    for clip in ("000247920", "000111"):
+        write(tmp_path / f"Train_AFEW/AlignedFaces_LBPTOP_Points/Faces/{clip}/I_1001.jpg", jpg)
+        write(tmp_path / f"Train_AFEW/Angry/{clip}.avi", b"x")
+    write(tmp_path / "Train_AFEW/Happy/000247920.avi", b"x")
+    samples, rejects = read(Sfew(), tmp_path)
+    assert [s.emotion for s in samples.values()] == ["anger"]
+    assert [reason for _, reason in rejects] == ["conflicting-entries"]
 
 
 def test_expw_fake_has_pictures_with_two_faces_in_their_boxes(tmp_path: Path) -> None:
@@ -338,18 +466,20 @@ def test_affectnet_csv_rows(tmp_path: Path, jpg: bytes) -> None:
         "1/b.jpg,13,14,89,90,1;2,10,-2,-2",
         "1/c.jpg,NULL,NULL,NULL,NULL,NULL,8,0.1,0.2",
         "1/gone.jpg,13,14,89,90,1;2,1,0,0",
-        "1/a.jpg,13,14,89,90,1;2,11,0,0",
-        "1/a.jpg,13,14,89,90,1;2,1,0,3",
-        "1/a.jpg,13,14,0,90,1;2,1,0,0",
-        "1/a.jpg,13,14,89,90,1;2;3,1,0,0",
+        "1/e.jpg,13,14,89,90,1;2,11,0,0",
+        "1/f.jpg,13,14,89,90,1;2,1,0,3",
+        "1/g.jpg,13,14,0,90,1;2,1,0,0",
+        "1/h.jpg,13,14,89,90,1;2;3,1,0,0",
         "../../../secret.jpg,13,14,89,90,1;2,1,0,0",
         f"{tmp_path.parent}/secret.jpg,13,14,89,90,1;2,1,0,0",
-        "1/a.jpg,13,14,89,90,1;2,7,0,0",
+        "1/a.jpg,13,14,89,90,1;2,1,0.785714,-0.055556",
         "1/a.jpg,13",
+        "1/i.jpg,13,14,89,90,1;2,1,0.5,0.5",
+        "1/i.jpg,13,14,89,90,1;2,7,0.5,0.5",
     ]
     write(tmp_path / "training.csv", "\n".join([HEAD, *rows]))
     write(tmp_path / "validation.csv", "2/d.jpg,1,2,3,4,5;6,7,-1,1\n")  # without a head
-    for name in ("1/a.jpg", "1/b.jpg", "1/c.jpg", "2/d.jpg"):
+    for name in ("2/d.jpg", *(f"1/{letter}.jpg" for letter in "abcefghi")):
         write(tmp_path / "Manually_Annotated/Manually_Annotated_Images" / name, jpg)
     write(tmp_path.parent / "secret.jpg", jpg)
     samples, rejects = read(AffectNet(), tmp_path)
@@ -366,9 +496,21 @@ def test_affectnet_csv_rows(tmp_path: Path, jpg: bytes) -> None:
     assert "face_box" not in samples["1/c"].extra and samples["1/c"].arousal == pytest.approx(0.2)
     assert [reason for _, reason in rejects] == [
         "no-picture", "bad-label", "rating-out-of-range", "bad-box", "bad-landmarks", "no-picture", "no-picture",
-        "repeated-name",
-        "bad-row",
+        "repeated-name", "bad-row", "conflicting-entries", "conflicting-entries",
     ]  # fmt: skip
+    write(tmp_path / "lists/validation.csv", "2/d.jpg,1,2,3,4,5;6,6,-1,1\n")
+    with pytest.raises(CorpusError, match=r"validation\.csv differ"):
+        AffectNet().read(tmp_path, "c")
+
+
+def test_affectnet_two_pictures_with_one_annotation_are_rejects(tmp_path: Path, jpg: bytes) -> None:
+    AffectNet(form="npy").fake(tmp_path, subjects=2, per_class={"anger": 2}, seed=0)
+    (one, two), _ = read(AffectNet(), tmp_path)
+    write(tmp_path / f"{one}.x.jpg".replace("train_set/", "train_set/images/"), jpg)  # another name, no annotation
+    write(tmp_path / f"{one}.png".replace("train_set/", "train_set/images/"), jpg)
+    samples, rejects = read(AffectNet(), tmp_path)
+    assert list(samples) == [two]
+    assert sorted(reason for _, reason in rejects) == ["conflicting-entries", "conflicting-entries", "no-annotation"]
 
 
 def npy(array: np.ndarray, **options: bool) -> bytes:
