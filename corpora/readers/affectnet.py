@@ -46,7 +46,7 @@ from corpora.readers.files import (
     read_items,
     spread,
 )
-from corpora.readers.joins import Doubled, doubled, doubled_files, once
+from corpora.readers.joins import Doubled, doubled_files, once, opened, settled
 from corpora.readers.tables import Row, number_of, read_table, row_of
 from corpora.schema import CorpusCard, Reject, Sample
 
@@ -133,13 +133,13 @@ class AffectNet:
                 return chain.from_iterable(_rows(path, split, self.card.title) for path, split in tables.items())
 
             folder = _image_folder(root, tables)
-            twice = doubled(rows(), lambda item: _picture_of(item[0]), lambda item: _said(row_of(item[0])))
+            items = settled(rows, lambda item: _picture_of(item[0]), lambda item: _said(row_of(item[0])))
 
-            def make(item: tuple[Row | PayloadError, str], _: str) -> Sample:
-                once(twice, _picture_of(item[0]))
-                return self._row(row_of(item[0]), item[1], folder, root, corpus)
+            def make(item: tuple[Row | PayloadError, str] | PayloadError, _: str) -> Sample:
+                row, split = opened(item)
+                return self._row(row_of(row), split, folder, root, corpus)
 
-            return read_items(rows(), corpus, make)
+            return read_items(items, corpus, make)
         files = corpus_files(root, self.card)
         pictures = [(path, name) for path, name in files if path.suffix.lower() != ".npy"]
         if self.form == "csv" or not any(_PICTURE.search(name) for _, name in pictures):

@@ -32,7 +32,7 @@ from corpora.readers.files import (
     read_items,
     spread,
 )
-from corpora.readers.joins import doubled, doubled_files, once
+from corpora.readers.joins import doubled_files, once, settled
 from corpora.readers.tables import Row, find_file, number_of, read_table, row_of
 from corpora.schema import CorpusCard, Reject, Sample
 
@@ -100,15 +100,14 @@ class ExpW:
         files = {path.name: path for path, _ in pictures}
         if not files:
             raise CorpusError(f"{self.card.title}: {root} holds label.lst and no pictures; unpack origin.7z beside it.")
-        twice = doubled(rows(), _face_of, lambda row: tuple(row_of(row).items()))
+        items = settled(rows, _face_of, lambda row: tuple(row_of(row).items()))
         alike = doubled_files(pictures, lambda path: path.name)
 
         def make(row: Row | PayloadError, _: str) -> Sample:
-            once(twice, _face_of(row))
             once(alike, row_of(row)["image"])
             return self._sample(row_of(row), files, corpus)
 
-        return read_items(rows(), corpus, make)
+        return read_items(items, corpus, make)
 
     def _sample(self, row: Row, files: Mapping[str, Path], corpus: str) -> Sample:
         word = known(_WORDS, row["label"].strip(), "expression_label")

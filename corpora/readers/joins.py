@@ -90,6 +90,28 @@ def doubled(
     return {what: tuple(names) for what, names in found.items()}
 
 
+def settled(
+    read: Callable[[], Iterable[tuple[T, str]]], key: Callable[[T], Hashable | None], said: Callable[[T], Hashable]
+) -> Iterator[tuple[T | PayloadError, str]]:
+    """The items of a table, which `read` opens: twice, for a first look. In place of those that say different things of
+    one key come their errors (conflicting-entries). `key`, `said`: see `doubled`."""
+    twice = doubled(read(), key, said)
+
+    def items() -> Iterator[tuple[T | PayloadError, str]]:
+        for item, name in read():
+            what = key(item)
+            yield (conflict(what, twice[what]) if what in twice else item), name
+
+    return items()
+
+
+def opened(item: T | PayloadError) -> T:
+    """The item, or its error raised: the first line of a reader's `make` for `read_items`."""
+    if isinstance(item, PayloadError):
+        raise item
+    return item
+
+
 def once(twice: Doubled, key: Hashable) -> None:
     """Raises `PayloadError` conflicting-entries for a key that is doubled."""
     if key in twice:

@@ -37,7 +37,7 @@ from corpora.readers.files import (
     read_items,
     spread,
 )
-from corpora.readers.joins import Doubled, doubled, once
+from corpora.readers.joins import Doubled, doubled, once, settled
 from corpora.readers.tables import Row, number_of, read_table, row_of
 from corpora.schema import CorpusCard, Reject, Sample
 
@@ -132,13 +132,8 @@ class RafDB:
                 return read_table(lists[0], self.card.title, columns=("image", "label"), delimiter=" ", header=False,
                                   quoted=False)  # fmt: skip
 
-            twice = doubled(rows(), _image_of, lambda row: row_of(row)["label"].strip())
-
-            def make(row: Row | PayloadError, _: str) -> Sample:
-                once(twice, row_of(row)["image"])
-                return self._listed(row_of(row), home, root, corpus)
-
-            return read_items(rows(), corpus, make)
+            items = settled(rows, _image_of, lambda row: row_of(row)["label"].strip())
+            return read_items(items, corpus, lambda row, name: self._listed(row_of(row), home, root, corpus))
         repacked = [(path, name) for path, name in files if path.suffix.lower() == ".jpg"]
         if not found and self.subset == "basic" and any(_REPACKED.search(name) for _, name in repacked):
             places = [(match, name) for _, name in repacked if (match := _REPACKED.search(name))]
