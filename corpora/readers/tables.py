@@ -29,13 +29,15 @@ def read_table(
     header: bool = True,
     quoted: bool = True,
     encoding: str = "utf-8",
+    rest: str | None = None,
 ) -> Iterator[tuple[Row | PayloadError, str]]:
     """Yields (row as {column: text}, "file.csv#000012") of a csv or tsv; the number counts records from 0.
 
     A record that is too long, has another number of fields or is not text comes as a `PayloadError` in the row's place
     (too-long-line, bad-row, undecodable-row): hand it to `row_of`. `header` True: the first line must hold `columns`
     (any order, others are kept too); False: the fields are `columns` in that order. `quoted`: fields may be quoted and
-    then hold line ends, as in RFC 4180; False: a quote is a character like any other.
+    then hold line ends, as in RFC 4180; False: a quote is a character like any other. `rest`: the one column of free
+    text, which takes the delimiters in it where a row has more fields than columns and no field in quotes.
 
     Raises `CorpusError` at once, before anything is iterated: no such file, or other columns.
     """
@@ -58,11 +60,11 @@ def read_table(
             raise CorpusError(
                 f"{title}: {path} has no column {', '.join(map(repr, missing))}. Found: {', '.join(names)[:500]}"
             )
-    return _rows(path, names, delimiter, header, quoted, encoding)
+    return _rows(path, names, delimiter, header, quoted, encoding, rest)
 
 
 def _rows(
-    path: Path, names: list[str], delimiter: str, header: bool, quoted: bool, encoding: str
+    path: Path, names: list[str], delimiter: str, header: bool, quoted: bool, encoding: str, rest: str | None
 ) -> Iterator[tuple[Row | PayloadError, str]]:
     shown = printable(path.name)
     lines = records(path, skip_first=header, quoted=quoted, delimiter=delimiter)
@@ -78,6 +80,9 @@ def _rows(
         except csv.Error as error:
             yield PayloadError("bad-row", str(error)), name
         else:
+            if rest is not None and len(fields) > len(names) and not _in_quotes(line, delimiter, quoted):
+                at, more = names.index(rest), len(fields) - len(names)
+                fields[at : at + more + 1] = [delimiter.join(fields[at : at + more + 1])]
             if len(fields) != len(names):
                 yield PayloadError("bad-row", f"{len(fields)} fields, {len(names)} are expected"), name
             else:
@@ -148,6 +153,11 @@ def _open_quote(lines: list[bytes], more: Callable[[], bytes | PayloadError | No
     except csv.Error:  # a field too large, or a lone carriage return: `_fields` says which
         return len(lines) > 1
     return still_open
+
+
+def _in_quotes(line: bytes, delimiter: str, quoted: bool) -> bool:
+    """Whether a field of the record may stand in quotes, so that its delimiters are told apart already."""
+    return quoted and (line.startswith(b'"') or f'{delimiter}"'.encode() in line)
 
 
 def _fields(line: bytes, delimiter: str, quoted: bool, encoding: str) -> list[str]:
