@@ -261,13 +261,16 @@ def _content(text: str) -> str:
 
 
 def _names(path: Path) -> tuple[str, ...]:
-    """The labels in the order of emotions.txt, or of the published one where there is none. Raises `CorpusError`."""
+    """The labels in their published order. Raises `CorpusError` for an emotions.txt of others, or in another order."""
     if not path.is_file():
         return LABELS
     with path.open("rb") as file:
-        names = tuple(file.read(4096).decode("utf-8", "replace").split())
-    if sorted(names) != sorted(LABELS):
-        raise CorpusError(f"GoEmotions: {path} holds {', '.join(names)[:300]}; expected the 28 published labels.")
+        names = tuple(file.read(4096).decode("utf-8-sig", "replace").split())
+    if names != LABELS:
+        raise CorpusError(
+            f"GoEmotions: {path} holds {', '.join(names)[:300]}; expected the 28 published labels in their order "
+            f"({LABELS[0]} ... {LABELS[-1]}): an id is the place of its label. Take the published file, or remove it."
+        )
     return names
 
 

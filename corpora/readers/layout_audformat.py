@@ -23,6 +23,7 @@ from corpora.errors import CorpusError, PayloadError, ResourceError
 from corpora.readers.cardfile import AudformatFiles, Card
 from corpora.readers.described_fake import payload_of
 from corpora.readers.found import Found, inside
+from corpora.readers.joins import Entries, opened, settled
 from corpora.readers.layout_table import cells, has_columns, made_cells, parquet_rows
 from corpora.readers.tables import number_of, read_table, row_of
 
@@ -39,7 +40,7 @@ class Audformat:
         assert isinstance(card.files, AudformatFiles)
         self.card, self.files = card, card.files
         self._root = Path()
-        self._joined: dict[str, dict[str, Any]] = {}
+        self._joined: dict[str, Entries[str, Any]] = {}
         self._about: dict[str, dict[str, Any]] = {}
 
     def items(self, root: Path) -> Iterator[tuple[Any, str]]:
@@ -52,15 +53,28 @@ class Audformat:
         there = {name for table in [*self.files.tables, *self.files.join] for name in db.tables[table].columns}
         has_columns(there, [name.partition("/")[0] for name in self.files.wanted()], f"{title}: db.yaml")
         self._joined = {}
+        bad: list[tuple[Any, str]] = []
         for table in self.files.join:
-            for row, _ in self._rows(table):
-                if not isinstance(row, PayloadError):
-                    self._joined.setdefault(str(row["file"]), {}).update(row)
+            for row, name in self._rows(table):
+                if isinstance(row, PayloadError):
+                    bad.append(((row, {}), name))
+                    continue
+                told = self._joined.setdefault(str(row.get("file")), Entries())
+                for column, value in row.items():
+                    told.add(column, value, name)
         self._about = self._known_of(db)
         splits = {table: self._split(db, table) for table in self.files.tables}
         official = all(splits.values()) and len(set(splits.values())) > 1
-        opened = [(self._rows(table), {"split": splits[table]} if official else {}) for table in self.files.tables]
-        return chain.from_iterable((((row, fields), name) for row, name in rows) for rows, fields in opened)
+
+        def rows() -> Iterator[tuple[Any, str]]:
+            parts = [(self._rows(table), {"split": splits[table]} if official else {}) for table in self.files.tables]
+            return chain.from_iterable((((row, fields), name) for row, name in part) for part, fields in parts)
+
+        return chain(bad, settled(rows, _place, self._said))
+
+    def _said(self, item: Any) -> tuple[str, ...]:
+        columns = [self.files.columns.get("label"), *self.files.label_columns]
+        return tuple(str(item[0].get(column)).strip() for column in columns if column is not None)
 
     def _header(self, root: Path) -> Any:
         path = root / "db.yaml"
@@ -112,8 +126,16 @@ class Audformat:
             scheme = db.schemes[db.tables[table].columns[column].scheme_id]
             labels = scheme.labels
             if isinstance(labels, str):  # a table of its own
-                rows = [row for row, _ in self._rows(labels) if not isinstance(row, PayloadError)]
-                labels = {str(next(iter(row.values()))): row for row in rows}
+                told: Entries[str, Any] = Entries()
+                for row, name in self._rows(labels):
+                    if not isinstance(row, PayloadError):
+                        told.add(str(next(iter(row.values()))), row, name)
+                for key, names in told.doubled.items():
+                    raise CorpusError(
+                        f"{self.card.facts.title}: the table {labels!r} says different things of {key!r} "
+                        f"({', '.join(names[:4])}); keep the right row"
+                    )
+                labels = {key: told[key] for key in told}
             if not isinstance(labels, Mapping):
                 raise CorpusError(f"{self.card.facts.title}: the scheme of {column!r} knows nothing of its labels")
             about[column] = {str(label): told for label, told in labels.items() if isinstance(told, Mapping)}
@@ -122,10 +144,11 @@ class Audformat:
         return about
 
     def found(self, item: Any, name: str) -> Found | None:
-        given, fields = item
+        given, fields = opened(item)
         row = dict(row_of(given))
         file = str(row.get("file") or "")
-        merged: dict[str, Any] = {**self._joined.get(file, {}), **row}
+        joined = self._joined.get(file, Entries())
+        merged: dict[str, Any] = {column: joined[column] for column in joined if column not in row} | row
         for wanted in self.files.wanted():
             column, _, attribute = wanted.partition("/")
             if attribute:
@@ -182,6 +205,11 @@ class Audformat:
         out = io.BytesIO()
         YAML(typ="safe").dump(header, out)
         write_bytes(root / "db.yaml", out.getvalue())
+
+
+def _place(item: Any) -> tuple[str, ...] | None:
+    """The stretch of a file that a row speaks of."""
+    return None if isinstance(item[0], PayloadError) else tuple(str(item[0].get(part)) for part in _INDEX)
 
 
 def _seconds(value: Any) -> float | None:

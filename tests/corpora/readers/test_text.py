@@ -13,6 +13,7 @@ import pytest
 from corpora.errors import CorpusError, UnknownNameError
 from corpora.labels import CANONICAL, SCHEMES, assign
 from corpora.readers import make_corpus
+from corpora.readers.goemotions import LABELS as LABELS_OF_GOEMOTIONS
 from corpora.schema import Reject, Sample
 
 # Dataset Distribution in README.md of declare-lab/MELD
@@ -134,6 +135,12 @@ def test_goemotions_bad_lines(tmp_path: Path) -> None:
     samples, rejects = read("goemotions", tmp_path)
     assert [native(s) for s in samples] == [{"neutral": 1.0, "annoyance": 1.0}]
     assert [r.reason for r in rejects] == ["bad-label"] * 3 + ["bad-id", "bad-row", "repeated-name"]
+    names = LABELS_OF_GOEMOTIONS
+    (tmp_path / "emotions.txt").write_text("\n".join([names[1], names[0], *names[2:]]))
+    with pytest.raises(CorpusError, match="in their order"):
+        make_corpus("goemotions").read(tmp_path, "c")
+    (tmp_path / "emotions.txt").write_text("\ufeff" + "\r\n".join(names))
+    assert read("goemotions", tmp_path)[0] == samples
     (tmp_path / "emotions.txt").write_text("joy\nsadness")
     with pytest.raises(CorpusError, match="28 published labels"):
         make_corpus("goemotions").read(tmp_path, "c")
