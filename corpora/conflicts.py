@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 KINDS = ("same_recording", "conflicting_labels")
 _COLUMNS = ("sample_id", "modality", "subject_id", "emotion", "emotion_raw", "labels", "extra", "sha256")
 _LISTED = 1000  # entries of a finding that its JSON holds
+_TOLD = 3  # entries that a note names, and names in one of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,13 @@ def find_conflicts(index: pa.Table) -> list[Conflict]:
     the corpus' own word where there is one, else the emotion; of several labels a sample, all of them. Samples of one
     picture with a box of their own (several faces) are not compared.
     """
+    counted = pc.value_counts(index.column("sha256"))
+    often = counted.filter(pc.greater(counted.field("counts"), 1)).field("values")
+    rows = index.filter(pc.is_in(index.column("sha256"), value_set=often)).select(list(_COLUMNS))
     of_payload: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in index.select([name for name in _COLUMNS if name in index.column_names]).to_pylist():
+    for row in rows.to_pylist():
         of_payload[row["sha256"]].append(row)
-    twice = [rows for rows in of_payload.values() if len(rows) > 1]
-    return [*_shared(twice), *_labelled(twice)]
+    return [*_shared(of_payload.values()), *_labelled(of_payload.values())]
 
 
 def conflicts_to_json(conflicts: Iterable[Conflict]) -> dict[str, Any]:
@@ -58,6 +62,37 @@ def conflicts_to_json(conflicts: Iterable[Conflict]) -> dict[str, Any]:
             "entries": [{name: list(ids) for name, ids in conflict.what.items()} for conflict in own[:_LISTED]],
         }
     return found
+
+
+def conflict_notes(conflicts: Iterable[Conflict]) -> list[str]:
+    """A sentence for each kind that there is: how many, the first ones by name, and what it may mean."""
+    every = list(conflicts)
+    notes = []
+    for kind in KINDS:
+        own = [conflict for conflict in every if conflict.kind == kind]
+        if not own:
+            continue
+        told = "; ".join(f"{_few(conflict.what)} in {_few(_ids(conflict))}" for conflict in own[:_TOLD])
+        more = f"; and {len(own) - _TOLD} more in audit.json" if len(own) > _TOLD else ""
+        if kind == "same_recording":
+            n_subjects = sum(len(conflict.what) for conflict in own)
+            notes.append(
+                f"{n_subjects} speaker ids share recordings, so some are perhaps one person, whom a split by subject "
+                f"may part: {told}{more}"
+            )
+        else:
+            notes.append(f"{len(own)} payloads stand under several labels: {told}{more}")
+    return notes
+
+
+def _ids(conflict: Conflict) -> list[str]:
+    return [sample_id for ids in conflict.what.values() for sample_id in ids]
+
+
+def _few(names: Iterable[str]) -> str:
+    every = list(names)
+    shown = " and ".join(every[:_TOLD])
+    return shown + (f" and {len(every) - _TOLD} more" if len(every) > _TOLD else "")
 
 
 def _shared(twice: Iterable[list[dict[str, Any]]]) -> list[Conflict]:

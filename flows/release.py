@@ -74,7 +74,7 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         }
-        counts = _counts(summary, synthetic)
+        counts, cards = _counts(summary, synthetic), _cards(layout, plan)
         manifest = {
             "format": FORMAT,
             "name": plan.run,
@@ -82,14 +82,16 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
             "modality": summary["modality"],
             "rate_hz": summary["rate_hz"],
             "classes": summary["classes"],
-            "corpora": _cards(layout, plan),
+            "corpora": cards,
             "view": plan.params["view"],
             "scheme": plan.params["scheme"],
             "counts": counts,
             "licenses": sorted({*real.column("license").to_pylist()}),
             "publishable": not flagged,
             "reasons": flagged,
-            "notes": notes(verdicts.to_pylist(), balance, summary) + selftest_notes(evaluation / "selftest.json"),
+            "notes": notes(verdicts.to_pylist(), balance, summary)
+            + selftest_notes(evaluation / "selftest.json")
+            + corpus_notes(cards),
             "files": files,
         }
         write_json(folder / "manifest.json", manifest)
@@ -173,6 +175,11 @@ def notes(verdicts: list[dict[str, Any]], balance: dict[str, Any], summary: dict
         for f in summary["audit"]
     ]
     return found
+
+
+def corpus_notes(cards: list[dict[str, Any]]) -> list[str]:
+    """What ingest found in each corpus that no split mends (corpora/conflicts.py)."""
+    return [f"corpus {card['id']}: {note}" for card in cards for note in card.get("notes", [])]
 
 
 def synthetic_splits(synthetic: pa.Table, view: str) -> pa.Table:
