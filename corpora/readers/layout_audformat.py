@@ -54,14 +54,15 @@ class Audformat:
         has_columns(there, [name.partition("/")[0] for name in self.files.wanted()], f"{title}: db.yaml")
         self._joined = {}
         bad: list[tuple[Any, str]] = []
+        wanted = {column.partition("/")[0] for column in self.files.wanted()}
         for table in self.files.join:
             for row, name in self._rows(table):
                 if isinstance(row, PayloadError):
                     bad.append(((row, {}), name))
                     continue
                 told = self._joined.setdefault(str(row.get("file")), Entries())
-                for column, value in row.items():
-                    told.add(column, value, name)
+                for column in wanted & set(row):
+                    told.add(column, row[column], name)
         self._about = self._known_of(db)
         splits = {table: self._split(db, table) for table in self.files.tables}
         official = all(splits.values()) and len(set(splits.values())) > 1

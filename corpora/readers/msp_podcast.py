@@ -33,7 +33,7 @@ from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
 from corpora.labels import rescale
 from corpora.readers.files import class_counts, known, named_files, read_items, read_wav, speech_sample, spread
-from corpora.readers.joins import doubled_files, once, settled
+from corpora.readers.joins import doubled, doubled_files, once
 from corpora.readers.msp_labels import (
     COLUMNS,
     DIMENSIONS,
@@ -126,7 +126,8 @@ class MspPodcast:
             raise CorpusError(
                 f"{self.card.title}: {root} holds no Labels/labels_consensus.csv or .json (older: labels_concensus)."
             )
-        rows = settled(lambda: consensus_rows(table, self.card.title), _file_of, lambda row: tuple(row_of(row).items()))
+        twice = doubled(consensus_rows(table, self.card.title), _file_of, lambda row: tuple(row_of(row).items()))
+        rows = consensus_rows(table, self.card.title)
         raters = rating_rows(detailed, self.card.title) if detailed is not None else iter(())
         parts = partitions(root)
 
@@ -150,6 +151,7 @@ class MspPodcast:
                 return self._unlabelled(item[0], item[1].get(item[0].name), name, corpus)
             row, place, given = item
             row = row_of(row)
+            once(twice, row["FileName"])
             once(alike, row["FileName"])
             return self._sample(row, place, given, corpus)
 
