@@ -93,8 +93,9 @@ def ingest_corpus(
         write_json(folder / "audit.json", audit | {"conflicts": conflicts_to_json(conflicts)})
         told = _card(card, reader, index, rejects) | {"made_up": made_up, **described}
         told["notes"] = conflict_notes(conflicts)
-        for note in told["notes"] if tell is not None else ():
-            tell(f"{name}: {note}")
+        if tell is not None:
+            for note in told["notes"]:
+                tell(f"{name}: {note}")
         quality = _quality(name, card.modality, index, told["counts"])
         write_json(folder / "quality.json", quality)
         write_json(folder / "card.json", told)

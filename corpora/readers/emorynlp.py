@@ -146,7 +146,8 @@ class EmoryNLP:
             split, row = opened(item)
             return self._row(row, split, name, corpus)
 
-        return read_items(settled(lines, _place, lambda item: row_of(item[1])["Emotion"].strip()), corpus, make)
+        items = settled(lines, _place, lambda item: row_of(item[1])["Emotion"].strip())
+        return read_items(items, corpus, make)
 
     def _row(self, row: Mapping[str, str] | PayloadError, split: str, name: str, corpus: str) -> Sample:
         if isinstance(row, PayloadError):

@@ -94,7 +94,8 @@ class EmpatheticDialogues:
             split, row = opened(item)
             return self._turn(row_of(row), split, name, corpus)
 
-        return read_items(settled(rows, _place, lambda item: row_of(item[1])["context"].strip()), corpus, make)
+        items = settled(rows, _place, lambda item: row_of(item[1])["context"].strip())
+        return read_items(items, corpus, make)
 
     def _turn(self, row: Row, split: str, name: str, corpus: str) -> Sample:
         emotion = known(_EMOTIONS, row["context"].strip(), "context")

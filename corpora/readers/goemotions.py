@@ -135,7 +135,8 @@ class GoEmotions:
             split, row = opened(item)
             return self._comment(row_of(row), split, names, name, corpus)
 
-        return read_items(settled(rows, _place, lambda item: row_of(item[1])["ids"]), corpus, make)
+        items = settled(rows, _place, lambda item: row_of(item[1])["ids"])
+        return read_items(items, corpus, make)
 
     def _comment(self, row: Row, split: str, names: tuple[str, ...], name: str, corpus: str) -> Sample:
         if not (len(row["comment"]) == 7 and row["comment"].isalnum()):

@@ -114,7 +114,8 @@ class Meld:
             split, row = opened(item)
             return self._line(row_of(row), split, name, corpus)
 
-        return read_items(settled(rows, _place, lambda item: row_of(item[1])["Emotion"].strip()), corpus, make)
+        items = settled(rows, _place, lambda item: row_of(item[1])["Emotion"].strip())
+        return read_items(items, corpus, make)
 
     def _line(self, row: Row, split: str, name: str, corpus: str) -> Sample:
         emotion, sentiment = row["Emotion"].strip(), row["Sentiment"].strip()

@@ -250,11 +250,11 @@ def _evaluations(path: Path, title: str) -> tuple[Entries[str, _Rated | PayloadE
             found.append((f"MSP-IMPROV-{head[1]}", now, where))
         elif "IMPROV" in line or ".avi" in line or (now is None and not nobodys):
             now, nobodys = None, True
-            error = PayloadError("bad-header", f"{line[:80]!r}; expected {_EXPECTED}")
+            broken = PayloadError("bad-header", f"{line[:80]!r}; expected {_EXPECTED}")
             if named := _TURN.search(line):
-                rated.add(f"MSP-IMPROV-{named[1]}", error, where)
+                rated.add(f"MSP-IMPROV-{named[1]}", broken, where)
             else:
-                lost.append((error, where))
+                lost.append((broken, where))
         elif now is not None:
             _add_rater(now, line)
     for turn, told, where in found:

@@ -106,7 +106,8 @@ class SemEval2018Ec:
             split, row = opened(item)
             return self._tweet(row_of(row), split, name, corpus)
 
-        return read_items(settled(rows, _place, lambda item: _marks(row_of(item[1]))), corpus, make)
+        items = settled(rows, _place, lambda item: _marks(row_of(item[1])))
+        return read_items(items, corpus, make)
 
     def _tweet(self, row: Row, split: str, name: str, corpus: str) -> Sample:
         key = row["ID"].strip()

@@ -185,8 +185,8 @@ def _stretches(rows: Iterator[tuple[Row | PayloadError, str]], corpus: str) -> t
     for participant in sorted(seconds):
         told = seconds[participant]
         for second, names in told.doubled.items():
-            error = conflict(f"second {second} of participant {participant}", names)
-            rejects += [Reject(corpus, name, error.reason, error.detail) for name in names]
+            twice = conflict(f"second {second} of participant {participant}", names)
+            rejects += [Reject(corpus, name, twice.reason, twice.detail) for name in names]
         for second in sorted(told):
             if second in told.doubled:
                 continue
