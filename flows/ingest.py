@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from corpora.atomic import atomic_folder, write_json
 from corpora.audit import audit_view
+from corpora.conflicts import conflict_notes, conflicts_to_json, find_conflicts
 from corpora.errors import CorpusError, SplitError
 from corpora.near import FINGERPRINTS, near_pairs, write_fingerprints
 from corpora.readers import make_corpus
@@ -60,9 +61,10 @@ def ingest_corpus(
 
     Files: shards/*.tar, index.parquet (SAMPLES; `shard` relative to `target`), rejects.parquet, splits.parquet (views
     `official` and `group`, where they exist), near.parquet (what near copies are found by: corpora/near.py),
-    near_pairs.parquet (those that were found), audit.json (findings of each view; why a view is missing), quality.json
-    (result of the table checks), card.json (card, counts found against published), manifest.json (files, their sha256
-    and the content hash over them). Returns the manifest and, beside it, `seconds`.
+    near_pairs.parquet (those that were found), audit.json (findings of each view; why a view is missing; conflicts:
+    corpora/conflicts.py), quality.json (result of the table checks), card.json (card, counts found against published,
+    notes), manifest.json (files, their sha256 and the content hash over them). Returns the manifest and, beside it,
+    `seconds`.
 
     Raises `CorpusError`: not the corpus, nothing accepted, more than `max_reject_share` rejected, a label of its own or
     half of a class that is not known (unless `on_unknown_label` is "reject"), or an index that fails a table check;
@@ -101,9 +103,14 @@ def ingest_corpus(
         write_table(folder / "near_pairs.parquet", near)
         views, audit = _views(index, ratios, split_seed, near)
         write_table(folder / "splits.parquet", views)
-        write_json(folder / "audit.json", audit)
+        conflicts = find_conflicts(index)
+        write_json(folder / "audit.json", audit | {"conflicts": conflicts_to_json(conflicts)})
         told = _card(card, reader, index, rejects) | {"made_up": made_up, **described}
         told["unknown_labels"] = [one.as_dict() for one in unknown[:LISTED]]
+        told["notes"] = conflict_notes(conflicts)
+        if tell is not None:
+            for note in told["notes"]:
+                tell(f"{name}: {note}")
         quality = _quality(name, card, index, told["counts"])
         write_json(folder / "quality.json", quality)
         write_json(folder / "card.json", told)

@@ -83,7 +83,8 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
             "restrictions": restrictions(cards),  # of licences: gates and audit do not know them
             "notes": notes(verdicts.to_pylist(), balance, summary)
             + subject_notes(real)
-            + selftest_notes(evaluation / "selftest.json"),
+            + selftest_notes(evaluation / "selftest.json")
+            + corpus_notes(cards),
         }
         write_text(folder / README, release_card(manifest))
         paths = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
@@ -185,6 +186,11 @@ def subject_notes(real: pa.Table) -> list[str]:
                 "may be in train and in test"
             )
     return found
+
+
+def corpus_notes(cards: list[dict[str, Any]]) -> list[str]:
+    """What ingest found in each corpus that no split mends (corpora/conflicts.py)."""
+    return [f"corpus {card['id']}: {note}" for card in cards for note in card.get("notes", [])]
 
 
 def synthetic_splits(synthetic: pa.Table, view: str) -> pa.Table:

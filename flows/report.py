@@ -22,6 +22,7 @@ from flows.reportdata import CorpusFolder, RunFolder, read_run
 from flows.reportmedia import before_and_after, chosen_media
 from flows.reporttables import (
     conditions_table,
+    conflict_tables,
     cost_table,
     findings_table,
     gate_table,
@@ -165,6 +166,7 @@ def _corpus(corpus: CorpusFolder) -> dict[str, Any]:
             {"name": name, **view, "table": findings_table(view.get("findings"))}
             for name, view in sorted(corpus.views.items())
         ],
+        "conflicts": conflict_tables(corpus.conflicts),
     }
 
 

@@ -45,6 +45,7 @@ class CorpusFolder:
     folder: Path
     told: Row
     views: dict[str, Row]  # audit of each split view: feasible, reason, counts, findings
+    conflicts: dict[str, Row]  # kind -> counts, entries (corpora/conflicts.py)
     quality: Row | None  # result of the table checks
 
     @property
@@ -135,6 +136,7 @@ def _corpus(folder: Path) -> CorpusFolder:
         folder=folder,
         told=_json(folder / "card.json"),
         views=audit.get("views", {}),
+        conflicts=audit.get("conflicts", {}),
         quality=_optional_json(folder / "quality.json"),
     )
 

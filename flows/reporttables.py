@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -232,6 +233,26 @@ def findings_table(findings: Any) -> Row | None:
     present = list(dict.fromkeys(k for row in rows for k in row))
     columns = sorted(present, key=lambda c: FIRST.index(c) if c in FIRST else len(FIRST))
     return {"columns": columns, "rows": [[_flat(row.get(c)) for c in columns] for row in rows]}
+
+
+CONFLICTS = {
+    "same_recording": ("Speaker ids that share a recording", "perhaps one person, whom a split by subject may part"),
+    "conflicting_labels": ("Equal payloads under several labels", "one of them is wrong, or there are two opinions"),
+}
+MOST_CONFLICTS = 50  # rows of a table; audit.json has more
+
+
+def conflict_tables(conflicts: Mapping[str, Any]) -> list[Row]:
+    """What equal payloads say of a corpus -> [{"title", "why", "n", "table"}], the kinds that there are."""
+    made = []
+    for kind, (title, why) in CONFLICTS.items():
+        found = conflicts.get(kind) or {}
+        entries = found.get("entries", [])[:MOST_CONFLICTS]
+        rows = [[" and ".join(what), _flat([i for ids in what.values() for i in ids])] for what in entries]
+        if rows:
+            table = {"columns": ["what", "samples"], "rows": rows}
+            made.append({"title": title, "why": why, "n": found["counts"]["entries"], "table": table})
+    return made
 
 
 def _flat(value: Any) -> str:

@@ -19,6 +19,7 @@ The automatically annotated part is not read: its labels are a network's.
 
 from __future__ import annotations
 
+import filecmp
 import io
 import math
 import re
@@ -45,6 +46,7 @@ from corpora.readers.files import (
     read_items,
     spread,
 )
+from corpora.readers.joins import Doubled, doubled_files, once, opened, settled
 from corpora.readers.tables import Row, number_of, read_table, row_of
 from corpora.readers.unknown import is_unknown
 from corpora.schema import CorpusCard, Reject, Sample
@@ -123,13 +125,23 @@ class AffectNet:
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs: bad-row, undecodable-row, bad-label, not-a-number, rating-out-of-range, bad-box,
         bad-landmarks, no-picture, no-annotation, bad-name, not-an-npy, repeated-name (a picture that stands in the
-        lists twice), and those of a picture file: not-an-image, truncated, too-large, empty, unreadable."""
+        lists twice), conflicting-entries (there with two labels, or two pictures have one annotation), and those of a
+        picture file: not-an-image, truncated, too-large, empty, unreadable."""
         root = Path(root)
         tables = {} if self.form == "npy" else _tables(root)
         if tables:
-            rows = chain.from_iterable(_rows(path, split, self.card.title) for path, split in tables.items())
+
+            def rows() -> Iterator[tuple[tuple[Row | PayloadError, str], str]]:
+                return chain.from_iterable(_rows(path, split, self.card.title) for path, split in tables.items())
+
             folder = _image_folder(root, tables)
-            return read_items(rows, corpus, lambda item, _: self._row(row_of(item[0]), item[1], folder, root, corpus))
+            items = settled(rows, lambda item: _picture_of(item[0]), lambda item: _said(row_of(item[0])))
+
+            def make(item: tuple[Row | PayloadError, str] | PayloadError, _: str) -> Sample:
+                row, split = opened(item)
+                return self._row(row_of(row), split, folder, root, corpus)
+
+            return read_items(items, corpus, make)
         files = corpus_files(root, self.card)
         pictures = [(path, name) for path, name in files if path.suffix.lower() != ".npy"]
         if self.form == "csv" or not any(_PICTURE.search(name) for _, name in pictures):
@@ -137,7 +149,8 @@ class AffectNet:
                 f"{self.card.title}: {root} holds neither training.csv nor train_set/images/0.jpg (form: {self.form}; "
                 f"found e.g. {files[0][1]!r}). Link the folder that holds them ({self.card.url})."
             )
-        return read_items(pictures, corpus, lambda path, name: self._annotated(path, name, corpus))
+        alike = doubled_files(pictures, _annotation_of)  # 0.png and 0.jpg have one
+        return read_items(pictures, corpus, lambda path, name: self._annotated(path, name, alike, corpus))
 
     def _row(self, row: Row, split: str, folder: Path, root: Path, corpus: str) -> Sample:
         word = known(_CODES, row["expression"].strip(), "expression")
@@ -155,10 +168,11 @@ class AffectNet:
         ratings = {name: number_of(row[name], name) for name in ("valence", "arousal")}
         return self._sample(path, name.rpartition(".")[0], word, ratings, extra, corpus)
 
-    def _annotated(self, path: Path, name: str, corpus: str) -> Sample:
+    def _annotated(self, path: Path, name: str, alike: Doubled, corpus: str) -> Sample:
         match = _PICTURE.search(name)
         if match is None:
             raise PayloadError("bad-name", "a picture lies in train_set/images/ or val_set/images/")
+        once(alike, _annotation_of(path))
         stem = path.parent.parent / "annotations" / path.stem
         code, valence, arousal = (_numbers(Path(f"{stem}_{kind}.npy")) for kind in ("exp", "val", "aro"))
         word = known(_CODES, f"{code[0]:g}", "expression")
@@ -226,6 +240,18 @@ class AffectNet:
                 write_bytes(Path(root) / table, ("\n".join(rows) + "\n").encode())
 
 
+def _picture_of(row: Row | PayloadError) -> str | None:
+    return None if isinstance(row, PayloadError) else row["subDirectory_filePath"].strip()
+
+
+def _annotation_of(path: Path) -> str:
+    return f"{path.parent.parent.name}/annotations/{printable(path.stem)}"
+
+
+def _said(row: Row) -> tuple[str, ...]:
+    return tuple(row[column].strip() for column in ("expression", "valence", "arousal"))
+
+
 def _scaled(card: CorpusCard, rated: Mapping[str, float], name: str) -> float | None:
     return rescale(rated[name], card.dimensions[name], name) if name in rated else None
 
@@ -242,13 +268,20 @@ def _points(values: Any) -> str:
 
 
 def _tables(root: Path) -> dict[Path, str]:
-    """training.csv and validation.csv, at most two folders deep, -> split. The folders of pictures are not walked."""
+    """training.csv and validation.csv, at most two folders deep, -> split. The folders of pictures are not walked.
+
+    Raises `CorpusError` for two of one name that differ."""
     found: dict[Path, str] = {}
     for pattern in ("", "*/", "*/*/"):
         for path in sorted(root.glob(f"{pattern}*.csv")):
             split = _TABLES.get(path.name.lower())
-            if split is not None and "__MACOSX" not in path.parts and split not in found.values():
+            if split is None or "__MACOSX" in path.parts:
+                continue
+            other = next((there for there, part in found.items() if part == split), None)
+            if other is None:
                 found[path] = split
+            elif not filecmp.cmp(other, path, shallow=False):
+                raise CorpusError(f"AffectNet: {other} and {path} differ; which of the two holds? Keep the right one.")
     return dict(sorted(found.items(), key=lambda pair: pair[1], reverse=True))  # train first
 
 

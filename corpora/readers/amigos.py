@@ -13,6 +13,7 @@ Miranda-Correa et al. (2021), IEEE TAC 12(2). What was recorded is from the corp
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from corpora.errors import CorpusError, PayloadError
 from corpora.labels import native_labels, rescale
 from corpora.readers.dreamer import CHANNELS
 from corpora.readers.files import class_counts, named_files, physio_sample, read_items, spread
-from corpora.readers.matfiles import load_cells, load_mat
+from corpora.readers.matfiles import load_cells, load_mat, open_mat
 from corpora.readers.seed import write_mat
 from corpora.schema import CorpusCard, Reject, Sample
 
@@ -81,12 +82,13 @@ class Amigos:
             "the 5 s before a film are kept as EEG_baseline, ECG_baseline and GSR_baseline",
             "long films were watched alone or in groups of four: no split by group is made",
             "units of the preprocessed signals are not stated",
+            "signals, ratings and films are joined by their place: a file without as many of each is a reject",
         ),
     )
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs beside those of .mat files: not-of-this-corpus, bad-shape, too-short, non-finite
-        (all signals), missing-rating, missing-signal, rating-out-of-range, bad-label.
+        (all signals), missing-rating, missing-signal, counts-differ (of a file), rating-out-of-range, bad-label.
         """
         files = named_files(root, self.card, _FILE, "Data_Preprocessed_P01.mat")
         mats = [(path, name) for path, name in files if path.suffix.lower() == ".mat"]
@@ -144,22 +146,27 @@ def _trials(files: Sequence[tuple[Path, str]]) -> Iterator[tuple[Trial | Payload
             yield PayloadError("not-of-this-corpus", "the name is not of the form Data_Preprocessed_P01.mat"), name
             continue
         try:
+            _judge_counts(path)
             small = dict(load_mat(path, ["VideoIDs", "labels_selfassessment"], max_bytes=1 << 20))
             ratings, videos = small.get("labels_selfassessment"), small.get("VideoIDs")
             for found in (ratings, videos):
                 if not isinstance(found, list):
                     raise _first_error(small)
-            for number, signal in enumerate(load_cells(path, "joined_data"), start=1):
-                shown = f"{name}#{number:02d}"
-                if number > min(len(ratings or []), len(videos or [])):
-                    yield PayloadError("missing-rating", f"signals of {number} trials, ratings of fewer"), shown
-                else:
-                    yield (
-                        (match[1], number, str((videos or [])[number - 1]), signal, (ratings or [])[number - 1]),
-                        shown,
-                    )
+            trials = zip(load_cells(path, "joined_data"), videos or [], ratings or [], strict=False)
+            for number, (signal, video, rating) in enumerate(trials, start=1):
+                yield (match[1], number, str(video), signal, rating), f"{name}#{number:02d}"
         except PayloadError as error:
             yield error, name
+
+
+def _judge_counts(path: Path) -> None:
+    """Raises `PayloadError` counts-differ: with a cell less in one of the three, later ratings are of other films."""
+    wanted = ("joined_data", "labels_selfassessment", "VideoIDs")
+    found = {variable.name: math.prod(variable.shape) for variable in open_mat(path).variables}
+    counts = {name: found[name] for name in wanted if name in found}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{count} {name}" for name, count in counts.items())
+        raise PayloadError("counts-differ", f"{told}: which rating is of which trial cannot be known")
 
 
 def _first_error(small: Mapping[str, Any]) -> PayloadError:

@@ -27,7 +27,7 @@ import numpy as np
 from corpora.atomic import write_bytes
 from corpora.codecs import encode_png
 from corpora.errors import CorpusError, PayloadError
-from corpora.readers.face_sequences import NEUTRAL, chosen_frames, known_frames
+from corpora.readers.face_sequences import NEUTRAL, chosen_frames, known_frames, refuse_lost
 from corpora.readers.faces import landmark_text
 from corpora.readers.files import (
     class_counts,
@@ -47,6 +47,7 @@ _CODES = {str(code): word for code, word in enumerate(_WORDS)}
 _EMOTIONS = {word: "happiness" if word == "happy" else word for word in _WORDS}
 _PICTURE = re.compile(r"(?:^|/)S\d+/\d+/(S\d{3})_(\d{3})_(\d{8})\.png$")
 _REPACKED = re.compile(rf"(?:^|/)({'|'.join(_WORDS[1:])})/(S\d{{3}})_(\d{{3}})_(\d{{8}})\.png$")
+_ANNOTATION = re.compile(r"S(\d+)_(\d+)_(\d+)_")  # numbers are padded otherwise now and then
 _MAX_TEXT = 1 << 16  # bytes of an annotation; 68 landmarks have 2,300
 _LABELLED = {"anger": 45, "contempt": 18, "disgust": 59, "fear": 25, "happy": 69, "sadness": 28, "surprise": 83}
 _AUS = {  # the fake's, after Ekman's prototypes
@@ -116,8 +117,9 @@ class CKPlus:
         )
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
-        """See `Corpus.read`. Slugs: bad-name, bad-label, bad-annotation, not-a-number, bad-landmarks, repeated-name,
-        and those of a picture file: not-an-image, truncated, too-large, empty, unreadable."""
+        """See `Corpus.read`. Slugs: bad-name, bad-label, bad-annotation, missing-frame (the labelled peak, or the first
+        frame, is not there), not-a-number, bad-landmarks, repeated-name, and those of a picture file: not-an-image,
+        truncated, too-large, empty, unreadable."""
         root = Path(root)
         files = corpus_files(root, self.card)
         if any(_PICTURE.search(name) for _, name in files):
@@ -145,8 +147,11 @@ class CKPlus:
         match = _PICTURE.search(name)
         if match is None:
             raise PayloadError("bad-name", "a picture is called S005/001/S005_001_00000011.png or the like")
-        subject, sequence, _ = match.groups()
-        code = _code(homes["Emotion"], subject, sequence)
+        subject, sequence, number = match.groups()
+        refuse_lost(roles[name], path.name)
+        code, peak = _code(homes["Emotion"], subject, sequence)
+        if peak is not None and roles[name] != NEUTRAL and int(number) <= peak - self._n_last:
+            raise PayloadError("missing-frame", f"frame {peak} is labelled, and {path.name} is the last that is there")
         if code is None and not self.unlabelled:
             return None
         word = None if code is None else known(_CODES, code, "emotion")
@@ -253,20 +258,34 @@ def _numbers(path: Path) -> list[list[float]]:
     return [[number_of(field, printable(path.name)) for field in line.split()] for line in lines if line.strip()]
 
 
-def _code(home: Path | None, subject: str, sequence: str) -> str | None:
-    """The emotion's code of a sequence as its file has it, or None where there is no file."""
+def _code(home: Path | None, subject: str, sequence: str) -> tuple[str | None, int | None]:
+    """-> (the emotion's code of a sequence as its file has it, or None where there is no file; the frame that the
+    file's name speaks of). Raises `PayloadError` bad-annotation, also for a file that is of another sequence."""
     files = sorted((home / subject / sequence).glob("*_emotion.txt")) if home is not None else []
     if not files:
-        return None
+        return None, None
     numbers = [_numbers(path) for path in files]
     if len(numbers) != 1 or len(numbers[0]) != 1 or len(numbers[0][0]) != 1:
         raise PayloadError("bad-annotation", f"{subject}/{sequence}: one emotion is expected, found {numbers}"[:200])
-    return f"{numbers[0][0][0]:g}"
+    return f"{numbers[0][0][0]:g}", _named_frame(files[0], subject, sequence)
+
+
+def _named_frame(path: Path, subject: str, sequence: str) -> int | None:
+    """The frame of an annotation's name, None where it says none. Raises `PayloadError` bad-annotation: it is of
+    another sequence."""
+    match = _ANNOTATION.match(path.name)
+    if match is None:
+        return None
+    if (int(match[1]), int(match[2])) != (int(subject[1:]), int(sequence)):
+        raise PayloadError("bad-annotation", f"{printable(path.name)} lies in {subject}/{sequence}")
+    return int(match[3])
 
 
 def _action_units(folder: Path) -> dict[str, str]:
     files = sorted(folder.glob("*_facs.txt"))
     rows = [row for path in files for row in _numbers(path)]
+    for path in files:
+        _named_frame(path, folder.parent.name, folder.name)
     if len(files) > 1 or any(len(row) != 2 for row in rows):
         raise PayloadError("bad-annotation", f"{printable(folder.name)}: one file of action units and intensities, "
                            f"found {len(files)}, {rows}"[:200])  # fmt: skip

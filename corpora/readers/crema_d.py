@@ -24,6 +24,7 @@ from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError, UnknownNameError
 from corpora.labels import native_labels
 from corpora.readers.files import known, named_files, read_file, read_items, read_wav, speech_sample
+from corpora.readers.joins import Entries, conflict
 from corpora.readers.raters import rating
 from corpora.readers.tables import Row, number_of, read_table, row_of, whole_of
 from corpora.schema import CorpusCard, Reject, Sample
@@ -137,7 +138,8 @@ class CremaD:
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs beside those of wav files and rows of tables: git-lfs-pointer, not-of-this-corpus,
-        bad-label, no-votes (`label: perceived`), repeated-name.
+        bad-label, no-votes (`label: perceived`), conflicting-entries (rows that say different things of an actor or
+        of a clip: neither is used), repeated-name.
 
         Raises `CorpusError` as well for `label: perceived` without tabulatedVotes.csv, or a table with other columns.
         """
@@ -153,16 +155,18 @@ class CremaD:
         def make(item: Path | PayloadError, name: str) -> Sample:
             if isinstance(item, PayloadError):
                 raise item
-            return self._sample(item, name, corpus, people, votes or {})
+            return self._sample(item, name, corpus, people, votes if votes is not None else Entries())
 
         items: Iterator[tuple[Path | PayloadError, str]] = itertools.chain(bad, files)
         return read_items(items, corpus, make)
 
     def _tables(
         self, root: Path
-    ) -> tuple[dict[str, tuple[str, float]], dict[str, _Votes] | None, list[tuple[Path | PayloadError, str]]]:
+    ) -> tuple[
+        Entries[str, tuple[str, float]], Entries[str, _Votes] | None, list[tuple[Path | PayloadError, str]]
+    ]:  # fmt: skip
         """-> {actor: (gender, age)}, {clip: votes} (None: no such table), bad rows."""
-        people: dict[str, tuple[str, float]] = {}
+        people: Entries[str, tuple[str, float]] = Entries()
         bad: list[tuple[Path | PayloadError, str]] = []
         title = self.card.title
         path = _beside(root, "VideoDemographics.csv")
@@ -170,15 +174,14 @@ class CremaD:
             try:
                 fields = row_of(row)
                 gender = known({"Male": "male", "Female": "female"}, fields["Sex"], "sex")
-                told = gender, number_of(fields["Age"], "age")
-                if people.setdefault(fields["ActorID"].strip(), told) != told:
-                    raise PayloadError("bad-row", f"actor {fields['ActorID'].strip()[:40]!r} has two rows that differ")
+                people.add(fields["ActorID"].strip(), (gender, number_of(fields["Age"], "age")), name)
             except PayloadError as error:
                 bad.append((error, name))
+        bad += [(conflict(actor, names), name) for actor, names in people.doubled.items() for name in names]
         path = _beside(root, "tabulatedVotes.csv")
         if path is None:
             return people, None, bad
-        votes: dict[str, _Votes] = {}
+        votes: Entries[str, _Votes] = Entries()
         for row, name in read_table(path, title, columns=("", *_VOTES, "fileName")):
             try:
                 fields = row_of(row)
@@ -186,14 +189,14 @@ class CremaD:
                     clip = fields["fileName"]
                     if not _CLIP.fullmatch(clip):
                         raise PayloadError("bad-row", f"fileName is {clip[:40]!r}")
-                    if votes.setdefault(clip, found := _votes_of(fields)) != found:
-                        raise PayloadError("bad-row", f"{clip} has two rows of votes that differ")
+                    votes.add(clip, _votes_of(fields), name)
             except PayloadError as error:
                 bad.append((error, name))
+        bad += [(conflict(clip, names), name) for clip, names in votes.doubled.items() for name in names]
         return people, votes, bad
 
     def _sample(
-        self, path: Path, name: str, corpus: str, people: Mapping[str, tuple[str, float]], votes: Mapping[str, _Votes]
+        self, path: Path, name: str, corpus: str, people: Entries[str, tuple[str, float]], votes: Entries[str, _Votes]
     ) -> Sample:
         match = _NAME.fullmatch(path.stem)
         if match is None:
@@ -201,7 +204,8 @@ class CremaD:
         actor, sentence, intended, level = match.groups()
         emotion, intensity = known(_EMOTIONS, intended, "emotion"), known(_LEVEL, level, "level")
         words = known(SENTENCES, sentence, "sentence")
-        given = votes.get(f"{actor}_{sentence}_{intended}_{'XX' if level == 'X' else level}")
+        clip = f"{actor}_{sentence}_{intended}_{'XX' if level == 'X' else level}"
+        given = None if clip in votes.doubled and self.label == "intended" else votes.get(clip)
         heard: dict[str, Any] = {}
         native: str | None = intended
         if given is not None:
@@ -218,7 +222,7 @@ class CremaD:
             emotion, intensity = (_EMOTIONS[native], None) if native else (None, None)
         if given is not None and native is not None:
             heard["rater_agreement"] = given.share(native)
-        gender, age = people.get(actor, (None, None))
+        gender, age = (people.get(actor) if actor not in people.doubled else None) or (None, None)
         payload, header = _read(path)
         return speech_sample(
             self.card, corpus, path.stem, payload, header,

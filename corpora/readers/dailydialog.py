@@ -8,7 +8,11 @@ Li et al. (2017), IJCNLP. Files of one line a dialogue that belong together (rea
 
 and so for `validation` and `test`, as folders or as the zip files that lie in the archive; or all of them in
 `dialogues_text.txt`, `dialogues_emotion.txt`, `dialogues_act.txt` and `dialogues_topic.txt`, which know no split. No
-speaker is named: the dialogue is the subject.
+speaker is named, so there are no subjects; what no split may part is the dialogue.
+
+Lines are joined by their number alone, so files of different lengths are refused, and so are files in which the turns
+of two dialogues close together differ in number, for there the lines have moved. A single one is a reject (the
+published train file has one). Two lines of equally many turns that changed places in one file are seen by nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -28,6 +32,7 @@ from corpora.archive_plan import Limits, Plan
 from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers.files import class_counts, known, read_items, spread, text_sample
+from corpora.readers.joins import same_counts
 from corpora.readers.tables import find_file, find_parts, lines_of
 from corpora.schema import CorpusCard, Reject, Sample
 
@@ -47,6 +52,8 @@ _TOPICS = {
 }  # fmt: skip
 _FOLDERS = {"train": "train", "dev": "validation", "test": "test"}
 _END = "__eou__"
+_KINDS = ("texts", "emotions", "acts", "topics")  # of the files of a split
+_NEAR = 10  # dialogues: two within so few that differ are no slips of the pen
 _MAX_MEMBER = 1 << 30  # bytes of one file in a zip; the largest published one has 6 MB
 Opener = Callable[[], IO[bytes]]
 
@@ -91,13 +98,14 @@ class DailyDialog:
             "surprise": 1823,
         },
         counts_source="DailyDialog/dataset-stats.md of github.com/tae898/multimodal-datasets: the splits added",
-        n_subjects=13_118,
+        n_subjects=None,
         n_samples=102_979,
+        knows_subjects=False,
         official_split="train 11,118, validation (dev) 1,000, test 1,000 dialogues",
         sources={
             "layout": "readme.txt of ijcnlp_dailydialog.zip; datasets/daily_dialog/daily_dialog.py of huggingface",
             "labels": "readme.txt of ijcnlp_dailydialog.zip: 0 no emotion ... 6 surprise",
-            "subjects": "no speaker is named; 11,118 + 1,000 + 1,000 dialogues stand for them",
+            "subjects": "no speaker is named in the files (readme.txt of ijcnlp_dailydialog.zip)",
             "counts": "DailyDialog/dataset-stats.md of github.com/tae898/multimodal-datasets",
             "splits": "dataset card daily_dialog of Hugging Face, Data Splits",
             "license": "dataset card daily_dialog of Hugging Face: CC BY-NC-SA 4.0",
@@ -112,10 +120,13 @@ class DailyDialog:
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs beside those of texts: bad-label, turns-differ (the files of a dialogue do not have
-        as many turns), undecodable-row, too-long-line."""
-        return read_items(
-            self._turns(_files(Path(root), self.card.url)), corpus, lambda t, n: self._sample(t, n, corpus)
-        )
+        as many turns), undecodable-row, too-long-line.
+
+        Raises `CorpusError` as well if the lines of the files do not belong together."""
+        files = _files(Path(root), self.card.url)
+        for split, openers in files.items():
+            _judge(split, openers)
+        return read_items(self._turns(files), corpus, lambda t, n: self._sample(t, n, corpus))
 
     def _turns(self, files: Mapping[str | None, list[Opener | None]]) -> Iterator[tuple[_Turn | PayloadError, str]]:
         for split, (text, emotion, act, topic) in files.items():
@@ -145,7 +156,7 @@ class DailyDialog:
             extra["topic"] = known(_TOPICS, turn.topic, "topic")
         return text_sample(
             self.card, corpus, name, turn.text.strip(),
-            subject=turn.dialogue,
+            group=turn.dialogue,
             session_id=f"{corpus}:{turn.dialogue}",
             turn=turn.turn,
             emotion=self.card.label_map[native],
@@ -185,6 +196,53 @@ class DailyDialog:
                 write_bytes(Path(root) / folder / f"dialogues_{kind}{folder}.txt", body.encode())
 
 
+def _judge(split: str | None, openers: list[Opener | None]) -> None:
+    """Raises `CorpusError` unless the n-th lines of the files are of one dialogue, as far as numbers can tell."""
+    counts: dict[str, list[int | None]] = {}
+    for kind, opener in zip(_KINDS, openers, strict=True):
+        if opener is None:
+            continue
+        try:
+            with opener() as file:
+                counts[kind] = [_n_turns(kind, line) for line in lines_of(file)]
+        except (OSError, EOFError, zipfile.BadZipFile, zlib.error):
+            return  # a zip that breaks off: `_turns` says where
+    where = f"DailyDialog, {split or 'all'}"
+    for lines in counts.values():
+        while lines and lines[-1] == 0:  # blank
+            lines.pop()
+    shortest = min(len(lines) for lines in counts.values())
+    for lines in counts.values():
+        while len(lines) > shortest and lines[-1] is None:  # no text: no line either, and it moves nothing
+            lines.pop()
+    same_counts(where, {kind: len(lines) for kind, lines in counts.items()}, "line")
+    in_turns = [counts[kind] for kind in _KINDS[:3] if kind in counts]
+    differ = [i for i, row in enumerate(zip(*in_turns, strict=True)) if None not in row and len(set(row)) > 1]
+    for one, other in pairwise(differ):
+        if other - one <= _NEAR:
+            raise CorpusError(
+                f"{where}: the files do not have as many turns in dialogues {one} and {other} (counted from 0), and in "
+                f"{len(differ)} of {shortest} in all: lines have moved, so labels would be those of other dialogues. "
+                "Take all files from one download, unchanged."
+            )
+
+
+def _n_turns(kind: str, line: bytes | PayloadError) -> int | None:
+    """Turns of one line; None: it cannot be read."""
+    if isinstance(line, PayloadError):
+        return None
+    try:
+        text = line.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return None
+    return len(_said(text)) if kind == "texts" else len(text.split())
+
+
+def _said(text: str) -> list[str]:
+    said = text.split(_END)
+    return said if said[-1].strip() else said[:-1]
+
+
 def _dialogue(
     name: str, split: str | None, row: tuple[bytes | PayloadError | None, ...], *, has_act: bool
 ) -> Iterator[tuple[_Turn | PayloadError, str]]:
@@ -200,10 +258,8 @@ def _dialogue(
     except UnicodeDecodeError as error:
         yield PayloadError("undecodable-row", f"not UTF-8: {error.reason} at byte {error.start}"), name
         return
-    said = texts.removeprefix("\ufeff").split(_END)
-    if not said[-1].strip():
-        said.pop()
-    felt, done = emotions.split(), acts.split()
+    said = _said(texts.removeprefix("\ufeff"))
+    felt, done = emotions.removeprefix("\ufeff").split(), acts.removeprefix("\ufeff").split()
     if not said and not felt and not done:
         return  # a blank line at the end
     if len(said) != len(felt) or (has_act and len(done) != len(said)):

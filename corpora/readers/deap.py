@@ -35,6 +35,7 @@ EEG_CHANNELS = (
 )  # fmt: skip
 _RATED = ("valence", "arousal", "dominance", "liking")
 _SCALE = (1.0, 9.0)
+_VIDEOS = 40
 _N_SAMPLES = round((BASELINE_S + VIDEO_S) * RATE_HZ)
 # name -> (channels of the array, unit); "a.u.": the readme names none
 _SIGNALS: dict[str, tuple[slice, str]] = {
@@ -91,6 +92,7 @@ class Deap:
             "pickles of Python 2: read by the unpickler for arrays",
             "published as filtered to 4-45 Hz, EOG removed, averaged to the common reference",
             "rows are in the order of the videos (Experiment_id), not of presentation: a sentence_id for each, no turn",
+            "a file of fewer than 40 rows does not say which videos they are: no sentence_id",
             "the readme calls the 3 s before the video removed; the 63 s hold them first (torcheeg's num_baseline)",
         ),
     )
@@ -118,12 +120,12 @@ class Deap:
             seen.add(path.stem)
             for trial, (channels, rated) in enumerate(zip(data, labels, strict=True), 1):
                 try:
-                    yield self._sample(name, path.stem, trial, channels, rated, corpus)
+                    yield self._sample(name, path.stem, trial, channels, rated, corpus, whole=len(data) == _VIDEOS)
                 except PayloadError as error:
                     yield Reject(corpus, f"{name}#{trial:02d}", error.reason, error.detail)
 
     def _sample(
-        self, name: str, subject: str, trial: int, channels: np.ndarray, rated: np.ndarray, corpus: str
+        self, name: str, subject: str, trial: int, channels: np.ndarray, rated: np.ndarray, corpus: str, *, whole: bool
     ) -> Sample:
         arrays: dict[str, np.ndarray] = {}
         units: dict[str, str] = {}
@@ -138,7 +140,7 @@ class Deap:
             self.card, corpus, f"{subject}/{trial:02d}", arrays, units, dict.fromkeys(arrays, RATE_HZ),
             subject=subject,
             session_id=f"{corpus}:{subject}",
-            sentence_id=f"{corpus}:video{trial:02d}",
+            sentence_id=f"{corpus}:video{trial:02d}" if whole else None,  # a row's place is all that names its video
             t_start_s=0.0,
             t_end_s=VIDEO_S,
             valence=rescaled["valence"],

@@ -84,8 +84,8 @@ class Dreamer:
     )
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
-        """See `Corpus.read`. Slugs beside those of .mat files: not-of-this-corpus, bad-shape, rating-out-of-range,
-        not-a-number, empty, non-finite.
+        """See `Corpus.read`. Slugs beside those of .mat files: not-of-this-corpus, bad-shape (also a subject without
+        exactly 18 of everything: a film is known by its place), rating-out-of-range, not-a-number, empty, non-finite.
         """
         files = named_files(root, self.card, _FILE, "DREAMER.mat")
         mats = [(path, name) for path, name in files if path.suffix.lower() == ".mat"]
@@ -149,10 +149,31 @@ def _trials(files: Sequence[tuple[Path, str]]) -> Iterator[tuple[Trial | Payload
                     wrong = found if isinstance(found, PayloadError) else PayloadError("bad-shape", "no struct")
                     yield wrong, f"{name}#{subject:02d}"
                     continue
+                if (uneven := _uneven(found)) is not None:
+                    yield uneven, f"{name}#{subject:02d}"
+                    continue
                 for film in range(1, len(FILMS) + 1):
                     yield (subject, film, found), f"{name}#{subject:02d}_{film:02d}"
         except PayloadError as error:
             yield error, name
+
+
+def _uneven(found: Mapping[str, Any]) -> PayloadError | None:
+    """Films are joined with signals and scores by their place alone: what a subject has not 18 of, unless nothing."""
+    counts: dict[str, int] = {}
+    for signal in RATES_HZ:
+        parts = found.get(signal)
+        for part, cells in parts.items() if isinstance(parts, dict) else ():
+            if part in ("baseline", "stimuli") and isinstance(cells, list):
+                counts[f"{signal}.{part}"] = len(cells)
+    for score in _SCORES:
+        values = found.get(f"Score{score}")
+        if values is not None and (array := np.asarray(values)).dtype.kind in "fiu":
+            counts[f"Score{score}"] = array.size
+    odd = [f"{count} {what}" for what, count in counts.items() if count != len(FILMS)]
+    if not odd:
+        return None
+    return PayloadError("bad-shape", f"{', '.join(odd)}; {len(FILMS)} of each are expected, or places mean other films")
 
 
 def _array(found: Any, part: str, film: int, signal: str) -> np.ndarray:

@@ -29,8 +29,9 @@ import numpy as np
 from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers.files import class_counts, known, printable, read_items, spread, text_sample
-from corpora.readers.tables import find_parts, read_json, read_table, whole_of
-from corpora.readers.unknown import known_text
+from corpora.readers.ids import one_person
+from corpora.readers.joins import opened, settled
+from corpora.readers.tables import Row, find_parts, read_json, read_table, row_of, whole_of
 from corpora.schema import CorpusCard, Reject, Sample
 
 # calm is what the word peaceful says; the wheel's powerful (proud, respected, hopeful ...) has no one word here
@@ -112,7 +113,7 @@ class EmoryNLP:
             "license": "LICENSE.txt of github.com/emorynlp/character-mining: Apache 2.0",
         },
         quirks=(
-            "Speaker is a list written as text; a line of several speakers has no subject",
+            "Speaker is a list written as text; a line of several speakers, or of 'All', has no subject",
             "the csv form has 2,099 Joyful, 968 Mad, 3,095 Neutral, 831 Peaceful, 717 Powerful, 595 Sad, 1,184 Scared",
             "times of neighbouring lines overlap in the csv form",
             "Powerful has no canonical word; it is in `labels` like all native ones",
@@ -121,7 +122,8 @@ class EmoryNLP:
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs beside those of tables and texts: bad-label, bad-speaker, bad-time, bad-id,
-        not-a-number, not-annotated (an episode that is in no split)."""
+        not-a-number, not-annotated (an episode that is in no split), conflicting-entries (an utterance that stands
+        twice with two emotions)."""
         try:
             parts = find_parts(root, "EmoryNLP", _PARTS, self.card.url)
         except CorpusError:
@@ -129,11 +131,23 @@ class EmoryNLP:
             found = [(path, season) for path in files if (season := _season(path)) is not None]
             if not found:
                 raise
-            rows = chain.from_iterable(_utterances(season, printable(path.name)) for path, season in found)
+            rows = settled(
+                lambda: chain.from_iterable(_utterances(season, printable(path.name)) for path, season in found),
+                lambda row: None if isinstance(row, PayloadError) else (row[0], str(row[2].get("transcript"))),
+                lambda row: str(row[2].get("emotion")),
+            )
             return read_items(rows, corpus, lambda row, name: self._json(row, name, corpus))
-        tables = [(split, read_table(path, "EmoryNLP", columns=_COLUMNS)) for split, path in parts.items()]
-        lines = (((split, row), name) for split, table in tables for row, name in table)
-        return read_items(lines, corpus, lambda item, name: self._row(item[1], item[0], name, corpus))
+
+        def lines() -> Iterator[tuple[tuple[str, Row | PayloadError], str]]:
+            tables = [(split, read_table(path, "EmoryNLP", columns=_COLUMNS)) for split, path in parts.items()]
+            return (((split, row), name) for split, table in tables for row, name in table)
+
+        def make(item: tuple[str, Row | PayloadError] | PayloadError, name: str) -> Sample:
+            split, row = opened(item)
+            return self._row(row, split, name, corpus)
+
+        items = settled(lines, _place, lambda item: row_of(item[1])["Emotion"].strip())
+        return read_items(items, corpus, make)
 
     def _row(self, row: Mapping[str, str] | PayloadError, split: str, name: str, corpus: str) -> Sample:
         if isinstance(row, PayloadError):
@@ -175,11 +189,11 @@ class EmoryNLP:
         scene, _, turn = key.rpartition("_u")
         native = emotion.strip().capitalize() if emotion is not None else None
         canonical = known(_EMOTIONS, native, "Emotion") if native is not None else None
-        if len(speakers) > 1:
+        if len(speakers) > 1 or (speakers and one_person(speakers[0]) is None):
             extra = extra | {"speakers": "; ".join(speakers)}
         return text_sample(
             self.card, corpus, key, text,
-            subject=known_text(speakers[0]) if len(speakers) == 1 else None,
+            subject=one_person(speakers[0]) if len(speakers) == 1 else None,
             group=scene,
             session_id=f"{corpus}:{scene}",
             turn=int(turn),
@@ -228,6 +242,14 @@ class EmoryNLP:
             at += length
         for split, file in files.items():
             write_bytes(Path(root) / _PARTS[split][0], file.getvalue().encode())
+
+
+def _place(item: tuple[str, Row | PayloadError]) -> tuple[str, ...] | None:
+    """What names an utterance, and its words."""
+    row = item[1]
+    if isinstance(row, PayloadError):
+        return None
+    return tuple(row[column].strip() for column in ("Season", "Episode", "Scene_ID", "Utterance_ID", "Utterance"))
 
 
 def _visible(root: Path, pattern: str) -> Iterator[Path]:

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from corpora.atomic import write_bytes
-from corpora.errors import CorpusError
+from corpora.errors import CorpusError, PayloadError
 from corpora.readers.files import class_counts, known, read_items, spread, text_sample
+from corpora.readers.joins import opened, settled
 from corpora.readers.tables import Row, find_parts, read_table, row_of, whole_of
 from corpora.readers.unknown import known_text
 from corpora.schema import CorpusCard, Reject, Sample
@@ -79,14 +80,23 @@ class EmpatheticDialogues:
     )
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
-        """See `Corpus.read`. Slugs beside those of tables and texts: bad-label, not-a-number."""
+        """See `Corpus.read`. Slugs beside those of tables and texts: bad-label, not-a-number, conflicting-entries (a
+        turn that stands twice with two emotions)."""
         parts = find_parts(root, "EmpatheticDialogues", _PARTS, self.card.url)
-        tables = [
-            (split, read_table(path, "EmpatheticDialogues", columns=COLUMNS, quoted=False))
-            for split, path in parts.items()
-        ]
-        rows = (((split, row), name) for split, table in tables for row, name in table)
-        return read_items(rows, corpus, lambda item, name: self._turn(row_of(item[1]), item[0], name, corpus))
+
+        def rows() -> Iterator[tuple[tuple[str, Row | PayloadError], str]]:
+            tables = [
+                (split, read_table(path, "EmpatheticDialogues", columns=COLUMNS, quoted=False))
+                for split, path in parts.items()
+            ]
+            return (((split, row), name) for split, table in tables for row, name in table)
+
+        def make(item: tuple[str, Row | PayloadError] | PayloadError, name: str) -> Sample:
+            split, row = opened(item)
+            return self._turn(row_of(row), split, name, corpus)
+
+        items = settled(rows, _place, lambda item: row_of(item[1])["context"].strip())
+        return read_items(items, corpus, make)
 
     def _turn(self, row: Row, split: str, name: str, corpus: str) -> Sample:
         emotion = known(_EMOTIONS, row["context"].strip(), "context")
@@ -144,6 +154,14 @@ class EmpatheticDialogues:
                 number += 1
         for split, lines in files.items():
             write_bytes(Path(root) / _PARTS[split][0], ("\n".join(lines) + "\n").encode())
+
+
+def _place(item: tuple[str, Row | PayloadError]) -> tuple[str, ...] | None:
+    """What names a turn, and its words."""
+    row = item[1]
+    if isinstance(row, PayloadError):
+        return None
+    return (row["conv_id"].strip(), row["utterance_idx"].strip(), row["utterance"])
 
 
 def _commas(text: str) -> str:

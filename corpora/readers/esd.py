@@ -30,6 +30,7 @@ from corpora.readers.files import (
     speech_sample,
     spread,
 )
+from corpora.readers.joins import Entries
 from corpora.schema import CorpusCard, Reject, Sample
 
 _EMOTIONS = {"Neutral": "neutral", "Angry": "anger", "Happy": "happiness", "Sad": "sadness", "Surprise": "surprise"}
@@ -41,6 +42,7 @@ _FILE = re.compile(r"(?:^|/)\d{4}_\d{6}\.wav$")
 _NAME = re.compile(r"(\d{4})_(\d{6})")
 _EXAMPLE = "0011/Angry/train/0011_000351.wav"
 _MAX_TXT = 4 * 2**20
+Words = Entries[str, tuple[str, str]]  # file's stem -> words, emotion or ""
 
 
 class Esd:
@@ -86,7 +88,8 @@ class Esd:
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs beside those of wav files: not-of-this-corpus, bad-label (no folder and no list
-        names an emotion, or an unknown speaker), repeated-name."""
+        names an emotion, or an unknown speaker), conflicting-entries (the emotion is in the list alone, and there
+        twice), repeated-name."""
         files = [
             (path, name)
             for path, name in named_files(root, self.card, _FILE, _EXAMPLE)
@@ -94,37 +97,43 @@ class Esd:
         ]
         folders = [set(name.split("/")[:-1]) & set(_SPLITS) for _, name in files if _FILE.search(name)]
         whole = all(len(found) == 1 for found in folders)  # a split of a part of the corpus is none
-        lists: dict[Path, dict[str, tuple[str, str]]] = {}
+        lists: dict[Path, Words] = {}
 
-        def list_of(path: Path, speaker: str) -> dict[str, tuple[str, str]]:
+        def list_of(path: Path, speaker: str) -> Words:
             for place in [folder / f"{speaker}.txt" for folder in list(path.parents)[:4]]:
                 if place not in lists:
-                    lists[place] = _list(place) if place.is_file() else {}
-                if lists[place]:
+                    lists[place] = _list(place) if place.is_file() else Entries()
+                if len(lists[place]):
                     return lists[place]
-            return {}
+            return Entries()
 
         def make(path: Path, name: str) -> Sample:
             return self._sample(path, name, corpus, list_of(path, path.name[:4]), whole)
 
         return read_items(files, corpus, make)
 
-    def _sample(self, path: Path, name: str, corpus: str, words: Mapping[str, tuple[str, str]], split: bool) -> Sample:
+    def _sample(self, path: Path, name: str, corpus: str, words: Words, split: bool) -> Sample:
         match = _NAME.fullmatch(path.stem)
         if match is None:
             raise PayloadError("not-of-this-corpus", f"the name is not of the form {_EXAMPLE}")
         speaker, number = match[1], int(match[2])
         if not 1 <= int(speaker) <= _SPEAKERS:
             raise PayloadError("bad-label", f"speaker {speaker}; known: 0001 to 0020")
-        text, listed = words.get(path.stem, ("", ""))
         parts = name.split("/")[:-1]
-        native = next((part for part in reversed(parts) if part in _EMOTIONS), listed)
+        native = next((part for part in reversed(parts) if part in _EMOTIONS), "")
+        if native and path.stem in words.doubled:
+            text, listed = "", ""  # the folder says the emotion, and nobody which words are meant
+        else:
+            text, listed = words.get(path.stem) or ("", "")
+        native = native or listed
         emotion = known(_EMOTIONS, native, "emotion (folder, or list)")
         payload, header = read_wav(path)
         language = "zh" if int(speaker) <= 10 else "en"
         extra = {"path": name}
         if text:
             extra["transcript"] = text
+        if listed in _EMOTIONS and listed != native:
+            extra["listed_emotion"] = listed  # the folder decides; a difference is not hidden
         if split:
             extra["official_split"] = next(_SPLITS[part] for part in parts if part in _SPLITS)
         sentence = (number - 1) % _SENTENCES + 1
@@ -175,17 +184,17 @@ class Esd:
             write_bytes(Path(root) / speaker / f"{speaker}.txt", text.encode(encodings.get(speaker, "utf-8")))
 
 
-def _list(path: Path) -> dict[str, tuple[str, str]]:
-    """{file's stem: (words, emotion or "")} of a speaker's list; {} if it cannot be read (the labels are folders)."""
+def _list(path: Path) -> Words:
+    """{file's stem: (words, emotion or "")} of a speaker's list; empty if it cannot be read."""
+    found: Words = Entries()
     try:
         raw = read_file(path, _MAX_TXT)
     except PayloadError:
-        return {}
-    found = {}
-    for line in _decoded(raw).splitlines():
+        return found
+    for number, line in enumerate(_decoded(raw).splitlines(), 1):
         stem, *rest = [field.strip() for field in line.split("\t")]
         if _NAME.fullmatch(stem) and rest:
-            found[stem] = (rest[0], rest[1] if len(rest) > 1 else "")
+            found.add(stem, (rest[0], rest[1] if len(rest) > 1 else ""), f"{path.name}#{number}")
     return found
 
 

@@ -32,6 +32,7 @@ from corpora.readers.files import (
     read_items,
     spread,
 )
+from corpora.readers.joins import doubled_files, once, settled
 from corpora.readers.tables import Row, find_file, number_of, read_table, row_of
 from corpora.schema import CorpusCard, Reject, Sample
 
@@ -87,15 +88,27 @@ class ExpW:
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs: bad-row, undecodable-row, bad-label, not-a-number, bad-box, no-picture,
-        repeated-name (the same face of a picture twice), and those of a picture file: not-an-image, truncated,
+        repeated-name (the same face of a picture twice), conflicting-entries (a face with two labels or boxes, two
+        pictures of one name), and those of a picture file: not-an-image, truncated,
         too-large, empty, unreadable."""
         root = Path(root)
         table = find_file(root, self.card.title, ("label.lst",), self.card.url)
-        rows = read_table(table, self.card.title, columns=_COLUMNS, delimiter=" ", header=False, quoted=False)
-        files = {path.name: path for path, _ in corpus_files(root, self.card) if path.name != table.name}
+
+        def rows() -> Iterator[tuple[Row | PayloadError, str]]:
+            return read_table(table, self.card.title, columns=_COLUMNS, delimiter=" ", header=False, quoted=False)
+
+        pictures = [(path, name) for path, name in corpus_files(root, self.card) if path.name != table.name]
+        files = {path.name: path for path, _ in pictures}
         if not files:
             raise CorpusError(f"{self.card.title}: {root} holds label.lst and no pictures; unpack origin.7z beside it.")
-        return read_items(rows, corpus, lambda row, name: self._sample(row_of(row), files, corpus))
+        items = settled(rows, _face_of, lambda row: tuple(row_of(row).items()))
+        alike = doubled_files(pictures, lambda path: path.name)
+
+        def make(row: Row | PayloadError, _: str) -> Sample:
+            once(alike, row_of(row)["image"])
+            return self._sample(row_of(row), files, corpus)
+
+        return read_items(items, corpus, make)
 
     def _sample(self, row: Row, files: Mapping[str, Path], corpus: str) -> Sample:
         word = known(_WORDS, row["label"].strip(), "expression_label")
@@ -148,3 +161,7 @@ class ExpW:
             write_bytes(Path(root) / "image" / "origin" / name, encode_jpg(np.hstack([p.pixels for p in drawn])))
             begin += len(both)
         write_bytes(Path(root) / "label" / "label.lst", ("\n".join(lines) + "\n").encode("ascii"))
+
+
+def _face_of(row: Row | PayloadError) -> tuple[str, str] | None:
+    return None if isinstance(row, PayloadError) else (row["image"], row["face"].strip())

@@ -237,6 +237,22 @@ def read_rows(path: Path) -> Iterator[Row | PayloadError]:
     return (_parsed(line, order) for line in _rows(path))
 
 
+def read_labels(path: Path) -> Iterator[tuple[str, str] | None]:
+    """Yields (canonical emotion, Usage) of each record of fer2013.csv without looking at its pixels; None for one whose
+    fields are not readable. As many as `read_rows` yields. Raises `CorpusError` at once for other columns."""
+    with path.open("rb") as file:
+        order = _header(path, file.readline(_MAX_ROW))
+    return (_told(line, order) for line in _rows(path))
+
+
+def _told(line: bytes, order: tuple[int, int, int]) -> tuple[str, str] | None:
+    fields = line.split(b",")
+    if len(fields) != 3:
+        return None
+    code, usage = (fields[order[i]].strip(b' \t\r\n"').decode("ascii", "replace") for i in (0, 2))
+    return (_EMOTIONS[code], usage) if code in _EMOTIONS and usage in USAGES else None
+
+
 def _parsed(line: bytes, order: tuple[int, int, int]) -> Row | PayloadError:
     try:
         return _fields(line, order)

@@ -8,8 +8,10 @@ Crowd-Sourced Label Distribution", arXiv:1608.01041. The labels are one file, th
     fer2013.csv        the same number of rows in the same order (README of github.com/microsoft/FERPlus), or
     FER2013Train/fer0000000.png, FER2013Valid/..., FER2013Test/...    what its generate_training_data.py writes
 
-Rows are joined by their order: image names do not number the rows (row 59 has no name, row 60 is fer0000059.png). Rows
-without a name are no faces (ten votes for NF).
+Rows are joined by their order: image names do not number the rows (row 59 has no name, row 60 is fer0000059.png). So
+counts, Usage, the order of names and FER2013's own labels must fit, or nothing is read (ferplus_join.py). Rows without
+a name are no faces (ten votes for NF). Four names stand twice: one of the two rows has another picture's votes, and
+both are rejects.
 
 The three views are those of src/ferplus.py there. All drop an emotion that a single tagger chose, and call a picture
 unknown whose remaining votes agree too little:
@@ -35,7 +37,8 @@ from corpora.codecs import decode_image, encode_png
 from corpora.errors import CorpusError, PayloadError, UnknownNameError
 from corpora.labels import native_labels
 from corpora.readers.faces import picture_key
-from corpora.readers.fer2013 import USAGES, Fer2013, find_csv, read_rows
+from corpora.readers.fer2013 import USAGES, Fer2013, find_csv, read_labels, read_rows
+from corpora.readers.ferplus_join import UNREADABLE, Place, doubled_names, same_order
 from corpora.readers.files import (
     MAX_IMAGE_BYTES,
     class_counts,
@@ -44,6 +47,7 @@ from corpora.readers.files import (
     read_file,
     read_items,
 )
+from corpora.readers.joins import Doubled, doubled_files, once
 from corpora.readers.tables import Row, find_file, number_of, read_table, row_of
 from corpora.schema import CorpusCard, Reject, Sample
 
@@ -89,6 +93,8 @@ class FerPlus:
         quirks=(
             "image names do not number the rows: rows without a face have none and the count goes on behind them",
             "byte-equal pictures, also across Usage",
+            "fer0006953.png, fer0008403.png, fer0011785.png and fer0033120.png stand twice in the published table: "
+            "their eight rows are rejects",
         ),
     )
 
@@ -98,8 +104,12 @@ class FerPlus:
         self.view = view
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
-        """See `Corpus.read`. Slugs: bad-row, bad-votes, bad-usage, no-picture, no-votes, usage-mismatch (two tables
-        that are not of one order), and those of FER2013's rows or of a picture file."""
+        """See `Corpus.read`. Slugs: bad-row, bad-votes, bad-usage, no-picture, no-votes, doubled-name (of two rows),
+        usage-mismatch (row and folder), conflicting-entries (two pictures of one name), and those of FER2013's rows or
+        of a picture file.
+
+        Raises `CorpusError` as well if the rows of the two csv files do not belong together, and says where.
+        """
         root = Path(root)
         table = find_file(root, self.card.title, ("fer2013new.csv",), self.card.url)
         votes = read_table(table, self.card.title, columns=("Usage", "Image name", *WORDS))
@@ -108,40 +118,60 @@ class FerPlus:
             raise CorpusError(
                 f"{self.card.title}: {root} holds {len(found)} files fer2013.csv; link a folder with one."
             )
-        pictures: Iterator[Any]
         if found:
-            pictures = read_rows(found[0])
-            items = ((pair, name) for pair, name in _joined(votes, pictures))
-            return read_items(items, corpus, lambda pair, name: self._row(*pair, name, corpus))
+            told = [_place(row) for row, _ in votes]
+            labels = read_labels(found[0])
+            same_order(
+                told, (UNREADABLE if t is None else Place(t[1], frozenset([t[0]])) for t in labels), self.card.title
+            )
+            twice = doubled_names(told)
+            votes = read_table(table, self.card.title, columns=("Usage", "Image name", *WORDS))
+            items = ((pair, name) for pair, name in _joined(votes, read_rows(found[0])))
+            return read_items(items, corpus, lambda pair, name: self._row(*pair, name, corpus, twice))
         try:
-            files = {path.name: path for path, _ in corpus_files(root, self.card) if path.suffix.lower() == ".png"}
+            pictures = [pair for pair in corpus_files(root, self.card) if pair[0].suffix.lower() == ".png"]
         except CorpusError:
-            files = {}
+            pictures = []
+        files = {path.name: path for path, _ in pictures}
         if not any(name.startswith("fer") for name in files):
             raise CorpusError(
                 f"{self.card.title}: {root} holds the votes and neither fer2013.csv nor {_FOLDERS['Training']}/"
                 f"fer0000000.png. The pictures are FER2013's: {Fer2013.card.url}"
             )
-        return read_items(votes, corpus, lambda row, name: self._file(row, files, name, corpus))
+        twice = doubled_names(_place(row) for row, _ in votes)
+        alike = doubled_files(pictures, lambda path: path.name)
+        votes = read_table(table, self.card.title, columns=("Usage", "Image name", *WORDS))
+        return read_items(votes, corpus, lambda row, name: self._file(row, files, alike, name, corpus, twice))
 
-    def _row(self, row: Row | PayloadError | None, picture: Any, name: str, corpus: str) -> Sample:
+    def _row(
+        self, row: Row | PayloadError | None, picture: Any, name: str, corpus: str, twice: Mapping[str, tuple[int, ...]]
+    ) -> Sample:
         if row is None:
-            raise PayloadError("no-votes", "fer2013.csv has more rows than fer2013new.csv")
+            raise PayloadError("no-votes", "fer2013.csv has a row more that cannot be read")
         row = row_of(row)
         if picture is None:
-            raise PayloadError("no-picture", "fer2013.csv has fewer rows than fer2013new.csv")
+            raise PayloadError("no-picture", "fer2013.csv has a row less")
         if isinstance(picture, PayloadError):
             raise picture
         _, image, usage = picture
+        _named_once(row, twice)
         if usage != row["Usage"].strip():
-            raise PayloadError("usage-mismatch", f"{row['Usage'][:20]!r} here, {usage!r} in fer2013.csv")
+            raise PayloadError("bad-usage", f"{row['Usage'][:20]!r} here, {usage!r} in fer2013.csv")
         return self._sample(row, encode_png(image), image, name, corpus)
 
-    def _file(self, row: Row | PayloadError, files: Mapping[str, Path], name: str, corpus: str) -> Sample:
+    def _file(
+        self, row: Row | PayloadError, files: Mapping[str, Path], alike: Doubled, name: str, corpus: str,
+        twice: Mapping[str, tuple[int, ...]],
+    ) -> Sample:  # fmt: skip
         row = row_of(row)
-        path = files.get(row["Image name"].strip())
+        _named_once(row, twice)
+        image_name, usage = row["Image name"].strip(), row["Usage"].strip()
+        path = files.get(image_name)
         if path is None:
-            raise PayloadError("no-picture", f"image {row['Image name'].strip()!r} is not there")
+            raise PayloadError("no-picture", f"image {image_name!r} is not there")
+        once(alike, image_name)
+        if path.parent.name in _FOLDERS.values() and path.parent.name != _FOLDERS.get(usage):
+            raise PayloadError("usage-mismatch", f"{image_name} lies in {path.parent.name}, not {usage[:20]!r}")
         payload = read_file(path, MAX_IMAGE_BYTES)
         return self._sample(row, payload, decode_image(payload), name, corpus)
 
@@ -208,6 +238,28 @@ class FerPlus:
             named += label != "NF"
         write_bytes(Path(root) / "fer2013.csv", pictures.getvalue().encode("ascii"))
         write_bytes(Path(root) / "fer2013new.csv", votes.getvalue().encode("ascii"))
+
+
+def _place(row: Row | PayloadError) -> Place:
+    """What the join must know of a row of votes: its Usage, name and, where FER2013 has a word for it, winner."""
+    if isinstance(row, PayloadError) or row["Usage"].strip() not in USAGES:
+        return UNREADABLE
+    try:
+        votes = {word: number_of(row[word], word) for word in WORDS}
+    except PayloadError:
+        votes = {}
+    most = max(votes.values(), default=0.0)
+    won = frozenset(word for word, count in votes.items() if count == most > 0)
+    comparable = won <= frozenset(EMOTIONS) - {"contempt"}
+    return Place(row["Usage"].strip(), won if comparable else frozenset(), row["Image name"].strip())
+
+
+def _named_once(row: Row, twice: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises `PayloadError` doubled-name."""
+    name = row["Image name"].strip()
+    if name in twice:
+        rows = ", ".join(map(str, twice[name][:4]))
+        raise PayloadError("doubled-name", f"{name} stands in rows {rows}: the votes of one are another picture's")
 
 
 def _joined(votes: Iterator[tuple[Any, str]], pictures: Iterator[Any]) -> Iterator[tuple[tuple[Any, Any], str]]:

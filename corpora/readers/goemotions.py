@@ -26,6 +26,7 @@ from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError, UnknownLabelError, UnknownNameError
 from corpora.labels import native_labels
 from corpora.readers.files import class_counts, read_items, rejected, text_sample
+from corpora.readers.joins import conflict, doubled, opened, settled
 from corpora.readers.tables import Row, find_parts, read_table, row_of
 from corpora.readers.unknown import known_text
 from corpora.schema import CorpusCard, Reject, Sample
@@ -104,7 +105,9 @@ class GoEmotions:
         self.form = form
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
-        """See `Corpus.read`. Slugs beside those of tables and texts: bad-label, bad-id, texts-differ.
+        """See `Corpus.read`. Slugs beside those of tables and texts: bad-label, bad-id, texts-differ, repeated-row (a
+        rater's line once more), conflicting-entries (a comment twice with other labels; a rater twice for one comment
+        with other labels: neither line counts).
 
         The form "raters" holds all comments in memory before it yields, for a comment's raters are scattered.
         """
@@ -121,12 +124,20 @@ class GoEmotions:
 
     def _splits(self, parts: Mapping[str, Path], corpus: str) -> Iterator[Sample | Reject]:
         names = _names(parts["train"].with_name("emotions.txt"))
-        tables = [
-            (split, read_table(path, "GoEmotions", columns=_TSV, delimiter="\t", header=False, quoted=False))
-            for split, path in parts.items()
-        ]
-        rows = (((split, row), name) for split, table in tables for row, name in table)
-        return read_items(rows, corpus, lambda item, name: self._comment(row_of(item[1]), item[0], names, name, corpus))
+
+        def rows() -> Iterator[tuple[tuple[str, Row | PayloadError], str]]:
+            tables = [
+                (split, read_table(path, "GoEmotions", columns=_TSV, delimiter="\t", header=False, quoted=False))
+                for split, path in parts.items()
+            ]
+            return (((split, row), name) for split, table in tables for row, name in table)
+
+        def make(item: tuple[str, Row | PayloadError] | PayloadError, name: str) -> Sample:
+            split, row = opened(item)
+            return self._comment(row_of(row), split, names, name, corpus)
+
+        items = settled(rows, _place, lambda item: row_of(item[1])["ids"])
+        return read_items(items, corpus, make)
 
     def _comment(self, row: Row, split: str, names: tuple[str, ...], name: str, corpus: str) -> Sample:
         if not (len(row["comment"]) == 7 and row["comment"].isalnum()):
@@ -147,19 +158,30 @@ class GoEmotions:
 
     def _raters(self, parts: Mapping[str, Path], corpus: str) -> Iterator[Sample | Reject]:
         columns = ("text", "id", "rater_id", "example_very_unclear", *LABELS)
-        tables = [read_table(path, "GoEmotions", columns=columns) for path in parts.values()]
-        return self._aggregated(tables, corpus)
+
+        def rows() -> Iterator[tuple[Row | PayloadError, str]]:
+            tables = [read_table(path, "GoEmotions", columns=columns) for path in parts.values()]
+            return (pair for table in tables for pair in table)
+
+        return self._aggregated(rows, corpus)
 
     def _aggregated(
-        self, tables: list[Iterator[tuple[Row | PayloadError, str]]], corpus: str
+        self, rows: Callable[[], Iterator[tuple[Row | PayloadError, str]]], corpus: str
     ) -> Iterator[Sample | Reject]:
         comments: dict[str, _Comment] = {}
-        for table in tables:
-            for row, name in table:
-                try:
-                    _add_rater(comments, row_of(row))
-                except PayloadError as error:
-                    yield rejected(corpus, name, error)
+        given: set[tuple[str, str]] = set()  # comment, rater
+        twice = doubled(rows(), _rater_of, _told)
+        for row, name in rows():
+            try:
+                key = _rater_of(row_of(row))
+                if key in twice:
+                    raise conflict(key, twice[key])
+                if key is not None and key in given:
+                    raise PayloadError("repeated-row", f"rater {key[1]} gave the same of {key[0]} before")
+                _add_rater(comments, row_of(row))
+                given |= {key} if key is not None else set()
+            except PayloadError as error:
+                yield rejected(corpus, name, error)
         yield from read_items(((comment, key) for key, comment in comments.items()), corpus, self._voted(corpus))
 
     def _voted(self, corpus: str) -> Callable[[_Comment, str], Sample]:
@@ -230,19 +252,36 @@ class GoEmotions:
             write_bytes(root / "full_dataset" / f"goemotions_{number}.csv", file.getvalue().encode())
 
 
+def _place(item: tuple[str, Row | PayloadError]) -> tuple[str, ...] | None:
+    """What names a comment, and its words."""
+    row = item[1]
+    return None if isinstance(row, PayloadError) else (row["comment"], row["text"])
+
+
 def _content(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _names(path: Path) -> tuple[str, ...]:
-    """The labels in the order of emotions.txt, or of the published one where there is none. Raises `CorpusError`."""
+    """The labels in their published order. Raises `CorpusError` for an emotions.txt of others, or in another order."""
     if not path.is_file():
         return LABELS
     with path.open("rb") as file:
-        names = tuple(file.read(4096).decode("utf-8", "replace").split())
-    if sorted(names) != sorted(LABELS):
-        raise CorpusError(f"GoEmotions: {path} holds {', '.join(names)[:300]}; expected the 28 published labels.")
+        names = tuple(file.read(4096).decode("utf-8-sig", "replace").split())
+    if names != LABELS:
+        raise CorpusError(
+            f"GoEmotions: {path} holds {', '.join(names)[:300]}; expected the 28 published labels in their order "
+            f"({LABELS[0]} ... {LABELS[-1]}): an id is the place of its label. Take the published file, or remove it."
+        )
     return names
+
+
+def _rater_of(row: Row | PayloadError) -> tuple[str, str] | None:
+    return None if isinstance(row, PayloadError) else (row["id"], row["rater_id"])
+
+
+def _told(row: Row | PayloadError) -> tuple[str, ...]:
+    return tuple(row_of(row)[column] for column in ("text", "example_very_unclear", *LABELS))
 
 
 def _add_rater(comments: dict[str, _Comment], row: Row) -> None:

@@ -12,10 +12,13 @@ import unicodedata
 from collections.abc import Iterable
 
 from corpora.errors import PayloadError
+from corpora.readers.unknown import known_text
 
 MAX_ID = 200  # bytes in UTF-8; longer ones end in 16 hex digits of their sha256
 _PLAIN = re.compile(r"[!-$&-.0-~]+(?:/[!-$&-.0-~]+)*")  # ASCII that can be seen, but for %
 _ODD_PARTS = re.compile(r"^/|(?<=/)/|/$|(?:(?<=/)|^)\.\.?(?=/|$)")
+_SEVERAL = {"all", "both", "everyone", "everybody", "crowd", "audience", "the guys", "the girls", "her-friends"}
+_JOINED = re.compile(r"\s(?:and|&)\s", re.IGNORECASE)
 _ODD_KINDS = ("Z", "Cc", "Cf", "Cs")  # blanks, control and formatting characters, surrogates
 
 
@@ -39,6 +42,14 @@ def valid_id(native: str) -> str:
     if len(whole) <= MAX_ID:
         return made
     return whole[: MAX_ID - 17].decode("utf-8", "ignore") + "~" + hashlib.sha256(whole).hexdigest()[:16]
+
+
+def one_person(name: str) -> str | None:
+    """A speaker's name, or None for what is no single person: nothing, "All", "Both", "Ross and Rachel", "#ALL#"."""
+    name = known_text(name) or ""
+    if not name or name.lower() in _SEVERAL or _JOINED.search(name) or (name.startswith("#") and name.endswith("#")):
+        return None
+    return name
 
 
 def _escaped(text: str) -> str:

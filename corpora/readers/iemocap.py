@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +29,15 @@ from corpora.readers.files import (
     class_counts,
     known,
     named_files,
+    printable,
     read_file,
     read_items,
     read_wav,
     speech_sample,
     spread,
 )
+from corpora.readers.iemocap_turns import Rated, evaluations, spoken_words
+from corpora.readers.joins import Entries, doubled_files, once
 from corpora.readers.raters import agreement, rating, vote
 from corpora.schema import CorpusCard, Reject, Sample
 
@@ -51,29 +53,10 @@ _WORDS = {  # of the raters
     "ang": "Anger", "hap": "Happiness", "exc": "Excited", "sad": "Sadness", "neu": "Neutral", "fru": "Frustration",
     "sur": "Surprise", "fea": "Fear", "dis": "Disgust", "oth": "Other",
 }  # fmt: skip
-_DIMENSIONS = {"val": "valence", "act": "arousal", "dom": "dominance"}
+_MAX_TXT = 8 * 2**20
 _FILE = re.compile(r"Ses\d\d[FM]_(?:impro|script)\w+_[FM]\w{2}\d[a-z]?\.wav$")
 _NAME = re.compile(r"((Ses\d\d)[FM]_(?:impro|script)\w+?)_([FM])(\w{2}\d[a-z]?)")
 _DIALOGUE = re.compile(r"Ses\d\d[FM]_(?:impro|script)\w+")
-_TURN = re.compile(
-    r"\[([\d.]+) - ([\d.]+)\]\s+(\w+)\s+(\w+)\s+\[\s*([\d.]+),\s*([\d.]+),\s*([\d.]+)\s*\]"
-)  # fmt: skip
-_NUMBER = re.compile(r"(val|act|dom)\s+(\d+(?:\.\d+)?)\s*;")
-_SPOKEN = re.compile(r"(\w+) \[[\d.]+-[\d.]+\]:\s*(.*)")
-_MAX_TXT = 8 * 2**20
-
-
-@dataclass
-class _Rated:
-    """One turn of an evaluation file. `words`, `numbers`: rater -> what he or she gave."""
-
-    start_s: float
-    end_s: float
-    label: str
-    means: tuple[float, float, float]
-    turn: int = 0
-    words: dict[str, list[str]] = field(default_factory=dict)
-    numbers: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 class Iemocap:
@@ -119,12 +102,15 @@ class Iemocap:
             "excitement is a class of its own; scheme iemocap4_excited merges it into happiness",
             "actors rated themselves (raters F1, M1 ...): kept in ratings, not part of consensus or agreement",
             "in some lines a rater's dominance is missing",
+            "a rater's line that cannot be read is left out and named in extra.unread_ratings",
         ),
     )
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs beside those of wav files: not-of-this-corpus, no-label (a turn that no evaluation
-        file names), missing-file (one that is rated and not there), bad-label, rating-out-of-range, repeated-name."""
+        file names), missing-file (one that is rated and not there), bad-header (a line that should begin a turn: what
+        follows is nobody's), conflicting-entries (a turn that is rated twice, or two sounds of one name), bad-label,
+        rating-out-of-range, repeated-name."""
         files = [
             (path, name)
             for path, name in named_files(
@@ -133,25 +119,41 @@ class Iemocap:
             if path.suffix.lower() == ".wav"  # the release holds films, motion and alignments too
         ]
         sessions = sorted({path.parents[3] for path, name in files if _FILE.search(name) and len(path.parents) > 3})
-        rated: dict[str, _Rated] = {}
-        spoken: dict[str, str] = {}
+        rated: Entries[str, Rated | PayloadError] = Entries()
+        spoken: Entries[str, str] = Entries()
+        lost: list[tuple[PayloadError, str]] = []
         for session in sessions:
             for path in sorted((session / "dialog" / "EmoEvaluation").glob("Ses*.txt")):
-                rated |= _evaluations(_lines(path, self.card.title))
+                name = printable(path.relative_to(Path(root)).as_posix())
+                lost += evaluations(_content(path, self.card.title), name, rated)
             for path in sorted((session / "dialog" / "transcriptions").glob("Ses*.txt")):
-                spoken |= {m[1]: m[2] for line in _lines(path, self.card.title) if (m := _SPOKEN.match(line))}
-        if not rated:
+                spoken_words(_content(path, self.card.title), printable(path.name), spoken)
+        if not len(rated):
             raise CorpusError(
                 f"{self.card.title}: {root} holds no SessionN/dialog/EmoEvaluation/Ses*.txt that rates its turns."
             )
         there = {path.stem for path, _ in files}
-        items: list[tuple[Path | None, str]] = [*files, *((None, name) for name in rated if name not in there)]
-        return read_items(items, corpus, lambda path, name: self._sample(path, name, corpus, rated, spoken))
+        alike = doubled_files(files, lambda path: path.stem)
+        items: list[tuple[Path | PayloadError | None, str]] = [
+            *files, *((None, name) for name in rated if name not in there), *lost,
+        ]  # fmt: skip
+
+        def make(item: Path | PayloadError | None, name: str) -> Sample | None:
+            if isinstance(item, PayloadError):
+                raise item
+            if item is not None:
+                once(alike, item.stem)
+            return self._sample(item, name, corpus, rated, spoken)
+
+        return read_items(items, corpus, make)
 
     def _sample(
-        self, path: Path | None, name: str, corpus: str, rated: Mapping[str, _Rated], spoken: Mapping[str, str]
-    ) -> Sample | None:
+        self, path: Path | None, name: str, corpus: str, rated: Entries[str, Rated | PayloadError],
+        spoken: Entries[str, str],
+    ) -> Sample | None:  # fmt: skip
         if path is None:
+            if isinstance(told := rated[name], PayloadError):
+                raise told
             raise PayloadError("missing-file", f"{name} is rated, and no sentences/wav/*/{name}.wav is there")
         match = _NAME.fullmatch(path.stem)
         if match is None:
@@ -162,16 +164,20 @@ class Iemocap:
         if path.stem not in rated:
             raise PayloadError("no-label", f"no evaluation file of the session names {path.stem}")
         told = rated[path.stem]
+        if isinstance(told, PayloadError):
+            raise told
         emotion = known(_LABELS, told.label, "label")
         valence, arousal, dominance = (
             rescale(mean, self.card.dimensions[which], which)
-            for mean, which in zip(told.means, _DIMENSIONS.values(), strict=True)
+            for mean, which in zip(told.means, self.card.dimensions, strict=True)
         )
         payload, header = read_wav(path)
-        outsiders = {rater: words for rater, words in told.words.items() if rater.startswith("E")}
+        outsiders = {rater: words for rater, words in told.words.items() if words and rater.startswith("E")}
         extra = {"path": name, "dialogue": dialogue, "kind": "improvised" if "_impro" in dialogue else "scripted"}
-        if path.stem in spoken:
+        if path.stem in spoken and path.stem not in spoken.doubled:
             extra["transcript"] = spoken[path.stem]
+        if told.unread:
+            extra["unread_ratings"] = ", ".join(dict.fromkeys(told.unread))
         return speech_sample(
             self.card, corpus, path.stem, payload, header,
             subject=session + speaker,
@@ -232,44 +238,16 @@ class Iemocap:
         for place, lines_of in turns.items():
             head = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
             write_bytes(Path(place.format("EmoEvaluation")), (head + "\n".join(lines_of)).encode())
-            heads = [m for text in lines_of if (m := _TURN.match(text))]
-            words = "".join(f"{m[3]} [{float(m[1]):08.4f}-{float(m[2]):08.4f}]: Well.\n" for m in heads)
+            heads = [re.split(r"[\[\]\s-]+", text) for text in lines_of]
+            words = "".join(f"{h[3]} [{float(h[1]):08.4f}-{float(h[2]):08.4f}]: Well.\n" for h in heads)
             write_bytes(Path(place.format("transcriptions")), words.encode())
 
 
-def _lines(path: Path, title: str) -> list[str]:
+def _content(path: Path, title: str) -> bytes:
     try:
-        return read_file(path, _MAX_TXT).decode("latin-1").splitlines()
+        return read_file(path, _MAX_TXT)
     except PayloadError as error:
-        raise CorpusError(f"{title}: {path} cannot be read ({error})") from error
-
-
-def _evaluations(lines: list[str]) -> dict[str, _Rated]:
-    """Lines of one evaluation file -> {turn's name: what it says}; `turn`: both speakers, by start."""
-    found: dict[str, _Rated] = {}
-    now: _Rated | None = None
-    for line in lines:
-        head = _TURN.match(line)
-        if head:
-            start, end, name, label, *means = head.groups()
-            try:
-                now = _Rated(float(start), float(end), label, (float(means[0]), float(means[1]), float(means[2])))
-            except ValueError:  # two points in a number: the turn stays without a label
-                now = None
-            else:
-                found.setdefault(name, now)
-            continue
-        kind, _, rest = line.partition(":")
-        if now is None or not rest:
-            continue
-        if kind.startswith("C-"):
-            *words, _comment = rest.split(";")
-            now.words[kind[2:].strip()] = [word.strip() for word in words if word.strip()]
-        elif kind.startswith("A-"):
-            now.numbers[kind[2:].strip()] = {_DIMENSIONS[which]: float(v) for which, v in _NUMBER.findall(rest)}
-    for turn, told in enumerate(sorted(found.values(), key=lambda told: told.start_s)):
-        told.turn = turn
-    return found
+        raise CorpusError(f"{title}: {path} cannot be read ({error.reason}: {error.detail})") from error
 
 
 def _fake_turn(

@@ -26,6 +26,7 @@ from corpora.readers.cardfile import AudformatFiles, Card
 from corpora.readers.cells import as_text, cells, fields_of_path, has_columns, own_id
 from corpora.readers.described_fake import payload_of
 from corpora.readers.found import Found, inside
+from corpora.readers.joins import opened, settled
 from corpora.readers.layout_table import made_cells
 from corpora.readers.tables import number_of, read_table, row_of
 from corpora.readers.unknown import is_unknown
@@ -34,6 +35,7 @@ MAX_HEADER_BYTES = 64 << 20
 # what the package raises for a header that is none; its own errors are kinds of these
 _NO_HEADER = (LookupError, TypeError, ValueError, AttributeError, AssertionError, RecursionError, OverflowError)
 _SPLITS = ("train", "dev", "test")
+_INDEX = ("file", "start", "end")
 _DURATION = re.compile(r"(?:(\d{1,6}) days? ?,? ?)?(\d{1,6}):(\d{1,2}):(\d{1,2}(?:\.\d{1,12})?)")
 
 
@@ -56,20 +58,31 @@ class Audformat:
                 raise CorpusError(f"{title}: table {table!r} is not in {root}/db.yaml. Found: {', '.join(db.tables)}")
         there = {name for table in [*self.files.tables, *self.files.join] for name in db.tables[table].columns}
         has_columns(there, [name.partition("/")[0] for name in self.files.wanted()], f"{title}: db.yaml")
-        self._joined = self._looked_up()
+        self._joined, bad = self._looked_up()
         self._about = self._known_of(db)
         splits = {table: self._split(db, table) for table in self.files.tables}
         official = all(splits.values()) and len(set(splits.values())) > 1
-        opened = [(self._rows(table), {"split": splits[table]} if official else {}) for table in self.files.tables]
-        return chain.from_iterable((((row, fields), name) for row, name in rows) for rows, fields in opened)
 
-    def _looked_up(self) -> dict[str, dict[str, Any]]:
-        """File -> what the tables of `join` know of it. Raises `CorpusError` where they know two things."""
+        def rows() -> Iterator[tuple[Any, str]]:
+            parts = [(self._rows(table), {"split": splits[table]} if official else {}) for table in self.files.tables]
+            return chain.from_iterable((((row, fields), name) for row, name in part) for part, fields in parts)
+
+        return chain(bad, settled(rows, _place, self._said))
+
+    def _said(self, item: Any) -> tuple[str, ...]:
+        columns = [self.files.columns.get("label"), *self.files.label_columns]
+        return tuple(str(item[0].get(column)).strip() for column in columns if column is not None)
+
+    def _looked_up(self) -> tuple[dict[str, dict[str, Any]], list[tuple[Any, str]]]:
+        """File -> what the tables of `join` know of it; and their rows that are none, as items. Raises `CorpusError`
+        where they know two things."""
         found: dict[str, dict[str, Any]] = {}
+        bad: list[tuple[Any, str]] = []
         wanted = {name.partition("/")[0] for name in self.files.wanted()}
         for table in self.files.join:
             for row, name in self._rows(table):
                 if isinstance(row, PayloadError):
+                    bad.append(((row, {}), name))
                     continue
                 file, known = as_text(row["file"]), found.setdefault(str(as_text(row["file"])), {})
                 for column in wanted & row.keys():
@@ -78,7 +91,7 @@ class Audformat:
                             f"{self.card.facts.title}: {name}: {column!r} of {file} is {str(text)[:60]!r} and "
                             f"{str(known[column])[:60]!r}; a table of files.join says one thing of a file"
                         )
-        return found
+        return found, bad
 
     def _header(self, root: Path) -> Any:
         path = root / "db.yaml"
@@ -158,7 +171,7 @@ class Audformat:
         return labels
 
     def found(self, item: Any, name: str) -> Found | None:
-        given, fields = item
+        given, fields = opened(item)
         row = dict(row_of(given))
         file = str(as_text(row.get("file")) or "")
         merged: dict[str, Any] = self._with_joined(file, row)
@@ -230,6 +243,11 @@ class Audformat:
         out = io.BytesIO()
         YAML(typ="safe").dump(header, out)
         write_bytes(root / "db.yaml", out.getvalue())
+
+
+def _place(item: Any) -> tuple[str, ...] | None:
+    """The stretch of a file that a row speaks of."""
+    return None if isinstance(item[0], PayloadError) else tuple(str(item[0].get(part)) for part in _INDEX)
 
 
 def _seconds(value: Any) -> float | None:

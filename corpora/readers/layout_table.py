@@ -1,7 +1,8 @@
 """Layout `table`: one row a sample, in csv, tsv, jsonl or parquet; a column holds the text, the pixels or a path.
 
 Several tables are read one after the other, sorted by name; `name_pattern` takes fields (the split, say) from a table's
-own path. `label_columns` are weights of several labels, `rater_columns` the ratings of each rater.
+own path. `label_columns` are weights of several labels, `rater_columns` the ratings of each rater. Rows that name one
+file, or one id and text, and give it other labels are rejects, all of them (conflicting-entries).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from corpora.readers.cells import (
 from corpora.readers.described_fake import payload_of, sentence, variants
 from corpora.readers.files import absence, printable
 from corpora.readers.found import Found, inside
+from corpora.readers.joins import opened, settled
 from corpora.readers.tables import header_of, read_jsonl, read_table
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
@@ -52,8 +54,24 @@ class Tables:
         self._root = root
         tables = find_tables(root, self.card, self.files.tables)
         self._several, self._features = len(tables) > 1, []
-        opened = [self._rows(path, name) for path, name in tables]  # each header is looked at before the first row
-        return chain.from_iterable(opened)
+
+        def rows() -> Iterator[tuple[Any, str]]:
+            opened = [self._rows(path, name) for path, name in tables]  # each header is looked at before the first row
+            return chain.from_iterable(opened)
+
+        return settled(rows, self._key_of, self._said)
+
+    def _key_of(self, item: Any) -> tuple[str, ...] | None:
+        """The file that a row speaks of, or its id and text: what cannot have two labels."""
+        row = item[0]
+        keys = [column for field in ("path", "id", "text") if (column := self.files.columns.get(field)) is not None]
+        if isinstance(row, PayloadError) or not {"path", "id"} & set(self.files.columns):
+            return None
+        return tuple(str(row.get(column)) for column in keys)
+
+    def _said(self, item: Any) -> tuple[str, ...]:
+        columns = [self.files.columns.get("label"), *self.files.label_columns]
+        return tuple(str(item[0].get(column)).strip() for column in columns if column is not None)
 
     def _rows(self, path: Path, name: str) -> Iterator[tuple[Any, str]]:
         kind = self.files.format or path.suffix.lower().lstrip(".")
@@ -97,7 +115,7 @@ class Tables:
         return (((row, told, PurePosixPath(name), vector), shown) for row, shown in rows)
 
     def found(self, item: Any, name: str) -> Found | None:
-        row, told, table, vector = item
+        row, told, table, vector = opened(item)
         if isinstance(row, PayloadError):
             raise row
         number = name.rpartition("#")[2]

@@ -30,12 +30,15 @@ from corpora.readers.files import (
     class_counts,
     known,
     named_files,
+    printable,
     read_file,
     read_items,
     read_wav,
     speech_sample,
     spread,
 )
+from corpora.readers.iemocap_turns import lines_of
+from corpora.readers.joins import Entries, doubled_files, once
 from corpora.readers.raters import agreement, rating, vote
 from corpora.readers.tables import find_file
 from corpora.schema import CorpusCard, Reject, Sample
@@ -51,6 +54,8 @@ _VALUE = r"\s*(\d+(?:\.\d+)?|NaN)\s*"
 _FOUR = rf"A:{_VALUE};\s*V:{_VALUE};\s*D:{_VALUE};\s*N:{_VALUE};?\s*"
 _HEAD = re.compile(rf"UTD-IMPROV-(\S+?)\.avi;\s*([A-Z]);\s*{_FOUR}")
 _RATER = re.compile(rf"([^;]+);\s*([A-Za-z]+);(.*);\s*{_FOUR}")
+_TURN = re.compile(r"IMPROV-(S\d\d[AHSN]-[FM]\d\d-[A-Z]-[FM]{2}\d+)")
+_EXPECTED = "UTD-IMPROV-S01A-F01-P-FM01.avi; N; A:3.0; V:3.5; D:3.0; N:4.2;"
 _MAX_TXT = 64 * 2**20
 
 
@@ -60,6 +65,7 @@ class _Rated:
     means: dict[str, float]
     words: dict[str, list[str]] = field(default_factory=dict)
     numbers: dict[str, dict[str, float]] = field(default_factory=dict)
+    unread: int = 0  # raters' lines that cannot be read, or are a rater's second one and say something else
 
 
 class MspImprov:
@@ -103,27 +109,42 @@ class MspImprov:
             "activation is rated from 1 (most active) to 5: turned round in arousal, as it stands in ratings",
             "the label file is called Evalution.txt, and names .avi films UTD-IMPROV-... for wav files MSP-IMPROV-...",
             "X: raters did not agree; O: another emotion. Both have no emotion here, votes are in ratings",
-            "a rater may stand twice under one turn, as a copy: the first is kept",
+            "a rater may stand twice under one turn, as a copy: one is kept, and none where the two differ",
+            "raters' lines that cannot be read are left out and counted in extra.unread_ratings",
             "scenario letters P, R, S, T are kept as they are: no source at hand tells them apart",
         ),
     )
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs beside those of wav files: not-of-this-corpus, no-label (a turn that the evaluation
-        file does not name), missing-file (one that is rated and not there), bad-label, rating-out-of-range,
-        repeated-name."""
+        file does not name), missing-file (one that is rated and not there), bad-header (a line that should begin a
+        turn: what follows is nobody's), conflicting-entries (a turn that is rated twice, or two sounds of one name),
+        bad-label, rating-out-of-range, repeated-name."""
         files = [
             (path, name)
             for path, name in named_files(root, self.card, _FILE, _EXAMPLE)
             if path.suffix.lower() == ".wav"  # films may lie beside
         ]
-        rated = _evaluations(find_file(root, self.card.title, _EVALUATIONS, self.card.url), self.card.title)
+        rated, lost = _evaluations(find_file(root, self.card.title, _EVALUATIONS, self.card.url), self.card.title)
         there = {path.stem for path, _ in files}
-        items: list[tuple[Path | None, str]] = [*files, *((None, name) for name in rated if name not in there)]
-        return read_items(items, corpus, lambda path, name: self._sample(path, name, corpus, rated))
+        alike = doubled_files(files, lambda path: path.stem)
+        items: list[tuple[Path | PayloadError | None, str]] = [
+            *files, *((None, name) for name in rated if name not in there), *lost,
+        ]  # fmt: skip
 
-    def _sample(self, path: Path | None, name: str, corpus: str, rated: Mapping[str, _Rated]) -> Sample:
+        def make(item: Path | PayloadError | None, name: str) -> Sample:
+            if isinstance(item, PayloadError):
+                raise item
+            if item is not None:
+                once(alike, item.stem)
+            return self._sample(item, name, corpus, rated)
+
+        return read_items(items, corpus, make)
+
+    def _sample(self, path: Path | None, name: str, corpus: str, rated: Entries[str, _Rated | PayloadError]) -> Sample:
         if path is None:
+            if isinstance(told := rated[name], PayloadError):
+                raise told
             raise PayloadError("missing-file", f"{name} is rated, and no {name}.wav is there")
         match = _NAME.fullmatch(path.stem)
         if match is None:
@@ -132,6 +153,8 @@ class MspImprov:
         if path.stem not in rated:
             raise PayloadError("no-label", f"the evaluation file does not name {path.stem}")
         told = rated[path.stem]
+        if isinstance(told, PayloadError):
+            raise told
         emotion = known(_LABELS, told.label, "label")
         means = {  # NaN: nobody rated it
             which: rescale(value, (1.0, 5.0), which)
@@ -151,7 +174,10 @@ class MspImprov:
             valence=means.get("valence"),
             arousal=None if active is None else -active,
             dominance=means.get("dominance"),
-            rater_agreement=agreement(told.words, [_WORDS[told.label]] if told.label in _WORDS else []),
+            rater_agreement=agreement(
+                {rater: words for rater, words in told.words.items() if words},
+                [_WORDS[told.label]] if told.label in _WORDS else [],
+            ),
             ratings=[
                 *(vote(word, rater) for rater, words in told.words.items() for word in words),
                 *(rating(which, rater, v) for rater, given in told.numbers.items() for which, v in given.items()),
@@ -160,7 +186,7 @@ class MspImprov:
             extra={
                 "path": name, "sentence": sentence, "intended": intended, "scenario": scenario, "direction": direction,
                 "dialogue": f"session{int(session)}-S{sentence}{intended}-{scenario}",
-            },
+            } | ({"unread_ratings": str(told.unread)} if told.unread else {}),
         )  # fmt: skip
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
@@ -199,26 +225,56 @@ class MspImprov:
         write_bytes(Path(root) / _EVALUATIONS[0], "\n".join(lines).encode())
 
 
-def _evaluations(path: Path, title: str) -> dict[str, _Rated]:
-    """The evaluation file -> {MSP-IMPROV-...: what it says}. Raises `CorpusError` if it rates nothing."""
+def _evaluations(path: Path, title: str) -> tuple[Entries[str, _Rated | PayloadError], list[tuple[PayloadError, str]]]:
+    """The evaluation file -> {MSP-IMPROV-...: what it says, or why its header does not say it}; (bad-header, "file#12")
+    of lines that should have begun a turn and name none, and of raters under no header.
+
+    A line belongs to the header above it or to nobody: a blank line ends a turn, and what follows a header that cannot
+    be read never goes to the turn before. Raises `CorpusError` if the file rates nothing.
+    """
     try:
-        lines = read_file(path, _MAX_TXT).decode("latin-1").splitlines()
+        content = read_file(path, _MAX_TXT)
     except PayloadError as error:
-        raise CorpusError(f"{title}: {path} cannot be read ({error})") from error
-    found: dict[str, _Rated] = {}
+        raise CorpusError(f"{title}: {path} cannot be read ({error.reason}: {error.detail})") from error
+    rated: Entries[str, _Rated | PayloadError] = Entries()
+    found: list[tuple[str, _Rated, str]] = []
+    lost: list[tuple[PayloadError, str]] = []
     now: _Rated | None = None
-    for line in map(str.strip, lines):
-        if head := _HEAD.fullmatch(line):
-            now = found.setdefault(f"MSP-IMPROV-{head[1]}", _Rated(head[2], _numbers(head.groups()[2:])))
-        elif line.startswith("UTD-IMPROV-"):
-            now = None  # unreadable: the turn stays without a label
-        elif now is not None and (given := _RATER.fullmatch(line)) and given[1].strip() not in now.words:
-            rater = given[1].strip()
-            now.words[rater] = [given[2]]
-            now.numbers[rater] = {which: v for which, v in _numbers(given.groups()[3:]).items() if not np.isnan(v)}
+    nobodys = False  # a broken header was told: the lines below it are not told again
+    for number, line in enumerate(map(str.strip, lines_of(content)), 1):
+        where = f"{printable(path.name)}#{number}"
+        if not line:
+            now, nobodys = None, False
+        elif head := _HEAD.fullmatch(line):
+            now, nobodys = _Rated(head[2], _numbers(head.groups()[2:])), False
+            found.append((f"MSP-IMPROV-{head[1]}", now, where))
+        elif "IMPROV" in line or ".avi" in line or (now is None and not nobodys):
+            now, nobodys = None, True
+            broken = PayloadError("bad-header", f"{line[:80]!r}; expected {_EXPECTED}")
+            if named := _TURN.search(line):
+                rated.add(f"MSP-IMPROV-{named[1]}", broken, where)
+            else:
+                lost.append((broken, where))
+        elif now is not None:
+            _add_rater(now, line)
+    for turn, told, where in found:
+        rated.add(turn, told, where)
     if not found:
-        raise CorpusError(f"{title}: {path} has no line like 'UTD-IMPROV-S01A-F01-P-FM01.avi; N; A:3.0; V:3.5; ...'")
-    return found
+        raise CorpusError(f"{title}: {path} has no line like '{_EXPECTED}'")
+    return rated, lost
+
+
+def _add_rater(turn: _Rated, line: str) -> None:
+    """One rater's line. Of a rater who stands twice with different things nothing is kept."""
+    given = _RATER.fullmatch(line)
+    if given is None:
+        turn.unread += 1
+        return
+    rater, words = given[1].strip(), [given[2]]
+    numbers = {which: v for which, v in _numbers(given.groups()[3:]).items() if not np.isnan(v)}
+    if (turn.words.setdefault(rater, words), turn.numbers.setdefault(rater, numbers)) != (words, numbers):
+        turn.words[rater], turn.numbers[rater] = [], {}
+        turn.unread += 1
 
 
 def _numbers(values: tuple[str, ...]) -> dict[str, float]:

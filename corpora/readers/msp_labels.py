@@ -10,6 +10,7 @@ from typing import Any
 
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers.files import printable, read_file
+from corpora.readers.joins import Entries
 from corpora.readers.tables import Row, number_of, read_json, read_table, row_of
 from corpora.readers.unknown import is_unknown
 
@@ -67,13 +68,17 @@ def _raters(found: dict[str, Any], path: Path) -> Rows:
             yield row, f"{printable(path.name)}#{file[:80]}"
 
 
-def partitions(root: Path) -> dict[str, str]:
+def partitions(root: Path) -> Entries[str, str]:
     """{file: partition} of Partitions.txt, empty where there is none."""
+    found: Entries[str, str] = Entries()
     for name in ("Partitions.txt", "Partition.txt", "partitions.txt"):
         if (root / name).is_file():
             with (root / name).open(encoding="latin-1") as lines:
-                return {m[2]: sys.intern(m[1]) for line in lines if (m := _PARTITION.fullmatch(line.strip()))}
-    return {}
+                for number, line in enumerate(lines, 1):
+                    if m := _PARTITION.fullmatch(line.strip().removeprefix("\xef\xbb\xbf")):
+                        found.add(m[2], sys.intern(m[1]), f"{name}#{number}")
+            break
+    return found
 
 
 def gather(rows: Rows, given: dict[str, list[Given]]) -> Iterator[tuple[PayloadError, str]]:

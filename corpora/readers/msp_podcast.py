@@ -33,6 +33,7 @@ from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
 from corpora.labels import rescale
 from corpora.readers.files import class_counts, known, named_files, read_items, read_wav, speech_sample, spread
+from corpora.readers.joins import doubled, doubled_files, once
 from corpora.readers.msp_labels import (
     COLUMNS,
     DIMENSIONS,
@@ -111,19 +112,22 @@ class MspPodcast:
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs beside those of wav files and tables: not-of-this-corpus, no-label, missing-file (in
-        the table, not in Audios), bad-label, not-a-number, rating-out-of-range, bad-rating (a rater's line),
-        repeated-name."""
+        the table, not in Audios), conflicting-entries (two rows, or two sounds, of one name), bad-label, not-a-number,
+        rating-out-of-range, bad-rating (a rater's line), repeated-name."""
         root = Path(root)
-        wavs = {
-            path.name: (path, name)
+        files = [
+            (path, name)
             for path, name in named_files(root, self.card, _FILE, _EXAMPLE)
             if path.suffix.lower() == ".wav" and _OLD not in path.parts
-        }
+        ]
+        wavs = {path.name: (path, name) for path, name in files}
+        alike = doubled_files(files, lambda path: path.name)
         table, detailed = label_file(root, "labels_consensus", "labels_concensus"), label_file(root, "labels_detailed")
         if table is None:
             raise CorpusError(
                 f"{self.card.title}: {root} holds no Labels/labels_consensus.csv or .json (older: labels_concensus)."
             )
+        twice = doubled(consensus_rows(table, self.card.title), _file_of, lambda row: tuple(row_of(row).items()))
         rows = consensus_rows(table, self.card.title)
         raters = rating_rows(detailed, self.card.title) if detailed is not None else iter(())
         parts = partitions(root)
@@ -133,20 +137,24 @@ class MspPodcast:
             given: dict[str, list[Given]] = {}
             yield from gather(raters, given)
             for row, name in rows:
-                file = "" if isinstance(row, PayloadError) else row["FileName"]
+                file = _file_of(row) or ""
                 listed.add(file)
                 yield (row, wavs.get(file), given.get(file, ())), name
             for file, (path, name) in sorted(wavs.items()):
                 if file not in listed:
-                    yield (path, parts.get(file)), name
+                    yield (path, parts), name
 
         def make(item: Any, name: str) -> Sample | None:
             if isinstance(item, PayloadError):
                 raise item
             if len(item) == 2:
-                return self._unlabelled(item[0], item[1], name, corpus)
+                once(alike, item[0].name)
+                return self._unlabelled(item[0], item[1].get(item[0].name), name, corpus)
             row, place, given = item
-            return self._sample(row_of(row), place, given, corpus)
+            row = row_of(row)
+            once(twice, row["FileName"])
+            once(alike, row["FileName"])
+            return self._sample(row, place, given, corpus)
 
         return read_items(items(), corpus, make)
 
@@ -252,3 +260,7 @@ class MspPodcast:
             csv.writer(out, lineterminator="\n").writerows(rows)
             write_bytes(Path(root) / "Labels" / file, out.getvalue().encode())
         write_bytes(Path(root) / "Partitions.txt", "\n".join(partitions).encode())
+
+
+def _file_of(row: Mapping[str, str] | PayloadError) -> str | None:
+    return None if isinstance(row, PayloadError) else row["FileName"]

@@ -20,7 +20,7 @@ import numpy as np
 
 from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError, UnknownNameError
-from corpora.readers.face_sequences import NEUTRAL, chosen_frames, known_frames
+from corpora.readers.face_sequences import NEUTRAL, chosen_frames, known_frames, refuse_lost
 from corpora.readers.files import class_counts, face_sample, named_files, read_items, spread
 from corpora.schema import CorpusCard, Reject, Sample
 
@@ -108,8 +108,8 @@ class OuluCasia:
         )
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
-        """See `Corpus.read`. Slugs: bad-name, repeated-name, and those of a picture file: not-an-image, truncated,
-        too-large, empty, unreadable."""
+        """See `Corpus.read`. Slugs: bad-name, missing-frame (of a neutral face that is not there), repeated-name, and
+        those of a picture file: not-an-image, truncated, too-large, empty, unreadable."""
         files = named_files(Path(root), self.card, _FILE, "OriginalImg/VL/Strong/P001/Anger/000.jpeg")
         asked = [(path, name) for path, name in files if self._is_asked(name)]
         if not any(_FILE.search(name) for _, name in asked):
@@ -137,6 +137,7 @@ class OuluCasia:
         light, illumination, subject = match.group(1).upper(), match.group(3).capitalize(), match.group(4).upper()
         word, role = match.group(5).capitalize(), roles[name]
         sequence = f"{light}/{illumination}/{subject}/{word}"
+        refuse_lost(role, path.name)
         if role == NEUTRAL:
             word = "Neutral"
         return face_sample(

@@ -37,6 +37,7 @@ from corpora.readers.files import (
     read_items,
     spread,
 )
+from corpora.readers.joins import Doubled, doubled, once, settled
 from corpora.readers.tables import Row, number_of, read_table, row_of
 from corpora.schema import CorpusCard, Reject, Sample
 
@@ -117,8 +118,8 @@ class RafDB:
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs: bad-row, undecodable-row, bad-name, bad-label, no-picture, bad-annotation,
-        not-a-number, bad-box, bad-landmarks, repeated-name, and those of a picture file: not-an-image, truncated,
-        too-large, empty, unreadable."""
+        not-a-number, bad-box, bad-landmarks, repeated-name, conflicting-entries (a picture with two labels), and those
+        of a picture file: not-an-image, truncated, too-large, empty, unreadable."""
         root = Path(root)
         files = corpus_files(root, self.card)
         found = sorted(path for path in root.rglob(LIST) if "__MACOSX" not in path.parts)
@@ -127,12 +128,18 @@ class RafDB:
         lists = lists or [path for path in found if other not in _folders(path, root)]
         if len(lists) == 1:
             home = lists[0].parent.parent
-            rows = read_table(lists[0], self.card.title, columns=("image", "label"), delimiter=" ", header=False,
-                              quoted=False)  # fmt: skip
-            return read_items(rows, corpus, lambda row, name: self._listed(row_of(row), home, root, corpus))
+
+            def rows() -> Iterator[tuple[Row | PayloadError, str]]:
+                return read_table(lists[0], self.card.title, columns=("image", "label"), delimiter=" ", header=False,
+                                  quoted=False)  # fmt: skip
+
+            items = settled(rows, _image_of, lambda row: row_of(row)["label"].strip())
+            return read_items(items, corpus, lambda row, name: self._listed(row_of(row), home, root, corpus))
         repacked = [(path, name) for path, name in files if path.suffix.lower() == ".jpg"]
         if not found and self.subset == "basic" and any(_REPACKED.search(name) for _, name in repacked):
-            return read_items(repacked, corpus, lambda path, name: self._repacked(path, name, corpus))
+            places = [(match, name) for _, name in repacked if (match := _REPACKED.search(name))]
+            alike = doubled(places, lambda match: match.group(3), lambda match: match.group(2))
+            return read_items(repacked, corpus, lambda path, name: self._repacked(path, name, alike, corpus))
         raise CorpusError(
             f"{self.card.title}: {root} holds {len(lists)} lists {self.subset}/EmoLabel/{LIST}, one is expected "
             f"(found e.g. {files[0][1]!r}). Link the folder that holds {self.subset}/ as published ({self.card.url})."
@@ -148,10 +155,11 @@ class RafDB:
             raise PayloadError("no-picture", f"{name} is not in {self.subset}/Image/{self.images}")
         return self._sample(path, stem, row["label"].strip(), home, path.relative_to(root).as_posix(), corpus)
 
-    def _repacked(self, path: Path, name: str, corpus: str) -> Sample:
+    def _repacked(self, path: Path, name: str, alike: Doubled, corpus: str) -> Sample:
         match = _REPACKED.search(name)
         if match is None:
             raise PayloadError("bad-name", "a picture lies in train/5/train_00001_aligned.jpg or the like")
+        once(alike, match.group(3))
         return self._sample(path, match.group(3), match.group(2), path.parent, name, corpus)
 
     def _sample(self, path: Path, stem: str, label: str, home: Path, name: str, corpus: str) -> Sample:
@@ -223,6 +231,10 @@ class RafDB:
             manual = f"{points}{int(person) % 2}\n0\n{2 + int(person) % 2}\n"
             write_bytes(home / "Annotation" / "manual" / f"{stem}_manu_attri.txt", manual.encode())
         write_bytes(home / "EmoLabel" / LIST, ("\n".join(lines) + "\n").encode())
+
+
+def _image_of(row: Row | PayloadError) -> str | None:
+    return None if isinstance(row, PayloadError) else row["image"]
 
 
 def _folders(path: Path, root: Path) -> list[str]:

@@ -27,7 +27,7 @@ import numpy as np
 from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError, UnknownNameError
 from corpora.labels import native_labels
-from corpora.readers.files import class_counts, known, named_files, physio_sample, read_items
+from corpora.readers.files import class_counts, named_files, physio_sample, read_items
 from corpora.readers.matfiles import load_mat
 from corpora.schema import CorpusCard, Reject, Sample
 
@@ -43,6 +43,7 @@ RATE_HZ = 200.0
 FORMS = ("raw", "de")
 # what label.mat holds; films 1 to 15
 LABELS = (1, 0, -1, -1, 0, 1, -1, 0, 1, 1, 0, -1, 0, 1, -1)
+SESSIONS = 3  # of a subject
 _WORDS = {1: "positive", 0: "neutral", -1: "negative"}
 _FILE = re.compile(r"(?:^|/)(\d{1,2})_(\d{8})\.mat$")
 VARIABLES = {"raw": re.compile(r"\w*_eeg(\d+)"), "de": re.compile(r"de_LDS(\d+)")}
@@ -89,7 +90,8 @@ class Seed:
         quirks=(
             "the label is what the film was chosen for, not what the subject felt; it stands as valence, -1, 0 or 1",
             "the same 15 films are shown in all three sessions: sentence_id names the film",
-            "files are named by date; a subject's sessions are numbered by the dates that are there",
+            "files are named by date; a subject's sessions are numbered where all three are there, else named by date",
+            "label.mat holds 15 codes in the order of the films: another order or number is an error",
             "the unit of the EEG is not stated; values of some hundred look like µV",
             "who is male and who female stands in no file that we know of: gender is null",
         ),
@@ -107,13 +109,15 @@ class Seed:
         else:
             kept = [pair for pair in files if not _FEATURES.search(f"{Path(root).name}/{pair[1]}")]
         some_left(kept, _FILE, self, root)
-        labels = _labels(kept)
+        _judge_labels(kept)
         dates: dict[str, set[str]] = {}
         for _, name in kept:
             if match := _FILE.search(name):
                 dates.setdefault(match[1], set()).add(match[2])
         sessions = {
-            (subject, date): n for subject, found in dates.items() for n, date in enumerate(sorted(found), start=1)
+            (subject, date): str(n) if len(found) == SESSIONS else f"{subject}_{date}"
+            for subject, found in dates.items()
+            for n, date in enumerate(sorted(found), start=1)
         }
         rate_hz = RATE_HZ if self.form == "raw" else (0.25 if features and features[0].endswith("_4s") else 1.0)
 
@@ -122,10 +126,9 @@ class Seed:
             match = _FILE.search(path)
             assert match is not None  # `trials` rejects the others
             subject, date = match.groups()
-            codes = labels.get(path.rpartition("/")[0], LABELS)
-            if not 1 <= number <= len(codes):
-                raise PayloadError("bad-label", f"trial {number}, label.mat has {len(codes)}")
-            word = known({str(code): word for code, word in _WORDS.items()}, str(codes[number - 1]), "label")
+            if not 1 <= number <= len(LABELS):
+                raise PayloadError("bad-label", f"trial {number}, there are {len(LABELS)} films")
+            word = _WORDS[LABELS[number - 1]]
             return eeg_sample(
                 self.card, corpus, f"{subject}_{date}_{number:02d}", value, self.form, rate_hz,
                 subject=subject,
@@ -134,7 +137,7 @@ class Seed:
                 emotion=self.card.label_map[word],
                 emotion_raw=word,
                 labels=native_labels("seed", {word: 1.0}, self.card.label_map),  # as positive has no canonical word
-                valence=float(codes[number - 1]),
+                valence=float(LABELS[number - 1]),
                 extra={"path": name, "date": date},
             )  # fmt: skip
 
@@ -245,21 +248,26 @@ def de_sample(card: CorpusCard, corpus: str, native_id: str, de: np.ndarray, rat
     )
 
 
-def _labels(files: Sequence[tuple[Path, str]]) -> dict[str, list[int]]:
-    """{folder: labels of its trials} from each label.mat. Raises `CorpusError` if one cannot be read."""
-    found = {}
-    for path, name in files:
+def _judge_labels(files: Sequence[tuple[Path, str]]) -> None:
+    """Raises `CorpusError` if a label.mat cannot be read or holds other codes than the published one: a code belongs to
+    a trial by its place alone."""
+    for path, _ in files:
         if path.name != "label.mat":
             continue
         try:
             values = dict(load_mat(path, ["label"], max_bytes=1 << 20))
             label = np.asarray(values.get("label"))
-            if label.dtype.kind not in "fiu":
+            if label.dtype.kind not in "fiu" or not np.isfinite(label.astype(float)).all():
                 raise PayloadError("malformed", f"no numbers in 'label'; found: {', '.join(values) or 'nothing'}")
         except PayloadError as error:
             raise CorpusError(f"SEED: {path} holds no labels ({error}); take the published one") from error
-        found[name.rpartition("/")[0]] = [int(code) for code in label.ravel()]
-    return found
+        codes = [int(code) for code in label.ravel()]
+        if codes != list(LABELS):
+            told = f"{len(codes)} codes" if len(codes) != len(LABELS) else ", ".join(map(str, codes))
+            raise CorpusError(
+                f"SEED: {path} holds {told}; the published one holds {', '.join(map(str, LABELS))}, a code a film in "
+                "the order of the films. Take the published one, or remove it: these are known here."
+            )
 
 
 def needed_sessions(

@@ -105,6 +105,7 @@ class SeedV:
             "features are pickles within an .npz: read by an unpickler that knows arrays and plain data only",
             "the order of channel and band within the 310 features is torcheeg's: the bands of a channel side by side",
             "recordings hold no marks: clips are cut at published seconds",
+            "features carry their labels, and the films' order is published: a trial whose two differ is a reject",
         ),
     )
 
@@ -183,7 +184,12 @@ def _features(files: Sequence[tuple[Path, str]]) -> Iterator[tuple[Trial | Paylo
         for key in sorted(data):
             shown = f"{name}#{key}"
             try:
-                yield (match[1], key // TRIALS + 1, key % TRIALS, *_trial(data[key], label.get(key))), shown
+                session, trial = key // TRIALS + 1, key % TRIALS
+                de, code = _trial(data[key], label.get(key))
+                if code != str(SESSIONS[session][0][trial]) and code in _WORDS:
+                    meant = _WORDS[str(SESSIONS[session][0][trial])]
+                    raise PayloadError("bad-label", f"{_WORDS[code]} here, film {key + 1} is published as {meant}")
+                yield (match[1], session, trial, de, code), shown
             except PayloadError as error:
                 yield error, shown
 
@@ -227,8 +233,8 @@ def _trial(value: Any, label: Any) -> tuple[np.ndarray, str]:
         )
     if codes.dtype.kind not in "fiu" or len(np.unique(codes)) != 1:
         raise PayloadError("bad-label", "no label, or several in one trial")
-    if codes.size != len(de):
-        raise PayloadError("unequal-duration", f"{len(de)} windows, labels of {codes.size}")
+    if codes.size not in (1, len(de)):
+        raise PayloadError("bad-label", f"labels of {codes.size} windows, features of {len(de)}")
     return de, f"{float(codes.ravel()[0]):g}"
 
 

@@ -23,6 +23,7 @@ from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError, UnknownNameError
 from corpora.labels import native_labels
 from corpora.readers.files import class_counts, read_items, text_sample
+from corpora.readers.joins import opened, settled
 from corpora.readers.tables import Row, find_file, read_table, row_of
 from corpora.schema import CorpusCard, Reject, Sample
 
@@ -83,26 +84,36 @@ class SemEval2018Ec:
         self.card = replace(self.card, language=language, n_samples=n_samples)
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
-        """See `Corpus.read`. Slugs beside those of tables and texts: bad-label, bad-id."""
+        """See `Corpus.read`. Slugs beside those of tables and texts: bad-label, bad-id, conflicting-entries (a tweet
+        that stands twice with other labels)."""
         stem = f"2018-E-c-{self._code}"
         names = {
             "train": [f"{stem}-train.txt"],
             "dev": [f"{stem}-dev.txt"],
             "test": [f"{stem}-test-gold.txt", f"{stem}-test.txt"],
         }
-        tables = []
-        for split, choices in names.items():
-            path = find_file(root, "SemEval-2018 E-c", choices, self.card.url)
-            table = read_table(path, "SemEval-2018 E-c", columns=_COLUMNS, delimiter="\t", quoted=False)
-            tables.append((split, table))
-        rows = (((split, row), name) for split, table in tables for row, name in table)
-        return read_items(rows, corpus, lambda item, name: self._tweet(row_of(item[1]), item[0], name, corpus))
+        title = self.card.title
+        parts = {split: find_file(root, title, choices, self.card.url) for split, choices in names.items()}
+
+        def rows() -> Iterator[tuple[tuple[str, Row | PayloadError], str]]:
+            tables = [
+                (split, read_table(path, title, columns=_COLUMNS, delimiter="\t", quoted=False))
+                for split, path in parts.items()
+            ]
+            return (((split, row), name) for split, table in tables for row, name in table)
+
+        def make(item: tuple[str, Row | PayloadError] | PayloadError, name: str) -> Sample:
+            split, row = opened(item)
+            return self._tweet(row_of(row), split, name, corpus)
+
+        items = settled(rows, _place, lambda item: _marks(row_of(item[1])))
+        return read_items(items, corpus, make)
 
     def _tweet(self, row: Row, split: str, name: str, corpus: str) -> Sample:
         key = row["ID"].strip()
         if not key or len(key) > 40:
             raise PayloadError("bad-id", f"ID {key[:20]!r}")
-        marks = [row[label].strip() for label in LABELS]
+        marks = _marks(row)
         if any(mark not in ("0", "1") for mark in marks) and set(marks) != {"NONE"}:
             raise PayloadError("bad-label", f"the label columns hold 0 or 1, found {', '.join(marks)[:60]}")
         labels = [label for label, mark in zip(LABELS, marks, strict=True) if mark == "1"]
@@ -148,3 +159,13 @@ class SemEval2018Ec:
         for split, lines in files.items():
             name = f"2018-E-c-{self._code}-{split}.txt"
             write_bytes(Path(root) / name, ("\n".join(lines) + "\n").encode())
+
+
+def _marks(row: Row) -> tuple[str, ...]:
+    return tuple(row[label].strip() for label in LABELS)
+
+
+def _place(item: tuple[str, Row | PayloadError]) -> tuple[str, ...] | None:
+    """What names a tweet, and its words."""
+    row = item[1]
+    return None if isinstance(row, PayloadError) else (row["ID"].strip(), row["Tweet"])

@@ -26,6 +26,7 @@ from corpora.atomic import write_bytes
 from corpora.codecs import encode_png
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers.files import class_counts, face_sample, named_files, read_items, spread
+from corpora.readers.joins import Entries
 from corpora.schema import CorpusCard, Reject, Sample
 
 _EMOTIONS = {
@@ -85,10 +86,10 @@ class Sfew:
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs: bad-name (outside Train, Val and Test, or of no clip), no-label (neither a class
-        folder nor a labelled video), repeated-name, and those of a picture file: not-an-image, truncated, too-large,
-        empty, unreadable."""
+        folder nor a labelled video), conflicting-entries (a clip's video lies in two class folders), repeated-name, and
+        those of a picture file: not-an-image, truncated, too-large, empty, unreadable."""
         files = named_files(Path(root), self.card, _FILE, "Train_Aligned_Faces/Angry/Film_000806440_00000015.png")
-        labels: dict[tuple[str, str], str] = {}  # (split, clip) -> word, of AFEW's videos
+        labels: Entries[tuple[str, str], str] = Entries()  # (split, clip) -> word, of AFEW's videos
         pictures = []
         for path, name in files:
             if path.suffix.lower() not in _VIDEOS:
@@ -97,10 +98,10 @@ class Sfew:
                 continue
             split, word = _places(name.split("/")[:-1])
             if split is not None and word is not None:
-                labels[split, path.stem] = word
+                labels.add((split, path.stem), word, name)
         return read_items(pictures, corpus, lambda path, name: self._sample(path, name, labels, corpus))
 
-    def _sample(self, path: Path, name: str, labels: Mapping[tuple[str, str], str], corpus: str) -> Sample:
+    def _sample(self, path: Path, name: str, labels: Entries[tuple[str, str], str], corpus: str) -> Sample:
         folders = name.split("/")[:-1]
         split, word = _places(folders)
         if split is None:

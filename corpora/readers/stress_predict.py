@@ -25,6 +25,7 @@ import numpy as np
 from corpora.atomic import write_bytes
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers.files import class_counts, known, physio_sample, read_file, read_items, spread
+from corpora.readers.joins import Entries, conflict
 from corpora.readers.tables import Row, find_file, number_of, read_table, row_of
 from corpora.readers.trial_csv import Table, one_line_end, read_numbers
 from corpora.schema import CorpusCard, Reject, Sample
@@ -95,14 +96,19 @@ class StressPredict:
     )
 
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
-        """See `Corpus.read`. Slugs: those of tables, bad-label, no-recording, no-labels, bad-header, not-a-number,
-        truncated, missing-values."""
+        """See `Corpus.read`. Slugs: those of tables, bad-label, conflicting-entries (a second with two labels),
+        no-recording, no-labels, bad-header, not-a-number, truncated, missing-values.
+
+        Raises `CorpusError` as well for two folders of one participant."""
         table = find_file(root, self.card.title, [_TABLE], self.card.url)
-        folders = {
-            int(path.parent.name[1:]): path.parent
-            for path in sorted(Path(root).rglob("BVP.csv"))
-            if _FOLDER.fullmatch(path.parent.name)
-        }
+        folders: dict[int, Path] = {}
+        for path in sorted(Path(root).rglob("BVP.csv")):
+            if _FOLDER.fullmatch(path.parent.name):
+                other = folders.setdefault(int(path.parent.name[1:]), path.parent)
+                if other != path.parent:
+                    raise CorpusError(
+                        f"{self.card.title}: {other} and {path.parent} are both of one participant; keep the right one."
+                    )
         if not folders:
             raise CorpusError(f"{self.card.title}: {root} holds no folder like Raw_data/S02 with a BVP.csv in it.")
         rows = read_table(table, self.card.title, columns=_COLUMNS, quoted=False)
@@ -163,8 +169,9 @@ class StressPredict:
 
 
 def _stretches(rows: Iterator[tuple[Row | PayloadError, str]], corpus: str) -> tuple[list[_Stretch], list[Reject]]:
-    """Rows of seconds -> contiguous stretches of one label, and the rows that cannot be read."""
-    runs: list[list[int]] = []  # participant, label, first second, second after the last
+    """Rows of seconds, in any order -> contiguous stretches of one label, and the rows that cannot be read or give a
+    second another label than another row does."""
+    seconds: dict[int, Entries[int, int]] = {}  # participant -> second -> label
     rejects = []
     for row, name in rows:
         try:
@@ -174,11 +181,21 @@ def _stretches(rows: Iterator[tuple[Row | PayloadError, str]], corpus: str) -> t
         except PayloadError as error:
             rejects.append(Reject(corpus, name, error.reason, error.detail))
             continue
-        if runs and runs[-1][:2] == [participant, label] and runs[-1][3] == second:
-            runs[-1][3] += 1
-        else:
-            runs.append([participant, label, second, second + 1])
-    runs.sort(key=lambda run: (run[0], run[2]))
+        seconds.setdefault(participant, Entries()).add(second, label, name)
+    runs: list[list[int]] = []  # participant, label, first second, second after the last
+    for participant in sorted(seconds):
+        told = seconds[participant]
+        for second, names in told.doubled.items():
+            twice = conflict(f"second {second} of participant {participant}", names)
+            rejects += [Reject(corpus, name, twice.reason, twice.detail) for name in names]
+        for second in sorted(told):
+            if second in told.doubled:
+                continue
+            label = told[second]
+            if runs and runs[-1][:2] == [participant, label] and runs[-1][3] == second:
+                runs[-1][3] += 1
+            else:
+                runs.append([participant, label, second, second + 1])
     found: list[_Stretch] = []
     for participant in dict.fromkeys(run[0] for run in runs):
         own = [run for run in runs if run[0] == participant]

@@ -33,14 +33,16 @@ def read_table(
     header: bool = True,
     quoted: bool = True,
     encoding: str = "utf-8",
+    rest: str | None = None,
 ) -> Iterator[tuple[Row | PayloadError, str]]:
     """Yields (row as {column: text}, "file.csv#000012") of a csv or tsv; the number counts records from 0.
 
     A record that is too long, has another number of fields or is not text comes as a `PayloadError` in the row's place
     (too-long-line, bad-row, undecodable-row): hand it to `row_of`. `header` True: the first line must hold `columns`
     (any order, others are kept too); False: the fields are `columns` in that order. `quoted`: fields may be quoted and
-    then hold line ends, as in RFC 4180; False: a quote is a character like any other. Other encodings and line ends:
-    see corpora/readers/textlines.py.
+    then hold line ends, as in RFC 4180; False: a quote is a character like any other. `rest`: the one column of free
+    text, which takes the delimiters in it where a row has more fields than columns and no field in quotes. Other
+    encodings and line ends: see corpora/readers/textlines.py.
 
     Raises `CorpusError` at once, before anything is iterated: no such file, other columns, two of one name.
     """
@@ -54,7 +56,7 @@ def read_table(
             )
     else:
         open_lines(path, title, encoding)[0].close()
-    return _rows(path, title, names, delimiter, header, quoted, encoding)
+    return _rows(path, title, names, delimiter, header, quoted, encoding, rest)
 
 
 def header_of(
@@ -97,7 +99,14 @@ def _why(error: csv.Error | PayloadError) -> str:
 
 
 def _rows(
-    path: Path, title: str, names: list[str], delimiter: str, header: bool, quoted: bool, encoding: str
+    path: Path,
+    title: str,
+    names: list[str],
+    delimiter: str,
+    header: bool,
+    quoted: bool,
+    encoding: str,
+    rest: str | None,
 ) -> Iterator[tuple[Row | PayloadError, str]]:
     shown = printable(path.name)
     file, inner = open_lines(path, title, encoding)
@@ -106,11 +115,11 @@ def _rows(
         if header:
             next(lines, None)
         for number, line in enumerate(lines):
-            yield _row(line, names, delimiter, quoted, inner), f"{shown}#{number:06d}"
+            yield _row(line, names, delimiter, quoted, inner, rest), f"{shown}#{number:06d}"
 
 
 def _row(
-    line: bytes | PayloadError, names: list[str], delimiter: str, quoted: bool, encoding: str
+    line: bytes | PayloadError, names: list[str], delimiter: str, quoted: bool, encoding: str, rest: str | None
 ) -> Row | PayloadError:
     if isinstance(line, PayloadError):
         return line
@@ -120,6 +129,9 @@ def _row(
         return _undecodable(error, encoding)
     except csv.Error as error:
         return PayloadError("bad-row", _why(error))
+    if rest is not None and len(fields) > len(names) and not _in_quotes(line, delimiter, quoted):
+        at, more = names.index(rest), len(fields) - len(names)
+        fields[at : at + more + 1] = [delimiter.join(fields[at : at + more + 1])]
     if len(fields) != len(names):
         return PayloadError("bad-row", f"{len(fields)} fields, {len(names)} are expected")
     return dict(zip(names, fields, strict=True))
@@ -190,6 +202,11 @@ def _open_quote(lines: list[bytes], more: Callable[[], bytes | PayloadError | No
     except csv.Error:  # a field too large, or a lone carriage return: `_fields` says which
         return len(lines) > 1
     return still_open
+
+
+def _in_quotes(line: bytes, delimiter: str, quoted: bool) -> bool:
+    """Whether a field of the record may stand in quotes, so that its delimiters are told apart already."""
+    return quoted and (line.startswith(b'"') or f'{delimiter}"'.encode() in line)
 
 
 def _fields(line: bytes, delimiter: str, quoted: bool, encoding: str) -> list[str]:
@@ -268,6 +285,17 @@ def read_json(path: Path, title: str, *, max_bytes: int = 512 * 2**20) -> Any:
         raise CorpusError(f"{title}: {path}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise CorpusError(f"{title}: {path} is not JSON: {error}") from error
+
+
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Pairs of a JSON object -> dict. Raises `PayloadError` bad-row if a key stands twice with different values."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        first: dict[str, Any] = {}
+        for key, value in pairs:
+            if first.setdefault(key, value) != value:
+                raise PayloadError("bad-row", f"the key {key[:60]!r} stands twice in one object")
+    return found
 
 
 def row_of(row: Row | PayloadError) -> Row:

@@ -138,8 +138,6 @@ class Wesad:
         if last - first < _MIN_S:
             raise PayloadError("too-short", f"{last - first:.3f} s of {_LABELS[label]}, at least {_MIN_S:g} s")
         ends = min(len(values) / self._signals[key][3] for key, values in signals.items())
-        if last - ends > _SLACK_S:
-            raise PayloadError("truncated", f"labelled up to {last:.1f} s, all signals last to {ends:.1f} s")
         arrays = {}
         for key, values in signals.items():
             rate_hz = self._signals[key][3]
@@ -176,7 +174,8 @@ class Wesad:
 def _layout(
     found: Any, subject: str, wanted: Mapping[str, tuple[str, str, int, float, str]]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Unpickled data -> (labels [n] int, {our name: float32 [n] or [n, 3]}). Raises `PayloadError` bad-layout."""
+    """Unpickled data -> (labels [n] int, {our name: float32 [n] or [n, 3]}). Raises `PayloadError`: bad-layout,
+    truncated (labels and a signal do not last as long)."""
     try:
         labels, signal = np.asarray(found["label"]), found["signal"]
         arrays = {name: np.asarray(signal[spec[0]][spec[1]]) for name, spec in wanted.items()}

@@ -63,6 +63,7 @@ def test_voices_become_a_folder_that_holds_all_of_them(raw: Path, tmp_path: Path
     assert anger == {"label": "angry", "emotion": "anger", "found": 18, "published": 376, "difference": -358}
     assert card["n_subjects"] == 6
     assert told == ["mine: 30 samples, 0 rejected files"]
+    assert card["notes"] == []
     assert result["manifest"] == load(out / "manifest.json")
     assert result["manifest"]["n"] == 30 and result["seconds"] > 0
 
@@ -74,6 +75,27 @@ def test_faces_have_their_official_view_and_its_leaks_are_told(raw: Path, tmp_pa
     assert audit["official"]["counts"] == {"train": 104, "dev": 13, "test": 13}
     assert {f["kind"] for f in audit["official"]["findings"]} >= {"repeats"}
     assert "repeats" not in {f["kind"] for f in audit["group"]["findings"]}
+
+
+def test_what_equal_payloads_say_is_told_and_stops_nothing(raw: Path, tmp_path: Path) -> None:
+    shutil.copytree(raw / "voices", tmp_path / "raw")
+    path = min((tmp_path / "raw").rglob("03-01-05-*-01.wav"))
+    shutil.copy(path, path.with_name(path.name.replace("-01.wav", "-77.wav")))
+    shutil.copy(path, path.with_name(path.name.replace("03-01-05-", "03-01-06-").replace("-01.wav", "-78.wav")))
+    told: list[str] = []
+    manifest = ingest(tmp_path / "raw", tmp_path / "out", "ravdess", tell=told.append)["manifest"]
+    assert manifest["n"] == 32
+    audit, card = load(tmp_path / "out" / "audit.json"), load(tmp_path / "out" / "card.json")
+    (people,) = audit["conflicts"]["same_recording"]["entries"]
+    assert list(people) == ["mine:01", "mine:77", "mine:78"]
+    assert people["mine:01"] == [f"mine/{path.stem}"]
+    (labels,) = audit["conflicts"]["conflicting_labels"]["entries"]
+    assert set(labels) == {"angry", "fearful"} and len(labels["angry"]) == 2
+    assert [note.partition(":")[0] for note in card["notes"]] == [
+        "3 speaker ids share recordings, so some are perhaps one person, whom a split by subject may part",
+        "1 payloads stand under several labels",
+    ]
+    assert told[1:] == [f"mine: {note}" for note in card["notes"]]
 
 
 def test_same_corpus_same_bytes_in_another_place(raw: Path, tmp_path: Path) -> None:

@@ -75,13 +75,17 @@ def test_seed_takes_labels_from_label_mat_and_needs_it_to_be_sound(tmp_path: Pat
     fake("seed", tmp_path)
     path = tmp_path / "Preprocessed_EEG" / "label.mat"
     assert loadmat(path)["label"].tolist() == [SEED_LABELS]
-    savemat(path, {"label": np.array([SEED_LABELS[::-1]])})
-    assert [sample.valence for sample in read("seed", tmp_path)[0]] == SEED_LABELS[::-1]
-    savemat(path, {"label": np.array([[7] * 15])})
-    assert Counter(reject.reason for reject in read("seed", tmp_path)[1]) == {"bad-label": 15}
+    assert [sample.valence for sample in read("seed", tmp_path)[0]] == SEED_LABELS
+    swapped = [SEED_LABELS[1], SEED_LABELS[0], *SEED_LABELS[2:]]
+    for codes in (SEED_LABELS[::-1], [7.0] * 15, swapped, SEED_LABELS[:3] + SEED_LABELS[4:], [np.nan] * 15):
+        savemat(path, {"label": np.array([codes])})
+        with pytest.raises(CorpusError, match=r"label\.mat"):  # a code is a trial's by its place alone
+            make_corpus("seed").read(tmp_path, "mine")
     path.write_bytes(b"garbage")
     with pytest.raises(CorpusError, match=r"label\.mat"):
         make_corpus("seed").read(tmp_path, "mine")
+    path.unlink()
+    assert [sample.valence for sample in read("seed", tmp_path)[0]] == SEED_LABELS
 
 
 def test_seed_classes_are_had_as_native_labels_and_as_bins_of_valence(tmp_path: Path) -> None:
@@ -96,6 +100,10 @@ def test_seed_numbers_the_sessions_of_a_subject_by_date(tmp_path: Path) -> None:
     assert Counter(sample.session_id for sample in samples) == {"mine:1": 30, "mine:2": 30, "mine:3": 30}
     assert all(int(s.extra["date"][4:6]) == 5 + int(str(s.session_id)[-1]) for s in samples)
     assert {sample.group_id for sample in samples} == {"mine:1", "mine:2"}
+    (tmp_path / "ExtractedFeatures" / "1_20130611.mat").unlink()  # which of the others is the first is not known now
+    samples, _ = read("seed", tmp_path, form="de")
+    assert {s.session_id for s in samples if s.subject_id == "mine:1"} == {"mine:1_20130711", "mine:1_20130811"}
+    assert {s.session_id for s in samples if s.subject_id == "mine:2"} == {"mine:1", "mine:2", "mine:3"}
 
 
 def test_seed_features_are_windows_by_channel_and_band(tmp_path: Path) -> None:
@@ -193,23 +201,24 @@ def npz(path: Path, data: object, label: object) -> None:
 
 
 def test_seed_v_rejects_what_is_no_array_and_runs_nothing(tmp_path: Path) -> None:
-    de, label = np.ones((4, 310)), np.zeros(4)
+    de, label = np.ones((4, 310)), np.full(4, 4)
     npz(tmp_path / "1_123.npz", {0: Bomb()}, {0: label})
     npz(
         tmp_path / "2_123.npz",
-        {0: de, 1: de[:, :9], 2: de, 3: de, 4: de, 5: de[1:]},
-        {0: label, 1: label, 2: label + 9, 3: [0, 1], 5: label},
+        {0: de, 1: de[:, :9], 2: de, 3: de, 4: de, 5: de, 6: de},
+        {0: label, 1: label, 2: label + 9, 3: [0, 1], 5: label - 1, 6: [1] * 3},
     )
     npz(tmp_path / "3_123.npz", [de], [label])
     np.savez(tmp_path / "4_123.npz", data=np.array([{0: de}], dtype=object), label=label)
     npz(tmp_path / "Eye_movement_features" / "1_123.npz", {0: np.ones((4, 33))}, {0: label})
     samples, rejects = read("seed_v", tmp_path)
-    assert [(s.sample_id, s.emotion) for s in samples] == [("mine/1_2_01", "disgust")]
+    assert [(s.sample_id, s.emotion) for s in samples] == [("mine/1_2_01", "happiness")]
     assert [(r.path, r.reason) for r in rejects] == [
         ("1_123.npz", "forbidden-pickle"),
         ("2_123.npz#1", "bad-shape"), ("2_123.npz#2", "bad-label"),
         ("2_123.npz#3", "bad-label"), ("2_123.npz#4", "bad-label"),
-        ("2_123.npz#5", "unequal-duration"),
+        ("2_123.npz#5", "bad-label"),  # film 6 is happy, and no film is neutral by mistake
+        ("2_123.npz#6", "bad-label"),  # labels of three windows, features of four
         ("3_123.npz", "not-of-this-corpus"), ("4_123.npz", "unsupported-encoding"),
     ]  # fmt: skip
 
@@ -262,7 +271,46 @@ def test_dreamer_rejects_single_films(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("where", ["EEG.stimuli", "ECG.baseline", "ScoreValence"])
+def test_dreamer_subject_with_a_film_less_anywhere_is_a_reject(where: str, tmp_path: Path) -> None:
+    fake("dreamer", tmp_path, subjects=2)
+    people = loadmat(tmp_path / "DREAMER.mat", simplify_cells=True)["DREAMER"]["Data"]
+    written = []
+    for person in people:
+        one = {key: person[key] for key in ("Age", "Gender")}
+        for signal in ("EEG", "ECG"):
+            one[signal] = {part: cells(*person[signal][part]).T for part in ("baseline", "stimuli")}
+        for score in ("ScoreValence", "ScoreArousal", "ScoreDominance"):
+            one[score] = np.asarray(person[score], dtype=float).reshape(-1, 1)
+        written.append(one)
+    first, _, part = where.partition(".")
+    if part:
+        written[0][first][part] = np.delete(written[0][first][part], 3, axis=0)
+    else:
+        written[0][first] = np.delete(written[0][first], 3, axis=0)
+    savemat(tmp_path / "DREAMER.mat", {"DREAMER": {"Data": cells(*written)}})
+    samples, rejects = read("dreamer", tmp_path)
+    assert {s.subject_id for s in samples} == {"mine:02"} and len(samples) == 18
+    assert [(r.path.partition("#")[2], r.reason) for r in rejects] == [("01", "bad-shape")]
+    assert f"17 {where}" in rejects[0].detail
+
+
 # --- AMIGOS
+
+
+@pytest.mark.parametrize("gone", ["joined_data", "labels_selfassessment", "VideoIDs"])
+def test_amigos_with_a_cell_less_in_one_variable_is_a_reject(gone: str, tmp_path: Path) -> None:
+    signal, rating = np.ones((700, 17)), np.array([[5.0] * 5 + [1.0] + [0.0] * 6])
+    path = tmp_path / "Data_Preprocessed_P08.mat"
+    amigos(path, [(signal, rating)] * 3)
+    assert len(read("amigos", tmp_path)[0]) == 3
+    found = {key: value for key, value in loadmat(path).items() if not key.startswith("_")}
+    found[gone] = found[gone][:, 1:]
+    savemat(path, found)
+    samples, rejects = read("amigos", tmp_path)
+    assert not samples
+    assert [(r.path, r.reason) for r in rejects] == [("Data_Preprocessed_P08.mat", "counts-differ")]
+    assert f"2 {gone}" in rejects[0].detail
 
 
 def amigos(path: Path, trials: list[tuple[Any, Any]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections import Counter
 from pathlib import Path
@@ -17,7 +16,6 @@ from corpora.readers.affectnet import AffectNet
 from corpora.readers.expw import ExpW
 from corpora.readers.fake_face import draw_picture, encode_jpg
 from corpora.readers.fer2013 import Fer2013
-from corpora.readers.ferplus import WORDS, FerPlus, label_weights
 from corpora.readers.raf_db import RafDB
 from corpora.readers.sfew import Sfew
 from corpora.schema import Corpus, Reject, Sample
@@ -94,123 +92,6 @@ def test_fer2013_folder_without_a_named_csv_still_takes_the_only_one(tmp_path: P
     assert len(read(Fer2013(), tmp_path)[0]) == 4
 
 
-# -- FER+: rows of the published fer2013new.csv, and what its rules make of them, worked out by hand
-
-PUBLISHED = {  # votes: (majority, probability, multi_target)
-    "4,0,0,1,3,2,0,0,0,0": ({"unknown": 1}, {"neutral": 4 / 7, "anger": 3 / 7}, {"neutral": 1, "anger": 1}),
-    "6,0,1,1,0,0,0,0,2,0": ({"neutral": 1}, {"neutral": 1}, {"neutral": 1}),
-    "5,0,1,0,0,0,0,0,4,0": ({"neutral": 1}, {"neutral": 1}, {"neutral": 1}),
-    "4,2,4,0,0,0,0,0,0,0": ({"unknown": 1}, {"neutral": 0.5, "surprise": 0.5}, {"neutral": 1, "surprise": 1}),
-    "0,0,3,0,3,0,3,0,1,0": (
-        {"unknown": 1},
-        {"surprise": 1 / 3, "anger": 1 / 3, "fear": 1 / 3},
-        {"surprise": 1, "anger": 1, "fear": 1},
-    ),
-    "0,2,0,3,2,2,0,0,1,0": ({"unknown": 1}, {"unknown": 1}, {"unknown": 1}),
-    "5,0,0,5,0,0,0,0,0,0": ({"unknown": 1}, {"neutral": 0.5, "sadness": 0.5}, {"neutral": 1, "sadness": 1}),
-    "0,10,0,0,0,0,0,0,0,0": ({"happiness": 1}, {"happiness": 1}, {"happiness": 1}),
-    "0,0,0,0,0,0,0,0,0,10": ({"NF": 1}, {"NF": 1}, {"NF": 1}),
-}
-
-
-@pytest.mark.parametrize("votes", PUBLISHED)
-def test_ferplus_views_follow_the_rules_of_its_paper(votes: str) -> None:
-    counts = dict(zip(WORDS, map(float, votes.split(",")), strict=True))
-    for view, expected in zip(("majority", "probability", "multi_target"), PUBLISHED[votes], strict=True):
-        assert label_weights(counts, view) == pytest.approx(expected), view
-
-
-def ferplus(root: Path, rows: list[str], usages: list[str] | None = None) -> list[np.ndarray]:
-    """fer2013.csv and fer2013new.csv; `rows`: "name,votes" -> the pictures"""
-    images = [
-        draw_picture("fear", size=48, colour=False, person=rng(1, i), rng=rng(2)).pixels for i in range(len(rows))
-    ]
-    usages = usages or ["Training"] * len(rows)
-    lines = [f"0,{' '.join(map(str, image.ravel()))},{usage}" for image, usage in zip(images, usages, strict=True)]
-    write(root / "fer2013.csv", "\n".join(["emotion,pixels,Usage", *lines]))
-    write(root / "fer2013new.csv", "\n".join([f"Usage,Image name,{','.join(WORDS)}", *(f"Training,{r}" for r in rows)]))
-    return images
-
-
-ROWS = ["fer0000058.png,8,0,0,2,0,0,0,0,0,0", ",0,0,0,0,0,0,0,0,0,10", "fer0000059.png,4,2,4,0,0,0,0,0,0,0"]
-
-
-def test_ferplus_rows_are_joined_by_their_order_not_by_the_number_in_the_name(tmp_path: Path) -> None:
-    images = ferplus(tmp_path, ROWS)  # three rows of the published file: the second is no face and has no name
-    samples, rejects = read(FerPlus(), tmp_path)
-    assert rejects == []
-    assert [(s.emotion, s.emotion_raw) for s in samples.values()] == [
-        ("neutral", "neutral"),
-        (None, "NF"),
-        (None, "unknown"),
-    ]
-    for sample, image in zip(samples.values(), images, strict=True):
-        assert np.array_equal(decode_image(sample.payload), image)
-    assert samples["000002"].extra["image_name"] == "fer0000059.png"
-    assert samples["000000"].rater_agreement == pytest.approx(0.8)
-    assert [(r["scheme"], r["value"]) for r in samples["000000"].ratings] == [
-        ("votes:neutral", 8),
-        ("votes:sadness", 2),
-    ]
-
-
-def test_ferplus_views_are_labels_that_schemes_can_be_assigned_from(tmp_path: Path) -> None:
-    ferplus(tmp_path, [*ROWS, "fer0000060.png,0,0,6,0,0,0,4,0,0,0"])
-    soft = list(read(FerPlus(view="probability"), tmp_path)[0].values())
-    assert [e for e in soft[2].labels if e["scheme"] == "canonical"] == [
-        {"scheme": "canonical", "label": "neutral", "weight": 0.5},
-        {"scheme": "canonical", "label": "surprise", "weight": 0.5},
-    ]
-    assert (soft[2].emotion, soft[3].emotion) == (None, "surprise")  # a tie is no emotion
-    records = [{"emotion": s.emotion, "labels": s.labels} for s in soft]
-    assert [assign(record, "ekman7") for record in records] == ["neutral", None, None, "surprise"]
-    many = list(read(FerPlus(view="multi_target"), tmp_path)[0].values())
-    assert {e["label"]: e["weight"] for e in many[3].labels if e["scheme"] == "ferplus"} == {"surprise": 1, "fear": 1}
-    with pytest.raises(UnknownNameError, match="multi_target"):
-        FerPlus(view="median")
-
-
-def test_ferplus_tables_of_another_order_or_length_are_rejects(tmp_path: Path) -> None:
-    ferplus(tmp_path, [*ROWS, "fer0000060.png,x,0,0,0,0,0,0,0,0,0"], ["Training", "PublicTest", "Training", "Training"])
-    text = (tmp_path / "fer2013.csv").read_text()
-    write(tmp_path / "fer2013.csv", text + "\n" + text.splitlines()[1])
-    _, rejects = read(FerPlus(), tmp_path)
-    assert [reason for _, reason in rejects] == ["usage-mismatch", "not-a-number", "no-votes"]
-    write(tmp_path / "fer2013.csv", "\n".join(text.splitlines()[:3]))
-    assert [reason for _, reason in read(FerPlus(), tmp_path)[1]] == ["usage-mismatch", "no-picture", "no-picture"]
-
-
-def test_ferplus_reads_extracted_pictures_by_name(tmp_path: Path) -> None:
-    images = ferplus(tmp_path, ROWS)
-    (tmp_path / "fer2013.csv").unlink()
-    with pytest.raises(CorpusError, match=r"fer2013\.csv nor FER2013Train"):
-        FerPlus().read(tmp_path, "c")
-    for name, image in (("fer0000058.png", images[0]), ("fer0000059.png", images[2])):
-        write(tmp_path / "FER2013Train" / name, encode_png(image))
-    samples, rejects = read(FerPlus(), tmp_path)
-    assert [s.emotion_raw for s in samples.values()] == ["neutral", "unknown"]
-    assert np.array_equal(decode_image(samples["000002"].payload), images[2])
-    assert rejects == [("fer2013new.csv#000001", "no-picture")]
-
-
-@pytest.mark.slow
-def test_real_fer2013_pictures_join_with_votes(shared_data: Path, tmp_path: Path) -> None:
-    """Votes are made up, the pictures are the real file's: every row finds its own."""
-    real = list(Fer2013().read(shared_data / "fer2013", "c"))
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["Usage", "Image name", *WORDS])
-    for i, item in enumerate(real):
-        assert isinstance(item, Sample)
-        writer.writerow([item.extra["usage"], f"fer{i:07d}.png", 10, *[0] * 9])
-    write(tmp_path / "fer2013new.csv", out.getvalue())
-    (tmp_path / "fer2013.csv").symlink_to(shared_data / "fer2013" / "fer2013.csv")
-    joined = list(FerPlus().read(tmp_path, "c"))
-    assert [item.group_id for item in joined if isinstance(item, Sample)] == [
-        item.group_id for item in real if isinstance(item, Sample)
-    ]
-
-
 # -- ExpW
 
 
@@ -233,6 +114,44 @@ def test_expw_boxes_are_published_as_top_left_right_bottom(tmp_path: Path, jpg: 
     assert [reason for _, reason in rejects] == [
         "no-picture", "bad-box", "bad-label", "repeated-name", "not-a-number", "bad-row",
     ]  # fmt: skip
+
+
+def test_expw_faces_with_two_labels_and_pictures_of_one_name_are_rejects(tmp_path: Path, jpg: bytes) -> None:
+    lines = ["a.jpg 0 28 113 226 141 22.9 0", "a.jpg 1 1 2 30 40 7.5 6", "b.jpg 0 28 113 226 141 22.9 0"]
+    write(tmp_path / "label/label.lst", "\n".join([*lines, "a.jpg 0 28 113 226 141 22.9 3"]))
+    write(tmp_path / "image/origin/a.jpg", jpg)
+    write(tmp_path / "image/origin/b.jpg", jpg)
+    write(tmp_path / "image/other/b.jpg", jpg)  # the same picture once more
+    samples, rejects = read(ExpW(), tmp_path)
+    assert list(samples) == ["a_1", "b_0"]
+    assert rejects == [("label.lst#000000", "conflicting-entries"), ("label.lst#000003", "conflicting-entries")]
+    write(tmp_path / "image/other/b.jpg", jpg + b"x")
+    assert list(read(ExpW(), tmp_path)[0]) == ["a_1"]
+
+
+def test_raf_db_pictures_with_two_labels_are_rejects(tmp_path: Path, jpg: bytes) -> None:
+    for number in (1, 2, 3):
+        write(tmp_path / f"basic/Image/aligned/train_0000{number}_aligned.jpg", jpg)
+    lines = ["train_00001.jpg 5", "train_00002.jpg 1", "train_00003.jpg 4", "train_00001.jpg 4", "train_00003.jpg 4"]
+    write(tmp_path / "basic/EmoLabel/list_patition_label.txt", "\n".join(lines))
+    samples, rejects = read(RafDB(), tmp_path)
+    assert list(samples) == ["basic/train_00002", "basic/train_00003"]
+    assert [reason for _, reason in rejects] == ["conflicting-entries", "conflicting-entries", "repeated-name"]
+    for place in ("train/5/train_00001", "train/4/train_00001", "train/4/train_00002"):
+        write(tmp_path / f"repacked/DATASET/{place}_aligned.jpg", jpg)
+    samples, rejects = read(RafDB(), tmp_path / "repacked")
+    assert list(samples) == ["basic/train_00002"]
+    assert [reason for _, reason in rejects] == ["conflicting-entries", "conflicting-entries"]
+
+
+def test_sfew_clip_whose_video_lies_in_two_classes_has_no_label(tmp_path: Path, jpg: bytes) -> None:
+    for clip in ("000247920", "000111"):
+        write(tmp_path / f"Train_AFEW/AlignedFaces_LBPTOP_Points/Faces/{clip}/I_1001.jpg", jpg)
+        write(tmp_path / f"Train_AFEW/Angry/{clip}.avi", b"x")
+    write(tmp_path / "Train_AFEW/Happy/000247920.avi", b"x")
+    samples, rejects = read(Sfew(), tmp_path)
+    assert [s.emotion for s in samples.values()] == ["anger"]
+    assert [reason for _, reason in rejects] == ["conflicting-entries"]
 
 
 def test_expw_fake_has_pictures_with_two_faces_in_their_boxes(tmp_path: Path) -> None:
@@ -338,18 +257,20 @@ def test_affectnet_csv_rows(tmp_path: Path, jpg: bytes) -> None:
         "1/b.jpg,13,14,89,90,1;2,10,-2,-2",
         "1/c.jpg,NULL,NULL,NULL,NULL,NULL,8,0.1,0.2",
         "1/gone.jpg,13,14,89,90,1;2,1,0,0",
-        "1/a.jpg,13,14,89,90,1;2,11,0,0",
-        "1/a.jpg,13,14,89,90,1;2,1,0,3",
-        "1/a.jpg,13,14,0,90,1;2,1,0,0",
-        "1/a.jpg,13,14,89,90,1;2;3,1,0,0",
+        "1/e.jpg,13,14,89,90,1;2,11,0,0",
+        "1/f.jpg,13,14,89,90,1;2,1,0,3",
+        "1/g.jpg,13,14,0,90,1;2,1,0,0",
+        "1/h.jpg,13,14,89,90,1;2;3,1,0,0",
         "../../../secret.jpg,13,14,89,90,1;2,1,0,0",
         f"{tmp_path.parent}/secret.jpg,13,14,89,90,1;2,1,0,0",
-        "1/a.jpg,13,14,89,90,1;2,7,0,0",
+        "1/a.jpg,13,14,89,90,1;2,1,0.785714,-0.055556",
         "1/a.jpg,13",
+        "1/i.jpg,13,14,89,90,1;2,1,0.5,0.5",
+        "1/i.jpg,13,14,89,90,1;2,7,0.5,0.5",
     ]
     write(tmp_path / "training.csv", "\n".join([HEAD, *rows]))
     write(tmp_path / "validation.csv", "2/d.jpg,1,2,3,4,5;6,7,-1,1\n")  # without a head
-    for name in ("1/a.jpg", "1/b.jpg", "1/c.jpg", "2/d.jpg"):
+    for name in ("2/d.jpg", *(f"1/{letter}.jpg" for letter in "abcefghi")):
         write(tmp_path / "Manually_Annotated/Manually_Annotated_Images" / name, jpg)
     write(tmp_path.parent / "secret.jpg", jpg)
     samples, rejects = read(AffectNet(), tmp_path)
@@ -366,9 +287,21 @@ def test_affectnet_csv_rows(tmp_path: Path, jpg: bytes) -> None:
     assert "face_box" not in samples["1/c"].extra and samples["1/c"].arousal == pytest.approx(0.2)
     assert [reason for _, reason in rejects] == [
         "no-picture", "bad-label", "rating-out-of-range", "bad-box", "bad-landmarks", "no-picture", "no-picture",
-        "repeated-name",
-        "bad-row",
+        "repeated-name", "bad-row", "conflicting-entries", "conflicting-entries",
     ]  # fmt: skip
+    write(tmp_path / "lists/validation.csv", "2/d.jpg,1,2,3,4,5;6,6,-1,1\n")
+    with pytest.raises(CorpusError, match=r"validation\.csv differ"):
+        AffectNet().read(tmp_path, "c")
+
+
+def test_affectnet_two_pictures_with_one_annotation_are_rejects(tmp_path: Path, jpg: bytes) -> None:
+    AffectNet(form="npy").fake(tmp_path, subjects=2, per_class={"anger": 2}, seed=0)
+    (one, two), _ = read(AffectNet(), tmp_path)
+    write(tmp_path / f"{one}.x.jpg".replace("train_set/", "train_set/images/"), jpg)  # another name, no annotation
+    write(tmp_path / f"{one}.png".replace("train_set/", "train_set/images/"), jpg)
+    samples, rejects = read(AffectNet(), tmp_path)
+    assert list(samples) == [two]
+    assert sorted(reason for _, reason in rejects) == ["conflicting-entries", "conflicting-entries", "no-annotation"]
 
 
 def npy(array: np.ndarray, **options: bool) -> bytes:

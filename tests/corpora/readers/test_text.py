@@ -7,11 +7,13 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from corpora.errors import CorpusError, UnknownNameError
 from corpora.labels import CANONICAL, SCHEMES, assign
 from corpora.readers import make_corpus
+from corpora.readers.goemotions import LABELS as LABELS_OF_GOEMOTIONS
 from corpora.schema import Reject, Sample
 
 # Dataset Distribution in README.md of declare-lab/MELD
@@ -133,6 +135,12 @@ def test_goemotions_bad_lines(tmp_path: Path) -> None:
     samples, rejects = read("goemotions", tmp_path)
     assert [native(s) for s in samples] == [{"neutral": 1.0, "annoyance": 1.0}]
     assert [r.reason for r in rejects] == ["bad-label"] * 3 + ["bad-id", "bad-row", "repeated-name"]
+    names = LABELS_OF_GOEMOTIONS
+    (tmp_path / "emotions.txt").write_text("\n".join([names[1], names[0], *names[2:]]))
+    with pytest.raises(CorpusError, match="in their order"):
+        make_corpus("goemotions").read(tmp_path, "c")
+    (tmp_path / "emotions.txt").write_text("\ufeff" + "\r\n".join(names))
+    assert read("goemotions", tmp_path)[0] == samples
     (tmp_path / "emotions.txt").write_text("joy\nsadness")
     with pytest.raises(CorpusError, match="28 published labels"):
         make_corpus("goemotions").read(tmp_path, "c")
@@ -159,9 +167,16 @@ def test_meld_has_its_published_lines(shared_data: Path) -> None:
         counts = Counter(s.emotion_raw for s in found)
         assert {word: counts[word] for word in emotions} == emotions
     assert Counter(s.emotion_raw for s in samples) == make_corpus("meld").card.counts
-    speakers = {split: {s.subject_id for s in samples if s.extra["official_split"] == split} for split in MELD}
+    speakers: dict[str, set[str | None]] = {split: set() for split in MELD}
+    for sample in samples:  # names as published; those of several people are no subject
+        assert (sample.subject_id is None) == ("speakers" in sample.extra)
+        speakers[sample.extra["official_split"]].add(sample.extra.get("speakers", sample.subject_id))
     assert {split: len(names) for split, names in speakers.items()} == {"train": 260, "dev": 47, "test": 100}
     assert len(set().union(*speakers.values())) == 304
+    assert len({s.subject_id for s in samples} - {None}) == make_corpus("meld").card.n_subjects == 288
+    several = Counter(s.extra["speakers"] for s in samples if s.subject_id is None)
+    assert several["All"] == 51 and sum(several.values()) == 69
+    assert all(" and " in name for name in set(several) - {"All", "Both", "The Guys", "Her-Friends"})
     dialogues = Counter(group.partition("_")[0] for group in {s.group_id for s in samples})
     assert dialogues == {"c:train": 1038, "c:dev": 114, "c:test": 280}  # 1,039 are published for train
     assert "c:train_dia60" not in {s.group_id for s in samples}
@@ -175,7 +190,7 @@ def test_meld_has_its_published_lines(shared_data: Path) -> None:
 
 def test_meld_speakers_with_commas_and_bad_lines(tmp_path: Path) -> None:
     head = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
-    good = '1,"Oh, ‘my’ ""God""","Joey, Chandler",joy,positive,0,0,4,7,"00:20:57,256","00:21:00,49"'
+    good = '1,"Oh, ‘my’ ""God""","Frank, Jr.",joy,positive,0,0,4,7,"00:20:57,256","00:21:00,49"'
     bad = [
         good.replace("joy", "joyous").replace(",0,0,", ",0,1,"),
         good.replace("positive", "mixed").replace(",0,0,", ",0,2,"),
@@ -190,7 +205,7 @@ def test_meld_speakers_with_commas_and_bad_lines(tmp_path: Path) -> None:
     samples, rejects = read("meld", tmp_path)
     assert [s.sample_id for s in samples] == ["c/train_dia0_utt0", "c/dev_dia0_utt0", "c/test_dia0_utt0"]
     assert len({s.group_id for s in samples}) == 3  # Dialogue_ID 0 is another dialogue in each file
-    assert {s.subject_id for s in samples} == {"c:Joey, Chandler"}
+    assert {s.subject_id for s in samples} == {"c:Frank, Jr."}
     assert text(samples[0]) == 'Oh, ‘my’ "God"'
     assert samples[0].t_end_s == pytest.approx(1260.049)
     assert [r.reason for r in rejects] == [
@@ -199,55 +214,6 @@ def test_meld_speakers_with_commas_and_bad_lines(tmp_path: Path) -> None:
     (tmp_path / "dev_sent_emo.csv").unlink()
     with pytest.raises(CorpusError, match=r"holds no dev_sent_emo\.csv"):
         make_corpus("meld").read(tmp_path, "c")
-
-
-# -- ISEAR ---------------------------------------------------------------------------------------------------------
-
-# header and first rows of isear.csv of sinmaniphel/py_isear_dataset
-ISEAR = (
-    "ID|CITY|COUN|SUBJ|SEX|AGE|RELI|PRAC|FOCC|MOCC|FIEL|EMOT|WHEN|LONG|INTS|ERGO|TROPHO|TEMPER|EXPRES|MOVE|EXP1|EXP2|"
-    "EXP10|PARAL|CON|EXPC|PLEA|PLAN|FAIR|CAUS|COPING|MORL|SELF|RELA|VERBAL|NEUTRO|Field1|Field3|Field2|MYKEY|SIT|STATE"
-    "|\n11001|1|1|1|1|33|1|2|6|1|2|1|4|4|3|0|0|1|1|0|1|0|0|0|1|2|1|1|1|4|4|2|3|3|2|0|joy|4|3|0110011|During the period "
-    "of falling in love, each time that we met and á especially when we had not met for a long time.|1|\n"
-    "11002|1|1|2|2|23|0|0|7|5|2|6|1|1|2|3|0|2|2|1|1|0|0|0|3|3|3|2|1|1|2|0|1|2|0|0|shame|1|2|0110026|"
-    "[ No response.]|1|\n"
-    "11011|1|1|11|1|25|1|2|7|6|2|3|3|3|0|3|0|0|1|0|0|0|0|1|1|2|0|0|1|3|4|2|3|0|2|0|anger|3|2|0110113|When I spoke to "
-    "Jan-Erik Wikstr÷m on the telephone. |1|\n"
-    "11011|1|1|11|1|25|1|2|7|6|2|7|2|4|4|1|2|0|1|0|0|0|0|1|3|2|1|3|0|0|0|3|1|0|1|2|guilt|4|4|0110117|"
-    "I was the reason.|1|\n"
-)
-
-
-def test_isear_fields_and_mended_text(tmp_path: Path) -> None:
-    (tmp_path / "isear.csv").write_text(ISEAR, encoding="utf-8")
-    samples, rejects = read("isear", tmp_path)
-    assert [(r.reason, r.path) for r in rejects] == [("no-response", "isear.csv#000001")]
-    joy, anger, guilt = samples
-    assert (joy.subject_id, joy.group_id, joy.gender, joy.age) == ("c:11001", "c:11001", "male", 33.0)
-    assert (joy.emotion, joy.emotion_raw, joy.intensity, joy.extra["country"]) == ("happiness", "joy", 0.75, "Sweden")
-    assert text(joy).endswith("each time that we met and especially when we had not met for a long time.")
-    assert text(anger) == "When I spoke to Jan-Erik Wikström on the telephone."
-    assert (anger.intensity, guilt.emotion, guilt.sample_id) == (None, "guilt", "c/11011_guilt")
-
-
-def test_isear_other_exports(tmp_path: Path) -> None:
-    (tmp_path / "isear.csv").write_text('disgust,[ No response.]\nshame,"When I had insulted, my father"\nbliss,x\n')
-    samples, rejects = read("isear", tmp_path)
-    assert [(s.emotion, text(s), s.subject_id) for s in samples] == [("shame", "When I had insulted, my father", None)]
-    assert [r.reason for r in rejects] == ["no-response", "bad-label"]
-    (tmp_path / "isear.csv").write_bytes("ID,EMOT,SIT\n7,2,In a caf\xe9\n7,2,Again\n7,9,x\n".encode("latin-1"))
-    samples, rejects = read("isear", tmp_path, encoding="latin-1")
-    assert [(s.sample_id, s.emotion, text(s)) for s in samples] == [
-        ("c/7_fear", "fear", "In a café"), ("c/7_fear_2", "fear", "Again"),
-    ]  # fmt: skip
-    assert [r.reason for r in rejects] == ["bad-label"]
-    assert [r.reason for r in read("isear", tmp_path)[1]] == ["undecodable-row", "bad-label"]
-    with pytest.raises(CorpusError, match="no encoding"):
-        make_corpus("isear", {"encoding": "klingon"})
-    for content, message in (("ID,SIT\n1,x\n", "no column EMOT or Field1"), ("hello,world\n", "begins with 'hello")):
-        (tmp_path / "isear.csv").write_text(content)
-        with pytest.raises(CorpusError, match=message):
-            make_corpus("isear").read(tmp_path, "c")
 
 
 # -- EmpatheticDialogues -------------------------------------------------------------------------------------------
@@ -320,7 +286,8 @@ def test_dailydialog_folders_zips_and_whole_read_alike(tmp_path: Path) -> None:
         ]
         assert text(samples[1]) == "How ’ s it ?"
         assert {s.extra["official_split"] for s in samples} == {"dev"}
-        assert [s.subject_id for s in samples] == ["c:dev_00000", "c:dev_00000", "c:dev_00002"]
+        assert {s.subject_id for s in samples} == {None}  # nobody is named
+        assert [s.group_id for s in samples] == ["c:dev_00000", "c:dev_00000", "c:dev_00002"]
         assert [(r.path, r.reason) for r in rejects] == [
             ("dev_00001", "turns-differ"), ("dev_00003_00", "bad-label"), ("dev_00004_00", "bad-label"),
         ]  # fmt: skip
@@ -334,6 +301,51 @@ def test_dailydialog_folders_zips_and_whole_read_alike(tmp_path: Path) -> None:
     assert [(s.sample_id, s.extra["topic"]) for s in samples][-1] == ("c/all_00002_00", "Work")
     assert not any("official_split" in s.extra for s in samples)
     assert len(rejects) == 3
+
+
+def daily(n: int) -> dict[str, list[str]]:
+    """The three files of n dialogues of one to three turns, lines as lists; each word of a text is its emotion."""
+    draw = np.random.default_rng(3)
+    turns = [[int(draw.integers(7)) for _ in range(int(draw.integers(1, 4)))] for _ in range(n)]
+    return {
+        "": ["".join(f"word{emotion} __eou__ " for emotion in said) for said in turns],
+        "emotion_": [" ".join(map(str, said)) for said in turns],
+        "act_": [" ".join("1" for _ in said) for said in turns],
+    }
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", ["", "emotion_", "act_"])
+@pytest.mark.parametrize("change", ["less", "more", "moved", "swapped"])
+def test_dailydialog_lines_that_have_moved_are_refused(change: str, kind: str, packed: bool, tmp_path: Path) -> None:
+    lines = daily(60)
+    if change == "less":
+        del lines[kind][20]
+    elif change == "more":
+        lines[kind].insert(20, lines[kind][20])
+    elif change == "moved":
+        lines[kind].insert(50, lines[kind].pop(10))
+    else:
+        one, other = next(
+            (i, i + 1) for i in range(60) if len(lines[kind][i].split()) != len(lines[kind][i + 1].split())
+        )
+        lines[kind][one], lines[kind][other] = lines[kind][other], lines[kind][one]
+    for split in ("train", "validation", "test"):
+        whole = lines if split == "train" else daily(5)
+        write_daily(tmp_path, split, {k: "\n".join(v) + "\n\n" for k, v in whole.items()}, packed=packed)
+    names = {"": "texts", "emotion_": "emotions", "act_": "acts"}
+    told = {"less": f"{names[kind]} 59", "more": f"{names[kind]} 61"}.get(change, "lines have moved")
+    with pytest.raises(CorpusError, match=told):
+        make_corpus("dailydialog").read(tmp_path, "c")
+
+
+def test_dailydialog_topics_of_another_length_are_refused(tmp_path: Path) -> None:
+    names = {"": "text", "emotion_": "emotion", "act_": "act"}
+    for kind, body in DAILY.items():
+        (tmp_path / f"dialogues_{names[kind]}.txt").write_text(body, encoding="utf-8")
+    (tmp_path / "dialogues_topic.txt").write_text("1\n2\n8\n9\n")
+    with pytest.raises(CorpusError, match="topics 4"):
+        make_corpus("dailydialog").read(tmp_path, "c")
 
 
 def test_dailydialog_zips_that_cannot_be_read(tmp_path: Path) -> None:

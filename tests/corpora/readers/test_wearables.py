@@ -85,7 +85,7 @@ def test_deap_channels_baseline_and_ratings_stand_where_the_readme_says(tmp_path
     samples, rejects = split(Deap().read(deap_file(tmp_path, data, labels), "d"))
     assert not rejects
     first, second = samples
-    assert (first.sample_id, first.subject_id, first.sentence_id) == ("d/s01/01", "d:s01", "d:video01")
+    assert (first.sample_id, first.subject_id, first.sentence_id) == ("d/s01/01", "d:s01", None)
     arrays = decode_signals(first.payload)
     assert {name: array.shape for name, array in arrays.items() if not name.endswith("_baseline")} == {
         "EEG": (7680, 32), "EOG": (7680, 2), "EMG": (7680, 2), "GSR": (7680,), "RESP": (7680,), "BVP": (7680,),
