@@ -69,3 +69,9 @@ def test_halves_share_no_group_and_are_stratified() -> None:
 def test_halves_of_one_group_are_refused() -> None:
     with pytest.raises(UserError, match="at least 2 groups"):
         next(group_halves(["g"] * 4, ["a"] * 4, 1, seed=0))
+
+
+def test_three_people_who_share_three_classes_in_pairs_cannot_be_halved() -> None:
+    groups, labels = ["g", "h", "h", "i", "i", "g"], ["a", "a", "b", "b", "c", "c"]
+    with pytest.raises(UserError, match="cannot be cut into 2 folds"):
+        group_folds(groups, labels, 2, seed=0)
