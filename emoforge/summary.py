@@ -151,6 +151,7 @@ def _print_release(release: Release, counts: Counter[tuple[str, str, str]]) -> N
         ["may be published", "yes" if manifest.get("publishable") is True else "no"],
     ]
     facts += [["because", reason] for reason in manifest.get("reasons", [])]
+    facts += [["cannot be judged", f"{c}: {why}"] for c, why in manifest.get("cannot_be_judged", {}).items()]
     facts += [["note", note] for note in manifest.get("notes", [])]
     console.table("Release", ["fact", "value"], facts)
 

@@ -29,6 +29,7 @@ from flows.paths import Layout
 from flows.plan import Plan
 from flows.records import ARRAYS
 from generators.balance import STOPS
+from validators.conditions import UNJUDGED
 from validators.selftest import HELD_OUT
 
 FORMAT = "emoforge-release/1"
@@ -89,6 +90,7 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
             "licenses": sorted({*real.column("license").to_pylist()}),
             "publishable": not flagged,
             "reasons": flagged,
+            "cannot_be_judged": {c: "; ".join(by) for c, by in unjudged(verdicts.to_pylist()).items()},
             "notes": notes(verdicts.to_pylist(), balance, summary) + selftest_notes(evaluation / "selftest.json"),
             "files": files,
         }
@@ -134,7 +136,7 @@ def decide(
     for row in verdicts:
         said.setdefault((row["gate"], row["verdict"]), []).append(row)
     for (gate, verdict), rows in said.items():
-        line = f"{gate} ({', '.join(r['group'] for r in rows)}): {verdict}, {rows[0]['reason']}"
+        line = f"{gate} ({', '.join(r['group'] for r in rows)}): {verdict}, {_reasons(rows)}"
         if verdict == "fail":
             (blocking if policy["on_fail"] == "block" else flagged).append(line)
         elif verdict == "undecided" and policy["on_undecided"] == "block":
@@ -144,6 +146,23 @@ def decide(
             have = row["real_train"] + row["accepted"]
             blocking.append(f"class {row['emotion']!r} has {have} of {row['target']} train samples{_why(row)}")
     return blocking, flagged
+
+
+def _reasons(rows: list[dict[str, Any]]) -> str:
+    """One reason for all, or one for each group."""
+    if len({r["reason"] for r in rows}) == 1:
+        return str(rows[0]["reason"])
+    return "; ".join(f"{r['group']}: {r['reason']}" for r in rows)
+
+
+def unjudged(verdicts: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
+    """Class -> why it cannot be judged -> the gates that say so: their judges do not tell it on real people."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for r in verdicts:
+        if r["verdict"] == "undecided" and r["group"] != "all" and r["reason"].startswith(UNJUDGED):
+            why = r["reason"].removeprefix(UNJUDGED + ": ")
+            found.setdefault(r["group"], {}).setdefault(why, []).append(r["gate"])
+    return found
 
 
 def _why(row: dict[str, Any]) -> str:
@@ -156,9 +175,16 @@ def notes(verdicts: list[dict[str, Any]], balance: dict[str, Any], summary: dict
     found = [] if summary["representation"] is not None else [
         "no generator: real samples alone, split, prepared and audited; the classes are as unbalanced as the corpora"
     ]  # fmt: skip
+    let_in = {r["emotion"]: r["accepted"] for r in balance["classes"]}
+    found += [
+        f"class {emotion!r} cannot be judged by {' and '.join(gates)}, {let_in.get(emotion, 0)} synthetic samples of "
+        f"it are released all the same: {why}"
+        for emotion, by_reason in unjudged(verdicts).items()
+        for why, gates in by_reason.items()
+    ]
     unsure: dict[tuple[str, str], list[str]] = {}
     for r in verdicts:
-        if r["verdict"] == "undecided":
+        if r["verdict"] == "undecided" and not (r["reason"].startswith(UNJUDGED) and r["group"] != "all"):
             unsure.setdefault((r["gate"], r["reason"]), []).append(r["group"])
     found += [f"gate {gate} ({', '.join(groups)}) is undecided: {why}" for (gate, why), groups in unsure.items()]
     found += [
