@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +128,16 @@ def inspect_release(folder: Path, *, as_json: bool) -> None:
         console.out.print(f"every one of {len(release.manifest['files'])} files is what its hash says")
 
 
+def leak_lines(leaks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A line for each split that leaks took samples from: how many, what share, and by which kind."""
+    return [
+        f"leaks take {sum(told['dropped'].values())} of {told['of']} samples of {split} "
+        f"({sum(told['dropped'].values()) / told['of']:.1%}): "
+        + ", ".join(f"{kind.replace('_', ' ')} {n}" for kind, n in sorted(told["dropped"].items()))
+        for split, told in leaks.items()
+    ]
+
+
 def _problem(release: Release) -> str | None:
     try:
         release.verify()
@@ -151,6 +162,7 @@ def _print_release(release: Release, counts: Counter[tuple[str, str, str]]) -> N
         ["may be published", "yes" if manifest.get("publishable") is True else "no"],
     ]
     facts += [["because", reason] for reason in manifest.get("reasons", [])]
+    facts += [["leaks", line] for line in leak_lines(manifest.get("leaks", {}))]
     facts += [["cannot be judged", f"{c}: {why}"] for c, why in manifest.get("cannot_be_judged", {}).items()]
     facts += [["note", note] for note in manifest.get("notes", [])]
     console.table("Release", ["fact", "value"], facts)

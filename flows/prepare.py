@@ -75,7 +75,11 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
         write_table(folder / "splits.parquet", pa.table(chosen, schema=SPLITS))
         write_table(folder / "rejects.parquet", rejects_table(writer.rejects))
         counts, by_corpus = _counts(tables, writer.split_of, classes, plan.params["corpora"])
-        _require_usable(plan, writer, counts)
+        _require_usable(plan, writer)
+        if plan.params["representation"] is not None:
+            from flows.feasible import require_prepared  # reads views as this module makes them
+
+            require_prepared(plan.run, layout, tables, writer.split_of, classes)
         write_json(
             folder / "summary.json",
             {
@@ -89,7 +93,8 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
                 "representation": plan.params["representation"],
                 "prepared": plan.params["described"],
                 "audit": [f.to_json() for f in findings],
-                "dropped": dropped,
+                "dropped": dropped.num_rows,
+                "leaks": leak_shares(view, dropped),
                 "unlabelled": dict(sum(unlabelled.values(), Counter())),
                 "rejected": dict(Counter(r.reason for r in writer.rejects)),
                 "noted": dict(sum(writer.noted.values(), Counter())),
@@ -122,8 +127,8 @@ def load_indexes(plan: Plan, layout: Layout) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def choose_view(plan: Plan, layout: Layout, index: pa.Table) -> tuple[dict[str, str], list[Finding], int]:
-    """-> sample_id -> split, the audit's findings, and how many samples the policy dropped.
+def choose_view(plan: Plan, layout: Layout, index: pa.Table) -> tuple[dict[str, str], list[Finding], pa.Table]:
+    """-> sample_id -> split, the audit's findings, and the samples that the policy dropped (DROPPED).
 
     `group` and `official` were made at ingest; other views are made here, over all corpora of the run together. Audited
     over all of them, too, so that two corpora that share files, or near copies of them, are found out.
@@ -135,7 +140,17 @@ def choose_view(plan: Plan, layout: Layout, index: pa.Table) -> tuple[dict[str, 
     groups = dict(zip(index.column("sample_id").to_pylist(), index.column("group_id").to_pylist(), strict=True))
     kept, dropped = apply_on_leak(view, findings, plan.params["on_leak"], groups)
     splits = dict(zip(kept.column("sample_id").to_pylist(), kept.column("split").to_pylist(), strict=True))
-    return splits, findings, dropped.num_rows
+    return splits, findings, dropped
+
+
+def leak_shares(view: dict[str, str], dropped: pa.Table) -> dict[str, dict[str, Any]]:
+    """Split -> samples of the view before leaks went, and kind of leak -> how many went; splits that lost none are
+    left out. `view`: what is left."""
+    gone: dict[str, Counter[str]] = defaultdict(Counter)
+    for split, kind in zip(dropped["split"].to_pylist(), dropped["kind"].to_pylist(), strict=True):
+        gone[split][kind] += 1
+    left = Counter(view.values())
+    return {s: {"of": left[s] + by.total(), "dropped": dict(by)} for s, by in sorted(gone.items())}
 
 
 def _near(plan: Plan, layout: Layout) -> pa.Table:
@@ -376,8 +391,8 @@ def _counts(
     return found, by_corpus
 
 
-def _require_usable(plan: Plan, writer: _Writer, counts: Counts) -> None:
-    """Raises `CorpusError` where too much was refused, or too little is left to learn from."""
+def _require_usable(plan: Plan, writer: _Writer) -> None:
+    """Raises `CorpusError` where too much was refused."""
     for corpus, n in writer.n_samples.items():
         reasons = Counter(r.reason for r in writer.rejects if r.corpus == corpus)
         if sum(reasons.values()) > plan.params["max_reject_share"] * n:
@@ -387,12 +402,3 @@ def _require_usable(plan: Plan, writer: _Writer, counts: Counts) -> None:
                 f"run {plan.run!r}: preparation refused {sum(reasons.values())} of {n} samples of {corpus!r} ({told}); "
                 f"at most {plan.params['max_reject_share']:.0%} may be (prepare.max_reject_share).{hint}"
             )
-    if plan.params["representation"] is None:
-        return
-    few = {c: n for c, n in counts["train"].items() if n < 2}
-    if few:
-        named = ", ".join(f"{c} ({n})" for c, n in sorted(few.items()))
-        raise CorpusError(
-            f"run {plan.run!r}: too few train samples of {named}; at least 2 of each class are needed. "
-            "Choose a coarser label scheme, another view, or more data."
-        )

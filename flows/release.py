@@ -90,6 +90,7 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
             "licenses": sorted({*real.column("license").to_pylist()}),
             "publishable": not flagged,
             "reasons": flagged,
+            "leaks": summary["leaks"],
             "cannot_be_judged": {c: "; ".join(by) for c, by in unjudged(verdicts.to_pylist()).items()},
             "notes": notes(verdicts.to_pylist(), balance, summary) + selftest_notes(evaluation / "selftest.json"),
             "files": files,

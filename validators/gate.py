@@ -127,8 +127,9 @@ def class_limits(gate: Any, limit: Limit, classes: Sequence[str]) -> tuple[dict[
     """A fitted sample gate -> class -> the number that scores are held against; and class -> why the gate has no say
     in it: its judges do not tell the class on real people whom they had not met, or no real sample gives a limit.
 
-    Such a class is undecided. Its limit is infinite, on the side that lets in whatever has a score at all: a gate that
-    cannot tell turns nobody away. A gate that knows more than its scores offers `cannot_judge(limit) -> {class: why}`.
+    Such a class is undecided. A limit that would come from real samples is then infinite, on the side that lets in
+    whatever has a score at all: what judges make of people whom they do not tell is no yardstick. An absolute limit is
+    the user's and stands. A gate that knows more than its scores offers `cannot_judge(limit) -> {class: why}`.
     """
     real = gate.reference() if limit.quantile is not None else {}
     limits = {name: limit.resolve(np.asarray(real.get(name, ()), dtype=np.float64)) for name in classes}
@@ -137,7 +138,8 @@ def class_limits(gate: Any, limit: Limit, classes: Sequence[str]) -> tuple[dict[
     for name in classes:
         if name in said or math.isnan(limits[name]):
             silent[name] = said.get(name, f"no real sample of {name} has a score, so there is no limit")
-            limits[name] = math.inf if gate.better == "lower" else -math.inf
+            if limit.absolute is None:
+                limits[name] = math.inf if gate.better == "lower" else -math.inf
     return limits, silent
 
 
