@@ -115,7 +115,7 @@ def outlook(plans: Sequence[Plan], layout: Layout) -> Outlook:
 
 def foreseen(params: Params, layout: Layout, run: str) -> Outlook | None:
     """`outlook` of a run by name; None where its corpora are not ingested."""
-    if not all((layout.corpus(name) / "manifest.json").exists() for name in params.run(run).corpora):
+    if not all((layout.corpus(name) / "index.parquet").exists() for name in params.run(run).corpora):
         return None
     try:
         return outlook(make_plans(params, layout, run), layout)

@@ -44,8 +44,8 @@ def honoured(made: Mapping[str, np.ndarray], real: Mapping[str, np.ndarray]) -> 
         return Estimate(nan, nan, nan, nan, n_real, n, why, "reference"), _limit(1)
     value = float(np.mean([np.mean(made[name]) for name in names]))
     floor = float(np.mean([np.mean(real[name]) for name in names]))
-    chance, lowest = 1.0 / len(real), _interval(floor, [len(real[name]) for name in names])[0]
-    if lowest <= chance:
+    chance = 1.0 / len(real)
+    if not all(_above_chance({name: real[name] for name in some if len(real[name])}, chance) for some in (names, real)):
         why = f"judges find {floor:.2f} of {n_real} real samples of these classes, chance is {chance:.2f}"
         return Estimate(value, 0.0, 1.0, floor, n_real, n, why), _limit(len(real))
     low, high = _interval(value, [len(made[name]) for name in names])
@@ -64,9 +64,8 @@ def unheard(real: Mapping[str, np.ndarray]) -> dict[str, str]:
     found = {name: f"{UNJUDGED}: no real sample of {name} was heard by judges" for name in real if name not in known}
     if not known:
         return found
-    floor = float(np.mean([v.mean() for v in known.values()]))
-    if _interval(floor, [len(v) for v in known.values()])[0] <= chance:
-        n = sum(map(len, known.values()))
+    if not _above_chance(known, chance):
+        floor, n = float(np.mean([v.mean() for v in known.values()])), sum(map(len, known.values()))
         why = f"{UNJUDGED}: judges find {floor:.2f} of {n} real samples of all classes, chance is {chance:.2f}"
         return dict.fromkeys(real, why)
     for name, v in known.items():
@@ -96,6 +95,12 @@ def honoured_by_class(
         fault: Fault = "reference" if why else ""
         found[name] = Estimate(value, low, high, floor, heard.size, v.size, why, fault), _limit(len(real))
     return found
+
+
+def _above_chance(real: Mapping[str, np.ndarray], chance: float) -> bool:
+    """The mean recall of these classes, by its 95 % interval."""
+    mean = float(np.mean([np.mean(v) for v in real.values()]))
+    return _interval(mean, [len(v) for v in real.values()])[0] > chance
 
 
 def _interval(mean: float, sizes: list[int]) -> tuple[float, float]:
