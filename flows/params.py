@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from corpora.audit import SHORT_TEXT
 from corpora.errors import ParamsError, UnknownNameError, UserError
 from corpora.views import ViewSpec
 from features.prepare_faces import FaceSteps
@@ -257,6 +258,14 @@ class OnLeak(_Model):
     subject: Action = Field("waive", description="A subject in two splits, where it is not the split unit.")
     session: Action = Field("waive", description="A session in two splits.")
     recording: Action = Field("waive", description="A recording in two splits.")
+    short_texts: Action = Field(
+        "waive", description="A repeat or near copy of a text of fewer than `short_text_letters`."
+    )
+    short_text_letters: int = Field(
+        SHORT_TEXT,
+        ge=0,
+        description="Letters, blanks and signs: shorter texts ('Thank you.') are said again, not copied. 0: none are.",
+    )
     repeats_within: Action = Field("waive", description="The same payload twice in one split.")
     near_within: Action = Field("waive", description="A near copy in the same split.")
     fitted: Literal["fail", "waive"] = Field(

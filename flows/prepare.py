@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpora.atomic import atomic_folder, write_json
-from corpora.audit import Finding, apply_on_leak, audit_view
+from corpora.audit import SHORT_TEXT, Finding, apply_on_leak, audit_view
 from corpora.errors import CorpusError, SplitError
 from corpora.fingerprint import hash_json
 from corpora.labels import assign, classes_of
@@ -136,9 +136,11 @@ def choose_view(plan: Plan, layout: Layout, index: pa.Table) -> tuple[dict[str, 
     spec = ViewSpec.parse(plan.params["view"])
     made = _made_at_ingest(plan, layout, spec.outer.name) if spec.outer.name in ("group", "official") else None
     view = made if made is not None and spec == spec.outer else make_view(index, spec, outer=made)
-    findings = audit_view(index, view, _near(plan, layout))
+    policy = dict(plan.params["on_leak"])
+    short_text = policy.pop("short_text_letters", SHORT_TEXT)
+    findings = audit_view(index, view, _near(plan, layout), short_text=short_text)
     groups = dict(zip(index.column("sample_id").to_pylist(), index.column("group_id").to_pylist(), strict=True))
-    kept, dropped = apply_on_leak(view, findings, plan.params["on_leak"], groups)
+    kept, dropped = apply_on_leak(view, findings, policy, groups)
     splits = dict(zip(kept.column("sample_id").to_pylist(), kept.column("split").to_pylist(), strict=True))
     return splits, findings, dropped
 

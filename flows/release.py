@@ -54,7 +54,7 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     real_splits = read_table(prepared / "splits.parquet", SPLITS)
     splits = pa.concat_tables([real_splits, synthetic_splits(synthetic, plan.params["view"])])
     fitted = audit_fitted(real_splits, what_was_seen(prepared, real, synthetic))
-    apply_on_leak(real_splits, fitted, plan.params["on_leak"])  # fails, or is waived and told
+    apply_on_leak(real_splits, fitted, {"fitted": plan.params["on_leak"]["fitted"]})  # fails, or is waived and told
     summary["audit"] += [finding.to_json() for finding in fitted]
     with atomic_folder(source / "release") as folder:
         _link_shards([prepared / "shards", augmented / "shards"], folder / "shards")
