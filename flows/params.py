@@ -352,7 +352,7 @@ class RunParams(_Model):
 
 
 # What every run is gated by unless it says otherwise. Limits that params do not name are the gates' own: docs/gates.md
-DEFAULT_GATES = ("validity", "copies", "agreement", "support", "mcd", "frechet", "kid", "vendi")
+DEFAULT_GATES = ("validity", "copies", "agreement", "support", "mcd", "variance", "frechet", "kid", "vendi")
 
 
 class Params(_Model):

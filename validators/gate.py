@@ -28,6 +28,7 @@ SAMPLE_GATES: dict[str, str] = {
     "dimensions": "validators.dimensions:Dimensions",
     "support": "validators.support:Support",
     "mcd": "validators.mcd:NearestMcd",
+    "variance": "validators.variance:GlobalVariance",
     "identity": "validators.identity:Identity",
     "text": "validators.text_gate:TextGate",
 }

@@ -17,7 +17,7 @@ from corpora.errors import IntegrityError, ParamsError, UnknownNameError, UserEr
 from corpora.fingerprint import hash_bytes, hash_json
 from validators.gate import Batch, Better, Limit
 from validators.melcepstrum import CONVENTION, ORDER, mcd_dtw, mel_cepstrum, refusal, summary
-from validators.roster import Foreseen, Roster, lacks_groups
+from validators.roster import Foreseen, Roster, alone_in_class
 
 
 class NearestMcd:
@@ -120,7 +120,7 @@ class NearestMcd:
         seed: int,
     ) -> Foreseen:
         spread = {name: len(set(train.of_classes([name]).group_names)) for name in classes}
-        return Foreseen("", _too_few(spread, train.unit) if limit.quantile is not None else {})
+        return Foreseen("", alone_in_class(spread, train.unit) if limit.quantile is not None else {})
 
     def cannot_judge(self, limit: Limit) -> dict[str, str]:
         """Classes of one group: real utterances have nobody to be compared with."""
@@ -131,7 +131,7 @@ class NearestMcd:
             for name, rows in self._members.items()
         }
         groups, subjects = tuple(g or "" for g in self._groups), self._subjects
-        return _too_few(spread, Roster("speech", self._ids, self._emotions, groups, subjects).unit)
+        return alone_in_class(spread, Roster("speech", self._ids, self._emotions, groups, subjects).unit)
 
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64 dB; NaN where `reasons` has something to say, never a number that means nothing."""
@@ -241,7 +241,3 @@ class NearestMcd:
         near = rows[np.argsort(distance, kind="stable")[: self.candidates]]
         values = np.sort([mcd_dtw(cepstra, self._cepstra[r]) for r in near])
         return float(values[: self.k].mean())
-
-
-def _too_few(spread: Mapping[str, int], unit: str) -> dict[str, str]:
-    return {name: lacks_groups(name, n, unit, "train") for name, n in spread.items() if n < 2}

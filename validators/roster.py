@@ -73,6 +73,11 @@ def lacks_groups(name: str, n: int, unit: str, where: str, least: int = 2) -> st
     return f"{name} has {counted(n, unit)} in {where}; {least} are needed"
 
 
+def alone_in_class(spread: Mapping[str, int], unit: str) -> dict[str, str]:
+    """Class -> its groups in train -> class -> why its real samples have no others to be compared with."""
+    return {name: lacks_groups(name, n, unit, "train") for name, n in spread.items() if n < 2}
+
+
 @dataclass(frozen=True, slots=True)
 class Foreseen:
     """error: why the gate cannot be fitted at all, "" where it can. undecided: "all" or a class -> why the gate will
