@@ -153,7 +153,8 @@ def _reasons(rows: list[dict[str, Any]]) -> str:
     """One reason for all, or one for each group."""
     if len({r["reason"] for r in rows}) == 1:
         return str(rows[0]["reason"])
-    return "; ".join(f"{r['group']}: {r['reason']}" for r in rows)
+    told = (r["reason"] if r["reason"].startswith(r["group"]) else f"{r['group']}: {r['reason']}" for r in rows)
+    return "; ".join(told)
 
 
 def unjudged(verdicts: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:

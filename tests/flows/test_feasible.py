@@ -17,6 +17,7 @@ import soundfile
 import yaml
 
 from corpora.errors import CorpusError, SplitError
+from emoforge.summary import inspect_release
 from flows.feasible import outlook
 from flows.params import load_params
 from flows.paths import Layout
@@ -145,7 +146,9 @@ def test_a_view_without_dev_runs_and_says_what_it_cannot(ingested: Callable[[Cas
 
 
 @pytest.mark.slow
-def test_the_whole_way_with_a_class_that_one_speaker_fills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_way_with_a_class_that_one_speaker_fills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It used to train to its end, and die when the first gate was fitted."""
     monkeypatch.setenv("EMOFORGE_ACTORS", "0")
     talk_show(tmp_path / "data/raw/tiny", CAST, seconds=0.6)
@@ -154,5 +157,8 @@ def test_the_whole_way_with_a_class_that_one_speaker_fills(tmp_path: Path, monke
         run_stage(verb, "tiny", repo=tmp_path)
     manifest = json.loads((tmp_path / "data/runs/tiny/release/manifest.json").read_text())
     assert "has 1 speaker in" in " ".join(manifest["notes"])
+    assert manifest["cannot_be_judged"], "voices of noise: no judge hears all of their classes"
+    inspect_release(tmp_path / "data/runs/tiny/release", as_json=False)
+    assert "cannot be judged" in capsys.readouterr().out
     verdicts = pq.read_table(tmp_path / "data/runs/tiny/release/verdicts.parquet").to_pylist()
     assert {v["verdict"] for v in verdicts if "1 speaker" in v["reason"]} == {"undecided"}

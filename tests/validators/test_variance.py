@@ -111,10 +111,10 @@ def test_real_speakers_of_ravdess_pass_and_averages_do_not(shared_data: Path) ->
     """Limits from four actors, the others are strangers. How much averaging is seen: benchmarks/bench_variance.py."""
     rows: list[tuple[str, str, np.ndarray]] = []
     for sample in make_corpus("ravdess").read(shared_data / "ravdess", "r"):
-        if isinstance(sample, Sample) and sample.emotion in ("anger", "sadness") and sample.subject_id is not None:
+        if isinstance(sample, Sample) and sample.emotion == "anger" and sample.subject_id is not None:
             signal, rate = decode_wav(sample.payload)
             rows.append((sample.subject_id, sample.emotion, resample_poly(signal.mean(axis=1), 16000, int(rate))))
-    people = sorted({subject for subject, _, _ in rows})[:7]
+    people = sorted({subject for subject, _, _ in rows})[:6]
     batches = []
     for part in (people[:4], people[4:]):
         own = [r for r in rows if r[0] in part]
@@ -123,8 +123,8 @@ def test_real_speakers_of_ravdess_pass_and_averages_do_not(shared_data: Path) ->
         batches.append(Batch("speech", ids, tuple(r[1] for r in own), [r[2] for r in own], ids, 16000.0, who, who))
     train, strangers = batches
     train, strangers = changed(train, 0.0), changed(strangers, 0.0)
-    fitted = GlobalVariance.fit(train, classes=("anger", "sadness"), params={}, seed=0)
-    limits, _ = class_limits(fitted, default_limit(fitted), ("anger", "sadness"))
+    fitted = GlobalVariance.fit(train, classes=("anger",), params={}, seed=0)
+    limits, _ = class_limits(fitted, default_limit(fitted), ("anger",))
 
     def passed(batch: Batch) -> float:
         scores = zip(fitted.score(batch), batch.emotions, strict=True)
