@@ -3,7 +3,8 @@
 Kinds: `repeats` (the same payload, by sha256, in two splits), `near` (a near copy of it: corpora/near.py), `split_unit`
 (a group in two splits), `subject`, `session` and `recording` (the same person, session or moment in two splits where
 that is not the split unit), `fitted` (something was fitted to samples outside train), and `repeats_within` and
-`near_within` (the same, or nearly so, twice in one split; harmless to a test, but it weighs double).
+`near_within` (the same, or nearly so, twice in one split; harmless to a test, but it weighs double). `short_texts` are
+repeats and near copies of texts of a few words, which people say again and nobody copied ("Thank you.").
 What each one can find and what it cannot: docs/audit.md.
 """
 
@@ -29,6 +30,7 @@ DEFAULT_POLICY: dict[str, str] = {
     "subject": "waive",
     "session": "waive",
     "recording": "waive",
+    "short_texts": "waive",
     "repeats_within": "waive",
     "near_within": "waive",
     "fitted": "fail",
@@ -37,6 +39,7 @@ _COLUMNS = {"split_unit": "group_id", "subject": "subject_id", "session": "sessi
 _TO_TRAIN = ("near",)  # what `move` takes to train, wherever most of it lies: an evaluation gets no new samples
 _WITHIN = ("repeats_within", "near_within")
 OUTSIDE = "outside"  # of `fitted`: samples that are in no split of the view
+SHORT_TEXT = 20  # letters, blanks and signs; of a shorter text a second copy is language
 _LISTED = 1000  # keys of a finding that its JSON holds
 _OTHER = ("subject", "session", "recording")  # what params call `other`
 _KEPT_FIRST = ("test", "dev", "train")  # an evaluation stays whole: train gives way
@@ -95,10 +98,13 @@ class Finding:
         }
 
 
-def audit_view(index: pa.Table, view: pa.Table, near: pa.Table | None = None) -> list[Finding]:
+def audit_view(
+    index: pa.Table, view: pa.Table, near: pa.Table | None = None, *, short_text: int = SHORT_TEXT
+) -> list[Finding]:
     """SAMPLES index and the rows of one view (SPLITS) -> findings, repeats first. Only samples of the view count.
 
     `near`: pairs of payloads (NEAR) that corpora/near.py found among the index; None looks for no near copies.
+    `short_text`: texts of fewer characters that stand in two splits are `short_texts`; 0 makes no difference of length.
     A group that is in two splits only because its samples are one and the same payload (FER2013, whose split unit is
     the picture) counts as `repeats`, not as `split_unit`.
     """
@@ -109,6 +115,7 @@ def audit_view(index: pa.Table, view: pa.Table, near: pa.Table | None = None) ->
     findings += _within(ids, hashes, split_of)
     if near is not None:
         findings += _near(ids, hashes, split_of, near)
+    findings = _set_apart(findings, _short_texts(index, short_text))
     hash_of = dict(zip(ids, hashes, strict=True))
     for kind, column in _COLUMNS.items():
         keys = index[column].to_pylist()
@@ -123,6 +130,37 @@ def audit_view(index: pa.Table, view: pa.Table, near: pa.Table | None = None) ->
             if members:
                 findings.append(Finding(kind, finding.action, finding.splits, members))
     return findings
+
+
+def _short_texts(index: pa.Table, letters: int) -> frozenset[str]:
+    """Ids of texts of fewer characters; a text whose length the index does not know is none."""
+    if letters <= 0 or not {"modality", "signals"} <= set(index.column_names):
+        return frozenset()
+    rows = zip(*(index[c].to_pylist() for c in ("sample_id", "modality", "signals")), strict=True)
+    return frozenset(
+        i for i, modality, signals in rows
+        if modality == "text" and signals and signals[0]["shape"] and signals[0]["shape"][0] < letters
+    )  # fmt: skip
+
+
+def _set_apart(findings: list[Finding], short: frozenset[str]) -> list[Finding]:
+    """Keys of repeats and near copies between splits all of whose samples are short texts become `short_texts`."""
+    if not short:
+        return findings
+    kept: list[Finding] = []
+    apart: dict[tuple[str, ...], dict[str, Mapping[str, tuple[str, ...]]]] = defaultdict(dict)
+    for finding in findings:
+        if finding.kind not in ("repeats", "near"):
+            kept.append(finding)
+            continue
+        long = {}
+        for key, parts in finding.members.items():
+            brief = all(i in short for ids in parts.values() for i in ids)
+            (apart[finding.splits] if brief else long)[key] = parts
+        if long:
+            kept.append(Finding(finding.kind, finding.action, finding.splits, long))
+    found = [Finding("short_texts", DEFAULT_POLICY["short_texts"], splits, keys) for splits, keys in apart.items()]
+    return kept + found
 
 
 def _grouped(

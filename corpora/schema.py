@@ -90,7 +90,7 @@ SCORES = pa.schema(
         _required("emotion", pa.string()),  # the class that was asked for
         _required("round", pa.int32()),
         _required("gate", pa.string()),
-        pa.field("value", pa.float64()),  # NaN: could not be scored, hence not passed
+        pa.field("value", pa.float64()),  # NaN: could not be scored, hence not passed, unless real samples were lacking
         pa.field("limit", pa.float64()),
         _required("passed", pa.bool_()),
         pa.field("reason", pa.string()),

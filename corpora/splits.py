@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from corpora.errors import SplitError
 from corpora.schema import SPLIT_NAMES, SPLITS
-from corpora.stratify import stratified
+from corpora.stratify import Learners, stratified
 from corpora.views import HELD_COLUMNS, Prune, ViewSpec
 
 RATIOS = {"train": 0.6, "dev": 0.2, "test": 0.2}
@@ -79,7 +79,7 @@ def _outer(index: pa.Table, spec: ViewSpec, ratios: Mapping[str, float]) -> pa.T
 def _folds(index: pa.Table, spec: ViewSpec, k: int, seed: list[int]) -> np.ndarray:
     """[N] fold 0 ... k - 1 of each row, stratified, no unit parted."""
     names = [f"fold{n + 1}" for n in range(k)]
-    where, _ = _assigned(index, spec.name, spec.units, dict.fromkeys(names, 1.0), seed)
+    where, _ = _assigned(index, spec.name, spec.units, dict.fromkeys(names, 1.0), seed, folds=True)
     return where
 
 
@@ -145,7 +145,8 @@ def _pruned(index: pa.Table, split_of: Mapping[str, str], part: Prune, spec: Vie
 def group_view(index: pa.Table, ratios: Mapping[str, float], seed: int, view: str = "group") -> pa.Table:
     """Group-disjoint, stratified splits (schema SPLITS): shares of samples near `ratios`, of each class and in all.
 
-    A class with enough groups is in every split; genders (and corpora, where there are several) count like classes.
+    A class with enough groups is in every split, and with one more than that train holds two of them, so that judges
+    can be asked about people whom they have not met; genders (and corpora, where there are several) count like classes.
     Deterministic in (index, ratios, seed).
 
     Raises `SplitError`: no samples, fewer groups than splits, or a class with one sample or in one group only.
@@ -162,9 +163,16 @@ def _stratified_view(
 
 
 def _assigned(
-    index: pa.Table, view: str, units: tuple[str, ...], wanted: Mapping[str, float], seed: list[int]
+    index: pa.Table,
+    view: str,
+    units: tuple[str, ...],
+    wanted: Mapping[str, float],
+    seed: list[int],
+    *,
+    folds: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """-> ([N] split of each row as a number, [N] sample ids). `wanted`: split -> share."""
+    """-> ([N] split of each row as a number, [N] sample ids). `wanted`: split -> share; with `folds` each is a fold,
+    and whoever learns reads all the others."""
     ids = np.array(index["sample_id"].to_pylist(), dtype=object)
     if len(ids) == 0:
         raise SplitError("the index holds no samples, there is nothing to split")
@@ -178,7 +186,9 @@ def _assigned(
         values, value_of = _coded(index, column)
         if len(values) > 1:
             counts = np.hstack([counts, _count(group_of, value_of, len(groups), len(values))])
-    return stratified(counts, shares, np.random.default_rng([*seed, len(groups)]))[group_of], ids
+    learned = np.concatenate([classes != "", np.zeros(counts.shape[1] - len(classes), bool)])
+    learners = Learners.of_folds(len(wanted), learned) if folds else Learners.of_train(list(wanted), learned)
+    return stratified(counts, shares, np.random.default_rng([*seed, len(groups)]), learners)[group_of], ids
 
 
 def _coded(index: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emoforge import console
+from emoforge.summary import leak_lines
 from flows.dvcrun import reasons, stages_of
 from flows.machine import require_disk, survey
 from flows.params import load_machine, load_params
@@ -17,6 +18,7 @@ from flows.paths import Layout
 from flows.processes import run_locks
 
 if TYPE_CHECKING:
+    from flows.feasible import Outlook
     from flows.forecast import ClassForecast, RunForecast
 
 
@@ -44,8 +46,9 @@ def bring_up_to_date(runs: Sequence[str], repo: Path) -> bool:
 
 
 def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
-    """Prints what `run` would do, what sampling is expected to take, and what is missing; -> whether it can go on.
-    Changes nothing."""
+    """Prints what `run` would do, what sampling is expected to take, what is missing, and what labels and groups alone
+    say of the way; -> whether it can go on. Changes nothing."""
+    from flows.feasible import foreseen
     from flows.forecast import forecast_run
 
     params, machine = load_params(repo / "params.yaml"), load_machine(repo / "machine.yaml")
@@ -53,8 +56,9 @@ def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
     stages = stages_of(params, runs)
     why = reasons(stages, repo=repo)
     first = {run: next((s for s in stages_of(params, [run]) if s in why), None) for run in runs}
-    fine = all(finding.state != "missing" for finding in findings)
     layout = Layout(repo)
+    looks = {name: found for name in runs if (found := foreseen(params, layout, name)) is not None}
+    fine = all(finding.state != "missing" for finding in findings) and not any(o.stops for o in looks.values())
     made = [forecast_run(name, params.run(name), params.numerics, machine, layout) for name in runs]
     forecasts = [told for told in made if told is not None]
     if as_json:
@@ -65,6 +69,7 @@ def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
                 "stages": why,
                 "starts_at": first,
                 "forecast": {told.run: told.as_dict() for told in forecasts},
+                "outlook": {name: found.as_dict() for name, found in looks.items()},
             }
         )
         return fine
@@ -76,7 +81,20 @@ def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
         console.out.print(f"nothing to do: {', '.join(runs)} up to date")
     for told in forecasts:
         _print_forecast(told)
+    for name, found in looks.items():
+        _print_outlook(name, found)
     return fine
+
+
+def _print_outlook(run: str, found: Outlook) -> None:
+    """What will end the run, what its gates can never say, and what leaks take."""
+    rows = [["STOPS" if p.stops else "note", p.stage, p.text] for p in found.problems]
+    if rows:
+        console.table(f"{run}: what labels and groups alone say", ["", "stage", "what"], rows)
+    if found.advice:
+        console.out.print(found.advice)
+    for line in leak_lines(found.leaks):
+        console.out.print(f"{run}: {line}")
 
 
 def _print_forecast(told: RunForecast) -> None:

@@ -157,6 +157,16 @@ def may_be_published(manifest: Mapping[str, Any]) -> str:
     return "privately" if restrictions(manifest.get("corpora", [])) else "yes"
 
 
+def leak_lines(leaks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A line for each split that leaks took samples from: how many, what share, and by which kind."""
+    return [
+        f"leaks take {sum(told['dropped'].values())} of {told['of']} samples of {split} "
+        f"({sum(told['dropped'].values()) / told['of']:.1%}): "
+        + ", ".join(f"{kind.replace('_', ' ')} {n}" for kind, n in sorted(told["dropped"].items()))
+        for split, told in leaks.items()
+    ]
+
+
 def _problem(release: Release) -> str | None:
     try:
         release.verify()
@@ -185,6 +195,8 @@ def _print_release(release: Release, counts: Counter[tuple[str, str, str]], *, i
     facts += [["licences allow passing on", "no" if held else "yes"]]
     facts += [["because", f"{reason}; `publish` pushes to a private_remote of machine.yaml alone"] for reason in held]
     facts += [["may be published", may_be_published(manifest) if intact else "no: it is damaged"]]
+    facts += [["leaks", line] for line in leak_lines(manifest.get("leaks", {}))]
+    facts += [["cannot be judged", f"{c}: {why}"] for c, why in manifest.get("cannot_be_judged", {}).items()]
     facts += [["note", note] for note in manifest.get("notes", [])]
     facts += [["not of the release", name] for name in release.unlisted]
     console.table("Release", ["fact", "value"], facts)

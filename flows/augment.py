@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from corpora.atomic import atomic_folder, write_json
@@ -36,7 +35,7 @@ from flows.store import WorkStore
 from flows.tallies import cell_row, class_row, spent
 from generators.balance import Stop
 from generators.targets import Cell
-from validators.gate import admit
+from validators.gate import lets_in
 
 SHOWN_REJECTS = 3  # rejected payloads kept for each class and gate, for people to look at
 TIMINGS = "draws"  # .emoforge/timings/<run>/draws.json
@@ -49,18 +48,18 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     store = WorkStore(machine.store or layout.store)
     if plan.params["generator"] is None:  # real samples alone: nothing drawn, nothing missing
         as_found: dict[Cell, list[Candidate]] = {Cell(c, None, n, n): [] for c, n in summary["counts"]["train"].items()}
-        _write(plan, layout, store, prepared, summary, {}, {}, as_found, {}, [], {})
+        _write(plan, layout, store, prepared, summary, {}, {}, {}, as_found, {}, [], {})
         return
     require_embedding(plan)
     gates = fit_gates(plan, layout, prepared, summary, store)
-    limits = resolve_limits(plan, gates, summary["classes"])
+    limits, silent = resolve_limits(plan, gates, summary["classes"])
     model = layout.run(plan.run) / "model"
     with Drawer(plan, layout, machine, store, prepared, model, summary, {n: g.key for n, g in gates.items()}) as draw:
         wanted = prepared_cells(plan.params["target"], prepared)
         budget = budget_of(plan.params["rounds"])
         seen, stops, rounds = fill(wanted, gates, limits, draw, budget, int(plan.numerics["draw_list"]))
         chosen = choose(plan, prepared, summary, seen, draw)
-    _write(plan, layout, store, prepared, summary, gates, limits, seen, stops, rounds, chosen)
+    _write(plan, layout, store, prepared, summary, gates, limits, silent, seen, stops, rounds, chosen)
     spent(layout.timing_file(TIMINGS, plan.run), seen, draw.seconds, machine.actors)
 
 
@@ -72,6 +71,7 @@ def _write(
     summary: dict[str, Any],
     gates: dict[str, FittedGate],
     limits: dict[str, dict[str, float]],
+    silent: dict[str, dict[str, str]],
     seen: dict[Cell, list[Candidate]],
     stops: dict[Cell, Stop],
     rounds: list[dict[str, Any]],
@@ -113,6 +113,7 @@ def _write(
                 "rounds": rounds,
                 "chosen": how_chosen,
                 "limits": {n: {c: _finite(v) for c, v in by.items()} for n, by in limits.items()},
+                "undecided": {n: by for n, by in silent.items() if by},  # gate -> class -> why it has no say
             },
         )
 
@@ -186,13 +187,13 @@ def _scores(candidates: list[Candidate], gates: dict[str, FittedGate], limits: d
         emotion = str(c.draw.condition.emotion)
         for name, fitted in gates.items():
             limit = limits[name][emotion]
-            ok = bool(admit(np.array([c.values[name]]), limit, fitted.gate.better)[0])
             reason = c.reasons[name]
+            ok = bool(lets_in(fitted.gate, [c.values[name]], [reason], limit)[0])
             ok = ok and c.failed != name  # within the limit, but a copy of another candidate
             if not ok and reason is None:
                 finite = math.isfinite(c.values[name])
                 reason = f"{name}-beyond-limit" if finite else f"{name}-not-scored"
-            row = (c.sample_id, emotion, c.round, name, c.values[name], limit, ok, None if ok else reason,
+            row = (c.sample_id, emotion, c.round, name, c.values[name], _finite(limit), ok, None if ok else reason,
                    fitted.gate.judge)  # fmt: skip
             for column, value in zip(SCORES.names, row, strict=True):
                 columns[column].append(value)

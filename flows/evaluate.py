@@ -27,10 +27,11 @@ from flows.paths import Layout
 from flows.plan import Plan
 from flows.progress import progress
 from flows.weights import require_planned
-from validators.conditions import MIN_N, honoured
+from validators.conditions import MIN_N, MIN_N_CLASS, honoured, honoured_by_class, unheard
 from validators.downstream import uplift
 from validators.gate import Batch, Estimate, Limit, gate_class, judge, measured_groups
 from validators.intervals import wilson_interval
+from validators.reference import no_number
 from validators.selftest import SelfTest, quick
 
 
@@ -51,6 +52,7 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     reference = json.loads((augmented / "reference.json").read_text(encoding="utf-8"))
     by_class = conditions_honoured(scores, summary["classes"], reference.get("agreement", {}))
     verdicts += conditions_verdict(scores, summary["classes"], reference.get("agreement", {}))
+    verdicts += unsaid(balance, scores)
     progress("evaluate: training classifiers on real, weighted and augmented data")
     worth = uplift(
         split_batch(prepared, summary, "train"),
@@ -118,16 +120,39 @@ def self_test(plan: Plan, train: Batch, classes: list[str]) -> SelfTest:
 def conditions_verdict(
     scores: pa.Table, classes: list[str], real: dict[str, list[float | None]]
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """One row: the judges' recall over every candidate drawn. None where the run has no agreement gate."""
+    """The judges' recall over every candidate drawn: of all classes together, and one row for each that was drawn.
+    None where the run has no agreement gate."""
     rows = scores.filter(pc.equal(scores.column("gate"), "agreement")).to_pylist()
     if not rows:
         return []
     made = {c: np.array([agrees(r["value"]) for r in rows if r["emotion"] == c], bool) for c in classes}
-    found, limit = honoured({c: v for c, v in made.items() if v.size}, {
-        c: np.array([agrees(v) for v in real.get(c, [])], bool) for c in classes
-    })  # fmt: skip
+    drawn = {c: v for c, v in made.items() if v.size}
+    heard = {c: np.array([agrees(v) for v in real.get(c, [])], bool) for c in classes}
     about = SimpleNamespace(unit="UAR", judge=rows[0]["judge"], min_n=MIN_N, better="higher")
-    return [_verdict("conditions", "all", found, about, limit)]
+    found, limit = honoured(drawn, heard)
+    together = _verdict("conditions", "all", found, about, limit)
+    if not found.reason and (deaf := [c for c in unheard(heard) if c in drawn]):
+        together["reason"] += f"; {', '.join(deaf)} cannot be judged"
+    about = SimpleNamespace(unit="recall", judge=rows[0]["judge"], min_n=MIN_N_CLASS, better="higher")
+    by_class = honoured_by_class(drawn, heard)
+    return [together, *(_verdict("conditions", c, found, about, limit) for c, (found, limit) in by_class.items())]
+
+
+def unsaid(balance: dict[str, Any], scores: pa.Table) -> list[dict[str, Any]]:
+    """A row for each sample gate and class in which the gate had no say, of classes that were drawn: it let in whatever
+    it could score, and the release has to say so."""
+    rows = []
+    for gate, by_class in balance.get("undecided", {}).items():
+        of_gate = scores.filter(pc.equal(scores.column("gate"), gate))
+        for emotion, why in by_class.items():
+            own = of_gate.filter(pc.equal(of_gate.column("emotion"), emotion))
+            if not own.num_rows:
+                continue
+            kind = gate_class(gate)
+            about = SimpleNamespace(unit=kind.unit, judge=own["judge"][0].as_py(), min_n=0, better=kind.better)
+            found = no_number(0, own.num_rows, why, "reference")
+            rows.append(_verdict(gate, emotion, found, about, Limit(absolute=math.nan)))
+    return rows
 
 
 def _verdict(name: str, group: str, found: Estimate, gate: Any, limit: Limit) -> dict[str, Any]:
@@ -157,6 +182,7 @@ def conditions_honoured(scores: pa.Table, classes: list[str], real: dict[str, li
     with judges that never saw their group, the yardstick. Empty where the run has no agreement gate.
     """
     found = {}
+    deaf = unheard({c: np.array([agrees(v) for v in real.get(c, [])], bool) for c in classes})
     for emotion in classes:
         rows = scores.filter(
             pc.and_(pc.equal(scores.column("gate"), "agreement"), pc.equal(scores.column("emotion"), emotion))
@@ -172,6 +198,7 @@ def conditions_honoured(scores: pa.Table, classes: list[str], real: dict[str, li
                 "n": len(values),
                 "recall_real": sum(yardstick) / len(yardstick) if yardstick else None,
                 "n_real": len(yardstick),
+                "cannot_be_judged": deaf.get(emotion, ""),
             }
     return found
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from corpora.atomic import atomic_folder
@@ -21,7 +20,7 @@ from flows.progress import progress
 from flows.store import WorkStore
 from flows.weights import require_planned
 from training.seeds import derive_seed
-from validators.gate import Batch, Limit, SampleGate, gate_class
+from validators.gate import Batch, Limit, SampleGate, class_limits, gate_class
 
 
 @dataclass(frozen=True)
@@ -95,11 +94,14 @@ def _known_hashes(prepared: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def resolve_limits(plan: Plan, gates: dict[str, FittedGate], classes: list[str]) -> dict[str, dict[str, float]]:
-    """Gate -> class -> the number that a score is held against."""
-    resolved = {}
+def resolve_limits(
+    plan: Plan, gates: dict[str, FittedGate], classes: list[str]
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, str]]]:
+    """Gate -> class -> the number that a score is held against; and gate -> class -> why the gate has no say in it."""
+    resolved, silent = {}, {}
     for name, fitted in gates.items():
         limit = Limit(**plan.params["gates"][name]["limit"])
-        real = fitted.gate.reference() if limit.quantile is not None else {}
-        resolved[name] = {c: limit.resolve(np.asarray(real.get(c, ()), dtype=np.float64)) for c in classes}
-    return resolved
+        resolved[name], silent[name] = class_limits(fitted.gate, limit, classes)
+        for emotion, why in silent[name].items():
+            progress(f"augment: gate {name} has no say in {emotion}: {why}")
+    return resolved, silent

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from corpora.audit import SHORT_TEXT
 from corpora.errors import ParamsError, UnknownNameError, UserError
 from corpora.views import ViewSpec
 from corpora.yamlfile import LARGEST, read_yaml
@@ -282,6 +283,14 @@ class OnLeak(_Model):
     subject: Action = Field("waive", description="A subject in two splits, where it is not the split unit.")
     session: Action = Field("waive", description="A session in two splits.")
     recording: Action = Field("waive", description="A recording in two splits.")
+    short_texts: Action = Field(
+        "waive", description="A repeat or near copy of a text of fewer than `short_text_letters`."
+    )
+    short_text_letters: int = Field(
+        SHORT_TEXT,
+        ge=0,
+        description="Letters, blanks and signs: shorter texts ('Thank you.') are said again, not copied. 0: none are.",
+    )
     repeats_within: Action = Field("waive", description="The same payload twice in one split.")
     near_within: Action = Field("waive", description="A near copy in the same split.")
     fitted: Literal["fail", "waive"] = Field(
@@ -368,7 +377,7 @@ class RunParams(_Model):
 
 
 # What every run is gated by unless it says otherwise. Limits that params do not name are the gates' own: docs/gates.md
-DEFAULT_GATES = ("validity", "copies", "agreement", "support", "mcd", "frechet", "kid", "vendi")
+DEFAULT_GATES = ("validity", "copies", "agreement", "support", "mcd", "variance", "frechet", "kid", "vendi")
 
 
 class Params(_Model):

@@ -23,7 +23,7 @@ from features.prepare_faces import DEFAULT_PX, FaceSteps
 from features.prepare_speech import SpeechSteps
 from features.representation import REPRESENTATIONS, make_representation
 from features.steps import Steps
-from flows.params import Numerics, RunParams, load_params
+from flows.params import Numerics, Params, RunParams, load_params
 from flows.paths import PACKAGES, Layout
 from flows.weights import weights_of
 from generators.generator import generator_class
@@ -39,6 +39,7 @@ INERT = frozenset(
     {
         "corpora.errors",
         "corpora.quiet",
+        "flows.feasible",
         "flows.params",
         "flows.paths",
         "flows.plan",
@@ -84,9 +85,19 @@ def write_plan(layout: Layout, run_name: str) -> None:
     """Writes data/runs/<run>/plan/<stage>.json for every later stage.
 
     Raises `UnknownNameError` (run, corpus, generator, gate), `ParamsError`, `CorpusError` (a corpus that was not
-    ingested, or corpora of different modalities).
+    ingested, corpora of different modalities, or labels and groups with which a later stage could not end).
     """
-    params = load_params(layout.params)
+    from flows.feasible import require_feasible  # looks at what `prepare` will do, which reads plans
+
+    plans = make_plans(load_params(layout.params), layout, run_name)
+    require_feasible(plans, layout)
+    with atomic_folder(layout.run(run_name) / "plan") as folder:
+        for plan in plans:
+            write_json(folder / f"{plan.stage}.json", {f: getattr(plan, f) for f in Plan.__slots__})
+
+
+def make_plans(params: Params, layout: Layout, run_name: str) -> list[Plan]:
+    """One for each later stage. Raises as `write_plan`, but for what labels and groups say."""
     run = params.run(run_name)
     manifests = {name: _manifest(layout, name) for name in run.corpora}
     modalities = {m["modality"] for m in manifests.values()}
@@ -95,10 +106,8 @@ def write_plan(layout: Layout, run_name: str) -> None:
         raise CorpusError(f"run {run_name!r} names corpora of different modalities ({found}); name corpora of one")
     modality = modalities.pop()
     require_steps_of_vectors(run_name, run, {name: m["is_vector"] for name, m in manifests.items()})
-    plans = _stage_plans(run_name, run, params.numerics, modality, {n: m["content"] for n, m in manifests.items()})
-    with atomic_folder(layout.run(run_name) / "plan") as folder:
-        for plan in plans:
-            write_json(folder / f"{plan.stage}.json", {f: getattr(plan, f) for f in Plan.__slots__})
+    contents = {n: m["content"] for n, m in manifests.items()}
+    return _stage_plans(run_name, run, params.numerics, modality, contents)
 
 
 def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, contents: dict[str, str]) -> list[Plan]:

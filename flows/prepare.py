@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpora.atomic import atomic_folder, write_json
-from corpora.audit import Finding, apply_on_leak, audit_view
+from corpora.audit import SHORT_TEXT, Finding, apply_on_leak, audit_view
 from corpora.errors import CorpusError, SplitError
 from corpora.fingerprint import hash_json
 from corpora.labels import assign, classes_of
@@ -75,9 +75,12 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
                   "split": [writer.split_of[i] for i in kept]}  # fmt: skip
         write_table(folder / "splits.parquet", pa.table(chosen, schema=SPLITS))
         write_table(folder / "rejects.parquet", rejects_table(writer.rejects))
-        layout.rejects_file("prepare", plan.run).unlink(missing_ok=True)
         counts, by_corpus = _counts(tables, writer.split_of, classes, plan.params["corpora"])
-        _require_usable(plan, writer, counts)
+        if plan.params["representation"] is not None:
+            from flows.feasible import require_prepared  # reads views as this module makes them
+
+            require_prepared(plan.run, layout, tables, writer.split_of, classes, writer.listed)
+        layout.rejects_file("prepare", plan.run).unlink(missing_ok=True)
         write_json(
             folder / "summary.json",
             {
@@ -91,7 +94,8 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
                 "representation": plan.params["representation"],
                 "prepared": plan.params["described"],
                 "audit": [f.to_json() for f in findings],
-                "dropped": dropped,
+                "dropped": dropped.num_rows,
+                "leaks": leak_shares(view, dropped),
                 "unlabelled": dict(sum(unlabelled.values(), Counter())),
                 "rejected": dict(Counter(r.reason for r in writer.rejects)),
                 "noted": dict(sum(writer.noted.values(), Counter())),
@@ -124,8 +128,8 @@ def load_indexes(plan: Plan, layout: Layout) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def choose_view(plan: Plan, layout: Layout, index: pa.Table) -> tuple[dict[str, str], list[Finding], int]:
-    """-> sample_id -> split, the audit's findings, and how many samples the policy dropped.
+def choose_view(plan: Plan, layout: Layout, index: pa.Table) -> tuple[dict[str, str], list[Finding], pa.Table]:
+    """-> sample_id -> split, the audit's findings, and the samples that the policy dropped (DROPPED).
 
     `group` and `official` were made at ingest; other views are made here, over all corpora of the run together. Audited
     over all of them, too, so that two corpora that share files, or near copies of them, are found out.
@@ -133,11 +137,23 @@ def choose_view(plan: Plan, layout: Layout, index: pa.Table) -> tuple[dict[str, 
     spec = ViewSpec.parse(plan.params["view"])
     made = _made_at_ingest(plan, layout, spec.outer.name) if spec.outer.name in ("group", "official") else None
     view = made if made is not None and spec == spec.outer else make_view(index, spec, outer=made)
-    findings = audit_view(index, view, _near(plan, layout))
+    policy = dict(plan.params["on_leak"])
+    short_text = policy.pop("short_text_letters", SHORT_TEXT)
+    findings = audit_view(index, view, _near(plan, layout), short_text=short_text)
     groups = dict(zip(index.column("sample_id").to_pylist(), index.column("group_id").to_pylist(), strict=True))
-    kept, dropped = apply_on_leak(view, findings, plan.params["on_leak"], groups)
+    kept, dropped = apply_on_leak(view, findings, policy, groups)
     splits = dict(zip(kept.column("sample_id").to_pylist(), kept.column("split").to_pylist(), strict=True))
-    return splits, findings, dropped.num_rows
+    return splits, findings, dropped
+
+
+def leak_shares(view: dict[str, str], dropped: pa.Table) -> dict[str, dict[str, Any]]:
+    """Split -> samples of the view before leaks went, and kind of leak -> how many went; splits that lost none are
+    left out. `view`: what is left."""
+    gone: dict[str, Counter[str]] = defaultdict(Counter)
+    for split, kind in zip(dropped["split"].to_pylist(), dropped["kind"].to_pylist(), strict=True):
+        gone[split][kind] += 1
+    left = Counter(view.values())
+    return {s: {"of": left[s] + by.total(), "dropped": dict(by)} for s, by in sorted(gone.items())}
 
 
 def _near(plan: Plan, layout: Layout) -> pa.Table:
@@ -407,16 +423,3 @@ def _counts(
         found[split][row["emotion"]] += 1
         by_corpus[row["corpus"]][split][row["emotion"]] += 1
     return found, by_corpus
-
-
-def _require_usable(plan: Plan, writer: _Writer, counts: Counts) -> None:
-    """Raises `CorpusError` where too little is left to learn from."""
-    if plan.params["representation"] is None:
-        return
-    few = {c: n for c, n in counts["train"].items() if n < 2}
-    if few:
-        named = ", ".join(f"{c} ({n})" for c, n in sorted(few.items()))
-        raise CorpusError(
-            f"run {plan.run!r}: too few train samples of {named}; at least 2 of each class are needed. "
-            f"Choose a coarser label scheme, another view, or more data.{writer.listed()}"
-        )

@@ -29,6 +29,7 @@ from flows.paths import Layout
 from flows.plan import Plan
 from flows.records import ARRAYS
 from generators.balance import STOPS
+from validators.conditions import UNJUDGED
 from validators.selftest import HELD_OUT
 
 
@@ -51,7 +52,7 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     real_splits = read_table(prepared / "splits.parquet", SPLITS)
     splits = pa.concat_tables([real_splits, synthetic_splits(synthetic, plan.params["view"])])
     fitted = audit_fitted(real_splits, what_was_seen(prepared, real, synthetic))
-    apply_on_leak(real_splits, fitted, plan.params["on_leak"])  # fails, or is waived and told
+    apply_on_leak(real_splits, fitted, {"fitted": plan.params["on_leak"]["fitted"]})  # fails, or is waived and told
     summary["audit"] += [finding.to_json() for finding in fitted]
     with atomic_folder(source / "release") as folder:
         _link_shards([prepared / "shards", augmented / "shards"], folder / "shards")
@@ -85,6 +86,8 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
             + subject_notes(real)
             + selftest_notes(evaluation / "selftest.json")
             + corpus_notes(cards),
+            "leaks": summary["leaks"],
+            "cannot_be_judged": {c: "; ".join(by) for c, by in unjudged(verdicts.to_pylist()).items()},
         }
         write_text(folder / README, release_card(manifest))
         paths = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
@@ -129,7 +132,7 @@ def decide(
     for row in verdicts:
         said.setdefault((row["gate"], row["verdict"]), []).append(row)
     for (gate, verdict), rows in said.items():
-        line = f"{gate} ({', '.join(r['group'] for r in rows)}): {verdict}, {rows[0]['reason']}"
+        line = f"{gate} ({', '.join(r['group'] for r in rows)}): {verdict}, {_reasons(rows)}"
         if verdict == "fail":
             (blocking if policy["on_fail"] == "block" else flagged).append(line)
         elif verdict == "undecided" and policy["on_undecided"] == "block":
@@ -139,6 +142,24 @@ def decide(
             have = row["real_train"] + row["accepted"]
             blocking.append(f"class {row['emotion']!r} has {have} of {row['target']} train samples{_why(row)}")
     return blocking, flagged
+
+
+def _reasons(rows: list[dict[str, Any]]) -> str:
+    """One reason for all, or one for each group."""
+    if len({r["reason"] for r in rows}) == 1:
+        return str(rows[0]["reason"])
+    told = (r["reason"] if r["reason"].startswith(r["group"]) else f"{r['group']}: {r['reason']}" for r in rows)
+    return "; ".join(told)
+
+
+def unjudged(verdicts: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
+    """Class -> why it cannot be judged -> the gates that say so: their judges do not tell it on real people."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for r in verdicts:
+        if r["verdict"] == "undecided" and r["group"] != "all" and r["reason"].startswith(UNJUDGED):
+            why = r["reason"].removeprefix(UNJUDGED + ": ")
+            found.setdefault(r["group"], {}).setdefault(why, []).append(r["gate"])
+    return found
 
 
 def _why(row: dict[str, Any]) -> str:
@@ -151,9 +172,16 @@ def notes(verdicts: list[dict[str, Any]], balance: dict[str, Any], summary: dict
     found = [] if summary["representation"] is not None else [
         "no generator: real samples alone, split, prepared and audited; the classes are as unbalanced as the corpora"
     ]  # fmt: skip
+    let_in = {r["emotion"]: r["accepted"] for r in balance["classes"]}
+    found += [
+        f"class {emotion!r} cannot be judged by {' and '.join(gates)}, {let_in.get(emotion, 0)} synthetic samples of "
+        f"it are released all the same: {why}"
+        for emotion, by_reason in unjudged(verdicts).items()
+        for why, gates in by_reason.items()
+    ]
     unsure: dict[tuple[str, str], list[str]] = {}
     for r in verdicts:
-        if r["verdict"] == "undecided":
+        if r["verdict"] == "undecided" and not (r["reason"].startswith(UNJUDGED) and r["group"] != "all"):
             unsure.setdefault((r["gate"], r["reason"]), []).append(r["group"])
     found += [f"gate {gate} ({', '.join(groups)}) is undecided: {why}" for (gate, why), groups in unsure.items()]
     found += [

@@ -141,7 +141,8 @@ def conditions_table(conditions: dict[str, Row] | None, classes: list[str]) -> R
         row = conditions[emotion]
         real, low = _nan(row.get("recall_real")), _nan(row.get("low"))
         ratio = low / real if real > 0 else math.nan
-        honoured = None if not math.isfinite(ratio) else ratio >= HONOURED_RATIO
+        deaf = row.get("cannot_be_judged")
+        honoured = None if deaf or not math.isfinite(ratio) else ratio >= HONOURED_RATIO
         rows.append(
             {**row, "emotion": emotion, "value": row.get("recall_synthetic"), "ratio": ratio, "honoured": honoured}
         )

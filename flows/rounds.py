@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from corpora.schema import SAMPLES, SPLITS
@@ -20,7 +19,7 @@ from flows.progress import progress
 from generators.balance import STOPS, Budget, Stop, next_step
 from generators.generator import Draw
 from generators.targets import BySubject, Cell, cells
-from validators.gate import admit
+from validators.gate import lets_in
 
 Row = dict[str, Any]
 
@@ -126,7 +125,10 @@ def _tell_stop(cell: Cell, stop: Stop, history: list[tuple[int, int]], budget: B
 
 def _admit(candidates: list[Candidate], gates: dict[str, FittedGate], limits: dict[str, float]) -> None:
     """Marks each candidate with the gates that refuse it, in the order of the gates."""
-    passed = {n: admit(np.array([c.values[n] for c in candidates]), limits[n], g.gate.better) for n, g in gates.items()}
+    passed = {
+        n: lets_in(g.gate, [c.values[n] for c in candidates], [c.reasons[n] for c in candidates], limits[n])
+        for n, g in gates.items()
+    }
     for i, candidate in enumerate(candidates):
         candidate.refused_by = tuple(n for n in gates if not passed[n][i])
         candidate.failed = candidate.refused_by[0] if candidate.refused_by else None

@@ -20,7 +20,8 @@ from scipy.special import log_softmax
 
 from corpora.errors import UnknownNameError, UserError
 from corpora.fingerprint import hash_json
-from validators.crossfit import conformal_p, own_p, rounded, unseen
+from validators.conditions import unheard
+from validators.crossfit import conformal_p, own_p, rounded, too_few_to_refuse, unseen
 from validators.embeddings import (
     IMAGES,
     PLAIN,
@@ -46,6 +47,7 @@ from validators.judges import (
     linear_logits,
     plain_components,
 )
+from validators.roster import Foreseen, Roster, why_no_judges
 
 if TYPE_CHECKING:
     from features.encoders import TrainedEncoder
@@ -108,7 +110,7 @@ class Agreement:
         if len(classes) < 2:
             raise UserError(f"agreement needs at least 2 classes; this run has {len(classes)}: {', '.join(classes)}.")
         kinds = _kinds(options["judge"], train.modality, len(batch))
-        n_folds = int(options["folds"] or (3 if "network" in kinds else 4))
+        n_folds = _n_folds(options, kinds)
         fold = group_folds(batch.groups, batch.emotions, n_folds, seed)
         target = np.asarray([list(classes).index(name) for name in labels])
         arrays: dict[str, np.ndarray] = {}
@@ -135,6 +137,28 @@ class Agreement:
             "modality": train.modality,
         }
         return cls(arrays, facts, networks)
+
+    @classmethod
+    def foresee(
+        cls,
+        train: Roster,
+        dev: Roster | None,
+        *,
+        classes: Sequence[str],
+        params: Mapping[str, Any],
+        limit: Limit,
+        seed: int,
+    ) -> Foreseen:
+        options = {**DEFAULTS, **params}
+        folds = _n_folds(options, _kinds(options["judge"], train.modality, len(train)))
+        return Foreseen(why_no_judges(train, classes, folds, seed))
+
+    def cannot_judge(self, limit: Limit) -> dict[str, str]:
+        """Classes that judges do not name in real samples of people whom they have not met: validators/conditions.py.
+        What such judges refuse or let in is chance."""
+        target = self._arrays["oof_target"]
+        named = _ratio(self._arrays["oof_p"], target) >= 1.0
+        return unheard({name: named[target == i] for i, name in enumerate(self.classes)})
 
     def predict(self, batch: Batch) -> np.ndarray:
         """-> [B, K] mean of the probabilities of the judges that never saw the row; NaN rows where there is none."""
@@ -221,10 +245,34 @@ class Conformal(Agreement):
         """Class -> p-values of its real train samples, each against the others of its own fold and all other folds."""
         return {name: own_p(-self._own_p(k)[0]) for k, name in enumerate(self.classes)}
 
+    @classmethod
+    def foresee(
+        cls,
+        train: Roster,
+        dev: Roster | None,
+        *,
+        classes: Sequence[str],
+        params: Mapping[str, Any],
+        limit: Limit,
+        seed: int,
+    ) -> Foreseen:
+        found = super().foresee(train, dev, classes=classes, params=params, limit=limit, seed=seed)
+        counts = {name: len(train.of_classes([name])) for name in classes}
+        return Foreseen(found.error, too_few_to_refuse(counts, limit))
+
+    def cannot_judge(self, limit: Limit) -> dict[str, str]:
+        """Those of `Agreement`, and classes with too few real samples for any p-value to be under the limit."""
+        counts = {name: int((self._arrays["oof_target"] == k).sum()) for k, name in enumerate(self.classes)}
+        return too_few_to_refuse(counts, limit) | super().cannot_judge(limit)
+
     def _own_p(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Held-out probabilities of class k of its real samples [n], and their folds [n]."""
         of_class = self._arrays["oof_target"] == k
         return rounded(self._arrays["oof_p"][of_class, k]), self._arrays["oof_fold"][of_class]
+
+
+def _n_folds(options: Mapping[str, Any], kinds: Sequence[str]) -> int:
+    return int(options["folds"] or (3 if "network" in kinds else 4))
 
 
 def _kinds(asked: str | None, modality: str, n: int) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from validators.embeddings import (
     usable,
 )
 from validators.gate import Batch, Better, Limit
+from validators.roster import Foreseen, Roster
 from validators.text_features import text_of
 from validators.textcopies import word_hashes
 
@@ -113,6 +114,21 @@ class Copies:
             "modality": batch.modality,
         }
         return cls(arrays | {"reference": np.round(nearest / scale, _DIGITS)}, facts)
+
+    @classmethod
+    def foresee(
+        cls,
+        train: Roster,
+        dev: Roster | None,
+        *,
+        classes: Sequence[str],
+        params: Mapping[str, Any],
+        limit: Limit,
+        seed: int,
+    ) -> Foreseen:
+        return Foreseen(
+            "" if len(train) >= 2 else f"train has {len(train)} samples; 2 are needed for a typical distance"
+        )
 
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64 >= 0; NaN: not decodable, not finite, or a text without words."""

@@ -7,11 +7,12 @@ exchangeable with the real samples: a theorem. For the sum the proven bound is 2
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
-from validators.gate import Batch
+from validators.gate import Batch, Limit
 
 _DIGITS = (
     9  # scores are rounded: their last bits depend on how BLAS cuts a product, and a release is named by its bytes
@@ -53,6 +54,19 @@ def conformal_p(strange: np.ndarray, real: np.ndarray, fold: np.ndarray) -> np.n
         against[rows] += own.size
     p: np.ndarray = np.where(np.isfinite(strange).any(axis=1), (1.0 + above) / (1.0 + against), np.nan)
     return p
+
+
+def too_few_to_refuse(counts: Mapping[str, int], limit: Limit) -> dict[str, str]:
+    """Class -> why no candidate of it can have a p-value under the limit: the smallest is 1 / (1 + real samples)."""
+    alpha = limit.absolute
+    if alpha is None or not 0.0 < alpha < 1.0:
+        return {}
+    least = math.floor(1.0 / alpha - 1.0 + 1e-9) + 1
+    return {
+        name: f"{name} has {n} real sample{'' if n == 1 else 's'} in train; a limit of {alpha:g} needs {least}"
+        for name, n in counts.items()
+        if n < least
+    }
 
 
 def own_p(real: np.ndarray) -> np.ndarray:

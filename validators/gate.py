@@ -28,6 +28,7 @@ SAMPLE_GATES: dict[str, str] = {
     "dimensions": "validators.dimensions:Dimensions",
     "support": "validators.support:Support",
     "mcd": "validators.mcd:NearestMcd",
+    "variance": "validators.variance:GlobalVariance",
     "identity": "validators.identity:Identity",
     "text": "validators.text_gate:TextGate",
 }
@@ -42,6 +43,7 @@ SET_GATES: dict[str, str] = {
 
 Better = Literal["lower", "higher"]
 Verdict = Literal["pass", "fail", "undecided"]
+Fault = Literal["", "reference", "synthetic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,26 @@ def default_limit(gate: Any) -> Limit:
     return found
 
 
+def class_limits(gate: Any, limit: Limit, classes: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
+    """A fitted sample gate -> class -> the number that scores are held against; and class -> why the gate has no say
+    in it: its judges do not tell the class on real people whom they had not met, or no real sample gives a limit.
+
+    Such a class is undecided. A limit that would come from real samples is then infinite, on the side that lets in
+    whatever has a score at all: what judges make of people whom they do not tell is no yardstick. An absolute limit is
+    the user's and stands. A gate that knows more than its scores offers `cannot_judge(limit) -> {class: why}`.
+    """
+    real = gate.reference() if limit.quantile is not None else {}
+    limits = {name: limit.resolve(np.asarray(real.get(name, ()), dtype=np.float64)) for name in classes}
+    said: dict[str, str] = gate.cannot_judge(limit) if hasattr(gate, "cannot_judge") else {}
+    silent = {}
+    for name in classes:
+        if name in said or math.isnan(limits[name]):
+            silent[name] = said.get(name, f"no real sample of {name} has a score, so there is no limit")
+            if limit.absolute is None:
+                limits[name] = math.inf if gate.better == "lower" else -math.inf
+    return limits, silent
+
+
 def reasons_of(gate: Any, batch: Batch, values: np.ndarray, passed: np.ndarray) -> list[str | None]:
     """Why each row did not pass, as a slug that can be counted; None for rows that passed.
 
@@ -149,12 +171,23 @@ def admit(values: np.ndarray, limit: float, better: Better) -> np.ndarray:
     return passed
 
 
+def lets_in(gate: Any, values: Sequence[float], reasons: Sequence[str | None], limit: float) -> np.ndarray:
+    """[B] scores of one class, what the gate said of each row, the class' limit -> [B] bool: those that `admit` lets
+    in, and rows that have no score for want of real samples, which is no fault of theirs (`lacks_reference`)."""
+    excused: frozenset[str] = getattr(gate, "lacks_reference", frozenset())
+    passed = admit(np.asarray(values, dtype=np.float64), limit, gate.better)
+    return passed | np.array([reason in excused for reason in reasons], dtype=bool)
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A measured quantity with its uncertainty and what real data gets against real data.
 
     low, high: 95 % interval. floor: the same quantity, real against real, at the same sizes, with group-disjoint
-    halves.
+    halves. Where no verdict can rest on the number, or there is none, `reason` says why and `fault` whose doing it is:
+    of synthetic files that cannot be decoded or hold NaN (a fail), or of real ones that are too few or too much alike
+    to compare with, or that judges do not tell (undecided). NaN without a fault is a fail, once there are samples
+    enough.
     """
 
     value: float
@@ -163,16 +196,26 @@ class Estimate:
     floor: float
     n_real: int
     n_synthetic: int
-    reason: str = ""  # why there is no number, where value is NaN
+    reason: str = ""
+    fault: Fault = ""
 
 
 def judge(estimate: Estimate, *, limit: float, min_n: int, better: Better) -> tuple[Verdict, str]:
-    """Verdict and reason. Undecided: too few samples, no number, or the interval holds the limit."""
-    n = min(estimate.n_real, estimate.n_synthetic)
-    if n < min_n:
-        return "undecided", f"n = {n} is below the gate's minimum of {min_n}"
-    if not all(map(math.isfinite, (estimate.value, estimate.low, estimate.high, limit))):
+    """Verdict and reason. Undecided: too few samples, nothing real to compare with, or the interval holds the limit.
+    Fail: the interval is beyond the limit, or synthetic samples cannot be measured."""
+    if estimate.fault:
+        said: Verdict = "fail" if estimate.fault == "synthetic" else "undecided"
+        return said, estimate.reason or f"the {estimate.fault} samples give no finite number"
+    for n, side in ((estimate.n_synthetic, "synthetic"), (estimate.n_real, "real")):
+        if n < min_n:
+            return "undecided", f"{n} {side} sample{'' if n == 1 else 's'}; the gate needs {min_n}"
+    if not all(map(math.isfinite, (estimate.value, estimate.low, estimate.high))):
         return "fail", estimate.reason or "not a finite number"
+    if not math.isfinite(limit):
+        return (
+            "undecided",
+            estimate.reason or "real samples give no number against other real ones, so there is no limit",
+        )
     best, worst = (estimate.low, estimate.high) if better == "lower" else (estimate.high, estimate.low)
     sign = 1.0 if better == "lower" else -1.0
     if sign * worst <= sign * limit:
@@ -195,6 +238,10 @@ class SampleGate(Protocol):
     # Optional, read through `default_limit(gate)` and `reasons_of(gate, ...)` above:
     #   default_limit: Limit            where params name no limit
     #   reasons(batch) -> [B] slugs     None where the gate has nothing to say about a row
+    # and through `class_limits(gate, ...)` above, and `foresee(gate, ...)` of validators/roster.py:
+    #   lacks_reference: frozenset      slugs of `reasons` that blame the real samples, not the candidate
+    #   cannot_judge(limit) -> {class: why}     what the gate has no say in, by what it found in real samples
+    #   foresee(train, dev, *, classes, params, limit, seed) -> Foreseen      why `fit` would raise
 
     @classmethod
     def fit(
@@ -246,11 +293,12 @@ class SetGate(Protocol):
 
     def measure(self, synthetic: Batch, *, seed: int) -> Estimate:
         """Over the whole batch. n = 0, 1, 2 give an Estimate with NaN and a reason, never a number that means
-        nothing."""
+        nothing; `fault` says whether real or synthetic samples are why."""
         ...
 
-    # Optional, read through `measured_groups(gate, ...)` below:
+    # Optional, read through `measured_groups(gate, ...)` below, and `foresee(gate, ...)` of validators/roster.py:
     #   measure_groups(synthetic, *, seed) -> {"all": Estimate, class: Estimate ...}
+    #   foresee(train, dev, *, classes, params, limit, seed) -> Foreseen      what can never be measured
 
 
 def measured_groups(gate: Any, synthetic: Batch, *, seed: int) -> dict[str, Estimate]:

@@ -10,8 +10,10 @@ import numpy as np
 
 from corpora.errors import ParamsError, UnknownNameError
 from corpora.fingerprint import hash_json
+from validators.conditions import UNJUDGED
 from validators.embeddings import arrays_hash, load_state, rows_of, save_state, usable
 from validators.gate import Batch, Better, Limit
+from validators.intervals import wilson_interval
 from validators.people import (
     IdentityEmbedding,
     fit_identity,
@@ -20,7 +22,9 @@ from validators.people import (
     recognisable,
     subjects_of,
     unit,
+    why_no_people,
 )
+from validators.roster import Foreseen, Roster
 
 NO_SOURCE = 2.0  # score of what has no identity to keep: the largest that a difference of two cosines can be
 _DIGITS = 5  # scores are rounded: their last bits depend on how many rows went through a network together
@@ -115,6 +119,32 @@ class Identity:
         }
         arrays = {f"{f}.means": means for f, means in enumerate(centroids)}
         return cls(embeddings, arrays | {"reference": np.round(reference, _DIGITS)}, facts)
+
+    @classmethod
+    def foresee(
+        cls,
+        train: Roster,
+        dev: Roster | None,
+        *,
+        classes: Sequence[str],
+        params: Mapping[str, Any],
+        limit: Limit,
+        seed: int,
+    ) -> Foreseen:
+        return Foreseen(why_no_people(train.subjects or (None,) * len(train)))
+
+    def cannot_judge(self, limit: Limit) -> dict[str, str]:
+        """Classes in which real people are nearest to themselves no more often than chance, by its 95 % interval: with
+        a margin that means nothing, another person's voice or face passes as well as the own."""
+        chance, found = 1.0 / len(self._facts["subjects"]), {}
+        for name, margins in self.reference().items():
+            right = margins[np.isfinite(margins)] > 0
+            if right.size and wilson_interval(float(right.sum()), right.size)[0] <= chance:
+                found[name] = (
+                    f"{UNJUDGED}: {int(right.sum())} of {right.size} real samples of {name} are told to be their "
+                    f"own person's ({right.mean():.2f}, chance is {chance:.2f})"
+                )
+        return found
 
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64; 2 without a source, NaN where `reasons` has something to say."""

@@ -17,6 +17,7 @@ from corpora.errors import IntegrityError, ParamsError, UnknownNameError, UserEr
 from corpora.fingerprint import hash_bytes, hash_json
 from validators.gate import Batch, Better, Limit
 from validators.melcepstrum import CONVENTION, ORDER, mcd_dtw, mel_cepstrum, refusal, summary
+from validators.roster import Foreseen, Roster, alone_in_class
 
 
 class NearestMcd:
@@ -37,6 +38,7 @@ class NearestMcd:
     better: Better = "lower"
     modalities: tuple[str, ...] = ("speech",)
     default_limit = Limit(quantile=0.98)
+    lacks_reference = frozenset({"no-utterance-of-class", "no-utterance-of-another-group"})
 
     def __init__(
         self,
@@ -105,6 +107,31 @@ class NearestMcd:
             cepstra=[c for _, c in kept],
             **chosen,
         )
+
+    @classmethod
+    def foresee(
+        cls,
+        train: Roster,
+        dev: Roster | None,
+        *,
+        classes: Sequence[str],
+        params: Mapping[str, Any],
+        limit: Limit,
+        seed: int,
+    ) -> Foreseen:
+        spread = {name: len(set(train.of_classes([name]).group_names)) for name in classes}
+        return Foreseen("", alone_in_class(spread, train.unit) if limit.quantile is not None else {})
+
+    def cannot_judge(self, limit: Limit) -> dict[str, str]:
+        """Classes of one group: real utterances have nobody to be compared with."""
+        if limit.quantile is None:
+            return {}
+        spread = {
+            name: len({self._groups[r] or self._subjects[r] or self._ids[r] for r in rows})
+            for name, rows in self._members.items()
+        }
+        groups, subjects = tuple(g or "" for g in self._groups), self._subjects
+        return alone_in_class(spread, Roster("speech", self._ids, self._emotions, groups, subjects).unit)
 
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64 dB; NaN where `reasons` has something to say, never a number that means nothing."""

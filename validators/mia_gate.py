@@ -13,6 +13,7 @@ from validators.folds import group_halves
 from validators.gate import Batch, Better, Estimate, Limit
 from validators.kernel import squared_distances
 from validators.reference import MIN_GROUPS, estimate_of, no_number
+from validators.roster import Foreseen, Roster, counted
 
 DEFAULTS: dict[str, Any] = {"dims": 32, "repeats": 100, "min_n": 30}
 MOST = 3000  # rows of a set that are compared: 72 MB of distances
@@ -45,11 +46,11 @@ class MembershipGate:
     ) -> Self:
         """Never raises for too little data: `measure` then says why there is no number."""
         options = {**DEFAULTS, **params}
-        if dev is None or len(set(dev.groups) or dev.ids) < MIN_GROUPS:
-            return cls(None, options, f"dev has fewer than the {MIN_GROUPS} groups that stand for people outside")
-        train, dev = (rows_of(b, usable(b) & np.isin(np.asarray(b.emotions, str), classes)) for b in (train, dev))
-        if min(len(train), len(dev)) < 4:
-            return cls(None, options, "train or dev holds fewer than 4 usable samples")
+        if dev is not None:
+            train, dev = (rows_of(b, usable(b) & np.isin(np.asarray(b.emotions, str), classes)) for b in (train, dev))
+        if why := _why_not(Roster.of(train), None if dev is None else Roster.of(dev)):
+            return cls(None, options, why)
+        assert dev is not None
         rng = np.random.default_rng(seed)
         train, dev = (rows_of(b, np.sort(rng.permutation(len(b))[:MOST])) for b in (train, dev))
         embedding = fit_embedding(
@@ -58,25 +59,41 @@ class MembershipGate:
         sides = {"embedding": embedding, "train": train, "dev": dev}
         return cls(sides, options)
 
+    @classmethod
+    def foresee(
+        cls,
+        train: Roster,
+        dev: Roster | None,
+        *,
+        classes: Sequence[str],
+        params: Mapping[str, Any],
+        limit: Limit,
+        seed: int,
+    ) -> Foreseen:
+        why = _why_not(train, dev)
+        return Foreseen(undecided={"all": why} if why else {})
+
     def measure(self, synthetic: Batch, *, seed: int) -> Estimate:
         """Over the whole batch; an Estimate with NaN and a reason where there is no number."""
         n = len(synthetic)
-        if self._sides is None:
-            return no_number(0, n, self._why_not)
-        train, dev, embedding = (self._sides[name] for name in ("train", "dev", "embedding"))
-        n_real = min(len(train), len(dev))
         unusable = int((~usable(synthetic)).sum())
         if unusable:
-            return no_number(n_real, n, f"{unusable} of {n} synthetic samples cannot be decoded or are not finite")
+            why = f"{unusable} of {n} synthetic samples cannot be decoded or are not finite"
+            return no_number(0, n, why, "synthetic")
+        if self._sides is None:
+            return no_number(0, n, self._why_not, "reference")
+        train, dev, embedding = (self._sides[name] for name in ("train", "dev", "embedding"))
+        n_real = min(len(train), len(dev))
         if n < 4:
             return no_number(n_real, n, f"{n} synthetic samples are too few")
         rng = np.random.default_rng(seed)
         made = embedding.embed(synthetic)[rng.permutation(n)[:MOST]]
         x, y = embedding.embed(train), embedding.embed(dev)
         x_s, y_s, x_y, y_y = (squared_distances(p, q) for p, q in ((x, made), (y, made), (x, y), (y, y)))
+        for points, where in ((x, "train"), (y, "dev")):
+            if np.ptp(points, axis=0).max() <= 1e-12:
+                return no_number(n_real, n, f"all {len(points)} real samples of {where} are alike", "reference")
         groups = [np.asarray(b.groups or b.ids, dtype=str) for b in (train, dev)]
-        if any(len(np.unique(g)) < 2 for g in groups):
-            return no_number(n_real, n, "train or dev has a single group")
         repeats = int(self._options["repeats"])
         halves = zip(*(group_halves(g, ["all"] * len(g), repeats, seed + i) for i, g in enumerate(groups)), strict=True)
         pairs = []
@@ -89,6 +106,16 @@ class MembershipGate:
                 _auc(x_y[np.ix_(of_train, b)], y_y[np.ix_(of_dev, b)]),
             ))  # fmt: skip
         return estimate_of(np.asarray(pairs), n_real, n)
+
+
+def _why_not(train: Roster, dev: Roster | None) -> str:
+    """Why nobody is known to be outside."""
+    n = 0 if dev is None else len(set(dev.group_names))
+    if n < MIN_GROUPS:
+        return f"dev has {counted(n, (dev or train).unit)}; {MIN_GROUPS} groups are needed, to stand for people outside"
+    if (n := len(set(train.group_names))) < 2:
+        return f"train has {counted(n, train.unit)}; 2 groups are needed"
+    return "train or dev holds fewer than 4 usable samples" if min(len(train), len(dev or ())) < 4 else ""
 
 
 def _auc(inside: np.ndarray, outside: np.ndarray) -> float:

@@ -23,11 +23,14 @@ from scipy.special import expit, log_expit
 from scipy.stats import spearmanr
 
 from corpora.errors import ParamsError, UserError
-from validators.crossfit import conformal_p, own_p, rounded, unseen
+from validators.conditions import UNJUDGED
+from validators.crossfit import conformal_p, own_p, rounded, too_few_to_refuse, unseen
 from validators.embeddings import PLAIN, Projection, arrays_hash, features_of, load_state, rows_of, save_state, usable
 from validators.folds import group_folds
 from validators.gate import Batch, Better, Limit
+from validators.intervals import Z95
 from validators.judges import components_of, plain_components
+from validators.roster import Foreseen, Roster, why_no_judges
 
 DEFAULTS: dict[str, Any] = {
     "order": None,  # the classes from lowest to highest; a list in the list: classes that share a rank. Must be given
@@ -91,7 +94,7 @@ class Ordinal:
             )
             arrays |= projection.arrays(f"{f}.") | {f"{f}.{key}": value for key, value in found.items()}
             expected[~learn] = expected_rank(projection.apply(features[~learn]), **found)
-        arrays |= {"strange": np.abs(expected - target), "fold": fold}
+        arrays |= {"strange": np.abs(expected - target), "expected": expected, "fold": fold}
         facts = {
             "rank": rank,
             "classes": list(classes),
@@ -104,6 +107,42 @@ class Ordinal:
             "rank_correlation": float(spearmanr(expected, target).statistic) if np.ptp(expected) else 0.0,
         }
         return cls(arrays, facts)
+
+    @classmethod
+    def foresee(
+        cls,
+        train: Roster,
+        dev: Roster | None,
+        *,
+        classes: Sequence[str],
+        params: Mapping[str, Any],
+        limit: Limit,
+        seed: int,
+    ) -> Foreseen:
+        options = {**DEFAULTS, **params}
+        try:
+            ranks_of(options["order"], classes)
+        except ParamsError as error:
+            return Foreseen(str(error))
+        counts = {name: len(train.of_classes([name])) for name in classes}
+        return Foreseen(why_no_judges(train, classes, int(options["folds"]), seed), too_few_to_refuse(counts, limit))
+
+    def cannot_judge(self, limit: Limit) -> dict[str, str]:
+        """Classes with too few real samples for any p-value to be under the limit, and those whose real samples the
+        judges place no nearer to their rank than other ranks' samples: AUC of the distance, not above 0.5 by its
+        interval."""
+        own = np.asarray(self._facts["emotions"], dtype=str)
+        rank = np.asarray([self._rank[name] for name in own])
+        found = too_few_to_refuse({name: int((own == name).sum()) for name in self._facts["classes"]}, limit)
+        for name in self._facts["classes"]:
+            away = np.abs(self._arrays["expected"] - self._rank[name])
+            low, auc = lowest_auc(away[own == name], away[rank != self._rank[name]])
+            if low <= 0.5:
+                found[name] = (
+                    f"{UNJUDGED}: judges place {int((own == name).sum())} real samples of {name} hardly nearer "
+                    f"to its rank than samples of other ranks (AUC {auc:.2f}, chance is 0.50)"
+                )
+        return found
 
     def expect(self, batch: Batch) -> np.ndarray:
         """-> [B, F] expected rank by the judges of each fold; NaN: the row is not usable, or they have seen it."""
@@ -140,6 +179,20 @@ class Ordinal:
     @classmethod
     def load(cls, folder: Path) -> Self:
         return cls(*load_state(folder))
+
+
+def lowest_auc(near: np.ndarray, far: np.ndarray) -> tuple[float, float]:
+    """[n], [m] distances -> (lower end of the 95 % interval, value) of the AUC of "smaller is the first kind". Standard
+    error: Hanley & McNeil 1982, Radiology 143, eq. 2."""
+    from scipy.stats import rankdata
+
+    n, m = near.size, far.size
+    if not n or not m:
+        return 0.0, float("nan")
+    auc = float((rankdata(-np.concatenate([near, far]))[:n].sum() - n * (n + 1) / 2) / (n * m))
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = (auc * (1 - auc) + (n - 1) * (q1 - auc**2) + (m - 1) * (q2 - auc**2)) / (n * m)
+    return auc - Z95 * float(np.sqrt(max(variance, 0.0))), auc
 
 
 def ranks_of(order: Any, classes: Sequence[str]) -> dict[str, int]:

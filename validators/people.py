@@ -194,16 +194,24 @@ def subjects_of(batch: Batch) -> np.ndarray:
 
 def known_subjects(batch: Batch) -> list[str]:
     """Those with at least 2 recognisable samples, in order. Raises `UserError` where there are fewer than 2."""
-    counts = Counter(subjects_of(batch)[recognisable(batch)].tolist())
-    if not set(counts) - {""}:
-        raise UserError(
+    names = subjects_of(batch)[recognisable(batch)].tolist()
+    if why := why_no_people(names):
+        raise UserError(why)
+    return sorted(s for s, n in Counter(names).items() if s and n >= 2)
+
+
+def why_no_people(subjects: Sequence[str | None]) -> str:
+    """Subjects of train's samples (None or "": not known) -> why identity cannot be told; "" where it can."""
+    counts = Counter(s for s in subjects if s)
+    if not counts:
+        return (
             "identity cannot be told: train has no subject labels (FER2013, for one, knows none). Leave the gate "
             "identity out, or use a corpus that names its subjects."
         )
-    found = sorted(s for s, n in counts.items() if s and n >= 2)
-    if len(found) < 2:
-        raise UserError(
-            f"identity cannot be told: {len(found)} subjects of train have 2 usable samples; at least 2 such "
+    found = sum(n >= 2 for n in counts.values())
+    if found < 2:
+        return (
+            f"identity cannot be told: {found} subjects of train have 2 usable samples; at least 2 such "
             "subjects are needed. Leave the gate identity out, or add subjects."
         )
-    return found
+    return ""

@@ -27,7 +27,8 @@ from corpora.errors import UserError
 from corpora.fingerprint import hash_json
 from validators.embeddings import Embedding, fit_embedding, rows_of, usable, weights_named
 from validators.folds import group_folds, group_halves
-from validators.gate import Batch, Better, Estimate, Limit
+from validators.gate import Batch, Better, Estimate, Fault, Limit
+from validators.roster import CERTAIN, Foreseen, Roster, counted, lacks_groups
 
 DEFAULTS: dict[str, Any] = {
     "embedding": "both",  # trained | hand-made (functionals, hog ...) | both side by side | path:FOLDER (docs/gates.md)
@@ -38,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "min_n": None,  # of real and of synthetic samples; None: the gate's own
     "steps": None,  # of the embedding's training
 }
+FOLD = "a held-out fold of train"
 MIN_GROUPS = 4  # of a reference: two halves of at least two groups each
 LEVEL = 0.05  # of the intervals of a gate, all its groups together
 Rows = tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]  # by class: rows of S, of A and of B
@@ -51,6 +53,17 @@ class Part:
     points: np.ndarray  # [n, d]
     emotions: np.ndarray  # [n] str
     groups: np.ndarray  # [n] str
+    where: str = "the reference"  # dev, or a fold of train
+    unit: str = "group"  # what a group is: speaker, person ...
+
+    def why_not(self, classes: Sequence[str]) -> str:
+        """Why samples of these classes cannot be compared with this part, "" where they can."""
+        of_classes = np.isin(self.emotions, list(classes))
+        why = too_few(self.emotions, self.groups, classes, self.unit, self.where)
+        points = self.points[of_classes]
+        if not why and np.ptp(points, axis=0).max(initial=0.0) <= 1e-12 * np.abs(points).max(initial=1.0):
+            why = f"all {len(points)} real samples of {', '.join(classes)} in {self.where} are alike"
+        return why
 
 
 @dataclass(frozen=True)
@@ -91,25 +104,54 @@ def fit_reference(
     return remembered(key, lambda: _fitted(train, dev, classes, chosen, seed))
 
 
+def too_few(emotions: np.ndarray, groups: np.ndarray, classes: Sequence[str], unit: str, where: str) -> str:
+    """[n] classes and groups of a reference -> why two halves of these classes that share no group cannot be made."""
+    n = len(np.unique(groups[np.isin(emotions, list(classes))]))
+    return "" if n >= 2 else lacks_groups(" and ".join(classes) or "nothing", n, unit, where)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the reference comes from. fold: of each train sample, where train stands in for dev; None: dev itself."""
+
+    fold: np.ndarray | None = None
+    why_not: str = ""
+
+
+def choose_source(train: Roster, dev: Roster | None, options: Mapping[str, Any], seed: int) -> Source:
+    """dev where it is big enough, else held-out folds of train, else the reason. By labels and groups alone."""
+    if dev is not None and len(set(dev.groups)) >= MIN_GROUPS and len(dev) >= 2 * int(options["dims"]):
+        return Source()
+    n_groups = len(set(train.groups) or train.ids)
+    if n_groups < MIN_GROUPS:
+        n_dev = 0 if dev is None else len(set(dev.groups))
+        why = (
+            f"dev has {counted(n_dev, dev.unit if dev is not None else train.unit)} and train "
+            f"{counted(n_groups, train.unit)}; one of them needs {MIN_GROUPS} groups"
+        )
+        return Source(why_not=why)
+    try:
+        folds = min(int(options["folds"]), n_groups // 2)
+        return Source(group_folds(train.groups, train.emotions, folds, seed))
+    except UserError as error:
+        return Source(why_not=str(error))
+
+
 def _fitted(
     train: Batch, dev: Batch | None, classes: Sequence[str], options: Mapping[str, Any], seed: int
 ) -> Reference:  # fmt: skip
     train = _of_classes(train, classes)
-    if dev is not None:
-        dev = _of_classes(dev, classes)
-        if len(set(dev.groups)) >= MIN_GROUPS and len(dev) >= 2 * int(options["dims"]):
-            return Reference((_part(train, dev, classes, options, seed),))
-    n_groups = len(set(train.groups) or train.ids)
-    if n_groups < MIN_GROUPS:
-        why = f"neither dev nor train has the {MIN_GROUPS} groups that a reference needs (train has {n_groups})"
-        return Reference((), why)
-    try:
-        fold = group_folds(train.groups, train.emotions, min(int(options["folds"]), n_groups // 2), seed)
-    except UserError as error:
-        return Reference((), str(error))
+    dev = None if dev is None else _of_classes(dev, classes)
+    source = choose_source(Roster.of(train), None if dev is None else Roster.of(dev), options, seed)
+    if source.why_not:
+        return Reference((), source.why_not)
+    if source.fold is None:
+        assert dev is not None
+        return Reference((_part(train, dev, classes, options, seed, "dev"),))
+    fold = source.fold
     return Reference(
         tuple(
-            _part(rows_of(train, fold != k), rows_of(train, fold == k), classes, options, seed + int(k))
+            _part(rows_of(train, fold != k), rows_of(train, fold == k), classes, options, seed + int(k), FOLD)
             for k in np.unique(fold)
         )
     )
@@ -120,8 +162,8 @@ def _of_classes(batch: Batch, classes: Sequence[str]) -> Batch:
 
 
 def _part(
-    train: Batch, reference: Batch, classes: Sequence[str], options: Mapping[str, Any], seed: int
-) -> Part:  # fmt: skip
+    train: Batch, reference: Batch, classes: Sequence[str], options: Mapping[str, Any], seed: int, where: str
+) -> Part:
     embedding = fit_embedding(
         str(options["embedding"]),
         train,
@@ -132,7 +174,8 @@ def _part(
         options={"steps": options["steps"]},
     )
     groups = np.asarray(reference.groups or reference.ids, dtype=str)
-    return Part(embedding, embedding.embed(reference), np.asarray(reference.emotions, dtype=str), groups)
+    emotions, unit = np.asarray(reference.emotions, dtype=str), Roster.of(reference).unit
+    return Part(embedding, embedding.embed(reference), emotions, groups, where, unit)
 
 
 def matched_rows(part: Part, emotions: np.ndarray, *, repeats: int, seed: int) -> Iterator[Rows]:
@@ -193,6 +236,46 @@ class MatchedGate:
         found = fit_reference(train, dev, classes=classes, options=options, seed=seed)
         return cls(found, classes, options)
 
+    @classmethod
+    def foresee(
+        cls,
+        train: Roster,
+        dev: Roster | None,
+        *,
+        classes: Sequence[str],
+        params: Mapping[str, Any],
+        limit: Limit,
+        seed: int,
+    ) -> Foreseen:
+        """What has too few groups, or samples, to be compared with, whatever is drawn."""
+        options = {**cls.defaults, **params}
+        least = cls.minimum_n(options)
+        named = {"all": list(classes)} | ({name: [name] for name in classes} if cls.by_class else {})
+        big = min((len(set(train.of_classes([c]).group_names)) for c in classes), default=0) >= CERTAIN * 4
+        enough = dev is not None and len(set(dev.groups)) >= MIN_GROUPS and len(dev) >= 2 * int(options["dims"])
+        if big and not enough:
+            return Foreseen()  # every fold holds many groups of each class
+        source = choose_source(train, dev, options, seed)
+        if source.why_not:
+            return Foreseen(undecided={"all": source.why_not})
+        if source.fold is None:
+            assert dev is not None
+            parts = [("dev", dev)]
+        else:
+            parts = [(FOLD, train.rows(source.fold == k)) for k in np.unique(source.fold)]
+        undecided: dict[str, str] = {}
+        for group, members in named.items():
+            whys = [
+                too_few(np.asarray(part.emotions, dtype=str), part.group_names, members, part.unit, where)
+                for where, part in parts
+            ]
+            n = sum(len(part.of_classes(members)) for _, part in parts)
+            if n < least:
+                whys.append(f"{group} has {n} real samples in {parts[0][0].rpartition(' ')[2]}; the gate needs {least}")
+            if why := next((w for w in whys if w), ""):
+                undecided[group] = why
+        return Foreseen(undecided=undecided)
+
     def measure(self, synthetic: Batch, *, seed: int) -> Estimate:
         """Over the whole batch; an Estimate with NaN and a reason where there is no number. One unusable row is
         enough for that: a set that holds NaN or undecodable samples is not fit to be measured, nor to be released."""
@@ -231,19 +314,30 @@ class MatchedGate:
         unusable = int((~usable(synthetic)).sum())
         n_real = sum(int(np.isin(part.emotions, synthetic.emotions).sum()) for part in parts)
         n = len(synthetic)
-        if not parts:
-            return no_number(n_real, n, self._reference.why_not)
         if unusable:
-            return no_number(n_real, n, f"{unusable} of {n} synthetic samples cannot be decoded or are not finite")
+            why = f"{unusable} of {n} synthetic samples cannot be decoded or are not finite"
+            return no_number(n_real, n, why, "synthetic")
+        if not parts:
+            return no_number(n_real, n, self._reference.why_not, "reference")
+        if n == 0:
+            return no_number(n_real, n, "there is no synthetic sample")
+        classes = sorted(set(synthetic.emotions))
+        if why := next(filter(None, (part.why_not(classes) for part in parts)), ""):
+            return no_number(n_real, n, why, "reference")
         if min(n, n_real) < 4:
             return no_number(n_real, n, f"{n} synthetic and {n_real} real samples of their classes are too few")
         try:
             by_part = [self.pairs(part, synthetic, seed) for part in parts]
-        except UserError as error:
-            return no_number(n_real, n, str(error))
+        except UserError as error:  # other channels, another rate than real samples have
+            return no_number(n_real, n, str(error), "synthetic")
         pairs = self._mean_of_parts(by_part)
         if not len(pairs):
-            return no_number(n_real, n, "a half of the reference holds fewer than 2 samples of the synthetic classes")
+            floors = [self._mean_of_parts([of_part[:, [1, 1]]]) for of_part in by_part]
+            if all(map(len, floors)):  # real halves have a number, so it is what was made that has none
+                return no_number(n_real, n, f"{n} synthetic samples are too few, or hold what has no number")
+            halves = f"halves of {parts[0].where} that share no {parts[0].unit}"
+            why = f"{' and '.join(classes)}: {halves} hold fewer samples than the gate compares"
+            return no_number(n_real, n, why, "reference")
         return self.estimate(pairs, n_real, n, comparisons)
 
     def _mean_of_parts(self, by_part: list[np.ndarray]) -> np.ndarray:
@@ -273,6 +367,6 @@ def estimate_of(pairs: np.ndarray, n_real: int, n_synthetic: int, comparisons: i
     return Estimate(value, float(low), float(high), floor, n_real, n_synthetic)
 
 
-def no_number(n_real: int, n_synthetic: int, reason: str) -> Estimate:
+def no_number(n_real: int, n_synthetic: int, reason: str, fault: Fault = "") -> Estimate:
     nan = float("nan")
-    return Estimate(nan, nan, nan, nan, n_real, n_synthetic, reason)
+    return Estimate(nan, nan, nan, nan, n_real, n_synthetic, reason, fault)

@@ -16,7 +16,7 @@ from corpora.errors import UserError
 from validators.defects import DEFECTS, Defect, Planted, as_candidates
 from validators.embeddings import PLAIN, rows_of, usable
 from validators.folds import group_folds
-from validators.gate import Batch, Limit, admit, gate_class, judge, measured_groups
+from validators.gate import Batch, Limit, admit, class_limits, gate_class, judge, measured_groups
 from validators.reference import MatchedGate
 
 QUICK = {  # one of each kind, at a strength that nobody would publish
@@ -139,8 +139,7 @@ def quick(
             except UserError as error:  # three quarters of a small train may be too few for folds of their own
                 left_out[name] = str(error)
                 continue
-            real = gate.reference() if limit.quantile is not None else {}
-            sample[name] = (gate, {c: limit.resolve(np.asarray(real.get(c, ()))) for c in classes})
+            sample[name] = (gate, class_limits(gate, limit, classes)[0])
         sets: dict[str, tuple[Any, Limit]] = {}
         for name, (params, limit) in set_gates.items():
             kind = gate_class(name)

@@ -22,6 +22,7 @@ from validators.embeddings import (
 from validators.folds import group_folds
 from validators.gate import Batch, Better, Limit
 from validators.privacy import nearest
+from validators.roster import CERTAIN, Foreseen, Roster, lacks_groups, why_no_folds
 
 DEFAULTS: dict[str, Any] = {
     "k": 3,  # the k-th nearest real sample of the class
@@ -97,6 +98,24 @@ class Support:
             )
         reference = np.round(distance / scale[fold, target], _DIGITS)
         return cls(arrays | {"scale": scale, "reference": reference}, facts)
+
+    @classmethod
+    def foresee(
+        cls,
+        train: Roster,
+        dev: Roster | None,
+        *,
+        classes: Sequence[str],
+        params: Mapping[str, Any],
+        limit: Limit,
+        seed: int,
+    ) -> Foreseen:
+        spread = {name: len(set(train.of_classes([name]).group_names)) for name in classes}
+        few = [lacks_groups(name, n, train.unit, "train") for name, n in spread.items() if n < 2]
+        if few:
+            return Foreseen("; ".join(few) + ": a real sample is compared with those of others")
+        certain = min(spread.values(), default=0) >= CERTAIN
+        return Foreseen("" if certain else why_no_folds(train, int({**DEFAULTS, **params}["folds"]), seed))
 
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64 > 0. NaN: not usable, a class that train lacks, or sources in several folds."""

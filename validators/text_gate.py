@@ -22,6 +22,7 @@ from validators.embeddings import arrays_hash, load_state, rows_of, save_state, 
 from validators.folds import group_folds
 from validators.gate import Batch, Better, Limit
 from validators.language import listed_words, read_word_list
+from validators.roster import Foreseen, Roster, why_no_folds
 from validators.text_features import text_of
 from validators.textlm import KneserNey
 
@@ -112,6 +113,21 @@ class TextGate:
             "emotions": labels[measured].tolist(),
         }
         return cls(arrays | {"reference": np.round(reference[measured], _DIGITS)}, facts)
+
+    @classmethod
+    def foresee(
+        cls,
+        train: Roster,
+        dev: Roster | None,
+        *,
+        classes: Sequence[str],
+        params: Mapping[str, Any],
+        limit: Limit,
+        seed: int,
+    ) -> Foreseen:
+        if len(set(train.group_names)) >= 2:
+            return Foreseen()
+        return Foreseen(why_no_folds(train, int({**DEFAULTS, **params}["folds"]), seed, by_class=False))
 
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64; NaN as `reasons` says, or not decodable."""

@@ -375,3 +375,60 @@ def test_rows_of_dropped_samples_say_all_there_is_to_say() -> None:
     view, findings = found()
     _, dropped = apply_on_leak(view, findings, WAIVE | {"repeats": "drop"})
     assert dropped.schema == DROPPED and not any(field.nullable for field in DROPPED)
+
+
+def texts(rows: dict[str, tuple[str, str]]) -> tuple[pa.Table, pa.Table]:
+    """id: (text, split) -> index and view of a text corpus, each line a group of its own."""
+    index, view = tables({i: (i, None, f"sha of {text}", split) for i, (text, split) in rows.items()})
+    signals = [[{"name": "text", "unit": "character", "rate_hz": None, "shape": [len(t)]}] for t, _ in rows.values()]
+    for name, values in (("modality", ["text"] * len(rows)), ("signals", signals)):
+        at = index.schema.get_field_index(name)
+        index = index.set_column(at, SAMPLES.field(name), pa.array(values, SAMPLES.field(name).type))
+    return index, view
+
+
+LINES = {
+    "c/1": ("Thank you.", "train"),
+    "c/2": ("Thank you.", "test"),
+    "c/3": ("Thank you.", "dev"),
+    "c/4": ("The garden gate was left open all night long.", "train"),
+    "c/5": ("The garden gate was left open all night long.", "test"),
+    "c/6": ("Nobody but this one says it in any other place.", "dev"),
+    "c/7": ("And this is the line by which train is not empty.", "train"),
+}
+
+
+@pytest.mark.parametrize(
+    ("letters", "policy", "left"),
+    [
+        (20, {}, {"c/1", "c/2", "c/3", "c/5"}),
+        (0, {}, {"c/2", "c/5"}),
+        (11, {}, {"c/1", "c/2", "c/3", "c/5"}),
+        (10, {}, {"c/2", "c/5"}),
+        (60, {}, {"c/1", "c/2", "c/3", "c/4", "c/5"}),
+        (20, {"short_texts": "drop"}, {"c/2", "c/5"}),
+    ],
+)
+def test_short_texts_are_said_again_and_not_copied(letters: int, policy: dict[str, str], left: set[str]) -> None:
+    index, view = texts(LINES)
+    findings = audit_view(index, view, short_text=letters)
+    assert set(kept(apply_on_leak(view, findings, policy)[0])) == left | {"c/6", "c/7"}
+    of_kind = Counter(f.kind for f in findings for _ in f.members)
+    assert of_kind["short_texts"] == {0: 0, 10: 0, 11: 3, 20: 3, 60: 4}[letters]
+    assert sum(of_kind.values()) == 4, "three pairs of splits share the thanks, one the gate: told once each"
+
+
+def test_a_short_text_that_must_not_leak_is_named() -> None:
+    index, view = texts(LINES)
+    with pytest.raises(LeakError, match="short_texts"):
+        apply_on_leak(view, audit_view(index, view), {"short_texts": "fail"})
+
+
+def test_near_copies_of_short_texts_are_short_texts_and_speech_has_none() -> None:
+    rows = {"c/1": ("I am so happy for you", "train"), "c/2": ("I am so happy for you!", "test")}
+    index, view = texts(rows)
+    near = near_of(("sha of I am so happy for you", "sha of I am so happy for you!"))
+    assert [f.kind for f in audit_view(index, view, near, short_text=30)] == ["short_texts"]
+    assert [f.kind for f in audit_view(index, view, near, short_text=22)] == ["near"], "one of them is not short"
+    speech, other = tables(COPIES)
+    assert not [f for f in audit_view(speech, other, near_of(*PAIRS), short_text=10_000) if f.kind == "short_texts"]

@@ -21,6 +21,7 @@ SPEECH: dict[str, Any] = {
     "gates": {
         "agreement": {"limit": {"absolute": 0.0}},
         "mcd": {"limit": {"absolute": 1000.0}},
+        "variance": {"limit": {"absolute": 0.0}},
         "copies": {"limit": {"absolute": 0.0}},
         "validity": {"limit": {"absolute": -1000.0}},
         "frechet": {"params": {"embedding": "functionals", "dims": 8}},  # a trained one takes seconds
@@ -33,7 +34,7 @@ SPEECH: dict[str, Any] = {
     "shards": 2,
 }
 FACES = SPEECH | {
-    "gates": {k: v for k, v in SPEECH["gates"].items() if k != "mcd"}
+    "gates": {k: v for k, v in SPEECH["gates"].items() if k not in ("mcd", "variance")}
     | {name: {"params": {"embedding": "hog", "dims": 8}} for name in ("frechet", "kid", "vendi")},
     "representation": {"name": "pixels", "size": 32},
     "generator": {

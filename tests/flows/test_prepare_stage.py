@@ -19,6 +19,10 @@ from corpora.errors import CorpusError, ParamsError
 from corpora.release import open_release
 from corpora.shards import read_payload
 from corpora.signals import decode_signals
+from emoforge.summary import inspect_release
+from flows.feasible import foreseen
+from flows.params import load_params
+from flows.paths import Layout
 from flows.stages import run_stage
 
 Project = Callable[[Path, dict[str, Any]], Path]
@@ -223,6 +227,36 @@ def test_a_text_corpus_is_released_without_a_generator(tmp_path: Path, tiny_para
     assert (release.path / "README.md").read_text().count("All samples are real.") == 1
     for row in index[:3]:
         assert read_payload(release.path, row).decode().strip()
+
+
+def test_what_leaks_take_is_told_and_formulas_stay(
+    tmp_path: Path, tiny_params: Any, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = real_only(tiny_params, "goemotions", subjects=0)
+    params["runs"]["tiny"]["view"] = "official"
+    folder = project(tmp_path / "p", params)
+    run_stage("fake", "tiny", repo=folder)
+    for split in ("train", "test"):
+        (path,) = (folder / "data/raw/tiny").rglob(f"{split}.tsv")
+        said = ("Thank you.", "A long line that somebody copied to the other file.")
+        lines = "".join(f"{text}\t2\tzz{split[:4]}{i}\n" for i, text in enumerate(said))
+        path.write_text(path.read_text(encoding="utf-8") + lines, encoding="utf-8")
+    run_stage("ingest", "tiny", repo=folder)
+    stages(folder, "plan", "prepare", "fit", "augment", "evaluate", "release")
+    told = summary_of(folder)
+    n = told["leaks"]["train"]["of"]
+    assert told["leaks"] == {"train": {"of": n, "dropped": {"repeats": 1}}} and told["dropped"] == 1
+    assert n > sum(told["counts"]["train"].values()), "what went, and what the scheme has no class for, count"
+    (short,) = [f for f in told["audit"] if f["kind"] == "short_texts"]
+    assert short["action"] == "waive" and short["counts"] == {"keys": 1, "train": 1, "test": 1}
+    release = folder / "data/runs/tiny/release"
+    manifest = json.loads((release / "manifest.json").read_text())
+    assert any(note.startswith("audit: short texts in train and test, 1 found") for note in manifest["notes"])
+    inspect_release(release, as_json=False)
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"leaks take 1 of {n} samples of train" in said and "repeats 1" in said
+    looked = foreseen(load_params(folder / "params.yaml"), Layout(folder), "tiny")
+    assert looked is not None and looked.leaks == told["leaks"] and not looked.problems
 
 
 def test_signals_are_cut_into_windows_and_standardised_by_train(

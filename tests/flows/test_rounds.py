@@ -148,6 +148,7 @@ SMALL["runs"]["tiny"] |= {
     "gates": {
         "agreement": {"limit": {"absolute": 0.0}},
         "mcd": {"enabled": False},
+        "variance": {"enabled": False},
         "copies": {"limit": {"absolute": 0.0}},
         "validity": {"limit": {"absolute": -1000.0}},
     },

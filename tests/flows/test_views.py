@@ -52,7 +52,7 @@ def chosen(layout: Layout, view: Any, corpora: list[str], **on_leak: str) -> tup
     )  # fmt: skip
     plan = Plan("prepare", "r", "speech", run.model_dump(mode="json"), {}, {}, {})
     splits, findings, dropped = choose_view(plan, layout, load_indexes(plan, layout))
-    return splits, {(f.kind, f.splits): f for f in findings}, dropped
+    return splits, {(f.kind, f.splits): f for f in findings}, dropped.num_rows
 
 
 def test_a_view_that_ingest_did_not_make_is_made_for_the_run(layout: Layout) -> None:

@@ -1,0 +1,131 @@
+"""Who is in a split, by labels and groups alone, and what can be said of gates before anything is decoded or fitted.
+
+A gate may offer a class method `foresee(train, dev, *, classes, params, limit, seed) -> Foreseen`, read through
+`foresee` below: why its `fit` would raise, and what it can never measure. Seeds are those that `fit` gets, so folds are
+the very folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from corpora.errors import UserError
+from validators.folds import group_folds
+from validators.gate import Batch, Limit
+
+CERTAIN = 8  # groups of every class: folds that hold each class are then always met, and looking for them takes long
+_PLURAL = {"person": "people"}
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Row i of every field is one sample. groups: () makes each sample its own; subjects: None where not known."""
+
+    modality: str
+    ids: tuple[str, ...]
+    emotions: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    subjects: tuple[str | None, ...] = ()
+
+    @classmethod
+    def of(cls, batch: Batch) -> Roster:
+        return cls(batch.modality, batch.ids, batch.emotions, batch.groups, batch.subjects)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, mask: np.ndarray) -> Roster:
+        """The rows of a boolean mask."""
+        kept = np.flatnonzero(mask)
+        cut = [tuple(f[i] for i in kept) if f else () for f in (self.ids, self.emotions, self.groups, self.subjects)]
+        return Roster(self.modality, *cut)  # type: ignore[arg-type]
+
+    def of_classes(self, classes: Sequence[str]) -> Roster:
+        return self.rows(np.isin(np.asarray(self.emotions, dtype=str), list(classes)))
+
+    @property
+    def group_names(self) -> np.ndarray:
+        """[n] str"""
+        return np.asarray(self.groups or self.ids, dtype=str)
+
+    @property
+    def unit(self) -> str:
+        """What a group is, in the user's words: speaker, person, or group where it is something else."""
+        if not self.groups or not self.subjects or None in self.subjects:
+            return "group"
+        pairs = set(zip(self.groups, self.subjects, strict=True))
+        if len(pairs) > len(set(self.groups)) or len(pairs) > len(set(self.subjects)):
+            return "group"
+        return "speaker" if self.modality == "speech" else "person"
+
+
+def counted(n: int, unit: str) -> str:
+    """ "1 speaker", "3 people", "no group"."""
+    return f"{n or 'no'} {unit if n == 1 else _PLURAL.get(unit, unit + 's')}"
+
+
+def lacks_groups(name: str, n: int, unit: str, where: str, least: int = 2) -> str:
+    """ "anger has 1 speaker in dev; 2 are needed"."""
+    return f"{name} has {counted(n, unit)} in {where}; {least} are needed"
+
+
+def alone_in_class(spread: Mapping[str, int], unit: str) -> dict[str, str]:
+    """Class -> its groups in train -> class -> why its real samples have no others to be compared with."""
+    return {name: lacks_groups(name, n, unit, "train") for name, n in spread.items() if n < 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """error: why the gate cannot be fitted at all, "" where it can. undecided: "all" or a class -> why the gate will
+    never say anything about it."""
+
+    error: str = ""
+    undecided: Mapping[str, str] = field(default_factory=dict)
+
+
+def foresee(
+    gate: Any,
+    train: Roster,
+    dev: Roster | None,
+    *,
+    classes: Sequence[str],
+    params: Mapping[str, Any],
+    limit: Limit,
+    seed: int,
+) -> Foreseen:
+    """What is known of a gate (a class) beforehand; nothing of one that offers no `foresee`."""
+    if not hasattr(gate, "foresee"):
+        return Foreseen()
+    found: Foreseen = gate.foresee(
+        train.of_classes(classes),
+        None if dev is None else dev.of_classes(classes),
+        classes=classes,
+        params=params,
+        limit=limit,
+        seed=seed,
+    )
+    return found
+
+
+def why_no_judges(train: Roster, classes: Sequence[str], folds: int, seed: int) -> str:
+    """Why no judge of these classes can be cross-fitted on train; "" where it can."""
+    if len(classes) < 2:
+        return f"judges tell classes apart, and there is only {', '.join(classes) or 'none'}"
+    groups, labels = train.group_names, np.asarray(train.emotions, dtype=str)
+    spread = {name: len(np.unique(groups[labels == name])) for name in classes}
+    few = [lacks_groups(name, n, train.unit, "train") for name, n in spread.items() if n < 2]
+    if few:
+        return "; ".join(few) + ", so that judges can be asked about people whom they have not met"
+    return why_no_folds(train, folds, seed) if min(spread.values()) < CERTAIN else ""
+
+
+def why_no_folds(train: Roster, folds: int, seed: int, *, by_class: bool = True) -> str:
+    try:
+        group_folds(train.group_names, train.emotions if by_class else ["all"] * len(train), folds, seed)
+    except UserError as error:
+        return str(error)
+    return ""
