@@ -18,6 +18,7 @@ from PIL import Image
 from corpora.codecs import decode_image, decode_text, decode_wav, encode_png, encode_text, encode_wav
 from corpora.fingerprint import hash_bytes
 from corpora.near import FINGERPRINTS, METHODS, fingerprint, near_pairs
+from corpora.near_text import normalise, words_of
 from corpora.schema import Sample
 from corpora.signals import decode_signals, encode_signals
 
@@ -196,7 +197,10 @@ CORRUPTIONS: dict[str, dict[str, Corruption]] = {
 }  # fmt: skip
 
 
-BEYOND = {"turned (to 6 degrees)"}  # found as far as it goes; no part of what is promised
+# Found as far as it goes; no part of what is promised
+SHORT_WORDS = 12  # a text of fewer words shares them with others by chance: a copy that changed them is often not told
+_SHORT = f", under {SHORT_WORDS} words"
+BEYOND = {"turned (to 6 degrees)"} | {kind + _SHORT for kind in ("a typo in 50 letters", "cutting of 85 %", "quoted")}
 
 
 @dataclass(frozen=True)
@@ -241,6 +245,12 @@ def _print(modality: str, sample_id: str, payload: bytes, signals: Sequence[Any]
     }
 
 
+def _told(kind: str, sample: Sample) -> str:
+    """The kind under which a copy is counted: changed copies of short texts apart."""
+    short = sample.modality == "text" and len(words_of(normalise(decode_text(sample.payload)))) < SHORT_WORDS
+    return kind + _SHORT if short and kind + _SHORT in BEYOND else kind
+
+
 def plant(samples: Sequence[Sample], share: float, seed: int, left_out: Set[str] = frozenset()) -> Found:
     """A third of `samples` is test; of `share` of it (at least 3 of each kind) a corrupted copy goes to train.
 
@@ -259,7 +269,7 @@ def plant(samples: Sequence[Sample], share: float, seed: int, left_out: Set[str]
     for number, sample in enumerate(test[:n]):
         kind = list(kinds)[number % len(kinds)]
         row = _print(modality, f"copy/{number}", kinds[kind](sample.payload, rng), sample.signals)
-        truth[sample.sample_id] = (kind, str(row["sha256"]), not row["data"])
+        truth[sample.sample_id] = (_told(kind, sample), str(row["sha256"]), not row["data"])
         told.append(row)
     table = pa.Table.from_pylist(told, schema=FINGERPRINTS)
     pairs = near_pairs(table)

@@ -1,23 +1,31 @@
-"""Near copies among physiological windows: pieces around peaks find candidates, the largest cross-correlation decides.
+"""Near copies among physiological windows: pieces around peaks find candidates, correlation at one shift decides.
 
-A window becomes two traces (channels of its fastest signal) at 32 Hz or less, as differences of neighbouring values:
+A window becomes some traces (channels of its fastest signals) at 32 Hz or less, as differences of neighbouring values:
 slow drifts are alike in all windows. Pieces of the traces around peaks are hashed by the signs of random projections
 (Charikar 2002): gain, unit and offset do not count, and a cutting or a shifted window has the same peaks.
+
+Two smooth trends correlate by chance, the more so the fewer independent values they have. So all traces must agree at
+one shift, and what that is worth is counted in independent values (`effective_length`), not in values. A window of a
+few moments, features of no rate, and many channels that are too smooth are compared as they stand: near_rows.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from corpora import near_rows
 from corpora.errors import PayloadError
 from corpora.signals import decode_signals
 
-METHOD = "traces2/1"
+METHOD = "traces8/1"
 _RATE_HZ = 32.0  # faster signals are averaged down to about this
 _LENGTH = 1 << 15  # values of a trace; 17 minutes at 32 Hz
 _MIN_LENGTH = 20  # less is no series
+_TRACES, _VALUES = 8, 1 << 13  # traces of a window, and their values in all; two at least
+_HEAD = struct.Struct("<HI")  # number of traces, values of each
 _PEAK, _PEAKS = 4, 48  # reach of a peak; peaks of a window, the highest
 # Half a piece and the lengths of traces that are cut into such pieces. Long ones, because one heartbeat is like the
 # next; windows of a second have no room for them. A cutting of a window falls into one of the two with it.
@@ -28,47 +36,67 @@ _MIN_HITS = 2  # equal hashes that must agree on a shift
 _PARTNERS = (
     12  # of a window, those with most equal hashes: what is looked at grows with the windows, not with their pairs
 )
-# Correlation in both traces at one shift; more is asked where there is but one trace. Where a window is much like its
-# partners that are no copies (one heartbeat like the next), a copy must be ten times closer than they are.
+# Correlation at one shift, of a third of the traces (of both, where there are two); more is asked of a single one.
+# Where a window is much like its partners that are no copies (one heartbeat like the next), a copy must be ten times
+# closer than they are.
 MIN_CORRELATION, MIN_CORRELATION_ALONE, _CLOSER, _HIGHEST = 0.88, 0.94, 10.0, 0.99
+_AGREES = 0.5  # of the others at that shift; one in four may be lost: noise in a cutting, steps of a coarse copy
 _MIN_OVERLAP = 0.4  # of the shorter window
+MIN_EFFECTIVE = 16.0  # independent values that two windows share; fewer prove nothing, however alike
+# -log10 of the chance that windows which have nothing to do with each other correlate so: some 10^6 pairs of windows
+# at some 100 shifts are looked through for one that does.
+MIN_EVIDENCE = 10.0
 
 
 def fingerprint(payload: bytes, signals: Sequence[Mapping[str, object]] = ()) -> bytes:
-    """npz and the `signals` of its record -> float16 [2, n], two traces of deviation 1; b"" where nothing varies.
-
-    Where only one channel varies, both traces are the same.
+    """npz and the `signals` of its record -> k and n, traces [k, n] float16 of deviation 1, k <= 8, and a row of
+    near_rows where the traces are none or say too little; b"" where nothing varies.
     """
     try:
-        arrays = decode_signals(payload)
+        arrays = {name: np.asarray(array, np.float32) for name, array in decode_signals(payload).items()}
     except PayloadError:
         return b""
-    rates = {str(s["name"]): float(str(s["rate_hz"])) for s in signals if s.get("rate_hz")}
-    traces: list[np.ndarray] = []
-    for number in range(2):  # a channel of each signal first, then a second one of each
-        for name in sorted(arrays, key=lambda n: (-min(rates.get(n, 0.0), _RATE_HZ), n)):
-            array = np.asarray(arrays[name], np.float32)
-            if len(array) < _MIN_LENGTH:
-                array = array.reshape(-1)  # features of one moment: channels in a row
-            trace = _channel(array.reshape(len(array), -1), number, rates.get(name, 0.0))
-            if trace is not None and (not traces or abs(len(trace) - len(traces[0])) <= 2):
-                traces.append(trace)
-            if len(traces) == 2:
-                n = min(map(len, traces))
-                return np.stack([traces[0][:n], traces[1][:n]]).astype("<f2").tobytes()
-    return np.stack([traces[0], traces[0]]).astype("<f2").tobytes() if traces else b""
+    told = {str(s["name"]): s.get("rate_hz") for s in signals}
+    rates = {name: float(str(rate)) for name, rate in told.items() if rate}
+    series = {n: a.reshape(len(a), -1) for n, a in arrays.items() if a.ndim and (n not in told or n in rates)}
+    series = {n: a for n, a in series.items() if len(a) >= _MIN_LENGTH}
+    traces = _traces(series, rates)
+    n = min(map(len, traces), default=0)
+    kept = np.array([trace[:n] for trace in traces[: int(np.clip(_VALUES // max(n, 1), 2, _TRACES))]])
+    row = b""
+    if not series or (_is_wide(series) and len(kept) and effective_length(kept, kept) < 2 * MIN_EFFECTIVE):
+        row = near_rows.fingerprint(arrays, one_unit=bool(rates) or not told)
+    return _HEAD.pack(len(kept), n) + kept.astype("<f2").tobytes() + row if len(kept) or row else b""
 
 
-def _channel(columns: np.ndarray, number: int, rate_hz: float) -> np.ndarray | None:
-    """[n, channels] -> the first trace that varies from the front (`number` 0) or, for 1, from the middle on."""
-    width = columns.shape[1]
-    if number >= width:
-        return None
-    for column in range(number * (width // 2), min(width, number * (width // 2) + 8)):
-        trace = _trace(columns[:, column], rate_hz)
-        if trace is not None:
-            return trace
-    return None
+def _is_wide(series: Mapping[str, np.ndarray]) -> bool:
+    """So many channels that their levels tell a window, where its course is too smooth to (features of an EEG)."""
+    return max(values.shape[1] for values in series.values()) >= near_rows.MIN_SIZE
+
+
+def _traces(series: Mapping[str, np.ndarray], rates: Mapping[str, float]) -> list[np.ndarray]:
+    """{signal: [n, channels]} -> traces of one length: a channel of each of the fastest signals, then another of each.
+
+    The order is the same whatever the number that is kept: channels far from each other come first.
+    """
+    found: list[np.ndarray] = []
+    names = sorted(series, key=lambda n: (-min(rates.get(n, 0.0), _RATE_HZ), n))
+    used: set[tuple[str, int]] = set()
+    for number in range(_TRACES):
+        place = int(f"{number:03b}"[::-1], 2) / _TRACES  # 0, 1/2, 1/4, 3/4, 1/8 ...
+        for name in names:
+            width = series[name].shape[1]
+            for column in range(int(place * width), min(width, int(place * width) + 8)):
+                if (name, column) in used:
+                    continue
+                used.add((name, column))
+                trace = _trace(series[name][:, column], rates.get(name, 0.0))
+                if trace is not None and (not found or abs(len(trace) - len(found[0])) <= 2):
+                    found.append(trace)
+                    break
+            if len(found) == _TRACES:
+                return found
+    return found
 
 
 def _trace(values: np.ndarray, rate_hz: float) -> np.ndarray | None:
@@ -90,35 +118,83 @@ def _trace(values: np.ndarray, rate_hz: float) -> np.ndarray | None:
 
 def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
     """Fingerprints -> ([P, 2] rows with first < second, [P] float32 correlation), sorted. Empty: no pairs."""
-    traces = [np.frombuffer(data, "<f2").reshape(2, -1).astype(np.float32) if data else None for data in prints]
-    alone = {row for row, t in enumerate(traces) if t is not None and np.array_equal(t[0], t[1])}
+    read = [_read(data) for data in prints]
+    traces = [found for found, _ in read]
     best: dict[tuple[int, int], float] = {}
+    proven: set[tuple[int, int]] = set()
     for half, shortest, longest in _PIECES:
         fitting = [t if t is not None and shortest <= t.shape[1] <= longest else None for t in traces]
         for a, b, lag in _candidates(fitting, half):
-            best[a, b] = max(best.get((a, b), -1.0), _correlation(traces[a], traces[b], lag))  # type: ignore[arg-type]
+            score, evident = _correlation(traces[a], traces[b], lag)  # type: ignore[arg-type]
+            if score >= best.get((a, b), -1.0):
+                best[a, b] = score
+                (proven.add if evident else proven.discard)((a, b))
     partners: dict[int, list[float]] = {}
     for pair, score in best.items():
         for row in pair:
             partners.setdefault(row, []).append(score)
     usual = {row: float(np.median(scores)) for row, scores in partners.items() if len(scores) >= _PARTNERS // 2}
-    pairs = []
-    for a, b in sorted(best):
+    found = near_rows.near_pairs({number: row for number, (_, row) in enumerate(read) if row})
+    for a, b in proven:
         alike = max(usual.get(a, 0.0), usual.get(b, 0.0))
-        least = MIN_CORRELATION_ALONE if a in alone or b in alone else MIN_CORRELATION
+        least = MIN_CORRELATION_ALONE if min(len(traces[a]), len(traces[b])) == 1 else MIN_CORRELATION  # type: ignore[arg-type]
         if best[a, b] >= min(max(least, 1 - (1 - alike) / _CLOSER), _HIGHEST):
-            pairs.append((a, b))
-    return np.array(pairs, np.int64).reshape(-1, 2), np.array([best[p] for p in pairs], np.float32)
+            found[a, b] = best[a, b]
+    pairs = sorted(found)
+    return np.array(pairs, np.int64).reshape(-1, 2), np.array([found[p] for p in pairs], np.float32)
+
+
+def _read(data: bytes) -> tuple[np.ndarray | None, bytes]:
+    """A fingerprint -> ([k, n] float32 or None, row or b"")."""
+    if not data:
+        return None, b""
+    k, n = _HEAD.unpack_from(data)
+    values = np.frombuffer(data, "<f2", k * n, _HEAD.size).astype(np.float32).reshape(k, n)
+    return (values if k else None), data[_HEAD.size + 2 * k * n :]
+
+
+def effective_length(x: np.ndarray, y: np.ndarray) -> float:
+    """[k, n], [k, n] traces of mean 0 -> the number of independent values by which their correlation is judged, >= 1.
+
+    The part of the band that both fill, n / sum over lags of the products of autocorrelations (Bartlett 1946, by
+    spectra); times the part of the time that both fill, for one bump has all frequencies and is still one event; times
+    the traces, of which those that move together count as one. White noise of one trace has about n / 2.
+    """
+    k, n = x.shape
+    band = _filled(*(np.abs(np.fft.fft(t, axis=1)) ** 2 for t in (x, y)))
+    time = _filled(x**2, y**2)
+    unit = [t / (np.linalg.norm(t, axis=1, keepdims=True) + 1e-9) for t in (x, y)]
+    space = k**2 / max(float(((unit[0] @ unit[0].T) * (unit[1] @ unit[1].T)).sum()), 1.0)
+    return float(max(n * band * time, 1.0) * np.clip(space, 1, k))
+
+
+def _filled(x: np.ndarray, y: np.ndarray) -> float:
+    """[k, n] powers -> the part of n places where both are, in (0, 1]; each averaged over traces and three places."""
+    mean = []
+    for power in (x, y):
+        each = (power / (power.sum(axis=1, keepdims=True) + 1e-30)).mean(axis=0)
+        mean.append(sum(np.roll(each, step) for step in (-1, 0, 1)) / 3)
+    both = float((mean[0] * mean[1]).sum())
+    return min(float(mean[0].sum() * mean[1].sum()) / max(both * x.shape[1], 1e-30), 1.0)
+
+
+def evidence(correlation: float, effective: float) -> float:
+    """-log10 of the chance of at least this correlation among `effective` independent values of unrelated series.
+
+    The tail of its distribution under independence, (1 - r^2)^((n - 2) / 2), but for a factor near 1.
+    """
+    return max(effective - 2, 0.0) / 2 * -float(np.log10(max(1 - min(correlation, 1.0) ** 2, 1e-12)))
 
 
 def _pieces(trace: np.ndarray, half: int) -> tuple[np.ndarray, np.ndarray]:
-    """[2, n] -> ([p] places in half values, [p, 2 * (2 * half + 1)] pieces of both traces there, each of length 1).
+    """[k, n] -> ([p] places in half values, [p, 2 * (2 * half + 1)] pieces of two traces there, each of length 1).
 
     Once from the values and once from what lies between them: a cutting may begin anywhere between two averages.
     """
     from scipy.ndimage import maximum_filter1d
 
     places, pieces = [], []
+    trace = trace[[0, min(1, len(trace) - 1)]]
     for series, late in ((trace, 0), (_between(trace), 1)):
         height = np.abs(series[0])
         peak = np.flatnonzero((height == maximum_filter1d(height, 2 * _PEAK + 1)) & (height > 0.3))
@@ -134,7 +210,7 @@ def _pieces(trace: np.ndarray, half: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _between(trace: np.ndarray) -> np.ndarray:
-    """[2, n] -> [2, n - 1] halfway between neighbours, by cubic interpolation; linear at the ends."""
+    """[k, n] -> [k, n - 1] halfway between neighbours, by cubic interpolation; linear at the ends."""
     middle = (trace[:, :-1] + trace[:, 1:]) / 2
     middle[:, 1:-1] = (9 * (trace[:, 1:-2] + trace[:, 2:-1]) - trace[:, :-3] - trace[:, 3:]) / 16
     return middle
@@ -201,12 +277,14 @@ def _top(row: np.ndarray, count: np.ndarray) -> np.ndarray:
     return top
 
 
-def _correlation(a: np.ndarray, b: np.ndarray, lag: int) -> float:
-    """[2, n], [2, m] -> the largest correlation, at shifts near `lag` half values, of the trace that agrees less.
-
-    0 if too little overlaps.
+def _correlation(a: np.ndarray, b: np.ndarray, lag: int) -> tuple[float, bool]:
+    """[k, n], [l, m] -> the largest correlation, at shifts near `lag` half values, that a third of the traces have, two
+    at least; and whether the others agree at that shift, and so much agreement of so few independent values is more
+    than chance. 0 if too little overlaps.
     """
-    most = 0.0
+    k = min(len(a), len(b))
+    a, b = a[:k], b[:k]
+    most, evident = 0.0, False
     for shift in (lag, lag - 1, lag + 1):
         whole, late = divmod(shift, 2)
         x, y = (_between(a) if late else a), b
@@ -215,6 +293,10 @@ def _correlation(a: np.ndarray, b: np.ndarray, lag: int) -> float:
         if n < max(_MIN_OVERLAP * min(a.shape[1], b.shape[1]), _MIN_LENGTH - 8):
             continue
         x, y = x[:, :n] - x[:, :n].mean(axis=1, keepdims=True), y[:, :n] - y[:, :n].mean(axis=1, keepdims=True)
-        r = (x * y).sum(axis=1) / (np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1)) + 1e-9)
-        most = max(most, float(r.min()))
-    return most
+        r = np.sort((x * y).sum(axis=1) / (np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1)) + 1e-9))[::-1]
+        third = float(r[min(k, max(2, -(-k // 3))) - 1])
+        if third > most:
+            most, effective = third, effective_length(x, y)
+            agrees = r[k - 1 - k // 4] >= _AGREES and effective >= MIN_EFFECTIVE
+            evident = bool(agrees and evidence(float(r.mean()), effective) >= MIN_EVIDENCE)
+    return most, evident
