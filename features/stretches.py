@@ -58,8 +58,10 @@ def beating(signal: np.ndarray, rate_hz: float) -> np.ndarray:
             still[start : stop + 2] = True
     size = max(3, round(_WINDOW_S * rate_hz))
     span = maximum_filter1d(x, size) - minimum_filter1d(x, size)
+    if (half := size // 2) < x.size // 2:  # a window that reaches over an end may hold no beat
+        span[:half], span[-half:] = span[half], span[-half - 1]
     if not still.all():
         quiet = span < _QUIET * np.quantile(span[~still], _USUAL)
         for start, stop in runs_of(quiet):  # a window is quiet from half of its length inside the stretch on
-            still[max(0, start - size // 2) : stop + size // 2] = True
+            still[max(0, start - half) : stop + half] = True
     return runs_of(~still)

@@ -65,7 +65,7 @@ def test_variability_of_a_known_train(kind: str, bpm: float, jitter: float) -> N
     error = math.sqrt(6) * 1000 / RATES[kind] / math.sqrt(12)  # RMSSD of beats that fall on whole values
     assert found.reason is None and found.bpm == pytest.approx(rate, rel=0.01)
     assert abs(found.rmssd_ms - rmssd) < 0.15 * rmssd + error
-    assert found.left_out <= 0.05 * found.intervals
+    assert found.left_out <= 0.08 * found.intervals
 
 
 @settings(max_examples=40, deadline=None)
@@ -97,7 +97,7 @@ def test_ten_seconds_off_in_a_minute() -> None:
     assert found.details["real, mean"] == pytest.approx(25, abs=4) == found.details["synthetic, mean"]
     assert found.details["synthetic, left out"] == {} and "artefacts left out" in found.convention
     assert found.details["synthetic, intervals"] < found.details["real, intervals"]
-    assert found.details["synthetic, seconds without a signal"] == pytest.approx(60, abs=1)
+    assert found.details["synthetic, seconds without a signal"] == pytest.approx(60, abs=4)
     assert found.details["real, seconds without a signal"] == 0
     assert measure("heart-rate", on, off, rate_hz=64, kind="BVP").value < 0.5
     most = on.copy()
@@ -128,6 +128,10 @@ def test_stretches() -> None:
     x[100:300] = np.linspace(0, 1, 200)
     first, second = beating(x, 64).tolist()
     assert first[0] == 0 and 98 <= first[1] <= 100 and 300 <= second[0] <= 302 and second[1] == 640
+    x = np.sin(np.arange(1280) / 5)
+    x[320:960] = 0.02 * np.random.default_rng(0).normal(size=640)  # off, and not quite still
+    (_, first), (second, _) = beating(x, 64).tolist()
+    assert abs(first - 320) < 16 and abs(second - 960) < 16
     assert beating(np.ones(640), 64).tolist() == [] == beating(np.ones(2), 64).tolist()
     assert flat_runs(np.array([1, 1, 2, 3, 3, 3, np.nan, np.nan]), 2).tolist() == [[0, 2], [3, 6]]
     assert flat_share(np.r_[x[:64], np.full(32, 5.0), x[:32]], 64) == 0.25
