@@ -364,7 +364,6 @@ def test_every_option_takes_texts_in_any_case_and_refuses_the_rest(name: str) ->
         ("f0-rmse", "align", "Linear", "linear"),
         ("ssim", "convention", "SKIMAGE", "skimage"),
         ("vendi", "similarity", "RBF", "rbf"),
-        ("c2st", "classifier", "KNN", "knn"),
         ("perplexity", "level", "Byte", "byte"),
         ("coverage", "floor", "No", False),
         ("coverage", "floor", "True", True),
