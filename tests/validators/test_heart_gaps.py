@@ -68,7 +68,7 @@ def test_variability_of_a_known_train(kind: str, bpm: float, jitter: float) -> N
     assert found.left_out <= 0.08 * found.intervals
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.sampled_from(sorted(RATES)), st.sampled_from(FILLS), st.floats(0, 59), st.floats(0.1, 60),
     st.sampled_from([50.0, 72.0, 100.0]), st.sampled_from([0.02, 0.05]), st.integers(0, 20),

@@ -54,7 +54,7 @@ LAYOUTS = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from(sorted(LAYOUTS)), st.integers(0, 47), st.integers(1, 48), st.sampled_from(SPELLINGS),
     st.integers(0, 2), st.sampled_from(["cells", "rows", "blank lines"]),
@@ -242,7 +242,7 @@ def test_what_no_trial_has_is_told_before_all_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "signals",
     [
-        {f"ch{i}": {"unit": "µV", "rate_hz": 4} for i in range(70)},
+        {f"ch{i}": {"unit": "µV", "rate_hz": 4} for i in range(66)},
         {
             "EEG": {"unit": "µV", "rate_hz": 4, "columns": [f"E{i}" for i in range(310)]},
             "ECG": {"unit": "mV", "rate_hz": 64},
