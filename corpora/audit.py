@@ -153,7 +153,7 @@ def _set_apart(findings: list[Finding], short: frozenset[str]) -> list[Finding]:
         if finding.kind not in ("repeats", "near"):
             kept.append(finding)
             continue
-        long = {}
+        long: dict[str, Mapping[str, tuple[str, ...]]] = {}
         for key, parts in finding.members.items():
             brief = all(i in short for ids in parts.values() for i in ids)
             (apart[finding.splits] if brief else long)[key] = parts
