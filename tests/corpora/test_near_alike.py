@@ -122,13 +122,13 @@ def test_chance_reaches_its_evidence_as_seldom_as_it_says() -> None:
 
 
 def test_channels_must_agree_at_one_shift() -> None:
-    """Two channels each of which is a copy at a shift of its own are no copy; nor are two of eight that are equal."""
+    """Two channels each of which is a copy at a shift of its own are no copy; nor are three of eight that are equal."""
     rng = np.random.default_rng(3)
     long = gaussian_filter1d(rng.standard_normal((700, 8)), 1, axis=0)
     whole, apart = long[:500, :2], np.stack([long[20:520, 0], long[90:590, 1]], axis=1)
     assert pairs_of([whole, long[20:520, :2]], 16.0) == {(0, 1)} and not pairs_of([whole, apart], 16.0)
     other = gaussian_filter1d(rng.standard_normal((500, 8)), 1, axis=0)
-    other[:, :2] = long[:500, :2]
+    other[:, [0, 1, 4]] = long[:500, [0, 1, 4]]
     assert not pairs_of([long[:500], other], 16.0)
 
 
@@ -143,6 +143,16 @@ def test_rows_are_near_where_they_are_far_closer_than_those_of_the_same_person(f
     assert pairs_of(windows + copies, rate) == {(i, 80 + i) for i in range(5)}
     few = pairs_of([windows[0], windows[10], windows[20], 3.0 * windows[10]], rate)
     assert few == {(1, 3)}  # too few to know what is common: the same numbers alone
+
+
+def test_rows_of_one_person_are_not_near_however_alike() -> None:
+    """Eight people, ten rows each that differ by a hundredth of what people differ by; and one true copy."""
+    rng = np.random.default_rng(2)
+    people = np.repeat(rng.standard_normal((8, 200)), 10, axis=0)
+    rows = [*(people + 0.05 * rng.standard_normal(people.shape))]
+    rows.append(3 * rows[4] + 1e-4 * rng.standard_normal(200))
+    prints = {i: near_rows.fingerprint({"x": row}, one_unit=True) for i, row in enumerate(rows)}
+    assert set(near_rows.near_pairs(prints)) == {(4, 80)}
 
 
 def test_rows_of_one_pattern_prove_nothing() -> None:
@@ -167,6 +177,7 @@ FORMULAS = [
     ("I {} my final exam in mathematics at the end of school.", "passed", "failed"),
     ("When my {} was run over by a lorry last summer.", "cat", "car"),
     ("My father left us for another woman when I was {} years old.", "5", "8"),
+    ("I have been afraid of dogs since 1 of them bit my leg in {} at home.", "200513", "200518"),
     ("When I was{} accepted at the university I had applied for.", "", " not"),
     ("I felt {} when I was caught cheating in an exam.", "ashamed", "guilty"),
     ("The conversation with {} was heartbreaking for everyone.", "Latisha", "Heather"),
