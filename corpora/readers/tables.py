@@ -76,7 +76,8 @@ def header_of(
             raise first
         found = _fields(first.decode(inner, "replace").encode("utf-8"), delimiter, quoted, "utf-8")
     except (csv.Error, PayloadError) as error:
-        raise CorpusError(f"{title}: the first line of {path} is no header: {_why(error)}") from None
+        why = str(error) if isinstance(error, PayloadError) else _no_fields()
+        raise CorpusError(f"{title}: the first line of {path} is no header: {why}") from None
     names = [name.strip() if name.strip() in wanted else clean_label(name) for name in found]
     no_doubles([name for name in names if name or "" in wanted], f"{title}: {path}")
     return names
@@ -92,9 +93,7 @@ def no_doubles(names: Sequence[str], where: str) -> None:
         )
 
 
-def _why(error: csv.Error | PayloadError) -> str:
-    if isinstance(error, PayloadError):
-        return str(error)
+def _no_fields() -> str:
     return f"a lone carriage return outside of quotes, or a field of more than {csv.field_size_limit()} characters"
 
 
@@ -127,8 +126,8 @@ def _row(
         fields = _fields(line, delimiter, quoted, encoding)
     except UnicodeDecodeError as error:
         return _undecodable(error, encoding)
-    except csv.Error as error:
-        return PayloadError("bad-row", _why(error))
+    except csv.Error:
+        return PayloadError("bad-row", _no_fields())
     if rest is not None and len(fields) > len(names) and not _in_quotes(line, delimiter, quoted):
         at, more = names.index(rest), len(fields) - len(names)
         fields[at : at + more + 1] = [delimiter.join(fields[at : at + more + 1])]
@@ -246,31 +245,27 @@ def _object(line: bytes | PayloadError, encoding: str) -> dict[str, Any] | Paylo
         found = json.loads(line.decode(encoding), object_pairs_hook=_no_key_twice)
     except UnicodeDecodeError as error:
         return _undecodable(error, encoding)
-    except RepeatedKeyError as error:
-        return PayloadError("repeated-key", str(error))
-    except (ValueError, RecursionError) as error:
-        return PayloadError("bad-row", _why_no_json(error))
+    except PayloadError as error:
+        return error
+    except json.JSONDecodeError as error:
+        return PayloadError("bad-row", f"not JSON (character {error.pos})")
+    except RecursionError:
+        return PayloadError("bad-row", "JSON within JSON too deeply")
+    except ValueError:
+        return PayloadError("bad-row", "a number of too many digits")
     if isinstance(found, dict):
         return found
     return PayloadError("bad-row", f"a JSON {type(found).__name__}, an object is expected")
 
 
-class RepeatedKeyError(ValueError):
-    """An object of a JSON file names a key twice: a later value would take the place of an earlier one."""
-
-
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises `PayloadError` repeated-key for values that differ: the later would take the place of the earlier."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        doubled = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
-        raise RepeatedKeyError(f"several values of {', '.join(map(repr, doubled))[:200]} in one object")
+        doubled = dict.fromkeys(key for key, value in pairs if found[key] != value)
+        if doubled:
+            raise PayloadError("repeated-key", f"several values of {', '.join(map(repr, doubled))[:200]} in one object")
     return found
-
-
-def _why_no_json(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"not JSON (character {error.pos})"
-    return "JSON within JSON too deeply" if isinstance(error, RecursionError) else "a number of too many digits"
 
 
 def read_json(path: Path, title: str, *, max_bytes: int = 512 * 2**20) -> Any:
@@ -281,21 +276,10 @@ def read_json(path: Path, title: str, *, max_bytes: int = 512 * 2**20) -> Any:
         return json.loads(path.read_bytes(), object_pairs_hook=_no_key_twice)
     except OSError as error:
         raise CorpusError(f"{title}: {path} cannot be read ({error.strerror})") from error
-    except RepeatedKeyError as error:
-        raise CorpusError(f"{title}: {path}: {error}") from None
+    except PayloadError as error:
+        raise CorpusError(f"{title}: {path}: {error.detail}; keep the right one") from None
     except (ValueError, RecursionError) as error:
         raise CorpusError(f"{title}: {path} is not JSON: {error}") from error
-
-
-def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Pairs of a JSON object -> dict. Raises `PayloadError` bad-row if a key stands twice with different values."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        first: dict[str, Any] = {}
-        for key, value in pairs:
-            if first.setdefault(key, value) != value:
-                raise PayloadError("bad-row", f"the key {key[:60]!r} stands twice in one object")
-    return found
 
 
 def row_of(row: Row | PayloadError) -> Row:

@@ -118,7 +118,7 @@ def test_what_a_file_looks_like(head: bytes, words: str) -> None:
 
 
 # What of an exception is a fact of the payload, and not a library's words.
-FACTS = {"start", "end", "reason", "detail", "errno"}
+FACTS = {"start", "end", "pos", "reason", "detail", "errno"}
 OURS = {"PayloadError", "CorpusError", "UnknownNameError", "CorpusChangedError"}
 
 

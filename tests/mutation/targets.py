@@ -35,7 +35,7 @@ TARGETS = (
     # splits
     _target("corpora.splits", 20, "corpora/test_splits", "corpora/test_split_edges"),
     _target("corpora.views", 12, "corpora/test_splits"),
-    _target("corpora.stratify", 20, "corpora/test_splits", "corpora/test_split_edges"),
+    _target("corpora.stratify", 20, "corpora/test_splits", "corpora/test_split_edges", "corpora/test_stratify"),
     _target("corpora.audit", 20, "corpora/test_audit"),
     # balance
     _target("generators.balance", 20, "generators/test_balance"),
@@ -46,7 +46,7 @@ TARGETS = (
     _target("corpora.shards", 15, "corpora/test_shards", "corpora/test_release"),
     _target("corpora.release", 10, "corpora/test_release"),
     # verdicts and parameters
-    _target("validators.gate", 15, "validators/test_gate", "validators/test_set_gates"),
-    _target("flows.release", 10, "flows/test_decide", "flows/test_rounds"),
+    _target("validators.gate", 15, "validators/test_gate", "validators/test_verdicts"),
+    _target("flows.release", 10, "flows/test_decide"),
     _target("flows.params", 15, "flows/test_params", "test_docs.py::test_made_page_is_up_to_date[parameters]"),
 )

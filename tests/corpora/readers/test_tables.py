@@ -179,7 +179,7 @@ def test_json_lines_are_objects_or_errors(tmp_path: Path) -> None:
         read_jsonl(tmp_path / "none.jsonl", "T")
     with pytest.raises(CorpusError, match="not JSON"):
         read_json(path, "T")
-    (tmp_path / "t.json").write_text('{"a": {"b": 1, "b": 1}}')
+    (tmp_path / "t.json").write_text('{"a": {"b": 1, "b": 2}}')
     with pytest.raises(CorpusError, match="several values of 'b'"):
         read_json(tmp_path / "t.json", "T")
     with pytest.raises(CorpusError, match="more than"):
