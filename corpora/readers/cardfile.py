@@ -6,18 +6,17 @@ unknown key is an error that names the nearest valid one. docs/describe-a-corpus
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from corpora.errors import CorpusError
 from corpora.labels import EMOTIONS
+from corpora.readers.cardwords import known_name, validated
 from corpora.readers.spellings import Spellings
 from corpora.readers.textlines import known_encoding
 from corpora.schema import CORPUS_ID, FACTS, CorpusCard
@@ -32,7 +31,6 @@ FIELDS = (
     "age", "language", "agreement", *DIMENSIONS,
 )  # fmt: skip
 PAYLOADS = ("path", "text", "pixels", "media")  # columns that hold the sample itself, or say where it lies
-M = TypeVar("M", bound=BaseModel)
 
 
 def _text(value: Any) -> Any:
@@ -379,7 +377,7 @@ def load_card(path: Path, shown: str | None = None) -> Card:
     raw = parse_yaml(content, CorpusError, shown=shown)
     if CORPUS_ID.fullmatch(path.stem):
         raw = {"name": path.stem} | raw
-    card = _validated(CardFile, raw, shown, "")
+    card = validated(CardFile, raw, shown, "")
     files = _files(card, shown)
     _check(card, files, shown)
     return Card(_facts(card, files), files, hashlib.sha256(content).hexdigest(), shown)
@@ -389,7 +387,7 @@ def _files(card: CardFile, shown: str) -> Files:
     layout = card.files.get("layout")
     if layout not in LAYOUTS:
         raise CorpusError(f"{shown}: files.layout is {layout!r}; known: {', '.join(LAYOUTS)}")
-    return _validated(LAYOUTS[layout], card.files, shown, "files.")
+    return validated(LAYOUTS[layout], card.files, shown, "files.")
 
 
 def _check(card: CardFile, files: Files, shown: str) -> None:
@@ -400,30 +398,30 @@ def _check(card: CardFile, files: Files, shown: str) -> None:
         )
     for label, emotion in card.label_map.items():
         if emotion is not None:
-            _known(f"{shown}: label_map.{label}", emotion, EMOTIONS)
+            known_name(f"{shown}: label_map.{label}", emotion, EMOTIONS)
     for label in card.counts or {}:
-        _known(f"{shown}: counts", label, card.label_map)
+        known_name(f"{shown}: counts", label, card.label_map)
     for fact in (*card.sources, *(card.unverified or ())):
-        _known(f"{shown}: sources and unverified", fact, FACTS)
+        known_name(f"{shown}: sources and unverified", fact, FACTS)
     for name, (low, high) in card.dimensions.items():
         if not low < high:
             raise CorpusError(f"{shown}: dimensions.{name} is [{low:g}, {high:g}]; the lowest value comes first")
     valid = {*FIELDS, *card.dimensions}
     given = files.fields()
     for field in given:
-        _known(f"{shown}: files", field, valid)
+        known_name(f"{shown}: files", field, valid)
     for part in (files.values, files.fake):
         for field in part:
-            _known(f"{shown}: files.values and files.fake", field, {*valid, *_kept(files), *PAYLOADS})
+            known_name(f"{shown}: files.values and files.fake", field, {*valid, *_kept(files), *PAYLOADS})
     for field in given & set(DIMENSIONS) | set(getattr(files, "rater_columns", {})):
         if field not in card.dimensions:
             raise CorpusError(f"{shown}: {field} is read, but dimensions gives no scale for it, such as [1, 5]")
     if card.label_map and "label" not in given:
         raise CorpusError(f"{shown}: label_map is given, and files says nowhere where the label stands")
     for native in files.values.get("label", {}).values():
-        _known(f"{shown}: files.values.label", str(native), card.label_map)
+        known_name(f"{shown}: files.values.label", str(native), card.label_map)
     for native in getattr(files, "label_columns", {}).values():
-        _known(f"{shown}: files.label_columns", str(native), card.label_map)
+        known_name(f"{shown}: files.label_columns", str(native), card.label_map)
     unit = card.split_unit
     needed = {"subject": "subject", "dialogue": "group", "trial": "group", "video": "group"}.get(unit or "")
     if needed and needed not in given:
@@ -460,14 +458,6 @@ def _kept(files: Files) -> set[str]:
     return set(getattr(files, "extra", ()))
 
 
-def _known(where: str, name: str, valid: Iterable[str]) -> None:
-    known = sorted(valid)
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise CorpusError(f"{where}: unknown name {name!r}.{hint} Known: {', '.join(known) or 'none'}")
-
-
 def _facts(card: CardFile, files: Files) -> CorpusCard:
     unverified = card.unverified if card.unverified is not None else [f for f in FACTS if f not in card.sources]
     given = files.fields()
@@ -480,27 +470,3 @@ def _facts(card: CardFile, files: Files) -> CorpusCard:
         knows_subjects="subject" in given,
         is_vector=bool(getattr(files, "vector", ())),
     )
-
-
-def _validated(model: type[M], raw: Mapping[str, Any], shown: str, where: str) -> M:
-    try:
-        return model.model_validate(dict(raw))
-    except ValidationError as error:
-        lines = [_explain(model, item, where) for item in error.errors(include_url=False)]
-        raise CorpusError(f"{shown}: " + "; ".join(dict.fromkeys(lines))) from None
-
-
-def _explain(model: type[BaseModel], item: Any, where: str) -> str:
-    name = where + ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden" and len(item["loc"]) == 1:
-        valid = sorted(model.model_fields)
-        near = difflib.get_close_matches(str(item["loc"][0]), valid, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        return f"unknown key {name!r}.{hint} Valid here: {', '.join(valid)}"
-    if item["type"] == "extra_forbidden":
-        return f"unknown key {name!r}"
-    if item["type"] == "missing":
-        return f"{name!r} is missing"
-    if not item["loc"]:
-        return f"{where.rstrip('.') or 'the card'}: {item['msg'].removeprefix('Value error, ')}"
-    return f"{name!r} is {str(item['input'])[:80]!r}: {item['msg'].removeprefix('Value error, ')}"
