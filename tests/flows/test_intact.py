@@ -151,13 +151,13 @@ def test_an_intact_cache_is_checked_out_and_no_stage_runs(toy: Toy) -> None:
 def test_what_a_stage_is_to_build_on_is_read_first(toy: Toy) -> None:
     flip(toy.folder / RUN / "prepared" / "a.txt")
     flip(toy.folder / "data/corpora/toy/manifest.json")
-    [found] = damaged_inputs("fit@toy", ALL[:4], repo=toy.folder, known=Known())
+    [found] = damaged_inputs("fit@toy", ALL[:5], repo=toy.folder, known=Known())
     assert (found.stage, found.out, found.files) == ("prepare@toy", f"{RUN}/prepared", ("a.txt",))
-    [corpus] = damaged_inputs("prepare@toy", ALL[:3], repo=toy.folder, known=Known())
+    [corpus] = damaged_inputs("prepare@toy", ALL[:4], repo=toy.folder, known=Known())
     assert corpus.out == "data/corpora/toy"
-    assert damaged_inputs("fit@toy", ALL[:4], repo=toy.folder, known=Known(stages={"prepare@toy"})) == []
+    assert damaged_inputs("fit@toy", ALL[:5], repo=toy.folder, known=Known(stages={"prepare@toy"})) == []
     known = Known()
-    assert damaged_inputs("augment@toy", ALL[:5], repo=toy.folder, known=known) == []
+    assert damaged_inputs("augment@toy", ALL[:6], repo=toy.folder, known=known) == []
     assert {path for path, _ in known.outs} == {str(toy.folder / RUN / "plan"), str(toy.folder / RUN / "model")}
     drop(found, repo=toy.folder)
     assert needed(["prepare@toy"], repo=toy.folder) == ["prepare@toy"]
