@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=REPO.parent / "shared" / "data")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--only", choices=["recall", "cost"])
-    parser.add_argument("--corpora", nargs="*", help="recall on these alone")
+    parser.add_argument("--corpora", nargs="*", help="recall on these alone; fake:NAME: the made-up one")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--size", type=int, help="(internal) one measurement of cost, in this process")
     args = parser.parse_args()
@@ -148,7 +148,8 @@ def main() -> None:
     }
     if args.only != "cost":
         report["recall"] = {}
-        for name, options in ((n, o) for n, o in MADE_UP.items() if not args.corpora or n in args.corpora):
+        made_up = {n: o for n, o in MADE_UP.items() if not args.corpora or {n, f"fake:{n}"} & set(args.corpora)}
+        for name, options in made_up.items():
             with tempfile.TemporaryDirectory() as work:
                 make_corpus(name).fake(Path(work), seed=1, **options)
                 report["recall"][f"made up ({name})"] = recall(read(name, Path(work)), args.seeds)

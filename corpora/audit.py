@@ -24,7 +24,7 @@ from corpora.schema import SPLIT_NAMES
 ACTIONS = ("drop", "fail", "move", "waive")
 DEFAULT_POLICY: dict[str, str] = {
     "repeats": "drop",
-    # A false alarm (under one sample in 200) costs train one sample, a copy that stays costs the evaluation its worth.
+    # A false alarm (docs/audit.md counts them) costs train one sample, a copy that stays the evaluation its worth.
     "near": "drop",
     "split_unit": "fail",
     "subject": "waive",
