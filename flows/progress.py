@@ -50,7 +50,7 @@ class Pace:
         `seconds`: what all that is done took, where that is not the time since the beginning: a fit that goes on."""
         self.done += n
         now = self._clock()
-        if now < self._due:
+        if now < self._due or self.done == self.total:  # `end` tells the last one
             return
         self._due = now + self._every_s
         said = note if isinstance(note, str) else note()

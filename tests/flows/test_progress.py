@@ -74,11 +74,11 @@ def test_a_fit_that_goes_on_is_as_fast_as_it_was(clock: Clock) -> None:
 
 def test_nothing_done_or_no_time_passed_gives_no_rate(clock: Clock) -> None:
     said: list[str] = []
-    pace = Pace("x", "items", 2, tell=said.append, first_s=0.0, clock=clock)
+    pace = Pace("x", "items", 3, tell=said.append, first_s=0.0, clock=clock)
     pace.add(1)
     clock.now += 20
     pace.add(1)
-    assert said == ["x: 1 of 2 items", "x: 2 of 2 items, 0.1/s"]
+    assert said == ["x: 1 of 3 items", "x: 2 of 3 items, 0.1/s, about 10 s left"]
 
 
 def test_durations_and_examples() -> None:

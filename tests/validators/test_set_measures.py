@@ -239,7 +239,7 @@ def test_a_point_on_the_edge_of_a_ball_is_outside() -> None:
 def test_equal_rows_are_neighbours_at_no_distance() -> None:
     twice = np.repeat(np.array([[-1.0], [1.0]]), 3, axis=0)
     near = np.array([[-1.0], [1.0], [1.0]])
-    assert prdc(twice, near, k=1).coverage == 0.0  # a ball of no radius holds nobody, not even its own centre
+    assert np.isnan(prdc(twice, near, k=1).coverage), "balls of no radius hold nobody: there is no number"
     assert prdc(twice, np.repeat(near, 2, axis=0), k=3).coverage == 1.0
 
 
