@@ -265,3 +265,38 @@ def test_sliced_wasserstein_is_seeded_and_of_second_order_by_default() -> None:
     assert sliced_wasserstein(x, y) != sliced_wasserstein(x, y, seed=1)
     assert sliced_wasserstein(x[:, :1], y[:, :1], p=1) == pytest.approx(wasserstein_1d(x[:, 0], y[:, 0], p=1))
     assert np.isnan(sliced_wasserstein(x[:0], y)) and np.isfinite(sliced_wasserstein(x[:1], y))
+
+
+@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_whose_ball_is_a_point_are_left_out_where_that_decides(seed: int, k: int) -> None:
+    """Whole numbers on a line, many of them repeated; every rule by a loop of its own."""
+    rng = np.random.default_rng(seed)
+    half = np.concatenate([rng.integers(-6, 7, 5), np.repeat(rng.integers(-6, 7, 1), 3)]).astype(float)
+    real = np.concatenate([half, -half])  # about 0, so that whole numbers stay whole
+    fake = np.concatenate(
+        [rng.integers(-6, 7, 7), np.repeat(real[-1], 2), np.repeat(rng.integers(-6, 7, 1), 3)]
+    ).astype(float)
+
+    def radius(x: np.ndarray, i: int) -> float:
+        return float(sorted(abs(np.delete(x, i) - x[i]))[k - 1])
+
+    of_real, of_fake = [radius(real, i) for i in range(len(real))], [radius(fake, i) for i in range(len(fake))]
+    holds = np.array([[abs(f - r) < radius for f in fake] for r, radius in zip(real, of_real, strict=True)])
+    recalled = np.array([any(abs(r - f) < radius for f, radius in zip(fake, of_fake, strict=True)) for r in real])
+    covered = np.array([min(abs(fake - r)) < radius for r, radius in zip(real, of_real, strict=True)])
+    at_flat_real = np.array([(real == f).sum() > k for f in fake])
+    at_flat_fake = np.array([(fake == r).sum() > k for r in real])
+    flat_and_met = np.array([(real == r).sum() > k and bool((fake == r).any()) for r in real])
+    inside = holds.sum(axis=0)
+    expected = {
+        "precision": (inside > 0, at_flat_real & (inside == 0)),
+        "recall": (recalled, at_flat_fake & ~recalled),
+        "density": (inside / k, at_flat_real),
+        "coverage": (covered, flat_and_met),
+    }
+    found = prdc(real[:, None], fake[:, None], k=k)
+    for name, (values, unclear) in expected.items():
+        kept = values[~unclear]
+        assert getattr(found, name) == pytest.approx(kept.mean() if kept.size else np.nan, nan_ok=True), name
+        assert found.left_out.get(name, 0) == unclear.sum(), name
