@@ -35,6 +35,7 @@ def finished_items(folder: Path) -> int:
     return sum(1 for p in (folder / ".emoforge/store/samples").rglob("*") if p.is_file())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_actors_one_of_them_killed_and_a_killed_run(
     tmp_path: Path, repo: Path, tiny_params: Any, project: Project, run_all: Any

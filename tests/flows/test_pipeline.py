@@ -79,6 +79,7 @@ def second_run(toy: Toy) -> None:
     params.write_text(text + run.replace("toy", "other"))
 
 
+@pytest.mark.slow
 def test_two_runs_are_both_up_to_date_afterwards_and_a_broken_corpus_costs_only_its_own(toy: Toy) -> None:
     second_run(toy)
     toy.behave("ingest@other", "from corpora.errors import CorpusError; raise CorpusError('other is empty')")
