@@ -74,6 +74,7 @@ def test_targets_and_the_list_of_equivalents_hold() -> None:
     assert all(len(reason) > 20 for reason in equivalents().values())
 
 
+@pytest.mark.slow
 def test_a_mutant_that_matters_is_noticed_and_one_that_does_not_is_not(tmp_path: Path) -> None:
     """In a process of its own: it forks, and must not have imported what it breaks."""
     code = """
