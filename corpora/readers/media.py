@@ -17,7 +17,6 @@ from corpora.errors import PayloadError, UserError, refused
 from corpora.looks import LOOK_BYTES, looks_like
 from corpora.readers.files import MAX_FILE_BYTES, MIN_WAV_S
 
-MEDIA_SUFFIXES = (".m4a", ".mp4", ".mov", ".avi", ".aac", ".mp3", ".ogg", ".flac", ".mkv", ".webm")
 MAX_CHANNELS = 8
 MAX_RATE_HZ = 192000
 # Only containers that hold their own data: a playlist (hls, concat, dash) would make FFmpeg open other files or hosts.
