@@ -30,10 +30,10 @@ sys.path.insert(0, str(REPO))
 
 from benchmarks.leaks import CORRUPTIONS, copies_of_itself, plant  # noqa: E402
 from corpora.codecs import decode_image, encode_png  # noqa: E402
-from corpora.near import FINGERPRINTS, near_pairs, write_fingerprints  # noqa: E402
+from corpora.near.pairs import FINGERPRINTS, near_pairs, write_fingerprints  # noqa: E402
 from corpora.readers import make_corpus  # noqa: E402
 from corpora.schema import Sample  # noqa: E402
-from corpora.shards import read_table, write_shards  # noqa: E402
+from corpora.store.shards import read_table, write_shards  # noqa: E402
 
 REAL = ("fer2013", "ravdess", "goemotions", "stress_predict")
 MADE_UP: dict[str, dict[str, Any]] = {

@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/bench_evaluate.py [--faces FER2013.csv] [--candidates 2000] [--profile]
 
 Assembles what the stage reads (shards, indexes, scores of the agreement gate) in a temporary folder, with real and
-synthetic samples from one distribution, and calls `flows.evaluate.run` with the default set gates and their default
-limits. Speech is made up: half-second tones of 24 speakers in 6 classes; the stage computes their functionals and
-log-mel images itself, which is part of the time. Faces are rows of FER2013, each its own group.
+synthetic samples from one distribution, and calls `flows.stages.evaluate.run` with the default set gates and their
+default limits. Speech is made up: half-second tones of 24 speakers in 6 classes; the stage computes their functionals
+and log-mel images itself, which is part of the time. Faces are rows of FER2013, each its own group.
 Prints JSON: wall seconds and seconds of the processor; `--profile` adds the 25 functions that cost most.
 """
 
@@ -35,16 +35,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import pyarrow as pa
 
-from corpora.atomic import write_json
 from corpora.codecs import encode_png, encode_wav
 from corpora.schema import SCORES, SPLITS, Sample
-from corpora.shards import write_shards, write_table
-from flows.evaluate import run
+from corpora.store.atomic import write_json
+from corpora.store.shards import write_shards, write_table
 from flows.params import DEFAULT_GATES, Machine
 from flows.paths import Layout
-from flows.plan import Plan
+from flows.stages.evaluate import run
+from flows.stages.plan.plan import Plan
 from validators.gate import SAMPLE_GATES, SET_GATES, default_limit, gate_class
-from validators.selftest import QUICK_SAMPLE_GATES
+from validators.trials.selftest import QUICK_SAMPLE_GATES
 
 RATE = 16000
 FER = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")  # the corpus' codes 0 to 6
@@ -110,10 +110,19 @@ def assemble(folder: Path, modality: str, parts: dict[str, list[Made]], candidat
     write_table(augmented / "index.parquet", write_shards(own, augmented, 4, "shards/train-synthetic"))
     rng = np.random.default_rng(0)
     scored = [
-        {"sample_id": s.sample_id, "emotion": s.emotion, "round": 0, "gate": "agreement", "value": float(value),
-         "limit": 0.5, "passed": value > 0.5, "reason": None, "judge": "bench/0"}
+        {
+            "sample_id": s.sample_id,
+            "emotion": s.emotion,
+            "round": 0,
+            "gate": "agreement",
+            "value": float(value),
+            "limit": 0.5,
+            "passed": value > 0.5,
+            "reason": None,
+            "judge": "bench/0",
+        }
         for s, value in zip(own, np.minimum(1.0, rng.uniform(0.4, 1.6, len(own))), strict=True)
-    ]  # fmt: skip
+    ]
     write_table(augmented / "scores.parquet", pa.Table.from_pylist(scored, schema=SCORES))
     write_json(augmented / "reference.json", {"agreement": {c: [1.0, 0.7, 1.0] * 20 for c in classes}})
     counts = [{"class": c, "candidates": len(own), "accepted": len(own), "surplus": 0, "filled": True} for c in classes]

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from corpora.codecs import decode_wav
-from features.prepare_speech import PrepareSpeech, SpeechSteps
+from features.speech.prepare import PrepareSpeech, SpeechSteps
 from features.steps import Source
-from validators.embeddings import rows_of
+from validators.embeddings.embedding import rows_of
+from validators.embeddings.people import fit_identity
 from validators.gate import Batch, admit, default_limit
-from validators.identity import Identity
-from validators.intervals import wilson_interval
-from validators.people import fit_identity
+from validators.gates.identity import Identity
+from validators.maths.intervals import wilson_interval
 
 PREPARE = PrepareSpeech(SpeechSteps.model_validate({"trim": {"below_db": 30}, "length": {"max_s": 8}}))
 FIELDS = {"repetition": 5, "sentence": 4}  # of a file's name, from 0
@@ -87,8 +87,9 @@ def main() -> None:
             train, new = rows_of(everything, of_known & first), rows_of(everything, of_known & ~first)
             strangers = rows_of(everything, ~of_known)
             began = time.perf_counter()
-            gate = Identity.fit(train, classes=sorted(set(train.emotions)), known_sha256=frozenset(),
-                                params={"embedding": kind}, seed=0)  # fmt: skip
+            gate = Identity.fit(
+                train, classes=sorted(set(train.emotions)), known_sha256=frozenset(), params={"embedding": kind}, seed=0
+            )
             seconds = time.perf_counter() - began
             right = passes(gate, claimed(new, [str(s) for s in new.subjects], train))
             wrong, strange = [], []

@@ -91,10 +91,10 @@ def noise(tenths: int, folder: Path) -> Path:
 
 def ours(corpus: str, root: Path, out: Path) -> Callable[[], int]:
     import corpora.readers
-    from corpora.audit import audit_view
     from corpora.schema import Sample
-    from corpora.shards import write_shards, write_table
-    from corpora.splits import group_view, official_view
+    from corpora.splits.audit import audit_view
+    from corpora.splits.splits import group_view, official_view
+    from corpora.store.shards import write_shards, write_table
 
     reader = "ravdess" if corpus == "noise" else corpus
     importlib.import_module("corpora.readers." + reader)
@@ -114,16 +114,23 @@ def ours(corpus: str, root: Path, out: Path) -> Callable[[], int]:
 
 def ours_checked(corpus: str, root: Path, out: Path, *, actors: int = 0) -> Callable[[], int]:
     importlib.import_module("great_expectations.expectations")
-    from flows.ingest import ingest_corpus
-    from flows.ingestparts import shared_out
     from flows.params import Machine
+    from flows.stages.ingest.ingest import ingest_corpus
+    from flows.stages.ingest.parts import shared_out
 
     def work() -> int:
         told = ingest_corpus(
-            corpus, reader="ravdess" if corpus == "noise" else corpus, root=root, target=out, shards=8, ratios=RATIOS,
-            split_seed=0, max_reject_share=0.1, work=out.parent / "work",
+            corpus,
+            reader="ravdess" if corpus == "noise" else corpus,
+            root=root,
+            target=out,
+            shards=8,
+            ratios=RATIOS,
+            split_seed=0,
+            max_reject_share=0.1,
+            work=out.parent / "work",
             share=shared_out(Machine(actors=actors)) if actors else None,
-        )  # fmt: skip
+        )
         return int(told["manifest"]["n"])
 
     return work
@@ -155,9 +162,14 @@ def hf(corpus: str, root: Path, out: Path, *, usable: bool) -> Callable[[], int]
         elif corpus == "goemotions":
             files = [str(path) for path in sorted(root.glob("*.tsv"))]
             data = datasets.load_dataset(
-                "csv", data_files=files, split="train", cache_dir=cache, delimiter="\t",
-                column_names=["text", "labels", "id"], quoting=3,
-            )  # fmt: skip
+                "csv",
+                data_files=files,
+                split="train",
+                cache_dir=cache,
+                delimiter="\t",
+                column_names=["text", "labels", "id"],
+                quoting=3,
+            )
         else:
             files = str(root / "fer2013.csv")
             data = datasets.load_dataset("csv", data_files=files, split="train", cache_dir=cache)

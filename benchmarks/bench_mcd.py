@@ -23,12 +23,12 @@ import numpy as np
 
 from corpora.codecs import decode_wav
 from corpora.errors import PayloadError
-from features.prepare_speech import PrepareSpeech, SpeechSteps
+from features.speech.prepare import PrepareSpeech, SpeechSteps
 from features.steps import Source
-from validators import pymcd
 from validators.gate import Batch
-from validators.mcd import NearestMcd
-from validators.melcepstrum import mcd, mcd_dtw, mel_cepstrum
+from validators.gates.mcd import NearestMcd
+from validators.maths.speech import pymcd
+from validators.maths.speech.melcepstrum import mcd, mcd_dtw, mel_cepstrum
 
 PREPARE = PrepareSpeech(SpeechSteps.model_validate({"trim": {"below_db": 30}, "length": {"max_s": 8}}))
 
@@ -88,8 +88,15 @@ def beside_pymcd(root: Path, peers: Path, n: int) -> None:
             theirs: list[float] = []
             ours: list[float] = []
             rows["pymcd"].append(timed(lambda: theirs.append(peer.calculate_mcd(*files)), 1))  # noqa: B023
-            rows["cold"].append(timed(lambda: [decode_wav(Path(f).read_bytes()) for f in files]  # noqa: B023
-                                      and mcd(*signals, rate), 1))  # noqa: B023  # fmt: skip
+            rows["cold"].append(
+                timed(
+                    lambda: (
+                        [decode_wav(Path(f).read_bytes()) for f in files]  # noqa: B023
+                        and mcd(*signals, rate)  # noqa: B023
+                    ),
+                    1,
+                )
+            )
             rows["reference kept"].append(timed(lambda: mcd_dtw(a, mel_cepstrum(signals[1], rate)), 1))  # noqa: B023
             rows["both kept"].append(timed(lambda: mcd_dtw(a, b), 1))  # noqa: B023
             work = lambda: ours.append(pymcd.mcd(*signals, rate)[0])  # noqa: B023, E731

@@ -46,9 +46,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import scipy
 
-from validators.frechet import features_frechet
-from validators.kernel import kid
-from validators.prdc import prdc
+from validators.maths.frechet import features_frechet
+from validators.maths.kernel import kid
+from validators.maths.prdc import prdc
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torch-fidelity", "torchmetrics", "clean-fid", "prdc")
 Work = Callable[[], Any]

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import corpora.quiet  # noqa: F401
-from flows.pool import Pool, WorkItem, connected
-from flows.store import WorkStore
-from flows.worker import environ, environment
+from flows.engine.pool import Pool, WorkItem, connected
+from flows.engine.store import WorkStore
+from flows.engine.worker import environ, environment
 
 WORKER = "benchmarks.bench_pool:Draws"
 CLASSES = ("anger", "neutral")

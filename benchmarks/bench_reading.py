@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import corpora.quiet  # noqa: F401
-from corpora.release import open_release
+from corpora.store.release import open_release
 
 
 def ours(path: Path) -> int:

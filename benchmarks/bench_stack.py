@@ -40,7 +40,7 @@ runs:
 """
 PLAIN = """
 from pathlib import Path
-from flows.stages import VERBS, run_stage
+from flows.stages.run import VERBS, run_stage
 for verb in VERBS:
     run_stage(verb, "tiny", repo=Path.cwd())
 """

@@ -38,8 +38,8 @@ def utterances(root: Path) -> list[tuple[str, str, np.ndarray]]:
 
 
 def averaged(signal: np.ndarray, ms: float) -> np.ndarray:
-    from features.vocoder import pyworld
-    from features.world import analyse
+    from features.speech.vocoder import pyworld
+    from features.speech.world import analyse
 
     frames = analyse(signal, RATE, hop_s=0.005, f0_method="dio")
     log = uniform_filter1d(np.log(frames.envelope), max(1, round(ms / 5)), axis=0, mode="nearest")
@@ -48,9 +48,9 @@ def averaged(signal: np.ndarray, ms: float) -> np.ndarray:
 
 
 def main() -> None:
-    from validators.embeddings import rows_of
+    from validators.embeddings.embedding import rows_of
     from validators.gate import Batch, class_limits, default_limit, gate_class, lets_in
-    from validators.intervals import wilson_interval
+    from validators.maths.intervals import wilson_interval
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path)

@@ -3,7 +3,8 @@
     python benchmarks/bench_world_roundtrip.py shared/data/ravdess --files 100
 
 Reference: the harmonised recording (16 kHz mono, edges trimmed). MCD frame by frame (the round trip keeps time), in the
-convention of validators/melcepstrum.py; F0 by DIO and StoneMask at 5 ms. Prints mean, sd and median over files.
+convention of validators/maths/speech/melcepstrum.py; F0 by DIO and StoneMask at 5 ms. Prints mean, sd and median over
+files.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import numpy as np
 
 from corpora.codecs import decode_wav
 from corpora.errors import PayloadError
-from features.prepare_speech import PrepareSpeech, SpeechSteps
+from features.speech.prepare import PrepareSpeech, SpeechSteps
+from features.speech.vocoder import pyworld
+from features.speech.world import WorldFrames, WorldRepresentation, analyse, track_f0
 from features.steps import Source
-from features.vocoder import pyworld
-from features.world import WorldFrames, WorldRepresentation, analyse, track_f0
-from validators.melcepstrum import mcd_dtw, mcd_plain, mel_cepstrum
-from validators.pitch import compare_pitch
+from validators.maths.speech.melcepstrum import mcd_dtw, mcd_plain, mel_cepstrum
+from validators.maths.speech.pitch import compare_pitch
 
 PREPARE = PrepareSpeech(SpeechSteps.model_validate({"trim": {"below_db": 30}, "length": {"max_s": 8}}))
 METRICS = (

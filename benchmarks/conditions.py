@@ -39,17 +39,17 @@ def measure(
     from corpora.errors import PayloadError
     from corpora.fingerprint import hash_bytes
     from features.representation import make_representation
-    from flows.batches import batch_from_payloads
-    from flows.candidates import draw_sources
-    from flows.evaluate import agrees
-    from flows.fit import load_train
-    from flows.gating import fit_gates
+    from flows.engine.store import WorkStore
     from flows.paths import Layout
-    from flows.plan import Plan
-    from flows.store import WorkStore
+    from flows.stages.augment.batches import batch_from_payloads
+    from flows.stages.augment.candidates import draw_sources
+    from flows.stages.augment.gating import fit_gates
+    from flows.stages.evaluate import agrees
+    from flows.stages.fit.fit import load_train
+    from flows.stages.plan.plan import Plan
     from generators.generator import Device, generator_class
     from training.seeds import derive_seed
-    from validators.intervals import wilson_interval
+    from validators.maths.intervals import wilson_interval
 
     layout = Layout(folder)
     plan = Plan.read(layout, corpus, "augment")
@@ -115,7 +115,7 @@ def main() -> None:
 
     import yaml
 
-    from flows.stages import run_stage
+    from flows.stages.run import run_stage
 
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as work:

@@ -24,7 +24,7 @@ def load(name: str, folder: Path, modality: str) -> Any:
     from corpora.fingerprint import hash_bytes
     from corpora.readers import make_corpus
     from corpora.schema import Sample
-    from flows.batches import batch_from_payloads
+    from flows.stages.augment.batches import batch_from_payloads
 
     samples = [s for s in make_corpus(name).read(folder, name) if isinstance(s, Sample) and s.emotion]
     if modality == "physio":
@@ -43,13 +43,19 @@ def load(name: str, folder: Path, modality: str) -> Any:
 
 def windows_of(trial: Any) -> list[Any]:
     """Pulse, skin conductance, temperature and heart rate at one rate, cut into minutes."""
-    from features.prepare_signals import PrepareSignals, SignalSteps
+    from features.physio.prepare import PrepareSignals, SignalSteps
     from features.steps import Source
 
-    steps = SignalSteps.model_validate({
-        "keep": ["BVP", "EDA", "TEMP", "HR"], "resample": {"all_hz": RATE_HZ}, "windows": {"length_s": WINDOW_S},
-        "bands": None, "clean": None, "artefacts": None,
-    })  # fmt: skip
+    steps = SignalSteps.model_validate(
+        {
+            "keep": ["BVP", "EDA", "TEMP", "HR"],
+            "resample": {"all_hz": RATE_HZ},
+            "windows": {"length_s": WINDOW_S},
+            "bands": None,
+            "clean": None,
+            "artefacts": None,
+        }
+    )
     pieces = PrepareSignals(steps)(Source(trial.payload, "npz", signals=trial.signals))
     return [replace(trial, payload=piece.payload, sample_id=f"{trial.sample_id}#{i}") for i, piece in enumerate(pieces)]
 
@@ -59,7 +65,7 @@ class Pools:
 
     def __init__(self, name: str, data: Path, scratch: Path) -> None:
         from corpora.readers import make_corpus
-        from validators.embeddings import IMAGES, PLAIN
+        from validators.embeddings.embedding import IMAGES, PLAIN
 
         self.name = name
         self.modality, self.rare, other = CORPORA[name]
@@ -77,8 +83,8 @@ class Pools:
 
     def form(self, key: str, change: Any) -> Any:
         """The corpus with `change` made to every sample (None: as it is)."""
-        from validators.defects import changed
-        from validators.embeddings import features_of
+        from validators.embeddings.embedding import features_of
+        from validators.trials.defects import changed
 
         if key not in self._forms:
             rng = np.random.default_rng(0)
@@ -105,8 +111,8 @@ def perturbed(pools: Pools, pool: np.ndarray, judge: Any, rng: np.random.Generat
     """Samples of one class changed until the judges take them for another, which then was the asked one: random search
     on the judges' probabilities (Guo et al. 2019, Simple black-box adversarial attacks, with smooth patches of light
     and bands of the spectrum as directions). Those that could not be brought that far are left out."""
-    from validators.defects import as_candidates
-    from validators.embeddings import rows_of
+    from validators.embeddings.embedding import rows_of
+    from validators.trials.defects import as_candidates
 
     count, steps = ADVERSARIAL[pools.modality]
     base = pools.form(NONE, None)

@@ -4,8 +4,8 @@
 
 Each corpus is cut by group, several times: train (generators' and judges' side), dev where there are groups enough, and
 a pool of people whom no gate has seen. Sets of n are drawn from the pool, as they are and with a defect
-(validators/defects.py), go through the sample gates, and what is let through is measured by the set gates, all at
-their default limits. A set is caught if a set gate says fail, if the judges' recall over all of it is that of chance
+(validators/trials/defects.py), go through the sample gates, and what is let through is measured by the set gates, all
+at their default limits. A set is caught if a set gate says fail, if the judges' recall over all of it is that of chance
 ("conditions"), or, where single samples are bad, if at least 80 % of them are turned away. Undecided is not caught.
 `--write` puts the tables into docs/gates.md.
 """
@@ -46,9 +46,7 @@ def fit(pools: Pools, train: Any, dev: Any, seed: int) -> tuple[dict[str, Any], 
         if name in SET_GATES:
             sets[name] = (kind.fit(train, dev, classes=pools.classes, params={}, seed=seed), default_limit(kind))
         else:
-            gate = kind.fit(
-                train, classes=pools.classes, known_sha256=frozenset(train.sha256), params={}, seed=seed
-            )  # fmt: skip
+            gate = kind.fit(train, classes=pools.classes, known_sha256=frozenset(train.sha256), params={}, seed=seed)
             real, limit = gate.reference(), default_limit(kind)
             sample[name] = (gate, {c: limit.resolve(np.asarray(real.get(c, ()))) for c in pools.classes})
         seconds[name] = time.perf_counter() - started
@@ -57,10 +55,10 @@ def fit(pools: Pools, train: Any, dev: Any, seed: int) -> tuple[dict[str, Any], 
 
 def draw(
     pools: Pools, defect: Any, train_rows: np.ndarray, pool: np.ndarray, n: int, rng: Any, judge: Any, fooled: Any
-) -> Any:  # fmt: skip
+) -> Any:
     """A set of n with its defect. Features come with it wherever the signals are one of the forms."""
-    from validators.defects import Planted, as_candidates, lacking_mode, mode_key
-    from validators.embeddings import rows_of
+    from validators.embeddings.embedding import rows_of
+    from validators.trials.defects import Planted, as_candidates, lacking_mode, mode_key
 
     base = pools.form(NONE, None)
     if defect == "another corpus":
@@ -95,8 +93,8 @@ def draw(
 
 
 def conditions(planted: Any, agreement: Any) -> str:
-    from validators.conditions import MIN_N, honoured
     from validators.gate import judge
+    from validators.trials.conditions import MIN_N, honoured
 
     labels, said = np.asarray(planted.batch.emotions), agreement.score(planted.batch) >= 1.0
     made = {c: said[labels == c] for c in agreement.classes}
@@ -106,10 +104,10 @@ def conditions(planted: Any, agreement: Any) -> str:
 
 
 def measure(pools: Pools, seed: int, repeats: int, nulls: int, defaults: tuple[str, ...]) -> list[dict[str, Any]]:
-    from validators.defects import DEFECTS
-    from validators.embeddings import rows_of
+    from validators.embeddings.embedding import rows_of
     from validators.gate import judge, measured_groups
-    from validators.selftest import REJECTED
+    from validators.trials.defects import DEFECTS
+    from validators.trials.selftest import REJECTED
 
     train_rows, dev_rows, pool = split(pools, seed)
     base = pools.form(NONE, None)
@@ -175,9 +173,7 @@ def measure(pools: Pools, seed: int, repeats: int, nulls: int, defaults: tuple[s
                                 g: judge(e, limit=limit.resolve_floor(e), min_n=gate.min_n, better=gate.better)[0]
                                 for g, e in found.items()
                             }
-                            row[gate_name + form] = (
-                                "fail" if "fail" in said.values() else said["all"]
-                            )  # fmt: skip
+                            row[gate_name + form] = "fail" if "fail" in said.values() else said["all"]
                             row[gate_name + form + " estimates"] = {
                                 g: [e.value, e.low, e.high, e.floor, e.n_real, e.n_synthetic] for g, e in found.items()
                             }
@@ -191,16 +187,16 @@ def measure(pools: Pools, seed: int, repeats: int, nulls: int, defaults: tuple[s
 
 def gain_of_mcd(pools: Pools, n: int = 8) -> dict[str, float]:
     """Largest change of an utterance's MCD score in dB, for each gain; NaN: clipped away, so left out."""
-    from validators.defects import louder
-    from validators.embeddings import rows_of
+    from validators.embeddings.embedding import rows_of
     from validators.gate import gate_class
+    from validators.trials.defects import louder
 
     train_rows, _, pool = split(pools, 0)
     base = pools.form(NONE, None)
     some = np.random.default_rng(0).permutation(train_rows)[:80]
     gate = gate_class("mcd").fit(
         rows_of(base, some), classes=pools.classes, known_sha256=frozenset(), params={}, seed=0
-    )  # fmt: skip
+    )
     few = rows_of(base, pool[:n])
     plain = gate.score(few)
     found = {}

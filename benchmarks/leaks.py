@@ -17,8 +17,8 @@ from PIL import Image
 
 from corpora.codecs import decode_image, decode_text, decode_wav, encode_png, encode_text, encode_wav
 from corpora.fingerprint import hash_bytes
-from corpora.near import FINGERPRINTS, METHODS, fingerprint, near_pairs
-from corpora.near_text import normalise, words_of
+from corpora.near.pairs import FINGERPRINTS, METHODS, fingerprint, near_pairs
+from corpora.near.text import normalise, words_of
 from corpora.schema import Sample
 from corpora.signals import decode_signals, encode_signals
 
@@ -177,24 +177,39 @@ def _shorter(payload: bytes, rng: np.random.Generator) -> bytes:
 
 CORRUPTIONS: dict[str, dict[str, Corruption]] = {
     "face": {
-        "exact": exact, "re-encoded (jpeg 35-85)": _jpeg, "cropped (85-97 % of each side)": _cropped_face,
-        "contrast x 0.7-1.3, brightness": _lit, "shifted (to 6 %)": _shifted_face, "mirrored": _mirrored,
-        "turned (to 6 degrees)": _turned, "cropped, lit, re-encoded": _face_chain,
+        "exact": exact,
+        "re-encoded (jpeg 35-85)": _jpeg,
+        "cropped (85-97 % of each side)": _cropped_face,
+        "contrast x 0.7-1.3, brightness": _lit,
+        "shifted (to 6 %)": _shifted_face,
+        "mirrored": _mirrored,
+        "turned (to 6 degrees)": _turned,
+        "cropped, lit, re-encoded": _face_chain,
     },
     "speech": {
-        "exact": exact, "re-encoded (Vorbis)": _lossy, "gain -18 to +6 dB": _gain,
-        "trimmed (to 12 % each end)": _trimmed, "cutting of 60 %": _cutting, "resampled (8 to 48 kHz)": _resampled,
-        "noise at 20 dB": _noisy, "trimmed, gain, re-encoded": _speech_chain,
+        "exact": exact,
+        "re-encoded (Vorbis)": _lossy,
+        "gain -18 to +6 dB": _gain,
+        "trimmed (to 12 % each end)": _trimmed,
+        "cutting of 60 %": _cutting,
+        "resampled (8 to 48 kHz)": _resampled,
+        "noise at 20 dB": _noisy,
+        "trimmed, gain, re-encoded": _speech_chain,
     },
     "text": {
-        "exact": exact, "case, punctuation, spaces": _spelling, "a typo in 50 letters": _typos,
-        "cutting of 85 %": _fewer_words, "quoted": _quoted,
+        "exact": exact,
+        "case, punctuation, spaces": _spelling,
+        "a typo in 50 letters": _typos,
+        "cutting of 85 %": _fewer_words,
+        "quoted": _quoted,
     },
     "physio": {
-        "exact": exact, "half precision": _half_precision, "other unit and offset": _unit,
+        "exact": exact,
+        "half precision": _half_precision,
+        "other unit and offset": _unit,
         "cutting (to 15 % each end)": _shorter,
     },
-}  # fmt: skip
+}
 
 
 # Found as far as it goes; no part of what is promised

@@ -17,11 +17,11 @@ import numpy as np
 
 from corpora.codecs import decode_image, decode_wav
 from corpora.errors import UserError
-from flows.figures import draw_balance
-from flows.media import spectrogram
 from flows.params import load_params
-from flows.reportdata import RunFolder, payload_of, read_run
-from flows.reportmedia import pick
+from flows.stages.report.data import RunFolder, payload_of, read_run
+from flows.stages.report.figures import draw_balance
+from flows.stages.report.media import spectrogram
+from flows.stages.report.samples import pick
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure

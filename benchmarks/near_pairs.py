@@ -22,7 +22,7 @@ REPO = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO))
 
 from corpora.codecs import decode_image, decode_text, decode_wav  # noqa: E402
-from corpora.near import METHODS, fingerprint  # noqa: E402
+from corpora.near.pairs import METHODS, fingerprint  # noqa: E402
 from corpora.readers import make_corpus  # noqa: E402
 from corpora.schema import Sample  # noqa: E402
 from corpora.signals import decode_signals  # noqa: E402

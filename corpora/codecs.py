@@ -16,12 +16,12 @@ from functools import cache
 import numpy as np
 
 from corpora.errors import PayloadError
-from corpora.pictures import MAX_PIXELS as MAX_PIXELS
-from corpora.pictures import decode_image as decode_image
-from corpora.pictures import image_header as image_header
-from corpora.riff import ALAW, FLOAT, PCM, ULAW
-from corpora.riff import WavHeader as WavHeader
-from corpora.riff import wav_header as wav_header
+from corpora.formats.pictures import MAX_PIXELS as MAX_PIXELS
+from corpora.formats.pictures import decode_image as decode_image
+from corpora.formats.pictures import image_header as image_header
+from corpora.formats.riff import ALAW, FLOAT, PCM, ULAW
+from corpora.formats.riff import WavHeader as WavHeader
+from corpora.formats.riff import wav_header as wav_header
 
 MAX_WAV_S = 60.0
 MAX_PEAK = 2.0  # of float samples, 6 dB over full scale: overshoot of decoders and resamplers stays well below

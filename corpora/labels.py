@@ -20,20 +20,69 @@ from corpora.errors import CorpusError, PayloadError, UnknownLabelError, Unknown
 # Canonical names; the order is the order of tables and reports. The first twelve are what speech and face corpora ask
 # for; the rest are words of text corpora (GoEmotions' 27, SemEval-2018 E-c, EmpatheticDialogues) and induced states.
 EMOTIONS = (
-    "neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise", "boredom", "contempt",
-    "excitement", "frustration",
-    "admiration", "amusement", "annoyance", "anticipation", "anxiety", "approval", "caring", "confidence", "confusion",
-    "contentment", "curiosity", "desire", "disappointment", "disapproval", "embarrassment", "gratitude", "grief",
-    "guilt", "hope", "jealousy", "loneliness", "love", "nervousness", "nostalgia", "optimism", "pessimism", "pride",
-    "realization", "relief", "remorse", "shame", "trust",
-    "sleepiness", "stress", "relaxation",
-)  # fmt: skip
+    "neutral",
+    "calm",
+    "happiness",
+    "sadness",
+    "anger",
+    "fear",
+    "disgust",
+    "surprise",
+    "boredom",
+    "contempt",
+    "excitement",
+    "frustration",
+    "admiration",
+    "amusement",
+    "annoyance",
+    "anticipation",
+    "anxiety",
+    "approval",
+    "caring",
+    "confidence",
+    "confusion",
+    "contentment",
+    "curiosity",
+    "desire",
+    "disappointment",
+    "disapproval",
+    "embarrassment",
+    "gratitude",
+    "grief",
+    "guilt",
+    "hope",
+    "jealousy",
+    "loneliness",
+    "love",
+    "nervousness",
+    "nostalgia",
+    "optimism",
+    "pessimism",
+    "pride",
+    "realization",
+    "relief",
+    "remorse",
+    "shame",
+    "trust",
+    "sleepiness",
+    "stress",
+    "relaxation",
+)
 CANONICAL = "canonical"  # scheme of those entries of `labels` whose words are `EMOTIONS`
 # what editors and spreadsheets leave at the ends of a text and nobody sees: byte-order mark, zero-width characters,
 # soft hyphen, marks of direction. Within a word they stay: Persian and emojis need joiners.
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad\u200e\u200f"
-_QUOTES = {'"': '"', "'": "'", "`": "`\u00b4'", "\u201c": "\u201d", "\u201e": "\u201c\u201d", "\u2018": "\u2019",
-           "\u201a": "\u2018\u2019", "\u00ab": "\u00bb", "\u00bb": "\u00ab"}  # fmt: skip
+_QUOTES = {
+    '"': '"',
+    "'": "'",
+    "`": "`\u00b4'",
+    "\u201c": "\u201d",
+    "\u201e": "\u201c\u201d",
+    "\u2018": "\u2019",
+    "\u201a": "\u2018\u2019",
+    "\u00ab": "\u00bb",
+    "\u00bb": "\u00ab",
+}
 _SEPARATORS = re.compile(r"(?<=[^\W\d_])[\s_-]+(?=[^\W\d_])")  # between letters; -1 and 1 are two
 
 
@@ -66,11 +115,35 @@ _RAVDESS = ("neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust
 _IEMOCAP4 = ("neutral", "happiness", "sadness", "anger")
 _IEMOCAP6 = ("neutral", "happiness", "sadness", "anger", "excitement", "frustration")
 _GO28 = (
-    "admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire",
-    "disappointment", "disapproval", "disgust", "embarrassment", "excitement", "fear", "gratitude", "grief",
-    "happiness", "love", "nervousness", "optimism", "pride", "realization", "relief", "remorse", "sadness", "surprise",
+    "admiration",
+    "amusement",
+    "anger",
+    "annoyance",
+    "approval",
+    "caring",
+    "confusion",
+    "curiosity",
+    "desire",
+    "disappointment",
+    "disapproval",
+    "disgust",
+    "embarrassment",
+    "excitement",
+    "fear",
+    "gratitude",
+    "grief",
+    "happiness",
+    "love",
+    "nervousness",
+    "optimism",
+    "pride",
+    "realization",
+    "relief",
+    "remorse",
+    "sadness",
+    "surprise",
     "neutral",
-)  # fmt: skip
+)
 # data/ekman_mapping.json and data/sentiment_mapping.json of GoEmotions (Demszky et al. 2020); its joy is happiness here
 _GO_EKMAN = _groups(
     {

@@ -16,11 +16,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from make_parameters import HEADER, _allowed, _cell, _default
 from pydantic import BaseModel
 
-from corpora.atomic import write_text
 from corpora.labels import EMOTIONS
-from corpora.readers.cardfile import FIELDS, LAYOUTS, PAYLOADS, CardFile, Files, SignalSpec, _Columns
-from corpora.readers.described import _GENDERS, _SPLITS
-from corpora.readers.unknown import _NAMES, _NOT_KNOWN, NOT_A_VALUE
+from corpora.readers.described.cardfile import FIELDS, LAYOUTS, PAYLOADS, CardFile, Files, SignalSpec, _Columns
+from corpora.readers.described.corpus import _GENDERS, _SPLITS
+from corpora.records.unknown import _NAMES, _NOT_KNOWN, NOT_A_VALUE
+from corpora.store.atomic import write_text
 
 PAGE = Path(__file__).parent / "cards.md"
 HEAD = """\

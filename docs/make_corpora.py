@@ -54,9 +54,17 @@ def row(card: CorpusCard) -> str:
     classes = len(card.label_map) or ", ".join(card.dimensions)
     missing = ", ".join(fact for fact in FACTS if fact in card.unverified)
     cells = [
-        f"`{card.name}`", f"[{card.title}]({card.url})", classes, number(card.n_subjects), number(card.n_samples),
-        card.split_unit, card.license, card.access, card.tested_on, missing or "–",
-    ]  # fmt: skip
+        f"`{card.name}`",
+        f"[{card.title}]({card.url})",
+        classes,
+        number(card.n_subjects),
+        number(card.n_samples),
+        card.split_unit,
+        card.license,
+        card.access,
+        card.tested_on,
+        missing or "–",
+    ]
     return "| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |"
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from corpora.atomic import write_text
-from validators.measure import METRICS, choices, options_of
-from validators.signals import RANGES
+from corpora.store.atomic import write_text
+from validators.maths.signals import RANGES
+from validators.measures.registry import METRICS, choices, options_of
 
 PAGE = Path(__file__).parent / "measures.md"
 
@@ -308,21 +308,30 @@ SAYS: dict[str, Note] = {
     ),
 }
 KINDS = {
-    "features": ("Embeddings and other features", "`.npy` of [n, d] or [n], a row a sample; or, with "
-                 "`--embedding PATH`, files or folders of pictures or of wav, or text files"),
-    "labels": ("Answers", "text files, a label a line, or `.npy` of texts or whole numbers; the second of `auc` and "
-               "`ece` is `.npy` [n, classes]. Byte-order marks, blanks and quotes around a label are taken off, and "
-               "letters are brought to Unicode form NFC. A label outside `classes`, one that differs from another in "
-               "case, hyphen or underscore alone (unless `ignore_case`), and an empty line are errors that name the "
-               "row"),
+    "features": (
+        "Embeddings and other features",
+        "`.npy` of [n, d] or [n], a row a sample; or, with "
+        "`--embedding PATH`, files or folders of pictures or of wav, or text files",
+    ),
+    "labels": (
+        "Answers",
+        "text files, a label a line, or `.npy` of texts or whole numbers; the second of `auc` and "
+        "`ece` is `.npy` [n, classes]. Byte-order marks, blanks and quotes around a label are taken off, and "
+        "letters are brought to Unicode form NFC. A label outside `classes`, one that differs from another in "
+        "case, hyphen or underscore alone (unless `ignore_case`), and an empty line are errors that name the "
+        "row",
+    ),
     "dimension": ("Dimensions", "`.npy` [n], or text files with a number a line"),
     "audio": ("Speech, in pairs", "two wav files, or two folders whose files have the same names"),
-    "images": ("Pictures, in pairs", "two files, two folders of the same names, or `.npy` of uint8 [n, C, H, W]. "
-               "Endings may differ (a.png and a.jpg are a pair) where a folder has one file of that name; where it has "
-               "several, whole names must be the same"),
+    "images": (
+        "Pictures, in pairs",
+        "two files, two folders of the same names, or `.npy` of uint8 [n, C, H, W]. "
+        "Endings may differ (a.png and a.jpg are a pair) where a folder has one file of that name; where it has "
+        "several, whole names must be the same",
+    ),
     "text": ("Texts", "UTF-8 files, a line a sample; line i of both is a pair for `bleu` and `chrf`"),
     "signals": ("Signals", "`.npy` of [T], [n, T] or [n, T, channels] with the option `rate_hz`"),
-}  # fmt: skip
+}
 REPEATS = """\
 **Sets that repeat rows.** The ball of a row that has *k* equals in its own set has no radius, and whether a point at
 its centre lies inside is a matter of the edge (the paper of 2019 counts it in, the tools do not). `precision`,
@@ -364,8 +373,14 @@ def page() -> str:
             if metric.kind == kind:
                 note = SAYS[name]
                 given = ", ".join(_option(name, key) for key in options_of(name))
-                cells = [f"`{name}` {metric.about}", metric.better, *note[:2], note.source or "common", note.unless,
-                         given or "none"]  # fmt: skip
+                cells = [
+                    f"`{name}` {metric.about}",
+                    metric.better,
+                    *note[:2],
+                    note.source or "common",
+                    note.unless,
+                    given or "none",
+                ]
                 rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         parts.append(f"## {title}\n\nRead from {reads}.\n\n" + "\n".join(rows))
         if kind == "features":

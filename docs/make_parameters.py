@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from corpora.atomic import write_text
+from corpora.store.atomic import write_text
 from features.representation import REPRESENTATIONS, make_representation
 from flows.params import DEFAULT_GATES, Machine, Params
 from generators.generator import GENERATORS, generator_class

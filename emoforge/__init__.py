@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import corpora.quiet  # noqa: F401  (first: telemetry off before anything that has some is imported)
 
 if TYPE_CHECKING:
-    from corpora.release import open_release
+    from corpora.store.release import open_release
 
 __all__ = ["__version__", "open_release"]
 __version__ = "0.1.0"
@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     if name == "open_release":  # lazily: pyarrow is not needed to show help
-        from corpora.release import open_release
+        from corpora.store.release import open_release
 
         return open_release
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -90,8 +90,8 @@ def link(
     Example:  emoforge link lab_faces /data/faces --reader fer2013
     """
     from emoforge import console
-    from flows.link import labels_missing
-    from flows.link import link as make_link
+    from flows.conduct.link import labels_missing
+    from flows.conduct.link import link as make_link
 
     made = make_link(name, path, repo=_repo(), reader=reader)
     if as_json:
@@ -181,7 +181,7 @@ def publish(
     Example:  emoforge publish demo_speech
     """
     from emoforge import console
-    from flows.publish import publish as do
+    from flows.conduct.publish import publish as do
 
     repo = _repo()
     _runs(_params(repo), [run])
@@ -209,7 +209,7 @@ def schedule(
 
     Example:  emoforge schedule --cron "30 2 * * *" demo_speech
     """
-    from flows.schedule import serve
+    from flows.conduct.schedule import serve
 
     repo = _repo()
     serve(_runs(_params(repo), runs), cron=cron, publish=not no_publish, repo=repo)

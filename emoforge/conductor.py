@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from emoforge import console
 from emoforge.summary import leak_lines
-from flows.dvcrun import reasons, stages_of
-from flows.machine import require_disk, survey
+from flows.conduct.dvcrun import reasons, stages_of
+from flows.conduct.machine import require_disk, survey
+from flows.conduct.processes import run_locks
 from flows.params import load_machine, load_params
 from flows.paths import Layout
-from flows.processes import run_locks
 
 if TYPE_CHECKING:
-    from flows.feasible import Outlook
-    from flows.forecast import ClassForecast, RunForecast
+    from flows.stages.augment.forecast import ClassForecast, RunForecast
+    from flows.stages.plan.feasible import Outlook
 
 
 def bring_up_to_date(runs: Sequence[str], repo: Path) -> bool:
@@ -34,7 +34,7 @@ def bring_up_to_date(runs: Sequence[str], repo: Path) -> bool:
     console.say(f"to do: {', '.join(why)}")
     # the lines of stages go to the terminal as they are; Prefect's own only where something is wrong
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    from flows.pipeline import conduct
+    from flows.conduct.pipeline import conduct
 
     begun = time.monotonic()
     with console.StageLines() as lines:
@@ -48,8 +48,8 @@ def bring_up_to_date(runs: Sequence[str], repo: Path) -> bool:
 def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
     """Prints what `run` would do, what sampling is expected to take, what is missing, and what labels and groups alone
     say of the way; -> whether it can go on. Changes nothing."""
-    from flows.feasible import foreseen
-    from flows.forecast import forecast_run
+    from flows.stages.augment.forecast import forecast_run
+    from flows.stages.plan.feasible import foreseen
 
     params, machine = load_params(repo / "params.yaml"), load_machine(repo / "machine.yaml")
     findings = survey(params, machine, repo, runs)
@@ -99,16 +99,25 @@ def _print_outlook(run: str, found: Outlook) -> None:
 
 def _print_forecast(told: RunForecast) -> None:
     """What sampling is expected to take, if all of it were to be drawn: what the work store has costs nothing."""
-    from generators.balance import STOPS
+    from generators.draws.balance import STOPS
 
     if not told.classes:
         console.out.print(f"{told.run}: no forecast of sampling, {told.reason}")
         return
     rows = [
-        [c.emotion, c.real, c.target, c.missing, *_acceptance(c), c.draws, c.rounds,
-         "-" if c.seconds is None else f"{c.seconds:.0f}", "too few to tell" if c.warning else STOPS[c.stopped]]
+        [
+            c.emotion,
+            c.real,
+            c.target,
+            c.missing,
+            *_acceptance(c),
+            c.draws,
+            c.rounds,
+            "-" if c.seconds is None else f"{c.seconds:.0f}",
+            "too few to tell" if c.warning else STOPS[c.stopped],
+        ]
         for c in told.classes
-    ]  # fmt: skip
+    ]
     seconds = [c.seconds for c in told.classes if c.seconds is not None]
     total = f", about {sum(seconds):.0f} s" if seconds else ", seconds are known after a first run"
     numbers = ["real", "target", "missing", "acceptance", "draws", "rounds", "seconds"]

@@ -25,8 +25,19 @@ def list_corpora(*, as_json: bool, modality: str | None = None) -> None:
     if as_json:
         console.print_json([asdict(card) for card in cards])
         return
-    rows = [[c.name, c.modality, len({e for e in c.label_map.values() if e}) or None, c.n_subjects, c.n_samples,
-             c.license, c.tested_on, c.title] for c in cards]  # fmt: skip
+    rows = [
+        [
+            c.name,
+            c.modality,
+            len({e for e in c.label_map.values() if e}) or None,
+            c.n_subjects,
+            c.n_samples,
+            c.license,
+            c.tested_on,
+            c.title,
+        ]
+        for c in cards
+    ]
     console.table(
         "Corpora that can be read (`emoforge corpora show NAME` tells more)",
         ["reader", "modality", "classes", "subjects", "samples", "licence", "tested on", "title"],
@@ -64,11 +75,14 @@ def show_corpus(name: str, *, as_json: bool) -> None:
         ["published split", card.official_split, card.sources.get("splits", unknown)],
         ["ratings", "; ".join(f"{d} {lo:g} to {hi:g}" for d, (lo, hi) in card.dimensions.items()) or None, None],
         ["files and labels", None, card.sources.get("layout", unknown)],
-        ["our tests read", {"real": "published files", "fake": "made-up files in the published layout"}[card.tested_on],
-         None],
+        [
+            "our tests read",
+            {"real": "published files", "fake": "made-up files in the published layout"}[card.tested_on],
+            None,
+        ],
         *[["known oddity", quirk, None] for quirk in card.quirks],
         *[["option", option, None] for option in _options(corpus)],
-    ]  # fmt: skip
+    ]
     console.table(name, ["fact", "value", "stands in"], facts)
     if card.label_map:
         _show_labels(card)
@@ -133,8 +147,18 @@ def list_gates(*, as_json: bool) -> None:
     if as_json:
         console.print_json(found)
         return
-    rows = [[g["name"], g["looks_at"], ", ".join(g.get("modalities") or ()), g.get("better"), g.get("unit"),
-             console.flat(g["default_limit"]), g["about"]] for g in found]  # fmt: skip
+    rows = [
+        [
+            g["name"],
+            g["looks_at"],
+            ", ".join(g.get("modalities") or ()),
+            g.get("better"),
+            g.get("unit"),
+            console.flat(g["default_limit"]),
+            g["about"],
+        ]
+        for g in found
+    ]
     console.table("Gates", ["name", "looks at", "modalities", "better", "unit", "limit", "what it asks"], rows)
 
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from corpora.errors import UserError
 from emoforge import console
-from validators.encoders import load_encoder
-from validators.inputs import embed_one, embed_pair, load_npy, load_pair
-from validators.measure import METRICS, Measured, choices, function_of, measure, metric, options_of
-from validators.options import option_name, resolved
+from validators.embeddings.encoders import load_encoder
+from validators.measures.inputs import embed_one, embed_pair, load_npy, load_pair
+from validators.measures.options import option_name, resolved
+from validators.measures.registry import METRICS, Measured, choices, function_of, measure, metric, options_of
 
 COMMON = ("embedding", "device", "json")  # options of the command itself, for errors that name what is known
 ROWS_BELONG = ("cosine",)  # row i of both sides is a pair
@@ -55,7 +55,7 @@ def list_metrics(*, as_json: bool) -> None:
     rows = [
         [one["name"], one["reads"], one["better"], one["about"], ", ".join(_option(one, key) for key in one["options"])]
         for one in found
-    ]  # fmt: skip
+    ]
     console.table("Metrics", ["metric", "reads", "better", "what it is", "options"], rows)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from corpora.errors import InterruptedRunError, UnknownNameError
-from flows.errorfile import as_user_error, write_error
-from flows.leash import hold
+from flows.conduct.errorfile import as_user_error, write_error
+from flows.conduct.leash import hold
 from flows.paths import Layout
-from flows.stages import VERBS
+from flows.stages.run import VERBS
 
 
 def execute(verb: str, name: str, repo: Path) -> None:
@@ -22,7 +22,7 @@ def execute(verb: str, name: str, repo: Path) -> None:
     told = Layout(repo).error_file(verb, name)
     told.unlink(missing_ok=True)
     try:
-        from flows.stages import run_stage
+        from flows.stages.run import run_stage
 
         run_stage(verb, name, repo=repo)
     except KeyboardInterrupt:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpora.errors import CorpusError, IntegrityError
-from corpora.jsonfile import read_json
+from corpora.formats.jsonfile import read_json
 from corpora.licences import restrictions
 from corpora.schema import SPLIT_NAMES
 from emoforge import console
 from flows.paths import Layout
 
 if TYPE_CHECKING:
-    from corpora.release import Release
+    from corpora.store.release import Release
 
 
 def print_run(run: str, repo: Path) -> None:
@@ -70,10 +70,19 @@ def print_verdicts(run: str, path: Path) -> None:
     except (pa.ArrowException, OSError):
         raise IntegrityError(f"{path} cannot be read as Parquet: it is damaged.") from None
     rows = [
-        [v["gate"], v["group"], number(v["value"]), f"{number(v['low'])} .. {number(v['high'])}", number(v["floor"]),
-         number(v["limit"]), v["n_synthetic"], console.verdict_text(v["verdict"]), v["reason"]]
+        [
+            v["gate"],
+            v["group"],
+            number(v["value"]),
+            f"{number(v['low'])} .. {number(v['high'])}",
+            number(v["floor"]),
+            number(v["limit"]),
+            v["n_synthetic"],
+            console.verdict_text(v["verdict"]),
+            v["reason"],
+        ]
         for v in found
-    ]  # fmt: skip
+    ]
     columns = ["gate", "group", "value", "95 %", "real vs real", "limit", "n", "verdict", "reason"]
     console.table(f"{run}: verdicts on the whole set", columns, rows, right=["value", "real vs real", "limit", "n"])
 
@@ -82,7 +91,7 @@ def print_selftest(path: Path) -> None:
     """One line: what of the planted defects was caught, and whether real people got through."""
     if not path.exists():
         return
-    from validators.selftest import HELD_OUT
+    from validators.trials.selftest import HELD_OUT
 
     told = _json(path)
     with _as_written(path):
@@ -100,8 +109,10 @@ def print_selftest(path: Path) -> None:
 
 
 def print_uplift(run: str, uplift: dict[str, Any]) -> None:
-    rows = [[a["arm"], a["n_train"], percent(a["uar"]), f"{percent(a['low'])} .. {percent(a['high'])}"]
-            for a in uplift["arms"]]  # fmt: skip
+    rows = [
+        [a["arm"], a["n_train"], percent(a["uar"]), f"{percent(a['low'])} .. {percent(a['high'])}"]
+        for a in uplift["arms"]
+    ]
     title = f"{run}: UAR of a plain classifier on {uplift['n_test']} real test samples it never saw"
     console.table(title, ["trained on", "n", "UAR", "95 %"], rows, right=["n", "UAR"])
     gain = uplift["difference"]
@@ -120,7 +131,7 @@ def number(value: float | None) -> str:
 
 def inspect_release(folder: Path, *, as_json: bool) -> None:
     """Counts, verdicts, terms; every file against its hash. Raises `CorpusError` (no release), `IntegrityError`."""
-    from corpora.release import open_release
+    from corpora.store.release import open_release
 
     release = open_release(folder)
     counts: Counter[tuple[str, str, str]] = Counter()

@@ -1,8 +1,9 @@
 """A small convolutional network as feature extractor: trained on a corpus' own train split, small enough for a CPU.
 
 The network classifies emotion; the outputs of its last but one layer (linear, no ReLU, so that they spread like a
-Gaussian rather than half of one) are the embedding. Training is the caller's (validators.embeddings.fit_encoder): this
-module knows the network, what goes into it, and how it is kept. Encoders from a hub or a path take the same methods.
+Gaussian rather than half of one) are the embedding. Training is the caller's
+(validators.embeddings.embedding.fit_encoder): this module knows the network, what goes into it, and how it is kept.
+Encoders from a hub or a path take the same methods.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import torch
 from safetensors.torch import load, save
 from torch import nn
 
-from corpora.atomic import write_bytes, write_json
 from corpora.errors import IntegrityError, UserError
 from corpora.fingerprint import hash_bytes
-from features.logmel import logmel
+from corpora.store.atomic import write_bytes, write_json
+from features.speech.logmel import logmel
 
 EMBEDDING_DIM = 32
 WEIGHTS_FILE = "encoder.safetensors"

@@ -18,10 +18,10 @@ from features.steps import Preparation, Steps
 
 # modality -> module, model of the steps, class that runs them
 PREPARATIONS: dict[str, tuple[str, str, str]] = {
-    "speech": ("features.prepare_speech", "SpeechSteps", "PrepareSpeech"),
-    "face": ("features.prepare_faces", "FaceSteps", "PrepareFaces"),
-    "text": ("features.prepare_text", "TextSteps", "PrepareText"),
-    "physio": ("features.prepare_signals", "SignalSteps", "PrepareSignals"),
+    "speech": ("features.speech.prepare", "SpeechSteps", "PrepareSpeech"),
+    "face": ("features.faces.prepare", "FaceSteps", "PrepareFaces"),
+    "text": ("features.text.prepare", "TextSteps", "PrepareText"),
+    "physio": ("features.physio.prepare", "SignalSteps", "PrepareSignals"),
 }
 
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from corpora.channels import mixed_down
 from corpora.codecs import decode_image, decode_text, decode_wav
 from corpora.errors import PayloadError
+from corpora.formats.channels import mixed_down
 from corpora.signals import BASELINE, decode_signals, is_vector
-from features.signal_steps import kind_of
-from features.stretches import beating, flat_share
+from features.physio.steps import kind_of
+from features.physio.stretches import beating, flat_share
 
 F0_RANGE_HZ = (60.0, 500.0)
 _F0_HOP_MS = 10.0
@@ -47,12 +47,14 @@ MEASURES: dict[str, Measure] = {
     "height_px": Measure("Height of the picture", "pixel", log=True),
     "characters": Measure("Length", "characters", log=True),
     "words": Measure("Length", "words", log=True),
-    **{f"eeg_{band}": Measure(f"EEG power, {band} {low:g}-{high:g} Hz", "share of 1-50 Hz")
-       for band, (low, high) in BANDS_HZ.items()},
+    **{
+        f"eeg_{band}": Measure(f"EEG power, {band} {low:g}-{high:g} Hz", "share of 1-50 Hz")
+        for band, (low, high) in BANDS_HZ.items()
+    },
     "heart_bpm": Measure("Pulse, from the strongest line at 0.7 to 3 Hz", "beats a minute"),
     "eda": Measure("Mean skin conductance", "as recorded"),
     "temperature": Measure("Mean skin temperature", "as recorded"),
-}  # fmt: skip
+}
 
 
 def describe(payload: bytes, modality: str, signals: Sequence[Mapping[str, Any]] = ()) -> dict[str, float]:
@@ -90,7 +92,7 @@ def _speech(payload: bytes) -> dict[str, float]:
 
 def median_f0(signal: np.ndarray, rate_hz: int) -> float | None:
     """float64 [n] -> Hz over voiced frames (WORLD's dio, Morise 2010), None where no frame is voiced."""
-    from features.vocoder import pyworld
+    from features.speech.vocoder import pyworld
 
     low, high = F0_RANGE_HZ
     f0, _ = pyworld.dio(np.ascontiguousarray(signal), rate_hz, low, high, frame_period=_F0_HOP_MS, speed=4)
@@ -105,9 +107,13 @@ def _face(payload: bytes) -> dict[str, float]:
     image = Image.fromarray(decode_image(payload)).convert("L")
     pixels = np.asarray(image, dtype=np.float64)
     scale = 48 / min(image.size)  # one size for all: sharpness depends on how many pixels an edge takes
-    small = image if scale >= 1 else image.resize(
-        (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX
-    )  # fmt: skip
+    small = (
+        image
+        if scale >= 1
+        else image.resize(
+            (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX
+        )
+    )
     return {
         "brightness": pixels.mean(),
         "contrast": pixels.std(),

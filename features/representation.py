@@ -17,8 +17,8 @@ import numpy as np
 from corpora.errors import UnknownNameError
 
 REPRESENTATIONS: dict[str, str] = {
-    "world": "features.world:WorldRepresentation",
-    "pixels": "features.image:PixelRepresentation",
+    "world": "features.speech.world:WorldRepresentation",
+    "pixels": "features.faces.pixels:PixelRepresentation",
 }
 
 

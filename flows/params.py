@@ -16,14 +16,14 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from corpora.audit import SHORT_TEXT
 from corpora.errors import ParamsError, UnknownNameError, UserError
-from corpora.views import ViewSpec
-from corpora.yamlfile import LARGEST, read_yaml
-from features.prepare_faces import FaceSteps
-from features.prepare_signals import SignalSteps
-from features.prepare_speech import SpeechSteps
-from features.prepare_text import TextSteps
+from corpora.formats.yamlfile import LARGEST, read_yaml
+from corpora.splits.audit import SHORT_TEXT
+from corpora.splits.views import ViewSpec
+from features.faces.prepare import FaceSteps
+from features.physio.prepare import SignalSteps
+from features.speech.prepare import SpeechSteps
+from features.text.prepare import TextSteps
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -275,7 +275,7 @@ Action = Literal["fail", "drop", "move", "waive"]
 
 
 class OnLeak(_Model):
-    """What happens to each kind of finding of the audit (corpora/audit.py)."""
+    """What happens to each kind of finding of the audit (corpora/splits/audit.py)."""
 
     repeats: Action = Field("drop", description="The same payload in two splits.")
     near: Action = Field("drop", description="A near copy (docs/audit.md) in two splits; moved ones go to train.")

@@ -53,7 +53,7 @@ class Layout:
         return self.repo / "data" / "raw" / checked("corpus", corpus)
 
     def reader(self, corpus: str) -> Path:
-        """What reading the corpus depends on: flows/reader.py."""
+        """What reading the corpus depends on: flows/stages/ingest/reader.py."""
         return self.repo / "data" / "readers" / f"{corpus}.json"
 
     def corpus(self, corpus: str) -> Path:
@@ -69,7 +69,7 @@ class Layout:
         return self.scratch / "errors" / f"{checked('stage', stage)}@{checked('run or corpus', name)}.json"
 
     def rejects_file(self, stage: str, name: str) -> Path:
-        """What a stage that ended with an error rejected (flows/rejectlist.py)."""
+        """What a stage that ended with an error rejected (flows/stages/ingest/reject_list.py)."""
         return self.scratch / "rejects" / f"{stage}@{name}.csv"
 
     def timing_file(self, stage: str, name: str) -> Path:

@@ -29,10 +29,10 @@ from pydantic import Field
 from corpora.errors import IntegrityError, UserError
 from features.representation import ArraySpec
 from generators.condition import ConditionFields, emotion_weights, encode_conditions
+from generators.draws.sources import SourceTable, choose_sources, source_order
 from generators.generator import Device, Draw, Monitor, Progress, TrainData
 from generators.normalise import chunks
 from generators.params import GeneratorParams, parse_params
-from generators.sources import SourceTable, choose_sources, source_order
 from generators.trained import FORMAT, check_train_data, spec_from
 from training.checkpoint import load_tensors, save_tensors
 from training.seeds import generator as seeded

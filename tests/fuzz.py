@@ -97,9 +97,14 @@ def run(name: str, count: int, first: int = 0) -> dict[str, Any]:
         faulthandler.cancel_dump_traceback_later()
         growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
         return {
-            "family": name, "mutants": count, "slowest_s": round(slowest, 4), "slowest": worst, "growth": growth,
-            "seeds": good, "outcomes": dict(outcomes.most_common()),
-        }  # fmt: skip
+            "family": name,
+            "mutants": count,
+            "slowest_s": round(slowest, 4),
+            "slowest": worst,
+            "growth": growth,
+            "seeds": good,
+            "outcomes": dict(outcomes.most_common()),
+        }
 
 
 if __name__ == "__main__":

@@ -20,13 +20,13 @@ def described(folder: Path, kind: str) -> tuple[list[Seed], Parse]:
     import pyarrow.parquet as pq
 
     from corpora.codecs import encode_wav
-    from corpora.readers.described import Described
+    from corpora.readers.described.corpus import Described
 
     rows = [
         {"text": "größe", "label": "glad", "who": "7", "start": 0.0, "age": 31.5, "f1": 0.5, "f2": 7},
         {"text": 'a "b", c', "label": "cross|glad", "who": "NaN", "start": 1e9, "age": 1.0, "f1": -3.25, "f2": 8},
         {"text": "line", "label": "GLAD", "who": "1.0", "start": 2.5, "age": None, "f1": 1e30, "f2": 9},
-    ]  # fmt: skip
+    ]
     columns = "{text: text, label: label, subject: who, start: start, age: age}"
     facts = "title: Lab\nmodality: {}\nlicense: CC0-1.0\nsplit_unit: payload\n"
     facts += "label_map: {{glad: happiness, cross: anger}}\n"

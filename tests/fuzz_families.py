@@ -105,9 +105,9 @@ def mutant(seeds: list[Seed], number: int) -> bytes:
 def wav(folder: Path) -> tuple[list[Seed], Parse]:
     import soundfile
 
-    from corpora.channels import mixed_down
     from corpora.codecs import decode_wav, wav_header
-    from corpora.readers.files import read_wav
+    from corpora.formats.channels import mixed_down
+    from corpora.records.files import read_wav
 
     rng = np.random.default_rng(0)
     seeds = []
@@ -242,7 +242,7 @@ def npy(folder: Path) -> tuple[list[Seed], Parse]:
 
 
 def pickles(folder: Path) -> tuple[list[Seed], Parse]:
-    from corpora.readers.pickles import load_array_file, load_arrays
+    from corpora.formats.pickles import load_array_file, load_arrays
     from tests.corpora.readers.test_pickles import HOSTILE, VALUES, python2_array, python2_binary
 
     seeds = [
@@ -264,7 +264,7 @@ def pickles(folder: Path) -> tuple[list[Seed], Parse]:
 def mat(folder: Path) -> tuple[list[Seed], Parse]:
     from scipy.io import savemat
 
-    from corpora.readers.matfiles import load_cells, load_mat
+    from corpora.formats.matfiles import load_cells, load_mat
     from tests.corpora.readers.test_matfiles import EVERY, HEADER, HOSTILE, packed, variables
 
     seeds = []
@@ -287,7 +287,7 @@ def mat(folder: Path) -> tuple[list[Seed], Parse]:
 
 
 def lines(folder: Path, kind: str) -> tuple[list[Seed], Parse]:
-    from corpora.readers.tables import read_jsonl, read_table
+    from corpora.formats.tables import read_jsonl, read_table
 
     rows = ["name,text\n", 'a,"one, two"\n', 'b,"line\nbreak ""x"""\n', "c,größer\n"] * 3
     seeds = ["".join(rows), "".join(rows).replace("\n", "\r\n"), "\ufeff" + "".join(rows).replace(",", "\t")]
@@ -363,7 +363,7 @@ def outcomes(items: Iterable[Any]) -> Iterator[str]:
 
 
 def archive(folder: Path, kind: str) -> tuple[list[Seed], Parse]:
-    from corpora.archives import Limits, extract
+    from corpora.archives.extract import Limits, extract
 
     rng = random.Random(0)
     files = {"a/one.wav": rng.randbytes(900), "a/two.csv": b"a,b\n" * 300, "größe/my file.txt": b"x"}

@@ -20,8 +20,11 @@ LINT = "from importlinter.cli import lint_imports_command; lint_imports_command(
 def test_the_floors_hold() -> None:
     done = subprocess.run(
         [sys.executable, "-c", LINT, "--no-cache"],
-        cwd=REPO, text=True, capture_output=True, env=os.environ | {"NO_COLOR": "1"},
-    )  # fmt: skip
+        cwd=REPO,
+        text=True,
+        capture_output=True,
+        env=os.environ | {"NO_COLOR": "1"},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "KEPT" in done.stdout and "BROKEN" not in done.stdout
 
@@ -36,8 +39,11 @@ def test_a_floor_that_is_broken_is_seen(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text((REPO / "pyproject.toml").read_text(encoding="utf-8"), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-c", LINT, "--no-cache"],
-        cwd=tmp_path, text=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(tmp_path)},
-    )  # fmt: skip
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
     assert done.returncode != 0 and "BROKEN" in done.stdout
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from benchmarks.conditions import SHARE, measure
-from flows.stages import run_stage
+from flows.stages.run import run_stage
 
 
 @pytest.mark.slow

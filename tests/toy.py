@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 TOOL = r'''"""Stands where `python -m emoforge` stands in the real dvc.yaml: its commands, trivial stages."""
-from flows.leash import hold
+from flows.conduct.leash import hold
 
 hold()
 import hashlib, json, sys
 from pathlib import Path
 
-import flows.stages
+import flows.stages.run
 
 AFTER = {"prepare": None, "fit": "prepared", "augment": "model", "evaluate": "augmented", "release": "evaluation"}
 OUT = {"prepare": "prepared", "fit": "model", "augment": "augmented", "evaluate": "evaluation", "release": "release"}
@@ -66,10 +66,10 @@ def run_stage(verb, name, *, repo):
 
 def seal(folder, reasons):
     """A release of no samples, whole by its own manifest."""
-    from corpora.atomic import write_json
-    from corpora.release import describe_files, sealed
+    from corpora.store.atomic import write_json
+    from corpora.store.release import describe_files, sealed
     from corpora.schema import SAMPLES, SPLITS
-    from corpora.shards import write_table
+    from corpora.store.shards import write_table
 
     write_table(folder / "index.parquet", SAMPLES.empty_table())
     write_table(folder / "splits.parquet", SPLITS.empty_table())
@@ -77,7 +77,7 @@ def seal(folder, reasons):
     write_json(folder / "manifest.json", sealed({"publishable": not reasons, "reasons": reasons, "files": files}))
 
 
-flows.stages.run_stage = run_stage
+flows.stages.run.run_stage = run_stage
 from emoforge.cli import main
 
 main(sys.argv[1:])
@@ -173,9 +173,14 @@ class Toy:
         """`emoforge ...` in a session of its own; the caller ends it."""
         command = [sys.executable, "-m", "emoforge", *arguments]
         return subprocess.Popen(
-            command, cwd=self.folder, env=self.env, text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            command,
+            cwd=self.folder,
+            env=self.env,
+            text=True,
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
 
     def repro(self) -> None:
         self.sh("dvc", "repro", "-q")

@@ -16,9 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_to_bytes
 
-from corpora.atomic import atomic_folder, write_bytes, write_json
 from corpora.errors import IntegrityError
 from corpora.fingerprint import hash_bytes, hash_folder
+from corpora.store.atomic import atomic_folder, write_bytes, write_json
 
 MODEL_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"

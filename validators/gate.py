@@ -20,25 +20,25 @@ import numpy as np
 from corpora.errors import ParamsError, UnknownNameError
 
 SAMPLE_GATES: dict[str, str] = {
-    "validity": "validators.validity:Validity",
-    "copies": "validators.copies:Copies",
-    "agreement": "validators.agreement:Agreement",
-    "conformal": "validators.agreement:Conformal",
-    "ordinal": "validators.ordinal:Ordinal",
-    "dimensions": "validators.dimensions:Dimensions",
-    "support": "validators.support:Support",
-    "mcd": "validators.mcd:NearestMcd",
-    "variance": "validators.variance:GlobalVariance",
-    "identity": "validators.identity:Identity",
-    "text": "validators.text_gate:TextGate",
+    "validity": "validators.gates.validity:Validity",
+    "copies": "validators.gates.copies:Copies",
+    "agreement": "validators.gates.agreement:Agreement",
+    "conformal": "validators.gates.agreement:Conformal",
+    "ordinal": "validators.gates.ordinal:Ordinal",
+    "dimensions": "validators.gates.dimensions:Dimensions",
+    "support": "validators.gates.support:Support",
+    "mcd": "validators.gates.mcd:NearestMcd",
+    "variance": "validators.gates.variance:GlobalVariance",
+    "identity": "validators.gates.identity:Identity",
+    "text": "validators.gates.text:TextGate",
 }
 SET_GATES: dict[str, str] = {
-    "frechet": "validators.frechet:FrechetGate",
-    "kid": "validators.kid_gate:KidGate",
-    "c2st": "validators.c2st_gate:C2stGate",
-    "vendi": "validators.vendi_gate:VendiGate",
-    "coverage": "validators.coverage_gate:CoverageGate",
-    "mia": "validators.mia_gate:MembershipGate",
+    "frechet": "validators.maths.frechet:FrechetGate",
+    "kid": "validators.gates.kid:KidGate",
+    "c2st": "validators.gates.c2st:C2stGate",
+    "vendi": "validators.gates.vendi:VendiGate",
+    "coverage": "validators.gates.coverage:CoverageGate",
+    "mia": "validators.gates.mia:MembershipGate",
 }
 
 Better = Literal["lower", "higher"]
@@ -67,7 +67,7 @@ class Batch:
     source_ids: tuple[tuple[str, ...], ...] = ()
     errors: tuple[str | None, ...] = ()
     dimensions: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
-    # features by extractor name, filled by validators.embeddings on first use; never compared
+    # features by extractor name, filled by validators.embeddings.embedding on first use; never compared
     cache: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     def __len__(self) -> int:

@@ -25,9 +25,9 @@ from scipy.stats import norm
 
 from corpora.errors import UserError
 from corpora.fingerprint import hash_json
-from validators.embeddings import Embedding, fit_embedding, rows_of, usable, weights_named
-from validators.folds import group_folds, group_halves
+from validators.embeddings.embedding import Embedding, fit_embedding, rows_of, usable, weights_named
 from validators.gate import Batch, Better, Estimate, Fault, Limit
+from validators.maths.folds import group_folds, group_halves
 from validators.roster import CERTAIN, Foreseen, Roster, counted, lacks_groups
 
 DEFAULTS: dict[str, Any] = {
@@ -98,8 +98,9 @@ def fit_reference(
     """The reference of `options` (embedding, dims, folds, steps). Never raises for too little data: `why_not` then
     says why there is none. Raises `UserError` for an unknown embedding."""
     chosen = {name: options[name] for name in ("embedding", "dims", "whiten", "folds", "steps")}
-    seen = [[list(b.ids), list(b.sha256), list(b.emotions), list(b.groups)] if b is not None else None
-            for b in (train, dev)]  # fmt: skip
+    seen = [
+        [list(b.ids), list(b.sha256), list(b.emotions), list(b.groups)] if b is not None else None for b in (train, dev)
+    ]
     key = hash_json([chosen, weights_named(str(chosen["embedding"])), seed, list(classes), train.modality, seen])
     return remembered(key, lambda: _fitted(train, dev, classes, chosen, seed))
 
@@ -139,7 +140,7 @@ def choose_source(train: Roster, dev: Roster | None, options: Mapping[str, Any],
 
 def _fitted(
     train: Batch, dev: Batch | None, classes: Sequence[str], options: Mapping[str, Any], seed: int
-) -> Reference:  # fmt: skip
+) -> Reference:
     train = _of_classes(train, classes)
     dev = None if dev is None else _of_classes(dev, classes)
     source = choose_source(Roster.of(train), None if dev is None else Roster.of(dev), options, seed)
@@ -303,10 +304,12 @@ class MatchedGate:
             part, np.asarray(synthetic.emotions, dtype=str), repeats=int(self._options["repeats"]), seed=seed
         ):
             x_a = [part.points[rows] for rows in a]
-            found.append((
-                self.compare([points[rows] for rows in s], x_a),
-                self.compare([part.points[rows] for rows in b], x_a),
-            ))  # fmt: skip
+            found.append(
+                (
+                    self.compare([points[rows] for rows in s], x_a),
+                    self.compare([part.points[rows] for rows in b], x_a),
+                )
+            )
         return np.asarray(found or [(np.nan, np.nan)])
 
     def _measure(self, synthetic: Batch, seed: int, comparisons: int) -> Estimate:

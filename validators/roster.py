@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
-from validators.folds import group_folds
 from validators.gate import Batch, Limit
+from validators.maths.folds import group_folds
 
 CERTAIN = 8  # groups of every class: folds that hold each class are then always met, and looking for them takes long
 _PLURAL = {"person": "people"}

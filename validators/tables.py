@@ -13,9 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from corpora.bounds import BOUNDS, CODECS, VALUES, facts_of
 from corpora.errors import ParamsError
 from corpora.labels import EMOTIONS
+from corpora.records.bounds import BOUNDS, CODECS, VALUES, facts_of
 from corpora.schema import MODALITIES, SAMPLES
 
 _DROPPED = (pa.types.is_list, pa.types.is_map, pa.types.is_struct, pa.types.is_binary, pa.types.is_large_binary)

@@ -14,60 +14,60 @@ from corpora.schema import Corpus
 
 CORPORA: dict[str, str] = {
     # speech
-    "ravdess": "corpora.readers.ravdess:Ravdess",
-    "emodb": "corpora.readers.emodb:EmoDB",
-    "iemocap": "corpora.readers.iemocap:Iemocap",
-    "msp_improv": "corpora.readers.msp_improv:MspImprov",
-    "msp_podcast": "corpora.readers.msp_podcast:MspPodcast",
-    "esd": "corpora.readers.esd:Esd",
-    "emov_db": "corpora.readers.emov_db:EmovDb",
-    "mead": "corpora.readers.mead:Mead",
-    "crema_d": "corpora.readers.crema_d:CremaD",
-    "savee": "corpora.readers.savee:Savee",
-    "tess": "corpora.readers.tess:Tess",
-    "emovo": "corpora.readers.emovo:Emovo",
-    "urdu": "corpora.readers.urdu:Urdu",
-    "cafe": "corpora.readers.cafe:Cafe",
-    "shemo": "corpora.readers.shemo:Shemo",
-    "enterface05": "corpora.readers.enterface05:Enterface05",
+    "ravdess": "corpora.readers.speech.ravdess:Ravdess",
+    "emodb": "corpora.readers.speech.emodb:EmoDB",
+    "iemocap": "corpora.readers.speech.iemocap:Iemocap",
+    "msp_improv": "corpora.readers.speech.msp_improv:MspImprov",
+    "msp_podcast": "corpora.readers.speech.msp_podcast:MspPodcast",
+    "esd": "corpora.readers.speech.esd:Esd",
+    "emov_db": "corpora.readers.speech.emov_db:EmovDb",
+    "mead": "corpora.readers.speech.mead:Mead",
+    "crema_d": "corpora.readers.speech.crema_d:CremaD",
+    "savee": "corpora.readers.speech.savee:Savee",
+    "tess": "corpora.readers.speech.tess:Tess",
+    "emovo": "corpora.readers.speech.emovo:Emovo",
+    "urdu": "corpora.readers.speech.urdu:Urdu",
+    "cafe": "corpora.readers.speech.cafe:Cafe",
+    "shemo": "corpora.readers.speech.shemo:Shemo",
+    "enterface05": "corpora.readers.speech.enterface05:Enterface05",
     # faces
-    "fer2013": "corpora.readers.fer2013:Fer2013",
-    "ferplus": "corpora.readers.ferplus:FerPlus",
-    "expw": "corpora.readers.expw:ExpW",
-    "raf_db": "corpora.readers.raf_db:RafDB",
-    "affectnet": "corpora.readers.affectnet:AffectNet",
-    "sfew": "corpora.readers.sfew:Sfew",
-    "ck_plus": "corpora.readers.ck_plus:CKPlus",
-    "jaffe": "corpora.readers.jaffe:Jaffe",
-    "kdef": "corpora.readers.kdef:Kdef",
-    "rafd": "corpora.readers.rafd:Rafd",
-    "cfee": "corpora.readers.cfee:Cfee",
-    "oulu_casia": "corpora.readers.oulu_casia:OuluCasia",
+    "fer2013": "corpora.readers.faces.fer2013:Fer2013",
+    "ferplus": "corpora.readers.faces.ferplus:FerPlus",
+    "expw": "corpora.readers.faces.expw:ExpW",
+    "raf_db": "corpora.readers.faces.raf_db:RafDB",
+    "affectnet": "corpora.readers.faces.affectnet:AffectNet",
+    "sfew": "corpora.readers.faces.sfew:Sfew",
+    "ck_plus": "corpora.readers.faces.ck_plus:CKPlus",
+    "jaffe": "corpora.readers.faces.jaffe:Jaffe",
+    "kdef": "corpora.readers.faces.kdef:Kdef",
+    "rafd": "corpora.readers.faces.rafd:Rafd",
+    "cfee": "corpora.readers.faces.cfee:Cfee",
+    "oulu_casia": "corpora.readers.faces.oulu_casia:OuluCasia",
     # text
-    "goemotions": "corpora.readers.goemotions:GoEmotions",
-    "meld": "corpora.readers.meld:Meld",
-    "isear": "corpora.readers.isear:Isear",
-    "empathetic_dialogues": "corpora.readers.empathetic_dialogues:EmpatheticDialogues",
-    "dailydialog": "corpora.readers.dailydialog:DailyDialog",
-    "semeval2018_ec": "corpora.readers.semeval2018_ec:SemEval2018Ec",
-    "dair_emotion": "corpora.readers.dair_emotion:DairEmotion",
-    "emorynlp": "corpora.readers.emorynlp:EmoryNLP",
+    "goemotions": "corpora.readers.text.goemotions:GoEmotions",
+    "meld": "corpora.readers.text.meld:Meld",
+    "isear": "corpora.readers.text.isear:Isear",
+    "empathetic_dialogues": "corpora.readers.text.empathetic_dialogues:EmpatheticDialogues",
+    "dailydialog": "corpora.readers.text.dailydialog:DailyDialog",
+    "semeval2018_ec": "corpora.readers.text.semeval2018_ec:SemEval2018Ec",
+    "dair_emotion": "corpora.readers.text.dair_emotion:DairEmotion",
+    "emorynlp": "corpora.readers.text.emorynlp:EmoryNLP",
     # physiological
-    "seed": "corpora.readers.seed:Seed",
-    "seed_iv": "corpora.readers.seed_iv:SeedIV",
-    "seed_v": "corpora.readers.seed_v:SeedV",
-    "dreamer": "corpora.readers.dreamer:Dreamer",
-    "amigos": "corpora.readers.amigos:Amigos",
-    "deap": "corpora.readers.deap:Deap",
-    "wesad": "corpora.readers.wesad:Wesad",
-    "ecg200": "corpora.readers.ecg200:Ecg200",
-    "stress_predict": "corpora.readers.stress_predict:StressPredict",
+    "seed": "corpora.readers.physio.seed:Seed",
+    "seed_iv": "corpora.readers.physio.seed_iv:SeedIV",
+    "seed_v": "corpora.readers.physio.seed_v:SeedV",
+    "dreamer": "corpora.readers.physio.dreamer:Dreamer",
+    "amigos": "corpora.readers.physio.amigos:Amigos",
+    "deap": "corpora.readers.physio.deap:Deap",
+    "wesad": "corpora.readers.physio.wesad:Wesad",
+    "ecg200": "corpora.readers.physio.ecg200:Ecg200",
+    "stress_predict": "corpora.readers.physio.stress_predict:StressPredict",
 }
 
 
 # They read any corpus of their layout, by a card of the user's: options {card: data/cards/NAME.yaml}.
 GENERIC = ("folder", "table", "audformat", "datasets")
-CARDS = Path(__file__).resolve().parent.parent / "cards"  # corpora that need no code: one card file each
+CARDS = Path(__file__).resolve().parent / "described" / "cards"  # corpora that need no code: one card file each
 
 
 def card_names() -> list[str]:
@@ -100,7 +100,9 @@ def make_corpus(name: str, options: Mapping[str, Any] | None = None, *, base: Pa
     found = {e.name: e.value for e in entry_points(group="emoforge.corpora")} | CORPORA
     if name not in found:
         if name in card_names():
-            return _described(str(CARDS / f"{name}.yaml"), given, base, shown=f"corpora/cards/{name}.yaml")
+            return _described(
+                str(CARDS / f"{name}.yaml"), given, base, shown=f"corpora/readers/described/cards/{name}.yaml"
+            )
         raise UnknownNameError.of("corpus reader", name, [*reader_names(), *GENERIC])
     module, _, attribute = found[name].partition(":")
     reader = getattr(importlib.import_module(module), attribute)
@@ -113,7 +115,7 @@ def make_corpus(name: str, options: Mapping[str, Any] | None = None, *, base: Pa
 
 
 def _described(name: str, options: dict[str, Any], base: Path | None, shown: str | None = None) -> Corpus:
-    from corpora.readers.described import Described
+    from corpora.readers.described.corpus import Described
 
     generic = name in GENERIC
     for key in options:

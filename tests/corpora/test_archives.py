@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from corpora import archives
-from corpora.archives import Limits, extract, is_archive
+from corpora.archives import extract as archives
+from corpora.archives.extract import Limits, extract, is_archive
 from corpora.errors import CorpusError, LockedError, ResourceError
 
 FILES = {"Actor_01/a.wav": b"RIFF" * 900, "Actor_01/my file (1).wav": b"x", "größe/c.csv": b"a,b\n" * 300, "empty": b""}

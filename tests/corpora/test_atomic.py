@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from corpora import atomic
-from corpora.atomic import atomic_folder, write_bytes, write_json
 from corpora.errors import ResourceError
 from corpora.fingerprint import hash_bytes, hash_file, hash_folder, hash_json
+from corpora.store import atomic
+from corpora.store.atomic import atomic_folder, write_bytes, write_json
 
 
 def test_folder_appears_whole_and_replaces_the_old_one(tmp_path: Path) -> None:

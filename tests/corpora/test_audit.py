@@ -6,13 +6,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from corpora.audit import DEFAULT_POLICY, DROPPED, Finding, apply_on_leak, audit_fitted, audit_view
 from corpora.errors import LeakError, UnknownNameError
-from corpora.near import FINGERPRINTS, NEAR, near_pairs, write_fingerprints
+from corpora.near.pairs import FINGERPRINTS, NEAR, near_pairs, write_fingerprints
 from corpora.readers import make_corpus
 from corpora.schema import SAMPLES, SPLITS, Sample
-from corpora.shards import read_table, write_shards
-from corpora.splits import group_view, official_view
+from corpora.splits.audit import DEFAULT_POLICY, DROPPED, Finding, apply_on_leak, audit_fitted, audit_view
+from corpora.splits.splits import group_view, official_view
+from corpora.store.shards import read_table, write_shards
 
 # id: (group, subject, payload hash, split)
 ROWS = {
@@ -341,9 +341,7 @@ def test_drop_takes_what_shares_with_a_more_protected_split_and_nothing_else(kin
     index = index.set_column(at, SAMPLES.field(column), pa.array([key for key, _ in rows], pa.string()))
     new, dropped = apply_on_leak(view, audit_view(index, view), WAIVE | {kind: "drop"})
     strongest = {"three": "test", "two": "dev", "lone": "test", "whole": "dev", "own": "train"}
-    assert kept(new) == {
-        f"c/{i:02d}": split for i, (key, split) in enumerate(rows) if split == strongest[key]
-    }  # fmt: skip
+    assert kept(new) == {f"c/{i:02d}": split for i, (key, split) in enumerate(rows) if split == strongest[key]}
     assert {r["kind"] for r in dropped.to_pylist()} == {kind}
     assert Counter(r["key"] for r in dropped.to_pylist()) == {"three": 4, "two": 1, "lone": 1}
     assert not [f for f in audit_view(index, new) if f.kind == kind]

@@ -63,14 +63,14 @@ def long_line(folder: Path, name: str, head: bytes, fill: bytes, tail: bytes) ->
 
 @bomb("a csv line of 100 MB", "ok too-long-line ok")
 def csv_line(folder: Path) -> str:
-    from corpora.readers.tables import read_table
+    from corpora.formats.tables import read_table
 
     return rows(read_table(long_line(folder, "a.csv", b"a,b\n1,2\n", b"x", b"\n3,4\n"), "T", columns=("a", "b")))
 
 
 @bomb("a quoted field of 100 MB", "ok bad-row too-long-line ok")
 def csv_quoted(folder: Path) -> str:
-    from corpora.readers.tables import read_table
+    from corpora.formats.tables import read_table
 
     path = long_line(folder, "a.csv", b'a,b\n1,2\n"', b"x", b'"\n3,4\n')
     found = rows(read_table(path, "T", columns=("a", "b")))
@@ -79,7 +79,7 @@ def csv_quoted(folder: Path) -> str:
 
 @bomb("a header of 100 MB", "CorpusError")
 def csv_header(folder: Path) -> str:
-    from corpora.readers.tables import read_table
+    from corpora.formats.tables import read_table
 
     path = long_line(folder, "a.csv", b"", b"x", b"\n1,2\n")
     return slug(lambda: rows(read_table(path, "T", columns=("a", "b"))))
@@ -87,14 +87,14 @@ def csv_header(folder: Path) -> str:
 
 @bomb("a jsonl line of 100 MB", "ok too-long-line ok")
 def jsonl_line(folder: Path) -> str:
-    from corpora.readers.tables import read_jsonl
+    from corpora.formats.tables import read_jsonl
 
     return rows(read_jsonl(long_line(folder, "a.jsonl", b'{"a": 1}\n{"a": "', b"x", b'"}\n{"a": 2}\n'), "T"))
 
 
 @bomb("json nested a million deep", "bad-row bad-row CorpusError")
 def json_depth(folder: Path) -> str:
-    from corpora.readers.tables import read_json, read_jsonl
+    from corpora.formats.tables import read_json, read_jsonl
 
     (folder / "a.jsonl").write_bytes(b"[" * 500_000 + b"\n" + b'{"a":' * 100_000 + b"\n")
     (folder / "a.json").write_bytes(b'[{"a":' * MIB)
@@ -120,7 +120,7 @@ def wav(frames: int, payload: bytes = bytes(64), rate: int = 16000, channels: in
 @bomb("a wav of 2^29 samples, and of so many that the size is a stream's", "truncated ok 32 too-short")
 def wav_size(folder: Path) -> str:
     from corpora.codecs import decode_wav
-    from corpora.readers.files import read_wav
+    from corpora.records.files import read_wav
 
     (folder / "a.wav").write_bytes(wav(2**31))
     return f"{slug(lambda: decode_wav(wav(2**29)))} {slug(lambda: len(decode_wav(wav(2**31 - 1))[0]))} " + slug(
@@ -243,7 +243,7 @@ def npz_entries(folder: Path) -> str:
 
 
 def unpacked(folder: Path, data: bytes) -> str:
-    from corpora.archives import extract
+    from corpora.archives.extract import extract
 
     path = folder / "a.archive"
     path.write_bytes(data)
@@ -344,9 +344,9 @@ def tar_backwards(folder: Path) -> str:
 
 def run_all() -> dict[str, tuple[str, float, float]]:
     """{bomb: (what it came to, seconds, MiB by which the peak of memory grew)}, with 1 GiB of memory in all."""
-    import corpora.archives
+    import corpora.archives.extract
     import corpora.codecs
-    import corpora.readers.tables  # noqa: F401
+    import corpora.formats.tables  # noqa: F401
 
     images(png(8, 8))  # loads Pillow's formats
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

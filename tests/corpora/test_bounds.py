@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from corpora.bounds import BOUNDS, CODECS, VALUES, facts_of, out_of_bounds
+from corpora.records.bounds import BOUNDS, CODECS, VALUES, facts_of, out_of_bounds
 from corpora.schema import MODALITIES, Sample
 
 

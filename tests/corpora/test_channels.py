@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpora.channels import chosen_channels, mixed_down
+from corpora.formats.channels import chosen_channels, mixed_down
 
 RNG = np.random.default_rng(0)
 TONE = 0.3 * np.sin(np.arange(4000) / 7)

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from corpora.conflicts import Conflict, conflict_notes, conflicts_to_json, find_conflicts
 from corpora.schema import SAMPLES
+from corpora.splits.conflicts import Conflict, conflict_notes, conflicts_to_json, find_conflicts
 
 NAMES = ("sample_id", "modality", "subject_id", "emotion", "emotion_raw", "labels", "extra", "sha256")
 SCHEMA = pa.schema([SAMPLES.field(name) for name in NAMES])
@@ -28,12 +28,17 @@ def index(*rows: tuple[str, str, str | None, str | None], modality: str = "speec
 
 def test_speaker_ids_that_share_recordings_are_one_entry_however_they_hang_together() -> None:
     table = index(
-        ("c/1", "h1", "c:F2", "A"), ("c/2", "h1", "c:F1", "A"),
-        ("c/3", "h2", "c:F2", "A"), ("c/4", "h2", "c:F9", "A"),
-        ("c/5", "h3", "c:M1", "A"), ("c/6", "h3", "c:M1", "A"),  # the same speaker twice: a repeat and no hint
-        ("c/7", "h4", None, "A"), ("c/8", "h4", "c:M1", "A"),  # unknown: no hint
-        ("c/9", "h5", "c:M3", "A"), ("c/10", "h5", "c:M2", "A"),
-    )  # fmt: skip
+        ("c/1", "h1", "c:F2", "A"),
+        ("c/2", "h1", "c:F1", "A"),
+        ("c/3", "h2", "c:F2", "A"),
+        ("c/4", "h2", "c:F9", "A"),
+        ("c/5", "h3", "c:M1", "A"),
+        ("c/6", "h3", "c:M1", "A"),  # the same speaker twice: a repeat and no hint
+        ("c/7", "h4", None, "A"),
+        ("c/8", "h4", "c:M1", "A"),  # unknown: no hint
+        ("c/9", "h5", "c:M3", "A"),
+        ("c/10", "h5", "c:M2", "A"),
+    )
     assert find_conflicts(table) == [
         Conflict("same_recording", {"c:F1": ("c/2",), "c:F2": ("c/1", "c/3"), "c:F9": ("c/4",)}),
         Conflict("same_recording", {"c:M2": ("c/10",), "c:M3": ("c/9",)}),
@@ -43,11 +48,15 @@ def test_speaker_ids_that_share_recordings_are_one_entry_however_they_hang_toget
 
 def test_equal_payloads_under_several_labels_are_listed() -> None:
     table = index(
-        ("c/1", "h1", "c:a", "joy"), ("c/2", "h1", "c:a", "sad"), ("c/3", "h1", "c:a", "joy"),
-        ("c/4", "h2", "c:a", "joy"), ("c/5", "h2", "c:a", "joy"), ("c/6", "h3", "c:a", None),
+        ("c/1", "h1", "c:a", "joy"),
+        ("c/2", "h1", "c:a", "sad"),
+        ("c/3", "h1", "c:a", "joy"),
+        ("c/4", "h2", "c:a", "joy"),
+        ("c/5", "h2", "c:a", "joy"),
+        ("c/6", "h3", "c:a", None),
         ("c/7", "h3", "c:a", "sad"),
         modality="text",
-    )  # fmt: skip
+    )
     assert find_conflicts(table) == [Conflict("conflicting_labels", {"joy": ("c/1", "c/3"), "sad": ("c/2",)})]
     own = [{"scheme": "own", "label": "fear", "weight": 1.0}, {"scheme": "own", "label": "awe", "weight": 1.0}]
     rows = index(("c/1", "h", None, None), labels=own).to_pylist() + index(("c/2", "h", None, "joy")).to_pylist()

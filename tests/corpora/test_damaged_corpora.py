@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from corpora.conflicts import find_conflicts
 from corpora.errors import CorpusError
 from corpora.readers import CORPORA, card_names, make_corpus
 from corpora.schema import SAMPLES, Sample
+from corpora.splits.conflicts import find_conflicts
 
 TABLES = {".csv", ".tsv", ".txt", ".lst", ".json", ".jsonl"}
 # rows without a key of their own: text, pixels or beat and label stand side by side

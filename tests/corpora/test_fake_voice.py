@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from corpora.readers.fake_voice import _BLOCK, _through_formants
+from corpora.readers.fakes.voice import _BLOCK, _through_formants
 
 
 @pytest.mark.parametrize("rest", [0, 1, _BLOCK // 2 - 1, _BLOCK // 2, _BLOCK - 1])

@@ -129,13 +129,27 @@ def test_what_may_not_be_passed_on_is_named_with_its_licence() -> None:
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("\ufeffjoy", "joy"), (" joy\t", "joy"), ("joy\u00a0", "joy"), ("\u200bjoy\u200b", "joy"), ('"joy"', "joy"),
-        ("'joy'", "joy"), ("\u201cjoy\u201d", "joy"), ("\u201ejoy\u201c", "joy"), ("\u00abjoy\u00bb", "joy"),
-        ('\ufeff "joy" ', "joy"), ("no\u00a0 stress", "no stress"), ("cafe\u0301", "caf\u00e9"), ("", ""), ('""', ""),
-        ("Joy", "Joy"), ("don't", "don't"), ('"joy', '"joy'), ("joy's", "joy's"),
+        ("\ufeffjoy", "joy"),
+        (" joy\t", "joy"),
+        ("joy\u00a0", "joy"),
+        ("\u200bjoy\u200b", "joy"),
+        ('"joy"', "joy"),
+        ("'joy'", "joy"),
+        ("\u201cjoy\u201d", "joy"),
+        ("\u201ejoy\u201c", "joy"),
+        ("\u00abjoy\u00bb", "joy"),
+        ('\ufeff "joy" ', "joy"),
+        ("no\u00a0 stress", "no stress"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("", ""),
+        ('""', ""),
+        ("Joy", "Joy"),
+        ("don't", "don't"),
+        ('"joy', '"joy'),
+        ("joy's", "joy's"),
         ("\u0645\u06cc\u200c\u062f", "\u0645\u06cc\u200c\u062f"),
     ],
-)  # fmt: skip
+)
 def test_a_label_is_freed_of_what_nobody_sees(text: str, meant: str) -> None:
     assert clean_label(text) == meant
 

@@ -15,21 +15,51 @@ import pytest
 from corpora.codecs import encode_wav
 from corpora.errors import CorpusError, PayloadError
 from corpora.readers import make_corpus
-from corpora.readers.described import Described
-from corpora.readers.files import absence, corpus_files, read_items, text_sample, walk
-from corpora.readers.ids import MAX_ID, valid_id
+from corpora.readers.described.corpus import Described
+from corpora.records.files import absence, corpus_files, read_items, text_sample, walk
+from corpora.records.ids import MAX_ID, valid_id
 from corpora.schema import Reject, Sample
-from corpora.shards import write_shards
+from corpora.store.shards import write_shards
 from validators.tables import sample_expectations
 
 CHECKS = [options for _, options in sample_expectations("speech") if options.get("column") == "sample_id"]
 GX = re.compile(next(str(options["regex"]) for options in CHECKS if "regex" in options))
 AWKWARD = [
-    "my file (1)", "my%20file (1)", "tab\there", "line\nbreak", "größe", "怒り/声 1", "🙂", "a\u00a0b", "a\u200bb",
-    "\ufeffa", "nul\0", "\x1b[31mred", "../up", "a/../b", "./a", "/etc/passwd", "a//b", "a/", "..", ".", "...",
-    "Case", "case", "CASE", "n" * 300, "n" * 301, "ö" * 150, "\ud800", "a\\b", "100%", "con", "-rf", "'; drop",
+    "my file (1)",
+    "my%20file (1)",
+    "tab\there",
+    "line\nbreak",
+    "größe",
+    "怒り/声 1",
+    "🙂",
+    "a\u00a0b",
+    "a\u200bb",
+    "\ufeffa",
+    "nul\0",
+    "\x1b[31mred",
+    "../up",
+    "a/../b",
+    "./a",
+    "/etc/passwd",
+    "a//b",
+    "a/",
+    "..",
+    ".",
+    "...",
+    "Case",
+    "case",
+    "CASE",
+    "n" * 300,
+    "n" * 301,
+    "ö" * 150,
+    "\ud800",
+    "a\\b",
+    "100%",
+    "con",
+    "-rf",
+    "'; drop",
     "#w0001",
-]  # fmt: skip
+]
 
 
 def sample(native: str, **fields: object) -> Sample:
@@ -65,9 +95,12 @@ def test_an_id_of_nothing_and_text_that_is_none_are_rejects() -> None:
     with pytest.raises(PayloadError, match="bad-name"):
         sample("")
     for fields in (
-        {"subject": "\ud800"}, {"sentence_id": "\ud800"}, {"extra": {"path": "\udfff"}}, {"emotion_raw": "\ud83d"},
+        {"subject": "\ud800"},
+        {"sentence_id": "\ud800"},
+        {"extra": {"path": "\udfff"}},
+        {"emotion_raw": "\ud83d"},
         {"labels": [{"scheme": "x", "label": "\ud800", "weight": 1.0}]},
-    ):  # fmt: skip
+    ):
         with pytest.raises(PayloadError, match="not-utf8"):
             sample("a", **fields)
     assert sample("a", subject="Søren 🙂").subject_id == "mine:Søren 🙂"

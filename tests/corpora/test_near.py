@@ -12,14 +12,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.leaks import BEYOND, CORRUPTIONS, copies_of_itself, plant
-from corpora import alignment, near_audio, near_images, near_signals, near_text
 from corpora.codecs import decode_wav, encode_png, encode_text, encode_wav
 from corpora.errors import CorpusError
-from corpora.near import FINGERPRINTS, METHODS, NEAR, fingerprint, near_pairs, write_fingerprints
+from corpora.near import alignment
+from corpora.near import audio as near_audio
+from corpora.near import images as near_images
+from corpora.near import signals as near_signals
+from corpora.near import text as near_text
+from corpora.near.pairs import FINGERPRINTS, METHODS, NEAR, fingerprint, near_pairs, write_fingerprints
 from corpora.readers import make_corpus
 from corpora.schema import Sample
-from corpora.shards import read_table, write_shards
 from corpora.signals import encode_signals
+from corpora.store.shards import read_table, write_shards
 
 MADE_UP = {
     "face": ("fer2013", {"subjects": 0, "per_class": {"anger": 80, "happiness": 80, "neutral": 80}}),

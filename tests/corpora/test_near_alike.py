@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
-from corpora import near_rows, near_signals, near_text
 from corpora.codecs import encode_text
-from corpora.near import fingerprint
+from corpora.near import rows as near_rows
+from corpora.near import signals as near_signals
+from corpora.near import text as near_text
+from corpora.near.pairs import fingerprint
 from corpora.signals import encode_signals
 
 SLOW = settings(max_examples=12, deadline=None)
@@ -166,10 +168,37 @@ def test_rows_of_one_pattern_prove_nothing() -> None:
 # --- texts ------------------------------------------------------------------------------------------------------------
 
 WORDS = [
-    "mother", "father", "brother", "sister", "friend", "teacher", "neighbour", "colleague", "money", "school",
-    "garden", "letter", "window", "kitchen", "holiday", "train", "journey", "hospital", "summer", "winter", "morning",
-    "evening", "broken", "stolen", "lost", "angry", "happy", "afraid", "ashamed", "guilty",
-]  # fmt: skip
+    "mother",
+    "father",
+    "brother",
+    "sister",
+    "friend",
+    "teacher",
+    "neighbour",
+    "colleague",
+    "money",
+    "school",
+    "garden",
+    "letter",
+    "window",
+    "kitchen",
+    "holiday",
+    "train",
+    "journey",
+    "hospital",
+    "summer",
+    "winter",
+    "morning",
+    "evening",
+    "broken",
+    "stolen",
+    "lost",
+    "angry",
+    "happy",
+    "afraid",
+    "ashamed",
+    "guilty",
+]
 FORMULAS = [
     ("When my {} died of cancer last summer.", "grandmother", "grandfather"),
     ("I was very angry when my {} lied to me about the money.", "brother", "sister"),

@@ -15,11 +15,11 @@ from PIL import Image
 
 from corpora.codecs import decode_image, image_header
 from corpora.errors import PayloadError
-from corpora.pictures import Turn, turn_of
-from corpora.readers.expw import ExpW
-from corpora.readers.faces import MIRRORED_68, upright_places
+from corpora.formats.pictures import Turn, turn_of
+from corpora.readers.faces.boxes import MIRRORED_68, upright_places
+from corpora.readers.faces.expw import ExpW
 from corpora.schema import Reject, Sample
-from features.prepare_faces import published_face
+from features.faces.prepare import published_face
 
 GREY = np.arange(30, 30 + 48, dtype=np.uint8).reshape(6, 8) * 2  # no two equal neighbours, brightest 154
 GREY[0, 0] = 255
@@ -65,9 +65,13 @@ ODD = DEEP * 16 + np.arange(48, dtype=np.uint16).reshape(6, 8) % 13  # 12 bits t
 @pytest.mark.parametrize(
     "payload",
     [
-        png(DEEP * 257), png(DEEP * 256), png(DEEP * 257 // 3 * 3),
-        saved(DEEP * 257, "tiff"), saved((DEEP * 257).astype(">u2"), "tiff"),
-        saved(DEEP, "tiff", tiffinfo={281: 255}), saved(DEEP * 16, "tiff", tiffinfo={281: 4095}),
+        png(DEEP * 257),
+        png(DEEP * 256),
+        png(DEEP * 257 // 3 * 3),
+        saved(DEEP * 257, "tiff"),
+        saved((DEEP * 257).astype(">u2"), "tiff"),
+        saved(DEEP, "tiff", tiffinfo={281: 255}),
+        saved(DEEP * 16, "tiff", tiffinfo={281: 4095}),
         saved(GREY.astype(np.int32), "tiff", tiffinfo={281: 255}),
         saved((GREY / 255).astype(np.float32), "tiff"),
         saved(GREY.astype(np.float32), "tiff", tiffinfo={341: 255.0}),
@@ -77,7 +81,7 @@ ODD = DEEP * 16 + np.arange(48, dtype=np.uint16).reshape(6, 8) % 13  # 12 bits t
         b"P5 8 6 255\n" + GREY.tobytes(),
         png(np.stack([DEEP * 257] * 3, -1), kind=2),
     ],
-)  # fmt: skip
+)
 def test_levels_are_those_of_the_files_facts(payload: bytes) -> None:
     pixels = decode_image(payload)
     wanted = GREY if pixels.ndim == 2 else np.stack([GREY] * 3, -1)
@@ -88,15 +92,26 @@ def test_levels_are_those_of_the_files_facts(payload: bytes) -> None:
 @pytest.mark.parametrize(
     "payload",
     [
-        png(DEEP), png(DEEP * 16), png(ODD), png(DEEP * 4), png(DEEP * 64),
+        png(DEEP),
+        png(DEEP * 16),
+        png(ODD),
+        png(DEEP * 4),
+        png(DEEP * 64),
         png(DEEP * 16, significant=12),  # by the standard a very dark picture, by its writer's habit 12 bits
-        png(ODD, significant=8), png(ODD, significant=16), png(ODD, significant=0),
-        png(np.stack([DEEP * 16] * 3, -1), kind=2), png(np.stack([DEEP * 16, DEEP * 0 + 4095], -1), kind=4),
-        saved(DEEP, "tiff"), saved(DEEP * 16, "tiff"), saved(DEEP * 16, "tiff", tiffinfo={281: 4080}),
-        saved(GREY.astype(np.int32), "tiff"), saved(GREY.astype(np.float32), "tiff"),
-        saved((GREY > 99).astype(np.float32), "tiff"), saved((GREY / 255 - 0.5).astype(np.float32), "tiff"),
+        png(ODD, significant=8),
+        png(ODD, significant=16),
+        png(ODD, significant=0),
+        png(np.stack([DEEP * 16] * 3, -1), kind=2),
+        png(np.stack([DEEP * 16, DEEP * 0 + 4095], -1), kind=4),
+        saved(DEEP, "tiff"),
+        saved(DEEP * 16, "tiff"),
+        saved(DEEP * 16, "tiff", tiffinfo={281: 4080}),
+        saved(GREY.astype(np.int32), "tiff"),
+        saved(GREY.astype(np.float32), "tiff"),
+        saved((GREY > 99).astype(np.float32), "tiff"),
+        saved((GREY / 255 - 0.5).astype(np.float32), "tiff"),
     ],
-)  # fmt: skip
+)
 def test_a_white_that_nothing_tells_is_refused(payload: bytes) -> None:
     assert reason(payload) == "unknown-scale"
 
@@ -155,9 +170,15 @@ def test_white_is_zero_in_a_deep_tiff() -> None:
 def stored(upright: np.ndarray, orientation: int) -> np.ndarray:
     """What a camera stores so that EXIF turns it into `upright`: the inverse of each turn, in NumPy's words."""
     inverse = {
-        1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: a.T,
-        6: lambda a: np.rot90(a, 1), 7: lambda a: np.rot90(a, 2).T, 8: lambda a: np.rot90(a, -1),
-    }  # fmt: skip
+        1: lambda a: a,
+        2: np.fliplr,
+        3: lambda a: np.rot90(a, 2),
+        4: np.flipud,
+        5: lambda a: a.T,
+        6: lambda a: np.rot90(a, 1),
+        7: lambda a: np.rot90(a, 2).T,
+        8: lambda a: np.rot90(a, -1),
+    }
     return np.ascontiguousarray(inverse[orientation](upright))
 
 

@@ -14,9 +14,9 @@ import soundfile
 
 from corpora.codecs import decode_image, decode_wav, encode_wav
 from corpora.errors import CorpusError
-from corpora.readers.emodb import EmoDB
-from corpora.readers.fer2013 import Fer2013
-from corpora.readers.ravdess import SONG_COUNTS, SPEECH_COUNTS, Ravdess
+from corpora.readers.faces.fer2013 import Fer2013
+from corpora.readers.speech.emodb import EmoDB
+from corpora.readers.speech.ravdess import SONG_COUNTS, SPEECH_COUNTS, Ravdess
 from corpora.schema import Corpus, Reject, Sample
 
 TONE = np.sin(np.arange(8000) / 20).astype(np.float32) * 0.3

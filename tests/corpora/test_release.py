@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corpora.atomic import write_json
 from corpora.errors import CorpusError, IntegrityError, UnknownNameError
-from corpora.release import MANIFEST, compute_release_hash, describe_files, open_release, sealed
 from corpora.schema import SPLITS, Sample
-from corpora.shards import write_shards, write_table
+from corpora.store.atomic import write_json
+from corpora.store.release import MANIFEST, compute_release_hash, describe_files, open_release, sealed
+from corpora.store.shards import write_shards, write_table
 
 
 @pytest.fixture
@@ -23,11 +23,18 @@ def folder(tmp_path: Path) -> Path:
         synthetic = i >= 6
         made.append(
             Sample(
-                sample_id=f"{'syn/g' if synthetic else 'c'}/{i}", corpus="c", modality="face", payload=bytes([i] * 9),
-                codec="png", license="CC0-1.0", group_id=f"c:{i}", emotion="fear",
-                generator_id="g" if synthetic else None, seed=i if synthetic else None,
+                sample_id=f"{'syn/g' if synthetic else 'c'}/{i}",
+                corpus="c",
+                modality="face",
+                payload=bytes([i] * 9),
+                codec="png",
+                license="CC0-1.0",
+                group_id=f"c:{i}",
+                emotion="fear",
+                generator_id="g" if synthetic else None,
+                seed=i if synthetic else None,
             )
-        )  # fmt: skip
+        )
     index = write_shards(made, tmp_path, 2, "shards/x")
     write_table(tmp_path / "index.parquet", index)
     split = ["train"] * 4 + ["dev", "test", "train", "train"]
@@ -45,10 +52,16 @@ def seal(folder: Path, **facts: Any) -> None:
 
 
 FACTS = {
-    "name": "x", "publishable": False, "reasons": ["kid (all): fail"], "notes": ["größer"], "licenses": ["CC0-1.0"],
-    "classes": ["fear"], "corpora": [{"id": "c", "card": {"n_subjects": 8}}], "rate_hz": 16000.0,
+    "name": "x",
+    "publishable": False,
+    "reasons": ["kid (all): fail"],
+    "notes": ["größer"],
+    "licenses": ["CC0-1.0"],
+    "classes": ["fear"],
+    "corpora": [{"id": "c", "card": {"n_subjects": 8}}],
+    "rate_hz": 16000.0,
     "counts": {"train": {"fear": {"real": 4, "synthetic": 2}}},
-}  # fmt: skip
+}
 
 
 def as_format_1(folder: Path) -> None:
@@ -129,11 +142,19 @@ def changed(folder: Path, **facts: Any) -> None:
 @pytest.mark.parametrize(
     "facts",
     [
-        {"publishable": True}, {"reasons": []}, {"notes": []}, {"licenses": ["MIT"]}, {"classes": ["joy"]},
-        {"corpora": []}, {"counts": {}}, {"rate_hz": 16001.0}, {"name": "y"}, {"more": 1},
+        {"publishable": True},
+        {"reasons": []},
+        {"notes": []},
+        {"licenses": ["MIT"]},
+        {"classes": ["joy"]},
+        {"corpora": []},
+        {"counts": {}},
+        {"rate_hz": 16001.0},
+        {"name": "y"},
+        {"more": 1},
         {"format": "emoforge-release/1"},
     ],
-)  # fmt: skip
+)
 def test_the_manifest_itself_is_under_the_hash(folder: Path, facts: dict[str, Any]) -> None:
     open_release(folder).verify()
     changed(folder, **facts)
@@ -208,13 +229,33 @@ FILE = {"sha256": "0" * 64, "n_bytes": 1}
 @pytest.mark.parametrize(
     "files",
     [
-        [], None, 3, "x", {"a": 1}, {"a": []}, {"a": {}}, {"a": {"sha256": "0" * 64}}, {"a": FILE | {"n_bytes": -1}},
-        {"a": FILE | {"n_bytes": "1"}}, {"a": FILE | {"n_bytes": True}}, {"a": FILE | {"sha256": "Z" * 64}},
-        {"a": FILE | {"sha256": 7}}, {"": FILE}, {"../x": FILE}, {"shards/../../x": FILE}, {"/etc/passwd": FILE},
-        {"a//b": FILE}, {"./a": FILE}, {"a/": FILE}, {"a\\..\\b": FILE}, {"a\0b": FILE}, {"a" * 5000: FILE},
-        {MANIFEST: FILE}, {},
+        [],
+        None,
+        3,
+        "x",
+        {"a": 1},
+        {"a": []},
+        {"a": {}},
+        {"a": {"sha256": "0" * 64}},
+        {"a": FILE | {"n_bytes": -1}},
+        {"a": FILE | {"n_bytes": "1"}},
+        {"a": FILE | {"n_bytes": True}},
+        {"a": FILE | {"sha256": "Z" * 64}},
+        {"a": FILE | {"sha256": 7}},
+        {"": FILE},
+        {"../x": FILE},
+        {"shards/../../x": FILE},
+        {"/etc/passwd": FILE},
+        {"a//b": FILE},
+        {"./a": FILE},
+        {"a/": FILE},
+        {"a\\..\\b": FILE},
+        {"a\0b": FILE},
+        {"a" * 5000: FILE},
+        {MANIFEST: FILE},
+        {},
     ],
-)  # fmt: skip
+)
 def test_what_files_may_not_be(any_format: Path, files: Any) -> None:
     """Sealed anew, so that the hash agrees: it is what is named that is refused."""
     told = json.loads((any_format / MANIFEST).read_text())
@@ -231,10 +272,18 @@ def test_what_files_may_not_be(any_format: Path, files: Any) -> None:
 @pytest.mark.parametrize(
     "facts",
     [
-        {"reasons": 3}, {"reasons": [1]}, {"notes": "x"}, {"licenses": {}}, {"publishable": "yes"}, {"publishable": 1},
-        {"name": []}, {"classes": None}, {"release_hash": 5}, {"release_hash": "0"},
+        {"reasons": 3},
+        {"reasons": [1]},
+        {"notes": "x"},
+        {"licenses": {}},
+        {"publishable": "yes"},
+        {"publishable": 1},
+        {"name": []},
+        {"classes": None},
+        {"release_hash": 5},
+        {"release_hash": "0"},
     ],
-)  # fmt: skip
+)
 def test_facts_of_a_wrong_type(folder: Path, facts: dict[str, Any]) -> None:
     as_format_1(folder)
     changed(folder, **facts)
@@ -245,10 +294,20 @@ def test_facts_of_a_wrong_type(folder: Path, facts: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "[]", "null", "3", "{", "{}", '{"a": NaN}', '{"files": {}, "files": {}}', "[" * 100_000, '{"a":' * 100_000,
-        "\ufeff{}", '{"n": ' + "9" * 5000 + "}",
+        "",
+        "[]",
+        "null",
+        "3",
+        "{",
+        "{}",
+        '{"a": NaN}',
+        '{"files": {}, "files": {}}',
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "\ufeff{}",
+        '{"n": ' + "9" * 5000 + "}",
     ],
-)  # fmt: skip
+)
 def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     with pytest.raises(IntegrityError, match=MANIFEST):

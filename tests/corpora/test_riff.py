@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from corpora.codecs import decode_wav, encode_wav, plain_wav, wav_header
 from corpora.errors import PayloadError
-from corpora.readers.files import read_wav
+from corpora.records.files import read_wav
 
 RATE = 8000
 TONE = 0.5 * np.sin(2 * np.pi * 220 * np.arange(1601) / RATE)  # an odd number of samples
@@ -28,9 +28,14 @@ GUID = "000000001000800000aa00389b71"
 
 
 def form(
-    tag: int = 1, channels: int = 1, rate: int = RATE, bits: int = 16, align: int | None = None, more: bytes = b"",
+    tag: int = 1,
+    channels: int = 1,
+    rate: int = RATE,
+    bits: int = 16,
+    align: int | None = None,
+    more: bytes = b"",
     order: str = "<",
-) -> bytes:  # fmt: skip
+) -> bytes:
     align = channels * ((bits + 7) // 8) if align is None else align
     body = struct.pack(f"{order}HHIIHH", tag, channels, rate, rate * align, align, bits) + more
     return chunk(b"fmt ", body, order=order)
@@ -71,8 +76,12 @@ READ: dict[str, bytes] = {
     "chunks behind": riff(form(), DATA, LIST, chunk(b"id3 ", ID3)),
     "an odd chunk without its pad": riff(form(), chunk(b"LIST", b"INFOx", pad=False), DATA),
     "an odd chunk with its pad": riff(form(), chunk(b"LIST", b"INFOx"), DATA),
-    "big-endian": riff(form(order=">"), chunk(b"data", np.frombuffer(PCM, "<i2").astype(">i2").tobytes(), order=">"),
-                       kind=b"RIFX", order=">"),
+    "big-endian": riff(
+        form(order=">"),
+        chunk(b"data", np.frombuffer(PCM, "<i2").astype(">i2").tobytes(), order=">"),
+        kind=b"RIFX",
+        order=">",
+    ),
     "big-endian 24": riff(form(bits=24, order=">"), chunk(b"data", wide(24, ">"), order=">"), kind=b"RIFX", order=">"),
     "RF64": rf64(len(PCM)),
     "RF64 of a stream": rf64(0),
@@ -93,44 +102,75 @@ READ: dict[str, bytes] = {
     "12 bits in 16, all used": riff(form(bits=12), DATA),
     "float": riff(form(3, bits=32), chunk(b"data", TONE.astype("<f4").tobytes())),
     "double": riff(form(3, bits=64), chunk(b"data", TONE.astype("<f8").tobytes())),
-    "extensible float": riff(form(0xFFFE, bits=32, more=extensible(32, 3)),
-                             chunk(b"data", TONE.astype("<f4").tobytes())),
-}  # fmt: skip
+    "extensible float": riff(
+        form(0xFFFE, bits=32, more=extensible(32, 3)), chunk(b"data", TONE.astype("<f4").tobytes())
+    ),
+}
 for size in STREAM_SIZES:
-    for name, tail in {"": b"", " and a list": LIST, " and lists": LIST + chunk(b"id3 ", ID3), " and tags": LIST + TAG,
-                       " and an APE tag": APE, " and an ID3 tag": ID3}.items():  # fmt: skip
+    for name, tail in {
+        "": b"",
+        " and a list": LIST,
+        " and lists": LIST + chunk(b"id3 ", ID3),
+        " and tags": LIST + TAG,
+        " and an APE tag": APE,
+        " and an ID3 tag": ID3,
+    }.items():
         READ[f"a stream of {size:#x}{name}"] = riff(form(), chunk(b"data", PCM, size), tail, size=size and 0xFFFFFFFF)
 READ["a recorder that crashed"] = riff(form(), chunk(b"data", PCM, 0), size=36)
 
 REFUSED: dict[str, tuple[str, str, bytes]] = {
-    "two data chunks": ("several-data-chunks", "2 of",
-                        riff(form(), chunk(b"data", PCM[:800]), chunk(b"data", PCM[800:]))),
+    "two data chunks": (
+        "several-data-chunks",
+        "2 of",
+        riff(form(), chunk(b"data", PCM[:800]), chunk(b"data", PCM[800:])),
+    ),
     "a wave list": ("unsupported-encoding", "wavl", riff(form(), chunk(b"LIST", b"wavl" + DATA))),
     "a wrong block align": ("not-a-wav", "frames of 4 bytes", riff(form(align=4), DATA)),
     "24 bits in 4 bytes": ("not-a-wav", "frames of 4 bytes", riff(form(bits=24, align=4), DATA)),
     "no rate": ("not-a-wav", "0 Hz", riff(form(rate=0), DATA)),
     "ADPCM": ("unsupported-encoding", "IMA ADPCM", riff(form(0x11, bits=4, align=256), DATA)),
     "mp3 in a wav": ("unsupported-encoding", "MP3", riff(form(0x55, bits=0, align=1), DATA)),
-    "ambisonics": ("unsupported-encoding", "sub-format", riff(form(0xFFFE, bits=16, more=extensible(16, 1, "0000000021"
-                   "07d3118644c8c1ca000000")), DATA)),
+    "ambisonics": (
+        "unsupported-encoding",
+        "sub-format",
+        riff(form(0xFFFE, bits=16, more=extensible(16, 1, "000000002107d3118644c8c1ca000000")), DATA),
+    ),
     "two formats": ("not-a-wav", "differ", riff(form(), form(bits=8), DATA)),
     "samples before the format": ("not-a-wav", "before", riff(DATA, form())),
     "an honest promise that is not held": ("truncated", "follow", riff(form(), DATA)[:-9]),
     "a format chunk cut off": ("truncated", "cut off", riff(chunk(b"fmt ", bytes(8)), DATA)),
-    "12 bits at the wrong end": ("unknown-scale", "full scale is 2048 or 32768",
-                                 riff(form(bits=12), chunk(b"data", (np.frombuffer(PCM, "<i2") >> 4).tobytes()))),
-    "24 bits at the lower end of 32": ("unknown-scale", "full scale is 8388608 or 2147483648", riff(
-        form(bits=32), chunk(b"data", np.rint(TONE * (2**23 - 1)).astype("<i4").tobytes()))),
+    "12 bits at the wrong end": (
+        "unknown-scale",
+        "full scale is 2048 or 32768",
+        riff(form(bits=12), chunk(b"data", (np.frombuffer(PCM, "<i2") >> 4).tobytes())),
+    ),
+    "24 bits at the lower end of 32": (
+        "unknown-scale",
+        "full scale is 8388608 or 2147483648",
+        riff(form(bits=32), chunk(b"data", np.rint(TONE * (2**23 - 1)).astype("<i4").tobytes())),
+    ),
     "a stream of tags alone": ("empty", "without samples", riff(form(), chunk(b"data", b"", 0xFFFFFFFF), LIST)),
     "mp3": ("not-a-wav", "an mp3 file", b"ID3\x03\0\0\0\0\0\x0a" + bytes(10) + b"\xff\xfb\x90\x64" + bytes(99)),
     "a web page": ("not-a-wav", "a web page", b"<!DOCTYPE html><html><body>404</body></html>"),
-    "floats of 16 bits": ("unknown-scale", "files.full_scale", riff(form(3, bits=32), chunk(
-        b"data", (TONE * 32767).astype("<f4").tobytes()))),
-    "quiet floats of 16 bits": ("unknown-scale", "from -1 to 1", riff(form(3, bits=32), chunk(
-        b"data", np.sign(np.rint(TONE)).astype("<f4").tobytes() + np.array([1, -1, 0], "<f4").tobytes()))),
-    "a double beyond float": ("non-finite", "1 samples", riff(form(3, bits=64), chunk(
-        b"data", np.array([0.1, 1e300]).tobytes()))),
-}  # fmt: skip
+    "floats of 16 bits": (
+        "unknown-scale",
+        "files.full_scale",
+        riff(form(3, bits=32), chunk(b"data", (TONE * 32767).astype("<f4").tobytes())),
+    ),
+    "quiet floats of 16 bits": (
+        "unknown-scale",
+        "from -1 to 1",
+        riff(
+            form(3, bits=32),
+            chunk(b"data", np.sign(np.rint(TONE)).astype("<f4").tobytes() + np.array([1, -1, 0], "<f4").tobytes()),
+        ),
+    ),
+    "a double beyond float": (
+        "non-finite",
+        "1 samples",
+        riff(form(3, bits=64), chunk(b"data", np.array([0.1, 1e300]).tobytes())),
+    ),
+}
 
 
 @pytest.mark.parametrize("name", READ)

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from corpora.errors import CorpusError, IntegrityError
 from corpora.fingerprint import hash_file, hash_folder
 from corpora.schema import SAMPLES, Sample
-from corpora.shards import count_members, iter_payloads, read_payload, read_table, shard_of, write_shards, write_table
+from corpora.store.shards import (
+    count_members,
+    iter_payloads,
+    read_payload,
+    read_table,
+    shard_of,
+    write_shards,
+    write_table,
+)
 
 
 def sample(i: int, **more: Any) -> Sample:
@@ -207,14 +215,14 @@ def test_the_bytes_of_a_shard_are_what_they_were(tmp_path: Path) -> None:
 def test_a_table_is_read_in_pieces_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = write_shards(SOME, tmp_path, 3, "x")
     whole = [(row["sample_id"], payload) for row, payload in iter_payloads(tmp_path, index)]
-    monkeypatch.setattr("corpora.shards._BATCH", 7)
+    monkeypatch.setattr("corpora.store.shards._BATCH", 7)
     assert [(row["sample_id"], payload) for row, payload in iter_payloads(tmp_path, index)] == whole
     assert len(whole) == 60
 
 
 def test_two_spills_are_one_set_of_shards(tmp_path: Path) -> None:
-    from corpora.shards import assemble
-    from corpora.spill import Spill
+    from corpora.store.shards import assemble
+    from corpora.store.spill import Spill
 
     whole = write_shards(SOME, tmp_path / "a", 4, "x")
     spills = [Spill(tmp_path / f"spill{i}", 4) for i in range(3)]

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora.errors import PayloadError
-from corpora.near import fingerprint
+from corpora.near.pairs import fingerprint
 from corpora.readers import make_corpus
-from corpora.readers.files import vector_sample
+from corpora.records.files import vector_sample
 from corpora.signals import MAX_SIGNALS, check_trial, decode_signals, encode_signals, is_vector
 
 ARRAYS = {"BVP": np.linspace(-1, 1, 640), "EEG": np.ones((128, 4), np.float32), "label": np.arange(10, dtype=np.uint8)}

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from corpora.errors import SplitError
-from corpora.splits import group_view, make_view
-from corpora.stratify import _greedy, stratified
-from corpora.views import view_hash
+from corpora.splits.splits import group_view, make_view
+from corpora.splits.stratify import _greedy, stratified
+from corpora.splits.views import view_hash
 from tests.corpora.test_splits import RATIOS, index_of, people, splits_of
 
 # view -> first digits of its hash over `stable()`: a changed split is another split, and nobody's old numbers compare

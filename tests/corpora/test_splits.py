@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from corpora.errors import SplitError, UnknownNameError
 from corpora.readers import CORPORA, make_corpus
-from corpora.readers.ravdess import Ravdess
+from corpora.readers.speech.ravdess import Ravdess
 from corpora.schema import SAMPLES, SPLITS, Sample
-from corpora.shards import write_shards
-from corpora.splits import group_view, make_view, official_view, view_names
-from corpora.views import Prune, ViewSpec, view_hash
+from corpora.splits.splits import group_view, make_view, official_view, view_names
+from corpora.splits.views import Prune, ViewSpec, view_hash
+from corpora.store.shards import write_shards
 
 RATIOS = {"train": 0.6, "dev": 0.2, "test": 0.2}
 

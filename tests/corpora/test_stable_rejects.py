@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from corpora.errors import CorpusError, PayloadError, refused
-from corpora.looks import looks_like
+from corpora.formats.looks import looks_like
 from corpora.readers import CORPORA, card_names, make_corpus
-from corpora.readers.files import read_file
+from corpora.records.files import read_file
 from corpora.schema import Reject
 from tests.corpora.test_contract import FEWER
 
@@ -21,8 +21,23 @@ PLACES = ("here/a corpus", "somewhere/else/and longer")
 UNSTABLE = re.compile(r"0x[0-9a-f]{5,}|object at|Error\b|Exception|Errno|Traceback")
 PAGE = b"<!DOCTYPE html><html><body>404 Not Found</body></html>"
 # One for each thing that reads: the others go through the same, and are slow for what they add.
-QUICK = ("affectnet", "cafe", "dair_emotion", "ecg200", "emozionalmente", "enterface05", "expw", "goemotions", "isear",
-         "kdef", "msp_podcast", "nemo", "raf_db", "ravdess", "subesco")  # fmt: skip
+QUICK = (
+    "affectnet",
+    "cafe",
+    "dair_emotion",
+    "ecg200",
+    "emozionalmente",
+    "enterface05",
+    "expw",
+    "goemotions",
+    "isear",
+    "kdef",
+    "msp_podcast",
+    "nemo",
+    "raf_db",
+    "ravdess",
+    "subesco",
+)
 NAMES = [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in sorted({*CORPORA, *card_names()})]
 # corpora that are refused whole, or of which a file is damaged here that is not read
 ALL_OR_NOTHING = {"emorynlp", "meld", "oulu_casia", "semeval2018_ec", "stress_predict"}

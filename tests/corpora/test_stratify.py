@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora import stratify
-from corpora.stratify import Learners, stratified
+from corpora.splits import stratify
+from corpora.splits.stratify import Learners, stratified
 
 SHARES = np.array([0.6, 0.2, 0.2])
 SPLITS = ("train", "dev", "test")

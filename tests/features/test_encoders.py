@@ -10,7 +10,7 @@ import torch
 
 from corpora.errors import IntegrityError, UserError
 from features.encoders import TrainedEncoder, time_normalised_logmel
-from features.logmel import logmel
+from features.speech.logmel import logmel
 
 
 def _encoder(seed: int = 0) -> TrainedEncoder:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import PayloadError
-from features.functionals import FUNCTIONAL_NAMES, GAIN_DEPENDENT, functionals_matrix, speech_functionals
+from features.speech.functionals import FUNCTIONAL_NAMES, GAIN_DEPENDENT, functionals_matrix, speech_functionals
 
 RATE = 16000
 

@@ -8,7 +8,7 @@ from skimage.feature import hog
 
 from corpora.codecs import decode_image, encode_png
 from corpora.errors import ParamsError, PayloadError
-from features.image import PixelRepresentation, hog_features
+from features.faces.pixels import PixelRepresentation, hog_features
 from features.representation import Representation, make_representation
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from features.logmel import FLOOR_DB, hz_to_mel, logmel, logmel_image, mel_filters, mel_to_hz, power_frames
+from features.speech.logmel import FLOOR_DB, hz_to_mel, logmel, logmel_image, mel_filters, mel_to_hz, power_frames
 
 RATE = 16000
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from corpora.codecs import decode_image, encode_png
 from corpora.errors import PayloadError
-from corpora.readers.fake_face import Picture, draw_picture
-from features.prepare_faces import (
+from corpora.readers.fakes.face import Picture, draw_picture
+from features.faces.prepare import (
     EYE_HEIGHT,
     FACE_WIDTHS,
     FaceSteps,
@@ -103,8 +103,9 @@ def test_a_published_box_is_cut_out_pixel_by_pixel() -> None:
     extra = {"face_box": "30,20,40,40"}
     made = decode_image(prepare(encode_png(image), extra=extra, find={"by": "corpus"}, crop={"margin": 0.1}).payload)
     assert (made == image[16:64, 26:74]).all(), "a margin of 4 pixels on each side makes 48 of 40"
-    outside = decode_image(prepare(encode_png(image), extra={"face_box": "-10,0,40,48"}, find={"by": "auto"},
-                                   crop={"margin": 0.0}).payload)  # fmt: skip
+    outside = decode_image(
+        prepare(encode_png(image), extra={"face_box": "-10,0,40,48"}, find={"by": "auto"}, crop={"margin": 0.0}).payload
+    )
     assert (outside[:, 14:] == image[:48, :34]).all() and (outside[:, :14] == image[:48, :1]).all(), "edge repeated"
 
 
@@ -135,8 +136,10 @@ def test_a_turned_face_is_levelled_and_scaled_by_its_eyes(turn: float) -> None:
     yy, xx = np.mgrid[:size, :size]
     for x, y in (middle - half, middle + half):
         image[(xx - x) ** 2 + (yy - y) ** 2 <= 36] = 250
-    eyes = ((float(middle[0] - half[0]), float(middle[1] - half[1])),
-            (float(middle[0] + half[0]), float(middle[1] + half[1])))  # fmt: skip
+    eyes = (
+        (float(middle[0] - half[0]), float(middle[1] - half[1])),
+        (float(middle[0] + half[0]), float(middle[1] + half[1])),
+    )
     assert degrees(eyes) == pytest.approx(turn)
     margin = 0.1
     made = crop_face(image, Found((0, 0, 1, 1), eyes), margin=margin)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from corpora.errors import LeakError, PayloadError
-from corpora.readers.fake_signal import make_signal
+from corpora.readers.fakes.signal import make_signal
 from corpora.schema import Sample
 from corpora.signals import decode_signals, encode_signals
-from features.prepare_signals import PrepareSignals, SignalSteps
-from features.signal_statistics import Moments, PopulationStatistics, SubjectBaseline, opening
-from features.signal_steps import (
+from features.physio.prepare import PrepareSignals, SignalSteps
+from features.physio.statistics import Moments, PopulationStatistics, SubjectBaseline, opening
+from features.physio.steps import (
     Artefacts,
     Bands,
     Baseline,
@@ -31,8 +31,8 @@ from features.signal_steps import (
     mark_wild,
     resample,
 )
+from features.physio.windows import MAX_WINDOWS, Windows, cut, spans, window_sample
 from features.steps import Source
-from features.windows import MAX_WINDOWS, Windows, cut, spans, window_sample
 
 
 def sine(hz: float, rate_hz: float, seconds: float = 20.0, phase: float = 0.3) -> np.ndarray:
@@ -112,9 +112,17 @@ def test_edges_that_the_rate_cannot_hold() -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("EEG", "EEG"), ("EEG_baseline", "EEG"), ("chest_ECG", "ECG"), ("wrist_TEMP", "TEMP"), ("GSR", "EDA"),
-     ("GSR_baseline", "EDA"), ("PPG", "BVP"), ("DE", "DE")],
-)  # fmt: skip
+    [
+        ("EEG", "EEG"),
+        ("EEG_baseline", "EEG"),
+        ("chest_ECG", "ECG"),
+        ("wrist_TEMP", "TEMP"),
+        ("GSR", "EDA"),
+        ("GSR_baseline", "EDA"),
+        ("PPG", "BVP"),
+        ("DE", "DE"),
+    ],
+)
 def test_kind_is_read_from_the_name(name: str, kind: str) -> None:
     assert kind_of(name) == kind
 
@@ -127,9 +135,14 @@ def test_cleaning_keeps_beats_and_takes_wander_and_hum() -> None:
 
     rate_hz = 250.0
     ecg = make_signal(
-        "ECG", seconds=30, rate_hz=rate_hz, channels=1, emotion=None,
-        subject_rng=np.random.default_rng(0), rng=np.random.default_rng(1),
-    )  # fmt: skip
+        "ECG",
+        seconds=30,
+        rate_hz=rate_hz,
+        channels=1,
+        emotion=None,
+        subject_rng=np.random.default_rng(0),
+        rng=np.random.default_rng(1),
+    )
     dirty = ecg + 3 * sine(0.1, rate_hz, 30) + 0.3 * sine(50, rate_hz, 30)
     out, rates = clean({"chest_ECG": dirty, "EEG": dirty}, {"chest_ECG": rate_hz, "EEG": rate_hz}, Clean())
     assert np.array_equal(out["EEG"], dirty) and rates["chest_ECG"] == rate_hz
@@ -181,9 +194,14 @@ def source(arrays: dict[str, np.ndarray], rates: dict[str, float], units: dict[s
 
 def eeg(seconds: float = 12.0, rate_hz: float = 128.0, seed: int = 0) -> np.ndarray:
     return make_signal(
-        "EEG", seconds=seconds, rate_hz=rate_hz, channels=4, emotion=None,
-        subject_rng=np.random.default_rng(seed), rng=np.random.default_rng(seed + 1),
-    )  # fmt: skip
+        "EEG",
+        seconds=seconds,
+        rate_hz=rate_hz,
+        channels=4,
+        emotion=None,
+        subject_rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(seed + 1),
+    )
 
 
 def test_trials_with_too_many_artefacts_are_rejects_and_windows_with_them_are_dropped() -> None:
@@ -350,10 +368,19 @@ def test_record_of_a_window_keeps_the_trial() -> None:
         {"name": "TEMP", "unit": "°C", "rate_hz": 4.0, "shape": [48]},
     ]
     trial = Sample(
-        sample_id="deap/s01/07", corpus="deap", modality="physio", payload=encode_signals(arrays), codec="npz",
-        license="x", group_id="deap:s01", subject_id="deap:s01", t_start_s=100.0, t_end_s=112.0, emotion="fear",
+        sample_id="deap/s01/07",
+        corpus="deap",
+        modality="physio",
+        payload=encode_signals(arrays),
+        codec="npz",
+        license="x",
+        group_id="deap:s01",
+        subject_id="deap:s01",
+        t_start_s=100.0,
+        t_end_s=112.0,
+        emotion="fear",
         signals=facts,
-    )  # fmt: skip
+    )
     windows = cut(arrays, {"EEG": 128.0, "TEMP": 4.0}, Windows(length_s=4.0, hop_s=2.0))
     records = [window_sample(trial, window) for window in windows]
     third = records[3]
@@ -377,17 +404,26 @@ def test_all_steps_in_their_order() -> None:
     )
     pieces = PrepareSignals(steps)(source(arrays, dict.fromkeys(arrays, 128.0), {"GSR": "µS"}))
     assert [(piece.suffix, piece.start_s, piece.stop_s) for piece in pieces] == [
-        ("#w0000", 0.0, 4.0), ("#w0001", 4.0, 8.0), ("#w0002", 8.0, 12.0),
-    ]  # fmt: skip
+        ("#w0000", 0.0, 4.0),
+        ("#w0001", 4.0, 8.0),
+        ("#w0002", 8.0, 12.0),
+    ]
     for piece in pieces:
         shapes = {name: array.shape for name, array in decode_signals(piece.payload).items()}
         assert shapes == {"EEG": (256, 4), "GSR": (32,)}
         assert {s["name"]: (s["unit"], s["rate_hz"], tuple(s["shape"])) for s in piece.signals} == {
-            "EEG": ("z", 64.0, (256, 4)), "GSR": ("µS", 8.0, (32,)),
-        }  # fmt: skip
+            "EEG": ("z", 64.0, (256, 4)),
+            "GSR": ("µS", 8.0, (32,)),
+        }
     assert [step["step"] for step in steps.described()] == [
-        "keep", "bands-1", "clean-1", "artefacts-1", "resample-1", "baseline-1", "windows-1",
-    ]  # fmt: skip
+        "keep",
+        "bands-1",
+        "clean-1",
+        "artefacts-1",
+        "resample-1",
+        "baseline-1",
+        "windows-1",
+    ]
 
 
 def test_preparation_is_the_same_each_time_and_refuses_what_is_not_its_own() -> None:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from corpora.codecs import decode_wav, encode_wav
 from corpora.errors import PayloadError
-from features.prepare_speech import (
+from features.speech.prepare import (
     PrepareSpeech,
     SpeechSteps,
     active_span,

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from corpora.errors import PayloadError
-from features.prepare_text import (
+from features.steps import Piece, Source
+from features.text.prepare import (
     NOTE,
     PrepareText,
     TextSteps,
@@ -18,7 +19,6 @@ from features.prepare_text import (
     without_controls,
     without_markup,
 )
-from features.steps import Piece, Source
 
 
 def prepare(text: str, **steps: Any) -> Piece:

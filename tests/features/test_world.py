@@ -11,7 +11,7 @@ import soundfile
 from corpora.codecs import decode_wav, encode_wav
 from corpora.errors import ParamsError, PayloadError
 from features.representation import Representation, make_representation
-from features.world import WorldRepresentation, analyse, interpolated_log_f0, valid_columns
+from features.speech.world import WorldRepresentation, analyse, interpolated_log_f0, valid_columns
 
 RATE = 16000
 
@@ -198,9 +198,9 @@ def test_real_speech_keeps_within_the_clips(shared_data: object) -> None:
     """Physics must not bite on real speech: less than 0.5 % of its coefficients may be clipped."""
     from pathlib import Path
 
-    from features.prepare_speech import PrepareSpeech, SpeechSteps
+    from features.speech.prepare import PrepareSpeech, SpeechSteps
+    from features.speech.world import C0_RANGE, CEPSTRUM_RANGE
     from features.steps import Source
-    from features.world import C0_RANGE, CEPSTRUM_RANGE
 
     files = sorted(Path(str(shared_data)).glob("ravdess/Actor_0[1-8]/*.wav"))[::48]
     assert files

@@ -96,7 +96,7 @@ def project(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, dict[str, Any]],
 @pytest.fixture
 def run_all() -> Callable[..., None]:
     """(folder, upto) -> runs every stage of the tiny run as the plain function that DVC would call."""
-    from flows.stages import run_stage
+    from flows.stages.run import run_stage
 
     def run(folder: Path, *, stages: tuple[str, ...] = ("fake", "ingest", *STAGES)) -> None:
         for verb in stages:

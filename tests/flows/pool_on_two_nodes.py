@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import corpora.quiet  # noqa: F401
-from flows.pool import Pool, WorkItem
-from flows.store import WorkStore
+from flows.engine.pool import Pool, WorkItem
+from flows.engine.store import WorkStore
 from tests.flows.loopback_storage import object_store
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import corpora.quiet
 from corpora.errors import PayloadError
-from flows.store import WorkStore
+from flows.engine.store import WorkStore
 
 
 class Square:

@@ -7,8 +7,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
-from flows import release, report
-from flows.reporttables import conflict_tables
+from flows.stages import release
+from flows.stages.report import report
+from flows.stages.report.tables import conflict_tables
 
 ENTRIES: dict[str, Any] = {
     "same_recording": {

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from corpora.errors import ResourceError
 from corpora.fingerprint import hash_folder
-from flows.candidates import Drawer
-from flows.pool import WorkItem
-from flows.sampler import samples_key, scores_key
-from flows.store import WorkStore
+from flows.engine.pool import WorkItem
+from flows.engine.store import WorkStore
+from flows.stages.augment.candidates import Drawer
+from flows.stages.augment.sampler import samples_key, scores_key
 from generators.generator import Condition, Draw
 
 Project = Callable[[Path, dict[str, Any]], Path]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.release import decide, notes, selftest_notes, synthetic_splits, unjudged
+from flows.stages.release import decide, notes, selftest_notes, synthetic_splits, unjudged
 
 
 def verdict(gate: str, said: str, group: str = "all", reason: str = "because") -> dict[str, Any]:
@@ -83,8 +83,8 @@ def test_users_are_told_what_is_undecided_unfilled_leaked_and_real_alone() -> No
 
 
 def test_the_self_test_says_what_it_missed_and_whom_it_turned_away(tmp_path: Any) -> None:
-    from corpora.atomic import write_json
-    from validators.selftest import HELD_OUT
+    from corpora.store.atomic import write_json
+    from validators.trials.selftest import HELD_OUT
 
     path = tmp_path / "selftest.json"
     assert selftest_notes(path) == []

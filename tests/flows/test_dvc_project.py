@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from flows.dvcrun import needed
+from flows.conduct.dvcrun import needed
 
 Project = Callable[[Path, dict[str, Any]], Path]
 
@@ -46,9 +46,11 @@ def dvc(folder: Path, *words: str) -> str:
         "EMOFORGE_ACTORS": "0",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PREFECT_API_URL": "http://127.0.0.1:9/api",  # nothing may ask for it
-        "GIT_AUTHOR_NAME": "test", "GIT_AUTHOR_EMAIL": "test@example.org",
-        "GIT_COMMITTER_NAME": "test", "GIT_COMMITTER_EMAIL": "test@example.org",
-    }  # fmt: skip
+        "GIT_AUTHOR_NAME": "test",
+        "GIT_AUTHOR_EMAIL": "test@example.org",
+        "GIT_COMMITTER_NAME": "test",
+        "GIT_COMMITTER_EMAIL": "test@example.org",
+    }
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *words], cwd=folder, env=environment, capture_output=True, text=True
     )
@@ -79,7 +81,7 @@ def test_repro_reruns_exactly_what_changed(
     git(clone, "commit", "-qm", "Built")
     # a card of another corpus, and an edit in a reader that this one does not use: looked at, and nothing is read again
     (clone / "data/cards/other.yaml").write_text("title: Other\n")
-    emodb = clone / "corpora/readers/emodb.py"
+    emodb = clone / "corpora/readers/speech/emodb.py"
     emodb.write_text(emodb.read_text() + "\n# an edit\n")
     assert needed(["reader@tiny", "ingest@tiny"], repo=clone) == []
     assert not {"fake", "ingest", "prepare"} & ran(dvc(clone, "repro"))

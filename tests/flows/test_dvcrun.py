@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from corpora.errors import GateError, InterruptedRunError, LockedError, ResourceError, UnknownNameError, UserError
-from flows.dvcrun import free_dead_locks, needed, reasons, repro, stages_of
-from flows.errorfile import StageFailedError
+from flows.conduct.dvcrun import free_dead_locks, needed, reasons, repro, stages_of
+from flows.conduct.errorfile import StageFailedError
 from flows.params import load_params
 from tests.toy import ALL, Toy
 
@@ -144,10 +144,13 @@ def test_a_time_limit_ends_the_stage(toy: Toy) -> None:
 def test_a_lock_names_its_holder_and_a_killed_holder_blocks_nobody(toy: Toy, shell: str) -> None:
     toy.behave("fake@toy", SLEEPER)
     other = subprocess.Popen(
-        [sys.executable, "-m", "flows.dvcrun", "repro", "-s", "fake@toy"],
-        cwd=toy.folder, env=toy.env | {"SHELL": shell}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "flows.conduct.dvcrun", "repro", "-s", "fake@toy"],
+        cwd=toy.folder,
+        env=toy.env | {"SHELL": shell},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,
-    )  # fmt: skip
+    )
     try:
         pids = sleepers(toy)
         with pytest.raises(LockedError, match=f"pid {other.pid}"):
@@ -176,7 +179,7 @@ def test_a_lock_whose_pid_was_given_to_another_process_is_dropped(toy: Toy) -> N
 def test_the_question_takes_little_and_imports_neither_prefect_nor_ray(toy: Toy) -> None:
     toy.repro()
     code = (
-        "import sys, emoforge; from pathlib import Path; from flows.dvcrun import needed;"
+        "import sys, emoforge; from pathlib import Path; from flows.conduct.dvcrun import needed;"
         f"print(needed({ALL!r}, repo=Path.cwd()), {{'prefect', 'ray', 'torch'}} & set(sys.modules))"
     )
     begun = time.monotonic()

@@ -18,11 +18,11 @@ import yaml
 
 from corpora.errors import CorpusError, SplitError
 from emoforge.summary import inspect_release
-from flows.feasible import outlook
 from flows.params import load_params
 from flows.paths import Layout
-from flows.plan import make_plans
-from flows.stages import run_stage
+from flows.stages.plan.feasible import outlook
+from flows.stages.plan.plan import make_plans
+from flows.stages.run import run_stage
 from tests.flows.conftest import TINY
 
 # Who is heard in which class, and how often: a talk show's cast. Most speak one class, and one fills most of anger.

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from corpora.errors import LockedError, ResourceError, UserError
-from flows.dvcrun import _explained
-from flows.errorfile import StageFailedError
+from flows.conduct.dvcrun import _explained
+from flows.conduct.errorfile import StageFailedError
 from tests.toy import Toy
 
 BIG = """
@@ -24,7 +24,7 @@ out.mkdir(parents=True, exist_ok=True)
 ASK = """
 from pathlib import Path
 from corpora.errors import EmoforgeError
-from flows.dvcrun import repro
+from flows.conduct.dvcrun import repro
 try:
     repro("fit@toy", repo=Path(), on_line=lambda line: None)
 except EmoforgeError as error:

@@ -18,10 +18,10 @@ from corpora.codecs import encode_png
 from corpora.errors import CorpusError, UnknownNameError
 from corpora.fingerprint import hash_folder
 from corpora.readers import make_corpus
-from corpora.release import compute_release_hash, describe_files
 from corpora.schema import REJECTS, SAMPLES, SPLITS, Reject
-from corpora.shards import iter_payloads, read_table
-from flows.ingest import _why_different, ingest_corpus
+from corpora.store.release import compute_release_hash, describe_files
+from corpora.store.shards import iter_payloads, read_table
+from flows.stages.ingest.ingest import _why_different, ingest_corpus
 
 RATIOS = {"train": 0.6, "dev": 0.2, "test": 0.2}
 
@@ -48,9 +48,17 @@ def test_voices_become_a_folder_that_holds_all_of_them(raw: Path, tmp_path: Path
     out = tmp_path / "out"
     result = ingest(raw / "voices", out, "ravdess", tell=told.append)
     assert {p.name for p in out.iterdir()} == {
-        "shards", "index.parquet", "rejects.parquet", "splits.parquet", "audit.json", "quality.json", "card.json",
-        "near.parquet", "near_pairs.parquet", "manifest.json",
-    }  # fmt: skip
+        "shards",
+        "index.parquet",
+        "rejects.parquet",
+        "splits.parquet",
+        "audit.json",
+        "quality.json",
+        "card.json",
+        "near.parquet",
+        "near_pairs.parquet",
+        "manifest.json",
+    }
     index = read_table(out / "index.parquet", SAMPLES)
     raw_bytes = {f"mine/{p.stem}": p.read_bytes() for p in (raw / "voices").rglob("*.wav")}
     assert {row["sample_id"]: payload for row, payload in iter_payloads(out, index)} == raw_bytes
@@ -246,9 +254,15 @@ def test_wrong_reader_is_one_clear_error(raw: Path, tmp_path: Path, reader: str,
 def test_name_of_a_corpus_is_checked(raw: Path, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="allowed are a-z"):
         ingest_corpus(
-            "My Corpus", reader="ravdess", root=raw, target=tmp_path / "o", shards=1, ratios=RATIOS, split_seed=0,
+            "My Corpus",
+            reader="ravdess",
+            root=raw,
+            target=tmp_path / "o",
+            shards=1,
+            ratios=RATIOS,
+            split_seed=0,
             max_reject_share=0.1,
-        )  # fmt: skip
+        )
 
 
 def test_real_corpora(shared_data: Path, tmp_path: Path) -> None:

@@ -15,15 +15,18 @@ import pytest
 
 from corpora.codecs import encode_text
 from corpora.readers import CORPORA, make_corpus
-from corpora.readers.files import text_sample
+from corpora.records.files import text_sample
 from corpora.schema import Reject, Sample
-from flows.ingest import ingest_corpus
-from flows.ingestparts import PartReader, ReadTask, Tell, bytes_below
+from flows.stages.ingest.ingest import ingest_corpus
+from flows.stages.ingest.parts import PartReader, ReadTask, Tell, bytes_below
 
 REPO = Path(__file__).resolve().parents[2]
 SETTINGS: dict[str, Any] = {
-    "shards": 3, "ratios": {"train": 0.6, "dev": 0.2, "test": 0.2}, "split_seed": 0, "max_reject_share": 0.2,
-}  # fmt: skip
+    "shards": 3,
+    "ratios": {"train": 0.6, "dev": 0.2, "test": 0.2},
+    "split_seed": 0,
+    "max_reject_share": 0.2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +56,8 @@ def whole(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]
 KILLED = """
 import os, sys
 from pathlib import Path
-import corpora.readers.ravdess as reader
-from flows.ingest import ingest_corpus
+import corpora.readers.speech.ravdess as reader
+from flows.stages.ingest.ingest import ingest_corpus
 read, n = reader.read_wav, 0
 def dying(path):
     global n
@@ -78,7 +81,7 @@ def test_killed_at_any_file_it_goes_on_without_reading_again(
     done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, timeout=120, check=False)
     assert done.returncode == -9, done.stderr.decode()
     assert not target.exists()
-    import corpora.readers.ravdess as reader
+    import corpora.readers.speech.ravdess as reader
 
     opened: list[str] = []
     read = reader.read_wav

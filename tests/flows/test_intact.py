@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from corpora.errors import IntegrityError
-from flows.dvcrun import needed, repro
-from flows.intact import Known, damaged_inputs, drop
-from flows.publish import publish
+from flows.conduct.dvcrun import needed, repro
+from flows.conduct.intact import Known, damaged_inputs, drop
+from flows.conduct.publish import publish
 from tests.toy import ALL, Toy
 
 RUN = "data/runs/toy"

@@ -13,12 +13,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.leash import PARENT, handed_down
-from flows.reaper import start_time
+from flows.conduct.leash import PARENT, handed_down
+from flows.engine.reaper import start_time
 from tests.flows.test_dvcrun import gone
 from tests.toy import Toy
 
-CONDUCTOR = "from pathlib import Path; from flows.dvcrun import repro; repro('fake@toy', repo=Path(), on_line=print)"
+CONDUCTOR = (
+    "from pathlib import Path; from flows.conduct.dvcrun import repro; repro('fake@toy', repo=Path(), on_line=print)"
+)
 SLOW = "import time; time.sleep(2)"  # a stage that would have written its out, had nobody ended it
 STARTS = {"conductor": [sys.executable, "-c", CONDUCTOR], "dvc": [sys.executable, "-m", "dvc", "repro", "fake@toy"]}
 
@@ -96,12 +98,13 @@ def test_a_shell_between_does_not_hide_that_the_parent_ended(toy: Toy, wrapped: 
     check(toy, "conductor" if wrapped else "dvc", "/bin/sh", "stage", 0.3)
 
 
-HELD = "from flows.leash import hold; hold(); import time; time.sleep(30)"
+HELD = "from flows.conduct.leash import hold; hold(); import time; time.sleep(30)"
 
 
 def held(env: dict[str, str]) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", HELD], env={"PATH": os.environ["PATH"]} | env, text=True,
-                            cwd=Path(__file__).parents[2])  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-c", HELD], env={"PATH": os.environ["PATH"]} | env, text=True, cwd=Path(__file__).parents[2]
+    )
 
 
 def test_a_parent_that_is_gone_already_ends_the_child_at_once() -> None:
@@ -122,10 +125,13 @@ def test_a_parent_that_lives_is_left_alone(env: dict[str, str] | None) -> None:
 
 
 def test_the_name_of_the_parent_is_not_passed_on() -> None:
-    code = "import os; from flows.leash import hold; hold(); print(os.environ.get('EMOFORGE_PARENT'))"
+    code = "import os; from flows.conduct.leash import hold; hold(); print(os.environ.get('EMOFORGE_PARENT'))"
     done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | handed_down(), text=True, capture_output=True,
+        [sys.executable, "-c", code],
+        env=os.environ | handed_down(),
+        text=True,
+        capture_output=True,
         cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+    )
     assert done.stdout.strip() == "None", done.stderr
     assert handed_down() == {PARENT: f"{os.getpid()} {start_time(os.getpid())}"}

@@ -15,15 +15,15 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from corpora.atomic import write_bytes
 from corpora.codecs import encode_wav
 from corpora.errors import CorpusError, ParamsError, UnknownNameError, UserError
 from corpora.fingerprint import hash_bytes
 from corpora.readers import make_corpus
+from corpora.store.atomic import write_bytes
 from emoforge.cli import app
-from flows.link import link
+from flows.conduct.link import link
 from flows.params import CARDS, load_params
-from flows.stages import run_stage
+from flows.stages.run import run_stage
 from tests.toy import PARAMS
 
 
@@ -199,13 +199,13 @@ def test_only_readers_of_what_is_there_are_tried(repo: Path, faces: Path, monkey
         monkeypatch.setattr(corpus, "read", lambda *a: tried.append(corpus.card.modality) or real(*a), raising=False)
         return corpus
 
-    monkeypatch.setattr("flows.link.make_corpus", spied)
+    monkeypatch.setattr("flows.conduct.link.make_corpus", spied)
     assert link("lab", faces, repo=repo).reader == "fer2013"
     assert "speech" not in tried and "face" in tried
 
 
 def test_a_folder_is_walked_once_for_all_readers(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from corpora.readers import files
+    from corpora.records import files
 
     real, walks = files._walk, []
     monkeypatch.setattr(files, "_walk", lambda root: walks.append(root) or real(root))
@@ -301,10 +301,24 @@ def project(repo: Path, voices: Path) -> Path:
 @pytest.mark.parametrize(
     "where",
     [
-        ".", "..", "../..", "data", "data/raw", "data/raw/x", "data/corpora", "data/corpora/x", "corpora", "corpora/x",
-        "docs/x", ".dvc/x", ".emoforge/store/x", "lab/..", "lab/../data/raw/x", "/",
+        ".",
+        "..",
+        "../..",
+        "data",
+        "data/raw",
+        "data/raw/x",
+        "data/corpora",
+        "data/corpora/x",
+        "corpora",
+        "corpora/x",
+        "docs/x",
+        ".dvc/x",
+        ".emoforge/store/x",
+        "lab/..",
+        "lab/../data/raw/x",
+        "/",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("linked", [False, True])
 def test_the_project_is_no_corpus(project: Path, tmp_path: Path, where: str, linked: bool) -> None:
     path = project / where
@@ -357,7 +371,7 @@ def test_labels_that_the_card_lacks_are_told_with_the_nearest(
 
 
 def test_the_look_at_labels_is_short(repo: Path, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.link.LOOK_S", -1.0)
+    monkeypatch.setattr("flows.conduct.link.LOOK_S", -1.0)
     made = link("lab", lab, repo=repo, reader=str(lab.parent / "cards" / "my.yaml"))
     assert made.looked_at == 1 and made.unknown == ()
 

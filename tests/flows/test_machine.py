@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from corpora.errors import ResourceError
-from flows.machine import require_accelerator, require_cluster, require_disk, survey
+from flows.conduct.machine import require_accelerator, require_cluster, require_disk, survey
 from flows.params import Machine, Numerics, Params, load_params
 from tests.toy import PARAMS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from corpora.signals import encode_signals
-from flows.media import to_medium
+from flows.stages.report.media import to_medium
 
 
 def test_texts_and_signals_are_shown_as_what_they_are() -> None:

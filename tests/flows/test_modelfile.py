@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import IntegrityError
-from flows.modelfile import read_model, seal_model
+from flows.stages.fit.model_file import read_model, seal_model
 
 
 @pytest.fixture(scope="module")

@@ -107,13 +107,26 @@ REFERENCES = b"a0: &a0 [x, x]\n" + b"".join(
     b"a%d: &a%d [%s]\n" % (i, i, b", ".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 9)
 )
 BROKEN = {
-    "binary": b"\xff\xfe\0\1" * 50, "zeros": b"\0" * 100, "list": b"- a\n", "scalar": b"3\n", "text": b"abc\n",
-    "deep": b"a: " + b"[" * 3000, "deep mappings": b"{a: " * 3000, "closed": b"a: " + b"[" * 200 + b"]" * 200,
-    "huge": b"# " + b"x" * (5 << 20), "self": b"a: &a [*a]\n", "references": REFERENCES, "date": b"a: 2020-13-45\n",
-    "conflict": b"<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>>\n", "tag": b"a: !!python/object:os.system x\n",
-    "binary value": b"a: !!binary aGVq\n", "set": b"a: !!set {b, c}\n", "half": b'a: "\\ud800"\n',
-    "half key": b'"\\ud800": a\n', "twice": b"a: 1\na: 2\n",
-}  # fmt: skip
+    "binary": b"\xff\xfe\0\1" * 50,
+    "zeros": b"\0" * 100,
+    "list": b"- a\n",
+    "scalar": b"3\n",
+    "text": b"abc\n",
+    "deep": b"a: " + b"[" * 3000,
+    "deep mappings": b"{a: " * 3000,
+    "closed": b"a: " + b"[" * 200 + b"]" * 200,
+    "huge": b"# " + b"x" * (5 << 20),
+    "self": b"a: &a [*a]\n",
+    "references": REFERENCES,
+    "date": b"a: 2020-13-45\n",
+    "conflict": b"<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>>\n",
+    "tag": b"a: !!python/object:os.system x\n",
+    "binary value": b"a: !!binary aGVq\n",
+    "set": b"a: !!set {b, c}\n",
+    "half": b'a: "\\ud800"\n',
+    "half key": b'"\\ud800": a\n',
+    "twice": b"a: 1\na: 2\n",
+}
 
 
 @pytest.mark.parametrize("name", ["params.yaml", "machine.yaml"])

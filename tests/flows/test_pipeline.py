@@ -16,10 +16,10 @@ from prefect.states import Cancelling, Running
 from prefect.testing.utilities import prefect_test_harness
 
 from corpora.errors import GateError, InterruptedRunError, LockedError, UserError
-from flows import pipeline
-from flows.dvcrun import needed, stages_of
+from flows.conduct import pipeline
+from flows.conduct.dvcrun import needed, stages_of
+from flows.conduct.processes import run_locks
 from flows.params import load_params
-from flows.processes import run_locks
 from tests.flows.test_dvcrun import SLEEPER, gone, sleepers
 from tests.toy import ALL, Toy
 

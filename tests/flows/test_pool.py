@@ -20,8 +20,8 @@ import pytest
 
 import corpora.quiet
 from corpora.errors import PayloadError, ResourceError
-from flows.pool import ItemFailedError, Pool, Throughput, WorkItem, connected, places
-from flows.worker import WorkerError, describe_error, environment, limited_threads, rebuild_error
+from flows.engine.pool import ItemFailedError, Pool, Throughput, WorkItem, connected, places
+from flows.engine.worker import WorkerError, describe_error, environment, limited_threads, rebuild_error
 
 WORKERS = "tests.flows.pool_workers"
 
@@ -210,7 +210,7 @@ def test_throughput() -> None:
 
 DRIVER = f"""
 import sys
-from flows.pool import Pool, WorkItem
+from flows.engine.pool import Pool, WorkItem
 with Pool("{WORKERS}:Square", {{}}, actors=2) as pool:
     pool.run([WorkItem(str(i), {{"n": i}}) for i in range(2)], lambda *_: None)
     print("up", flush=True)
@@ -273,7 +273,7 @@ def test_a_cluster_that_does_not_answer(listens: bool) -> None:
         address = f"127.0.0.1:{port.getsockname()[1]}"
         began = time.monotonic()
         done = run_driver(
-            f"from flows.pool import Pool\nwith Pool('{WORKERS}:Square', {{}}, actors=1): pass",
+            f"from flows.engine.pool import Pool\nwith Pool('{WORKERS}:Square', {{}}, actors=1): pass",
             RAY_ADDRESS=address,
         )
     assert "ResourceError: no Ray cluster answers at" in done.stderr and address in done.stderr

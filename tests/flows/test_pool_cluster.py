@@ -12,7 +12,7 @@ import pytest
 
 import corpora.quiet
 from corpora.errors import ResourceError
-from flows.store import MissingItemError, WorkStore
+from flows.engine.store import MissingItemError, WorkStore
 from tests.flows.loopback_storage import object_store
 
 

@@ -16,14 +16,14 @@ import pytest
 import soundfile
 
 from corpora.errors import CorpusError, ParamsError
-from corpora.release import open_release
-from corpora.shards import read_payload
 from corpora.signals import decode_signals
+from corpora.store.release import open_release
+from corpora.store.shards import read_payload
 from emoforge.summary import inspect_release
-from flows.feasible import foreseen
 from flows.params import load_params
 from flows.paths import Layout
-from flows.stages import run_stage
+from flows.stages.plan.feasible import foreseen
+from flows.stages.run import run_stage
 
 Project = Callable[[Path, dict[str, Any]], Path]
 LATER = ("plan", "prepare", "fit", "augment", "evaluate", "release", "report")
@@ -96,8 +96,14 @@ def they_are_made_alike_and_counted_each(folder: Path) -> None:
         info = soundfile.info(io.BytesIO(read_payload(prepared, row)))
         assert (info.samplerate, info.channels) == (16000, 1)
         assert row["signals"][0]["rate_hz"] == 16000 and row["duration_s"] == info.frames / 16000
-    rates = {c: {s["rate_hz"] for r in pq.read_table(folder / f"data/corpora/{c}/index.parquet").to_pylist()
-                 for s in r["signals"]} for c in ("rav", "emo")}  # fmt: skip
+    rates = {
+        c: {
+            s["rate_hz"]
+            for r in pq.read_table(folder / f"data/corpora/{c}/index.parquet").to_pylist()
+            for s in r["signals"]
+        }
+        for c in ("rav", "emo")
+    }
     assert rates == {"rav": {48000.0}, "emo": {16000.0}}, "and they did not come alike"
     assert told["classes"] == ["neutral", "anger", "boredom"]
     found = Counter((r["corpus"], r["emotion"]) for r in rows)
@@ -342,13 +348,25 @@ def test_samples_that_cannot_be_encoded_are_told_with_the_reason(
         ({"representation": {"name": "pixels"}}, "`generator` is not"),
         ({"generator": {"name": "cvae"}}, "`representation` is not"),
         ({"prepare": {"face": {"croop": {}}}}, "croop.*Did you mean 'crop'"),
-        ({"prepare": {"face": {"size": {"px": 64}}}, "representation": {"name": "pixels", "size": 32},
-          "generator": {"name": "cvae"}}, "px is 64, the representation's 32"),
-        ({"prepare": {"face": {"colour": {"mode": "rgb"}}}, "representation": {"name": "pixels", "size": 32},
-          "generator": {"name": "cvae"}}, "takes grey"),
+        (
+            {
+                "prepare": {"face": {"size": {"px": 64}}},
+                "representation": {"name": "pixels", "size": 32},
+                "generator": {"name": "cvae"},
+            },
+            "px is 64, the representation's 32",
+        ),
+        (
+            {
+                "prepare": {"face": {"colour": {"mode": "rgb"}}},
+                "representation": {"name": "pixels", "size": 32},
+                "generator": {"name": "cvae"},
+            },
+            "takes grey",
+        ),
         ({"representation": {"name": "world"}, "generator": {"name": "cvae"}}, "'world' is for speech.*are face"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_named_at_plan(
     change: dict[str, Any], message: str, tmp_path: Path, tiny_params: Any, project: Project
 ) -> None:
@@ -369,7 +387,7 @@ def test_the_plan_holds_the_steps_of_its_modality_alone(tmp_path: Path, tiny_par
     before = (folder / "data/runs/tiny/plan/prepare.json").read_bytes()
     plan = json.loads(before)
     assert plan["params"]["steps"]["size"] == {"px": 32}, "the representation's"
-    assert "features.prepare_faces" in plan["code"] and "features.prepare_speech" not in plan["code"]
+    assert "features.faces.prepare" in plan["code"] and "features.speech.prepare" not in plan["code"]
     params = tiny_params("faces")
     params["runs"]["tiny"]["prepare"] = {"speech": {"loudness": {}}}
     project(folder, params)

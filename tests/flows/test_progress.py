@@ -6,8 +6,8 @@ import doctest
 
 import pytest
 
-from flows import progress
-from flows.progress import Pace, duration
+from flows.engine import progress
+from flows.engine.progress import Pace, duration
 
 
 class Clock:

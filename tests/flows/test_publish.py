@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from corpora.errors import GateError, LockedError, ResourceError, UserError
-from flows.processes import run_locks
-from flows.publish import publish
+from flows.conduct.processes import run_locks
+from flows.conduct.publish import publish
 from tests.toy import Toy
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from corpora.errors import CorpusError, UnknownNameError
-from flows import plan
 from flows.paths import Layout
-from flows.reader import is_unchanged
-from flows.stages import run_stage
+from flows.stages.ingest.reader import is_unchanged
+from flows.stages.plan import plan
+from flows.stages.run import run_stage
 
 CARD = """
 title: Lab
@@ -80,12 +80,12 @@ def test_an_edited_reader_changes_the_corpora_that_it_reads(layout: Layout, monk
         monkeypatch.setattr(plan, "_source_hash", lambda m: "edited" if m in modules else hashed(m))
         return changed(before, again(layout))
 
-    assert edited("corpora.readers.emodb") == set()
-    assert edited("corpora.readers.ravdess") == {"coded"}
-    assert edited("corpora.readers.layout_table") == {"two"}
-    assert "one" in edited("corpora.readers.layout_folder") and "two" not in edited("corpora.readers.layout_folder")
-    assert edited("corpora.near_audio", "generators.vae") == set(before), "what ingest itself does, for everybody"
-    assert edited("generators.vae", "flows.fit") == set()
+    assert edited("corpora.readers.speech.emodb") == set()
+    assert edited("corpora.readers.speech.ravdess") == {"coded"}
+    assert edited("corpora.readers.layouts.table") == {"two"}
+    assert "one" in edited("corpora.readers.layouts.folder") and "two" not in edited("corpora.readers.layouts.folder")
+    assert edited("corpora.near.audio", "generators.vae") == set(before), "what ingest itself does, for everybody"
+    assert edited("generators.vae", "flows.stages.fit.fit") == set()
 
 
 def test_options_and_names_are_checked_before_anything_is_read(layout: Layout) -> None:

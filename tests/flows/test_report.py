@@ -22,19 +22,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpora.atomic import write_json
 from corpora.codecs import encode_png, encode_wav
 from corpora.errors import IntegrityError
 from corpora.schema import REJECTS, SAMPLES, SCORES, SPLITS, VERDICTS
-from flows import figures
-from flows.media import spectrogram, to_medium
-from flows.release import selftest_notes
-from flows.report import write_report
-from flows.reportdata import read_run
-from flows.reportmedia import Shown, chosen_media
-from flows.reporttables import histograms, uplift_words
-from flows.reporttext import interval, number, percent
-from validators.selftest import HELD_OUT
+from corpora.store.atomic import write_json
+from flows.stages.release import selftest_notes
+from flows.stages.report import figures
+from flows.stages.report.data import read_run
+from flows.stages.report.media import spectrogram, to_medium
+from flows.stages.report.report import write_report
+from flows.stages.report.samples import Shown, chosen_media
+from flows.stages.report.tables import histograms, uplift_words
+from flows.stages.report.text import interval, number, percent
+from validators.trials.selftest import HELD_OUT
 
 CLASSES = ["anger", "fear", "happiness", "neutral"]
 REAL = {"anger": 14, "fear": 4, "happiness": 11, "neutral": 14}
@@ -92,24 +92,47 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
     prepared, augmented, evaluation = run / "prepared", run / "augmented", run / "evaluation"
     write_index(prepared, "shards/train-real-00000.tar", real)
     pq.write_table(pa.Table.from_pylist(splits, schema=SPLITS), prepared / "splits.parquet")
-    raw = {**real[0][0], "extra": {"path": HOSTILE}, "signals": [
-        {"name": "audio", "unit": "full scale", "rate_hz": 48000.0, "shape": [9, 2]}]}  # fmt: skip
+    raw = {
+        **real[0][0],
+        "extra": {"path": HOSTILE},
+        "signals": [{"name": "audio", "unit": "full scale", "rate_hz": 48000.0, "shape": [9, 2]}],
+    }
     write_index(prepared, "before/before-00000.tar", [(raw, draw(rng, 1))], "before")
     rejects = [{"corpus": "made_up", "path": "a b/ä.wav", "stage": "prepare", "reason": "too-short", "detail": "0.1 s"}]
     pq.write_table(pa.Table.from_pylist(rejects, schema=REJECTS), prepared / "rejects.parquet")
     counts = {"train": real_counts, "dev": dict.fromkeys(classes, 2), "test": dict.fromkeys(classes, 2)}
-    finding = {"kind": "repeats", "splits": ["train", "test"], "action": "drop",
-               "counts": {"keys": 1, "train": 1, "test": 1},
-               "members": {"ab" * 32: {"train": ["made_up/anger/001"], "test": ["made_up/anger/015"]}}}  # fmt: skip
+    finding = {
+        "kind": "repeats",
+        "splits": ["train", "test"],
+        "action": "drop",
+        "counts": {"keys": 1, "train": 1, "test": 1},
+        "members": {"ab" * 32: {"train": ["made_up/anger/001"], "test": ["made_up/anger/015"]}},
+    }
     write_json(
         prepared / "summary.json",
-        {"modality": modality, "classes": classes, "counts": counts, "corpora": ["made_up"], "dropped": 2,
-         "representation": {"name": "pixels", "size": 32}, "audit": [finding],
-         "prepared": {"version": "face-9", "steps": [{"step": "crop-7", "params": {"margin": 0.25}}]},
-         "by_corpus": {"made_up": {"reader": "made_up", "counts": counts, "samples": 60, "prepared": 59,
-                                   "rejected": {"too-short": 1}, "rejected_of_class": {classes[0]: 1},
-                                   "unlabelled": 3, "noted": {"several-faces": 2}}}},
-    )  # fmt: skip
+        {
+            "modality": modality,
+            "classes": classes,
+            "counts": counts,
+            "corpora": ["made_up"],
+            "dropped": 2,
+            "representation": {"name": "pixels", "size": 32},
+            "audit": [finding],
+            "prepared": {"version": "face-9", "steps": [{"step": "crop-7", "params": {"margin": 0.25}}]},
+            "by_corpus": {
+                "made_up": {
+                    "reader": "made_up",
+                    "counts": counts,
+                    "samples": 60,
+                    "prepared": 59,
+                    "rejected": {"too-short": 1},
+                    "rejected_of_class": {classes[0]: 1},
+                    "unlabelled": 3,
+                    "noted": {"several-faces": 2},
+                }
+            },
+        },
+    )
     (run / "fit").mkdir()
     with (run / "fit" / "loss.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -130,8 +153,16 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
             valid, agreed = i != 2, bool(agreement >= 1.0)
             passed = valid and agreed and accepted < lacking
             source = [f"made_up/neutral/{i:03d}"] if conversions else None
-            row = {**base, "sample_id": sample, "recording_id": sample, "group_id": "made_up:1", "emotion": name,
-                   "generator_id": "0123456789abcdef" * 4, "seed": 1000 * k + i, "source_ids": source}  # fmt: skip
+            row = {
+                **base,
+                "sample_id": sample,
+                "recording_id": sample,
+                "group_id": "made_up:1",
+                "emotion": name,
+                "generator_id": "0123456789abcdef" * 4,
+                "seed": 1000 * k + i,
+                "source_ids": source,
+            }
             accepted += passed
             surplus += valid and agreed and not passed
             if passed:
@@ -145,12 +176,30 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
                 ("agreement", agreement, 1.0, agreed, None if math.isfinite(agreement) else "no-score"),
             ]:
                 scores.append(
-                    {"sample_id": sample, "emotion": name, "round": 1, "gate": gate, "value": value, "limit": limit,
-                     "passed": ok, "reason": reason, "judge": f"{gate}@abc123"}
-                )  # fmt: skip
-        made.append({"emotion": name, "real_train": real_counts[name], "target": 14, "candidates": 2 * lacking,
-                     "accepted": accepted, "rejected": rejected, "surplus": surplus,
-                     "filled": accepted >= lacking})  # fmt: skip
+                    {
+                        "sample_id": sample,
+                        "emotion": name,
+                        "round": 1,
+                        "gate": gate,
+                        "value": value,
+                        "limit": limit,
+                        "passed": ok,
+                        "reason": reason,
+                        "judge": f"{gate}@abc123",
+                    }
+                )
+        made.append(
+            {
+                "emotion": name,
+                "real_train": real_counts[name],
+                "target": 14,
+                "candidates": 2 * lacking,
+                "accepted": accepted,
+                "rejected": rejected,
+                "surplus": surplus,
+                "filled": accepted >= lacking,
+            }
+        )
         if lacking:
             rounds.append({"round": 1, "class": name, "candidates": 2 * lacking, "accepted": accepted})
     write_index(augmented, "shards/train-synthetic-00000.tar", synthetic)
@@ -162,11 +211,30 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
     write_json(augmented / "balance.json", {"classes": made, "rounds": rounds, "limits": limits})
     verdict = {"gate": "frechet", "unit": "squared distance", "judge": "hog@77aa", "n_real": 43, "n_synthetic": 13}
     verdicts = [
-        {**verdict, "group": "all", "value": 11.2, "low": 9.8, "high": 12.9, "floor": 5.1, "limit": 15.3,
-         "verdict": "pass", "reason": "the whole interval is within the limit"},
-        {**verdict, "group": classes[1], "value": math.nan, "low": None, "high": None, "floor": None, "limit": 15.3,
-         "n_synthetic": 1, "verdict": "undecided", "reason": "n = 1 is below the gate's minimum of 20"},
-    ]  # fmt: skip
+        {
+            **verdict,
+            "group": "all",
+            "value": 11.2,
+            "low": 9.8,
+            "high": 12.9,
+            "floor": 5.1,
+            "limit": 15.3,
+            "verdict": "pass",
+            "reason": "the whole interval is within the limit",
+        },
+        {
+            **verdict,
+            "group": classes[1],
+            "value": math.nan,
+            "low": None,
+            "high": None,
+            "floor": None,
+            "limit": 15.3,
+            "n_synthetic": 1,
+            "verdict": "undecided",
+            "reason": "n = 1 is below the gate's minimum of 20",
+        },
+    ]
     evaluation.mkdir()
     pq.write_table(pa.Table.from_pylist(verdicts, schema=VERDICTS), evaluation / "verdicts.parquet")
     arms = []
@@ -184,14 +252,27 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
         arms.append({"arm": arm, "uar": uar, "low": uar - 0.06, "high": uar + 0.05, "per_class": per_class})
     write_json(
         evaluation / "uplift.json",
-        {"classifier": "logistic regression on HOG", "n_test": 36, "test_groups": 6, "arms": arms, "outcome": "win",
-         "difference": {"value": 0.08, "low": 0.01, "high": 0.14},
-         "against_weighted": {"value": 0.06, "low": -0.01, "high": 0.12}},
-    )  # fmt: skip
+        {
+            "classifier": "logistic regression on HOG",
+            "n_test": 36,
+            "test_groups": 6,
+            "arms": arms,
+            "outcome": "win",
+            "difference": {"value": 0.08, "low": 0.01, "high": 0.14},
+            "against_weighted": {"value": 0.06, "low": -0.01, "high": 0.12},
+        },
+    )
     conditions = {
-        c: {"recall_synthetic": 0.8 - 0.15 * k, "low": 0.6 - 0.15 * k, "high": 0.92 - 0.1 * k, "n": 12,
-            "recall_real": 0.7, "n_real": 20} for k, c in enumerate(classes)
-    }  # fmt: skip
+        c: {
+            "recall_synthetic": 0.8 - 0.15 * k,
+            "low": 0.6 - 0.15 * k,
+            "high": 0.92 - 0.1 * k,
+            "n": 12,
+            "recall_real": 0.7,
+            "n_real": 20,
+        }
+        for k, c in enumerate(classes)
+    }
     write_json(evaluation / "conditions.json", conditions)
     outcomes = [
         {"defect": HELD_OUT, "n": 20, "caught": False, "by": [], "undecided": ["kid"], "rejected": 0.05},
@@ -204,26 +285,57 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
     per_split = {"train": {c: {"real": n, "synthetic": 14 - n} for c, n in real_counts.items()}}
     write_json(
         run / "release" / "manifest.json",
-        {"name": "made_up", "release_hash": "fe" * 32, "publishable": False, "reasons": ["frechet: undecided for fear"],
-         "notes": ["class 'fear' is small"],
-         "modality": modality, "classes": classes, "counts": per_split, "licenses": ["CC0-1.0"], "files": {}},
-    )  # fmt: skip
+        {
+            "name": "made_up",
+            "release_hash": "fe" * 32,
+            "publishable": False,
+            "reasons": ["frechet: undecided for fear"],
+            "notes": ["class 'fear' is small"],
+            "modality": modality,
+            "classes": classes,
+            "counts": per_split,
+            "licenses": ["CC0-1.0"],
+            "files": {},
+        },
+    )
     corpus.mkdir(parents=True)
-    card = {"name": "made_up", "title": "A made-up corpus", "version": "1", "license": "CC0-1.0", "n_subjects": 6,
-            "may_redistribute": True, "url": "https://example.org/made-up", "counts": {classes[0]: 20},
-            "counts_source": "its card"}  # fmt: skip
-    counted = [{"label": classes[0], "emotion": classes[0], "published": 20, "found": 18, "difference": -2},
-               {"label": classes[1], "emotion": None, "published": None, "found": 8, "difference": None}]  # fmt: skip
+    card = {
+        "name": "made_up",
+        "title": "A made-up corpus",
+        "version": "1",
+        "license": "CC0-1.0",
+        "n_subjects": 6,
+        "may_redistribute": True,
+        "url": "https://example.org/made-up",
+        "counts": {classes[0]: 20},
+        "counts_source": "its card",
+    }
+    counted = [
+        {"label": classes[0], "emotion": classes[0], "published": 20, "found": 18, "difference": -2},
+        {"label": classes[1], "emotion": None, "published": None, "found": 8, "difference": None},
+    ]
     write_json(
         corpus / "card.json",
-        {"reader": "made_up", "card": card, "counts": counted, "n_without_class": 3, "n_subjects": 6,
-         "rejects": {"not-a-wav": 4, "too-short": 1}},
-    )  # fmt: skip
+        {
+            "reader": "made_up",
+            "card": card,
+            "counts": counted,
+            "n_without_class": 3,
+            "n_subjects": 6,
+            "rejects": {"not-a-wav": 4, "too-short": 1},
+        },
+    )
     view = {"feasible": True, "reason": None, "counts": {"train": 43}, "findings": [finding]}
     nothing = {"feasible": False, "reason": "the corpus publishes no split", "findings": []}
     write_json(corpus / "audit.json", {"views": {"group": view, "official": nothing}})
-    check = {"type": "expect_column_values_to_not_be_null", "column": "sample_id", "kwargs": {}, "success": True,
-             "observed": None, "unexpected_count": 0}  # fmt: skip
+    check = {
+        "type": "expect_column_values_to_not_be_null",
+        "column": "sample_id",
+        "kwargs": {},
+        "success": True,
+        "observed": None,
+        "unexpected_count": 0,
+    }
     write_json(corpus / "quality.json", {"name": "made_up", "success": True, "n_rows": 59, "results": [check]})
     return run
 
@@ -336,16 +448,32 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert html.escape(HOSTILE, quote=False) in page.replace("&#34;", '"').replace("&#39;", "'").replace("&quot;", '"')
 
 
-@pytest.mark.parametrize("gone", ["fit", "augmented", "evaluation", "release", "fit/loss.csv", "evaluation/uplift.json",
-                                  "evaluation/conditions.json", "augmented/rejected.parquet",
-                                  "augmented/reference.json"])  # fmt: skip
+@pytest.mark.parametrize(
+    "gone",
+    [
+        "fit",
+        "augmented",
+        "evaluation",
+        "release",
+        "fit/loss.csv",
+        "evaluation/uplift.json",
+        "evaluation/conditions.json",
+        "augmented/rejected.parquet",
+        "augmented/reference.json",
+    ],
+)
 def test_what_is_not_there_yet_is_said(own_run: Path, gone: str) -> None:
     path = own_run / gone
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     page = page_of(own_run)
     assert {a.get("id") for _, a in Tags(page).tags} >= set(SECTIONS)
-    words = {"fit": "No fit so far", "augmented": "No synthetic samples so far", "evaluation": "No verdicts so far",
-             "release": "There is no release", "fit/loss.csv": "closed form"}  # fmt: skip
+    words = {
+        "fit": "No fit so far",
+        "augmented": "No synthetic samples so far",
+        "evaluation": "No verdicts so far",
+        "release": "There is no release",
+        "fit/loss.csv": "closed form",
+    }
     assert words.get(gone, "") in page
 
 
@@ -391,9 +519,13 @@ def test_nothing_finite_still_makes_a_page(own_run: Path) -> None:
         arm |= {"uar": None, "low": None, "high": None}
         arm["per_class"] = {c: {"f1": None, "recall": None, "low": None, "high": None, "n": 0} for c in CLASSES}
     write_json(own_run / "evaluation" / "uplift.json", {**uplift, "difference": nan, "outcome": "undecided"})
-    write_json(own_run / "evaluation" / "conditions.json",
-               {c: {"recall_synthetic": None, "low": None, "high": None, "n": 0, "recall_real": None, "n_real": 0}
-                for c in CLASSES})  # fmt: skip
+    write_json(
+        own_run / "evaluation" / "conditions.json",
+        {
+            c: {"recall_synthetic": None, "low": None, "high": None, "n": 0, "recall_real": None, "n_real": 0}
+            for c in CLASSES
+        },
+    )
     scores = pq.read_table(own_run / "augmented" / "scores.parquet")
     empty = pa.array([math.nan] * scores.num_rows, pa.float64())
     for name in ("value", "limit"):
@@ -424,9 +556,18 @@ def test_uplift_is_said_plainly(low: float, high: float, word: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (math.nan, "–"), (math.inf, "–"), (12345, "12\u202f345"), (0, "0"), (0.12345, "0.123"), (3.0, "3"),
-     (-1e-5, "-1.00e-05"), (True, "yes")],
-)  # fmt: skip
+    [
+        (None, "–"),
+        (math.nan, "–"),
+        (math.inf, "–"),
+        (12345, "12\u202f345"),
+        (0, "0"),
+        (0.12345, "0.123"),
+        (3.0, "3"),
+        (-1e-5, "-1.00e-05"),
+        (True, "yes"),
+    ],
+)
 def test_numbers(value: Any, text: str) -> None:
     assert number(value) == text
 
@@ -468,10 +609,21 @@ def test_figures_follow_the_page_colours() -> None:
 def test_chromium_draws_it(face_run: Path, tmp_path: Path) -> None:
     target, picture = tmp_path / "report.html", tmp_path / "report.png"
     write_report(face_run, face_run.parent.parent / "corpora", target, generated=None)
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-               "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-               f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={picture}", "--window-size=1200,3000",
-               ]  # fmt: skip
+    command = [
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--hide-scrollbars",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        f"--screenshot={picture}",
+        "--window-size=1200,3000",
+    ]
     subprocess.run([*command, target.as_uri()], check=True, capture_output=True, timeout=120)
     from PIL import Image
 

@@ -17,19 +17,19 @@ from pydantic import BaseModel
 
 from corpora.errors import ParamsError
 from emoforge.conductor import _print_forecast
-from flows.candidates import Candidate, DrawSource
-from flows.forecast import forecast_run, people_of, too_few
 from flows.params import Machine, Numerics, load_params
 from flows.paths import Layout
-from flows.release import decide, notes
-from flows.report import write_report
-from flows.rounds import fill, subject_counts
-from flows.stages import run_stage
-from flows.tallies import cell_row, class_row, seconds_per_draw, spent, timings
-from generators.balance import Budget
+from flows.stages.augment.candidates import Candidate, DrawSource
+from flows.stages.augment.forecast import forecast_run, people_of, too_few
+from flows.stages.augment.rounds import fill, subject_counts
+from flows.stages.augment.tallies import cell_row, class_row, seconds_per_draw, spent, timings
+from flows.stages.release import decide, notes
+from flows.stages.report.report import write_report
+from flows.stages.run import run_stage
+from generators.draws.balance import Budget
+from generators.draws.sources import SourceTable
+from generators.draws.targets import Cell
 from generators.generator import Condition, Device, Draw, Progress, TrainData
-from generators.sources import SourceTable
-from generators.targets import Cell
 from tests.flows.conftest import TINY
 
 
@@ -227,7 +227,7 @@ def test_choosing_draws_nothing_and_is_on_record(fitted: Path, tmp_path: Path, m
         assert [r["place"] for r in own] == [i if i < n else None for i in range(len(own))]
         assert len(own) >= 2 * n and [r["released"] for r in own] == [i < n for i in range(len(own))]
 
-    from flows.sampler import Sampler
+    from flows.stages.augment.sampler import Sampler
 
     def never(*_: Any) -> None:
         raise AssertionError("drawn or scored again")
@@ -235,8 +235,11 @@ def test_choosing_draws_nothing_and_is_on_record(fitted: Path, tmp_path: Path, m
     monkeypatch.setattr(Sampler, "_sample", never)
     monkeypatch.setattr(Sampler, "_score", never)
     released = {"first": {r["sample_id"] for r in first if r["released"]}}
-    ways = {"random": {"by": "random"}, "coverage": {"by": "diverse", "dims": 8},
-            "k-centre": {"by": "diverse", "spread": "k-centre", "dims": 8}}  # fmt: skip
+    ways = {
+        "random": {"by": "random"},
+        "coverage": {"by": "diverse", "dims": 8},
+        "k-centre": {"by": "diverse", "spread": "k-centre", "dims": 8},
+    }
     for name, way in ways.items():
         out = augmented(fitted, folder, rounds={"choose": {"gather": 2.0, **way}})
         rows = pq.read_table(out / "accepted.parquet").to_pylist()
@@ -257,7 +260,7 @@ def test_an_interrupted_run_chooses_what_a_whole_one_does(
     way = {"rounds": {"choose": {"by": "diverse", "gather": 1.5, "dims": 8}}, "target": {"cells": "subject"}}
     whole = augmented(fitted, tmp_path / "whole", **way)
 
-    from flows.candidates import Drawer
+    from flows.stages.augment.candidates import Drawer
 
     real_call = Drawer.__call__
 
@@ -290,8 +293,11 @@ def test_a_class_that_nothing_passes_is_given_up_and_the_forecast_learns_of_it(f
         assert fresh[row["emotion"]].missing == row["target"] - row["real_train"]
         if lacks:
             assert row["acceptance"] == 0.0 and row["draws_per_accepted"] is None
-            assert row["gates"]["agreement"] == {"refused": row["candidates"], "alone": row["candidates"],
-                                                 "draws_per_accepted": None}  # fmt: skip
+            assert row["gates"]["agreement"] == {
+                "refused": row["candidates"],
+                "alone": row["candidates"],
+                "draws_per_accepted": None,
+            }
     told = json.loads(Layout(folder).timing_file("draws", "tiny").read_text())["classes"]
     assert all(row["seconds"]["sample"] > 0 and row["per_accepted_s"] is None for row in told.values())
     after = {c.emotion: c for c in told_by(folder).classes if c.missing}
@@ -353,9 +359,11 @@ def test_cells_of_subjects_are_refused_where_they_would_be_a_fake(fitted: Path, 
     folder = tmp_path / "p"
     with pytest.raises(ParamsError, match=r"'cvae' makes samples of nobody"):
         augmented(
-            fitted, folder, target={"cells": "subject"},
+            fitted,
+            folder,
+            target={"cells": "subject"},
             generator={"name": "cvae", "steps": 2, "params": {"width": 8, "latent": 4}},
-        )  # fmt: skip
+        )
 
 
 class Speaker:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from corpora.errors import ResourceError
-from flows.server import server
+from flows.conduct.server import server
 from tests.toy import ALL, Toy
 
 REPO = Path(__file__).resolve().parents[2]
@@ -54,8 +54,13 @@ def test_the_schedule_fires_publishes_and_then_has_nothing_to_do(tmp_path: Path)
     with log.open("w") as file:
         child = subprocess.Popen(
             [sys.executable, "-m", "emoforge", "schedule", "--cron", "* * * * *", "toy"],
-            cwd=toy.folder, env=toy.env, text=True, stdout=file, stderr=file, start_new_session=True,
-        )  # fmt: skip
+            cwd=toy.folder,
+            env=toy.env,
+            text=True,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
     try:
         wait_for(lambda: "server http" in log.read_text(), 180, child)
         url = log.read_text().split("server ")[1].split(";")[0]

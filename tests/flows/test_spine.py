@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpora.errors import CorpusError, GateError, ParamsError, SplitError
-from corpora.release import open_release
-from validators.selftest import HELD_OUT, QUICK
+from corpora.store.release import open_release
+from validators.trials.selftest import HELD_OUT, QUICK
 
 Project = Callable[[Path, dict[str, Any]], Path]
 
@@ -83,7 +83,7 @@ def test_same_inputs_same_release_in_another_folder_and_after_an_interruption(
     run_all(first)
     second = project(tmp_path / "elsewhere" / "two", tiny_params("speech"))
     run_all(second, stages=("fake", "ingest", "plan", "prepare", "fit"))
-    from flows.candidates import Drawer
+    from flows.stages.augment.candidates import Drawer
 
     real_call, calls = Drawer.__call__, []
 
@@ -114,7 +114,7 @@ def test_a_changed_limit_draws_nothing_again(
     after = {p.name: p.read_bytes() for p in (folder / "data/runs/tiny/plan").iterdir()}
     assert {n for n in before if before[n] != after[n]} == {"augment.json", "release.json"}
 
-    from flows.sampler import Sampler
+    from flows.stages.augment.sampler import Sampler
 
     store = folder / ".emoforge/store/samples"
     old = {p.relative_to(store.parent).with_suffix("").as_posix() for p in store.rglob("*") if p.is_file()}
@@ -175,9 +175,14 @@ def test_a_class_of_one_sample_is_an_error(tmp_path: Path, tiny_params: Any, pro
 
 
 def test_an_edit_in_one_generator_leaves_the_others_alone() -> None:
-    from flows.plan import code_of
+    from flows.stages.plan.plan import code_of
 
-    diffusion = code_of(["flows.fit", "features.image", "generators.diffusion"])
+    diffusion = code_of(["flows.stages.fit.fit", "features.faces.pixels", "generators.diffusion"])
     assert "generators.gan" not in diffusion and "generators.vae" not in diffusion
-    assert {"generators.diffusion", "training.loop", "flows.fit"} <= set(diffusion)
-    assert not {"validators.mcd", "validators.agreement", "flows.augment", "flows.params"} & set(diffusion)
+    assert {"generators.diffusion", "training.loop", "flows.stages.fit.fit"} <= set(diffusion)
+    assert not {
+        "validators.gates.mcd",
+        "validators.gates.agreement",
+        "flows.stages.augment.augment",
+        "flows.params",
+    } & set(diffusion)

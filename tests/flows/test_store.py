@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from corpora.errors import ParamsError, ResourceError
-from flows import store as store_module
-from flows.store import HEADER_BYTES, MissingItemError, WorkStore
+from flows.engine import store as store_module
+from flows.engine.store import HEADER_BYTES, MissingItemError, WorkStore
 
 GOLDEN_FOLDER = b"emoforge-item-1 adee5248e6ba811c"
 
@@ -177,7 +177,7 @@ def test_many_write_one_key(tmp_path: Path) -> None:
     """Readers see one writer's bytes whole, however writes and reads interleave or end."""
     store = WorkStore(tmp_path)
     code = (
-        "import sys; from flows.store import WorkStore; s = WorkStore(sys.argv[1])\n"
+        "import sys; from flows.engine.store import WorkStore; s = WorkStore(sys.argv[1])\n"
         "while True: s.put('k', sys.argv[2].encode() * 300_000)"
     )
     writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), letter]) for letter in "ab"]
@@ -267,7 +267,7 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir(mode=0o755)
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[2])\n"
-        "from flows.store import WorkStore; from corpora.errors import ResourceError; import numpy\n"
+        "from flows.engine.store import WorkStore; from corpora.errors import ResourceError; import numpy\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try: WorkStore(sys.argv[1]).put('k', b'x')\n"
         "except ResourceError as error: print(error)"

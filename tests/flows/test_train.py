@@ -16,9 +16,9 @@ import pytest
 
 import corpora.quiet
 from corpora.errors import PayloadError, ResourceError
-from flows.pool import connected
-from flows.train import WorkerLostError, fit_in_group
-from flows.worker import environment
+from flows.engine.pool import connected
+from flows.engine.train import WorkerLostError, fit_in_group
+from flows.engine.worker import environment
 
 FUNCTIONS = "tests.flows.train_functions"
 
@@ -78,7 +78,7 @@ def test_a_group_that_has_no_place(ray: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_fit_is_not_done(number: signal.Signals, tmp_path: Path) -> None:
     code = (
-        "from flows.train import fit_in_group\n"
+        "from flows.engine.train import fit_in_group\n"
         f"fit_in_group('{FUNCTIONS}:wait_long', {{'folder': 'x'}}, world_size=1, device='cpu', address='local')"
     )
     driver = subprocess.Popen(

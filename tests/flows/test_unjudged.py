@@ -9,8 +9,8 @@ import pytest
 
 from corpora.schema import SCORES
 from emoforge.summary import leak_lines
-from flows.evaluate import conditions_honoured, conditions_verdict, unsaid
-from flows.release import decide, notes, unjudged
+from flows.stages.evaluate import conditions_honoured, conditions_verdict, unsaid
+from flows.stages.release import decide, notes, unjudged
 
 CLASSES = ["anger", "neutral", "sadness"]
 # what judges who had not met the person made of real samples: anger is heard once in fifty
@@ -25,12 +25,19 @@ def scores(**hits: int) -> pa.Table:
     """class -> how many of 48 candidates the judges name by it."""
     rows = [
         {
-            "sample_id": f"syn/x/{emotion}{i}", "emotion": emotion, "round": 1, "gate": "agreement",
-            "value": 1.0 if i < n else 0.4, "limit": None, "passed": True, "reason": None, "judge": "judge/1",
+            "sample_id": f"syn/x/{emotion}{i}",
+            "emotion": emotion,
+            "round": 1,
+            "gate": "agreement",
+            "value": 1.0 if i < n else 0.4,
+            "limit": None,
+            "passed": True,
+            "reason": None,
+            "judge": "judge/1",
         }
         for emotion, n in hits.items()
         for i in range(48)
-    ]  # fmt: skip
+    ]
     return pa.Table.from_pylist(rows, schema=SCORES)
 
 

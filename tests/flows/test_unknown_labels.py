@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora.atomic import write_json
 from corpora.errors import CorpusError, PayloadError, UnknownLabelError
 from corpora.readers import make_corpus
-from corpora.readers.files import rejected
+from corpora.records.files import rejected
 from corpora.schema import REJECTS, SAMPLES, Reject, Sample
-from corpora.shards import read_table
-from corpora.spill import Spill
-from flows.ingest import ingest_corpus
-from flows.unknownlabels import HALF, MANY, judge_labels, listed, unknown_labels
+from corpora.store.atomic import write_json
+from corpora.store.shards import read_table
+from corpora.store.spill import Spill
+from flows.stages.ingest.ingest import ingest_corpus
+from flows.stages.ingest.unknown_labels import HALF, MANY, judge_labels, listed, unknown_labels
 from tests.flows.test_report import make_run, page_of
 
 CARD = """\
@@ -46,9 +46,12 @@ def ingest(folder: Path, **more: Any) -> tuple[dict[str, Any], list[str]]:
     """-> card.json of the ingested corpus and the lines that were told."""
     told: list[str] = []
     options: dict[str, Any] = {
-        "reader": str(folder / "lines.yaml"), "shards": 1, "ratios": {"train": 0.6, "dev": 0.2, "test": 0.2},
-        "split_seed": 0, "max_reject_share": 0.1,
-    }  # fmt: skip
+        "reader": str(folder / "lines.yaml"),
+        "shards": 1,
+        "ratios": {"train": 0.6, "dev": 0.2, "test": 0.2},
+        "split_seed": 0,
+        "max_reject_share": 0.1,
+    }
     ingest_corpus("mine", root=folder / "raw", target=folder / "out", tell=told.append, **options | more)
     card: dict[str, Any] = json.loads((folder / "out" / "card.json").read_text(encoding="utf-8"))
     return card, told
@@ -60,9 +63,12 @@ def test_half_of_a_class_in_another_spelling_stops(tmp_path: Path) -> None:
         ingest(folder)
     for says in (
         "a label that its card does not know: 'DISGUST' (18 of 20 samples of disgust would be lost; did you mean "
-        "'disgust'?)", "label_map: {DISGUST: disgust}", "null in label_map leaves a label without a class on purpose",
-        "ignore_case: true", "corpora.mine.on_unknown_label: reject",
-    ):  # fmt: skip
+        "'disgust'?)",
+        "label_map: {DISGUST: disgust}",
+        "null in label_map leaves a label without a class on purpose",
+        "ignore_case: true",
+        "corpora.mine.on_unknown_label: reject",
+    ):
         assert says in str(error.value)
     assert not (folder / "out").exists()
     with pytest.raises(CorpusError, match=r"label_map: \{Joy: happiness\}"):
@@ -72,11 +78,13 @@ def test_half_of_a_class_in_another_spelling_stops(tmp_path: Path) -> None:
 def test_a_slip_of_the_pen_is_a_reject_that_is_told(tmp_path: Path) -> None:
     card, told = ingest(corpus(tmp_path, {"joy": 150, "fear": 150, "hapy": 1, "faer": 1}))
     assert card["unknown_labels"] == [
-        {"label": "faer", "count": 1, "nearest": "fear"}, {"label": "hapy", "count": 1, "nearest": None}
-    ]  # fmt: skip
+        {"label": "faer", "count": 1, "nearest": "fear"},
+        {"label": "hapy", "count": 1, "nearest": None},
+    ]
     assert told[-2:] == [
-        "mine: rejected, by reason: bad-label 2", "mine: unknown labels: 'faer' 1 (nearest: 'fear'), 'hapy' 1"
-    ]  # fmt: skip
+        "mine: rejected, by reason: bad-label 2",
+        "mine: unknown labels: 'faer' 1 (nearest: 'fear'), 'hapy' 1",
+    ]
     rows = read_table(tmp_path / "out" / "rejects.parquet", REJECTS).to_pylist()
     assert [row["reason"] for row in rows] == ["bad-label"] * 2 and "label" not in rows[0]
 
@@ -216,8 +224,9 @@ def test_nothing_that_matters_passes(counts: dict[str, int], kept: int) -> None:
     n_read = 2 * kept + sum(counts.values()) + 1000
     matters = (
         any(n >= MANY for n in counts.values())
-        or (happy and happy >= HALF * (happy + kept)) or (disgust and disgust >= HALF * (disgust + kept))
-    )  # fmt: skip
+        or (happy and happy >= HALF * (happy + kept))
+        or (disgust and disgust >= HALF * (disgust + kept))
+    )
     try:
         judge_labels(
             "c", Path("r"), card, labels, n_read=n_read, by_label={"joy": kept, "disgust": kept}, described=True
@@ -233,8 +242,10 @@ def test_labels_that_the_card_does_not_know_are_shown(tmp_path: Path) -> None:
     assert "Labels that the card does not know" not in page_of(own_run)  # an older card.json names none
     path = own_run.parent.parent / "corpora" / "made_up" / "card.json"
     told = json.loads(path.read_text(encoding="utf-8"))
-    told["unknown_labels"] = [{"label": "DIS<GUST", "count": 4195, "nearest": "disgust"},
-                              {"label": "bored", "count": 2, "nearest": None}]  # fmt: skip
+    told["unknown_labels"] = [
+        {"label": "DIS<GUST", "count": 4195, "nearest": "disgust"},
+        {"label": "bored", "count": 2, "nearest": None},
+    ]
     write_json(path, told)
     page = page_of(own_run)
     assert "Labels that the card does not know" in page

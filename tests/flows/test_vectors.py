@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpora.errors import ParamsError
-from corpora.release import open_release
-from corpora.shards import read_payload
 from corpora.signals import decode_signals
-from flows.machine import survey
+from corpora.store.release import open_release
+from corpora.store.shards import read_payload
+from flows.conduct.machine import survey
 from flows.params import Machine, load_params
-from flows.release import release_card, subject_notes
-from flows.stages import run_stage
+from flows.stages.release import release_card, subject_notes
+from flows.stages.run import run_stage
 
 CARD = """\
 title: Features of a wristband
@@ -123,7 +123,13 @@ def test_a_release_says_of_whom_nothing_is_known() -> None:
     both = pa.table({"corpus": ["a", "b"], "subject_id": pa.array(["a:1", None], pa.string())})
     assert [note.partition(":")[0] for note in subject_notes(both)] == ["no subjects are known in b"]
     card = {
-        "name": "x", "release_hash": "h", "modality": "text", "corpora": [{"id": "a"}], "licenses": ["CC0-1.0"],
-        "counts": {}, "notes": [none], "reasons": [],
-    }  # fmt: skip
+        "name": "x",
+        "release_hash": "h",
+        "modality": "text",
+        "corpora": [{"id": "a"}],
+        "licenses": ["CC0-1.0"],
+        "counts": {},
+        "notes": [none],
+        "reasons": [],
+    }
     assert f"- {none}" in release_card(card)

@@ -13,13 +13,13 @@ import soundfile
 from corpora.errors import LeakError, ParamsError, SplitError
 from corpora.readers import make_corpus
 from corpora.schema import SAMPLES
-from corpora.shards import read_table
-from flows.ingest import ingest_corpus
+from corpora.store.shards import read_table
 from flows.params import RunParams, load_params
 from flows.paths import Layout
-from flows.plan import Plan
-from flows.prepare import choose_view, load_indexes
-from flows.release import what_was_seen
+from flows.stages.ingest.ingest import ingest_corpus
+from flows.stages.plan.plan import Plan
+from flows.stages.prepare.prepare import choose_view, load_indexes
+from flows.stages.release import what_was_seen
 
 RATIOS = {"train": 0.6, "dev": 0.2, "test": 0.2}
 
@@ -46,10 +46,13 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
 def chosen(layout: Layout, view: Any, corpora: list[str], **on_leak: str) -> tuple[dict[str, str], dict[Any, Any], int]:
     run = RunParams.model_validate(
         {
-            "corpora": corpora, "view": view, "on_leak": on_leak, "representation": {"name": "world"},
+            "corpora": corpora,
+            "view": view,
+            "on_leak": on_leak,
+            "representation": {"name": "world"},
             "generator": {"name": "cvae"},
         }
-    )  # fmt: skip
+    )
     plan = Plan("prepare", "r", "speech", run.model_dump(mode="json"), {}, {}, {})
     splits, findings, dropped = choose_view(plan, layout, load_indexes(plan, layout))
     return splits, {(f.kind, f.splits): f for f in findings}, dropped.num_rows
@@ -109,7 +112,7 @@ def test_what_was_seen_is_read_from_the_files_that_were_learnt_from(tmp_path: Pa
     import pyarrow as pa
 
     from corpora.schema import Sample
-    from corpora.shards import write_shards, write_table
+    from corpora.store.shards import write_shards, write_table
     from flows.records import ARRAYS
 
     samples = [Sample(f"c/{i}", "c", "face", b"x%d" % i, "png", "CC0-1.0", f"g{i}") for i in range(4)]

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from corpora.atomic import write_json
 from corpora.errors import IntegrityError, UserError
-from flows.dvcrun import needed, reasons, repro
-from flows.gating import _measures
+from corpora.store.atomic import write_json
+from flows.conduct.dvcrun import needed, reasons, repro
 from flows.paths import Layout
-from flows.plan import Plan
-from flows.weights import changed_weights, require_planned, weights_of
+from flows.stages.augment.gating import _measures
+from flows.stages.plan.plan import Plan
+from flows.stages.plan.weights import changed_weights, require_planned, weights_of
 from tests.toy import ALL, Toy
 
 
@@ -97,7 +97,7 @@ def test_dvc_is_told_to_plan_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     before = (toy.folder / "calls.txt").read_text().count("plan@toy")
     repro("plan@toy", repo=toy.folder, on_line=lambda line: None)
     assert (toy.folder / "calls.txt").read_text().count("plan@toy") == before
-    monkeypatch.setattr("flows.dvcrun.changed_weights", lambda layout, run: ["weights of path:m are others"])
+    monkeypatch.setattr("flows.conduct.dvcrun.changed_weights", lambda layout, run: ["weights of path:m are others"])
     assert reasons(ALL, repo=toy.folder) == {"plan@toy": ["weights of path:m are others"]}
     repro("plan@toy", repo=toy.folder, on_line=lambda line: None)
     assert (toy.folder / "calls.txt").read_text().count("plan@toy") == before + 1

@@ -1,4 +1,4 @@
-"""Functions that the workers of a process group run in the tests of flows/train.py."""
+"""Functions that the workers of a process group run in the tests of flows/engine/train.py."""
 
 from __future__ import annotations
 

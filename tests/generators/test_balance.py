@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora.errors import ParamsError, UserError
-from generators.balance import (
+from generators.draws.balance import (
     Budget,
     draw_sequence,
     expected_acceptance,
@@ -16,8 +16,8 @@ from generators.balance import (
     next_step,
     recent_acceptance,
 )
-from generators.sources import SourceTable, choose_sources
-from generators.targets import Cell, cells, effective_number, require_subjects, targets
+from generators.draws.sources import SourceTable, choose_sources
+from generators.draws.targets import Cell, cells, effective_number, require_subjects, targets
 from training.seeds import derive_seed
 
 COUNTS = {"happiness": 1000, "fear": 40, "anger": 600}
@@ -226,8 +226,11 @@ def test_each_corpus_is_a_run_of_its_own_and_lacks_what_it_has_not() -> None:
     total = {c: sum(by[c] for by in by_corpus.values()) for c in ("neutral", "anger", "fear")}
     found = cells(list(total), total, by_corpus, within="corpus", policy="majority")
     assert found == [
-        Cell("neutral", "a", 5, 5), Cell("neutral", "b", 2, 8), Cell("anger", "a", 3, 5), Cell("fear", "b", 8, 8)
-    ]  # fmt: skip
+        Cell("neutral", "a", 5, 5),
+        Cell("neutral", "b", 2, 8),
+        Cell("anger", "a", 3, 5),
+        Cell("fear", "b", 8, 8),
+    ]
 
 
 def test_draws_of_a_class_in_two_corpora_are_different_and_those_of_the_run_are_what_they_were() -> None:
@@ -252,11 +255,17 @@ def test_each_subject_is_filled_up_with_the_classes_that_it_never_showed() -> No
     found = cells(classes, counts, by_corpus, cells="subject", by_subject=PEOPLE, policy="majority")
     by_key = {(c.emotion, c.subject): (c.real, c.target, c.corpus) for c in found}
     assert by_key == {
-        ("neutral", "a:1"): (4, 4, None), ("anger", "a:1"): (1, 4, None), ("fear", "a:1"): (0, 4, None),
-        ("neutral", "a:2"): (2, 2, None), ("anger", "a:2"): (0, 2, None), ("fear", "a:2"): (2, 2, None),
-        ("neutral", "b:1"): (3, 3, None), ("anger", "b:1"): (0, 3, None), ("fear", "b:1"): (0, 3, None),
+        ("neutral", "a:1"): (4, 4, None),
+        ("anger", "a:1"): (1, 4, None),
+        ("fear", "a:1"): (0, 4, None),
+        ("neutral", "a:2"): (2, 2, None),
+        ("anger", "a:2"): (0, 2, None),
+        ("fear", "a:2"): (2, 2, None),
+        ("neutral", "b:1"): (3, 3, None),
+        ("anger", "b:1"): (0, 3, None),
+        ("fear", "b:1"): (0, 3, None),
         ("anger", None): (5, 5, "a"),  # of nobody known: left as it is
-    }  # fmt: skip
+    }
     assert [c.emotion for c in found] == sorted((c.emotion for c in found), key=classes.index)
     assert sum(c.real for c in found) == sum(counts.values())
     own = cells(

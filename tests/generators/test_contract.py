@@ -13,8 +13,8 @@ import torch
 
 from corpora.errors import ParamsError, UserError
 from features.representation import ArraySpec
+from generators.draws.sources import SourceTable, choose_sources
 from generators.generator import GENERATORS, Condition, Device, Draw, TrainData, generator_class
-from generators.sources import SourceTable, choose_sources
 from tests.generators.toy import CLASSES, IMAGES, SPEECH, class_means, nearest, toy_data
 from training.checkpoint import content_hash
 

@@ -185,7 +185,7 @@ def test_each_kind_of_gan_learns_the_classes(options: dict[str, object]) -> None
     )
     reports = list(gan.fit(data, steps=120, seed=1, device=Device()))
     assert {"critic_loss", "critic_gap", "generator_loss"} <= set(reports[-1].losses)
-    from generators.balance import draw_sequence
+    from generators.draws.balance import draw_sequence
 
     made = {c: gan.sample(draw_sequence(c, 0, 20, run_seed=0), device=Device()) for c in CLASSES}
     right = [(nearest(made[c], class_means(data)) == k).mean() for k, c in enumerate(CLASSES)]

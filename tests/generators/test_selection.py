@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generators import selection
-from generators.selection import at_random, coverage, distances, k_centre, spread_out
+from generators.draws import selection
+from generators.draws.selection import at_random, coverage, distances, k_centre, spread_out
 
 
 def line(*values: float) -> np.ndarray:

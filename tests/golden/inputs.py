@@ -108,8 +108,12 @@ def fingerprint(name: str) -> str:
     """Of values to 6 digits: whether a golden value belongs to these inputs, on another machine too."""
     said = hashlib.sha256()
     for part in INPUTS[name]():
-        plain = "\n".join(part) if isinstance(part, list) else np.array2string(
-            np.round(np.asarray(part, np.float64).ravel()[:500], 6) + 0.0, threshold=1000, precision=6
-        )  # fmt: skip
+        plain = (
+            "\n".join(part)
+            if isinstance(part, list)
+            else np.array2string(
+                np.round(np.asarray(part, np.float64).ravel()[:500], 6) + 0.0, threshold=1000, precision=6
+            )
+        )
         said.update(plain.encode())
     return said.hexdigest()[:16]

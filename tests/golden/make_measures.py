@@ -28,9 +28,14 @@ sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
 from inputs import INPUTS, fingerprint  # noqa: E402
 
 STANDINS = [
-    "torchvision", "torchvision.datasets", "torchvision.models", "torchvision.models.feature_extraction",
-    "torchvision.transforms", "torchvision.transforms.functional", "faiss",
-]  # fmt: skip
+    "torchvision",
+    "torchvision.datasets",
+    "torchvision.models",
+    "torchvision.models.feature_extraction",
+    "torchvision.transforms",
+    "torchvision.transforms.functional",
+    "faiss",
+]
 GOLDEN: list[tuple[str, str, str, str, Callable[[], float]]] = []  # measure, inputs, package, call, value
 
 
@@ -80,8 +85,9 @@ def sets() -> None:
     def _(x: np.ndarray, y: np.ndarray) -> float:
         from torch_fidelity.metric_kid import kernel_mmd
 
-        return kernel_mmd(x, y, kid_kernel="poly", kid_kernel_poly_degree=3, kid_kernel_poly_gamma=None,
-                          kid_kernel_poly_coef0=1.0)  # fmt: skip
+        return kernel_mmd(
+            x, y, kid_kernel="poly", kid_kernel_poly_degree=3, kid_kernel_poly_gamma=None, kid_kernel_poly_coef0=1.0
+        )
 
     @golden("kid", "features", "clean-fid", "fid.kernel_distance, one subset of all rows")
     def _(x: np.ndarray, y: np.ndarray) -> float:
@@ -150,8 +156,9 @@ def pairs() -> None:
 
     for mode, inputs in (("plain", "waves"), ("dtw", "waves-apart")):
 
-        @golden(f"mcd-pymcd-{mode}", inputs, "pymcd",
-                f"Calculate_MCD('{mode}').calculate_mcd, from float wav at 22050 Hz")  # fmt: skip
+        @golden(
+            f"mcd-pymcd-{mode}", inputs, "pymcd", f"Calculate_MCD('{mode}').calculate_mcd, from float wav at 22050 Hz"
+        )
         def _(a: np.ndarray, b: np.ndarray, mode: str = mode) -> float:
             import tempfile
 
@@ -181,8 +188,9 @@ def pairs() -> None:
         from sacrebleu.metrics import BLEU
 
         peer = BLEU(effective_order=True)
-        return float(np.mean([peer.sentence_score(s, second[:i] + second[i + 1 :]).score
-                              for i, s in enumerate(second)]))  # fmt: skip
+        return float(
+            np.mean([peer.sentence_score(s, second[:i] + second[i + 1 :]).score for i, s in enumerate(second)])
+        )
 
 
 def answers() -> None:
@@ -234,8 +242,13 @@ def signals() -> None:
 
         return float(acf(x[0, :, 0], nlags=7, fft=False)[7])
 
-    @golden("differential-entropy", "eeg", "torcheeg", "BandDifferentialEntropy().opt (bits) of channel 0 of trial 0 "
-            "after scipy's sosfiltfilt of a Butterworth of order 4, 8 to 14 Hz, padlen 48")  # fmt: skip
+    @golden(
+        "differential-entropy",
+        "eeg",
+        "torcheeg",
+        "BandDifferentialEntropy().opt (bits) of channel 0 of trial 0 "
+        "after scipy's sosfiltfilt of a Butterworth of order 4, 8 to 14 Hz, padlen 48",
+    )
     def _(x: np.ndarray) -> float:
         from scipy.signal import butter, sosfiltfilt
         from torcheeg.transforms.numpy.band import BandDifferentialEntropy
@@ -250,8 +263,15 @@ def main() -> None:
         register()
     found = []
     for measure, inputs, package, call, work in GOLDEN:
-        entry = {"measure": measure, "inputs": inputs, "fingerprint": fingerprint(inputs), "tool": package,
-                 "version": version(package), "call": call, "value": float(work())}  # fmt: skip
+        entry = {
+            "measure": measure,
+            "inputs": inputs,
+            "fingerprint": fingerprint(inputs),
+            "tool": package,
+            "version": version(package),
+            "call": call,
+            "value": float(work()),
+        }
         found.append(entry)
         print(json.dumps(entry), file=sys.stderr)  # noqa: T201
     told = {"command": "python tests/golden/make_measures.py", "values": found}

@@ -29,11 +29,32 @@ REPO = Path(__file__).resolve().parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.json")
 # Loaded once before forking: what the tests of TARGETS would each import again.
 _PRELOADED = (
-    "numpy", "scipy.stats", "scipy.linalg", "scipy.optimize", "scipy.signal", "scipy.spatial", "pandas",
-    "pyarrow.parquet", "pyarrow.compute", "sklearn.linear_model", "sklearn.ensemble", "sklearn.model_selection",
-    "sklearn.metrics", "pydantic", "hypothesis", "hypothesis.extra.numpy", "pytest", "_pytest.assertion.rewrite",
-    "safetensors.numpy", "yaml", "ruamel.yaml", "soundfile", "fsspec", "PIL.Image", "torch",
-)  # fmt: skip
+    "numpy",
+    "scipy.stats",
+    "scipy.linalg",
+    "scipy.optimize",
+    "scipy.signal",
+    "scipy.spatial",
+    "pandas",
+    "pyarrow.parquet",
+    "pyarrow.compute",
+    "sklearn.linear_model",
+    "sklearn.ensemble",
+    "sklearn.model_selection",
+    "sklearn.metrics",
+    "pydantic",
+    "hypothesis",
+    "hypothesis.extra.numpy",
+    "pytest",
+    "_pytest.assertion.rewrite",
+    "safetensors.numpy",
+    "yaml",
+    "ruamel.yaml",
+    "soundfile",
+    "fsspec",
+    "PIL.Image",
+    "torch",
+)
 _PATIENCE = 10.0  # times the seconds that the tests take unchanged; a mutant that takes longer hangs
 _LEAST_S = 60.0
 

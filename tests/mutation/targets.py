@@ -22,31 +22,31 @@ def _target(module: str, n: int, *tests: str) -> Target:
 
 TARGETS = (
     # maths
-    _target("validators.kernel", 20, "validators/test_set_measures"),
-    _target("validators.frechet", 20, "validators/test_frechet"),
-    _target("validators.prdc", 15, "validators/test_set_measures"),
-    _target("validators.transport", 15, "validators/test_set_measures"),
-    _target("validators.intervals", 8, "validators/test_intervals"),
-    _target("validators.melcepstrum", 20, "validators/test_mcd"),
-    _target("validators.mcd", 12, "validators/test_mcd"),
+    _target("validators.maths.kernel", 20, "validators/test_set_measures"),
+    _target("validators.maths.frechet", 20, "validators/test_frechet"),
+    _target("validators.maths.prdc", 15, "validators/test_set_measures"),
+    _target("validators.maths.transport", 15, "validators/test_set_measures"),
+    _target("validators.maths.intervals", 8, "validators/test_intervals"),
+    _target("validators.maths.speech.melcepstrum", 20, "validators/test_mcd"),
+    _target("validators.gates.mcd", 12, "validators/test_mcd"),
     # who judges whom
-    _target("validators.folds", 15, "validators/test_folds"),
-    _target("validators.agreement", 10, "validators/test_agreement", "validators/test_conformal"),
+    _target("validators.maths.folds", 15, "validators/test_folds"),
+    _target("validators.gates.agreement", 10, "validators/test_agreement", "validators/test_conformal"),
     # splits
-    _target("corpora.splits", 20, "corpora/test_splits", "corpora/test_split_edges"),
-    _target("corpora.views", 12, "corpora/test_splits"),
-    _target("corpora.stratify", 20, "corpora/test_splits", "corpora/test_split_edges", "corpora/test_stratify"),
-    _target("corpora.audit", 20, "corpora/test_audit"),
+    _target("corpora.splits.splits", 20, "corpora/test_splits", "corpora/test_split_edges"),
+    _target("corpora.splits.views", 12, "corpora/test_splits"),
+    _target("corpora.splits.stratify", 20, "corpora/test_splits", "corpora/test_split_edges", "corpora/test_stratify"),
+    _target("corpora.splits.audit", 20, "corpora/test_audit"),
     # balance
-    _target("generators.balance", 20, "generators/test_balance"),
-    _target("generators.targets", 20, "generators/test_balance"),
-    _target("generators.selection", 10, "generators/test_selection"),
+    _target("generators.draws.balance", 20, "generators/test_balance"),
+    _target("generators.draws.targets", 20, "generators/test_balance"),
+    _target("generators.draws.selection", 10, "generators/test_selection"),
     # store and shards
-    _target("flows.store", 20, "flows/test_store"),
-    _target("corpora.shards", 15, "corpora/test_shards", "corpora/test_release"),
-    _target("corpora.release", 10, "corpora/test_release"),
+    _target("flows.engine.store", 20, "flows/test_store"),
+    _target("corpora.store.shards", 15, "corpora/test_shards", "corpora/test_release"),
+    _target("corpora.store.release", 10, "corpora/test_release"),
     # verdicts and parameters
     _target("validators.gate", 15, "validators/test_gate", "validators/test_verdicts"),
-    _target("flows.release", 10, "flows/test_decide"),
+    _target("flows.stages.release", 10, "flows/test_decide"),
     _target("flows.params", 15, "flows/test_params", "test_docs.py::test_made_page_is_up_to_date[parameters]"),
 )

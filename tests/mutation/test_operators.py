@@ -82,10 +82,11 @@ import json, sys
 from pathlib import Path
 from tests.mutation.run import _results
 from tests.mutation.operators import Mutant
-source = Path("validators/intervals.py").read_text()
-bad = Mutant("validators.intervals", "x", "", "", 0, source.replace("z * z / (2 * n)", "z * z / n"))
-same = Mutant("validators.intervals", "x", "", "", 1, source.replace("p = successes / n", "p = 1.0 * successes / n"))
-slow = Mutant("validators.intervals", "x", "", "", 2, source + "\\nimport time\\ntime.sleep(600)\\n")
+source = Path("validators/maths/intervals.py").read_text()
+bad = Mutant("validators.maths.intervals", "x", "", "", 0, source.replace("z * z / (2 * n)", "z * z / n"))
+equal = source.replace("p = successes / n", "p = 1.0 * successes / n")
+same = Mutant("validators.maths.intervals", "x", "", "", 1, equal)
+slow = Mutant("validators.maths.intervals", "x", "", "", 2, source + "\\nimport time\\ntime.sleep(600)\\n")
 tests = ["tests/validators/test_intervals.py"]
 found = {m and m.nth: code for m, code, _ in _results([None, bad, same], tests, Path(sys.argv[1]), 120.0, 2)}
 found["slow"] = [code for _, code, _ in _results([slow], tests, Path(sys.argv[1]), 6.0, 1)][0]

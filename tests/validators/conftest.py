@@ -74,13 +74,19 @@ def _face(emotion: int, group: int, rng: np.random.Generator) -> np.ndarray:
 
 
 _SAID = (  # by class: what happened, and what one thinks of it
-    (["furious about", "sick and tired of", "so angry with", "fed up with", "shouting at"],
-     ["how dare they", "this is an outrage", "i hate every bit of it", "never again", "what an idiot"]),
-    (["so happy about", "delighted with", "in love with", "laughing with", "proud of"],
-     ["what a wonderful day", "best thing ever", "thank you so much", "life is great", "i cannot stop smiling"]),
-    (["crying over", "missing", "heartbroken about", "mourning", "lonely without"],
-     ["it hurts so much", "nothing is left", "i feel empty", "i wish it were different", "tears all night"]),
-)  # fmt: skip
+    (
+        ["furious about", "sick and tired of", "so angry with", "fed up with", "shouting at"],
+        ["how dare they", "this is an outrage", "i hate every bit of it", "never again", "what an idiot"],
+    ),
+    (
+        ["so happy about", "delighted with", "in love with", "laughing with", "proud of"],
+        ["what a wonderful day", "best thing ever", "thank you so much", "life is great", "i cannot stop smiling"],
+    ),
+    (
+        ["crying over", "missing", "heartbroken about", "mourning", "lonely without"],
+        ["it hurts so much", "nothing is left", "i feel empty", "i wish it were different", "tears all night"],
+    ),
+)
 _WHO = ["i", "we", "you", "they", "she", "he", "everyone", "nobody", "somebody", "mum", "dad", "grandma"]
 _WHAT = [
     "neighbours",

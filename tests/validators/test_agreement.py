@@ -11,9 +11,9 @@ import pytest
 from scipy.special import softmax
 
 from corpora.errors import IntegrityError, UnknownNameError, UserError
-from validators.agreement import Agreement, fit_temperature
-from validators.embeddings import rows_of
+from validators.embeddings.embedding import rows_of
 from validators.gate import Batch
+from validators.gates.agreement import Agreement, fit_temperature
 
 CLASSES = ("anger", "happiness", "sadness")
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from features.vocoder import pyworld
-from features.world import F0_FLOOR_HZ, fft_length, track_f0
-from validators import cheaptrick
-from validators.cheaptrick import log_cepstrum
-from validators.melcepstrum import cepstrum_matrix, mel_cepstrum, warping
+from features.speech.vocoder import pyworld
+from features.speech.world import F0_FLOOR_HZ, fft_length, track_f0
+from validators.maths.speech import cheaptrick
+from validators.maths.speech.cheaptrick import log_cepstrum
+from validators.maths.speech.melcepstrum import cepstrum_matrix, mel_cepstrum, warping
 
 
 def sound(rate_hz: int, seed: int, *, gap: bool = False) -> np.ndarray:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from validators.agreement import Conformal
-from validators.embeddings import features_of, rows_of
+from validators.embeddings.embedding import features_of, rows_of
 from validators.gate import Batch, admit
+from validators.gates.agreement import Conformal
 
 CLASSES = ("common", "rare")
 SIZES = {"common": 160, "rare": 12}
@@ -54,8 +54,11 @@ def test_one_fold_is_the_textbook_p_value() -> None:
     """A conversion is judged by one fold alone: its p-value is (1 + #) / (1 + n) over that fold's held-out samples."""
     train, fresh = _world(0)
     gate = Conformal.fit(train, classes=CLASSES, params={"judge": "linear"}, seed=0)
-    own = Batch(**{f: getattr(fresh, f) for f in ("modality", "ids", "emotions", "signals", "sha256", "groups")},
-                source_ids=tuple((train.ids[0],) for _ in range(len(fresh))), cache=dict(fresh.cache))  # fmt: skip
+    own = Batch(
+        **{f: getattr(fresh, f) for f in ("modality", "ids", "emotions", "signals", "sha256", "groups")},
+        source_ids=tuple((train.ids[0],) for _ in range(len(fresh))),
+        cache=dict(fresh.cache),
+    )
     fold = gate._fold_of[train.ids[0]]
     p = gate.predict_folds(own)[:, fold]
     for i in (0, NEW):
@@ -87,10 +90,14 @@ def test_p_values_rise_with_the_judges_probability() -> None:
 
 def test_under_the_null_p_values_are_binomially_uniform() -> None:
     """Pooled over worlds, the share of p <= alpha for the common class is within what a binomial allows."""
-    p = np.concatenate([
-        Conformal.fit(train, classes=CLASSES, params={"judge": "linear"}, seed=s).score(rows_of(fresh, np.arange(NEW)))
-        for s in range(12)
-        for train, fresh in [_world(100 + s)]
-    ])  # fmt: skip
+    p = np.concatenate(
+        [
+            Conformal.fit(train, classes=CLASSES, params={"judge": "linear"}, seed=s).score(
+                rows_of(fresh, np.arange(NEW))
+            )
+            for s in range(12)
+            for train, fresh in [_world(100 + s)]
+        ]
+    )
     for alpha in (0.1, 0.3, 0.5):
         assert (p <= alpha).sum() <= binom.ppf(0.9999, p.size, alpha)

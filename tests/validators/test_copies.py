@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from corpora.errors import UserError
-from validators.copies import Copies
-from validators.embeddings import rows_of
+from validators.embeddings.embedding import rows_of
 from validators.gate import Batch, admit
+from validators.gates.copies import Copies
 
 CLASSES = ("anger", "happiness", "sadness")
 Change = Callable[[Batch, Callable[[np.ndarray], np.ndarray]], Batch]
@@ -32,10 +32,14 @@ def lines(texts: list[str], groups: list[str] | None = None) -> Batch:
     signals = [np.frombuffer(text.encode(), np.uint8) for text in texts]
     n = len(texts)
     return Batch(
-        "text", tuple(f"c/{i}" for i in range(n)), tuple(CLASSES[i % 3] for i in range(n)), signals,
+        "text",
+        tuple(f"c/{i}" for i in range(n)),
+        tuple(CLASSES[i % 3] for i in range(n)),
+        signals,
         tuple(hashlib.sha256(s.tobytes()).hexdigest() for s in signals),
-        groups=tuple(groups or (f"g{i}" for i in range(n))), errors=(None,) * n,
-    )  # fmt: skip
+        groups=tuple(groups or (f"g{i}" for i in range(n))),
+        errors=(None,) * n,
+    )
 
 
 @pytest.fixture

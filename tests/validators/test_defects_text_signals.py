@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests.validators.test_selftest import CLASSES, test_every_defect_says_which_rows_it_is_in
-from validators.defects import DEFECTS, channels_noisy, mode_key
 from validators.gate import Batch, default_limit, gate_class
-from validators.selftest import HELD_OUT, QUICK, QUICK_SAMPLE_GATES, quick
-from validators.validity import Validity
+from validators.gates.validity import Validity
+from validators.trials.defects import DEFECTS, channels_noisy, mode_key
+from validators.trials.selftest import HELD_OUT, QUICK, QUICK_SAMPLE_GATES, quick
 
 __all__ = ["test_every_defect_says_which_rows_it_is_in"]  # the test of voices and faces, here on texts and signals
 

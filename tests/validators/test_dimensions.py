@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from corpora.errors import UnknownNameError, UserError
-from validators.dimensions import Dimensions, fit_ridge, predict_ridge
-from validators.embeddings import rows_of
+from validators.embeddings.embedding import rows_of
 from validators.gate import Batch, admit
+from validators.gates.dimensions import Dimensions, fit_ridge, predict_ridge
 
 N, NEW = 160, 80
 

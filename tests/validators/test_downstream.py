@@ -12,9 +12,9 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from corpora.errors import UserError
-from validators.downstream import bootstrap_weights, uplift, weighted_scores
-from validators.embeddings import rows_of
+from validators.embeddings.embedding import rows_of
 from validators.gate import Batch
+from validators.trials.downstream import bootstrap_weights, uplift, weighted_scores
 
 CLASSES = ("anger", "happiness", "sadness")
 

@@ -17,11 +17,11 @@ from corpora.errors import UnknownNameError, UserError
 from emoforge.cli import app
 from tests.validators.conftest import CLASSES, made, make_batch, with_signals
 from tests.validators.tiny_encoders import MAKERS, RATE, WORDS, as_sentence_encoder, pictures
-from validators.embeddings import fit_embedding
-from validators.encoders import load_encoder, weights_hash
-from validators.frechet import FrechetGate
-from validators.inputs import embed_one
-from validators.measure import measure
+from validators.embeddings.embedding import fit_embedding
+from validators.embeddings.encoders import load_encoder, weights_hash
+from validators.maths.frechet import FrechetGate
+from validators.measures.inputs import embed_one
+from validators.measures.registry import measure
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -76,13 +76,13 @@ def test_each_family_encodes_and_row_i_is_of_sample_i_only(name: str, folders: C
 
 @pytest.mark.parametrize(
     ("name", "mean", "std"),
-    [("clip", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
-     ("dinov2", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
-     ("vit", (0.5,) * 3, (0.5,) * 3)],
-)  # fmt: skip
-def test_pictures_against_the_model_itself(
-    name: str, mean: Any, std: Any, folders: Callable[[str], Path]
-) -> None:  # fmt: skip
+    [
+        ("clip", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+        ("dinov2", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+        ("vit", (0.5,) * 3, (0.5,) * 3),
+    ],
+)
+def test_pictures_against_the_model_itself(name: str, mean: Any, std: Any, folders: Callable[[str], Path]) -> None:
     picture = samples(name)[0]  # of the model's own size: nothing is resized
     pixels = torch.tensor(((picture / 255.0 - mean) / std).transpose(2, 0, 1)[None], dtype=torch.float32)
     model = transformers.AutoModel.from_pretrained(folders(name)).eval()
@@ -225,10 +225,13 @@ def test_what_cannot_be_encoded_is_nan_or_an_error(folders: Callable[[str], Path
     assert np.isnan(text.encode(["", " \n"])).all()
     assert np.isnan(image.encode([np.zeros((0, 0), np.uint8)])).all()
     for encoder, sample, rate, match in (
-        (speech, ok[:, None], RATE, "one channel"), (speech, ok, None, "sampling rate"),
-        (speech, np.zeros(301 * 8000), 8000, "301 s is too long"), (text, b"x", None, "texts are needed"),
-        (image, np.zeros((4, 4)), None, "uint8"), (image, np.zeros((4, 4, 2), np.uint8), None, "uint8"),
-    ):  # fmt: skip
+        (speech, ok[:, None], RATE, "one channel"),
+        (speech, ok, None, "sampling rate"),
+        (speech, np.zeros(301 * 8000), 8000, "301 s is too long"),
+        (text, b"x", None, "texts are needed"),
+        (image, np.zeros((4, 4)), None, "uint8"),
+        (image, np.zeros((4, 4, 2), np.uint8), None, "uint8"),
+    ):
         with pytest.raises(UserError, match=match):
             encoder.encode([sample], rate_hz=rate)
 
@@ -353,11 +356,14 @@ def test_measures_refuse_what_the_encoder_does_not_read(folders: Callable[[str],
     assert told["n_synthetic"] == 5
     (text.parent / "blank.txt").write_text("the dog\n\ncat\n", encoding="utf-8")
     for name, left, right, match in (
-        ("clip", png, wavs, "reads pictures"), ("hubert", wavs, png, "reads recordings"),
-        ("hubert", wavs, text, "reads recordings"), ("bert", text, png, "a line a sample"),
-        ("clip", png, tmp_path / "f.npy", "pictures are uint8"), ("clip", png, tmp_path / "gone", "does not exist"),
+        ("clip", png, wavs, "reads pictures"),
+        ("hubert", wavs, png, "reads recordings"),
+        ("hubert", wavs, text, "reads recordings"),
+        ("bert", text, png, "a line a sample"),
+        ("clip", png, tmp_path / "f.npy", "pictures are uint8"),
+        ("clip", png, tmp_path / "gone", "does not exist"),
         ("bert", text, text.parent / "blank.txt", "cannot encode 1 of 3 samples .* number 2"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(UserError, match=match):
             measured("kid", left, right, "--embedding", folders(name))
     with pytest.raises(UserError, match="is for metrics of features"):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import UserError
-from validators.folds import group_folds, group_halves
+from validators.maths.folds import group_folds, group_halves
 
 
 def _table(seed: int, n_groups: int, n_classes: int) -> tuple[list[str], list[str]]:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from scipy.linalg.lapack import dsygst
 
 from corpora.errors import UnknownNameError, UserError
-from validators import frechet
-from validators.embeddings import rows_of
-from validators.frechet import FrechetGate, features_frechet, frechet_distance
+from validators.embeddings.embedding import rows_of
 from validators.gate import Batch, judge
+from validators.maths import frechet
+from validators.maths.frechet import FrechetGate, features_frechet, frechet_distance
 
 CLASSES = ("anger", "happiness", "sadness")
 

@@ -89,8 +89,14 @@ def test_turning_the_scale_turns_no_verdict(a: float, b: float, value: float, li
 
 
 def test_each_row_that_did_not_pass_has_a_reason() -> None:
-    batch = Batch("face", ("a", "b", "c", "d", "e"), ("x",) * 5, [np.zeros(1)] * 5, ("",) * 5,
-                  errors=(None, "truncated", None, None, None))  # fmt: skip
+    batch = Batch(
+        "face",
+        ("a", "b", "c", "d", "e"),
+        ("x",) * 5,
+        [np.zeros(1)] * 5,
+        ("",) * 5,
+        errors=(None, "truncated", None, None, None),
+    )
     values, passed = np.array([1.0, NAN, 5.0, NAN, 5.0]), np.array([True, False, False, False, False])
     plain = SimpleNamespace(name="g")
     assert reasons_of(plain, batch, values, passed) == [

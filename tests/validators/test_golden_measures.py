@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from tests.golden.inputs import INPUTS, fingerprint
-from validators import heart, labels, mauve, signals, text
-from validators.images import psnr, ssim
-from validators.measure import measure
+from validators.maths import heart, labels, mauve, signals
+from validators.maths.images import psnr, ssim
+from validators.maths.text import words as text
+from validators.measures.registry import measure
 
 PATH = Path(__file__).parent.parent / "golden" / "measures.json"
 VALUES: list[dict[str, Any]] = json.loads(PATH.read_text(encoding="utf-8"))["values"]
@@ -47,8 +48,10 @@ def entropy_in_bits(x: np.ndarray) -> float:
 
 
 OURS: dict[str, Callable[..., float]] = {
-    **{name: by_name(name) for name in ("frechet", "kid", "precision", "recall", "density", "coverage",
-                                        "sliced-wasserstein")},
+    **{
+        name: by_name(name)
+        for name in ("frechet", "kid", "precision", "recall", "density", "coverage", "sliced-wasserstein")
+    },
     **{name: named(name) for name in ("vendi", "bleu", "chrf", "self-bleu")},
     "mauve-frontier": mauve.frontier_area,
     "mauve-integral": mauve.frontier_integral,
@@ -66,7 +69,7 @@ OURS: dict[str, Callable[..., float]] = {
     "rmssd": lambda beats: heart.of_beats(beats / 250).rmssd_ms,
     "autocorrelation": lambda x: float(signals.autocorrelation(x, 128.0, 7 / 128)[0, 0, 6]),
     "differential-entropy": entropy_in_bits,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("golden", VALUES, ids=lambda g: f"{g['measure']}-{g['inputs']}-{g['tool']}")

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from corpora.readers import make_corpus
 from corpora.schema import Sample
 from corpora.signals import decode_signals, encode_signals
+from features.physio.stretches import beating, flat_runs, flat_share
 from features.profile import describe, pulse_bpm
-from features.stretches import beating, flat_runs, flat_share
-from validators.heart import HIGH_MS, LOW_MS, heart, of_beats
-from validators.measure import measure
+from validators.maths.heart import HIGH_MS, LOW_MS, heart, of_beats
+from validators.measures.registry import measure
 
 RATES = {"BVP": 64, "ECG": 256}
 FILLS = ("hold", "zero", "rail", "ramp", "quiet", "noise", "slow noise")
@@ -70,9 +70,14 @@ def test_variability_of_a_known_train(kind: str, bpm: float, jitter: float) -> N
 
 @settings(max_examples=25, deadline=None)
 @given(
-    st.sampled_from(sorted(RATES)), st.sampled_from(FILLS), st.floats(0, 59), st.floats(0.1, 60),
-    st.sampled_from([50.0, 72.0, 100.0]), st.sampled_from([0.02, 0.05]), st.integers(0, 20),
-)  # fmt: skip
+    st.sampled_from(sorted(RATES)),
+    st.sampled_from(FILLS),
+    st.floats(0, 59),
+    st.floats(0.1, 60),
+    st.sampled_from([50.0, 72.0, 100.0]),
+    st.sampled_from([0.02, 0.05]),
+    st.integers(0, 20),
+)
 def test_a_gap_is_left_out_or_said(
     kind: str, fill: str, start_s: float, length_s: float, bpm: float, jitter: float, seed: int
 ) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from corpora.errors import IntegrityError, ParamsError, UnknownNameError, UserError
-from validators.embeddings import rows_of
+from validators.embeddings.embedding import rows_of
+from validators.embeddings.people import KINDS, IdentityEmbedding, discriminants, fit_identity, levelled
 from validators.gate import Batch, admit, default_limit
-from validators.identity import NO_SOURCE, Identity, folds_within
-from validators.people import KINDS, IdentityEmbedding, discriminants, fit_identity, levelled
+from validators.gates.identity import NO_SOURCE, Identity, folds_within
 
 from .conftest import MakeBatch
 
@@ -39,9 +39,16 @@ def people(persons: range, copies: int, seed: int, prefix: str = "real") -> Batc
     rows = [(p, e, c) for p in persons for e in range(3) for c in range(copies)]
     ids = tuple(f"{prefix}/{p}-{e}-{c}" for p, e, c in rows)
     return Batch(
-        "speech", ids, tuple(CLASSES[e] for _, e, _ in rows), [voice(p, e, 100 * seed + c) for p, e, c in rows], ids,
-        float(RATE), tuple(f"s{p}" for p, _, _ in rows), tuple(f"s{p}" for p, _, _ in rows), ((),) * len(rows),
-    )  # fmt: skip
+        "speech",
+        ids,
+        tuple(CLASSES[e] for _, e, _ in rows),
+        [voice(p, e, 100 * seed + c) for p, e, c in rows],
+        ids,
+        float(RATE),
+        tuple(f"s{p}" for p, _, _ in rows),
+        tuple(f"s{p}" for p, _, _ in rows),
+        ((),) * len(rows),
+    )
 
 
 def conversions(batch: Batch, of: dict[str, str]) -> Batch:
@@ -76,8 +83,9 @@ def wrong(new: Batch) -> Batch:
 
 def passed(gate: Identity, batch: Batch) -> np.ndarray:
     limits = {c: default_limit(gate).resolve(v) for c, v in gate.reference().items()}
-    return np.concatenate([admit(gate.score(rows_of(batch, np.array([i]))), limits[e], gate.better)
-                           for i, e in enumerate(batch.emotions)])  # fmt: skip
+    return np.concatenate(
+        [admit(gate.score(rows_of(batch, np.array([i]))), limits[e], gate.better) for i, e in enumerate(batch.emotions)]
+    )
 
 
 def test_the_right_person_passes_and_others_are_caught(gate: Identity, new: Batch) -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validators.intervals import wilson_interval
+from validators.maths.intervals import wilson_interval
 
 
 def test_published_example() -> None:

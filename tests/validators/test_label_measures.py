@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
 from corpora.errors import UserError
-from validators.labels import ccc, class_scores, expected_calibration_error, macro_auc
+from validators.maths.labels import ccc, class_scores, expected_calibration_error, macro_auc
 
 CLASSES = ("anger", "fear", "joy")
 

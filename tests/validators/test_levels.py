@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from validators.levels import RANGE_DB, energy_difference, frame_levels
-from validators.measure import measure
+from validators.maths.speech.levels import RANGE_DB, energy_difference, frame_levels
+from validators.measures.registry import measure
 
 RATE = 16000
 

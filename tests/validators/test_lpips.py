@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 from corpora.codecs import encode_png
 from corpora.errors import UserError
 from emoforge.cli import app
-from validators.lpips import Lpips
-from validators.measure import measure
+from validators.embeddings.lpips import Lpips
+from validators.measures.registry import measure
 
 torch = pytest.importorskip("torch")
 WIDTHS = (4, 5, 6, 5, 4)

@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import IntegrityError, ParamsError, PayloadError, UnknownNameError, UserError
-from validators import pymcd
 from validators.gate import Batch, SampleGate, gate_class
-from validators.mcd import NearestMcd
-from validators.measure import measure
-from validators.melcepstrum import (
+from validators.gates.mcd import NearestMcd
+from validators.maths.speech import pymcd
+from validators.maths.speech.melcepstrum import (
     TO_DB,
     cepstrum_matrix,
     convention_of,
@@ -28,6 +27,7 @@ from validators.melcepstrum import (
     mel_cepstrum,
     summary,
 )
+from validators.measures.registry import measure
 
 RATE = 16000
 
@@ -355,7 +355,7 @@ def test_only_those_near_in_mean_spread_and_length_are_compared_exactly(monkeypa
     assert narrow.score(candidates())[0] == pytest.approx(exact[0], abs=1e-6)
     assert fitted(k=2, candidates=2).score(candidates())[0] == pytest.approx(np.mean(exact), abs=1e-6)
     compared = []
-    monkeypatch.setattr("validators.mcd.mcd_dtw", lambda a, b: compared.append(len(b)) or 1.0)  # type: ignore[func-returns-value]
+    monkeypatch.setattr("validators.gates.mcd.mcd_dtw", lambda a, b: compared.append(len(b)) or 1.0)  # type: ignore[func-returns-value]
     fitted(k=1, candidates=3).score(batch([("a", "anger", "x", candidates().signals[0])]))
     assert len(compared) == 3
     compared.clear()

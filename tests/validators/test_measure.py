@@ -18,10 +18,10 @@ from corpora.codecs import encode_png, encode_wav
 from corpora.errors import UnknownNameError, UserError
 from emoforge.cli import app
 from tests.validators.test_lpips import weight_files
+from validators.embeddings.people import fit_identity
 from validators.gate import Batch
-from validators.inputs import load_pair, pictures_of
-from validators.measure import METRICS, Measured, function_of, measure, options_of
-from validators.people import fit_identity
+from validators.measures.inputs import load_pair, pictures_of
+from validators.measures.registry import METRICS, Measured, function_of, measure, options_of
 
 RATE_HZ = 16000
 SIGNAL_HZ = 128.0
@@ -80,8 +80,10 @@ def people(modality: str) -> str:
     """Folder of an identity embedding of three people with two samples each."""
     rng = np.random.default_rng(5)
     speech = modality == "speech"
-    signals = [tone(90 + 40 * (i // 2), i) if speech else rng.integers(0, 99 + 50 * (i // 2), (24, 24), dtype=np.uint8)
-               for i in range(6)]  # fmt: skip
+    signals = [
+        tone(90 + 40 * (i // 2), i) if speech else rng.integers(0, 99 + 50 * (i // 2), (24, 24), dtype=np.uint8)
+        for i in range(6)
+    ]
     ids, who = tuple("abcdef"), tuple("xxyyzz")
     made = fit_identity(Batch(modality, ids, ids, signals, ids, float(RATE_HZ) if speech else None, who))
     folder = Path(tempfile.mkdtemp())
@@ -192,8 +194,11 @@ def test_folders_pair_by_name(tmp_path: Path) -> None:
 
 def test_shapes_of_pictures() -> None:
     for shape, n, one in (
-        ((8, 9), 1, (8, 9)), ((3, 8, 9), 1, (8, 9, 3)), ((1, 8, 9), 1, (8, 9)), ((5, 3, 8, 9), 5, (8, 9, 3)),
-    ):  # fmt: skip
+        ((8, 9), 1, (8, 9)),
+        ((3, 8, 9), 1, (8, 9, 3)),
+        ((1, 8, 9), 1, (8, 9)),
+        ((5, 3, 8, 9), 5, (8, 9, 3)),
+    ):
         found = pictures_of(np.zeros(shape, np.uint8), Path("x.npy"))
         assert len(found) == n and found[0].shape == one
     for bad in (np.zeros((5, 4, 8, 9), np.uint8), np.zeros((8, 9))):

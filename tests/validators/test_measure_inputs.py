@@ -17,9 +17,9 @@ from corpora.codecs import encode_png, encode_wav
 from corpora.errors import UnknownNameError, UserError
 from corpora.labels import clean_label, folded, nearest_label
 from emoforge.cli import app
-from validators.answers import classes_of, comparable
-from validators.inputs import load_one, load_pair, named_pairs
-from validators.measure import measure
+from validators.measures.answers import classes_of, comparable
+from validators.measures.inputs import load_one, load_pair, named_pairs
+from validators.measures.registry import measure
 
 TRUTH = ["happy", "sad", "angry", "gêné"] * 8
 ANSWERS = ["happy", "sad", "angry", "happy"] * 8

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from corpora.codecs import encode_wav
 from corpora.errors import UserError
 from emoforge.cli import app
-from validators.measure import measure
-from validators.people import fit_identity
+from validators.embeddings.people import fit_identity
+from validators.measures.registry import measure
 
 from .test_identity import RATE, people, voice
 
@@ -53,8 +53,18 @@ def test_bad_pairs(folder: str, tmp_path: Path) -> None:
 def test_on_the_command_line(folder: str, tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 2)):
         (tmp_path / f"{name}.wav").write_bytes(encode_wav(voice(1, 0, seed), RATE))
-    done = CliRunner().invoke(app, ["measure", "speaker-similarity", str(tmp_path / "a.wav"), str(tmp_path / "b.wav"),
-                                    "--embedding", folder, "--json"])  # fmt: skip
+    done = CliRunner().invoke(
+        app,
+        [
+            "measure",
+            "speaker-similarity",
+            str(tmp_path / "a.wav"),
+            str(tmp_path / "b.wav"),
+            "--embedding",
+            folder,
+            "--json",
+        ],
+    )
     assert json.loads(done.stdout)["value"] > 0.3
 
 
@@ -74,9 +84,11 @@ def test_faces_without_a_number() -> None:
     rng = np.random.default_rng(1)
     real = rng.normal(size=(20, 3))
     for x, y, why in (
-        (real[:7], real, "too few"), (np.full((20, 3), np.nan), real, "NaN"), (np.zeros((20, 3)), real, "equals"),
+        (real[:7], real, "too few"),
+        (np.full((20, 3), np.nan), real, "NaN"),
+        (np.zeros((20, 3)), real, "equals"),
         (real, real[:0], "too few"),
-    ):  # fmt: skip
+    ):
         found = measure("face-likeness", x, y)
         assert math.isnan(found.value) and why in found.reason
     one = measure("face-likeness", real, real[:1])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from validators.measure import METRICS
+from validators.measures.registry import METRICS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

@@ -15,8 +15,8 @@ import pytest
 from corpora.errors import UnknownNameError, UserError
 from emoforge.measuring import _plain, _rows
 from tests.validators.test_measure import RATE_HZ, example, inputs, options, tone
-from validators.measure import METRICS, choices, measure, options_of
-from validators.options import LIMITS
+from validators.measures.options import LIMITS
+from validators.measures.registry import METRICS, choices, measure, options_of
 
 NAN, INF = math.nan, math.inf
 

@@ -12,9 +12,9 @@ from scipy.special import expit
 
 from corpora.errors import ParamsError, UserError
 from validators.crossfit import conformal_p, own_p, unseen
-from validators.embeddings import rows_of
+from validators.embeddings.embedding import rows_of
 from validators.gate import Batch, admit
-from validators.ordinal import Ordinal, expected_rank, fit_proportional_odds, ranks_of
+from validators.gates.ordinal import Ordinal, expected_rank, fit_proportional_odds, ranks_of
 
 CLASSES = ("low", "middle", "high")
 SIZES = (60, 40, 50)
@@ -53,8 +53,12 @@ def test_the_regression_finds_the_minimum_of_its_likelihood() -> None:
         return float(flat[:2] @ flat[:2] / 2 - weight @ np.log(np.maximum(p, 1e-300)))
 
     ours = np.concatenate([found["weights"], found["cuts"]])
-    brute = minimize(loss, np.array([0.0, 0.0, -1.0, 0.0, 1.0]), method="Nelder-Mead",
-                     options={"maxiter": 4000, "maxfev": 4000, "xatol": 1e-7, "fatol": 1e-10})  # fmt: skip
+    brute = minimize(
+        loss,
+        np.array([0.0, 0.0, -1.0, 0.0, 1.0]),
+        method="Nelder-Mead",
+        options={"maxiter": 4000, "maxfev": 4000, "xatol": 1e-7, "fatol": 1e-10},
+    )
     assert loss(ours) <= brute.fun + 1e-6
     np.testing.assert_allclose(ours, brute.x, atol=2e-3)
     assert (np.diff(found["cuts"]) > 0).all()
@@ -121,9 +125,17 @@ def test_reference_is_what_the_gate_says_of_real_people(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "order", [None, "low", [], ["low", "middle"], ["low", "middle", "high", "high"], [["low", "middle", "high"]],
-              ["low", "middle", "top"]]
-)  # fmt: skip
+    "order",
+    [
+        None,
+        "low",
+        [],
+        ["low", "middle"],
+        ["low", "middle", "high", "high"],
+        [["low", "middle", "high"]],
+        ["low", "middle", "top"],
+    ],
+)
 def test_an_order_names_each_class_once(order: object) -> None:
     with pytest.raises(ParamsError, match=r"order: \[low, middle, high\]"):
         ranks_of(order, CLASSES)

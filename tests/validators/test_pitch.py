@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from validators.pitch import compare_pitch, compare_tracks
+from validators.maths.speech.pitch import compare_pitch, compare_tracks
 
 RATE = 16000
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from corpora.errors import UserError
-from validators.privacy import auth_pct, dcr_share, membership_auc, nearest, nndr, repeats_within, source_subjects
+from validators.maths.privacy import auth_pct, dcr_share, membership_auc, nearest, nndr, repeats_within, source_subjects
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from validators.conditions import honoured
-from validators.defects import DEFECTS, Batch, blurred, low_passed, noisy
 from validators.gate import Limit, default_limit, gate_class, judge
-from validators.selftest import HELD_OUT, QUICK, QUICK_SAMPLE_GATES, SelfTest, quick
+from validators.trials.conditions import honoured
+from validators.trials.defects import DEFECTS, Batch, blurred, low_passed, noisy
+from validators.trials.selftest import HELD_OUT, QUICK, QUICK_SAMPLE_GATES, SelfTest, quick
 
 CLASSES = ("anger", "happiness", "sadness")
 

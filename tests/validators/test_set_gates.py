@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 
 from corpora.errors import UnknownNameError
-from validators import reference
-from validators.c2st_gate import C2stGate, discriminant_auc
-from validators.coverage_gate import CoverageGate
-from validators.defects import as_candidates, collapsed_class, shuffled_labels
-from validators.embeddings import rows_of
-from validators.folds import group_halves
-from validators.frechet import FrechetGate
+from validators.embeddings.embedding import rows_of
 from validators.gate import Batch, default_limit, judge, measured_groups
-from validators.kernel import kid
-from validators.kid_gate import KidGate, _class_pairs
-from validators.mia_gate import MembershipGate
-from validators.prdc import prdc
+from validators.gates import reference
+from validators.gates.c2st import C2stGate, discriminant_auc
+from validators.gates.coverage import CoverageGate
+from validators.gates.kid import KidGate, _class_pairs
+from validators.gates.mia import MembershipGate
+from validators.gates.vendi import VendiGate
+from validators.maths.folds import group_halves
+from validators.maths.frechet import FrechetGate
+from validators.maths.kernel import kid
+from validators.maths.prdc import prdc
 from validators.reference import Part, Reference, estimate_of, matched_rows
-from validators.vendi_gate import VendiGate
+from validators.trials.defects import as_candidates, collapsed_class, shuffled_labels
 
 CLASSES = ("anger", "happiness", "sadness")
 PLAIN = {"speech": {"embedding": "functionals"}, "face": {"embedding": "hog"}}
@@ -76,7 +76,7 @@ def test_labels_count_in_kid_and_not_in_frechet(train: Batch, strangers: Batch) 
 
 
 def test_kid_by_class_is_kid() -> None:
-    """The vectorised halves give validators.kernel.kid on those very rows."""
+    """The vectorised halves give validators.maths.kernel.kid on those very rows."""
     rng = np.random.default_rng(3)
     real, made = rng.normal(size=(14, 4)), rng.normal(0.5, 1.0, size=(9, 4))
     in_a = np.asarray([rng.permutation(14) < 6 for _ in range(5)])
@@ -127,9 +127,7 @@ def test_coverage_is_that_of_prdc(train: Batch) -> None:
     assert gate.compare([s[:10], s[10:]], [a[:10], a[10:]]) == prdc(a, s, k=4).coverage
 
 
-def test_membership_is_given_away_by_copies_and_not_by_strangers(
-    make: Callable[..., Batch], modality: str
-) -> None:  # fmt: skip
+def test_membership_is_given_away_by_copies_and_not_by_strangers(make: Callable[..., Batch], modality: str) -> None:
     train, dev = make(modality, groups=range(16)), make(modality, groups=range(40, 56), seed=4)
     strangers = make(modality, groups=range(60, 76), seed=5)
     gate = MembershipGate.fit(train, dev, classes=CLASSES, params={}, seed=0)
@@ -187,9 +185,7 @@ def test_several_intervals_hold_together() -> None:
 def test_bad_input_gives_no_number(kind: Any, train: Batch, strangers: Batch) -> None:
     gate = _fit(kind, train)
     awe = replace(strangers, emotions=("awe",) * len(strangers))
-    empty = replace(
-        strangers, signals=[np.zeros(0, strangers.signals[0].dtype), *strangers.signals[1:]], cache={}
-    )  # fmt: skip
+    empty = replace(strangers, signals=[np.zeros(0, strangers.signals[0].dtype), *strangers.signals[1:]], cache={})
     for bad in (awe, empty, rows_of(strangers, np.arange(0))):
         found = measured_groups(gate, bad, seed=1)["all"]
         assert np.isnan(found.value) and found.reason

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
 from corpora.errors import UserError
-from validators.c2st import auc_interval, c2st
-from validators.diversity import vendi_score
-from validators.kernel import cmmd, energy_distance, kid, mmd2, squared_distances
-from validators.prdc import kth_neighbour, kth_smallest, prdc
-from validators.transport import sliced_wasserstein, wasserstein_1d
+from validators.maths.c2st import auc_interval, c2st
+from validators.maths.diversity import vendi_score
+from validators.maths.kernel import cmmd, energy_distance, kid, mmd2, squared_distances
+from validators.maths.prdc import kth_neighbour, kth_smallest, prdc
+from validators.maths.transport import sliced_wasserstein, wasserstein_1d
 
 
 def sets(seed: int, n: int = 12, m: int = 9, d: int = 3, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -43,8 +43,8 @@ def test_kernel_distances_are_the_sums_of_their_definitions(seed: int) -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = sets(0, 50, 37)
     whole = kid(x, y), prdc(x, y)
-    monkeypatch.setattr("validators.kernel._BLOCK", 7)
-    monkeypatch.setattr("validators.prdc._BLOCK", 7)
+    monkeypatch.setattr("validators.maths.kernel._BLOCK", 7)
+    monkeypatch.setattr("validators.maths.prdc._BLOCK", 7)
     assert kid(x, y).value == pytest.approx(whole[0].value, rel=1e-12)
     assert kid(x, y).low == pytest.approx(whole[0].low, rel=1e-9)
     assert prdc(x, y) == whole[1]

@@ -12,9 +12,8 @@ from typer.testing import CliRunner
 
 from corpora.errors import UnknownNameError, UserError
 from emoforge.cli import app
-from validators.heart import heart, of_beats
-from validators.measure import METRICS, measure
-from validators.signals import (
+from validators.maths.heart import heart, of_beats
+from validators.maths.signals import (
     RANGES,
     autocorrelation,
     band_powers_db,
@@ -28,6 +27,7 @@ from validators.signals import (
     spectrum,
     trials_of,
 )
+from validators.measures.registry import METRICS, measure
 
 RATE = 128.0
 ALL = bands_of("", RATE)

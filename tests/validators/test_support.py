@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from corpora.errors import UserError
-from validators.embeddings import PLAIN, Projection, features_of, rows_of
+from validators.embeddings.embedding import PLAIN, Projection, features_of, rows_of
 from validators.gate import Batch, admit
-from validators.support import Support
+from validators.gates.support import Support
 
 CLASSES = ("anger", "happiness", "sadness")
 
@@ -20,9 +20,7 @@ def _fit(train: Batch, **params: object) -> Support:
     return Support.fit(train, classes=CLASSES, params=params, seed=0)
 
 
-def test_strangers_are_within_and_noise_is_not(
-    train: Batch, strangers: Batch, change: Callable[..., Batch]
-) -> None:  # fmt: skip
+def test_strangers_are_within_and_noise_is_not(train: Batch, strangers: Batch, change: Callable[..., Batch]) -> None:
     gate = _fit(train)
     limits = {name: gate.default_limit.resolve(values) for name, values in gate.reference().items()}
     rng = np.random.default_rng(0)

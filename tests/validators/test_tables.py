@@ -12,11 +12,24 @@ from corpora.schema import SAMPLES
 from validators.tables import FACTS, check_counts, check_table, fact_table, sample_expectations
 
 GOOD: dict[str, Any] = {
-    "sample_id": "c/1", "corpus": "c", "modality": "speech", "recording_id": "c/1", "subject_id": "c:1",
-    "group_id": "c:1", "emotion": "fear", "intensity": 0.5, "codec": "wav", "duration_s": 1.0, "shard": "x.tar",
-    "offset": 512, "n_bytes": 9, "sha256": "a" * 64, "license": "CC0-1.0",
-    "signals": [{"name": "audio", "unit": "1", "rate_hz": 1.0, "shape": [1]}], "extra": [("a", "b")],
-}  # fmt: skip
+    "sample_id": "c/1",
+    "corpus": "c",
+    "modality": "speech",
+    "recording_id": "c/1",
+    "subject_id": "c:1",
+    "group_id": "c:1",
+    "emotion": "fear",
+    "intensity": 0.5,
+    "codec": "wav",
+    "duration_s": 1.0,
+    "shard": "x.tar",
+    "offset": 512,
+    "n_bytes": 9,
+    "sha256": "a" * 64,
+    "license": "CC0-1.0",
+    "signals": [{"name": "audio", "unit": "1", "rate_hz": 1.0, "shape": [1]}],
+    "extra": [("a", "b")],
+}
 
 
 def table(*changes: dict[str, Any]) -> pa.Table:

@@ -12,17 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import UserError
-from corpora.near_text import normalise
-from validators.language import LanguageProfile, listed_words, read_word_list
-from validators.mauve import frontier_area, frontier_integral, mauve
-from validators.measure import measure
-from validators.text import bleu, chrf, distinct_n, ngrams, self_bleu, tokens
-from validators.textcopies import WordIndex
+from corpora.near.text import normalise
+from validators.maths.mauve import frontier_area, frontier_integral, mauve
+from validators.maths.text.copies import WordIndex
+from validators.maths.text.language import LanguageProfile, listed_words, read_word_list
+from validators.maths.text.words import bleu, chrf, distinct_n, ngrams, self_bleu, tokens
+from validators.measures.registry import measure
 
 WORDS = ["the", "a", "cat", "dog", "ran", "slept", "home", "all", "day", "while", "rain", "fell", "on", "red"]
-lines = st.lists(
-    st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join), min_size=2, max_size=8
-)  # fmt: skip
+lines = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join), min_size=2, max_size=8)
 
 
 def test_bleu_by_hand() -> None:
@@ -99,12 +97,18 @@ def test_mauve_falls_as_sets_part() -> None:
 
 def test_language_of_a_set_is_told_from_others() -> None:
     english = [
-        "the weather was lovely and we walked along the river", "she could not believe what they had told her",
-        "there is nothing that he would rather do this evening", "when the children came home they were very hungry",
-        "this is the first time that I have heard of it", "everybody thought that it would rain the whole day",
-    ]  # fmt: skip
-    german = ["das wetter war schön und wir gingen am fluss entlang", "sie konnte nicht glauben was man ihr sagte",
-              "es gibt nichts was er heute abend lieber tun würde"]  # fmt: skip
+        "the weather was lovely and we walked along the river",
+        "she could not believe what they had told her",
+        "there is nothing that he would rather do this evening",
+        "when the children came home they were very hungry",
+        "this is the first time that I have heard of it",
+        "everybody thought that it would rain the whole day",
+    ]
+    german = [
+        "das wetter war schön und wir gingen am fluss entlang",
+        "sie konnte nicht glauben was man ihr sagte",
+        "es gibt nichts was er heute abend lieber tun würde",
+    ]
     profile = LanguageProfile.of(english[:3] * 2)
     assert profile.score(" ".join(english[3:])) > profile.score(" ".join(german)) + 0.05
     assert profile.score(" ".join(english[:3])) > 0.95  # ranks of equal counts are ordered by the n-gram
@@ -170,8 +174,9 @@ def test_copies_are_found_and_name_their_source() -> None:
     assert found.details["the first of them"] == ["1 of 2"] and found.value == 0.5
 
 
-@pytest.mark.parametrize("name", ["bleu", "chrf", "self-bleu", "distinct-n", "perplexity", "language",
-                                  "ngram-containment"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["bleu", "chrf", "self-bleu", "distinct-n", "perplexity", "language", "ngram-containment"]
+)
 def test_no_text_is_no_number(name: str) -> None:
     for real, synthetic in ((["", ""], ["", ""]), ([], []), (["a b c", "d e f"], ["", " "])):
         try:

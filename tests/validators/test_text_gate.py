@@ -12,9 +12,9 @@ import pytest
 
 from corpora.errors import UnknownNameError, UserError
 from tests.validators.test_copies import lines
-from validators.embeddings import rows_of
+from validators.embeddings.embedding import rows_of
 from validators.gate import Batch, admit
-from validators.text_gate import TextGate, similarity
+from validators.gates.text import TextGate, similarity
 
 CLASSES = ("anger", "happiness", "sadness")
 Make = Callable[..., Batch]

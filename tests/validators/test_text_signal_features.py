@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from corpora.errors import UserError
-from validators import embeddings
-from validators.agreement import Agreement
-from validators.embeddings import Projection, encoder_images, features_of, fit_embedding, usable
+from validators.embeddings import embedding as embeddings
+from validators.embeddings.embedding import Projection, encoder_images, features_of, fit_embedding, usable
+from validators.embeddings.signal_features import PACES_HZ, columns_at, trial_features
+from validators.embeddings.text_features import PIECE_COLUMNS, WORD_COLUMNS, hashed_ngrams, text_of
 from validators.gate import Batch
-from validators.signal_features import PACES_HZ, columns_at, trial_features
-from validators.text_features import PIECE_COLUMNS, WORD_COLUMNS, hashed_ngrams, text_of
+from validators.gates.agreement import Agreement
 
 CLASSES = ("anger", "happiness", "sadness")
 Make = Callable[..., Batch]

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import UserError
-from validators.measure import measure
-from validators.textlm import END, START, UNKNOWN, KneserNey
+from validators.maths.text.ngrams import END, START, UNKNOWN, KneserNey
+from validators.measures.registry import measure
 
 TEXTS = ["a b", "a c", "a b"]
 
@@ -70,8 +70,11 @@ def definition(texts: list[str], order: int) -> tuple[list[str], object]:
     return words, p
 
 
-@given(st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=5).map(" ".join), min_size=1, max_size=5),
-       st.integers(1, 3), st.lists(st.sampled_from("abcx"), min_size=3, max_size=3))  # fmt: skip
+@given(
+    st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=5).map(" ".join), min_size=1, max_size=5),
+    st.integers(1, 3),
+    st.lists(st.sampled_from("abcx"), min_size=3, max_size=3),
+)
 @settings(max_examples=30, deadline=None)
 def test_probabilities_are_the_formulas_and_sum_to_one(texts: list[str], order: int, context: list[str]) -> None:
     model = KneserNey(texts, order=order)
@@ -118,16 +121,21 @@ def test_order_matters_to_the_model_and_real_text_is_the_floor() -> None:
     good, bad = measure("perplexity", real, real[:30]), measure("perplexity", real, mixed)
     assert good.value < bad.value and bad.low < bad.value < bad.high
     assert good.value < good.floor * 1.05 < bad.value
-    assert measure("perplexity", real, mixed, level="byte", order=5).details["bits per byte"] > good.details[
-        "real, bits per byte"
-    ]  # fmt: skip
+    assert (
+        measure("perplexity", real, mixed, level="byte", order=5).details["bits per byte"]
+        > good.details["real, bits per byte"]
+    )
 
 
 @pytest.mark.parametrize(
     ("texts", "options", "match"),
-    [([], {}, "no text"), (["", "  "], {}, "no text"), (["a"], {"order": 0}, "order is 0"),
-     (["a"], {"level": "letter"}, "known: byte, word")],
-)  # fmt: skip
+    [
+        ([], {}, "no text"),
+        (["", "  "], {}, "no text"),
+        (["a"], {"order": 0}, "order is 0"),
+        (["a"], {"level": "letter"}, "known: byte, word"),
+    ],
+)
 def test_no_model_of_nothing(texts: list[str], options: dict[str, object], match: str) -> None:
     with pytest.raises(UserError, match=match):
         KneserNey(texts, **options)  # type: ignore[arg-type]
@@ -153,8 +161,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tokenizer_object=inner, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
     ).save_pretrained(folder)
     torch.manual_seed(0)
-    config = transformers.GPT2Config(vocab_size=8, n_positions=16, n_embd=8, n_layer=2, n_head=2, bos_token_id=1,
-                                     eos_token_id=2)  # fmt: skip
+    config = transformers.GPT2Config(
+        vocab_size=8, n_positions=16, n_embd=8, n_layer=2, n_head=2, bos_token_id=1, eos_token_id=2
+    )
     transformers.GPT2LMHeadModel(config).save_pretrained(folder)
     return folder
 
@@ -163,7 +172,7 @@ def test_a_checkpoint_from_a_path(checkpoint: Path) -> None:
     import torch
     from transformers import GPT2LMHeadModel
 
-    from validators.causallm import CausalModel
+    from validators.embeddings.causallm import CausalModel
 
     model = CausalModel(checkpoint)
     text = "the cat ran home"
@@ -181,7 +190,7 @@ def test_a_checkpoint_from_a_path(checkpoint: Path) -> None:
 
 def test_each_token_of_a_long_text_is_scored_once(checkpoint: Path) -> None:
     """A model that finds all 8 tokens equally likely: ln 8 each."""
-    from validators.causallm import CausalModel
+    from validators.embeddings.causallm import CausalModel
 
     model = CausalModel(checkpoint)
     model._model.transformer.wte.weight.data.zero_()  # tied to the output
@@ -193,7 +202,7 @@ def test_each_token_of_a_long_text_is_scored_once(checkpoint: Path) -> None:
 def test_weights_that_are_pickles_are_not_read(checkpoint: Path, tmp_path: Path) -> None:
     import torch
 
-    from validators.causallm import CausalModel
+    from validators.embeddings.causallm import CausalModel
 
     config = json.loads((checkpoint / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config))

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from corpora.errors import UserError
-from validators.embeddings import rows_of
+from validators.embeddings.embedding import rows_of
 from validators.gate import Batch, admit, reasons_of
-from validators.validity import Validity
+from validators.gates.validity import Validity
 
 CLASSES = ("anger", "happiness", "sadness")
 

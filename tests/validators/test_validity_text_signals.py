@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from validators.embeddings import rows_of
+from validators.embeddings.embedding import rows_of
 from validators.gate import Batch, SampleGate, admit, default_limit, reasons_of
-from validators.validity import Validity
+from validators.gates.validity import Validity
 
 RATE = 64.0
 CLASSES = ("anger", "joy")
@@ -27,10 +27,15 @@ PARTS = (
 def batch_of(modality: str, signals: list[np.ndarray], groups: int = 8) -> Batch:
     n = len(signals)
     return Batch(
-        modality, tuple(f"c/{i}" for i in range(n)), tuple(CLASSES[i % 2] for i in range(n)), signals,
-        tuple(hashlib.sha256(s.tobytes()).hexdigest() for s in signals), RATE if modality == "physio" else None,
-        groups=tuple(f"g{i % groups}" for i in range(n)), errors=(None,) * n,
-    )  # fmt: skip
+        modality,
+        tuple(f"c/{i}" for i in range(n)),
+        tuple(CLASSES[i % 2] for i in range(n)),
+        signals,
+        tuple(hashlib.sha256(s.tobytes()).hexdigest() for s in signals),
+        RATE if modality == "physio" else None,
+        groups=tuple(f"g{i % groups}" for i in range(n)),
+        errors=(None,) * n,
+    )
 
 
 def text(line: str) -> np.ndarray:
@@ -174,8 +179,11 @@ def test_lines_of_a_real_corpus_mostly_pass(shared_data: Path) -> None:
     gate = fitted(batch_of("text", [text(line) for line in lines[:1000]], groups=40))
     values = gate.score(batch_of("text", [text(line) for line in lines[1000:]]))
     assert np.mean(values == 1.0) > 0.95
-    german = ["Das will sie am Mittwoch abgeben.", "Heute abend könnte ich es ihm sagen.",
-              "Das schwarze Stück Papier befindet sich da oben neben dem Holzstück."]  # fmt: skip
+    german = [
+        "Das will sie am Mittwoch abgeben.",
+        "Heute abend könnte ich es ihm sagen.",
+        "Das schwarze Stück Papier befindet sich da oben neben dem Holzstück.",
+    ]
     assert found_reasons(gate, batch_of("text", [text(line) for line in german])) == ["other-language"] * 3
 
 

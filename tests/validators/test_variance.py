@@ -15,12 +15,12 @@ from corpora.codecs import decode_wav
 from corpora.errors import UnknownNameError, UserError
 from corpora.readers import make_corpus
 from corpora.schema import Sample
-from features.vocoder import pyworld
-from features.world import analyse
-from validators.embeddings import rows_of
+from features.speech.vocoder import pyworld
+from features.speech.world import analyse
+from validators.embeddings.embedding import rows_of
 from validators.gate import Batch, admit, class_limits, default_limit, gate_class
-from validators.melcepstrum import mel_cepstrum
-from validators.variance import GlobalVariance, log_variance
+from validators.gates.variance import GlobalVariance, log_variance
+from validators.maths.speech.melcepstrum import mel_cepstrum
 
 MakeBatch = Callable[..., Batch]
 CLASSES = ("anger", "happiness", "sadness")

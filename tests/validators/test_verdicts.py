@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from corpora.errors import UserError
 from tests.validators.test_contract import CLASSES, FEATURES, PARAMS, _fit
-from validators.conditions import honoured, honoured_by_class, unheard
 from validators.crossfit import too_few_to_refuse
-from validators.embeddings import rows_of
+from validators.embeddings.embedding import rows_of
 from validators.gate import (
     SAMPLE_GATES,
     SET_GATES,
@@ -31,6 +30,7 @@ from validators.gate import (
     measured_groups,
 )
 from validators.roster import Roster, foresee
+from validators.trials.conditions import honoured, honoured_by_class, unheard
 
 MakeBatch = Callable[..., Batch]
 NUMBERS = st.floats(-5, 5) | st.just(math.nan)
@@ -105,9 +105,14 @@ class TestSetGates:
             gate = _set_gate(name, learn, real)
             params = {} if name == "mia" else {"dims": 4}
             told = foresee(
-                type(gate), Roster.of(learn), None if real is None else Roster.of(real), classes=CLASSES,
-                params=params | {"min_n": 4}, limit=default_limit(gate), seed=0,
-            ).undecided  # fmt: skip
+                type(gate),
+                Roster.of(learn),
+                None if real is None else Roster.of(real),
+                classes=CLASSES,
+                params=params | {"min_n": 4},
+                limit=default_limit(gate),
+                seed=0,
+            ).undecided
             said = _said(gate, strangers)
             for group, (verdict, why) in said.items():
                 if group in told:

@@ -76,17 +76,18 @@ def _clap(fusion: bool) -> Callable[[Path], None]:
         config = transformers.ClapConfig(text_config=text, audio_config=audio, projection_dim=6)
         transformers.ClapModel(config).save_pretrained(folder)
         transformers.ClapFeatureExtractor(
-            max_length_s=1, sampling_rate=RATE, hop_length=160, frequency_max=8000,
+            max_length_s=1,
+            sampling_rate=RATE,
+            hop_length=160,
+            frequency_max=8000,
             truncation="fusion" if fusion else "rand_trunc",
-        ).save_pretrained(folder)  # fmt: skip
+        ).save_pretrained(folder)
 
     return make
 
 
 def make_tokenizer(folder: Path) -> None:
-    inner = tokenizers.Tokenizer(
-        tokenizers.models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[UNK]")
-    )  # fmt: skip
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[UNK]"))
     inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     inner.post_processor = tokenizers.processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from corpora.codecs import decode_image, decode_wav, encode_png, encode_wav
 from corpora.errors import CorpusError, ResourceError, UnknownNameError
 from corpora.readers import GENERIC, card_names, make_corpus, reader_names
-from corpora.readers.described import Described
+from corpora.readers.described.corpus import Described
 from corpora.schema import Reject, Sample
 
 FACTS = {
@@ -127,7 +127,7 @@ def test_generic_readers_take_a_card(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="cannot be read"):
         make_corpus("data/cards/no.yaml", base=tmp_path)
     assert not set(GENERIC) & set(reader_names()) and set(card_names()) <= set(reader_names())
-    with pytest.raises(UnknownNameError, match=r"option of reader 'corpora/cards/xed\.yaml'"):
+    with pytest.raises(UnknownNameError, match=r"option of reader 'corpora/readers/described/cards/xed\.yaml'"):
         make_corpus("xed", {"card": "x"})
 
 
@@ -139,12 +139,15 @@ def test_class_folders_need_no_pattern(tmp_path: Path) -> None:
     put(root, {"x/dull/1.png": face(4), "x/glad/notes.wav": b"?", "README.txt": "no sample"})
     samples, rejects = read(describe(tmp_path, {"layout": "folder"}, modality="face"), root)
     assert {key: s.emotion for key, s in samples.items()} == {
-        "x/cross/1": "anger", "x/cross/2": "anger", "x/glad/1": "happiness",
-    }  # fmt: skip
+        "x/cross/1": "anger",
+        "x/cross/2": "anger",
+        "x/glad/1": "happiness",
+    }
     assert samples["x/cross/1"].group_id == samples["x/cross/2"].group_id != samples["x/glad/1"].group_id
     assert {(r.path, r.reason) for r in rejects} == {
-        ("x/dull/1.png", "bad-label"), ("x/glad/notes.wav", "not-of-this-corpus"),
-    }  # fmt: skip
+        ("x/dull/1.png", "bad-label"),
+        ("x/glad/notes.wav", "not-of-this-corpus"),
+    }
 
 
 PATTERN = {
@@ -175,9 +178,12 @@ def test_a_pattern_rejects_what_it_does_not_know(tmp_path: Path) -> None:
     samples, rejects = read(describe(tmp_path, PATTERN), root)
     assert set(samples) == {"train/f1_A_1_7"}
     assert {(r.path, r.reason) for r in rejects} == {
-        ("late/f1_A_1_7.wav", "bad-split"), ("train/f1_X_1_7.wav", "bad-label"), ("train/f1_A_3_7.wav", "bad-label"),
-        ("train/f1_A_1_8.wav", "truncated"), ("x.wav", "not-of-this-corpus"),
-    }  # fmt: skip
+        ("late/f1_A_1_7.wav", "bad-split"),
+        ("train/f1_X_1_7.wav", "bad-label"),
+        ("train/f1_A_3_7.wav", "bad-label"),
+        ("train/f1_A_1_8.wav", "truncated"),
+        ("x.wav", "not-of-this-corpus"),
+    }
     assert "known: A, F" in next(r.detail for r in rejects if "_X_" in r.path)
 
 
@@ -223,22 +229,29 @@ def test_texts_and_signals_lie_in_folders_too(tmp_path: Path) -> None:
 
 def test_a_table_of_paths(tmp_path: Path) -> None:
     files = {
-        "layout": "table", "tables": "meta/*.csv", "media": "clips", "suffix": ".wav",
+        "layout": "table",
+        "tables": "meta/*.csv",
+        "media": "clips",
+        "suffix": ".wav",
         "name_pattern": r"(?P<split>train|valid)\.csv",
-        "columns": {"path": "clip", "label": "emo", "subject": "who", "age": "age"}, "extra": ["note"],
-    }  # fmt: skip
+        "columns": {"path": "clip", "label": "emo", "subject": "who", "age": "age"},
+        "extra": ["note"],
+    }
     rows = "who,clip,emo,age,note\nann, a,glad,30,hi\nbob,b,cross,,\nbob,../../x,cross,,\nbob,no,cross,,\n,a,glad,,\n"
     root = put(tmp_path / "r", {"meta/train.csv": rows, "clips/a.wav": tone(), "clips/b.wav": tone(), "x.wav": tone()})
     put(root, {"meta/valid.csv": "who,clip,emo,age,note\ncy,c,glad,x,\n", "clips/c.wav": tone()})
     samples, rejects = read(describe(tmp_path, files), root)
     assert {key: (s.emotion, s.subject_id, s.age, s.extra.get("note")) for key, s in samples.items()} == {
-        "a": ("happiness", "c:ann", 30.0, "hi"), "b": ("anger", "c:bob", None, ""),
-    }  # fmt: skip
+        "a": ("happiness", "c:ann", 30.0, "hi"),
+        "b": ("anger", "c:bob", None, ""),
+    }
     assert {s.extra["official_split"] for s in samples.values()} == {"train"}
     assert [(r.path, r.reason) for r in rejects] == [
-        ("train.csv#000002", "outside-corpus"), ("train.csv#000003", "missing-file"),
-        ("train.csv#000004", "no-subject"), ("valid.csv#000000", "not-a-number"),
-    ]  # fmt: skip
+        ("train.csv#000002", "outside-corpus"),
+        ("train.csv#000003", "missing-file"),
+        ("train.csv#000004", "no-subject"),
+        ("valid.csv#000000", "not-a-number"),
+    ]
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
@@ -265,35 +278,46 @@ def test_several_labels_in_a_cell_or_a_column_each(tmp_path: Path) -> None:
     root = put(tmp_path / "r", {"t.tsv": "text\tl\none\tglad\nboth\tglad | cross\nnone\t\nother\tglad|odd\n"})
     samples, rejects = read(describe(tmp_path, cell, modality="text"), root)
     assert [(s.emotion, s.emotion_raw, len(s.labels)) for s in samples.values()] == [
-        ("happiness", "glad", 0), (None, None, 4), (None, None, 0),
-    ]  # fmt: skip
+        ("happiness", "glad", 0),
+        (None, None, 4),
+        (None, None, 0),
+    ]
     assert [r.reason for r in rejects] == ["bad-label"]
     votes = {
-        "layout": "table", "tables": "v.csv", "columns": {"text": "text"},
+        "layout": "table",
+        "tables": "v.csv",
+        "columns": {"text": "text"},
         "label_columns": {"n_glad": "glad", "n_cross": "cross"},
-    }  # fmt: skip
+    }
     root = put(tmp_path / "v", {"v.csv": "text,n_glad,n_cross\none,7,3\ntie,5,5\nsure,0,10\nbad,x,1\nless,-1,2\n"})
     samples, rejects = read(describe(tmp_path, votes, modality="text"), root)
     assert [s.emotion for s in samples.values()] == ["happiness", None, "anger"]
     weights = {(e["scheme"], e["label"]): e["weight"] for e in samples["000000"].labels}
     assert weights == {
-        ("lab", "glad"): 7.0, ("lab", "cross"): 3.0, ("canonical", "happiness"): 7.0, ("canonical", "anger"): 3.0,
-    }  # fmt: skip
+        ("lab", "glad"): 7.0,
+        ("lab", "cross"): 3.0,
+        ("canonical", "happiness"): 7.0,
+        ("canonical", "anger"): 3.0,
+    }
     assert [r.reason for r in rejects] == ["not-a-number", "bad-label"]
 
 
 def test_ratings_keep_their_scale_and_their_raters(tmp_path: Path) -> None:
     files = {
-        "layout": "table", "tables": "t.csv", "columns": {"text": "text", "arousal": "aro"},
-        "rater_columns": {"valence": ["v1", "v2"]}, "missing": ["", "NA"],
-    }  # fmt: skip
+        "layout": "table",
+        "tables": "t.csv",
+        "columns": {"text": "text", "arousal": "aro"},
+        "rater_columns": {"valence": ["v1", "v2"]},
+        "missing": ["", "NA"],
+    }
     root = put(tmp_path / "r", {"t.csv": "text,v1,v2,aro\nlow,1,1,9\nmiddle,1,5,NA\nhalf,NA,5,5\nbeyond,6,1,1\n"})
     corpus = describe(tmp_path, files, modality="text", label_map={}, dimensions={"valence": [1, 5], "arousal": [1, 9]})
     samples, rejects = read(corpus, root)
     assert [(s.valence, s.arousal) for s in samples.values()] == [(-1.0, 1.0), (0.0, None), (1.0, 0.0)]
     assert samples["000001"].ratings == [
-        {"scheme": "valence", "rater": "v1", "value": 1.0}, {"scheme": "valence", "rater": "v2", "value": 5.0},
-    ]  # fmt: skip
+        {"scheme": "valence", "rater": "v1", "value": 1.0},
+        {"scheme": "valence", "rater": "v2", "value": 5.0},
+    ]
     assert [r.reason for r in rejects] == ["rating-out-of-range"]
 
 
@@ -334,9 +358,11 @@ def audformat_database(root: Path, *, storage: str = "csv") -> None:
 
 
 AUDFORMAT = {
-    "layout": "audformat", "tables": ["emotion.train", "emotion.test"], "join": "files",
+    "layout": "audformat",
+    "tables": ["emotion.train", "emotion.test"],
+    "join": "files",
     "columns": {"label": "emotion", "subject": "speaker", "gender": "speaker/gender", "age": "speaker/age"},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("storage", ["csv", "parquet"])
@@ -346,9 +372,10 @@ def test_audformat_with_its_splits_and_speakers(storage: str, tmp_path: Path) ->
     assert not rejects
     found = {key: (s.emotion, s.subject_id, s.gender, s.age, s.extra["official_split"]) for key, s in samples.items()}
     assert found == {
-        "wav/0": ("happiness", "c:a", "female", 31.0, "train"), "wav/1": ("anger", "c:b", "male", None, "train"),
+        "wav/0": ("happiness", "c:a", "female", 31.0, "train"),
+        "wav/1": ("anger", "c:b", "male", None, "train"),
         "wav/2": ("happiness", "c:b", "male", None, "test"),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("storage", ["csv", "parquet"])
@@ -357,8 +384,9 @@ def test_audformat_segments_are_cut(storage: str, tmp_path: Path) -> None:
     files = {"layout": "audformat", "tables": "parts", "columns": {"label": "emotion"}}
     samples, rejects = read(describe(tmp_path, files), tmp_path / "db")
     assert {key: round(float(s.duration_s or 0), 3) for key, s in samples.items()} == {
-        "wav/3-0-0.5": 0.5, "wav/3-0.5-1.5": 1.0,
-    }  # fmt: skip
+        "wav/3-0-0.5": 0.5,
+        "wav/3-0.5-1.5": 1.0,
+    }
     whole = decode_wav((tmp_path / "db" / "wav" / "3.wav").read_bytes())[0]
     assert np.abs(decode_wav(samples["wav/3-0.5-1.5"].payload)[0] - whole[4000:12000]).max() < 1e-3
     assert [(r.reason, r.detail) for r in rejects] == [("bad-segment", "it ends at 9 s, the file at 2.000 s")]
@@ -418,9 +446,11 @@ def test_a_saved_data_set_with_sound_and_class_labels(tmp_path: Path) -> None:
         samples, rejects = read(describe(tmp_path, files), tmp_path / folder)
         told = [(s.emotion, s.subject_id, s.extra["official_split"]) for s in samples.values()]
         assert told == [
-            ("anger", "c:p0", "train"), ("happiness", "c:p1", "train"), ("anger", "c:p2", "train"),
+            ("anger", "c:p0", "train"),
+            ("happiness", "c:p1", "train"),
+            ("anger", "c:p2", "train"),
             (None, "c:p3", "dev"),
-        ]  # fmt: skip
+        ]
         assert [s.payload for s in samples.values()] == [row["audio"]["bytes"] for row in rows]
         assert not rejects
     with pytest.raises(CorpusError, match=r"column 'emotion' not in table.*Found: audio, label, who"):
@@ -450,17 +480,24 @@ def test_a_saved_data_set_with_lists_of_labels_and_one_broken_file(tmp_path: Pat
     files = {"layout": "datasets", "columns": {"text": "text", "label": "l"}}
     samples, rejects = read(describe(tmp_path, files, modality="text"), tmp_path / "saved")
     assert [(s.payload.decode(), s.emotion, len(s.labels)) for s in samples.values()] == [
-        ("one", "happiness", 0), ("two", None, 4), ("three", None, 0),
-    ]  # fmt: skip
+        ("one", "happiness", 0),
+        ("two", None, 4),
+        ("three", None, 0),
+    ]
     assert [(r.path, r.reason) for r in rejects] == [("data-00001-of-00002.arrow", "not-a-dataset")]
     assert all("official_split" not in s.extra for s in samples.values())
 
 
 @pytest.mark.parametrize("layout", ["audformat", "datasets"])
 def test_layouts_without_a_shipped_card_of_sound_are_made_up_too(layout: str, tmp_path: Path) -> None:
-    files = AUDFORMAT | {"join": []} if layout == "audformat" else {
-        "layout": "datasets", "columns": {"media": "audio", "label": "l", "subject": "who"},
-    }  # fmt: skip
+    files = (
+        AUDFORMAT | {"join": []}
+        if layout == "audformat"
+        else {
+            "layout": "datasets",
+            "columns": {"media": "audio", "label": "l", "subject": "who"},
+        }
+    )
     corpus = describe(tmp_path, files)
     corpus.fake(tmp_path / "r", subjects=2, per_class={"happiness": 4, "anger": 3}, seed=1)
     samples, rejects = read(corpus, tmp_path / "r")

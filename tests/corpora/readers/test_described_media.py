@@ -15,7 +15,7 @@ from PIL import Image
 from corpora.codecs import decode_image, decode_wav, encode_wav
 from corpora.errors import CorpusError
 from corpora.schema import Reject, Sample
-from features.prepare_speech import PrepareSpeech, SpeechSteps
+from features.speech.prepare import PrepareSpeech, SpeechSteps
 from features.steps import Source
 from tests.corpora.readers.test_described import describe, put, read
 
@@ -84,8 +84,9 @@ def test_levels_are_kept_from_file_to_prepared_sample(subtype: str, gain: float,
 def test_what_libsndfile_decodes_has_the_level_of_its_source(
     form: str, subtype: str, suffix: str, tmp_path: Path
 ) -> None:
-    samples, rejects = speech(tmp_path, {f"glad/a.{suffix}": sound(TONE, subtype, form),
-                                         f"cross/b.{suffix}": sound(TONE / 10, subtype, form)})  # fmt: skip
+    samples, rejects = speech(
+        tmp_path, {f"glad/a.{suffix}": sound(TONE, subtype, form), f"cross/b.{suffix}": sound(TONE / 10, subtype, form)}
+    )
     assert not rejects
     for name, gain in (("glad/a", 1.0), ("cross/b", 0.1)):
         signal = decode_wav(samples[name].payload)[0]
@@ -123,12 +124,15 @@ def test_a_part_of_a_stream_holds_nothing_of_what_follows_it(tmp_path: Path) -> 
     files = {"layout": "audformat", "tables": ["all"], "columns": {"label": "emotion"}}
     corpus = describe(tmp_path / "card", files)
     pytest.importorskip("audformat")
-    put(tmp_path / "db", {
-        "a.wav": stream,
-        "db.yaml": "name: lab\nsource: x\nusage: unrestricted\nschemes: {emotion: {dtype: str}}\ntables: {all: {type: "
-                   "segmented, columns: {emotion: {scheme_id: emotion}}}}\n",
-        "db.all.csv": "file,start,end,emotion\na.wav,0 days 00:00:00.5,0 days 00:00:01,glad\n",
-    })  # fmt: skip
+    put(
+        tmp_path / "db",
+        {
+            "a.wav": stream,
+            "db.yaml": "name: lab\nsource: x\nusage: unrestricted\nschemes: {emotion: {dtype: str}}\n"
+            "tables: {all: {type: segmented, columns: {emotion: {scheme_id: emotion}}}}\n",
+            "db.all.csv": "file,start,end,emotion\na.wav,0 days 00:00:00.5,0 days 00:00:01,glad\n",
+        },
+    )
     samples, rejects = read(corpus, tmp_path / "db")
     assert not rejects
     (sample,) = samples.values()
@@ -136,8 +140,10 @@ def test_a_part_of_a_stream_holds_nothing_of_what_follows_it(tmp_path: Path) -> 
 
 
 def test_a_page_in_place_of_a_sound_or_picture_is_called_one(tmp_path: Path) -> None:
-    _, rejects = speech(tmp_path, {f"glad/{i}.{s}": PAGE for i, s in enumerate(("wav", "mp3", "flac", "ogg"))}
-                        | {"glad/ok.wav": sound(TONE)})  # fmt: skip
+    _, rejects = speech(
+        tmp_path,
+        {f"glad/{i}.{s}": PAGE for i, s in enumerate(("wav", "mp3", "flac", "ogg"))} | {"glad/ok.wav": sound(TONE)},
+    )
     assert [r.reason for r in rejects] == ["not-a-wav", "not-audio", "not-audio", "not-audio"]
     assert all("a web page" in r.detail for r in rejects)
     picture = io.BytesIO()

@@ -19,8 +19,8 @@ from scipy.io import loadmat, savemat
 from corpora.errors import CorpusError, UnknownNameError
 from corpora.labels import assign
 from corpora.readers import make_corpus
-from corpora.readers.seed import CHANNELS
-from corpora.readers.seed_v import SESSIONS
+from corpora.readers.physio.seed import CHANNELS
+from corpora.readers.physio.seed_v import SESSIONS
 from corpora.schema import Reject, Sample
 from corpora.signals import decode_signals
 
@@ -142,8 +142,11 @@ def test_a_variable_of_another_shape_or_with_nan_is_a_reject_of_its_own(tmp_path
     samples, rejects = read("seed", tmp_path)
     assert [sample.sample_id[-2:] for sample in samples] == ["01", "05"]
     assert [(r.path.rpartition("#")[2], r.reason) for r in rejects] == [
-        ("a_eeg2", "bad-shape"), ("a_eeg3", "non-finite"), ("a_eeg4", "bad-shape"), ("a_eeg16", "bad-label"),
-    ]  # fmt: skip
+        ("a_eeg2", "bad-shape"),
+        ("a_eeg3", "non-finite"),
+        ("a_eeg4", "bad-shape"),
+        ("a_eeg16", "bad-label"),
+    ]
 
 
 # --- SEED-IV
@@ -215,12 +218,15 @@ def test_seed_v_rejects_what_is_no_array_and_runs_nothing(tmp_path: Path) -> Non
     assert [(s.sample_id, s.emotion) for s in samples] == [("mine/1_2_01", "happiness")]
     assert [(r.path, r.reason) for r in rejects] == [
         ("1_123.npz", "forbidden-pickle"),
-        ("2_123.npz#1", "bad-shape"), ("2_123.npz#2", "bad-label"),
-        ("2_123.npz#3", "bad-label"), ("2_123.npz#4", "bad-label"),
+        ("2_123.npz#1", "bad-shape"),
+        ("2_123.npz#2", "bad-label"),
+        ("2_123.npz#3", "bad-label"),
+        ("2_123.npz#4", "bad-label"),
         ("2_123.npz#5", "bad-label"),  # film 6 is happy, and no film is neutral by mistake
         ("2_123.npz#6", "bad-label"),  # labels of three windows, features of four
-        ("3_123.npz", "not-of-this-corpus"), ("4_123.npz", "unsupported-encoding"),
-    ]  # fmt: skip
+        ("3_123.npz", "not-of-this-corpus"),
+        ("4_123.npz", "unsupported-encoding"),
+    ]
 
 
 # --- DREAMER
@@ -234,13 +240,19 @@ def test_dreamer_keeps_baselines_rates_ratings_and_the_films_emotion(tmp_path: P
     sample = samples[18 + 10]  # second subject, film 11
     arrays = decode_signals(sample.payload)
     assert {name: array.shape[1] for name, array in arrays.items()} == {
-        "EEG": 14, "ECG": 2, "EEG_baseline": 14, "ECG_baseline": 2,
-    }  # fmt: skip
+        "EEG": 14,
+        "ECG": 2,
+        "EEG_baseline": 14,
+        "ECG_baseline": 2,
+    }
     assert np.allclose(arrays["ECG_baseline"], there["ECG"][0, 0]["baseline"][10, 0], atol=1e-5)
     assert np.allclose(arrays["EEG"], there["EEG"][0, 0]["stimuli"][10, 0], atol=1e-4)
     assert {s["name"]: s["rate_hz"] for s in sample.signals} == {
-        "EEG": 128.0, "ECG": 256.0, "EEG_baseline": 128.0, "ECG_baseline": 256.0,
-    }  # fmt: skip
+        "EEG": 128.0,
+        "ECG": 256.0,
+        "EEG_baseline": 128.0,
+        "ECG_baseline": 256.0,
+    }
     ratings = {str(r["scheme"]): r["value"] for r in sample.ratings}
     assert ratings["valence"] == there["ScoreValence"][10, 0]
     assert sample.valence == (float(ratings["valence"]) - 3) / 2  # type: ignore[arg-type]
@@ -267,8 +279,11 @@ def test_dreamer_rejects_single_films(tmp_path: Path) -> None:
     samples, rejects = read("dreamer", tmp_path)
     assert len(samples) == 15
     assert [(r.path.partition("#")[2], r.reason) for r in rejects] == [
-        ("01_01", "rating-out-of-range"), ("01_05", "bad-shape"), ("01_08", "unequal-duration"), ("02", "bad-shape"),
-    ]  # fmt: skip
+        ("01_01", "rating-out-of-range"),
+        ("01_05", "bad-shape"),
+        ("01_08", "unequal-duration"),
+        ("02", "bad-shape"),
+    ]
 
 
 @pytest.mark.parametrize("where", ["EEG.stimuli", "ECG.baseline", "ScoreValence"])
@@ -338,18 +353,28 @@ def test_amigos_rates_and_ticks_emotions_and_splits_the_baseline_off(tmp_path: P
     assert not rejects
     assert [s.emotion for s in samples] == ["happiness", None, None]
     assert [[e["label"] for e in s.labels if e["scheme"] == "amigos"] for s in samples] == [
-        ["happiness"], ["disgust", "anger"], [],
-    ]  # fmt: skip
+        ["happiness"],
+        ["disgust", "anger"],
+        [],
+    ]
     first = samples[0]
     assert (first.arousal, first.valence, first.dominance) == (0.625, -0.5, 0.0)  # the file begins with arousal
     assert {r["scheme"]: r["value"] for r in first.ratings} == {
-        "arousal": 7.5, "valence": 3.0, "dominance": 5.0, "liking": 9.0, "familiarity": 1.0,
-    }  # fmt: skip
+        "arousal": 7.5,
+        "valence": 3.0,
+        "dominance": 5.0,
+        "liking": 9.0,
+        "familiarity": 1.0,
+    }
     arrays = decode_signals(first.payload)
     assert {name: array.shape for name, array in arrays.items()} == {
-        "EEG": (160, 14), "ECG": (160, 2), "GSR": (160,),
-        "EEG_baseline": (640, 14), "ECG_baseline": (640, 2), "GSR_baseline": (640,),
-    }  # fmt: skip
+        "EEG": (160, 14),
+        "ECG": (160, 2),
+        "GSR": (160,),
+        "EEG_baseline": (640, 14),
+        "ECG_baseline": (640, 2),
+        "GSR_baseline": (640,),
+    }
     assert np.allclose(arrays["ECG"][:, 1], signal[640:, 15], atol=1e-6)
     assert np.allclose(arrays["GSR_baseline"], signal[:640, 16], atol=1e-6)
     assert [s.sentence_id for s in samples] == ["mine:film10", "mine:film13", "mine:film138"]
@@ -362,18 +387,30 @@ def test_amigos_odd_trials(tmp_path: Path) -> None:
     amigos(
         tmp_path / "Data_Preprocessed_P08.mat",
         [
-            (signal, rating), (half, rating), (none, rating), (nothing, nothing), (signal, nothing),
-            (nothing, rating), (signal[:640], rating), (signal, rating * 2), (signal, rating + 1),
+            (signal, rating),
+            (half, rating),
+            (none, rating),
+            (nothing, nothing),
+            (signal, nothing),
+            (nothing, rating),
+            (signal[:640], rating),
+            (signal, rating * 2),
+            (signal, rating + 1),
             (signal[:, :9], rating),
         ],
-    )  # fmt: skip
+    )
     samples, rejects = read("amigos", tmp_path)
     assert [(s.sample_id, s.extra.get("missing")) for s in samples] == [("mine/P08_01", None), ("mine/P08_02", "ECG")]
     assert {str(s["name"]) for s in samples[1].signals} == {"EEG", "GSR", "EEG_baseline", "GSR_baseline"}
     assert [(r.path.partition("#")[2], r.reason) for r in rejects] == [
-        ("03", "non-finite"), ("05", "missing-rating"), ("06", "missing-signal"), ("07", "too-short"),
-        ("08", "bad-label"), ("09", "bad-label"), ("10", "bad-shape"),
-    ]  # fmt: skip
+        ("03", "non-finite"),
+        ("05", "missing-rating"),
+        ("06", "missing-signal"),
+        ("07", "too-short"),
+        ("08", "bad-label"),
+        ("09", "bad-label"),
+        ("10", "bad-shape"),
+    ]
 
 
 # --- SEED-V's recordings
@@ -409,8 +446,10 @@ def test_seed_v_cuts_recordings_at_the_published_seconds(tmp_path: Path) -> None
     (tmp_path / "8_1_20180802.cnt").write_bytes(b"garbage")
     samples, rejects = read("seed_v", tmp_path, form="raw")
     assert [(r.path, r.reason) for r in rejects] == [
-        ("6_3_20180802.cnt#15", "truncated"), ("7_1_20180802.cnt", "truncated"), ("8_1_20180802.cnt", "not-a-cnt"),
-    ]  # fmt: skip
+        ("6_3_20180802.cnt#15", "truncated"),
+        ("7_1_20180802.cnt", "truncated"),
+        ("8_1_20180802.cnt", "not-a-cnt"),
+    ]
     assert [s.emotion_raw for s in samples[:5]] == ["sad", "fear", "neutral", "disgust", "happy"]
     starts, ends = SESSIONS[3][1:]
     second = decode_signals(samples[1].payload)["EEG"]

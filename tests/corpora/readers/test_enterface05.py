@@ -11,7 +11,7 @@ import pytest
 
 from corpora.codecs import decode_wav, encode_wav
 from corpora.errors import UserError
-from corpora.readers.enterface05 import Enterface05
+from corpora.readers.speech.enterface05 import Enterface05
 from corpora.schema import Corpus, Reject, Sample
 
 TONE = (np.sin(np.arange(8000) / 20) * 0.3).astype(np.float32)

@@ -13,14 +13,14 @@ from PIL import Image
 from corpora.codecs import encode_png
 from corpora.errors import CorpusError, UnknownNameError
 from corpora.labels import assign
-from corpora.readers.cfee import Cfee
-from corpora.readers.ck_plus import CKPlus
-from corpora.readers.face_sequences import chosen_frames
-from corpora.readers.fake_face import draw_picture, encode_jpg
-from corpora.readers.jaffe import Jaffe
-from corpora.readers.kdef import Kdef
-from corpora.readers.oulu_casia import OuluCasia
-from corpora.readers.rafd import MODELS, Rafd
+from corpora.readers.faces.cfee import Cfee
+from corpora.readers.faces.ck_plus import CKPlus
+from corpora.readers.faces.jaffe import Jaffe
+from corpora.readers.faces.kdef import Kdef
+from corpora.readers.faces.oulu_casia import OuluCasia
+from corpora.readers.faces.rafd import MODELS, Rafd
+from corpora.readers.faces.sequences import chosen_frames
+from corpora.readers.fakes.face import draw_picture, encode_jpg
 from corpora.schema import Corpus, Reject, Sample
 
 
@@ -90,8 +90,10 @@ def ck_plus(tmp_path: Path) -> Path:
             write(tmp_path / "cohn-kanade-images" / place / f"{stem}_{frame:08d}.png", PNG)
             points = "".join(f"   {x:.7e}   {frame:.7e}\n" for x in range(68))
             write(tmp_path / "Landmarks" / place / f"{stem}_{frame:08d}_landmarks.txt", points)
-    write(tmp_path / "FACS/S005/001/S0005_001_00000011_facs.txt",
-          "9.0000000e+00   4.0000000e+00\n1.7000000e+01   2.0000000e+00\n")  # fmt: skip
+    write(
+        tmp_path / "FACS/S005/001/S0005_001_00000011_facs.txt",
+        "9.0000000e+00   4.0000000e+00\n1.7000000e+01   2.0000000e+00\n",
+    )
     write(tmp_path / "Emotion/S005/001/S005_001_00000011_emotion.txt", "3.00000000e+00\n")
     write(tmp_path / "FACS/S010/006/S010_006_00000004_facs.txt", "   1.2000000e+01   0.0000000e+00\n")
     write(tmp_path / "Emotion/S010/006/S010_006_00000004_emotion.txt", "   5.0000000e+00\n")
@@ -128,8 +130,10 @@ def test_options_of_ck_plus_choose_frames_and_counts(ck_plus: Path) -> None:
     assert Counter(sample.emotion for sample in samples.values()) == {"disgust": 3, "happiness": 3}
     assert samples["S005_001_00000009"].extra["frame_role"] == "late"
     assert set(read(CKPlus(frames="apex"), ck_plus)[0]) == {
-        "S005_001_00000011", "S010_006_00000004", "S010_002_00000004",
-    }  # fmt: skip
+        "S005_001_00000011",
+        "S010_006_00000004",
+        "S010_002_00000004",
+    }
     apex = CKPlus(frames="apex", unlabelled=False).card
     assert apex.n_samples == sum((apex.counts or {}).values()) == 327
     assert (CKPlus().card.n_samples, (CKPlus().card.counts or {})["neutral"]) == (1186, 593)
@@ -181,9 +185,11 @@ def test_repack_ck48_has_labels_in_folders_and_no_neutral_faces(tmp_path: Path) 
     samples, rejects = read(CKPlus(frames="last3_neutral"), tmp_path)
     assert not rejects
     assert {key: sample.emotion for key, sample in samples.items()} == {
-        "S010_004_00000015": "anger", "S010_004_00000016": "anger", "S010_004_00000017": "anger",
+        "S010_004_00000015": "anger",
+        "S010_004_00000016": "anger",
+        "S010_004_00000017": "anger",
         "S010_006_00000013": "happiness",
-    }  # fmt: skip
+    }
     assert samples["S010_004_00000017"].group_id == "c:S010"
     assert set(read(CKPlus(), tmp_path)[0]) == {"S010_004_00000017", "S010_006_00000013"}
 
@@ -225,16 +231,23 @@ def test_jaffe_reads_names_and_the_ratings_of_its_readme(tmp_path: Path) -> None
     assert (neutral.emotion, neutral.emotion_raw, neutral.subject_id) == ("neutral", "NE", "c:KM")
     assert (neutral.gender, neutral.codec, neutral.extra["number"]) == ("female", "tiff", "1")
     assert {str(r["scheme"]): r["value"] for r in neutral.ratings} == {
-        "happiness": 2.87, "sadness": 2.52, "surprise": 2.10, "anger": 1.97, "disgust": 1.97, "fear": 2.06,
-    }  # fmt: skip
+        "happiness": 2.87,
+        "sadness": 2.52,
+        "surprise": 2.10,
+        "anger": 1.97,
+        "disgust": 1.97,
+        "fear": 2.06,
+    }
     assert {r["rater"] for r in neutral.ratings} == {"mean"}
     assert not samples["KM.HA1.4"].ratings  # rated in the other study alone
     assert samples["YM.FE4.70"].emotion == "fear"
     assert sorted(rejects) == [
-        ("jaffe/KA-AN1-39.tiff", "bad-name"), ("jaffe/KA.AN1.39.tiff", "bad-rating"),
-        ("jaffe/KA.AN2.40.tiff", "bad-rating"), ("jaffe/KA.AN3.41.tiff", "bad-rating"),
+        ("jaffe/KA-AN1-39.tiff", "bad-name"),
+        ("jaffe/KA.AN1.39.tiff", "bad-rating"),
+        ("jaffe/KA.AN2.40.tiff", "bad-rating"),
+        ("jaffe/KA.AN3.41.tiff", "bad-rating"),
         ("jaffe/KA.XX1.99.tiff", "bad-label"),
-    ]  # fmt: skip
+    ]
     (tmp_path / "jaffe/README_FIRST.txt").unlink()
     samples, rejects = read(Jaffe(), tmp_path)
     assert not samples["KM.NE1.1"].ratings and len(rejects) == 2
@@ -294,11 +307,15 @@ def test_made_up_kdef_holds_ten_pictures_of_a_person_and_expression(tmp_path: Pa
 
 def test_rafd_reads_its_names_and_chooses_views(tmp_path: Path) -> None:
     for name in (
-        "Rafd090_01_Caucasian_female_angry_frontal", "Rafd045_72_Moroccan_male_contemptuous_left",
-        "Rafd180_42_Kid_female_surprised_right", "Rafd090_02_Caucasian_female_bored_frontal",
-        "Rafd060_02_Caucasian_female_happy_frontal", "Rafd090_02_Elf_female_happy_frontal",
-        "Rafd090_02_Caucasian_female_happy_up", "Rafd090_02_female_happy",
-    ):  # fmt: skip
+        "Rafd090_01_Caucasian_female_angry_frontal",
+        "Rafd045_72_Moroccan_male_contemptuous_left",
+        "Rafd180_42_Kid_female_surprised_right",
+        "Rafd090_02_Caucasian_female_bored_frontal",
+        "Rafd060_02_Caucasian_female_happy_frontal",
+        "Rafd090_02_Elf_female_happy_frontal",
+        "Rafd090_02_Caucasian_female_happy_up",
+        "Rafd090_02_female_happy",
+    ):
         write(tmp_path / f"{name}.jpg", JPG)
     samples, rejects = read(Rafd(), tmp_path)
     angry = samples["Rafd090_01_Caucasian_female_angry_frontal"]
@@ -327,10 +344,15 @@ CODES = "id,emotion\n1,Neutral\n2,Happy\n5.0,happily_surprised\n9,Hatred\n10,Fea
 def cfee(tmp_path: Path, codes: str = CODES) -> Path:
     root = tmp_path / "CFEE_Database_230"
     for name in (
-        "01-04/Images1/01_126_3963", "01-04/Images1/02_339_3470", "05-08/Images2/05_140_5449",
-        "09-12/Images3/09_110_2555", "09-12/Images3/10_110_2559", "21-26/Images6/23_178_6632",
-        "21-26/Images6/02_236", "21-26/Images6/260_19.png",
-    ):  # fmt: skip
+        "01-04/Images1/01_126_3963",
+        "01-04/Images1/02_339_3470",
+        "05-08/Images2/05_140_5449",
+        "09-12/Images3/09_110_2555",
+        "09-12/Images3/10_110_2559",
+        "21-26/Images6/23_178_6632",
+        "21-26/Images6/02_236",
+        "21-26/Images6/260_19.png",
+    ):
         write(root / f"{name}.jpg", JPG)
     write(root / "emotion_codes.csv", codes)
     return tmp_path
@@ -339,16 +361,23 @@ def cfee(tmp_path: Path, codes: str = CODES) -> Path:
 def test_cfee_reads_categories_and_the_two_emotions_of_their_names(tmp_path: Path) -> None:
     samples, rejects = read(Cfee(), cfee(tmp_path))
     assert {key: sample.emotion for key, sample in samples.items()} == {
-        "01_126_3963": "neutral", "02_339_3470": "happiness", "05_140_5449": None, "09_110_2555": None,
-        "10_110_2559": None, "02_236": "happiness",
-    }  # fmt: skip
+        "01_126_3963": "neutral",
+        "02_339_3470": "happiness",
+        "05_140_5449": None,
+        "09_110_2555": None,
+        "10_110_2559": None,
+        "02_236": "happiness",
+    }
     assert samples["01_126_3963"].group_id == "c:126" and not samples["01_126_3963"].labels
     both = samples["05_140_5449"]
     assert both.emotion_raw == "Happily surprised"
     assert [(entry["scheme"], entry["label"], entry["weight"]) for entry in both.labels] == [
-        ("cfee_category", "Happily surprised", 1.0), ("cfee", "Happy", 0.5), ("cfee", "Surprised", 0.5),
-        ("canonical", "happiness", 0.5), ("canonical", "surprise", 0.5),
-    ]  # fmt: skip
+        ("cfee_category", "Happily surprised", 1.0),
+        ("cfee", "Happy", 0.5),
+        ("cfee", "Surprised", 0.5),
+        ("canonical", "happiness", 0.5),
+        ("canonical", "surprise", 0.5),
+    ]
     record = {"emotion": both.emotion, "labels": both.labels}
     assert assign(record, "ekman7") is None and assign(record, "labels:cfee_category") == "Happily surprised"
     fearful = {entry["label"] for entry in samples["10_110_2559"].labels if entry["scheme"] == "canonical"}
@@ -412,8 +441,11 @@ def test_oulu_reads_the_last_frame_of_original_pictures(oulu: Path) -> None:
 def test_options_of_oulu_choose_frames_light_and_form(oulu: Path) -> None:
     samples, _ = read(OuluCasia(frames="last3_neutral", acquisition="VL", lighting="Strong"), oulu)
     assert {key[-3:]: sample.emotion for key, sample in samples.items()} == {
-        "000": "neutral", "015": "anger", "016": "anger", "017": "anger",
-    }  # fmt: skip
+        "000": "neutral",
+        "015": "anger",
+        "016": "anger",
+        "017": "anger",
+    }
     assert set(read(OuluCasia(images="cropped"), oulu)[0]) == {"VL/Strong/P012/Anger/003"}
     assert set(read(OuluCasia(acquisition="NI"), oulu)[0]) == {"NI/Dark/P001/Happiness/003"}
     with pytest.raises(CorpusError, match="no cropped pictures of NI/Weak"):

@@ -12,12 +12,12 @@ import pytest
 from corpora.codecs import decode_image, encode_png
 from corpora.errors import CorpusError, UnknownNameError
 from corpora.labels import assign
-from corpora.readers.affectnet import AffectNet
-from corpora.readers.expw import ExpW
-from corpora.readers.fake_face import draw_picture, encode_jpg
-from corpora.readers.fer2013 import Fer2013
-from corpora.readers.raf_db import RafDB
-from corpora.readers.sfew import Sfew
+from corpora.readers.faces.affectnet import AffectNet
+from corpora.readers.faces.expw import ExpW
+from corpora.readers.faces.fer2013 import Fer2013
+from corpora.readers.faces.raf_db import RafDB
+from corpora.readers.faces.sfew import Sfew
+from corpora.readers.fakes.face import draw_picture, encode_jpg
 from corpora.schema import Corpus, Reject, Sample
 
 
@@ -112,8 +112,13 @@ def test_expw_boxes_are_published_as_top_left_right_bottom(tmp_path: Path, jpg: 
     assert (first.emotion, second.emotion) == ("anger", "neutral")
     assert first.group_id == second.group_id and first.payload == second.payload == jpg
     assert [reason for _, reason in rejects] == [
-        "no-picture", "bad-box", "bad-label", "repeated-name", "not-a-number", "bad-row",
-    ]  # fmt: skip
+        "no-picture",
+        "bad-box",
+        "bad-label",
+        "repeated-name",
+        "not-a-number",
+        "bad-row",
+    ]
 
 
 def test_expw_faces_with_two_labels_and_pictures_of_one_name_are_rejects(tmp_path: Path, jpg: bytes) -> None:
@@ -286,9 +291,18 @@ def test_affectnet_csv_rows(tmp_path: Path, jpg: bytes) -> None:
     assert samples["1/b"].valence is None and samples["1/b"].ratings == []  # -2: not rated
     assert "face_box" not in samples["1/c"].extra and samples["1/c"].arousal == pytest.approx(0.2)
     assert [reason for _, reason in rejects] == [
-        "no-picture", "bad-label", "rating-out-of-range", "bad-box", "bad-landmarks", "no-picture", "no-picture",
-        "repeated-name", "bad-row", "conflicting-entries", "conflicting-entries",
-    ]  # fmt: skip
+        "no-picture",
+        "bad-label",
+        "rating-out-of-range",
+        "bad-box",
+        "bad-landmarks",
+        "no-picture",
+        "no-picture",
+        "repeated-name",
+        "bad-row",
+        "conflicting-entries",
+        "conflicting-entries",
+    ]
     write(tmp_path / "lists/validation.csv", "2/d.jpg,1,2,3,4,5;6,6,-1,1\n")
     with pytest.raises(CorpusError, match=r"validation\.csv differ"):
         AffectNet().read(tmp_path, "c")
@@ -336,8 +350,13 @@ def test_affectnet_npy_form(tmp_path: Path, jpg: bytes) -> None:
     assert first.extra["landmarks"].startswith("0,1;2,3;") and first.extra["landmarks"].count(";") == 67
     assert (second.emotion, second.valence, second.extra["official_split"]) == ("neutral", None, "dev")
     assert [reason for _, reason in rejects] == [
-        "bad-landmarks", "no-annotation", "not-a-number", "not-an-npy", "not-an-npy", "not-a-number",
-    ]  # fmt: skip
+        "bad-landmarks",
+        "no-annotation",
+        "not-a-number",
+        "not-an-npy",
+        "not-an-npy",
+        "not-a-number",
+    ]
 
 
 def test_affectnet_forms_are_chosen_and_faked(tmp_path: Path) -> None:

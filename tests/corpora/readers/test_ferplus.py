@@ -13,9 +13,9 @@ import pytest
 from corpora.codecs import decode_image, encode_png
 from corpora.errors import CorpusError, UnknownNameError
 from corpora.labels import assign
-from corpora.readers.fake_face import draw_picture
-from corpora.readers.fer2013 import Fer2013
-from corpora.readers.ferplus import WORDS, FerPlus, label_weights
+from corpora.readers.faces.fer2013 import Fer2013
+from corpora.readers.faces.ferplus import WORDS, FerPlus, label_weights
+from corpora.readers.fakes.face import draw_picture
 from corpora.schema import Corpus, Reject, Sample
 
 
@@ -203,8 +203,10 @@ def test_ferplus_pictures_of_one_name_or_in_another_folder_are_rejects(tmp_path:
     assert [reason for _, reason in read(FerPlus(), tmp_path)[1]] == ["usage-mismatch", "no-picture"]
     write(tmp_path / "FER2013Valid/fer0000059.png", encode_png(images[1]))
     assert [reason for _, reason in read(FerPlus(), tmp_path)[1]] == [
-        "usage-mismatch", "no-picture", "conflicting-entries",
-    ]  # fmt: skip
+        "usage-mismatch",
+        "no-picture",
+        "conflicting-entries",
+    ]
 
 
 def test_ferplus_reads_extracted_pictures_by_name(tmp_path: Path) -> None:

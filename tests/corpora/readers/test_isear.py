@@ -55,8 +55,9 @@ def test_isear_other_exports(tmp_path: Path) -> None:
     (tmp_path / "isear.csv").write_bytes("ID,EMOT,SIT\n7,2,In a caf\xe9\n7,2,Again\n7,9,x\n".encode("latin-1"))
     samples, rejects = read(tmp_path, encoding="latin-1")
     assert [(s.sample_id, s.emotion, text(s)) for s in samples] == [
-        ("c/7_fear", "fear", "In a café"), ("c/7_fear_2", "fear", "Again"),
-    ]  # fmt: skip
+        ("c/7_fear", "fear", "In a café"),
+        ("c/7_fear_2", "fear", "Again"),
+    ]
     assert [r.reason for r in rejects] == ["bad-label"]
     assert [r.reason for r in read(tmp_path)[1]] == ["undecodable-row", "bad-label"]
     with pytest.raises(CorpusError, match="no encoding"):
@@ -116,9 +117,13 @@ def test_isear_delimiters_in_a_text_without_quotes_are_of_the_text(tmp_path: Pat
 
 def test_isear_row_whose_columns_name_two_emotions_is_a_reject(tmp_path: Path) -> None:
     rows = [
-        isear_row("a", emot="3"), isear_row("b", field="anger"), isear_row("c", key="0110013"),
-        isear_row("d"), isear_row("d", emot="3", field="anger", key="0110012"), isear_row("e"),
-    ]  # fmt: skip
+        isear_row("a", emot="3"),
+        isear_row("b", field="anger"),
+        isear_row("c", key="0110013"),
+        isear_row("d"),
+        isear_row("d", emot="3", field="anger", key="0110012"),
+        isear_row("e"),
+    ]
     write_isear(tmp_path, *rows)
     samples, rejects = read(tmp_path)
     assert [text(s) for s in samples] == ["e"]
@@ -126,27 +131,69 @@ def test_isear_row_whose_columns_name_two_emotions_is_a_reject(tmp_path: Path) -
 
 
 NO_ANSWER = [
-    "[ No response.]", "no response", "NO RESPONSE.", "(no response)", "[ No reponse.]", "[ No description.]",
-    "No answer", "[ Never experienced.]", "never experienced", "Never.", "NEVER FELT IT",
-    "[ Never felt the emotion.]", "I have never felt this emotion.", "[ I have not felt this emotion in my life.]",
-    "I've never experienced this.", "I haven't felt this emotion yet", "never happened to me",
-    "[ ....has not really happened.]", "Not applicable.", "[ not applicable to me ]", "N/A", "n.a.",
-    "Doesn't apply.", "Does not apply to me", "none", "None.", "[ Nothing.]", "Blank.", "-", "...", "", "[ ]",
-    "[ Do not know.]", "DO NOT REMEMBER.", "Can't remember any episode of fear.",
-    "I can’t remember such a situation", "[ Can not think of anything just now.]",
+    "[ No response.]",
+    "no response",
+    "NO RESPONSE.",
+    "(no response)",
+    "[ No reponse.]",
+    "[ No description.]",
+    "No answer",
+    "[ Never experienced.]",
+    "never experienced",
+    "Never.",
+    "NEVER FELT IT",
+    "[ Never felt the emotion.]",
+    "I have never felt this emotion.",
+    "[ I have not felt this emotion in my life.]",
+    "I've never experienced this.",
+    "I haven't felt this emotion yet",
+    "never happened to me",
+    "[ ....has not really happened.]",
+    "Not applicable.",
+    "[ not applicable to me ]",
+    "N/A",
+    "n.a.",
+    "Doesn't apply.",
+    "Does not apply to me",
+    "none",
+    "None.",
+    "[ Nothing.]",
+    "Blank.",
+    "-",
+    "...",
+    "",
+    "[ ]",
+    "[ Do not know.]",
+    "DO NOT REMEMBER.",
+    "Can't remember any episode of fear.",
+    "I can’t remember such a situation",
+    "[ Can not think of anything just now.]",
     "Cannot recall any incident when I felt fear",
     "[ Honestly, I have never felt fear at any situation in my life.]",
-    "Can think of no time that I have felt fear.", "[ I am quite fearless, not applicable.]",
-]  # fmt: skip
+    "Can think of no time that I have felt fear.",
+    "[ I am quite fearless, not applicable.]",
+]
 ANSWERS = [
-    "I have never experienced such fear as when the car turned over.", "I have never felt such fear.",
-    "I had never felt fear like that day in the forest.", "No one came to my birthday.",
-    "None of my friends called me.", "Nothing worked in the exam.",
-    "When I could not remember anything in the exam.", "Never trust a dog.", "Not doing well in the examn.",
-    "I do not know who followed me home.", "When I did not know the answer.", "[ Same as in anger.]",
-    "I did not feel joy.", "[ Depressions.]", "[ In an aeroplane.]", "My father did not respond.",
-    "I never felt guilty", "When I felt nothing", "Notes on my door",
-]  # fmt: skip
+    "I have never experienced such fear as when the car turned over.",
+    "I have never felt such fear.",
+    "I had never felt fear like that day in the forest.",
+    "No one came to my birthday.",
+    "None of my friends called me.",
+    "Nothing worked in the exam.",
+    "When I could not remember anything in the exam.",
+    "Never trust a dog.",
+    "Not doing well in the examn.",
+    "I do not know who followed me home.",
+    "When I did not know the answer.",
+    "[ Same as in anger.]",
+    "I did not feel joy.",
+    "[ Depressions.]",
+    "[ In an aeroplane.]",
+    "My father did not respond.",
+    "I never felt guilty",
+    "When I felt nothing",
+    "Notes on my door",
+]
 
 
 @pytest.mark.parametrize(("answers", "reason"), [(NO_ANSWER, "no-response"), (ANSWERS, None)])

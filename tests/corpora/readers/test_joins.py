@@ -12,12 +12,12 @@ import pytest
 
 from corpora.codecs import encode_png
 from corpora.errors import CorpusError, PayloadError
+from corpora.formats.pickles import dump_python2, load_array_file
+from corpora.formats.tables import read_json, read_jsonl
 from corpora.readers import make_corpus
-from corpora.readers.described import Described
-from corpora.readers.ids import one_person
-from corpora.readers.joins import Entries, doubled, doubled_files, same_counts, settled
-from corpora.readers.pickles import dump_python2, load_array_file
-from corpora.readers.tables import read_json, read_jsonl
+from corpora.readers.described.corpus import Described
+from corpora.records.ids import one_person
+from corpora.records.joins import Entries, doubled, doubled_files, same_counts, settled
 from corpora.schema import Reject, Sample
 
 

@@ -18,7 +18,7 @@ import scipy.io.matlab
 from scipy.io import loadmat, savemat
 
 from corpora.errors import PayloadError
-from corpora.readers.matfiles import MAX_DEPTH, load_cells, load_mat, open_mat
+from corpora.formats.matfiles import MAX_DEPTH, load_cells, load_mat, open_mat
 
 EVERY = re.compile(".*", re.DOTALL)
 HEADER = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM"
@@ -157,13 +157,15 @@ HOSTILE = {
     "negative dimension": (matrix(6, (-1, -1), doubles(1.0)), "malformed"),
     "40 dimensions": (matrix(6, (1,) * 40, doubles(1.0)), "malformed"),
     "2^31 structs without a field": (
-        matrix(2, (2**31 - 1, 1), element(5, struct.pack("<i", 8)), element(1, b"")), "too-large",
+        matrix(2, (2**31 - 1, 1), element(5, struct.pack("<i", 8)), element(1, b"")),
+        "too-large",
     ),
     "2^31 cells": (matrix(1, (2**31 - 1, 1)), "too-large"),
     "cells that are not there": (matrix(1, (3, 1), matrix(6, (1, 1), doubles(1.0))), "malformed"),
     "an element beyond its matrix": (matrix(6, (1, 1), struct.pack("<II", 9, 2**31)), "malformed"),
     "many cells in many cells": (
-        matrix(1, (1, 120), *[matrix(1, (1, 99), *[element(14, b"")] * 99)] * 120), "too-large",
+        matrix(1, (1, 120), *[matrix(1, (1, 99), *[element(14, b"")] * 99)] * 120),
+        "too-large",
     ),
     "too deep": (nested(MAX_DEPTH + 1), "too-large"),
     "a thousand deep": (nested(1000), "too-large"),
@@ -173,7 +175,7 @@ HOSTILE = {
     "sparse": (matrix(5, (2**31 - 1, 2**31 - 1)), "unsupported-encoding"),
     "complex": (matrix(6, (1, 1), doubles(1.0), doubles(1.0), flags=0x800), "unsupported-encoding"),
     "fields of no length": (matrix(2, (1, 1), element(5, struct.pack("<i", 0)), element(1, b"abcd")), "malformed"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", HOSTILE)

@@ -10,7 +10,7 @@ import pytest
 
 from corpora.codecs import decode_wav
 from corpora.errors import PayloadError, UserError
-from corpora.readers.media import decode_audio, encode_m4a, read_media
+from corpora.formats.media import decode_audio, encode_m4a, read_media
 
 av = pytest.importorskip("av")
 RATE_HZ = 16000

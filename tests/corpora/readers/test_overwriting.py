@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError
-from corpora.readers.described import Described
-from corpora.readers.tables import header_of
+from corpora.formats.tables import header_of
+from corpora.readers.described.corpus import Described
 from tests.corpora.readers.test_described import describe, face, put, read, tone
 
 TABLE: dict[str, Any] = {"layout": "table", "columns": {"text": "text", "label": "label", "subject": "who"}}
@@ -73,22 +73,36 @@ def test_a_key_twice_in_a_card(text: str, says: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({"columns": {"path": "p", "label": "l", "split": "s"}, "name_pattern": r"(?P<split>\w+)\.csv"},
-         "split stands in columns and in name_pattern"),
-        ({"columns": {"path": "p", "label": "l", "subject": "s"}, "path_pattern": r"(?P<subject>\w+)\.wav"},
-         "subject stands in columns and in path_pattern"),
-        ({"columns": {"path": "p", "label": "l"}, "label_columns": {"n": "glad"}},
-         "label stands in columns and in label_columns"),
-        ({"columns": {"path": "p", "label": "l"}, "name_pattern": r"(?P<session>\w+)\.csv",
-          "path_pattern": r"(?P<session>\w+)\.wav"}, "session stands in name_pattern and in path_pattern"),
+        (
+            {"columns": {"path": "p", "label": "l", "split": "s"}, "name_pattern": r"(?P<split>\w+)\.csv"},
+            "split stands in columns and in name_pattern",
+        ),
+        (
+            {"columns": {"path": "p", "label": "l", "subject": "s"}, "path_pattern": r"(?P<subject>\w+)\.wav"},
+            "subject stands in columns and in path_pattern",
+        ),
+        (
+            {"columns": {"path": "p", "label": "l"}, "label_columns": {"n": "glad"}},
+            "label stands in columns and in label_columns",
+        ),
+        (
+            {
+                "columns": {"path": "p", "label": "l"},
+                "name_pattern": r"(?P<session>\w+)\.csv",
+                "path_pattern": r"(?P<session>\w+)\.wav",
+            },
+            "session stands in name_pattern and in path_pattern",
+        ),
         ({"columns": {"path": "p", "label": "l"}, "header": ["p", "l", "p"]}, "several columns named p"),
         ({"columns": {"text": "p", "label": "l"}, "path_pattern": r"(?P<subject>\w+)\.wav"}, "there is none"),
         ({"columns": {"path": "p", "label": "l"}, "encoding": "utf-9"}, "no encoding 'utf-9'"),
         ({"columns": {"path": "p", "label": "l"}, "missing": ["NA"], "not_missing": ["NA"]}, "'NA' stands in missing"),
-        ({"columns": {"path": "p", "label": "l"}, "values": {"gender": {"f": "female", " f": "male"}}},
-         "are one word, and it means two things"),
+        (
+            {"columns": {"path": "p", "label": "l"}, "values": {"gender": {"f": "female", " f": "male"}}},
+            "are one word, and it means two things",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_field_is_told_in_one_place(files: dict[str, Any], says: str, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=says):
         describe(tmp_path, {"layout": "table", "tables": "*.csv", **files})
@@ -167,12 +181,22 @@ def test_audformat_segments_end_where_their_file_does(tmp_path: Path) -> None:
     files = {"layout": "audformat", "tables": "emotion", "columns": {"label": "emotion"}}
     samples, rejects = read(describe(tmp_path, files), root)
     assert {key: round(float(s.duration_s or 0), 3) for key, s in samples.items()} == {
-        "0": 2.0, "0-1-end": 1.0, "0-0.2-2.03": 1.8, "0-0.2-1": 0.8, "0-0-0.4": 0.4,
-    }  # fmt: skip
+        "0": 2.0,
+        "0-1-end": 1.0,
+        "0-0.2-2.03": 1.8,
+        "0-0.2-1": 0.8,
+        "0-0-0.4": 0.4,
+    }
     assert samples["0-0.2-2.03"].extra["end_beyond_file_s"] == "0.0300"
     assert [r.reason for r in rejects] == [
-        "bad-segment", "bad-segment", "not-a-number", "bad-segment", "bad-segment", "not-a-number", "not-a-number",
-    ]  # fmt: skip
+        "bad-segment",
+        "bad-segment",
+        "not-a-number",
+        "bad-segment",
+        "bad-segment",
+        "not-a-number",
+        "not-a-number",
+    ]
 
 
 def test_segments_that_differ_by_a_millisecond_are_two(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from corpora.errors import PayloadError
-from corpora.readers.pickles import MAX_OPCODES, dump_python2, load_array_file, load_arrays
+from corpora.formats.pickles import MAX_OPCODES, dump_python2, load_array_file, load_arrays
 
 MIB = 2**20
 VALUES = np.random.default_rng(0).normal(size=(2, 3))

@@ -12,8 +12,8 @@ import pytest
 from corpora.codecs import encode_wav
 from corpora.errors import CorpusError
 from corpora.labels import assign
-from corpora.readers.iemocap import Iemocap
-from corpora.readers.msp_improv import MspImprov
+from corpora.readers.speech.iemocap import Iemocap
+from corpora.readers.speech.msp_improv import MspImprov
 from corpora.schema import Corpus, Reject, Sample
 
 TONE = (np.sin(np.arange(8000) / 20) * 0.3).astype(np.float32)
@@ -94,10 +94,16 @@ def test_iemocap_turn_has_consensus_raters_and_its_place(iemocap: Path) -> None:
     assert (first.extra["dialogue"], first.extra["transcript"]) == ("Ses01F_impro01", "Excuse me.")
     assert ratings(first) == {
         *((rater, "category:Neutral", 1.0) for rater in ("E2", "E3", "E4", "F1")),
-        ("E3", "valence", 3.0), ("E3", "arousal", 2.0), ("E3", "dominance", 2.0),
-        ("E4", "valence", 2.0), ("E4", "arousal", 3.0), ("E4", "dominance", 3.0),
-        ("F1", "valence", 3.0), ("F1", "arousal", 2.0), ("F1", "dominance", 1.0),
-    }  # fmt: skip
+        ("E3", "valence", 3.0),
+        ("E3", "arousal", 2.0),
+        ("E3", "dominance", 2.0),
+        ("E4", "valence", 2.0),
+        ("E4", "arousal", 3.0),
+        ("E4", "dominance", 3.0),
+        ("F1", "valence", 3.0),
+        ("F1", "arousal", 2.0),
+        ("F1", "dominance", 1.0),
+    }
     # turns count both speakers by time, not by the order of lines
     assert [samples[f"Ses01F_impro01_{t}"].turn for t in ("F000", "M000", "F001")] == [0, 1, 2]
 
@@ -115,8 +121,10 @@ def test_iemocap_excitement_is_merged_only_where_the_scheme_says_so(iemocap: Pat
     assert excited.emotion == "excitement"
     assert excited.rater_agreement == pytest.approx(2 / 3)
     assert {r for r in ratings(excited) if r[0] == "E3"} == {
-        ("E3", "category:Excited", 1.0), ("E3", "valence", 4.0), ("E3", "arousal", 5.0),
-    }  # fmt: skip
+        ("E3", "category:Excited", 1.0),
+        ("E3", "valence", 4.0),
+        ("E3", "arousal", 5.0),
+    }
     record = {"emotion": excited.emotion, "labels": excited.labels}
     schemes = ("iemocap4", "iemocap4_excited", "iemocap6")
     assert [assign(record, scheme) for scheme in schemes] == [None, "happiness", "excitement"]
@@ -204,10 +212,15 @@ def test_iemocap_rater_who_cannot_be_read_is_left_out_and_named(iemocap: Path) -
     text(iemocap, "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt", changed)
     first = read(Iemocap(), iemocap)[0]["Ses01F_impro01_F000"]
     assert ratings(first) == {
-        ("E4", "category:Neutral", 1.0), ("F1", "category:Neutral", 1.0),
-        ("E3", "arousal", 2.0), ("E4", "valence", 2.5), ("E4", "dominance", 3.0),
-        ("F1", "valence", 3.0), ("F1", "arousal", 2.0), ("F1", "dominance", 1.0),
-    }  # fmt: skip
+        ("E4", "category:Neutral", 1.0),
+        ("F1", "category:Neutral", 1.0),
+        ("E3", "arousal", 2.0),
+        ("E4", "valence", 2.5),
+        ("E4", "dominance", 3.0),
+        ("F1", "valence", 3.0),
+        ("F1", "arousal", 2.0),
+        ("F1", "dominance", 1.0),
+    }
     assert first.extra["unread_ratings"] == "E3, E2, E4"
     assert (first.emotion_raw, first.rater_agreement) == ("neu", 1.0)
 
@@ -280,10 +293,15 @@ def test_msp_improv_turn_its_raters_and_activation_turned_round(tmp_path: Path) 
     assert first.extra["unread_ratings"] == "1"
     assert (first.extra["intended"], first.extra["scenario"]) == ("A", "P")
     assert ratings(first) == {
-        ("P02-A2", "category:Neutral", 1.0), ("P02-A2", "activation", 1.0), ("P02-A2", "valence", 4.0),
-        ("P03-A3", "category:Sad", 1.0), ("P03-A3", "activation", 1.0), ("P03-A3", "valence", 4.0),
-        ("P03-A3", "dominance", 3.0), ("P03-A3", "naturalness", 4.0),
-    }  # fmt: skip
+        ("P02-A2", "category:Neutral", 1.0),
+        ("P02-A2", "activation", 1.0),
+        ("P02-A2", "valence", 4.0),
+        ("P03-A3", "category:Sad", 1.0),
+        ("P03-A3", "activation", 1.0),
+        ("P03-A3", "valence", 4.0),
+        ("P03-A3", "dominance", 3.0),
+        ("P03-A3", "naturalness", 4.0),
+    }
     second = samples["MSP-IMPROV-S20H-M06-S-MF12"]
     assert (second.emotion, second.emotion_raw, second.arousal, second.dominance) == (None, "X", -1.0, None)
     assert (second.gender, second.session_id, second.rater_agreement) == ("male", "c:session6", None)

@@ -15,13 +15,13 @@ from corpora.codecs import decode_wav, encode_wav
 from corpora.errors import CorpusError, UnknownNameError
 from corpora.labels import assign
 from corpora.readers import make_corpus
-from corpora.readers.cafe import Cafe
-from corpora.readers.crema_d import CremaD
-from corpora.readers.emovo import Emovo
-from corpora.readers.savee import Savee
-from corpora.readers.shemo import Shemo
-from corpora.readers.tess import Tess
-from corpora.readers.urdu import Urdu
+from corpora.readers.speech.cafe import Cafe
+from corpora.readers.speech.crema_d import CremaD
+from corpora.readers.speech.emovo import Emovo
+from corpora.readers.speech.savee import Savee
+from corpora.readers.speech.shemo import Shemo
+from corpora.readers.speech.tess import Tess
+from corpora.readers.speech.urdu import Urdu
 from corpora.schema import Corpus, Reject, Sample
 
 TONE = (np.sin(np.arange(8000) / 20) * 0.3).astype(np.float32)

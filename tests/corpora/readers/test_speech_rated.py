@@ -12,14 +12,14 @@ import pytest
 
 from corpora.codecs import encode_wav
 from corpora.errors import CorpusError, UnknownNameError, UserError
+from corpora.formats.media import encode_m4a
 from corpora.readers import make_corpus
-from corpora.readers.emov_db import EmovDb
-from corpora.readers.esd import Esd
-from corpora.readers.mead import Mead
-from corpora.readers.media import encode_m4a
-from corpora.readers.msp_podcast import MspPodcast
-from corpora.readers.raters import agreement
-from corpora.readers.ravdess import Ravdess
+from corpora.readers.speech.emov_db import EmovDb
+from corpora.readers.speech.esd import Esd
+from corpora.readers.speech.mead import Mead
+from corpora.readers.speech.msp_podcast import MspPodcast
+from corpora.readers.speech.ravdess import Ravdess
+from corpora.records.raters import agreement
 from corpora.schema import Corpus, Reject, Sample
 
 TONE = (np.sin(np.arange(8000) / 20) * 0.3).astype(np.float32)
@@ -92,10 +92,13 @@ MSP-PODCAST_0001_0013.wav,H,much,4.0,4.0,39,Female,Train
 MSP-PODCAST_1909_1017.wav,H,4.0,4.0,4.0,39,Female,Train
 """
 EXPECTED = {
-    ("WORKER00000001", "category:Neutral", 1.0), ("WORKER00000001", "valence", 4.0),
-    ("WORKER00000001", "arousal", 2.0), ("WORKER00000001", "dominance", 3.0),
-    ("WORKER00000002", "category:Angry", 1.0), ("WORKER00000002", "valence", 3.0),
-}  # fmt: skip
+    ("WORKER00000001", "category:Neutral", 1.0),
+    ("WORKER00000001", "valence", 4.0),
+    ("WORKER00000001", "arousal", 2.0),
+    ("WORKER00000001", "dominance", 3.0),
+    ("WORKER00000002", "category:Angry", 1.0),
+    ("WORKER00000002", "valence", 3.0),
+}
 
 
 @pytest.fixture
@@ -149,8 +152,11 @@ def test_msp_podcast_unknown_speakers_hidden_labels_and_bad_rows(podcast: Path) 
     unknown = samples["MSP-PODCAST_0001_0009"]
     assert (unknown.subject_id, unknown.gender, unknown.group_id) == (None, None, "c:recording-0001")
     assert (unknown.emotion, unknown.valence, unknown.arousal, unknown.extra["official_split"]) == (
-        "surprise", -1.0, 1.0, "train",
-    )  # fmt: skip
+        "surprise",
+        -1.0,
+        1.0,
+        "train",
+    )
     assert (samples["MSP-PODCAST_0001_0010"].emotion, samples["MSP-PODCAST_0001_0010"].emotion_raw) == (None, "X")
     hidden = samples["MSP-PODCAST_0002_0033"]
     assert (hidden.emotion, hidden.emotion_raw, hidden.extra["partition"]) == (None, None, "Test3")
@@ -208,8 +214,10 @@ def test_esd_form_without_splits_has_none_and_lists_may_name_the_emotion(tmp_pat
     text(tmp_path, "0020/0020.txt", "0020_001051\tWords\tSad\n0020_001052\tWords\tGlum\n")
     samples, rejects = read(Esd(), tmp_path)
     assert {name: s.emotion for name, s in samples.items()} == {
-        "0020_000701": "happiness", "0020_001051": "sadness", "0020_001053": "sadness",
-    }  # fmt: skip
+        "0020_000701": "happiness",
+        "0020_001051": "sadness",
+        "0020_001053": "sadness",
+    }
     assert all("official_split" not in s.extra for s in samples.values())  # of a part it would be none
     assert rejects == {
         "0020/0020_001052.wav": "bad-label",

@@ -17,15 +17,18 @@ from hypothesis import strategies as st
 
 from corpora.errors import CorpusError
 from corpora.labels import clean_label
-from corpora.readers.spellings import Spellings
+from corpora.records.spellings import Spellings
 from corpora.signals import decode_signals
 from tests.corpora.readers.test_described import describe, face, put, read, tone
 
 NAMED: dict[str, Any] = {
-    "layout": "table", "tables": "t.csv", "columns": {"path": "file", "label": "label"},
-    "path_pattern": r"(?P<gender>[fm])(?P<subject>\d+)_(?P<take>\d)(?P<session>-\w)?\.png", "extra": ["take"],
+    "layout": "table",
+    "tables": "t.csv",
+    "columns": {"path": "file", "label": "label"},
+    "path_pattern": r"(?P<gender>[fm])(?P<subject>\d+)_(?P<take>\d)(?P<session>-\w)?\.png",
+    "extra": ["take"],
     "compose": {"subject": "{gender}{subject}"},
-}  # fmt: skip
+}
 
 
 def test_who_it_is_stands_in_a_file_s_name(tmp_path: Path) -> None:
@@ -35,8 +38,10 @@ def test_who_it_is_stands_in_a_file_s_name(tmp_path: Path) -> None:
     samples, rejects = read(describe(tmp_path, NAMED, modality="face"), root)
     told = [(s.subject_id, s.gender, s.session_id, s.extra["take"]) for s in samples.values()]
     assert told == [
-        ("c:f01", "female", None, "1"), ("c:m01", "male", "c:-b", "1"), ("c:f01", "female", None, "2"),
-    ]  # fmt: skip
+        ("c:f01", "female", None, "1"),
+        ("c:m01", "male", "c:-b", "1"),
+        ("c:f01", "female", None, "2"),
+    ]
     assert [(r.path, r.reason) for r in rejects] == [(f"t.csv#00000{i}", "unknown-name") for i in (3, 4, 5)]
     assert "'other.png' is not as path_pattern" in rejects[0].detail
     assert describe(tmp_path, NAMED, modality="face").card.knows_subjects
@@ -51,9 +56,12 @@ def test_a_pattern_that_no_path_fits_is_one_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("column", ["ann_1", "ann_1.wav"])
 def test_a_pattern_of_paths_with_or_without_the_suffix(column: str, tmp_path: Path) -> None:
     files = {
-        "layout": "table", "tables": "t.csv", "columns": {"path": "file", "label": "label"}, "media": "wav",
+        "layout": "table",
+        "tables": "t.csv",
+        "columns": {"path": "file", "label": "label"},
+        "media": "wav",
         "suffix": "" if column.endswith("wav") else ".wav",
-    }  # fmt: skip
+    }
     root = put(tmp_path / "r", {"wav/ann_1.wav": tone(), "t.csv": f"file,label\n{column},glad\n"})
     for pattern in (r"(?P<subject>[a-z]+)_\d\.wav", r"(?P<subject>[a-z]+)_\d"):
         if pattern.endswith("d") and column.endswith("wav"):
@@ -67,9 +75,10 @@ def test_a_saved_data_set_tells_who_by_the_names_of_its_media(tmp_path: Path) ->
     out = io.BytesIO()
     pq.write_table(pa.table({"audio": media, "label": ["glad", "cross"]}), out)
     files = {
-        "layout": "datasets", "columns": {"media": "audio", "label": "label"},
+        "layout": "datasets",
+        "columns": {"media": "audio", "label": "label"},
         "path_pattern": r"(?P<subject>\w+)-\d\.wav",
-    }  # fmt: skip
+    }
     samples, _ = read(describe(tmp_path, files), put(tmp_path / "r", {"train.parquet": out.getvalue()}))
     assert [s.subject_id for s in samples.values()] == ["c:ann", "c:bob"]
 
@@ -121,8 +130,9 @@ def test_labels_are_read_in_any_spelling_and_in_any_case_where_it_is_said(
     found = Counter((s.emotion, s.emotion_raw) for s in samples.values())
     happy, angry = list(labels)
     assert found == {
-        ("happiness", happy): 1 + len(DIRTY) + (len(CASES) if ignore else 0), ("anger", angry): 1,
-    }  # fmt: skip
+        ("happiness", happy): 1 + len(DIRTY) + (len(CASES) if ignore else 0),
+        ("anger", angry): 1,
+    }
     assert [r.reason for r in rejects] == ["bad-label"] * (0 if ignore else len(CASES))
 
 
@@ -136,8 +146,9 @@ def test_two_words_that_differ_in_case_stay_two(tmp_path: Path) -> None:
 
 @given(
     st.dictionaries(st.text("aAbB 'é\ufeff", min_size=1, max_size=4), st.sampled_from("xy"), min_size=1, max_size=4),
-    st.text("aAbB 'é\ufeff", max_size=4), st.booleans(),
-)  # fmt: skip
+    st.text("aAbB 'é\ufeff", max_size=4),
+    st.booleans(),
+)
 def test_a_text_means_the_key_that_is_nearest(meanings: dict[str, str], text: str, ignore_case: bool) -> None:
     try:
         spellings = Spellings(meanings, "card", ignore_case=ignore_case)
@@ -155,8 +166,11 @@ def test_a_text_means_the_key_that_is_nearest(meanings: dict[str, str], text: st
 # -- rows of features
 
 FEATURES: dict[str, Any] = {
-    "layout": "table", "tables": "t.csv", "columns": {"label": "label", "subject": "who"}, "vector": ["eda_*", "hr"],
-}  # fmt: skip
+    "layout": "table",
+    "tables": "t.csv",
+    "columns": {"label": "label", "subject": "who"},
+    "vector": ["eda_*", "hr"],
+}
 ROWS = (
     "eda_mean,label,hr,who,eda_sd,note\n1.5,glad,60,a,0.25,x\n2,cross,nan,a,1,x\n3,glad,x,b,1,x\n4,cross,70,b,1e9,x\n"
 )
@@ -181,9 +195,10 @@ def test_rows_of_features_of_other_formats(kind: str, tmp_path: Path) -> None:
     out = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows), out)
     made: dict[str, bytes | str] = {
-        "jsonl": "".join(json.dumps(row) + "\n" for row in rows), "parquet": out.getvalue(),
+        "jsonl": "".join(json.dumps(row) + "\n" for row in rows),
+        "parquet": out.getvalue(),
         "tsv": "f1\tf2\tlabel\twho\n" + "".join("\t".join(map(str, row.values())) + "\n" for row in rows),
-    }  # fmt: skip
+    }
     files = FEATURES | {"tables": f"t.{kind}", "vector": "f?"}
     samples, _ = read(describe(tmp_path, files, modality="physio"), put(tmp_path / "r", {f"t.{kind}": made[kind]}))
     assert [decode_signals(s.payload)["features"].tolist() for s in samples.values()] == [[1, 0], [1, 1], [1, 2]]
@@ -222,9 +237,12 @@ def test_names_of_classes_are_read_in_any_spelling_too(tmp_path: Path) -> None:
 
 def test_features_of_files_whose_names_tell_who(tmp_path: Path) -> None:
     files = {
-        "layout": "table", "tables": "t.csv", "columns": {"label": "label", "path": "file"}, "vector": "x*",
+        "layout": "table",
+        "tables": "t.csv",
+        "columns": {"label": "label", "path": "file"},
+        "vector": "x*",
         "path_pattern": r"(?P<subject>s\d+)_\d+",
-    }  # fmt: skip
+    }
     root = put(tmp_path / "r", {"t.csv": "file,label,x1,x2\ns1_1,glad,1,2\ns2_1,cross,3,4\n"})
     samples, _ = read(describe(tmp_path, files, modality="physio"), root)
     assert [s.subject_id for s in samples.values()] == ["c:s1", "c:s2"]
@@ -284,12 +302,23 @@ def test_values_that_no_text_is(tmp_path: Path) -> None:
     root = put(tmp_path / "r", {"t.jsonl": text})
     samples, rejects = read(describe(tmp_path, TEXTS | {"tables": "*.jsonl"}, modality="text"), root)
     assert {s.payload.decode(): (s.emotion, s.turn) for s in samples.values()} == {
-        "a": ("happiness", 1), "e": ("happiness", 1), "k": ("happiness", 2), "m": ("happiness", None),
-    }  # fmt: skip
+        "a": ("happiness", 1),
+        "e": ("happiness", 1),
+        "k": ("happiness", 2),
+        "m": ("happiness", None),
+    }
     assert [r.reason for r in rejects] == [
-        "not-a-number", "bad-label", "bad-label", "bad-row", "bad-row", "not-a-number", "not-a-number", "bad-row",
-        "not-a-number", "no-subject",
-    ]  # fmt: skip
+        "not-a-number",
+        "bad-label",
+        "bad-label",
+        "bad-row",
+        "bad-row",
+        "not-a-number",
+        "not-a-number",
+        "bad-row",
+        "not-a-number",
+        "no-subject",
+    ]
 
 
 def test_texts_in_bytes_and_texts_that_are_none(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError, PayloadError
-from corpora.readers import tables
-from corpora.readers.tables import (
+from corpora.formats import tables
+from corpora.formats.tables import (
     MAX_LINE,
     find_file,
     find_parts,

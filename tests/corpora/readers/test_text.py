@@ -13,7 +13,7 @@ import pytest
 from corpora.errors import CorpusError, UnknownNameError
 from corpora.labels import CANONICAL, SCHEMES, assign
 from corpora.readers import make_corpus
-from corpora.readers.goemotions import LABELS as LABELS_OF_GOEMOTIONS
+from corpora.readers.text.goemotions import LABELS as LABELS_OF_GOEMOTIONS
 from corpora.schema import Reject, Sample
 
 # Dataset Distribution in README.md of declare-lab/MELD
@@ -24,12 +24,35 @@ MELD = {
 }
 # lines of train.tsv that carry each label; neutral and grief as its authors state them
 GOEMOTIONS_TRAIN = {
-    "admiration": 4130, "amusement": 2328, "anger": 1567, "annoyance": 2470, "approval": 2939, "caring": 1087,
-    "confusion": 1368, "curiosity": 2191, "desire": 641, "disappointment": 1269, "disapproval": 2022, "disgust": 793,
-    "embarrassment": 303, "excitement": 853, "fear": 596, "gratitude": 2662, "grief": 77, "joy": 1452, "love": 2086,
-    "nervousness": 164, "optimism": 1581, "pride": 111, "realization": 1110, "relief": 153, "remorse": 545,
-    "sadness": 1326, "surprise": 1060, "neutral": 14219,
-}  # fmt: skip
+    "admiration": 4130,
+    "amusement": 2328,
+    "anger": 1567,
+    "annoyance": 2470,
+    "approval": 2939,
+    "caring": 1087,
+    "confusion": 1368,
+    "curiosity": 2191,
+    "desire": 641,
+    "disappointment": 1269,
+    "disapproval": 2022,
+    "disgust": 793,
+    "embarrassment": 303,
+    "excitement": 853,
+    "fear": 596,
+    "gratitude": 2662,
+    "grief": 77,
+    "joy": 1452,
+    "love": 2086,
+    "nervousness": 164,
+    "optimism": 1581,
+    "pride": 111,
+    "realization": 1110,
+    "relief": 153,
+    "remorse": 545,
+    "sadness": 1326,
+    "surprise": 1060,
+    "neutral": 14219,
+}
 
 
 def read(name: str, root: Path, **options: str) -> tuple[list[Sample], list[Reject]]:
@@ -209,8 +232,13 @@ def test_meld_speakers_with_commas_and_bad_lines(tmp_path: Path) -> None:
     assert text(samples[0]) == 'Oh, ‘my’ "God"'
     assert samples[0].t_end_s == pytest.approx(1260.049)
     assert [r.reason for r in rejects] == [
-        "bad-label", "bad-label", "not-a-number", "bad-time", "empty", "repeated-name",
-    ]  # fmt: skip
+        "bad-label",
+        "bad-label",
+        "not-a-number",
+        "bad-time",
+        "empty",
+        "repeated-name",
+    ]
     (tmp_path / "dev_sent_emo.csv").unlink()
     with pytest.raises(CorpusError, match=r"holds no dev_sent_emo\.csv"):
         make_corpus("meld").read(tmp_path, "c")
@@ -289,8 +317,10 @@ def test_dailydialog_folders_zips_and_whole_read_alike(tmp_path: Path) -> None:
         assert {s.subject_id for s in samples} == {None}  # nobody is named
         assert [s.group_id for s in samples] == ["c:dev_00000", "c:dev_00000", "c:dev_00002"]
         assert [(r.path, r.reason) for r in rejects] == [
-            ("dev_00001", "turns-differ"), ("dev_00003_00", "bad-label"), ("dev_00004_00", "bad-label"),
-        ]  # fmt: skip
+            ("dev_00001", "turns-differ"),
+            ("dev_00003_00", "bad-label"),
+            ("dev_00004_00", "bad-label"),
+        ]
     whole = tmp_path / "whole"
     whole.mkdir()
     names = {"": "text", "emotion_": "emotion", "act_": "act"}

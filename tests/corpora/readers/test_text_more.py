@@ -13,8 +13,8 @@ import pytest
 from corpora.errors import CorpusError
 from corpora.labels import assign
 from corpora.readers import make_corpus
-from corpora.readers.emorynlp import split_of
-from corpora.readers.fake_text import write_sentence
+from corpora.readers.fakes.text import write_sentence
+from corpora.readers.text.emorynlp import split_of
 from corpora.schema import Reject, Sample
 
 

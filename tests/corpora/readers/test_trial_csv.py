@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from corpora.errors import CorpusError, PayloadError
-from corpora.readers.cardfile import SignalSpec
-from corpora.readers.described import Described
-from corpora.readers.ecg200 import Ecg200
-from corpora.readers.stress_predict import StressPredict
-from corpora.readers.trial_csv import MISSING, read_trial
+from corpora.formats.trial_csv import MISSING, read_trial
+from corpora.readers.described.cardfile import SignalSpec
+from corpora.readers.described.corpus import Described
+from corpora.readers.physio.ecg200 import Ecg200
+from corpora.readers.physio.stress_predict import StressPredict
 from corpora.schema import Reject, Sample
 from corpora.signals import MAX_SIGNALS, check_trial, decode_signals
 
@@ -42,7 +42,7 @@ def lines_of(columns: list[tuple[int, int]], rows: int) -> list[list[str]]:
     return [
         [f"{10**5 * c + row}.5" if row % every == 0 and row < end else "" for c, (every, end) in enumerate(columns)]
         for row in range(rows)
-    ]  # fmt: skip
+    ]
 
 
 LAYOUTS = {
@@ -56,11 +56,15 @@ LAYOUTS = {
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.sampled_from(sorted(LAYOUTS)), st.integers(0, 47), st.integers(1, 48), st.sampled_from(SPELLINGS),
-    st.integers(0, 2), st.sampled_from(["cells", "rows", "blank lines"]),
+    st.sampled_from(sorted(LAYOUTS)),
+    st.integers(0, 47),
+    st.integers(1, 48),
+    st.sampled_from(SPELLINGS),
+    st.integers(0, 2),
+    st.sampled_from(["cells", "rows", "blank lines"]),
     st.sampled_from(["\n", "\r\n", "\r", "\r\r\n"]),
     st.sampled_from([",", ";", "\t"]),
-)  # fmt: skip
+)
 def test_a_gap_never_moves_a_value(
     layout: str, start: int, length: int, spelling: str, which: int, extent: str, line_end: str, delimiter: str
 ) -> None:
@@ -189,13 +193,17 @@ def test_a_signal_is_told_one_way(spec: dict[str, Any], says: str) -> None:
 
 def corpus(folder: Path, signals: dict[str, Any], files: dict[str, str]) -> tuple[list[Sample], list[Reject]]:
     card = {
-        "title": "Lab", "modality": "physio", "license": "CC-BY-4.0",
+        "title": "Lab",
+        "modality": "physio",
+        "license": "CC-BY-4.0",
         "label_map": {"rest": "neutral", "glad": "happiness"},
         "files": {
-            "layout": "folder", "pattern": r"(?P<label>\w+)/(?P<subject>p\d+)\.csv", "example": "rest/p1.csv",
+            "layout": "folder",
+            "pattern": r"(?P<label>\w+)/(?P<subject>p\d+)\.csv",
+            "example": "rest/p1.csv",
             "signals": signals,
         },
-    }  # fmt: skip
+    }
     folder.mkdir(parents=True, exist_ok=True)
     out = io.BytesIO()
     YAML(typ="safe").dump(card, out)
@@ -212,10 +220,16 @@ def corpus(folder: Path, signals: dict[str, Any], files: dict[str, str]) -> tupl
 
 def test_channels_of_a_corpus_are_those_of_its_first_trial(tmp_path: Path) -> None:
     signals = {"EEG": {"unit": "µV", "rate_hz": 2, "pattern": r"EEG\..*"}}
-    samples, rejects = corpus(tmp_path, signals, {
-        "glad/p1.csv": "EEG.1,EEG.2\n1,2\n3,4\n", "glad/p2.csv": "EEG.2,EEG.1\n2,1\n4,3\n",
-        "rest/p1.csv": "EEG.1\n1\n", "rest/p2.csv": "EEG.1,EEG.2,EEG.3\n1,2,3\n",
-    })  # fmt: skip
+    samples, rejects = corpus(
+        tmp_path,
+        signals,
+        {
+            "glad/p1.csv": "EEG.1,EEG.2\n1,2\n3,4\n",
+            "glad/p2.csv": "EEG.2,EEG.1\n2,1\n4,3\n",
+            "rest/p1.csv": "EEG.1\n1\n",
+            "rest/p2.csv": "EEG.1,EEG.2,EEG.3\n1,2,3\n",
+        },
+    )
     assert [decode_signals(s.payload)["EEG"].tolist() for s in samples] == [[[1, 2], [3, 4]]] * 2
     assert {s.extra["channels.EEG"] for s in samples} == {"EEG.1,EEG.2"}
     assert [(r.path, r.reason) for r in rejects] == [
@@ -249,7 +263,7 @@ def test_what_no_trial_has_is_told_before_all_are_read(tmp_path: Path) -> None:
         },
         {"EEG": {"unit": "µV", "rate_hz": 4, "pattern": r"EEG\.\w+"}},
     ],
-)  # fmt: skip
+)
 def test_310_columns_are_read_and_made_up(signals: dict[str, Any], tmp_path: Path) -> None:
     samples, rejects = corpus(tmp_path, signals, {})
     assert len(samples) == 2 and not rejects
@@ -274,9 +288,12 @@ def stretches(root: Path) -> dict[str, dict[str, np.ndarray]]:
 
 @settings(max_examples=25, deadline=None)
 @given(
-    st.sampled_from(["BVP", "EDA", "ACC", "HR", "TEMP"]), st.floats(0, 1), st.integers(1, 400),
-    st.sampled_from(["", "nan", "NA", " ", ",", '""']), st.sampled_from(["\n", "\r\n"]),
-)  # fmt: skip
+    st.sampled_from(["BVP", "EDA", "ACC", "HR", "TEMP"]),
+    st.floats(0, 1),
+    st.integers(1, 400),
+    st.sampled_from(["", "nan", "NA", " ", ",", '""']),
+    st.sampled_from(["\n", "\r\n"]),
+)
 def test_a_gap_in_an_export_never_moves_a_value(
     wristband: Path, name: str, place: float, length: int, spelling: str, line_end: str
 ) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
 
 from corpora.readers import make_corpus
-from corpora.readers.unknown import NOT_A_VALUE, is_unknown, known_text
+from corpora.records.unknown import NOT_A_VALUE, is_unknown, known_text
 from corpora.schema import Sample
 from tests.corpora.readers.test_described import describe, put, read, tone
 
@@ -82,9 +82,14 @@ def test_a_name_is_no_spelling_of_the_unknown_and_stays_a_name(value: Any) -> No
 # -- layouts
 
 COLUMNS = {
-    "subject": "who", "session": "sess", "sentence": "sent", "gender": "sex", "language": "lang", "age": "age",
+    "subject": "who",
+    "session": "sess",
+    "sentence": "sent",
+    "gender": "sex",
+    "language": "lang",
+    "age": "age",
     "label": "label",
-}  # fmt: skip
+}
 FIELDS = ("subject_id", "session_id", "sentence_id", "gender", "age", "emotion")
 KNOWN = {
     "who": "7",
@@ -158,14 +163,17 @@ def test_a_table_with_a_gap_and_one_without_have_the_same_people(tmp_path: Path)
 
 def test_folders_and_composed_names_know_nobody_either(tmp_path: Path) -> None:
     files = {
-        "layout": "folder", "pattern": r"(?P<gender>[a-z]+)_(?P<subject>\w+?)_(?P<label>\w+)(?P<sentence>-\w)?\.wav",
+        "layout": "folder",
+        "pattern": r"(?P<gender>[a-z]+)_(?P<subject>\w+?)_(?P<label>\w+)(?P<sentence>-\w)?\.wav",
         "compose": {"subject": "{gender}{subject}"},
-    }  # fmt: skip
+    }
     root = put(tmp_path / "r", {f"f_{who}_glad.wav": tone() for who in ("ann", "unknown", "NA")})
     samples, _ = read(describe(tmp_path, files, split_unit="payload"), root)
     assert {key: s.subject_id for key, s in samples.items()} == {
-        "f_ann_glad": "c:fann", "f_unknown_glad": None, "f_NA_glad": None,
-    }  # fmt: skip
+        "f_ann_glad": "c:fann",
+        "f_unknown_glad": None,
+        "f_NA_glad": None,
+    }
     optional = files | {"compose": {"subject": "{subject}{sentence}"}}  # a group that took no part is no unknown
     samples, _ = read(describe(tmp_path, optional, split_unit="payload"), root)
     assert samples["f_ann_glad"].subject_id == "c:ann"
@@ -178,9 +186,12 @@ def test_a_name_made_of_cells_is_not_known_where_one_of_them_is_not(tmp_path: Pa
     ]
     root = put(tmp_path / "r", {"t.jsonl": table("jsonl", rows)})
     files = {
-        "layout": "table", "tables": "t.jsonl", "columns": {"text": "text", "label": "l", "subject": "who"},
-        "extra": ["site"], "compose": {"subject": "{site}{subject}"},
-    }  # fmt: skip
+        "layout": "table",
+        "tables": "t.jsonl",
+        "columns": {"text": "text", "label": "l", "subject": "who"},
+        "extra": ["site"],
+        "compose": {"subject": "{site}{subject}"},
+    }
     samples, _ = read(describe(tmp_path, files, modality="text", split_unit="payload"), root)
     assert [s.subject_id for s in samples.values()] == ["c:x1", None, None]
 
@@ -204,9 +215,12 @@ def test_audformat_knows_nobody_either(tmp_path: Path) -> None:
 def test_a_card_says_which_spellings_are_meant(tmp_path: Path) -> None:
     root = put(tmp_path / "r", {"t.csv": "text,l,who\none,none,NA\ntwo,glad,nan\nthree,NA,?\nfour,unknown,x\n"})
     files = {
-        "layout": "table", "tables": "t.csv", "columns": {"text": "text", "label": "l", "subject": "who"},
-        "not_missing": ["NA"], "values": {"subject": {"?": "question", "NA": "Nadia", "x": "x"}},
-    }  # fmt: skip
+        "layout": "table",
+        "tables": "t.csv",
+        "columns": {"text": "text", "label": "l", "subject": "who"},
+        "not_missing": ["NA"],
+        "values": {"subject": {"?": "question", "NA": "Nadia", "x": "x"}},
+    }
     labels = {"glad": "happiness", "none": "neutral"}
     samples, rejects = read(describe(tmp_path, files, modality="text", split_unit="payload", label_map=labels), root)
     assert [(s.subject_id, s.emotion) for s in samples.values()] == [("c:Nadia", "neutral"), (None, "happiness")]
@@ -232,11 +246,13 @@ def rewritten(path: Path, column: str, value: str, **options: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "tables", "column"),
     [
-        ("meld", "*_sent_emo.csv", "Speaker"), ("emorynlp", "emorynlp_*.csv", "Speaker"),
-        ("msp_podcast", "labels_con*ensus.csv", "SpkrID"), ("empathetic_dialogues", "*.csv", "speaker_idx"),
+        ("meld", "*_sent_emo.csv", "Speaker"),
+        ("emorynlp", "emorynlp_*.csv", "Speaker"),
+        ("msp_podcast", "labels_con*ensus.csv", "SpkrID"),
+        ("empathetic_dialogues", "*.csv", "speaker_idx"),
         ("isear", "*.csv", "ID"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("text", ["nan", "", "Unknown"])
 def test_readers_with_code_know_nobody_either(name: str, tables: str, column: str, text: str, tmp_path: Path) -> None:
     corpus = make_corpus(name)

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from corpora.errors import CorpusError, UnknownNameError
+from corpora.formats.pickles import dump_python2
 from corpora.labels import assign
 from corpora.readers import make_corpus
-from corpora.readers.deap import EEG_CHANNELS, Deap
-from corpora.readers.ecg200 import Ecg200
-from corpora.readers.fake_signal import KINDS, make_signal
-from corpora.readers.pickles import dump_python2
-from corpora.readers.stress_predict import StressPredict
-from corpora.readers.wesad import Wesad
+from corpora.readers.fakes.signal import KINDS, make_signal
+from corpora.readers.physio.deap import EEG_CHANNELS, Deap
+from corpora.readers.physio.ecg200 import Ecg200
+from corpora.readers.physio.stress_predict import StressPredict
+from corpora.readers.physio.wesad import Wesad
 from corpora.schema import Reject, Sample
 from corpora.signals import decode_signals
 
@@ -41,9 +41,14 @@ def test_pulse_and_conductance_rise_with_stress_and_people_differ_more_than_clas
 
     def pulse(subject: int, emotion: str) -> float:
         signal = make_signal(
-            "ECG", seconds=40, rate_hz=200, channels=1, emotion=emotion,
-            subject_rng=np.random.default_rng(subject), rng=np.random.default_rng([subject, len(emotion)]),
-        )  # fmt: skip
+            "ECG",
+            seconds=40,
+            rate_hz=200,
+            channels=1,
+            emotion=emotion,
+            subject_rng=np.random.default_rng(subject),
+            rng=np.random.default_rng([subject, len(emotion)]),
+        )
         return 1.5 * len(nk.ecg_peaks(signal, 200)[1]["ECG_R_Peaks"])
 
     stressed, relaxed = (np.array([pulse(n, emotion) for n in range(8)]) for emotion in ("stress", "relaxation"))
@@ -56,9 +61,14 @@ def test_pulse_and_conductance_rise_with_stress_and_people_differ_more_than_clas
 def test_every_kind_of_signal_is_finite_and_repeats_with_its_seeds(kind: str) -> None:
     def made(seed: int, channels: int, emotion: str | None) -> np.ndarray:
         return make_signal(
-            kind, seconds=3.2, rate_hz=64, channels=channels, emotion=emotion,
-            subject_rng=np.random.default_rng(1), rng=np.random.default_rng(seed),
-        )  # fmt: skip
+            kind,
+            seconds=3.2,
+            rate_hz=64,
+            channels=channels,
+            emotion=emotion,
+            subject_rng=np.random.default_rng(1),
+            rng=np.random.default_rng(seed),
+        )
 
     assert made(1, 3, None).shape == (205, 3) and made(1, 1, "admiration").shape == (205,)
     assert made(1, 2, "fear").dtype == np.float32
@@ -88,14 +98,24 @@ def test_deap_channels_baseline_and_ratings_stand_where_the_readme_says(tmp_path
     assert (first.sample_id, first.subject_id, first.sentence_id) == ("d/s01/01", "d:s01", None)
     arrays = decode_signals(first.payload)
     assert {name: array.shape for name, array in arrays.items() if not name.endswith("_baseline")} == {
-        "EEG": (7680, 32), "EOG": (7680, 2), "EMG": (7680, 2), "GSR": (7680,), "RESP": (7680,), "BVP": (7680,),
+        "EEG": (7680, 32),
+        "EOG": (7680, 2),
+        "EMG": (7680, 2),
+        "GSR": (7680,),
+        "RESP": (7680,),
+        "BVP": (7680,),
         "TEMP": (7680,),
-    }  # fmt: skip
+    }
     numbers = {name: np.atleast_1d(array[0]).tolist() for name, array in arrays.items() if "_" not in name}
     assert numbers["EEG"] == list(range(1, 33))
     assert {k: v for k, v in numbers.items() if k != "EEG"} == {
-        "EOG": [33, 34], "EMG": [35, 36], "GSR": [37], "RESP": [38], "BVP": [39], "TEMP": [40],
-    }  # fmt: skip
+        "EOG": [33, 34],
+        "EMG": [35, 36],
+        "GSR": [37],
+        "RESP": [38],
+        "BVP": [39],
+        "TEMP": [40],
+    }
     assert all(array.max() < 0 and len(array) == 384 for name, array in arrays.items() if name.endswith("_baseline"))
     assert (EEG_CHANNELS[0], EEG_CHANNELS[15], EEG_CHANNELS[16], EEG_CHANNELS[31]) == ("Fp1", "Pz", "Fp2", "O2")
     assert (first.extra["channels.EOG"], first.extra["channels.EMG"]) == ("hEOG,vEOG", "zEMG,tEMG")
@@ -123,10 +143,14 @@ def test_deap_refuses_other_arrays_and_keeps_the_other_trials(tmp_path: Path) ->
     samples, rejects = split(Deap().read(tmp_path, "d"))
     assert [sample.sample_id for sample in samples] == ["d/s01/01", "d/s04/02"]
     assert {Path(r.path).name: r.reason for r in rejects} == {
-        "s01.dat#02": "rating-out-of-range", "s02.dat": "bad-layout", "s03.dat": "bad-layout",
-        "s04.dat#01": "non-finite", "s05.dat": "forbidden-pickle", "s06.dat": "bad-layout",
+        "s01.dat#02": "rating-out-of-range",
+        "s02.dat": "bad-layout",
+        "s03.dat": "bad-layout",
+        "s04.dat#01": "non-finite",
+        "s05.dat": "forbidden-pickle",
+        "s06.dat": "bad-layout",
         "s33.dat": "not-of-this-corpus",
-    }  # fmt: skip
+    }
 
 
 def test_deap_has_no_classes_to_ask_for(tmp_path: Path) -> None:
@@ -221,16 +245,24 @@ def test_stress_predict_real_counts_are_those_of_the_table(shared_data: Path) ->
     samples, rejects = split(StressPredict().read(shared_data / "stress_predict", "sp"))
     assert Counter(s.emotion for s in samples) == {"neutral": 40, "stress": 30}  # S02 to S11, 7 stretches each
     assert Counter(s.extra["task"] for s in samples) == {
-        "baseline": 10, "rest": 30, "stroop": 10, "interview": 10, "hyperventilation": 10,
-    }  # fmt: skip
+        "baseline": 10,
+        "rest": 30,
+        "stroop": 10,
+        "interview": 10,
+        "hyperventilation": 10,
+    }
     assert {s.subject_id for s in samples} == {f"sp:S{n:02d}" for n in range(2, 12)}
     # seconds of label 1 in the table for participants 2 to 11, of which no signal misses one
     assert sum(s.duration_s or 0 for s in samples if s.emotion == "stress") == 10619
     assert Counter(r.reason for r in rejects) == {"no-recording": 24}  # S12 to S35 are labelled, not in the slice
     s02 = samples[:7]
     assert [(s.t_start_s, s.t_end_s) for s in s02[1:6]] == [
-        (613, 989), (989, 1261), (1261, 1916), (1916, 2218), (2218, 2348),
-    ]  # fmt: skip
+        (613, 989),
+        (989, 1261),
+        (1261, 1916),
+        (1916, 2218),
+        (2218, 2348),
+    ]
     tags = (shared_data / "stress_predict/Raw_data/S02/tags_S02.csv").read_text().split()
     assert [float(tag) - 1644227583 for tag in tags[:6]] == [613, 989, 1261, 1916, 2218, 2348]
     # line of BVP.csv: two of header, then 64 a second from 1644227574 on
@@ -273,8 +305,11 @@ def test_stress_predict_table_and_folders_need_each_other(tmp_path: Path) -> Non
     samples, rejects = split(StressPredict().read(tmp_path, "sp"))
     assert not samples
     assert [(r.path.rpartition("/")[2].partition("#")[0], r.reason) for r in rejects] == [
-        (table.name, "bad-label"), ("S02", "no-recording"), ("S03", "no-recording"), ("S09", "no-labels"),
-    ]  # fmt: skip
+        (table.name, "bad-label"),
+        ("S02", "no-recording"),
+        ("S03", "no-recording"),
+        ("S09", "no-labels"),
+    ]
     (folder.with_name("S09") / "BVP.csv").unlink()
     with pytest.raises(CorpusError, match="Raw_data/S02"):
         StressPredict().read(tmp_path, "sp")

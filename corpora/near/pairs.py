@@ -1,0 +1,114 @@
+"""Near copies of any modality: fingerprints made once at ingest, and the pairs among them that are copies.
+
+A fingerprint is all that the comparison needs, so several corpora are audited together without their payloads. It
+takes 1 kB for a picture, 0.2 kB for a second of speech, a text its letters, a window of signals 16 kB (up to eight
+channels; two where it lasts minutes, 0.1 kB a second) and a row of features 8 kB at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpora.errors import CorpusError
+from corpora.near import audio as near_audio
+from corpora.near import images as near_images
+from corpora.near import signals as near_signals
+from corpora.near import text as near_text
+from corpora.signals import is_vector
+from corpora.store.shards import iter_payloads
+
+# modality -> module with METHOD, fingerprint(payload[, signals]) and near_pairs(prints)
+METHODS: dict[str, ModuleType] = {
+    "speech": near_audio,
+    "face": near_images,
+    "text": near_text,
+    "physio": near_signals,
+}
+FINGERPRINTS = pa.schema(
+    [
+        pa.field("sample_id", pa.string(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),  # of the payload
+        pa.field("method", pa.string(), nullable=False),  # name and version; others cannot be compared with it
+        pa.field("data", pa.binary(), nullable=False),  # empty: cannot be compared (short, flat, not decodable)
+    ]
+)
+# Pairs of payloads, not of samples: what a thousand samples share is one payload. first < second.
+NEAR = pa.schema(
+    [
+        pa.field("first", pa.string(), nullable=False),  # sha256 of a payload
+        pa.field("second", pa.string(), nullable=False),
+        pa.field("similarity", pa.float32(), nullable=False),  # in (0, 1]; what it is, the method says
+    ]
+)
+_BATCH = 1024
+_NEEDED = ["sample_id", "modality", "signals", "shard", "offset", "n_bytes", "sha256"]
+
+
+def method_of(modality: str) -> ModuleType:
+    """Raises `CorpusError` for a modality that nothing compares."""
+    if modality not in METHODS:
+        raise CorpusError(f"no fingerprint for modality {modality!r}; known: {', '.join(METHODS)}")
+    return METHODS[modality]
+
+
+def fingerprint(modality: str, payload: bytes, signals: Iterable[dict[str, object]] = ()) -> bytes:
+    """Payload -> what its near copies are found by; b"" where it cannot be compared."""
+    method, signals = method_of(modality), list(signals)
+    if modality == "physio" and is_vector(signals):
+        return b""  # features have no time to be shifted in, and many are alike; equal ones are found by their bytes
+    return bytes(method.fingerprint(payload, signals) if modality == "physio" else method.fingerprint(payload))
+
+
+def write_fingerprints(folder: Path, index: pa.Table, path: Path) -> None:
+    """Reads the payloads of an index below `folder` shard by shard and writes FINGERPRINTS, a batch at a time.
+
+    Equal payloads are looked at once while they follow each other; memory does not grow with the corpus.
+    """
+    ordered = index.select(_NEEDED)
+    last: tuple[str, bytes] = ("", b"")
+    with pq.ParquetWriter(path, FINGERPRINTS, version="2.6", compression="zstd", compression_level=3) as writer:
+        rows: list[dict[str, object]] = []
+        for row, payload in iter_payloads(folder, ordered):
+            modality = str(row["modality"])
+            if row["sha256"] != last[0]:
+                last = (row["sha256"], fingerprint(modality, payload, row["signals"] or ()))
+            rows.append(
+                {
+                    "sample_id": row["sample_id"],
+                    "sha256": row["sha256"],
+                    "method": f"{modality}/{method_of(modality).METHOD}",
+                    "data": last[1],
+                }
+            )
+            if len(rows) == _BATCH:
+                writer.write_table(pa.Table.from_pylist(rows, schema=FINGERPRINTS))
+                rows = []
+        writer.write_table(pa.Table.from_pylist(rows, schema=FINGERPRINTS))
+
+
+def near_pairs(prints: pa.Table) -> pa.Table:
+    """FINGERPRINTS, of one corpus or of several, -> NEAR, sorted. Equal payloads are no near copies of each other.
+
+    Raises `CorpusError` for fingerprints of another version of a method: the corpus has to be ingested again.
+    """
+    found: list[tuple[str, str, float]] = []
+    for name in sorted(set(prints["method"].to_pylist())):
+        modality = name.partition("/")[0]
+        method = method_of(modality)
+        if name != f"{modality}/{method.METHOD}":
+            raise CorpusError(f"fingerprints of method {name!r}, expected {modality}/{method.METHOD}: ingest again")
+        unique: dict[str, bytes] = {}
+        for batch in prints.select(["sha256", "method", "data"]).to_batches(max_chunksize=_BATCH):
+            columns = (batch.column(n).to_pylist() for n in ("sha256", "method", "data"))
+            unique |= {sha: data for sha, of, data in zip(*columns, strict=True) if of == name}
+        hashes = sorted(unique)
+        rows, similarity = method.near_pairs([unique[sha] for sha in hashes])
+        pairs = zip(rows.tolist(), similarity.tolist(), strict=True)
+        found += [(hashes[a], hashes[b], float(value)) for (a, b), value in pairs]
+    found.sort()
+    return pa.Table.from_pylist([dict(zip(NEAR.names, row, strict=True)) for row in found], schema=NEAR)

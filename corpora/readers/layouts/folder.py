@@ -1,0 +1,161 @@
+"""Layout `folder`: one file a sample, and its path says what it is.
+
+A regular expression with named groups is matched with the end of each file's relative path, from a folder's name on; so
+folders above (of an archive, say) do not matter. Without one, a file's folder is its label: happiness/0001.png.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
+from itertools import product
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from corpora.errors import CorpusError, PayloadError
+from corpora.readers.described.cardfile import Card, FolderFiles
+from corpora.readers.described.fake import payload_of, variants
+from corpora.readers.layouts.entries import Found
+from corpora.records.files import absence, named_files, printable, walk
+from corpora.store.atomic import write_bytes
+
+_ENDINGS = {  # what a class folder holds; a pattern names its own
+    "speech": (".wav", ".flac", ".mp3", ".ogg"),
+    "face": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".webp"),
+    "text": (".txt",),
+    "physio": (".csv",),
+}
+_DOCUMENTS = ("readme", "license", "licence", "info", "changelog", "citation", "metadata")
+_MAX_TRIES = 20_000
+
+
+class Folder:
+    """See the module."""
+
+    def __init__(self, card: Card) -> None:
+        assert isinstance(card.files, FolderFiles)
+        self.card, self.files = card, card.files
+        self.pattern = card.files.compiled
+        self._doubled: dict[str, list[str]] = {}
+
+    def items(self, root: Path) -> Iterator[tuple[Path, str]]:
+        facts = self.card.facts
+        example = self.files.example or self.files.pattern
+        if facts.modality in ("text", "physio"):  # whose files are documents elsewhere
+            files = self._documents(root)
+        else:
+            files = named_files(root, facts, self.pattern, example)
+        kept = [(path, name) for path, name in files if not any(fnmatch(name, glob) for glob in self.files.ignore)]
+        if not any(self.pattern.search(name) and self._of_kind(path) for path, name in kept):
+            raise CorpusError(
+                f"{facts.title}: none of the {len(files)} files in {root} is a {facts.modality} file named like "
+                f"{example} (found e.g. {files[0][1]!r})"
+            )
+        self._doubled = _of_one_id(name for path, name in kept if self.pattern.search(name) and self._of_kind(path))
+        return iter(kept)
+
+    def _documents(self, root: Path) -> list[tuple[Path, str]]:
+        if (kind := absence(root)) is not None:
+            raise CorpusError(f"{self.card.facts.title}: {root} is {kind}; need its folder")
+        found = []
+        for folder, files in walk(root):
+            for name in files:
+                path = folder / name
+                if self._of_kind(path) and not name.startswith(".") and path.stem.lower() not in _DOCUMENTS:
+                    found.append((path, printable(path.relative_to(root).as_posix())))
+        if not found:
+            endings = ", ".join(_ENDINGS[self.card.facts.modality])
+            raise CorpusError(f"{self.card.facts.title}: {root} holds no files that end in {endings}")
+        return sorted(found, key=lambda pair: pair[1])
+
+    def _of_kind(self, path: Path) -> bool:
+        return path.suffix.lower() in _ENDINGS[self.card.facts.modality]
+
+    def found(self, item: Path, name: str) -> Found | None:
+        match = self.pattern.search(name)
+        if match is None or not self._of_kind(item):
+            raise PayloadError("not-of-this-corpus", f"the name is not like {self.files.example or self.files.pattern}")
+        groups = {key: text for key, text in match.groupdict().items() if text is not None}
+        blank = [key for key, text in match.groupdict().items() if text is None]
+        extra = {key: groups.pop(key) for key in self.files.extra if key in groups}
+        native = groups.pop("id", None)
+        if native is None and len(names := self._doubled.get(_id_of(name), ())) > 1:
+            raise PayloadError(
+                "repeated-name", f"{' and '.join(names[:5])}: one id, and nobody can tell which is meant"
+            )
+        return Found(native or _id_of(name), groups, path=item, extra=extra, blank=blank)
+
+    def write(self, root: Path, rows: list[dict[str, Any]], seed: int) -> None:
+        """File names: the card's example with other texts in its groups. Raises `CorpusError`: too few such names."""
+        example = self.files.example or "label/0001" + _ENDINGS[self.card.facts.modality][0]
+        match = self.pattern.search(example)
+        assert match is not None
+        free = [key for key in self.pattern.groupindex if match[key] is not None and key not in rows[0]["texts"]]
+        choices = {key: variants(self.files.fake.get(key), self.files.values.get(key), match[key]) for key in free}
+        taken: set[str] = set()
+        for number, row in enumerate(rows):
+            name = self._name(example, row["texts"], choices, taken)
+            taken.add(name)
+            again = self.pattern.search(name)
+            row = row | {"texts": row["texts"] | {k: v for k, v in (again.groupdict() if again else {}).items() if v}}
+            suffix = PurePosixPath(name).suffix.lower()
+            payload = payload_of(self.card, row, suffix, np.random.default_rng([seed, 3, number]))
+            write_bytes(root / name, payload)
+
+    def _name(self, example: str, texts: dict[str, str], choices: dict[str, list[str]], taken: set[str]) -> str:
+        for tries, drawn in enumerate(product(*choices.values())):
+            if tries > _MAX_TRIES:
+                break
+            name = self._written(example, {**dict(zip(choices, drawn, strict=True)), **texts})
+            if name is not None and name not in taken:
+                return name
+        if not choices and "id" not in self.pattern.groupindex:  # class folders: the file's own name is free
+            path = PurePosixPath(_filled(self.pattern, example, texts) or example)
+            for count in range(1, 100_000):
+                name = str(path.with_name(f"{count:04d}{path.suffix}"))
+                if name not in taken and self.pattern.search(name):
+                    return name
+        raise CorpusError(
+            f"{self.card.facts.title}: the pattern holds too few names like {example} with "
+            f"{', '.join(f'{key} {text}' for key, text in texts.items())}; give more texts in files.fake"
+        )
+
+    def _written(self, example: str, texts: dict[str, str]) -> str | None:
+        template = self.files.fake.get("path")
+        if not template:
+            return _filled(self.pattern, example, texts)
+        name = template[0].format_map(texts)
+        match = self.pattern.search(name)
+        said = [key for key in texts if f"{{{key}" in template[0] and key in self.pattern.groupindex]
+        return name if match and all(match[key] == texts[key] for key in said) else None
+
+
+def _id_of(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _of_one_id(names: Iterable[str]) -> dict[str, list[str]]:
+    """{id: names} of files that differ in their endings alone (a.png beside a.bmp, a.jpg beside a.JPG)."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(_id_of(name), []).append(name)
+    return {native: same for native, same in found.items() if len(same) > 1}
+
+
+def _filled(pattern: re.Pattern[str], example: str, texts: dict[str, str]) -> str | None:
+    """The example with these texts in its groups, or None where the pattern does not read them back. A group inside
+    another follows from it."""
+    match = pattern.search(example)
+    assert match is not None
+    made, at, placed = "", 0, {}
+    for begin, end, key in sorted((match.start(key), -match.end(key), key) for key in pattern.groupindex):
+        if match[key] is not None and begin >= at:
+            placed[key] = texts.get(key, match[key])
+            made += example[at:begin] + placed[key]
+            at = -end
+    made += example[at:]
+    again = pattern.search(made)
+    return made if again is not None and all(again[key] == text for key, text in placed.items()) else None

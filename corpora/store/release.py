@@ -1,0 +1,266 @@
+"""Reads and verifies a release: a folder of tars, Parquet tables and one manifest.
+
+Nothing but pyarrow, tarfile and json is needed. The manifest is under the hash: `release_hash` is the sha256 of its own
+canonical JSON without `release_hash`, and it holds the sha256 of every file. In format 1 it was a hash over the files
+alone, and README.md was none of them; such releases open and verify by that rule.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import reprlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpora.errors import CorpusError, IntegrityError, UnknownNameError
+from corpora.fingerprint import hash_file, hash_files, hash_json
+from corpora.formats.jsonfile import as_written, read_json
+from corpora.schema import SAMPLES, SPLITS
+from corpora.store.atomic import canonical_json
+from corpora.store.shards import count_members, iter_payloads, read_table
+
+MANIFEST = "manifest.json"
+README = "README.md"
+TABLES = ("index.parquet", "splits.parquet")
+FORMAT = "emoforge-release/2"
+VERSIONS = (1, 2)
+MAX_NAME = 200  # characters of a path; the project's own have 40
+_FORMAT = re.compile(r"emoforge-release/([1-9][0-9]{0,5})")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+# fields that are shown to people or decide something, and what they must be where they are there
+_FIELDS: dict[str, tuple[str, Any]] = {
+    "name": ("text", lambda v: isinstance(v, str)),
+    "publishable": ("true or false", lambda v: isinstance(v, bool)),
+    "corpora": (
+        "a list of corpora with id and card",
+        lambda v: isinstance(v, list) and all(isinstance(e, dict) and _is_told(e.get("id"), e.get("card")) for e in v),
+    ),
+    **{
+        name: ("a list of texts", lambda v: isinstance(v, list) and all(isinstance(text, str) for text in v))
+        for name in ("reasons", "notes", "licenses", "classes")
+    },
+}
+
+
+def _is_told(name: Any, card: Any) -> bool:
+    return isinstance(name, str) and isinstance(card, dict)
+
+
+def compute_release_hash(files: Mapping[str, str]) -> str:
+    """{relative path: sha256} -> the Merkle root, 64 hex digits: sha256 over the sorted paths and hashes."""
+    return hash_files(dict(files))
+
+
+def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with its `format` and `release_hash`: what `write_json` is to write as manifest.json.
+
+    `files` is what `describe_files` gives for every file but the manifest. Nothing of this machine or time may
+    be in it.
+    """
+    told = json.loads(canonical_json({**manifest, "format": FORMAT}))  # as it is read back
+    return {**told, "release_hash": _own_hash(told)}
+
+
+def _own_hash(manifest: Mapping[str, Any]) -> str:
+    return hash_json({key: value for key, value in manifest.items() if key != "release_hash"})
+
+
+def describe_files(root: Path, paths: Iterator[str] | list[str] | tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Relative posix paths below `root` -> the manifest's `files`: {path: {"sha256", "n_bytes"}}."""
+    return {name: {"sha256": hash_file(root / name), "n_bytes": (root / name).stat().st_size} for name in sorted(paths)}
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One release on disk. `index` has the schema SAMPLES, `splits` the schema SPLITS."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    index: pa.Table
+    splits: pa.Table
+    version: int = field(default=VERSIONS[-1])  # of the format
+
+    @property
+    def unlisted(self) -> tuple[str, ...]:
+        """Files in the folder that the manifest does not list: not of the release, whatever they are."""
+        known = {*self.manifest["files"], MANIFEST, *([README] if self.version == 1 else [])}
+        found = (
+            (Path(base) / name).relative_to(self.path).as_posix()
+            for base, folders, names in os.walk(self.path)
+            for name in (*names, *(f for f in folders if (Path(base) / f).is_symlink()))
+        )
+        return tuple(sorted(name for name in found if name not in known))
+
+    @property
+    def release_hash(self) -> str:
+        return str(self.manifest["release_hash"])
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        return tuple(sorted(set(self.splits["view"].to_pylist())))
+
+    def rows(self, split: str | None = None, *, synthetic: bool | None = None, view: str | None = None) -> pa.Table:
+        """Index rows of a split (None: of all). `synthetic` True or False keeps one kind. `view` is needed only
+        where the release holds several. Raises `UnknownNameError`."""
+        table = self.index
+        if split is not None:
+            name = view if view is not None else (self.views[0] if len(self.views) == 1 else None)
+            if name not in self.views:
+                raise UnknownNameError.of("split view", str(view), self.views)
+            rows = self.splits.filter(pc.equal(self.splits["view"], name))
+            known = set(rows["split"].to_pylist())
+            if split not in known:
+                raise UnknownNameError.of("split", split, known)
+            ids = rows.filter(pc.equal(rows["split"], split))["sample_id"]
+            table = table.filter(pc.is_in(table["sample_id"], value_set=ids.combine_chunks()))
+        if synthetic is not None:
+            real = pc.is_null(table["generator_id"])
+            table = table.filter(pc.invert(real) if synthetic else real)
+        return table
+
+    def samples(
+        self, split: str | None = None, *, synthetic: bool | None = None, view: str | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Rows of `rows(...)` as dicts with `payload` (bytes, checked by sha256) and `synthetic`, in shard order."""
+        for row, payload in iter_payloads(self.path, self.rows(split, synthetic=synthetic, view=view)):
+            row["payload"] = payload
+            row["synthetic"] = row["generator_id"] is not None
+            yield row
+
+    def verify(self) -> None:
+        """The manifest, and every file of it: there, of its size and sha256; the hash of the whole; members of each tar
+        as many as the index has; no tar among the shards that nobody knows. Other files that the manifest does not list
+        are not of the release: see `unlisted`. Raises `IntegrityError` with the first thing that differs."""
+        manifest, version = _manifest(self.path)
+        if manifest != self.manifest:
+            raise IntegrityError(f"{self.path / MANIFEST} is another than when the release was opened.")
+        files = manifest["files"]
+        for name in files:
+            _check_file(self.path, name, files[name])
+        if version == 1:
+            root = compute_release_hash({name: told["sha256"] for name, told in files.items()})
+            if root != self.release_hash:
+                raise IntegrityError(f"{self.path}: the files hash to {root}, the manifest says {self.release_hash}.")
+        for name in self.unlisted:
+            if name.startswith("shards/") and name.endswith(".tar"):
+                raise IntegrityError(
+                    f"{self.path / name} is not in the manifest, and who reads shards/*.tar would read it. Remove it."
+                )
+        for shard in _shards(self.index):
+            rows = pc.sum(pc.equal(self.index["shard"], shard)).as_py()
+            members = count_members(self.path / shard)
+            if members != rows:
+                raise IntegrityError(f"{self.path / shard} holds {members} payloads, the index {rows}.")
+
+
+def open_release(path: Path | str) -> Release:
+    """Opens a release folder; reads and checks the manifest and the tables, no payload.
+
+    Raises `CorpusError` if there is no release or one of a newer format, `IntegrityError` if the manifest or a table is
+    not what it was, or names files outside of the folder.
+    """
+    root = Path(path)
+    manifest, version = _manifest(root)
+    for name in TABLES:
+        if name not in manifest["files"]:
+            raise IntegrityError(f"{root / MANIFEST} does not list {name}: it is not the manifest of a release.")
+        _check_file(root, name, manifest["files"][name])
+    index = read_table(root / "index.parquet", SAMPLES)
+    splits = read_table(root / "splits.parquet", SPLITS)
+    for shard in _shards(index):
+        if shard not in manifest["files"]:
+            raise IntegrityError(f"{root}: the index names {shard!r}, the manifest does not.")
+    return Release(root, manifest, index, splits, version)
+
+
+def _shards(index: pa.Table) -> list[str]:
+    return sorted(set(index["shard"].to_pylist()))
+
+
+def _manifest(root: Path) -> tuple[dict[str, Any], int]:
+    """-> the manifest, whole and of the right types, and the version of its format."""
+    place = root / MANIFEST
+    if not place.is_file():
+        raise CorpusError(f"{root} is no release: it holds no {MANIFEST}. Give the folder that `emoforge run` printed.")
+    manifest = read_json(place)
+    version = _version(place, manifest.get("format", "emoforge-release/1"))
+    for name in ("files", "release_hash"):
+        if name not in manifest:
+            raise IntegrityError(f"{place} has no {name!r}: it is not the manifest of a release.")
+    if not _is_sha256(manifest["release_hash"]):
+        raise IntegrityError(f"{place}: release_hash is {_short(manifest['release_hash'])}; 64 hex digits are wanted.")
+    if not isinstance(manifest["files"], dict):
+        kind = type(manifest["files"]).__name__
+        raise IntegrityError(f"{place}: files is a {kind}; a mapping of path to sha256 and n_bytes is wanted.")
+    for name, told in manifest["files"].items():
+        _check_entry(place, name, told)
+    for name, (wanted, fits) in _FIELDS.items():
+        if name in manifest and not fits(manifest[name]):
+            raise IntegrityError(f"{place}: {name} is {_short(manifest[name])}; {wanted} is wanted.")
+    if version > 1:
+        if place.is_symlink() or not as_written(place, manifest):
+            raise IntegrityError(f"{place} was not written by emoforge as it stands: it was changed.")
+        own = _own_hash(manifest)
+        if own != manifest["release_hash"]:
+            raise IntegrityError(
+                f"{place} was changed: it hashes to {own}, its release_hash is {manifest['release_hash']}."
+            )
+    return manifest, version
+
+
+def _version(place: Path, told: Any) -> int:
+    match = _FORMAT.fullmatch(told) if isinstance(told, str) else None
+    if match is None:
+        raise IntegrityError(f"{place}: format is {_short(told)}; {FORMAT} or an earlier one is wanted.")
+    version = int(match[1])
+    if version not in VERSIONS:
+        raise CorpusError(f"{place} is of format {told}, this emoforge reads up to {FORMAT}. Install a newer one.")
+    return version
+
+
+def _check_entry(place: Path, name: str, told: Any) -> None:
+    """A path that stays below the release, and a hash and size that are some."""
+    parts = name.split("/")
+    if (
+        PurePosixPath(name).is_absolute()
+        or any(part in ("", ".", "..") for part in parts)
+        or name == MANIFEST
+        or not name.isprintable()
+        or len(name) > MAX_NAME
+        or "\\" in name
+    ):
+        raise IntegrityError(f"{place}: files names {_short(name)}, which is no path of a file below the release.")
+    size = told.get("n_bytes") if isinstance(told, dict) else None
+    if not (isinstance(told, dict) and _is_sha256(told.get("sha256")) and type(size) is int and size >= 0):
+        raise IntegrityError(f"{place}: files says {_short(told)} of {name!r}; sha256 and n_bytes are wanted.")
+
+
+def _check_file(root: Path, name: str, told: Mapping[str, Any]) -> None:
+    path = root / name
+    for part in (path, *path.parents):
+        if part == root:
+            break
+        if part.is_symlink():
+            raise IntegrityError(f"{part} is a link; the files of a release are its own.")
+    if not path.is_file():
+        raise IntegrityError(f"{path} is missing; the manifest lists it.")
+    if path.stat().st_size != told["n_bytes"]:
+        raise IntegrityError(f"{path} has {path.stat().st_size} bytes, the manifest says {told['n_bytes']}.")
+    if hash_file(path) != told["sha256"]:
+        raise IntegrityError(f"{path} does not have the sha256 of the manifest: it was changed.")
+
+
+def _is_sha256(value: Any) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def _short(value: Any) -> str:
+    shown = reprlib.repr(value)
+    return shown if len(shown) <= 80 else shown[:77] + "..."

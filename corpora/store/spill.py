@@ -1,0 +1,252 @@
+"""Where samples lie on their way into shards: payloads in one file for each bucket, the rest in a journal.
+
+With a journal, a spill that was cut short by kill -9 is opened again and goes on behind the last finished item. Several
+spills, filled by several processes, become one set of shards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from corpora.errors import CorpusError
+from corpora.records.turns import Done
+from corpora.schema import SAMPLES, Reject, Sample
+
+_BATCH = 2048  # samples that become one Arrow batch
+JOURNAL = "journal.jsonl"
+# What a payload's json tells besides its id: facts that no split and no run changes.
+_TOLD = (
+    *("corpus", "modality", "emotion", "emotion_raw", "subject_id", "group_id", "session_id", "turn", "intensity"),
+    *("valence", "arousal", "dominance", "gender", "age", "language", "sentence_id", "duration_s"),
+    *("generator_id", "seed", "license"),
+)
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False)
+_PLAIN = [
+    name for name in SAMPLES.names if name not in ("shard", "offset", "n_bytes", "sha256", "recording_id", "extra")
+]
+_EXTRA = len(_PLAIN) + 1  # where `extra` stands in a row
+
+_told, _plain = attrgetter(*_TOLD), attrgetter(*_PLAIN)
+
+
+def shard_of(group_id: str, n_shards: int) -> int:
+    """The bucket of a group: first 8 bytes of its sha256 modulo `n_shards`. Stable for ever."""
+    return int.from_bytes(hashlib.sha256(group_id.encode()).digest()[:8], "big") % n_shards
+
+
+def key_of(sample_id: str) -> str:
+    """`__key__` in the tar: 16 hex digits of the id's sha256; no dots, as WebDataset splits names at the first one."""
+    return hashlib.sha256(sample_id.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Spilled:
+    """One sample in a spill: its item's number, its row in order of arrival, and where its bytes lie."""
+
+    number: int
+    row: int
+    key: str
+    codec: str
+    start: int
+    n_payload: int
+    n_told: int
+
+
+class Spill:
+    """A folder that takes samples in any order, memory flat but for their records.
+
+    `journal`: a text that names what is read (corpus, reader, code). A folder that holds a journal of the same text is
+    gone on with; any other content is removed. None: no journal, nothing outlives the process.
+    """
+
+    def __init__(self, folder: Path, n_shards: int, journal: str | None = None) -> None:
+        if n_shards < 1:
+            raise ValueError(f"n_shards must be at least 1, not {n_shards}")
+        self.folder, self.n_shards = Path(folder), n_shards
+        self.entries: list[list[Spilled]] = [[] for _ in range(n_shards)]
+        self.rejects: list[Reject] = []
+        self.done: dict[int, Done] = {}
+        self._rows: list[tuple[Any, ...]] = []
+        self._batches: list[pa.RecordBatch] = []
+        self._n = 0
+        self._seen: set[str] = set()
+        self._ends = [0] * n_shards
+        self._stack = ExitStack()
+        self._files: dict[int, BinaryIO] = {}
+        self._journal = self._opened(journal) if journal is not None else None
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def _opened(self, text: str) -> BinaryIO:
+        path = self.folder / JOURNAL
+        head = json.dumps({"journal": text, "shards": self.n_shards}).encode() + b"\n"
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        good = len(head)
+        if lines and lines[0] == head:
+            for line in lines[1:]:
+                if not line.endswith(b"\n") or not self._taken_up(json.loads(line)):
+                    break  # the end of a line or of a payload is missing: the crash happened here
+                good += len(line)
+            for shard, end in enumerate(self._ends):
+                if (self.folder / str(shard)).exists():
+                    with (self.folder / str(shard)).open("r+b") as file:
+                        file.truncate(end)
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            path.write_bytes(head)
+        with path.open("r+b") as file:
+            file.truncate(good)
+        return self._stack.enter_context(path.open("ab", buffering=0))
+
+    def _taken_up(self, told: dict[str, Any]) -> bool:
+        """One line of the journal -> the state that it led to; False if the payload that it promises is not there."""
+        if "reject" in told:
+            self.rejects.append(Reject(**told["reject"]))
+            self.done[told["number"]] = Done(told["name"], told["state"], None)
+            return True
+        shard, entry, row = told["shard"], told["entry"], told["row"]
+        path = self.folder / str(shard)
+        end = entry["start"] + entry["n_payload"] + entry["n_told"]
+        if not path.exists() or path.stat().st_size < end:
+            return False
+        row[_EXTRA] = [tuple(pair) for pair in row[_EXTRA]]
+        self._take(shard, Spilled(row=self._n, **entry), tuple(row))
+        self.done[entry["number"]] = Done(told["name"], told["state"], row[_PLAIN.index("sample_id")])
+        return True
+
+    def _take(self, shard: int, entry: Spilled, row: tuple[Any, ...]) -> None:
+        self.entries[shard].append(entry)
+        self._seen.add(entry.key)
+        self._ends[shard] = entry.start + entry.n_payload + entry.n_told
+        self._rows.append(row)
+        self._n += 1
+        if len(self._rows) == _BATCH:
+            self._batches.append(_batch(self._rows))
+            self._rows = []
+
+    def add(self, sample: Sample, number: int = -1, name: str = "", state: str = "") -> None:
+        """Takes one sample. Raises `CorpusError` if its id (or the 64 bits of its key) came before."""
+        key = key_of(sample.sample_id)
+        if key in self._seen:
+            raise CorpusError(
+                f"sample id {sample.sample_id!r} comes twice. Ids name a sample for ever: the reader of corpus "
+                f"{sample.corpus!r} must make them unique."
+            )
+        shard, told = shard_of(sample.group_id, self.n_shards), _json(sample)
+        if shard not in self._files:
+            path = self.folder / str(shard)
+            # a journal promises only what the system has: nothing may wait in a buffer of this process
+            buffering = -1 if self._journal is None else 0
+            self._files[shard] = self._stack.enter_context(path.open("ab", buffering=buffering))
+        entry = Spilled(number, self._n, key, sample.codec, self._ends[shard], len(sample.payload), len(told))
+        row = _row(sample)
+        self._files[shard].write(sample.payload + told)
+        if self._journal is not None:
+            shown = {k: v for k, v in asdict(entry).items() if k != "row"}
+            self._note({"name": name, "state": state, "shard": shard, "entry": shown, "row": row})
+        self._take(shard, entry, row)
+
+    def refuse(self, reject: Reject, number: int = -1, name: str = "", state: str = "") -> None:
+        """Takes one reject."""
+        self.rejects.append(reject)
+        if self._journal is not None:
+            self._note({"number": number, "name": name, "state": state, "reject": asdict(reject)})
+
+    def _note(self, told: dict[str, Any]) -> None:
+        assert self._journal is not None
+        self._journal.write(json.dumps(told, default=_number).encode() + b"\n")
+
+    @property
+    def numbered(self) -> bool:
+        """Whether every item has a number, so that a reading can be gone on with."""
+        return -1 not in self.done
+
+    def release(self, shard: int) -> None:
+        """The bucket is in its shard; its file goes, unless a crash could still need it."""
+        if self._journal is None:
+            (self.folder / str(shard)).unlink(missing_ok=True)
+
+    @property
+    def n(self) -> int:
+        return self._n
+
+    def close(self) -> None:
+        """Everything is on its way to the disk; nothing may be added afterwards."""
+        self._stack.close()
+
+    def table(self) -> pa.Table:
+        """The records in order of arrival, without shard and offset. Nothing may be added afterwards."""
+        self.close()
+        return pa.Table.from_batches([*self._batches, _batch(self._rows)], schema=SAMPLES)
+
+
+def without_repeats(spills: Sequence[Spill]) -> None:
+    """An id that two parts of one corpus hold stays with the item that comes first; the other becomes a reject."""
+    where: dict[str, tuple[int, Spill, int]] = {}
+    for spill in spills:
+        for shard, entries in enumerate(spill.entries):
+            for entry in entries:
+                first = where.get(entry.key)
+                if first is None or entry.number < first[0]:
+                    where[entry.key] = (entry.number, spill, shard)
+    for spill in spills:
+        table: pa.Table | None = None
+        for shard, entries in enumerate(spill.entries):
+            kept = []
+            for entry in entries:
+                if where[entry.key][0] == entry.number and where[entry.key][1] is spill:
+                    kept.append(entry)
+                    continue
+                table = spill.table() if table is None else table
+                row = table.slice(entry.row, 1).select(["sample_id", "corpus", "extra"]).to_pylist()[0]
+                name = dict(row["extra"] or ()).get("path", row["sample_id"])
+                detail = f"{row['sample_id']} was read before, from another place"
+                spill.rejects.append(Reject(row["corpus"], name, "repeated-name", detail))
+            spill.entries[shard] = kept
+
+
+def _number(value: Any) -> Any:
+    """numpy's scalars as Python's."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def _json(sample: Sample) -> bytes:
+    """What stands beside a payload for those who read tars alone; facts that are not known are left out."""
+    told = {name: value for name, value in zip(_TOLD, _told(sample), strict=True) if value is not None}
+    told["sample_id"], told["emotion"] = sample.sample_id, sample.emotion
+    told["synthetic"] = sample.generator_id is not None
+    if sample.source_ids is not None:
+        told["source_ids"] = list(sample.source_ids)
+    return _ENCODER.encode(told).encode()
+
+
+def _batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
+    """Rows of (fields of `_PLAIN` ..., recording, extra, bytes, sha256); shard and offset are known later."""
+    *plain, recording, extra, n_bytes, sha256 = zip(*rows, strict=True) if rows else [()] * (len(_PLAIN) + 4)
+    columns = dict(zip(_PLAIN, plain, strict=True))
+    columns |= {"recording_id": recording, "extra": extra, "n_bytes": n_bytes, "sha256": sha256}
+    columns |= {"shard": ("",) * len(rows), "offset": (0,) * len(rows)}
+    return pa.RecordBatch.from_arrays([pa.array(columns[f.name], f.type) for f in SAMPLES], schema=SAMPLES)
+
+
+def _row(sample: Sample) -> tuple[Any, ...]:
+    payload = sample.payload
+    return (
+        *_plain(sample),
+        sample.recording_id or sample.sample_id,
+        sorted(sample.extra.items()),
+        len(payload),
+        hashlib.sha256(payload).hexdigest(),
+    )

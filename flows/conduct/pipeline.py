@@ -1,0 +1,289 @@
+"""The conductor: the Prefect flow `rebuild`, one task for each DVC stage.
+
+DVC decides whether a stage runs; the flow adds retries, a time limit, logs, cancellation, artifacts and a schedule. It
+holds nothing: no result is persisted or cached, and a stage run by hand with `dvc repro` leaves the same bytes. A
+worker imports this module to list its flows, so nothing heavier than Prefect is imported here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psutil
+from prefect import flow, get_run_logger, tags, task
+from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.exceptions import ObjectNotFound, TerminationSignal
+from prefect.runtime import flow_run as this_flow_run
+from prefect.states import Cancelled, Crashed
+from prefect.tasks import Task
+
+from corpora.errors import EmoforgeError, IntegrityError, InterruptedRunError
+from corpora.formats.jsonfile import read_json
+from corpora.store.atomic import write_json
+from flows.conduct.dvcrun import needed, repro, stages_of
+from flows.conduct.errorfile import StageFailedError
+from flows.conduct.intact import Damage, Known, damaged_inputs, drop
+from flows.conduct.machine import require_disk
+from flows.conduct.processes import run_locks
+from flows.conduct.server import server
+from flows.params import load_machine, load_params
+from flows.paths import Layout
+
+RETRIES = 2
+HEARTBEAT_S = 10.0
+DEAD_AFTER_S = 60.0  # of a run on another host, whose process cannot be looked at
+CANCEL_POLL_S = 2.0
+
+
+class RunsFailedError(EmoforgeError):
+    """More than one run failed; `exit_code` is the highest of theirs."""
+
+    def __init__(self, failures: dict[str, EmoforgeError]) -> None:
+        super().__init__("\n".join(f"{run}: {error}" for run, error in failures.items()))
+        self.exit_code = max(error.exit_code for error in failures.values())
+
+
+def worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Only what can come out differently: a killed process, a lost connection. Never a gate's no or bad input."""
+    error = state.data if isinstance(state.data, BaseException) else getattr(state.data, "result", None)
+    return isinstance(error, StageFailedError) and error.transient
+
+
+@task(
+    task_run_name="{stage}",
+    retries=RETRIES,
+    retry_delay_seconds=[2, 10],
+    retry_condition_fn=worth_retrying,
+    persist_result=False,
+    cache_policy=NO_CACHE,
+)
+def build(stage: str, repo: Path, timeout_s: float) -> None:
+    """One stage through DVC; its lines become the task's log."""
+    logger = get_run_logger()
+    repro(
+        stage,
+        repo=repo,
+        on_line=logger.info,
+        timeout_s=timeout_s,
+        cancelled=_cancel_asked(),
+        poll_s=CANCEL_POLL_S,
+    )
+
+
+@task(task_run_name="publish@{run}", persist_result=False, cache_policy=NO_CACHE)
+def release(run: str, repo: Path) -> None:
+    """Publishes a run; says so and does nothing if it has not changed since its last tag."""
+    from flows.conduct.publish import publish_held
+
+    outcome = publish_held(run, repo=repo)
+    get_run_logger().info(outcome.sentence)
+
+
+@flow(name="rebuild", flow_run_name="rebuild {runs}", persist_result=False, validate_parameters=True)
+def rebuild(runs: list[str] | None = None, repo: Path | None = None, publish: bool = False) -> State[Any] | None:
+    """Brings `runs` (none named: all of params.yaml) up to date.
+
+    A run that fails does not keep the others from being built; its typed error is raised at the end
+    (`RunsFailedError` for several). With `publish`, each run that is up to date and may be published is.
+    """
+    home = (repo or Path.cwd()).resolve()
+    params = load_params(home / "params.yaml")
+    machine = load_machine(home / "machine.yaml")
+    names = list(dict.fromkeys(runs or params.runs))
+    require_disk(home, machine)
+    failures: dict[str, EmoforgeError] = {}
+    shared = [stage for stage in stages_of(params, names) if _is_of_corpus(stage)]
+    with heartbeat(home, this_flow_run.id), run_locks(Layout(home).scratch / "locks", names):
+        sweep(home)
+        try:
+            # all corpora first: `plan` looks at data/corpora, and would be out of date when a later run added to it
+            known = Known()
+            broken = _take_in(shared, home, machine.stage_timeout_s, known)
+            for run in names:
+                try:
+                    for corpus in params.run(run).corpora:
+                        if corpus in broken:
+                            raise broken[corpus]
+                    stages = stages_of(params, [run])
+                    taken_in = [stage for stage in stages if stage in shared]
+                    _walk([s for s in stages if s not in shared], home, machine.stage_timeout_s, known, taken_in)
+                    if publish:
+                        release(run, home)
+                except InterruptedRunError:
+                    raise
+                except EmoforgeError as error:
+                    failures[run] = error
+                    get_run_logger().error("%s: %s", run, error)
+                show(run, home)
+        except InterruptedRunError as error:
+            return Cancelled(message=str(error))
+    if len(failures) > 1:
+        raise RunsFailedError(failures)
+    for failure in failures.values():
+        raise failure
+    return None
+
+
+def _is_of_corpus(stage: str) -> bool:
+    return stage.partition("@")[0] in ("fake", "reader", "ingest")
+
+
+def _take_in(stages: Sequence[str], repo: Path, timeout_s: float, known: Known) -> dict[str, EmoforgeError]:
+    """Builds the corpora; -> those that failed, and why: only the runs that read them are lost."""
+    broken: dict[str, EmoforgeError] = {}
+    for stage in stages:
+        corpus = stage.partition("@")[2]
+        if corpus in broken:
+            continue
+        try:
+            _walk([stage], repo, timeout_s, known, [s for s in stages if s == f"fake@{corpus}" != stage])
+        except InterruptedRunError:
+            raise
+        except EmoforgeError as error:
+            broken[corpus] = error
+    return broken
+
+
+def _walk(stages: Sequence[str], repo: Path, timeout_s: float, known: Known, before: Sequence[str] = ()) -> None:
+    """What a stage writes decides whether the next is needed, so each is asked about when its turn comes.
+
+    `before`: stages that were walked already, and whose outs these read. What a stage is to build on is read and hashed
+    first. A damaged out goes, and the walk begins again, with `before`. Raises `IntegrityError` for one that is damaged
+    again when it has been made again.
+    """
+    gone: set[str] = set()
+    while damaged := _pass(stages, repo, timeout_s, known, before):
+        if again := [one.sentence for one in damaged if one.out in gone]:
+            raise IntegrityError(f"{'; '.join(again)}, and was so before it was made again. Look at the disk.")
+        gone |= {one.out for one in damaged}
+        stages, before = [*before, *stages], ()
+
+
+def _pass(stages: Sequence[str], repo: Path, timeout_s: float, known: Known, before: Sequence[str]) -> list[Damage]:
+    """-> damaged outs, which were removed; [] when all stages are up to date."""
+    for i, stage in enumerate(stages):
+        if not needed([stage], repo=repo):
+            continue
+        damaged = damaged_inputs(stage, [*before, *stages[:i]], repo=repo, known=known)
+        for one in damaged:
+            get_run_logger().warning("%s; it is made again before %s", one.sentence, stage)
+            drop(one, repo=repo)
+            known.stages.discard(one.stage)
+        if damaged:
+            return damaged
+        build(stage, repo, timeout_s)
+        known.stages.add(stage)
+    return []
+
+
+def conduct(runs: Sequence[str], repo: Path) -> None:
+    """Runs the flow in this process and raises what it failed with. Raises `InterruptedRunError` when cancelled."""
+    try:
+        with server(), tags("emoforge"):
+            state = rebuild(list(runs), repo, return_state=True)
+    except (KeyboardInterrupt, TerminationSignal):
+        raise InterruptedRunError(
+            "interrupted; what was finished is kept, the same command goes on from there"
+        ) from None
+    if state.is_cancelled():
+        raise InterruptedRunError(state.message or "cancelled")
+    outcome = state.result(raise_on_failure=False)
+    if isinstance(outcome, BaseException):
+        raise outcome
+
+
+def show(run: str, repo: Path) -> None:
+    """Artifacts: the table of classes before and after, and the way to the report."""
+    folder = Layout(repo).run(run)
+    slug = run.replace("_", "-")
+    balance = folder / "augmented" / "balance.json"
+    if balance.exists():
+        rows = [
+            {k: v for k, v in row.items() if k != "rejected"} | {"rejected": sum(row["rejected"].values())}
+            for row in read_json(balance)["classes"]
+        ]
+        create_table_artifact(rows, key=f"balance-{slug}", description=f"Class balance of {run}")
+    report = folder / "report.html"
+    if report.exists():
+        create_link_artifact(report.as_uri(), key=f"report-{slug}", link_text=f"Report of {run}")
+
+
+@contextmanager
+def heartbeat(repo: Path, run_id: str | None) -> Iterator[None]:
+    """Keeps a file that says which process runs this flow run, so that others can tell a dead run from a slow one."""
+    if run_id is None:
+        yield
+        return
+    path = _heartbeats(repo) / f"{run_id}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    born = psutil.Process().create_time()
+    write_json(path, {"pid": os.getpid(), "born": born, "host": socket.gethostname()})
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(HEARTBEAT_S):
+            path.touch()
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        path.unlink(missing_ok=True)
+
+
+def sweep(repo: Path) -> list[str]:
+    """Marks flow runs of this folder whose process is gone (kill -9 leaves them RUNNING) as crashed; -> their ids."""
+    swept: list[str] = []
+    for path in sorted(_heartbeats(repo).glob("*.json")):
+        if path.stem == this_flow_run.id or _alive(path):
+            continue
+        with get_client(sync_client=True) as client, suppress(ObjectNotFound):  # it was another server's
+            state = client.read_flow_run(UUID(path.stem)).state
+            if state is not None and not state.is_final():
+                client.set_flow_run_state(UUID(path.stem), Crashed(message="its process is gone"), force=True)
+                swept.append(path.stem)
+        path.unlink(missing_ok=True)
+    return swept
+
+
+def _alive(path: Path) -> bool:
+    try:
+        owner = json.loads(path.read_text(encoding="utf-8"))
+        if owner["host"] != socket.gethostname():
+            return time.time() - path.stat().st_mtime < DEAD_AFTER_S
+        return bool(psutil.Process(owner["pid"]).create_time() == owner["born"])
+    except (psutil.NoSuchProcess, FileNotFoundError):
+        return False
+
+
+def _heartbeats(repo: Path) -> Path:
+    return Layout(repo).scratch / "heartbeats"
+
+
+def _cancel_asked() -> Callable[[], bool]:
+    """Whether somebody cancelled this flow run: Prefect only notes the wish, the process has to look."""
+    own = this_flow_run.id
+
+    def asked() -> bool:
+        if own is None:
+            return False
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(UUID(own)).state
+        return bool(state and (state.is_cancelling() or state.is_cancelled()))
+
+    return asked

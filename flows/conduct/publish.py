@@ -1,0 +1,277 @@
+"""`emoforge publish`: a release leaves the house, as bytes in a DVC remote and a gto tag `RUN@vX.Y.Z` in git.
+
+Everything that would leave is read and hashed first, and nothing leaves if any of it is damaged. Order: push, commit,
+tag; the tag comes last, so what has one is whole, and a publish that was cut short is simply repeated. A release whose
+content is that of the latest tag is not published again.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from corpora.errors import GateError, ResourceError, UserError
+from corpora.formats.jsonfile import read_json
+from corpora.licences import why_restricted
+from corpora.readers import make_corpus
+from corpora.store.release import MANIFEST, open_release
+from flows.conduct.dvcrun import DVC, environment, opened, plain_errors, reasons, stage_of, stages_of
+from flows.conduct.intact import mend_cache, require_intact
+from flows.conduct.processes import run_locks
+from flows.params import Machine, Params, load_machine, load_params
+from flows.paths import PACKAGES, Layout
+
+Bump = Literal["major", "minor", "patch"]
+FIRST = "v1.0.0"
+# Numbers and hashes alone: these leave even where the corpus may not.
+OPEN_STAGES = frozenset({"reader", "plan", "evaluate"})
+NOT_IN_CACHE = "is not in cache"  # how DVC's reason ends where an object of its cache is missing or cannot be read
+IDENTITY = ("emoforge", "emoforge@localhost")  # of commits and tags where git knows nobody
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What `publish` did. `tag`: None where nothing had changed since `latest`. withheld: out -> why it stayed here.
+    mended: objects of DVC's cache that were damaged and have been written anew from the intact files."""
+
+    run: str
+    tag: str | None
+    latest: str | None
+    pushed: list[str] = field(default_factory=list)
+    withheld: dict[str, str] = field(default_factory=dict)
+    mended: list[str] = field(default_factory=list)
+
+    @property
+    def sentence(self) -> str:
+        if self.tag is None:
+            return f"nothing to publish: {self.run} has not changed since {self.latest}"
+        return f"published {self.tag}: {len(self.pushed)} outputs pushed, {len(self.withheld)} kept here"
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Out:
+    path: str
+    stage: str
+    cached: bool
+    pushable: bool
+
+
+def publish(run: str, *, repo: Path, bump: str = "minor") -> Outcome:
+    """`publish_held` under the lock of the run. Raises what that raises, and `LockedError`."""
+    with run_locks(Layout(repo).scratch / "locks", [run]):
+        return publish_held(run, repo=repo, bump=bump)
+
+
+def publish_held(run: str, *, repo: Path, bump: str = "minor") -> Outcome:
+    """Pushes, commits and tags the release of `run`, whose lock the caller holds. Idempotent.
+
+    Raises `UnknownNameError` (run), `UserError` (not built, not up to date, no git, no remote, uncommitted code),
+    `GateError` (gates or audit do not allow it), `IntegrityError` (something is damaged, and nothing was pushed),
+    `LockedError`, `ResourceError` (the remote failed).
+    """
+    if bump not in get_args(Bump):
+        raise UserError(f"bump is {bump!r}; allowed: {', '.join(get_args(Bump))}")
+    params, machine = load_params(repo / "params.yaml"), load_machine(repo / "machine.yaml")
+    params.run(run)
+    stages = stages_of(params, [run])
+    mended = _is_whole(run, stages, repo)
+    _may_leave(run, repo)
+    latest = latest_tag(run, repo)
+    if latest and _released(run, _show(repo, latest)) == _released(run, (repo / "dvc.lock").read_text("utf-8")):
+        return Outcome(run, None, latest)
+    _code_is_committed(repo)
+    outs = _outs(stages, repo)
+    free, private, withheld = _sorted_by_licence(outs, run, params, machine, repo)
+    mended += require_intact(stages, {*free, *private}, repo=repo)
+    open_release(Layout(repo).run(run) / "release").verify()
+    _push(free, None, repo)
+    _push(private, machine.private_remote, repo)
+    _commit(run, [out.path for out in outs if not out.cached], repo)
+    return Outcome(run, _tag(run, latest, bump, repo), latest, free + private, withheld, mended)
+
+
+def latest_tag(run: str, repo: Path) -> str | None:
+    """The gto tag of the highest version of `run`, or None."""
+    import gto.api
+    from gto.exceptions import ArtifactNotFound
+
+    try:
+        versions = [v["version"] for v in gto.api.show(str(_git_root(repo)), name=run) if v.get("version")]
+    except ArtifactNotFound:
+        return None
+    if not versions:
+        return None
+    return f"{run}@{max(versions, key=_as_numbers)}"
+
+
+def _as_numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.removeprefix("v").split("-")[0].split("."))
+
+
+def _is_whole(run: str, stages: Sequence[str], repo: Path) -> list[str]:
+    """-> objects of DVC's cache that were made again for it to be whole. Raises `UserError` for a run not built."""
+    if not (Layout(repo).run(run) / "release" / MANIFEST).exists():
+        raise UserError(f"run {run!r} has no release yet. Build it: emoforge run {run}")
+    stale, mended = reasons(stages, repo=repo), []
+    if any(why.endswith(NOT_IN_CACHE) for told in stale.values() for why in told):
+        mended = mend_cache(stages, repo=repo)
+        stale = reasons(stages, repo=repo)
+    if stale:
+        first, why = next(iter(stale.items()))
+        raise UserError(f"run {run!r} is not up to date ({first}: {'; '.join(why)}). Build it: emoforge run {run}")
+    return mended
+
+
+def _may_leave(run: str, repo: Path) -> None:
+    manifest = read_json(Layout(repo).run(run) / "release" / MANIFEST)
+    if manifest.get("publishable") is not True:
+        said = manifest.get("reasons")
+        reasons_against = [str(reason) for reason in said] if isinstance(said, list) else []
+        raise GateError(f"{run} may not be published: " + ("; ".join(reasons_against) or "a gate or the audit said no"))
+
+
+def _outs(stages: Sequence[str], repo: Path) -> list[_Out]:
+    with plain_errors(repo), opened(repo) as dvc:
+        return [
+            _Out(Path(out.def_path).as_posix(), stage, bool(out.use_cache), bool(out.can_push))
+            for stage in stages
+            for out in stage_of(dvc, stage, repo).outs
+        ]
+
+
+def _sorted_by_licence(
+    outs: Sequence[_Out], run: str, params: Params, machine: Machine, repo: Path
+) -> tuple[list[str], list[str], dict[str, str]]:
+    """-> (outs for the default remote, outs for the private one, out -> why it stays).
+
+    A corpus that was made up is free. What was made of a restricted corpus, synthetic samples included, is as
+    restricted as the corpus: a generator may have learned a recording by heart.
+    """
+    restricted = {}
+    for corpus in params.run(run).corpora:
+        told = params.corpus(corpus)
+        card = make_corpus(told.reader, told.options, base=repo).card
+        if corpus not in params.demo and not card.may_redistribute:
+            restricted[corpus] = why_restricted(corpus, card.license)
+    free: list[str] = []
+    private: list[str] = []
+    withheld: dict[str, str] = {}
+    for out in outs:
+        verb, _, name = out.stage.partition("@")
+        why = restricted.get(name) if verb in ("fake", "ingest") else "; ".join(restricted.values())
+        if not out.cached:
+            continue
+        if not out.pushable:
+            withheld[out.path] = "dvc.yaml says push: false"
+        elif not why or verb in OPEN_STAGES:
+            free.append(out.path)
+        elif machine.private_remote:
+            private.append(out.path)
+        else:
+            withheld[out.path] = why
+    return free, private, withheld
+
+
+def _push(paths: Sequence[str], remote: str | None, repo: Path) -> None:
+    if not paths:
+        return
+    chosen = ["--remote", remote] if remote else []
+    done = subprocess.run(
+        [*DVC, "push", *chosen, "--", *paths],
+        cwd=repo,
+        env=environment(),
+        text=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode != 0:
+        said = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith("ERROR")]
+        name = f"remote {remote!r}" if remote else "the default DVC remote"
+        raise ResourceError(
+            f"pushing to {name} failed: {' '.join(said) or done.stderr[-400:].strip()}. "
+            "See `dvc remote list`; nothing was tagged, the same command goes on."
+        )
+
+
+def _code_is_committed(repo: Path) -> None:
+    folders = [name for name in PACKAGES if (repo / name).is_dir()]
+    changed = _git(repo, "status", "--porcelain", "--", *folders) if folders else ""
+    if changed:
+        files = ", ".join(line[3:] for line in changed.splitlines()[:5])
+        raise UserError(f"code has changes that git does not hold ({files}); commit them: a tag names what ran")
+
+
+def _commit(run: str, numbers: Sequence[str], repo: Path) -> None:
+    """dvc.lock, what it was made from, and the small files of numbers; nothing else that may be staged or changed."""
+    paths = [name for name in ("dvc.lock", "dvc.yaml", "params.yaml") if (repo / name).exists()]
+    paths += [path for path in numbers if (repo / path).exists()]
+    _git(repo, "add", "--force", "--", *paths)
+    if _git(repo, "status", "--porcelain", "--untracked-files=no", "--", *paths):
+        _git(repo, *_identity(repo), "commit", "--quiet", "-m", f"Publish {run}", "--", *paths)
+
+
+def _tag(run: str, latest: str | None, bump: str, repo: Path) -> str:
+    import gto.api
+
+    name, email = IDENTITY if _identity(repo) else (None, None)
+    gto.api.register(
+        str(_git_root(repo)),
+        name=run,
+        ref="HEAD",
+        version=_next(latest, bump),
+        message=f"Release of {run}",
+        author=name,
+        author_email=email,
+    )
+    made = latest_tag(run, repo)
+    assert made is not None and made != latest
+    return made
+
+
+def _next(latest: str | None, bump: str) -> str:
+    if latest is None:
+        return FIRST
+    major, minor, patch = _as_numbers(latest.rpartition("@")[2])
+    raised = {"major": (major + 1, 0, 0), "minor": (major, minor + 1, 0), "patch": (major, minor, patch + 1)}[bump]
+    return "v" + ".".join(map(str, raised))
+
+
+def _released(run: str, lock: str) -> list[tuple[str, str]] | None:
+    """Path and content hash of what `release@run` made, as dvc.lock has it."""
+    from ruamel.yaml import YAML
+
+    stages = (YAML(typ="safe").load(lock) or {}).get("stages", {})
+    outs = stages.get(f"release@{run}", {}).get("outs")
+    return sorted((out["path"], out["md5"]) for out in outs) if outs else None
+
+
+def _show(repo: Path, tag: str) -> str:
+    return _git(repo, "show", f"{tag}:./dvc.lock")
+
+
+def _git_root(repo: Path) -> Path:
+    return Path(_git(repo, "rev-parse", "--show-toplevel"))
+
+
+def _identity(repo: Path) -> list[str]:
+    """Options that name a committer, where neither git's configuration nor the environment does."""
+    if os.environ.get("GIT_COMMITTER_EMAIL") or _git(repo, "config", "--default", "", "--get", "user.email"):
+        return []
+    return ["-c", f"user.name={IDENTITY[0]}", "-c", f"user.email={IDENTITY[1]}"]
+
+
+def _git(repo: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=repo, text=True, capture_output=True, stdin=subprocess.DEVNULL)
+    except FileNotFoundError:
+        raise UserError("git is not installed; publishing needs it") from None
+    if done.returncode != 0:
+        raise UserError(f"git {' '.join(arguments[:1])} failed in {repo}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout.rstrip("\n")

@@ -1,0 +1,264 @@
+"""Candidates: from the fixed sequence of draws of each class to scored samples, through the pool and the work store."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from corpora.errors import ResourceError
+from corpora.fingerprint import hash_folder
+from corpora.schema import SAMPLES
+from corpora.store.atomic import atomic_folder
+from corpora.store.shards import read_table
+from flows.engine.pool import Pool, WorkItem
+from flows.engine.progress import Pace
+from flows.engine.store import MissingItemError, WorkStore
+from flows.params import Machine
+from flows.paths import Layout
+from flows.records import ARRAYS
+from flows.stages.augment.batches import batch_from_payloads
+from flows.stages.augment.sampler import draw_to_json, read_samples, samples_key, scores_key
+from flows.stages.fit.model_file import read_model
+from flows.stages.plan.plan import Plan
+from generators.draws.balance import draw_sequence
+from generators.draws.sources import SourceTable, choose_sources
+from generators.draws.targets import Cell
+from generators.generator import Draw, generator_class
+from training.checkpoint import content_hash
+from training.seeds import derive_seed
+from validators.gate import Batch
+
+TRIES = 3  # a store that loses what was just written to it that often will not keep it the next time either
+
+
+@dataclass
+class Candidate:
+    """One drawn sample and what became of it."""
+
+    draw: Draw
+    sample_id: str
+    sha256: str
+    round: int
+    list_key: str
+    row: int
+    values: dict[str, float] = field(default_factory=dict)
+    reasons: dict[str, str | None] = field(default_factory=dict)
+    failed: str | None = None  # the first gate that said no
+    refused_by: tuple[str, ...] = ()  # all that said no, in the order of the gates
+    surplus: bool = False  # passed, but the class was full
+    place: int | None = None  # in the order in which passed candidates of its cell were chosen
+    cell: Cell | None = None  # what it is to fill
+
+
+@dataclass(frozen=True)
+class DrawSource:
+    """The fixed sequence of draws of every cell; for conversions with their sources.
+
+    `tables`: corpus (None: the whole run) -> what a conversion may start from; None where nothing is converted.
+    `of_subject`: the same for each subject's own samples.
+    """
+
+    seed: int
+    tables: Mapping[str | None, SourceTable] | None
+    of_subject: Mapping[str, SourceTable] = field(default_factory=dict)
+
+    def draws(
+        self, emotion: str, start: int, n: int, corpus: str | None = None, subject: str | None = None
+    ) -> list[Draw]:
+        chooser = None
+        if self.tables is not None:
+            table, seed = self._table(corpus, subject), derive_seed("sources", self.seed)
+
+            def chooser(wanted: str, index: int) -> tuple[str, ...]:
+                return choose_sources([index], table, wanted, seed)[0]
+
+        return draw_sequence(
+            emotion, start, n, run_seed=self.seed, source_chooser=chooser, corpus=corpus, subject=subject
+        )
+
+    def can_draw(self, cell: Cell) -> bool:
+        """Whether there is anything to convert: a sample of another class, of the cell's subject or corpus."""
+        if self.tables is None:
+            return True
+        return any(e != cell.emotion for e in self._table(cell.corpus, cell.subject).emotions)
+
+    def _table(self, corpus: str | None, subject: str | None) -> SourceTable:
+        assert self.tables is not None
+        nothing = SourceTable((), (), ())
+        return self.tables.get(corpus, nothing) if subject is None else self.of_subject.get(subject, nothing)
+
+
+def draw_sources(seed: int, prepared: Path, needs_sources: bool) -> DrawSource:
+    """Sources are train samples that the representation can hold, and no others."""
+    if not needs_sources:
+        return DrawSource(seed, None)
+    ids = read_table(prepared / "arrays.parquet", ARRAYS).column("sample_id").to_pylist()
+    columns = ["sample_id", "corpus", "emotion", "subject_id"]
+    rows = read_table(prepared / "index.parquet", SAMPLES).select(columns).to_pylist()
+    by_id = {r["sample_id"]: r for r in rows}
+    own = [by_id[i] for i in ids]
+
+    def table(chosen: list[dict[str, Any]]) -> SourceTable:
+        return SourceTable(
+            ids=tuple(r["sample_id"] for r in chosen),
+            emotions=tuple(r["emotion"] for r in chosen),
+            subjects=tuple(r["subject_id"] for r in chosen),
+        )
+
+    by_corpus: dict[str | None, list[dict[str, Any]]] = {None: own}
+    by_subject: dict[str, list[dict[str, Any]]] = {}
+    for row in own:
+        by_corpus.setdefault(row["corpus"], []).append(row)
+        if row["subject_id"] is not None:
+            by_subject.setdefault(row["subject_id"], []).append(row)
+    return DrawSource(seed, {c: table(r) for c, r in by_corpus.items()}, {s: table(r) for s, r in by_subject.items()})
+
+
+class Drawer:
+    """Turns lists of draws into scored candidates, through the pool and the store."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        layout: Layout,
+        machine: Machine,
+        store: WorkStore,
+        prepared: Path,
+        model: Path,
+        summary: dict[str, Any],
+        gate_keys: dict[str, str],
+    ) -> None:
+        self.plan, self.machine, self.store, self.gate_keys = plan, machine, store, gate_keys
+        described = read_model(model)  # whole, or nothing is drawn
+        self.generator_id = content_hash(model)
+        self.kind = generator_class(plan.params["generator"]["name"])
+        model_key = f"models/{self.generator_id}"
+        store.put_folder(model_key, model)
+        sources = None
+        self.source_hash: dict[str, str] = {}
+        if self.kind.needs_sources:
+            sources = f"sources/{hash_folder(prepared)[:40]}"
+            if not store.sound(sources):
+                with atomic_folder(layout.scratch / "cache" / "sources") as folder:
+                    for name in ("arrays.npy", "arrays.parquet"):
+                        shutil.copy(prepared / name, folder / name)
+                store.put_folder(sources, layout.scratch / "cache" / "sources")
+                shutil.rmtree(layout.scratch / "cache" / "sources")
+            table = read_table(prepared / "index.parquet", SAMPLES)
+            pairs = zip(table.column("sample_id").to_pylist(), table.column("sha256").to_pylist(), strict=True)
+            self.source_hash = dict(pairs)
+        self.sequence = draw_sources(plan.params["seed"], prepared, self.kind.needs_sources)
+        numerics = plan.numerics
+        self.kwargs = {
+            "store": store.url,
+            "cache": str(layout.scratch / "cache"),
+            "model": model_key,
+            "sources": sources,
+            "gates": gate_keys,
+            "modality": summary["modality"],
+            "rate_hz": summary["rate_hz"],
+            "representation": described["representation"],
+            "generator": described["generator"],
+            "device": {"kind": numerics["device"], "dtype": numerics["dtype"], "compile": numerics["compile"]},
+            "numerics": numerics,
+        }
+        self.pool: Pool | None = None
+        self.seconds: dict[str, dict[str, float]] = {}  # list of draws -> what was done now, and how long it took
+
+    def __enter__(self) -> Drawer:
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        if self.pool is not None:
+            self.pool.__exit__(*failure)
+
+    def __call__(self, lists: list[list[Draw]], round_number: int) -> list[Candidate]:
+        """Scored candidates in the order of the draws. What the store holds is not drawn again."""
+        items = []
+        for draws in lists:
+            sources = [self.source_hash[s] for d in draws for s in d.source_ids]
+            key = samples_key(self.generator_id, draws, sources, self.plan.numerics)
+            payload = {
+                "samples": key,
+                "draws": [draw_to_json(d) for d in draws],
+                "generator_id": self.generator_id,
+            }
+            items.append(WorkItem(key, payload))
+        for _ in range(TRIES):
+            self._make(items, round_number)
+            found = [self._read(item.key, draws, round_number) for item, draws in zip(items, lists, strict=True)]
+            if all(of_list is not None for of_list in found):
+                return [candidate for of_list in found for candidate in of_list or ()]
+            # what was there was found damaged on reading, however much of it, and is gone: made again
+        raise ResourceError(
+            f"the work store {self.store.url} gives back other bytes than were written to it, {TRIES} times in a row. "
+            "Look at the disk under it, or choose another store in machine.yaml."
+        )
+
+    def _make(self, items: list[WorkItem], round_number: int) -> None:
+        missing = [
+            i
+            for i in items
+            if not all(self.store.has(k) for k in [i.key, *(scores_key(i.key, g) for g in self.gate_keys.values())])
+        ]
+        if not missing:
+            return
+        pace = Pace(f"augment: round {round_number}", "candidates", sum(len(i.payload["draws"]) for i in missing))
+
+        def report(item: WorkItem, told: dict[str, Any]) -> None:
+            self.seconds[item.key] = told.get("seconds", {})
+            pace.add(len(item.payload["draws"]))
+
+        self._started().run(missing, report)
+        pace.end()
+
+    def batch(self, candidates: list[Candidate]) -> Batch:
+        """The candidates as gates see them."""
+        lists = {key: read_samples(self.store, key)[0] for key in dict.fromkeys(c.list_key for c in candidates)}
+        return batch_from_payloads(
+            self.plan.modality,
+            [c.sample_id for c in candidates],
+            [str(c.draw.condition.emotion) for c in candidates],
+            [lists[c.list_key][c.row] for c in candidates],
+            sha256=[c.sha256 for c in candidates],
+            rate_hz=self.kwargs["rate_hz"],
+            source_ids=[c.draw.source_ids for c in candidates],
+        )
+
+    def _started(self) -> Pool:
+        if self.pool is None:
+            pool = Pool(
+                "flows.stages.augment.sampler:Sampler",
+                self.kwargs,
+                actors=self.machine.actors,
+                threads=int(self.plan.numerics["sample_threads"]),
+                device=self.plan.numerics["device"],
+                gpus_per_actor=self.machine.gpus_per_actor,
+                address=self.machine.ray_address,
+                stall_s=self.machine.stall_s,
+            )
+            pool.__enter__()
+            self.pool = pool
+        return self.pool
+
+    def _read(self, key: str, draws: list[Draw], round_number: int) -> list[Candidate] | None:
+        """None: a part of the list was damaged; all parts that are have been removed."""
+        parts = {n: scores_key(key, g) for n, g in self.gate_keys.items()}
+        try:
+            _, meta = read_samples(self.store, key)
+            scores = {name: self.store.get_arrays(part) for name, part in parts.items()}
+        except MissingItemError:
+            for part in parts.values():
+                self.store.sound(part)
+            return None
+        found = []
+        for i, draw in enumerate(draws):
+            one = Candidate(draw, meta["ids"][i], meta["sha256"][i], round_number, key, i)
+            for name, (arrays, notes) in scores.items():
+                one.values[name] = float(arrays["values"][i])
+                one.reasons[name] = meta["errors"][i][0] if meta["errors"][i] else notes["reasons"][i]
+            found.append(one)
+        return found

@@ -1,0 +1,107 @@
+"""Sample gates of a run: built once from the train split, kept in the work store, with their limits as numbers."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from corpora.fingerprint import hash_folder, hash_json
+from corpora.schema import SAMPLES
+from corpora.store.atomic import atomic_folder
+from corpora.store.shards import read_table
+from flows.engine.progress import progress
+from flows.engine.store import WorkStore
+from flows.paths import Layout
+from flows.stages.augment.batches import batch_from_table
+from flows.stages.plan.plan import Plan
+from flows.stages.plan.weights import require_planned
+from training.seeds import derive_seed
+from validators.gate import Batch, Limit, SampleGate, class_limits, gate_class
+
+
+@dataclass(frozen=True)
+class FittedGate:
+    name: str
+    key: str  # in the work store
+    gate: SampleGate
+
+
+def reference_batch(prepared: Path, summary: dict[str, Any], split: str) -> Batch:
+    """Real samples of `split` as the generator's representation renders them: the form that candidates come in."""
+    coded = prepared / "coded.parquet"
+    table = read_table(coded if coded.exists() else prepared / "index.parquet", SAMPLES)
+    prefix = f"coded/{split}-coded" if coded.exists() else f"shards/{split}-real"
+    chosen = table.filter(pa.array([s.startswith(prefix) for s in table.column("shard").to_pylist()], pa.bool_()))
+    return batch_from_table(prepared, chosen, summary["modality"], summary["rate_hz"])
+
+
+def fit_gates(
+    plan: Plan, layout: Layout, prepared: Path, summary: dict[str, Any], store: WorkStore
+) -> dict[str, FittedGate]:
+    """Builds each gate once from the train split; the store keeps it for actors, other rounds and other runs."""
+    require_planned(plan.params["gates"])
+    content = hash_folder(prepared)
+    keys = {
+        name: f"gates/{name}/"
+        + hash_json([plan.params["gate_code"][name], _measures(gate), content, plan.params["seed"]])[:40]
+        for name, gate in plan.params["gates"].items()
+    }
+    cache = layout.scratch / "cache"
+    train: Batch | None = None
+    known: frozenset[str] = frozenset()
+    fitted = {}
+    for name, key in keys.items():
+        kind = gate_class(name)
+        if not store.sound(key):
+            if train is None:
+                train, known = reference_batch(prepared, summary, "train"), _known_hashes(prepared)
+            progress(f"augment: fitting gate {name}")
+            gate = kind.fit(
+                train,
+                classes=summary["classes"],
+                known_sha256=known,
+                params=plan.params["gates"][name]["params"],
+                seed=gate_seed(plan, name),
+            )
+            with atomic_folder(cache / "fitting" / name) as folder:
+                gate.save(folder)
+            store.put_folder(key, cache / "fitting" / name)
+            shutil.rmtree(cache / "fitting" / name)
+        fitted[name] = FittedGate(name, key, kind.load(store.fetch_folder(key, cache)))
+    return fitted
+
+
+def _measures(gate: dict[str, Any]) -> Any:
+    """What of a planned gate its scores depend on: its params, and the weights that they name by a path."""
+    return [gate["params"], gate["weights"]] if "weights" in gate else gate["params"]
+
+
+def gate_seed(plan: Plan, name: str) -> int:
+    """In [0, 2**31): scikit-learn takes no larger one."""
+    return derive_seed("gate", name, plan.params["seed"]) >> 32
+
+
+def _known_hashes(prepared: Path) -> frozenset[str]:
+    """Payload hashes of every real sample of the run, of all splits and in all forms."""
+    found: set[str] = set()
+    for name in ("index.parquet", "coded.parquet"):
+        if (prepared / name).exists():
+            found |= set(read_table(prepared / name, SAMPLES).column("sha256").to_pylist())
+    return frozenset(found)
+
+
+def resolve_limits(
+    plan: Plan, gates: dict[str, FittedGate], classes: list[str]
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, str]]]:
+    """Gate -> class -> the number that a score is held against; and gate -> class -> why the gate has no say in it."""
+    resolved, silent = {}, {}
+    for name, fitted in gates.items():
+        limit = Limit(**plan.params["gates"][name]["limit"])
+        resolved[name], silent[name] = class_limits(fitted.gate, limit, classes)
+        for emotion, why in silent[name].items():
+            progress(f"augment: gate {name} has no say in {emotion}: {why}")
+    return resolved, silent

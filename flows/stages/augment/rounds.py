@@ -1,0 +1,154 @@
+"""Rounds of sample and gate: whole lists of every cell's fixed sequence of draws, until a cell is full or its limits
+say stop. What a round takes depends on counts alone (generators/draws/balance.py), never on time or the number of
+actors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from corpora.schema import SAMPLES, SPLITS
+from corpora.store.shards import read_table
+from flows.engine.progress import progress
+from flows.stages.augment.candidates import Candidate, Drawer
+from flows.stages.augment.gating import FittedGate
+from generators.draws.balance import STOPS, Budget, Stop, next_step
+from generators.draws.targets import BySubject, Cell, cells
+from generators.generator import Draw
+from validators.gate import lets_in
+
+Row = dict[str, Any]
+
+
+def budget_of(rounds: Mapping[str, Any]) -> Budget:
+    """`rounds` as params give it."""
+    return Budget(
+        rounds["max_rounds"],
+        rounds["max_draws"],
+        rounds["min_acceptance"],
+        rounds["give_up_after"],
+        rounds["choose"]["gather"],
+    )
+
+
+def prepared_cells(target: Mapping[str, Any], prepared: Path) -> list[Cell]:
+    """What is to be filled: the classes of the run, of each corpus, or of each subject, by what prepare left."""
+    summary = json.loads((prepared / "summary.json").read_text(encoding="utf-8"))
+    by_corpus = {name: told["counts"]["train"] for name, told in summary["by_corpus"].items()}
+    by_subject = prepared_subjects(prepared) if target["cells"] == "subject" else None
+    return cells(summary["classes"], summary["counts"]["train"], by_corpus, by_subject=by_subject, **target)
+
+
+def prepared_subjects(prepared: Path) -> BySubject:
+    """Train samples of each subject and class, by what prepare left."""
+    splits = read_table(prepared / "splits.parquet", SPLITS).to_pylist()
+    train = {row["sample_id"] for row in splits if row["split"] == "train"}
+    return subject_counts(read_table(prepared / "index.parquet", SAMPLES), train)
+
+
+def subject_counts(index: pa.Table, chosen: set[str]) -> BySubject:
+    """corpus -> subject (None: not known) -> class -> samples of `index` (SAMPLES) whose id is in `chosen`."""
+    found: dict[str, dict[str | None, dict[str, int]]] = {}
+    for row in index.select(["sample_id", "corpus", "subject_id", "emotion"]).to_pylist():
+        if row["sample_id"] in chosen and row["emotion"] is not None:
+            own = found.setdefault(row["corpus"], {}).setdefault(row["subject_id"], {})
+            own[row["emotion"]] = own.get(row["emotion"], 0) + 1
+    return found
+
+
+def fill(
+    wanted: list[Cell],
+    gates: dict[str, FittedGate],
+    limits: dict[str, dict[str, float]],
+    draw: Drawer,
+    budget: Budget,
+    draw_list: int,
+) -> tuple[dict[Cell, list[Candidate]], dict[Cell, Stop], list[Row]]:
+    """-> every candidate with its fate, why each cell ended, and one row for each round and cell."""
+    seen: dict[Cell, list[Candidate]] = {cell: [] for cell in wanted}
+    history: dict[Cell, list[tuple[int, int]]] = {cell: [] for cell in wanted}
+    stops: dict[Cell, Stop] = {c: "no-source" for c in wanted if c.lacking > 0 and not draw.sequence.can_draw(c)}
+    rounds: list[Row] = []
+    number = 0
+    while True:
+        number += 1
+        lists: list[list[Draw]] = []
+        owners: list[Cell] = []
+        for cell in wanted:
+            if cell in stops:
+                continue
+            n, stop = next_step(cell.lacking, history[cell], budget, draw_list)
+            if stop is not None:
+                stops[cell] = stop
+                _tell_stop(cell, stop, history[cell], budget)
+                continue
+            start = len(seen[cell])
+            for k in range(n):
+                at = start + k * draw_list
+                lists.append(draw.sequence.draws(cell.emotion, at, draw_list, cell.corpus, cell.subject))
+            owners += [cell] * n
+        if not lists:
+            return seen, stops, rounds
+        fresh: dict[Cell, list[Candidate]] = {}
+        for i, candidate in enumerate(draw(lists, number)):
+            candidate.cell = owners[i // draw_list]
+            fresh.setdefault(candidate.cell, []).append(candidate)
+        for emotion in dict.fromkeys(cell.emotion for cell in fresh):
+            # a copy of a candidate that fills the same class of another corpus or subject is a copy as well
+            new = [c for cell in fresh if cell.emotion == emotion for c in fresh[cell]]
+            old = [c for cell in wanted if cell.emotion == emotion for c in seen[cell]]
+            of_class = {n: by_class[emotion] for n, by_class in limits.items()}
+            _admit(new, gates, of_class)
+            _part_repeats(new, old, gates, of_class, draw)
+        for cell, candidates in fresh.items():
+            seen[cell] += candidates
+            passed = sum(c.failed is None for c in candidates)
+            history[cell].append((len(candidates), passed))
+            rounds.append(
+                {"round": number, "class": cell.emotion, "candidates": len(candidates), "accepted": passed}
+                | ({} if cell.corpus is None else {"corpus": cell.corpus})
+                | ({} if cell.subject is None else {"subject": cell.subject})
+            )
+            progress(
+                f"augment: round {number}, {cell.named}: {passed} of {len(candidates)} candidates passed every gate"
+            )
+
+
+def _tell_stop(cell: Cell, stop: Stop, history: list[tuple[int, int]], budget: Budget) -> None:
+    if stop in ("complete", "filled"):
+        return
+    passed = sum(ok for _, ok in history)
+    limit = f" of {budget.min_acceptance:g}" if stop == "acceptance" else ""
+    progress(f"augment: {cell.named} ends with {passed} of {cell.lacking} missing samples: {STOPS[stop]}{limit}")
+
+
+def _admit(candidates: list[Candidate], gates: dict[str, FittedGate], limits: dict[str, float]) -> None:
+    """Marks each candidate with the gates that refuse it, in the order of the gates."""
+    passed = {
+        n: lets_in(g.gate, [c.values[n] for c in candidates], [c.reasons[n] for c in candidates], limits[n])
+        for n, g in gates.items()
+    }
+    for i, candidate in enumerate(candidates):
+        candidate.refused_by = tuple(n for n in gates if not passed[n][i])
+        candidate.failed = candidate.refused_by[0] if candidate.refused_by else None
+
+
+def _part_repeats(
+    new: list[Candidate], old: list[Candidate], gates: dict[str, FittedGate], limits: dict[str, float], draw: Drawer
+) -> None:
+    """Of candidates that are copies of one another the first stays: a score of one row cannot see its siblings."""
+    if "copies" not in gates:
+        return
+    standing = [c for c in [*old, *new] if c.failed is None]
+    if not any(c.failed is None for c in new):
+        return
+    batch = draw.batch(standing)
+    for i, j in gates["copies"].gate.near_pairs(batch, limits["copies"]):  # type: ignore[attr-defined]
+        if standing[i].failed is None and standing[j].failed is None:
+            standing[j].failed, standing[j].refused_by = "copies", ("copies",)
+            standing[j].reasons["copies"] = "repeats-another-candidate"

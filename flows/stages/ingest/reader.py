@@ -1,0 +1,55 @@
+"""The stage `reader`: what reading a corpus depends on, in one small JSON: its own card and the code that reads it.
+
+As with `plan` (ADR 1): DVC cannot template a list of dependencies, so `ingest` depends on this JSON. Another corpus'
+card or reader may come, go or change: this stage looks, writes the same bytes, and nothing is read again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from corpora.readers import make_corpus
+from corpora.readers.described.corpus import Described
+from corpora.store.atomic import write_json
+from flows.params import CorpusParams, load_params
+from flows.paths import Layout
+from flows.stages.plan.plan import code_of
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """`options`: the reader's own. `card_sha256`: of the card that describes the corpus; None for a reader in code.
+    `code`: module -> sha256 of its source, of the stage ingest and of this one reader."""
+
+    reader: str
+    options: dict[str, Any]
+    card_sha256: str | None
+    code: dict[str, str] = field(default_factory=dict)
+
+
+def reader_of(params: CorpusParams, layout: Layout) -> Reader:
+    """Raises `UnknownNameError` (reader, option), `CorpusError` (a card that does not fit)."""
+    corpus = make_corpus(params.reader, params.options, base=layout.repo)
+    roots = ["flows.stages.ingest.ingest", type(corpus).__module__]
+    if isinstance(corpus, Described):
+        roots.append(corpus.layout_module)
+    return Reader(params.reader, params.options, getattr(corpus, "card_sha256", None), code_of(roots))
+
+
+def write_reader(layout: Layout, name: str) -> None:
+    """Writes data/readers/<corpus>.json. Raises what `reader_of` raises, and `UnknownNameError` (corpus)."""
+    found = reader_of(load_params(layout.params).corpus(name), layout)
+    path = layout.reader(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, asdict(found))
+
+
+def is_unchanged(layout: Layout, name: str) -> bool:
+    """Whether the stage would write what is there already."""
+    try:
+        there = json.loads(layout.reader(name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(there == asdict(reader_of(load_params(layout.params).corpus(name), layout)))

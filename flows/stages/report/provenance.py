@@ -1,0 +1,51 @@
+"""Where a release came from: code, libraries, machine and timings. Beside the release, never inside its hash."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import distributions
+from typing import Any
+
+from corpora.errors import IntegrityError
+from corpora.formats.jsonfile import read_json
+from flows.paths import Layout
+from flows.stages.plan.plan import Plan
+
+STAGES = ("prepare", "fit", "augment", "evaluate", "release")
+
+
+def provenance(plan: Plan, layout: Layout) -> dict[str, Any]:
+    """What a person needs to make the release again, as plain JSON. A value that cannot be had is null."""
+    manifest = read_json(layout.run(plan.run) / "release" / "manifest.json")
+    return {
+        "run": plan.run,
+        "release_hash": manifest["release_hash"],
+        "git_commit": _git(layout, "rev-parse", "HEAD"),
+        "git_dirty": bool(_git(layout, "status", "--porcelain", "--untracked-files=no")),
+        "code": {s: Plan.read(layout, plan.run, s).code for s in STAGES},
+        "corpora": Plan.read(layout, plan.run, "prepare").corpora,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "libraries": dict(sorted((d.metadata["Name"], d.version) for d in distributions())),
+        "seconds": {s: _seconds(layout, plan.run, s) for s in STAGES},
+    }
+
+
+def _git(layout: Layout, *words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *words], cwd=layout.repo, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _seconds(layout: Layout, run: str, stage: str) -> float | None:
+    """Of the last time that the stage ran in this folder; null where its outs came from a remote."""
+    path = layout.timing_file(stage, run)
+    try:
+        return read_json(path).get("seconds")
+    except IntegrityError:  # none, or damaged: scratch
+        return None

@@ -1,0 +1,217 @@
+"""Whose voice or face is it? An embedding that learned the subjects of a corpus' own train split.
+
+The subjects are the classes. "statistics" projects long-term features (speech: mean, spread and change of each mel
+band, level taken off; faces: HOG) on what tells people apart (linear discriminants, Fisher 1936, with the shrinkage of
+Ledoit & Wolf 2004); "network" is the small network of validators/embeddings/embedding.py; "both" stand side by side.
+How good "statistics" is was measured: docs/gates.md.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from corpora.errors import UnknownNameError, UserError
+from features.encoders import TrainedEncoder
+from features.speech.world import SILENT_PEAK
+from validators.embeddings.embedding import (
+    MEL_BANDS,
+    MEL_COLUMNS,
+    arrays_hash,
+    encoder_images,
+    features_of,
+    fit_encoder,
+    load_state,
+    rows_of,
+    save_state,
+    usable,
+)
+from validators.gate import Batch
+
+KINDS = ("statistics", "network", "both")
+WIDEST = 128  # columns of a covariance that is inverted
+_LEVEL = 0.05  # root mean square that recordings are brought to
+
+
+def recognisable(batch: Batch) -> np.ndarray:
+    """-> [B] bool: usable, and neither silence (peak under -80 dBFS) nor a picture of one gray."""
+    least = SILENT_PEAK if batch.modality == "speech" else 1.0
+    return np.asarray(
+        [ok and float(np.ptp(s)) >= least for ok, s in zip(usable(batch), batch.signals, strict=True)], bool
+    )
+
+
+def levelled(batch: Batch) -> Batch:
+    """Recordings at one level, so that gain is no identity; what is computed once stays in `batch.cache`. Faces: as
+    they are."""
+    if batch.modality != "speech":
+        return batch
+    key = "mel at one level"
+    if key not in batch.cache:
+        ok = recognisable(batch)
+        signals = [
+            np.asarray(s, np.float64) * (_LEVEL / np.sqrt(np.mean(np.square(s, dtype=np.float64)))) if good else s[:0]
+            for good, s in zip(ok, batch.signals, strict=True)
+        ]
+        found = features_of(replace(batch, signals=signals, cache={}), "mel")
+        batch.cache[key] = found if found.size else np.zeros((len(batch), MEL_BANDS * MEL_COLUMNS))
+    return replace(batch, cache={"mel": batch.cache[key]})
+
+
+def statistics_of(batch: Batch) -> np.ndarray:
+    """A levelled batch -> [B, 120] (speech, dB) or [B, D] (faces, HOG) float64."""
+    if batch.modality != "speech":
+        return features_of(batch, "hog")
+    mel = features_of(batch, "mel").reshape(-1, MEL_BANDS, MEL_COLUMNS)
+    return np.concatenate([mel.mean(axis=2), mel.std(axis=2), np.diff(mel, axis=2).std(axis=2)], axis=1)
+
+
+class IdentityEmbedding:
+    """Unit vectors whose scalar product is the likeness of two people, in [-1, 1]; 0: as alike as any two of train.
+
+    Fitted by `fit_identity`; `save` and `load` use a folder of safetensors and JSON.
+    """
+
+    def __init__(
+        self, modality: str, rate_hz: float | None, arrays: Mapping[str, np.ndarray], encoder: TrainedEncoder | None
+    ) -> None:
+        self.modality, self.rate_hz = modality, rate_hz
+        self._arrays, self._encoder = dict(arrays), encoder
+        parts = [encoder.name] if encoder is not None else []
+        self.name = "identity-" + "&".join([*parts, f"{modality}/{arrays_hash(self._arrays)}"])
+
+    def embed(self, batch: Batch) -> np.ndarray:
+        """-> [B, d] float64, rows of length 1; NaN rows where nobody can be recognised.
+
+        Raises `UserError` for another modality or sampling rate than it was fitted on.
+        """
+        if batch.modality != self.modality or (batch.rate_hz or None) != self.rate_hz:
+            raise UserError(
+                f"this identity embedding knows {self.modality} at {self.rate_hz} Hz, not {batch.modality} at "
+                f"{batch.rate_hz} Hz; resample, or fit another"
+            )
+        ok = np.flatnonzero(recognisable(batch))
+        even = rows_of(levelled(batch), ok) if ok.size else None
+        parts = []
+        if "scalings" in self._arrays:
+            d = self._arrays["scalings"].shape[1]
+            x = (statistics_of(even) - self._arrays["mean"]) @ self._arrays["scalings"] if even else np.zeros((0, d))
+            parts.append(unit(x))
+        if self._encoder is not None:
+            x = self._encoder.embed(encoder_images(even)) if even else np.zeros((0, self._arrays["centre"].size))
+            parts.append(unit(x - self._arrays["centre"]))
+        found = np.concatenate(parts, axis=1) / np.sqrt(len(parts))
+        out = np.full((len(batch), found.shape[1]), np.nan)
+        out[ok] = found
+        return out
+
+    def save(self, folder: Path) -> None:
+        save_state(folder, self._arrays, {"identity": self.name, "modality": self.modality, "rate_hz": self.rate_hz})
+        if self._encoder is not None:
+            self._encoder.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> IdentityEmbedding:
+        """Raises `UserError` for a folder that holds none, `IntegrityError` for files that do not belong together."""
+        if not (folder / "gate.json").is_file():
+            raise UserError(f"{folder} holds no identity embedding (gate.json is missing)")
+        arrays, facts = load_state(folder)
+        if "identity" not in facts:
+            raise UserError(f"{folder} holds no identity embedding; of a gate, name the folder of one of its folds")
+        encoder = TrainedEncoder.load(folder) if "centre" in arrays else None
+        return cls(facts["modality"], facts["rate_hz"], arrays, encoder)
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    """[n, d] -> rows of length 1 (a row of zeros stays)."""
+    length = np.linalg.norm(x, axis=1, keepdims=True)
+    scaled: np.ndarray = x / np.where(length > 0, length, 1.0)
+    return scaled
+
+
+def fit_identity(
+    train: Batch,
+    *,
+    kind: str = "statistics",
+    seed: int = 0,
+    steps: int | None = None,
+    subjects: Sequence[str] | None = None,
+) -> IdentityEmbedding:
+    """What tells the subjects of `train` apart: `subjects`, or those with at least 2 recognisable samples. `steps`: of
+    the network.
+
+    Raises `UserError` with fewer than 2 such subjects, `UnknownNameError` for an unknown kind.
+    """
+    if kind not in KINDS:
+        raise UnknownNameError.of("identity embedding", kind, KINDS)
+    subjects = known_subjects(train) if subjects is None else list(subjects)
+    part = levelled(train)
+    part = rows_of(part, recognisable(train) & np.isin(subjects_of(train), subjects))
+    who = subjects_of(part)
+    arrays: dict[str, np.ndarray] = {}
+    encoder = None
+    if kind in ("statistics", "both"):
+        arrays = dict(zip(("mean", "scalings"), discriminants(statistics_of(part), who), strict=True))
+    if kind in ("network", "both"):
+        encoder = fit_encoder(replace(part, emotions=tuple(who)), classes=subjects, seed=seed, steps=steps)
+        points = encoder.embed(encoder_images(part))
+        arrays["centre"] = np.stack([points[who == s].mean(axis=0) for s in subjects]).mean(axis=0)
+    return IdentityEmbedding(train.modality, train.rate_hz or None, arrays, encoder)
+
+
+def discriminants(x: np.ndarray, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[n, D] of [n] classes -> mean of the class means [D], scalings [D, at most classes - 1]: (x - mean) @ scalings
+    has unit variance within classes, as far as the shrunk covariance tells. More than 128 columns are first rotated to
+    their 128 principal components."""
+    from scipy.linalg import eigh
+    from sklearn.covariance import ledoit_wolf
+
+    names, of_row = np.unique(who, return_inverse=True)
+    means = np.stack([x[of_row == k].mean(axis=0) for k in range(len(names))])
+    centre = means.mean(axis=0)  # a class weighs as much as another: where nobody is
+    within = x - means[of_row]
+    spread = within.std(axis=0)
+    scale = np.where(spread > 1e-9 * (1.0 + np.abs(centre)), spread, 1.0)
+    turn = np.eye(x.shape[1])
+    if x.shape[1] > WIDEST:
+        turn = np.linalg.svd((x - centre) / scale, full_matrices=False)[2][:WIDEST].T
+    covariance, _ = ledoit_wolf((within / scale) @ turn, assume_centered=True)
+    covariance += (1e-6 * np.trace(covariance) / len(covariance) or 1.0) * np.eye(len(covariance))
+    between = ((means - centre) / scale) @ turn
+    values, vectors = eigh(between.T @ between / len(names), covariance)
+    kept = [i for i in np.argsort(values)[::-1][: len(names) - 1] if values[i] > 1e-12 * values[-1]]
+    return centre, np.ascontiguousarray((turn @ vectors[:, kept]) / scale[:, None])
+
+
+def subjects_of(batch: Batch) -> np.ndarray:
+    """-> [B] str, empty where a subject is not known."""
+    return np.asarray([s or "" for s in batch.subjects] if batch.subjects else [""] * len(batch), dtype=str)
+
+
+def known_subjects(batch: Batch) -> list[str]:
+    """Those with at least 2 recognisable samples, in order. Raises `UserError` where there are fewer than 2."""
+    names = subjects_of(batch)[recognisable(batch)].tolist()
+    if why := why_no_people(names):
+        raise UserError(why)
+    return sorted(s for s, n in Counter(names).items() if s and n >= 2)
+
+
+def why_no_people(subjects: Sequence[str | None]) -> str:
+    """Subjects of train's samples (None or "": not known) -> why identity cannot be told; "" where it can."""
+    counts = Counter(s for s in subjects if s)
+    if not counts:
+        return (
+            "identity cannot be told: train has no subject labels (FER2013, for one, knows none). Leave the gate "
+            "identity out, or use a corpus that names its subjects."
+        )
+    found = sum(n >= 2 for n in counts.values())
+    if found < 2:
+        return (
+            f"identity cannot be told: {found} subjects of train have 2 usable samples; at least 2 such "
+            "subjects are needed. Leave the gate identity out, or add subjects."
+        )
+    return ""

@@ -1,0 +1,271 @@
+"""Did the generator hand out a training sample? Exact copies by hash, near copies by distance in a perceptual space.
+
+The yardstick is real data: the distance from a real sample to its nearest real sample of another group. A candidate
+whose nearest train sample is much closer than that is a copy, whatever its gain, brightness or contrast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpora.errors import UserError
+from validators.embeddings.embedding import (
+    MEL_BANDS,
+    MEL_COLUMNS,
+    arrays_hash,
+    faces_at,
+    features_of,
+    load_state,
+    rows_of,
+    save_state,
+    usable,
+)
+from validators.embeddings.text_features import text_of
+from validators.gate import Batch, Better, Limit
+from validators.gates.copies_text import TextCopies, near_texts
+from validators.maths.text.copies import word_hashes
+from validators.roster import Foreseen, Roster
+
+DEFAULTS: dict[str, Any] = {
+    "own_times": 5.0,  # a conversion may be this many times closer to its own source than to any other train sample
+}
+_TIMES = 256  # parts of a trial of signals
+_SIDE = 16  # pixels: finer detail is what a copy changes first
+_RANGE_DB = 40.0  # below the loudest bin is silence: less would take noise floors for content
+_BLOCK = 512  # rows compared at once: bounds memory to _BLOCK x n_train distances
+_DIGITS = 9  # scores are rounded: their last bits depend on how BLAS cuts a product
+
+
+class Copies:
+    """score = distance to the nearest train sample / typical distance of a real sample to the nearest of other groups.
+
+    0: a copy; about 1: as far from train as real samples of other people are. An exact copy of any known payload
+    scores 0. A conversion's own sources are judged more mildly (`own_times`), so that a conversion which changed
+    nothing is still a copy. Faces are compared with their mirror images too. params: own_times.
+
+    Space: low-pass pixels (16 x 16), time-normalised log-mel below its loudest bin, or time-normalised channels of
+    signals, each with mean 0 and length 1; minus the mean of train, on the unit sphere: gain, brightness, contrast and
+    offset drop out. Texts have no such space; they are compared by pairs of words (validators/gates/copies_text.py),
+    and what several people say word for word is nobody's copy. Copies among synthetic samples: `near_pairs`.
+    """
+
+    name = "copies"
+    unit = "x typical real distance"
+    better: Better = "higher"
+    modalities = ("speech", "face", "text", "physio")
+    default_limit = Limit(absolute=0.5)
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        self._arrays, self._facts = dict(arrays), dict(facts)
+        self._scale = float(facts["scale"])
+        self._text = TextCopies(arrays) if facts["modality"] == "text" else None
+        if self._text is None:
+            self._mean, self._points = arrays["mean"], arrays["points"]
+        self._row_of: dict[str, int] = {name: i for i, name in enumerate(facts["ids"])}
+        self._known = frozenset(facts["known_sha256"])
+        self.judge = f"nearest-train/{arrays_hash(arrays)}"
+
+    @classmethod
+    def fit(
+        cls,
+        train: Batch,
+        *,
+        classes: Sequence[str],
+        known_sha256: frozenset[str] = frozenset(),
+        params: Mapping[str, Any],
+        seed: int,
+    ) -> Copies:
+        """Raises `UserError` where train has fewer than 2 usable samples: there is no typical distance then."""
+        batch = rows_of(train, usable(train))
+        if len(batch) < 2:
+            raise UserError(f"copies: needs at least 2 usable train samples for a typical distance, has {len(batch)}.")
+        groups = np.asarray(batch.groups or batch.ids)
+        if len(np.unique(groups)) < 2:
+            groups = np.asarray(batch.ids)  # one group: typical is then the distance within it
+        measured, nearest, arrays = np.arange(len(batch)), np.empty(len(batch)), {}
+        if batch.modality == "text":
+            arrays = TextCopies.learn(_texts(batch), groups.tolist())
+            measured, nearest = TextCopies(arrays).real(batch.emotions, seed)
+        else:
+            raw = _raw(batch)
+            mean = raw.mean(axis=0)
+            points = _on_sphere(raw - mean).astype(np.float32)
+            mirrored = _on_sphere(_raw(batch, mirror=True) - mean) if batch.modality == "face" else None
+            for rows, distances in _distances(points, points, mirrored):
+                distances[groups[rows][:, None] == groups[None, :]] = np.inf
+                nearest[rows] = distances.min(axis=1)
+            arrays = {"mean": mean, "points": points}
+        scale = float(np.median(nearest[np.isfinite(nearest)])) if np.isfinite(nearest).any() else 0.0
+        if not scale > 0:
+            raise UserError(
+                "copies: at least half of the train samples equal one of another group; drop repeats first."
+            )
+        facts = {
+            "scale": scale,
+            "ids": list(batch.ids),
+            "known_sha256": sorted(known_sha256 | set(train.sha256)),
+            "options": {**DEFAULTS, **params},
+            "emotions": [batch.emotions[i] for i in measured],
+            "classes": list(classes),
+            "modality": batch.modality,
+        }
+        return cls(arrays | {"reference": np.round(nearest / scale, _DIGITS)}, facts)
+
+    @classmethod
+    def foresee(
+        cls,
+        train: Roster,
+        dev: Roster | None,
+        *,
+        classes: Sequence[str],
+        params: Mapping[str, Any],
+        limit: Limit,
+        seed: int,
+    ) -> Foreseen:
+        return Foreseen(
+            "" if len(train) >= 2 else f"train has {len(train)} samples; 2 are needed for a typical distance"
+        )
+
+    def score(self, batch: Batch) -> np.ndarray:
+        """-> [B] float64 >= 0; NaN: not decodable, not finite, or a text without words."""
+        scores = np.full(len(batch), np.nan)
+        ok = np.flatnonzero(usable(batch))
+        if ok.size and self._text is not None:
+            for i in map(int, ok):
+                distances = self._text.distances(word_hashes(text_of(np.asarray(batch.signals[i])) or ""))
+                if distances is not None:
+                    ratios = distances / self._scale
+                    scores[i] = self._nearest(ratios, batch.source_ids[i] if batch.source_ids else ())
+        elif ok.size:
+            part = rows_of(batch, ok)
+            for rows, distances in _distances(*self._vectors(part)):
+                ratios = distances / self._scale
+                for place, i in enumerate(rows):
+                    scores[ok[i]] = self._nearest(ratios[place], part.source_ids[i] if part.source_ids else ())
+        scores[self._copied(batch) & ~np.isnan(scores)] = 0.0
+        return np.round(scores, _DIGITS)
+
+    def reasons(self, batch: Batch) -> list[str | None]:
+        """ "exact-copy" where the payload is known; None elsewhere (the score tells the rest)."""
+        return ["exact-copy" if copied else None for copied in self._copied(batch)]
+
+    def _copied(self, batch: Batch) -> np.ndarray:
+        """-> [B] bool: the payload is known, and not a text that several people of train say."""
+        found = np.asarray([digest in self._known for digest in batch.sha256], dtype=bool)
+        if self._text is not None:
+            for i in map(int, np.flatnonzero(found)):
+                text = text_of(np.asarray(batch.signals[i]))
+                found[i] = text is None or not self._text.is_common(text)
+        return found
+
+    def reference(self) -> dict[str, np.ndarray]:
+        """Class -> ratios of real train samples to the nearest real sample of another group."""
+        of_row = np.asarray(self._facts["emotions"], dtype=str)
+        return {name: self._arrays["reference"][of_row == name].astype(np.float64) for name in self._facts["classes"]}
+
+    def near_pairs(self, batch: Batch, limit: float) -> list[tuple[int, int]]:
+        """Pairs i < j of rows of `batch` closer to each other than `limit` typical real distances (0 for equal
+        payloads).
+
+        A score cannot see a candidate's siblings: the caller asks this over what it accepted, and keeps the first of
+        each.
+        """
+        ok = np.flatnonzero(usable(batch))
+        if ok.size < 2:
+            return []
+        if self._text is not None:
+            near = near_texts(_texts(rows_of(batch, ok)), limit * self._scale)
+            return [(int(ok[i]), int(ok[j])) for i, j in near]
+        points, _, mirrored = self._vectors(rows_of(batch, ok))
+        found = []
+        for rows, distances in _distances(points, points.astype(np.float32), mirrored):
+            for place, j in zip(*np.nonzero(distances < limit * self._scale), strict=True):
+                if rows[place] < j:
+                    found.append((int(ok[rows[place]]), int(ok[j])))
+        return sorted(found)
+
+    def _vectors(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        mirrored = _on_sphere(_raw(batch, mirror=True) - self._mean) if batch.modality == "face" else None
+        raw = _raw(batch)
+        if raw.shape[1] != self._mean.size:
+            raise UserError(f"copies: {raw.shape[1] // _TIMES} channels, train has {self._mean.size // _TIMES}")
+        return _on_sphere(raw - self._mean), self._points, mirrored
+
+    def _nearest(self, ratios: np.ndarray, sources: tuple[str, ...]) -> float:
+        """ratios [n_train] of one candidate. Its own sources, and what equals them, count `own_times` as far."""
+        own = [self._row_of[name] for name in sources if name in self._row_of]
+        if own:
+            times = float(self._facts["options"]["own_times"])
+            ratios = ratios.copy()
+            if self._text is not None:
+                twins = self._text.twins(own, self._scale / times)
+            else:
+                twins = (self._points[own] @ self._points.T > 1.0 - (self._scale / times) ** 2 / 2).any(axis=0)
+            twins[own] = True  # recordings that a corpus holds twice
+            ratios[twins] *= times
+        return float(ratios.min())
+
+    def save(self, folder: Path) -> None:
+        save_state(folder, self._arrays, self._facts)
+
+    @classmethod
+    def load(cls, folder: Path) -> Copies:
+        return cls(*load_state(folder))
+
+
+def _raw(batch: Batch, *, mirror: bool = False) -> np.ndarray:
+    """[B, D] float64, each row with mean 0 and length 1: what is compared, before the mean of train is taken off."""
+    if batch.modality == "face":
+        x = faces_at(batch.signals, 48).astype(np.float64)
+        x = x[:, :, ::-1] if mirror else x
+        x = x.reshape(len(x), _SIDE, 48 // _SIDE, _SIDE, 48 // _SIDE).mean(axis=(2, 4))
+    elif batch.modality == "physio":
+        trials = [np.asarray(s, np.float64).reshape(len(s), -1) for s in batch.signals]
+        if len(widths := sorted({trial.shape[1] for trial in trials})) > 1:
+            raise UserError(f"copies: trials of {', '.join(map(str, widths))} channels do not stand in one batch")
+        x = np.stack([_drawn_alike(trial) for trial in trials])
+        return _on_sphere(x.reshape(len(x), -1))
+    else:
+        mel = features_of(batch, "mel").reshape(len(batch), MEL_BANDS, MEL_COLUMNS)
+        x = np.maximum(mel - mel.max(axis=(1, 2), keepdims=True), -_RANGE_DB)
+        x = x.reshape(len(x), MEL_BANDS // 2, 2, MEL_COLUMNS // 2, 2).mean(axis=(2, 4))
+    flat = x.reshape(len(x), -1)
+    return _on_sphere(flat - flat.mean(axis=1, keepdims=True))
+
+
+def _drawn_alike(x: np.ndarray) -> np.ndarray:
+    """[T, C] -> [_TIMES, C]: means over equal parts of the trial, each channel with mean 0 and length 1, or 0."""
+    whole = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x - x.mean(axis=0), axis=0)])
+    at = np.linspace(0, len(x), _TIMES + 1)
+    means = np.stack([np.diff(np.interp(at, np.arange(len(whole)), column)) for column in whole.T], axis=1)
+    level = 1e-9 * (np.abs(x).max(axis=0) + np.finfo(np.float64).tiny) * len(x) / _TIMES
+    moves = np.abs(means).max(axis=0) > level  # else rounding of a constant channel would be its shape
+    centred = np.where(moves, means - means.mean(axis=0), 0.0)
+    return _on_sphere(centred.T).T
+
+
+def _texts(batch: Batch) -> list[str]:
+    return [text_of(np.asarray(signal)) or "" for signal in batch.signals]
+
+
+def _on_sphere(x: np.ndarray) -> np.ndarray:
+    """Rows to length 1; rows of (nearly) nothing stay 0, at distance 1 from everything."""
+    length = np.linalg.norm(x, axis=1, keepdims=True)
+    return np.divide(x, length, out=np.zeros_like(x), where=length > 1e-12)
+
+
+def _distances(
+    points: np.ndarray, train: np.ndarray, mirrored: np.ndarray | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks of (rows, Euclidean distances [rows, n_train]); the smaller of plain and mirrored where both are given."""
+    across = train.T.astype(np.float64)
+    for start in range(0, len(points), _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(points)))
+        similarity = points[rows].astype(np.float64) @ across
+        if mirrored is not None:
+            similarity = np.maximum(similarity, mirrored[rows] @ across)
+        yield rows, np.sqrt(np.maximum(2.0 - 2.0 * similarity, 0.0))

@@ -1,0 +1,114 @@
+"""Were the asked classes made at all? Judged over every candidate drawn, before any gate turned one away.
+
+What was accepted agrees with the judges by construction, so a set of accepted samples cannot tell this: a generator
+that ignores its condition passes at chance, and passes every measure that knows no labels.
+
+All classes together hide one that is never made, and judges that do not hear a class on real people can say nothing of
+it: so each class is judged on its own as well, or it is said that it cannot be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from scipy.stats import norm
+
+from validators.gate import Estimate, Fault, Limit
+from validators.maths.intervals import wilson_interval
+
+MIN_N = 20  # candidates of all classes
+MIN_N_CLASS = 8  # of one
+UNJUDGED = "cannot be judged"  # how the reason of a class begins that judges do not tell on real people
+SHARE = 0.5  # of the way from chance to the recall on real people
+
+
+def honoured(made: Mapping[str, np.ndarray], real: Mapping[str, np.ndarray]) -> tuple[Estimate, Limit]:
+    """class -> [n] bool, the judges' first choice is the asked class; of candidates and of real held-out samples.
+
+    -> mean recall over the classes that both have (UAR) with its 95 % interval, `floor` the same of real people, and
+    the limit: halfway between chance and them. NaN with a reason where no class has both. Where the judges cannot be
+    told from chance on real people, the interval is all of [0, 1], with a reason: a candidate cannot be blamed for what
+    they do not hear.
+
+    The interval is Wilson's at the effective number of candidates, K^2 / sum over classes of 1 / n_c: the variance of a
+    mean of K proportions, with the mean in place of each (so it is never too narrow where classes are of one size).
+    """
+    names = [name for name in made if len(made[name]) and len(real.get(name, ()))]
+    n = sum(len(made[name]) for name in names)
+    n_real = sum(len(real[name]) for name in names)
+    if not names:
+        nan = math.nan
+        why = "no class has judged candidates and real samples"
+        return Estimate(nan, nan, nan, nan, n_real, n, why, "reference"), _limit(1)
+    value = float(np.mean([np.mean(made[name]) for name in names]))
+    floor = float(np.mean([np.mean(real[name]) for name in names]))
+    chance = 1.0 / len(real)
+    if not all(_above_chance({name: real[name] for name in some if len(real[name])}, chance) for some in (names, real)):
+        why = f"judges find {floor:.2f} of {n_real} real samples of these classes, chance is {chance:.2f}"
+        return Estimate(value, 0.0, 1.0, floor, n_real, n, why), _limit(len(real))
+    low, high = _interval(value, [len(made[name]) for name in names])
+    return Estimate(value, low, high, floor, n_real, n), _limit(len(real))
+
+
+def unheard(real: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """class -> [n] bool, whether judges that had not met the person name the class of a real sample -> class -> why
+    candidates of it cannot be judged: recall of real people that is not above chance (1 / number of classes) by its
+    95 % interval (Wilson); every class, where that holds for all together, as of judges who always say the same.
+    """
+    if not real:
+        return {}
+    chance = 1.0 / len(real)
+    known = {name: np.asarray(v, dtype=bool) for name, v in real.items() if len(v)}
+    found = {name: f"{UNJUDGED}: no real sample of {name} was heard by judges" for name in real if name not in known}
+    if not known:
+        return found
+    if not _above_chance(known, chance):
+        floor, n = float(np.mean([v.mean() for v in known.values()])), sum(map(len, known.values()))
+        why = f"{UNJUDGED}: judges find {floor:.2f} of {n} real samples of all classes, chance is {chance:.2f}"
+        return dict.fromkeys(real, why)
+    for name, v in known.items():
+        if wilson_interval(float(v.sum()), len(v))[0] <= chance:
+            found[name] = (
+                f"{UNJUDGED}: judges name {name} in {int(v.sum())} of {len(v)} real samples of it "
+                f"({v.mean():.2f}, chance is {chance:.2f})"
+            )
+    return found
+
+
+def honoured_by_class(
+    made: Mapping[str, np.ndarray], real: Mapping[str, np.ndarray]
+) -> dict[str, tuple[Estimate, Limit]]:
+    """As `honoured`, for each class that has candidates: recall, its interval (Wilson; all classes' hold together:
+    Bonferroni) and the limit, halfway between chance and the recall on real people of the class. No verdict can rest
+    on the number of a class that `unheard` names: `fault` says so."""
+    deaf = unheard(real)
+    drawn = [name for name in made if len(made[name])]
+    z = float(norm.ppf(1.0 - 0.05 / (2 * max(len(drawn), 1))))
+    found = {}
+    for name in drawn:
+        v, heard = np.asarray(made[name], dtype=bool), np.asarray(real.get(name, ()), dtype=bool)
+        value, floor = float(v.mean()), float(heard.mean()) if heard.size else math.nan
+        low, high = wilson_interval(float(v.sum()), v.size, z)
+        why = deaf.get(name, "") if heard.size else f"{UNJUDGED}: no real sample of {name} was heard by judges"
+        fault: Fault = "reference" if why else ""
+        found[name] = Estimate(value, low, high, floor, heard.size, v.size, why, fault), _limit(len(real))
+    return found
+
+
+def _above_chance(real: Mapping[str, np.ndarray], chance: float) -> bool:
+    """The mean recall of these classes, by its 95 % interval."""
+    mean = float(np.mean([np.mean(v) for v in real.values()]))
+    return _interval(mean, [len(v) for v in real.values()])[0] > chance
+
+
+def _interval(mean: float, sizes: list[int]) -> tuple[float, float]:
+    """Of a mean of proportions of samples of these sizes."""
+    effective = len(sizes) ** 2 / sum(1.0 / n for n in sizes)
+    return wilson_interval(min(mean, 1.0) * effective, effective)
+
+
+def _limit(n_classes: int) -> Limit:
+    """chance + SHARE * (floor - chance), chance = 1 / number of classes that the judges may choose from."""
+    return Limit(floor=SHARE, margin=(1 - SHARE) / max(n_classes, 1))
