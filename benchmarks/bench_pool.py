@@ -63,12 +63,12 @@ def fit_model(folder: Path) -> None:
     """Five steps on noise: speed does not depend on what was learnt."""
     import numpy as np
 
-    from features.representation import ArraySpec
+    from features.representation import Spec
     from generators.generator import Device, TrainData, generator_class
 
     n = 64
     data = TrainData(
-        spec=ArraySpec("pixels", (1, 32, 32), value_range=(-1.0, 1.0)),
+        spec=Spec("pixels", (1, 32, 32), bounds=(-1.0, 1.0)),
         classes=CLASSES,
         arrays=np.random.default_rng(0).uniform(-1, 1, (n, 1, 32, 32)).astype(np.float32),
         emotions=tuple(CLASSES[i % 2] for i in range(n)),

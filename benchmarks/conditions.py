@@ -68,16 +68,16 @@ def measure(
         pass
     shape = dict(fit.params["representation"])
     representation = make_representation(shape.pop("name"), shape)
-    source = draw_sources(seed, prepared, model.needs_sources)
+    source = draw_sources(seed, prepared, model.takes)
     rows = {s: i for i, s in enumerate(data.ids)}
     recall = {}
     for emotion in data.classes:
         draws = source.draws(emotion, 0, n)
-        sources = np.stack([data.arrays[rows[d.source_ids[0]]] for d in draws]) if model.needs_sources else None
+        sources = np.stack([data.arrays[rows[d.sources["from"]]] for d in draws]) if model.takes else None
         payloads = []
         for array in model.sample(draws, sources, device=device):
             try:
-                payloads.append(representation.decode(array))
+                payloads.append(representation.decode(array).data)
             except PayloadError:
                 payloads.append(b"")
         batch = batch_from_payloads(

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -115,6 +115,38 @@ VERDICTS = pa.schema(
         _required("reason", pa.string()),
     ]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What a record says of one signal of its payload: name, unit, samples a second (None: no series), shape."""
+
+    name: str
+    unit: str | None = None
+    rate_hz: float | None = None
+    shape: tuple[int, ...] = ()
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Signal:
+        """An entry of the column `signals`."""
+        return cls(str(row["name"]), row.get("unit"), row.get("rate_hz"), tuple(row.get("shape") or ()))
+
+    def as_row(self) -> dict[str, Any]:
+        """An entry of the column `signals`."""
+        return {"name": self.name, "unit": self.unit, "rate_hz": self.rate_hz, "shape": list(self.shape)}
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A file's bytes and what its record says of them: both ways of a representation.
+
+    `codec`: the file's ending ("wav", "png", "txt", "npz", ...). `signals`: of physiology, each with unit and rate.
+    """
+
+    data: bytes
+    codec: str
+    signals: tuple[Signal, ...] = ()
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

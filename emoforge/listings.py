@@ -119,13 +119,12 @@ def list_generators(*, as_json: bool) -> None:
     from generators.generator import GENERATORS, generator_class
 
     names = sorted({e.name for e in entry_points(group="emoforge.generators")} | set(GENERATORS))
-    found = [{"name": name, **_about(generator_class(name), ("needs_sources", "trains"))} for name in names]
+    found = [{"name": name, **_about(generator_class(name), ("takes", "trains"))} for name in names]
     if as_json:
         console.print_json(found)
         return
     rows = [
-        [g["name"], "yes" if g.get("trains") else "no", "yes" if g.get("needs_sources") else "no", g["about"]]
-        for g in found
+        [g["name"], "yes" if g.get("trains") else "no", "yes" if g.get("takes") else "no", g["about"]] for g in found
     ]
     console.table("Generators", ["name", "trains", "wants sources", "what it is"], rows)
 

@@ -10,11 +10,12 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from corpora.errors import UnknownNameError
+from corpora.schema import Payload
 
 REPRESENTATIONS: dict[str, str] = {
     "world": "features.speech.world:WorldRepresentation",
@@ -22,38 +23,71 @@ REPRESENTATIONS: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ArraySpec:
-    """The arrays of a representation: float32 [channels, height, width].
+Layout = Literal["image", "rows", "vector", "tokens"]
 
-    `value_range`: fixed bounds (images: (-1, 1)), or None where rows have units of their own and a generator
-    normalises by the train split. `mask_row`: index along height of a row that is > 0 in valid columns and < 0 in
-    padding: length is then part of the array, and a generator draws it like everything else. `column_s`: seconds that
-    a column stands for.
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """The arrays of a representation, and what stands in them.
+
+    layout and shape: "image" [C, H, W], neighbours along both sides are alike; "rows" [R, T], each row a quantity of
+    its own over time; "vector" [D], named numbers without an order; "tokens" [T], indices of a vocabulary. `rows`:
+    names of the rows, or of a vector's columns; `units`: their units, "" where there is none. `rate_hz`: columns a
+    second of rows. `mask_row`: index of a row that is > 0 in valid columns and < 0 in padding: length is then part of
+    the array, and a generator draws it like everything else. `bounds`: lowest and highest value (images: (-1, 1)), or
+    None where a generator normalises by the train split.
     """
 
     name: str
-    shape: tuple[int, int, int]
-    value_range: tuple[float, float] | None = None
-    mask_row: int | None = None
-    column_s: float | None = None
+    shape: tuple[int, ...]
+    layout: Layout = "image"
+    dtype: str = "float32"
     rows: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    rate_hz: float | None = None
+    mask_row: int | None = None
+    bounds: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        sides = {"image": 3, "rows": 2, "vector": 1, "tokens": 1}
+        if self.layout not in sides:
+            raise UnknownNameError.of("layout", self.layout, sides)
+        if len(self.shape) != sides[self.layout] or min(self.shape) < 1:
+            raise ValueError(f"{self.name}: layout {self.layout} has {sides[self.layout]} sides, not {self.shape}")
+        for names in (self.rows, self.units):
+            if names and self.layout in ("rows", "vector") and len(names) != self.shape[0]:
+                raise ValueError(f"{self.name}: {len(names)} names or units of {self.shape[0]} rows")
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """The same numbers as (channels, height, width): rows are one channel, a vector one column of it."""
+        if self.layout == "image":
+            c, h, w = self.shape
+            return c, h, w
+        if self.layout == "rows":
+            return 1, self.shape[0], self.shape[1]
+        return 1, self.shape[0], 1
+
+    @classmethod
+    def from_json(cls, config: Mapping[str, Any]) -> Spec:
+        """What `dataclasses.asdict` made of one and JSON kept: lists become tuples again."""
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in config.items()})
 
 
 @runtime_checkable
 class Representation(Protocol):
-    """The way between a decoded signal and an array. Constructed with keyword parameters from params.yaml."""
+    """The way between a payload and an array. Constructed with keyword parameters from params.yaml."""
 
-    spec: ArraySpec
+    spec: Spec
     modality: str
-    codec: str  # of what `decode` writes: "wav" | "png"
+    lossless: bool  # decode(encode(payload)) holds what a prepared payload holds: no vocoder's shift to allow for
 
-    def encode(self, payload: bytes, codec: str) -> np.ndarray:
-        """Payload -> [C, H, W] float32. Raises `PayloadError` with a reason slug (too-long, silent, ...)."""
+    def encode(self, payload: Payload) -> np.ndarray:
+        """Payload -> array of the spec's shape. Raises `PayloadError` with a reason slug (too-long, silent, ...)."""
         ...
 
-    def decode(self, array: np.ndarray) -> bytes:
-        """[C, H, W] float32 -> payload in `codec`. Deterministic. Raises `PayloadError` if nothing valid is in it."""
+    def decode(self, array: np.ndarray) -> Payload:
+        """Array of the spec's shape -> payload. Deterministic. Raises `PayloadError` if nothing valid is in it."""
         ...
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from corpora.errors import UnknownNameError, UserError
-from generators.generator import Condition, TrainData
+from generators.generator import RATED, Condition, TrainData
 
 Conditions = dict[str, torch.Tensor]
 T = TypeVar("T")
@@ -20,12 +21,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ConditionFields:
-    """Which fields beside the emotion a fitted model honours. subjects: the ids that it knows, in index order."""
+    """What beside the emotion a fitted model honours. `rated`: names of `generators.generator.RATED`; subjects: the ids
+    that it knows, in index order; `vector`: name and length."""
 
-    intensity: bool = False
-    vad: bool = False
+    rated: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
-    vector: tuple[str, int] | None = None  # name and length
+    vector: tuple[str, int] | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of `Condition.given` that may be set."""
+        vector = () if self.vector is None else (self.vector[0],)
+        return frozenset((*self.rated, *(("subject",) if self.subjects else ()), *vector))
 
 
 def emotion_weights(emotion: str | Mapping[str, float], classes: Sequence[str]) -> np.ndarray:
@@ -43,44 +50,38 @@ def emotion_weights(emotion: str | Mapping[str, float], classes: Sequence[str]) 
     return weights / weights.sum()
 
 
-def _honoured(set_: bool, field: str, fields: ConditionFields) -> None:
-    if set_:
-        raise UserError(
-            f"the condition sets {field}, which this generator was not fitted with (it honours emotion{_also(fields)});"
-            f" leave {field} out or fit a generator that uses it"
-        )
-
-
-def _also(fields: ConditionFields) -> str:
-    names = ["intensity"] * fields.intensity + ["vad"] * fields.vad + ["subject_id"] * bool(fields.subjects)
-    return "".join(f", {n}" for n in [*names, *([f"vector {fields.vector[0]!r}"] if fields.vector else [])])
+def require_honoured(condition: Condition, names: Collection[str], owner: str) -> None:
+    """Raises `UserError` for a name that is set and not honoured, or a rated value out of its bounds."""
+    for name, value in condition.given.items():
+        bounds = RATED.get(name)
+        if bounds and not (isinstance(value, int | float) and bounds[0] <= value <= bounds[1]):
+            raise UserError(f"{name} {value!r} is outside [{bounds[0]:g}, {bounds[1]:g}]")
+        if name not in names:
+            honoured = ", ".join(["emotion", *sorted(names)])
+            raise UserError(
+                f"the condition sets {name}, which {owner} was not fitted with (it honours {honoured}); "
+                f"leave {name} out or fit a generator that uses it"
+            )
 
 
 def encode_conditions(conditions: Sequence[Condition], classes: Sequence[str], fields: ConditionFields) -> Conditions:
-    """n conditions -> {"emotion": [n, K], "intensity": [n, 2] (value, known), "vad": [n, 3], "subject": [n] int64,
-    "vector": [n, D]}, only what `fields` has. Raises `UserError` for a field that is set and not honoured, an unknown
-    class or subject, or a value out of range.
+    """n conditions -> {"emotion": [n, K], each rated name: [n, 2] (value, known), "subject": [n] int64, "vector":
+    [n, D]}, only what `fields` has. A rated name that is not asked for is 1 for intensity, else unknown. Raises
+    `UserError` for a name that is set and not honoured, an unknown class or subject, or a value out of range.
     """
-    for c in conditions:
-        if not (math.isfinite(c.intensity) and 0.0 <= c.intensity <= 1.0):
-            raise UserError(f"intensity {c.intensity!r} is outside [0, 1]")
-        if c.vad is not None and not all(math.isfinite(v) and -1.0 <= v <= 1.0 for v in c.vad):
-            raise UserError(f"vad {c.vad!r} is outside [-1, 1]")
-        _honoured(c.intensity != 1.0 and not fields.intensity, "intensity", fields)
-        _honoured(c.vad is not None and not fields.vad, "vad", fields)
-        _honoured(c.subject_id is not None and not fields.subjects, "subject_id", fields)
-        _honoured(c.vector is not None and fields.vector is None, "vector", fields)
+    for condition in conditions:
+        require_honoured(condition, fields.names, "this generator")
     rows = [emotion_weights(c.emotion, classes) for c in conditions]
-    found: Conditions = {"emotion": torch.from_numpy(np.stack(rows) if rows else np.zeros((0, len(classes)), "f4"))}
-    if fields.intensity:
-        found["intensity"] = torch.tensor([[c.intensity, 1.0] for c in conditions], dtype=torch.float32)
-    if fields.vad:
-        found["vad"] = torch.tensor([_needed(c.vad, "vad") for c in conditions], dtype=torch.float32)
+    encoded: Conditions = {"emotion": torch.from_numpy(np.stack(rows) if rows else np.zeros((0, len(classes)), "f4"))}
+    for name in fields.rated:
+        values = [c.given.get(name, 1.0 if name == "intensity" else None) for c in conditions]
+        pairs = [[0.0, 0.0] if v is None else [float(v), 1.0] for v in values]  # type: ignore[arg-type]
+        encoded[name] = torch.tensor(pairs, dtype=torch.float32).reshape(-1, 2)
     if fields.subjects:
-        found["subject"] = torch.tensor([_subject(c.subject_id, fields.subjects) for c in conditions])
+        encoded["subject"] = torch.tensor([_subject(c.subject, fields.subjects) for c in conditions])
     if fields.vector is not None:
-        found["vector"] = torch.tensor([_vector(c, fields.vector) for c in conditions], dtype=torch.float32)
-    return found
+        encoded["vector"] = torch.tensor([_vector(c, fields.vector) for c in conditions], dtype=torch.float32)
+    return encoded
 
 
 def _needed(value: T | None, field: str) -> T:
@@ -96,28 +97,28 @@ def _subject(subject: str | None, known: Sequence[str]) -> int:
 
 
 def _vector(condition: Condition, wanted: tuple[str, int]) -> tuple[float, ...]:
-    name, values = _needed(condition.vector, f"vector {wanted[0]!r}")
-    if name != wanted[0] or len(values) != wanted[1] or not all(map(math.isfinite, values)):
-        raise UserError(
-            f"the condition's vector {name!r} has {len(values)} values; "
-            f"wanted: {wanted[1]} finite ones of {wanted[0]!r}"
-        )
+    name, length = wanted
+    values = _needed(condition.given.get(name), f"vector {name!r}")
+    if not isinstance(values, tuple) or len(values) != length or not all(map(math.isfinite, values)):
+        raise UserError(f"{name!r} of the condition is {reprlib.repr(values)}; wanted: {length} finite numbers")
     return values
 
 
 def train_conditions(data: TrainData, fields: ConditionFields) -> Conditions:
-    """The conditions under which the train samples themselves stand. An intensity that is not known is marked so."""
+    """The conditions under which the train samples themselves stand. A rating that is not known is marked so."""
     index = {name: i for i, name in enumerate(data.classes)}
     onehot = np.zeros((len(data.emotions), len(data.classes)), np.float32)
     onehot[np.arange(len(data.emotions)), [index[e] for e in data.emotions]] = 1.0
-    found: Conditions = {"emotion": torch.from_numpy(onehot)}
-    if fields.intensity:
-        known = np.isfinite(data.intensity)
-        if not known.any():
-            raise UserError("use_intensity is true, but no train sample has an intensity; set it to false")
-        value = np.where(known, data.intensity, 0.0)
-        found["intensity"] = torch.from_numpy(np.stack([value, known], axis=1).astype(np.float32))
-    return found
+    encoded: Conditions = {"emotion": torch.from_numpy(onehot)}
+    for name in fields.rated:
+        ratings = data.ratings.get(name)
+        if ratings is None or not np.isfinite(ratings).any():
+            raise UserError(f"no train sample has a rating of {name}, which the generator is to honour; leave it out")
+        known = np.isfinite(ratings)
+        encoded[name] = torch.from_numpy(np.stack([np.where(known, ratings, 0.0), known], axis=1).astype(np.float32))
+    if fields.subjects:
+        encoded["subject"] = torch.tensor([_subject(s, fields.subjects) for s in data.subjects])
+    return encoded
 
 
 class ConditionEncoder(nn.Module):
@@ -128,10 +129,8 @@ class ConditionEncoder(nn.Module):
         self.emotion = nn.Linear(n_classes, size, bias=False)
         nn.init.normal_(self.emotion.weight)
         self.parts = nn.ModuleDict()
-        if fields.intensity:
-            self.parts["intensity"] = nn.Linear(2, size)
-        if fields.vad:
-            self.parts["vad"] = nn.Linear(3, size)
+        for name in fields.rated:
+            self.parts[name] = nn.Linear(2, size)
         if fields.subjects:
             self.parts["subject"] = nn.Embedding(len(fields.subjects), size)
         if fields.vector is not None:

@@ -17,7 +17,7 @@ anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -27,13 +27,13 @@ import torch
 from pydantic import Field
 
 from corpora.errors import IntegrityError, UserError
-from features.representation import ArraySpec
+from features.representation import Spec
 from generators.condition import ConditionFields, emotion_weights, encode_conditions
 from generators.draws.sources import SourceTable, choose_sources, source_order
 from generators.generator import Device, Draw, Monitor, Progress, TrainData
-from generators.normalise import chunks
+from generators.normalise import chunks, on_grid
 from generators.params import GeneratorParams, parse_params
-from generators.trained import FORMAT, check_train_data, spec_from
+from generators.trained import FORMAT, check_train_data
 from training.checkpoint import load_tensors, save_tensors
 from training.seeds import generator as seeded
 
@@ -129,10 +129,18 @@ class Transfer:
 
     name: ClassVar[str] = "transfer"
     Params: ClassVar[type[GeneratorParams]] = TransferParams
-    needs_sources: bool = True
+    takes: tuple[str, ...] = ("from",)
+    layouts: frozenset[str] = frozenset({"image", "rows"})
+    honours: frozenset[str] = frozenset()
+
+    @classmethod
+    def can_honour(cls, params: Mapping[str, Any]) -> frozenset[str]:
+        """Nothing beside the emotion."""
+        return frozenset()
+
     trains: bool = False
 
-    def __init__(self, spec: ArraySpec, classes: Sequence[str], **params: Any) -> None:
+    def __init__(self, spec: Spec, classes: Sequence[str], **params: Any) -> None:
         self.spec = spec
         self.classes = tuple(classes)
         self.params: TransferParams = parse_params(TransferParams, params, self.name)
@@ -158,8 +166,10 @@ class Transfer:
             raise UserError(f"a conversion needs a class to come from; there is only {self.classes[0]!r}")
         labels = np.array([self.classes.index(data.emotions[i]) for i in rows])
         fitted: dict[str, np.ndarray] = {}
-        if self.spec.value_range is None:
-            values = np.concatenate([[self._statistics(a) for a in part] for part in chunks(data.arrays, rows)])
+        if self.spec.bounds is None:
+            values = np.concatenate(
+                [[self._statistics(a) for a in on_grid(part, self.spec)] for part in chunks(data.arrays, rows)]
+            )
             fitted["length_range"] = np.exp([values[:, -1].min(), values[:, -1].max()])
         else:
             parts = [part.reshape(len(part), -1).astype(np.float64) for part in chunks(data.arrays, rows)]
@@ -170,7 +180,7 @@ class Transfer:
             fitted["axes"] = principal_axes(flat - fitted["centre"], most)
             values = (flat - fitted["centre"]) @ fitted["axes"].T
         deviations = centre_by_subject(values, labels, [data.subjects[i] for i in rows], len(self.classes))
-        shrink = shrunk_means if self.spec.value_range is None else stein_means
+        shrink = shrunk_means if self.spec.bounds is None else stein_means
         fitted["means"], fitted["kept"] = shrink(deviations, labels, len(self.classes))
         self.tensors = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in fitted.items()}
         self.source_emotions = dict(zip(data.ids, data.emotions, strict=True))
@@ -181,34 +191,36 @@ class Transfer:
         """Each draw names one train sample of another class; sources[i] is its array, in the representation's units."""
         if self.tensors is None:
             raise UserError(f"generator {self.name} is not fitted yet; fit or load it first")
-        if sources is None or len(sources) != len(draws) or any(len(d.source_ids) != 1 for d in draws):
+        if sources is None or len(sources) != len(draws) or any(set(d.sources) != {"from"} for d in draws):
             raise UserError(
                 f"generator {self.name} converts real samples: every draw names one source and sources has its array"
             )
         if tuple(sources.shape[1:]) != tuple(self.spec.shape) or not np.isfinite(sources).all():
             raise UserError(f"sources have shape {sources.shape}; wanted: finite arrays of shape {self.spec.shape}")
         encode_conditions([d.condition for d in draws], self.classes, ConditionFields())  # refuses what is not honoured
-        made = [self._convert(d, np.asarray(a, np.float64)) for d, a in zip(draws, sources, strict=True)]
-        return np.stack(made).astype(np.float32) if made else np.zeros((0, *self.spec.shape), np.float32)
+        grids = on_grid(np.asarray(sources, np.float64), self.spec)
+        converted = [self._convert(draw, grid) for draw, grid in zip(draws, grids, strict=True)]
+        moved = np.stack(converted).astype(np.float32) if converted else np.zeros((0, *self.spec.grid), np.float32)
+        return moved.reshape(-1, *self.spec.shape)
 
     def _convert(self, draw: Draw, source: np.ndarray) -> np.ndarray:
         assert self.tensors is not None
-        source_id = draw.source_ids[0]
+        source_id = draw.sources["from"]
         if source_id not in self.source_emotions:
             raise UserError(f"source {source_id!r} is not a train sample that this generator was fitted with")
         means = self.tensors["means"].numpy()
         origin = means[self.classes.index(self.source_emotions[source_id])]
         target = emotion_weights(draw.condition.emotion, self.classes) @ means
         turn = 2.0 * float(torch.rand((), generator=seeded(draw.seed), dtype=torch.float64)) - 1.0
-        usual = 1.0 if self.spec.value_range is None else IMAGE_STRENGTH
+        usual = 1.0 if self.spec.bounds is None else IMAGE_STRENGTH
         strength = usual if self.params.strength is None else self.params.strength
         strength *= 1.0 + self.params.strength_range * turn
         move = strength * (target - origin)
-        if self.spec.value_range is None:
+        if self.spec.bounds is None:
             return self._move_rows(source, move)
         _, contrast = _light(source.reshape(1, -1))
         moved = source + float(contrast[0, 0]) * (move @ self.tensors["axes"].numpy()).reshape(source.shape)
-        return np.clip(moved, *self.spec.value_range)
+        return np.clip(moved, *self.spec.bounds)
 
     # -- speech: what of an utterance is moved
 
@@ -224,7 +236,7 @@ class Transfer:
     def _moved(self) -> np.ndarray:
         """[H] bool: rows whose statistics move. Voicing and the mask say where something is, not how it is."""
         stays = {self._row("voicing"), self.spec.mask_row}
-        return np.array([h not in stays for h in range(self.spec.shape[1])])
+        return np.array([h not in stays for h in range(self.spec.grid[1])])
 
     def _mean_and_spread(self, array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """[C, H, W] -> mean and standard deviation [C, H, 1] over valid columns (log-F0: voiced ones, if there are
@@ -247,7 +259,7 @@ class Transfer:
 
     def _move_rows(self, source: np.ndarray, move: np.ndarray) -> np.ndarray:
         assert self.tensors is not None
-        moved, channels = self._moved(), self.spec.shape[0]
+        moved, channels = self._moved(), self.spec.grid[0]
         half = (len(move) - 1) // 2
         shift, stretch = np.zeros((channels, len(moved), 1)), np.ones((channels, len(moved), 1))
         shift[:, moved, 0] = move[:half].reshape(channels, -1)
@@ -300,7 +312,7 @@ class Transfer:
                 f"{folder} holds a model of {config.get('generator')!r} in format {config.get('format')!r}, "
                 f"not of {cls.name!r} in format {FORMAT}; fit it again"
             )
-        made = cls(spec_from(config["spec"]), config["classes"], **config["params"])
+        made = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
         made.tensors, made.source_emotions = tensors, config["source_emotions"]
         return made
 

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 from torch import nn
 
 from corpora.errors import ParamsError
-from features.representation import ArraySpec
+from features.representation import Spec
 from generators.condition import ConditionFields, Conditions
 from generators.generator import Device
 from generators.layers import groups
@@ -80,9 +80,9 @@ class Patches(nn.Module):
     std: torch.Tensor
     basis: torch.Tensor  # [ph * pw, ph * pw], orthonormal
 
-    def __init__(self, spec: ArraySpec, patch: tuple[int, int], levels: int) -> None:
+    def __init__(self, spec: Spec, patch: tuple[int, int], levels: int) -> None:
         super().__init__()
-        c, h, w = spec.shape
+        c, h, w = spec.grid
         self.spec, self.patch = spec, patch
         unit = [p * 2 ** (levels - 1) for p in patch]
         self.padded = (-(-h // unit[0]) * unit[0], -(-w // unit[1]) * unit[1])
@@ -93,7 +93,7 @@ class Patches(nn.Module):
                 f"patch {list(patch)} and levels {levels} make blocks of {unit[0]} x {unit[1]}, too coarse for "
                 f"arrays of {h} x {w}; lower one of them"
             )
-        rows = torch.eye(patch[0]) if spec.value_range is None else cosines(patch[0])
+        rows = torch.eye(patch[0]) if spec.bounds is None else cosines(patch[0])
         self.register_buffer("basis", torch.kron(rows, cosines(patch[1])))
         self.register_buffer("mean", torch.zeros(self.channels, 1, 1))
         self.register_buffer("std", torch.ones(self.channels, 1, 1))
@@ -121,7 +121,7 @@ class Patches(nn.Module):
         return (self._coefficients(x) - self.mean) / self.std
 
     def unfold(self, x: torch.Tensor) -> torch.Tensor:
-        c, h, w = self.spec.shape
+        c, h, w = self.spec.grid
         x = (x * self.std + self.mean).reshape(len(x), c, -1, *self.grid)
         x = torch.einsum("fp,bcfyx->bcpyx", self.basis, x)
         x = x.reshape(len(x), c, *self.patch, *self.grid).permute(0, 1, 4, 2, 5, 3)
@@ -139,11 +139,11 @@ def cosines(n: int) -> torch.Tensor:
 class DiffusionNetwork(Network):
     """U-Net over patches whose time embedding the condition is added to."""
 
-    def __init__(self, spec: ArraySpec, n_classes: int, fields: ConditionFields, params: DiffusionParams) -> None:
+    def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: DiffusionParams) -> None:
         super().__init__(spec, n_classes, fields, embedding=4 * params.width)
         from diffusers import UNet2DModel  # ten seconds: only where a diffusion model is made
 
-        self.patches = Patches(spec, params.patch or ((2, 4) if spec.value_range is None else (2, 2)), params.levels)
+        self.patches = Patches(spec, params.patch or ((2, 4) if spec.bounds is None else (2, 2)), params.levels)
         plain = params.levels - 1
         widths = [params.width] + [2 * params.width] * plain
         down, up = ("AttnDownBlock2D", "AttnUpBlock2D") if params.attention else ("DownBlock2D", "UpBlock2D")

@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from features.representation import ArraySpec
+from features.representation import Spec
 from generators.condition import ConditionEncoder, ConditionFields, Conditions
 from generators.generator import Device
 from generators.layers import Grid, ResBlock, groups, level_widths
@@ -55,7 +55,7 @@ class GanParams(TrainedParams):
 class GanNetwork(Network):
     """The generator: latent and condition -> array."""
 
-    def __init__(self, spec: ArraySpec, n_classes: int, fields: ConditionFields, params: GanParams) -> None:
+    def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: GanParams) -> None:
         embedding = 4 * params.width
         super().__init__(spec, n_classes, fields, embedding)
         self.grid = grid = Grid(spec)
@@ -77,7 +77,7 @@ class GanNetwork(Network):
             h = block(self.grid.up(h), style)
         x = self.grid.unfold(self.out(F.silu(self.norm(h)))).float()
         spec = self.grid.spec
-        if spec.value_range is not None:
+        if spec.bounds is not None:
             return torch.tanh(x)
         if spec.mask_row is None:
             return x
@@ -104,7 +104,7 @@ class _CriticBlock(nn.Module):
 class Critic(nn.Module):
     """The discriminator. Spectral norm for the hinge loss; WGAN-GP has its penalty instead."""
 
-    def __init__(self, spec: ArraySpec, n_classes: int, fields: ConditionFields, params: GanParams) -> None:
+    def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: GanParams) -> None:
         super().__init__()
         wrap = spectral_norm if params.loss == "hinge" else (lambda layer: layer)
         self.grid = grid = Grid(spec)
@@ -128,17 +128,17 @@ class Critic(nn.Module):
         return (score + projection).float(), None
 
 
-def diff_augment(x: torch.Tensor, batch: Minibatch, spec: ArraySpec) -> torch.Tensor:
+def diff_augment(x: torch.Tensor, batch: Minibatch, spec: Spec) -> torch.Tensor:
     """[B, C, H, W] -> the same, each sample changed at random in a way that gradients pass through. Zhao et al. 2020.
 
     Images: brightness, contrast, shift, cutout. Speech: shift in time, the mask row with it.
     """
     n, _, h, w = x.shape
-    if spec.value_range is not None:
+    if spec.bounds is not None:
         x = x + (batch.rand(n, 1, 1, 1) - 0.5)
         mean = x.mean(dim=(1, 2, 3), keepdim=True)
         x = (x - mean) * (batch.rand(n, 1, 1, 1) + 0.5) + mean
-    down = 0 if spec.value_range is None else max(1, round(h * SHIFT))
+    down = 0 if spec.bounds is None else max(1, round(h * SHIFT))
     across = max(1, round(w * SHIFT))
     rows = torch.arange(h, device=x.device)[None, :] - _whole(batch.rand(n, 1), down)
     columns = torch.arange(w, device=x.device)[None, :] - _whole(batch.rand(n, 1), across)
@@ -146,7 +146,7 @@ def diff_augment(x: torch.Tensor, batch: Minibatch, spec: ArraySpec) -> torch.Te
     index = torch.arange(n, device=x.device)[:, None, None]
     shifted = x[index, :, rows.clamp(0, h - 1)[:, :, None], columns.clamp(0, w - 1)[:, None, :]].permute(0, 3, 1, 2)
     x = shifted * inside[:, None].to(x.dtype)
-    if spec.value_range is not None:
+    if spec.bounds is not None:
         size = (round(h * CUTOUT), round(w * CUTOUT))
         top = (batch.rand(n, 1, 1) * (h + 1)).long() - size[0] // 2
         left = (batch.rand(n, 1, 1) * (w + 1)).long() - size[1] // 2

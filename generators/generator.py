@@ -5,19 +5,18 @@ Generators know no gates, no Ray, no Prefect and no DVC. What they need from out
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from corpora.errors import UnknownNameError
-from features.representation import ArraySpec
+from corpora.errors import IntegrityError, UnknownNameError
+from corpora.fingerprint import hash_json
+from features.representation import Spec
 
 GENERATORS: dict[str, str] = {
     "cvae": "generators.vae:ConditionalVAE",
@@ -27,45 +26,82 @@ GENERATORS: dict[str, str] = {
 }
 
 
+Given = str | float | tuple[float, ...]
+RATED = {"intensity": (0.0, 1.0), "valence": (-1.0, 1.0), "arousal": (-1.0, 1.0), "dominance": (-1.0, 1.0)}
+DRAW_VERSION = 1  # of the canonical form: a new one renames every sample
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """What is asked for. `emotion`: a class, or a distribution over classes (soft labels).
 
-    `intensity` in [0, 1], 1 = full. `vad`: valence, arousal, dominance in [-1, 1]. `vector`: a named vector (action
-    units, transcript or face embedding, context). A generator that cannot honour a field that is set raises
-    `UserError`.
+    `given`: whatever else is asked for, by name; what is not asked for is not in it. `RATED` names are numbers within
+    their bounds (intensity: 1 = full), "subject" a subject's id, "text" what is said; every other name is a vector
+    (action units, a face's embedding, context). A generator that does not honour a name raises `UserError`.
     """
 
     emotion: str | Mapping[str, float]
-    intensity: float = 1.0
-    subject_id: str | None = None
-    vad: tuple[float, float, float] | None = None
-    vector: tuple[str, tuple[float, ...]] | None = None
+    given: Mapping[str, Given] = field(default_factory=dict)
+
+    @property
+    def subject(self) -> str | None:
+        """The subject that is asked for, if one is."""
+        subject = self.given.get("subject")
+        return None if subject is None else str(subject)
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Names one synthetic sample of one generator for ever. `seed` in [0, 2**63)."""
+    """Names one synthetic sample of one generator for ever. `seed` in [0, 2**63). `sources`: role -> id of a real train
+    sample that the draw starts from ("from": what a conversion moves; "style": what it borrows from)."""
 
     condition: Condition
     seed: int
-    source_ids: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def source_ids(self) -> tuple[str, ...]:
+        """Ids of the sources, in the order of their roles' names."""
+        return tuple(self.sources[role] for role in sorted(self.sources))
+
+    def to_json(self) -> dict[str, Any]:
+        """The canonical form: what is set, and nothing else, so that a new kind of condition changes no key."""
+        emotion = self.condition.emotion
+        whole: dict[str, Any] = {
+            "v": DRAW_VERSION,
+            "emotion": emotion if isinstance(emotion, str) else {k: float(v) for k, v in emotion.items()},
+            "seed": self.seed,
+        }
+        if self.condition.given:
+            whole["given"] = {k: list(v) if isinstance(v, tuple) else v for k, v in self.condition.given.items()}
+        if self.sources:
+            whole["sources"] = dict(self.sources)
+        return whole
+
+    @classmethod
+    def from_json(cls, whole: Mapping[str, Any]) -> Draw:
+        """What `to_json` made. Raises `IntegrityError` for another version."""
+        if whole.get("v") != DRAW_VERSION:
+            raise IntegrityError(f"a draw of version {whole.get('v')!r}; this emoforge reads {DRAW_VERSION}")
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in whole.get("given", {}).items()}
+        return cls(Condition(whole["emotion"], given), whole["seed"], whole.get("sources", {}))
 
     def key(self) -> str:
         """20 hex digits of sha256 over the canonical JSON of the draw."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:20]
+        return hash_json(self.to_json())[:20]
 
 
 @dataclass(frozen=True, slots=True)
 class TrainData:
     """The train split as arrays: row i of every field is one sample. Nothing of dev or test is ever in here.
 
-    arrays: [N, C, H, W] float32 in the representation's units (may be memory-mapped); emotions: N class names;
-    subjects: N subject ids or None; groups: N group ids; ids: N sample ids; intensity: [N] in [0, 1], NaN where not
-    known. `held_out`: boolean [N], the part of train that early stopping looks at and gradients never see.
+    arrays: [N, *spec.shape] float32 in the representation's units (may be memory-mapped); emotions: N class names;
+    subjects: N subject ids or None; groups: N group ids; ids: N sample ids; ratings: name of `RATED` -> [N] float64,
+    NaN where not known. `held_out`: boolean [N], the part of train that early stopping looks at and gradients never
+    see.
     """
 
-    spec: ArraySpec
+    spec: Spec
     classes: tuple[str, ...]
     arrays: np.ndarray
     emotions: tuple[str, ...]
@@ -73,7 +109,7 @@ class TrainData:
     groups: tuple[str, ...]
     subjects: tuple[str | None, ...]
     held_out: np.ndarray
-    intensity: np.ndarray
+    ratings: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +138,17 @@ Monitor = Callable[["Generator"], float]  # lower is better; looks at the held-o
 class Generator(Protocol):
     """Construct with `(spec, classes, **params)`; classes fixes the order of class indices."""
 
-    spec: ArraySpec
+    spec: Spec
     classes: tuple[str, ...]
-    needs_sources: bool  # True: every Draw carries `source_ids` and `sample` wants the source arrays
+    takes: tuple[str, ...]  # roles of the sources that every Draw names and whose arrays `sample` wants; () for none
+    layouts: frozenset[str]  # of the representations that it can model
     trains: bool  # False: `fit` is a closed form without steps (transfer)
+    honours: frozenset[str]  # names of `Condition.given` that a draw may set
+
+    @classmethod
+    def can_honour(cls, params: Mapping[str, Any]) -> frozenset[str]:
+        """What `honours` will be of a model with these parameters: a run is planned before anything is fitted."""
+        ...
 
     def fit(
         self,
@@ -124,7 +167,7 @@ class Generator(Protocol):
         ...
 
     def sample(self, draws: Sequence[Draw], sources: np.ndarray | None = None, *, device: Device) -> np.ndarray:
-        """draws (n) and their sources [n, C, H, W] -> [n, C, H, W] float32 in the representation's units.
+        """draws (n) and their sources [n, *spec.shape] -> [n, *spec.shape] float32 in the representation's units.
 
         Row i depends on draws[i] and sources[i] only: one random generator a draw, seeded with its seed.
         """

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from features.representation import ArraySpec
+from features.representation import Spec
 
 
 class Grid:
@@ -18,10 +18,10 @@ class Grid:
     Sides are padded at the end (edge values) to multiples of 2^levels and cropped on the way back.
     """
 
-    def __init__(self, spec: ArraySpec, coarsest: int = 8) -> None:
-        c, h, w = spec.shape
+    def __init__(self, spec: Spec, coarsest: int = 8) -> None:
+        c, h, w = spec.grid
         self.spec = spec
-        self.rows_as_channels = spec.value_range is None
+        self.rows_as_channels = spec.bounds is None
         self.channels = c * h if self.rows_as_channels else c
         self.height, self.width = (1, w) if self.rows_as_channels else (h, w)
         self.levels = max(1, math.ceil(math.log2(max(self.height, self.width) / coarsest)))
@@ -41,7 +41,7 @@ class Grid:
 
     def unfold(self, x: torch.Tensor) -> torch.Tensor:
         """[B, channels, *padded] -> [B, C, H, W]."""
-        return x[:, :, : self.height, : self.width].reshape(x.shape[0], *self.spec.shape)
+        return x[:, :, : self.height, : self.width].reshape(x.shape[0], *self.spec.grid)
 
     def conv(self, inputs: int, outputs: int) -> nn.Conv2d:
         return nn.Conv2d(inputs, outputs, self.kernel, padding=(self.kernel[0] // 2, self.kernel[1] // 2))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from features.representation import ArraySpec
+from features.representation import Spec
 
 CLAMP = 5.0  # standard deviations; a single broken frame must not own the loss
 MARGIN = 0.05  # share of the observed range by which a sample may exceed it
@@ -19,6 +19,11 @@ def chunks(arrays: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
     """The chosen rows of a (memory-mapped) array in pieces that fit into memory, as float32."""
     for start in range(0, len(rows), CHUNK):
         yield np.asarray(arrays[rows[start : start + CHUNK]], np.float32)
+
+
+def on_grid(arrays: np.ndarray, spec: Spec) -> np.ndarray:
+    """[n, *spec.shape] -> [n, C, H, W], the form that networks take."""
+    return arrays.reshape(len(arrays), *spec.grid)
 
 
 class Normaliser(nn.Module):
@@ -34,23 +39,23 @@ class Normaliser(nn.Module):
     pad: torch.Tensor
     lengths: torch.Tensor
 
-    def __init__(self, spec: ArraySpec) -> None:
+    def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.spec = spec
-        c, h, w = spec.shape
+        c, h, w = spec.grid
         for name, value in (("mean", 0.0), ("std", 1.0), ("low", 0.0), ("high", 0.0), ("pad", 0.0)):
             self.register_buffer(name, torch.full((c, h, 1), value))
         self.register_buffer("lengths", torch.tensor([1, w]))  # shortest and longest in train, columns
 
     def fit(self, arrays: np.ndarray, rows: np.ndarray) -> Normaliser:
-        """arrays [N, C, H, W]; rows: the indices that statistics may come from."""
-        if self.spec.value_range is not None:
+        """arrays [N, *spec.shape]; rows: the indices that statistics may come from."""
+        if self.spec.bounds is not None:
             return self
-        c, h, w = self.spec.shape
+        c, h, w = self.spec.grid
         n, total, squares = np.zeros(1), np.zeros((c, h)), np.zeros((c, h))
         low, high, pad = np.full((c, h), np.inf), np.full((c, h), -np.inf), np.zeros((c, h))
         shortest, longest = w, 1
-        for part in chunks(arrays, rows):
+        for part in (on_grid(part, self.spec) for part in chunks(arrays, rows)):
             valid = self._valid_numpy(part)  # [B, 1, 1, W]
             n += valid.sum()
             wide = part.astype(np.float64)
@@ -79,7 +84,7 @@ class Normaliser(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[B, C, H, W] in units -> normalised."""
-        if self.spec.value_range is not None:
+        if self.spec.bounds is not None:
             return x
         z = ((x - self.mean) / self.std).clamp(-CLAMP, CLAMP)
         row = self.spec.mask_row
@@ -97,8 +102,8 @@ class Normaliser(nn.Module):
         lengths seen in train; padding gets the values that padding has in train.
         """
         z = z.float()
-        if self.spec.value_range is not None:
-            return z.clamp(*self.spec.value_range)
+        if self.spec.bounds is not None:
+            return z.clamp(*self.spec.bounds)
         margin = MARGIN * (self.high - self.low)
         x = z * self.std + self.mean
         x = torch.minimum(torch.maximum(x, self.low - margin), self.high + margin)

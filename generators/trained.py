@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from corpora.errors import IntegrityError, UserError
-from features.representation import ArraySpec
+from features.representation import Spec
 from generators.condition import (
     ConditionEncoder,
     ConditionFields,
@@ -25,7 +25,7 @@ from generators.condition import (
     train_conditions,
 )
 from generators.generator import Device, Draw, Monitor, Progress, TrainData
-from generators.normalise import Normaliser, chunks
+from generators.normalise import Normaliser, chunks, on_grid
 from generators.params import TrainedParams, parse_params
 from training.checkpoint import load_tensors, save_tensors
 from training.device import autocast, resolve_device
@@ -33,18 +33,21 @@ from training.loop import LoopParams, Order, Phase, class_weights, run
 from training.seeds import derive_seed
 
 SAMPLE_BATCH = 256  # rows computed at once, whatever the length of the list of draws
-FORMAT = 1
+FORMAT = 2
 REPORTS = 100  # points of a loss curve
 
 
-def check_train_data(data: TrainData, spec: ArraySpec, classes: Sequence[str]) -> np.ndarray:
+def check_train_data(data: TrainData, spec: Spec, classes: Sequence[str]) -> np.ndarray:
     """-> indices of the rows that gradients may see. Raises `UserError` naming what is wrong with the train split."""
     n = len(data.arrays)
     if tuple(data.arrays.shape[1:]) != tuple(spec.shape):
         raise UserError(f"train arrays have shape {tuple(data.arrays.shape[1:])}; {spec.name} has {tuple(spec.shape)}")
-    for field in ("emotions", "ids", "groups", "subjects", "held_out", "intensity"):
+    for field in ("emotions", "ids", "groups", "subjects", "held_out"):
         if len(getattr(data, field)) != n:
             raise UserError(f"train data: {len(getattr(data, field))} {field} for {n} arrays")
+    for name, ratings in data.ratings.items():
+        if len(ratings) != n:
+            raise UserError(f"train data: {len(ratings)} ratings of {name} for {n} arrays")
     if tuple(data.classes) != tuple(classes):
         raise UserError(f"the generator was made for classes {list(classes)}, the train data has {list(data.classes)}")
     strangers = sorted(set(data.emotions) - set(classes))
@@ -59,7 +62,7 @@ def check_train_data(data: TrainData, spec: ArraySpec, classes: Sequence[str]) -
             )
     start = 0
     for part in chunks(data.arrays, np.arange(n)):
-        broken = np.flatnonzero(~np.isfinite(part).all(axis=(1, 2, 3)))
+        broken = np.flatnonzero(~np.isfinite(part).reshape(len(part), -1).all(axis=1))
         if len(broken):
             raise UserError(f"the array of train sample {data.ids[start + int(broken[0])]!r} holds NaN or infinity")
         start += len(part)
@@ -71,7 +74,8 @@ def data_fingerprint(data: TrainData) -> str:
     digest = hashlib.sha256()
     digest.update(repr((data.spec, data.classes, data.emotions, data.ids, data.subjects)).encode())
     digest.update(np.asarray(data.held_out, bool).tobytes())
-    digest.update(np.asarray(data.intensity, np.float32).tobytes())
+    for name in sorted(data.ratings):
+        digest.update(name.encode() + np.asarray(data.ratings[name], np.float32).tobytes())
     for part in chunks(data.arrays, np.arange(len(data.arrays))):
         digest.update(np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()
@@ -93,7 +97,7 @@ class TrainSet:
 class Network(nn.Module):
     """Base of the networks: carries what turns conditions and units into tensors, so that one file holds all of it."""
 
-    def __init__(self, spec: ArraySpec, n_classes: int, fields: ConditionFields, embedding: int) -> None:
+    def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, embedding: int) -> None:
         super().__init__()
         self.normaliser = Normaliser(spec)
         self.condition = ConditionEncoder(n_classes, fields, embedding)
@@ -104,15 +108,26 @@ class TrainedGenerator:
 
     name: ClassVar[str]
     Params: ClassVar[type[TrainedParams]] = TrainedParams
-    needs_sources: bool = False
+    takes: tuple[str, ...] = ()
+    layouts: frozenset[str] = frozenset({"image", "rows"})
     trains: bool = True
 
-    def __init__(self, spec: ArraySpec, classes: Sequence[str], **params: Any) -> None:
+    def __init__(self, spec: Spec, classes: Sequence[str], **params: Any) -> None:
         self.spec = spec
         self.classes = tuple(classes)
         self.params = parse_params(self.Params, params, self.name)
-        self.fields = ConditionFields(intensity=self.params.use_intensity)
+        self.fields = ConditionFields(rated=("intensity",) if self.params.use_intensity else ())
         self.network: Network | None = None
+
+    @classmethod
+    def can_honour(cls, params: Mapping[str, Any]) -> frozenset[str]:
+        """Names of `Condition.given` that a model with these parameters honours."""
+        return frozenset({"intensity"} if params.get("use_intensity") else ())
+
+    @property
+    def honours(self) -> frozenset[str]:
+        """Names of `Condition.given` that a draw may set."""
+        return self.fields.names
 
     # -- what a generator brings
 
@@ -157,7 +172,9 @@ class TrainedGenerator:
         network.to(where)
         with torch.no_grad():
             everything = chunks(data.arrays, np.arange(len(data.arrays)))
-            x = torch.cat([network.normaliser(torch.from_numpy(part).to(where)) for part in everything])
+            x = torch.cat(
+                [network.normaliser(torch.from_numpy(on_grid(part, self.spec)).to(where)) for part in everything]
+            )
         conditions = {k: v.to(where) for k, v in train_conditions(data, self.fields).items()}
         train = TrainSet(x, conditions, rows)
         phases = self._phases(network, train, device, seed)
@@ -201,20 +218,20 @@ class TrainedGenerator:
 
     def sample(self, draws: Sequence[Draw], sources: np.ndarray | None = None, *, device: Device) -> np.ndarray:
         network = self._fitted()
-        if sources is not None or any(d.source_ids for d in draws):
+        if sources is not None or any(d.sources for d in draws):
             raise UserError(f"generator {self.name} makes samples from nothing; its draws have no sources")
         where = resolve_device(device.kind)
         network.to(where)
         conditions = encode_conditions([d.condition for d in draws], self.classes, self.fields)
-        made = [np.zeros((0, *self.spec.shape), np.float32)]
+        sampled = [np.zeros((0, *self.spec.grid), np.float32)]
         for start in range(0, len(draws), SAMPLE_BATCH):
             part = slice(start, start + SAMPLE_BATCH)
             asked = {name: values[part].to(where) for name, values in conditions.items()}
             with torch.inference_mode():
                 with autocast(where, device.dtype):
                     z = self._generate(asked, [d.seed for d in draws[part]], where)
-                made.append(network.normaliser.inverse(z).cpu().numpy())
-        return np.concatenate(made)
+                sampled.append(network.normaliser.inverse(z).cpu().numpy())
+        return np.concatenate(sampled).reshape(-1, *self.spec.shape)
 
     def save(self, folder: Path) -> None:
         save_tensors(folder, self._fitted().state_dict(), self._config())
@@ -228,7 +245,7 @@ class TrainedGenerator:
                 f"{folder} holds a model of {config.get('generator')!r} in format {config.get('format')!r}, "
                 f"not of {cls.name!r} in format {FORMAT}; fit it again"
             )
-        made = cls(spec_from(config["spec"]), config["classes"], **config["params"])
+        made = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
         with torch.random.fork_rng(devices=[]):
             network = made._build()
         try:
@@ -251,16 +268,3 @@ class TrainedGenerator:
             "classes": list(self.classes),
             "params": self.params.model_dump(),
         }
-
-
-def spec_from(config: Mapping[str, Any]) -> ArraySpec:
-    """The ArraySpec that a config.json holds (JSON knows no tuples)."""
-    bounds = config["value_range"]
-    return ArraySpec(
-        name=config["name"],
-        shape=tuple(config["shape"]),
-        value_range=None if bounds is None else tuple(bounds),
-        mask_row=config["mask_row"],
-        column_s=config["column_s"],
-        rows=tuple(config["rows"]),
-    )

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
-from features.representation import ArraySpec
+from features.representation import Spec
 from generators.condition import ConditionFields, Conditions
 from generators.generator import Device
 from generators.layers import Grid, ResBlock, groups, level_widths
@@ -62,7 +62,7 @@ class VaeNetwork(Network):
     residual_std: torch.Tensor  # [K, C, H], 0 for rows that are decisions (mask, voicing) and for images
     residual_lag: torch.Tensor  # [C, H], correlation of neighbouring columns of the residual
 
-    def __init__(self, spec: ArraySpec, n_classes: int, fields: ConditionFields, params: VaeParams) -> None:
+    def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: VaeParams) -> None:
         embedding = 4 * params.width
         super().__init__(spec, n_classes, fields, embedding)
         self.grid = grid = Grid(spec)
@@ -79,8 +79,8 @@ class VaeNetwork(Network):
         self.out = grid.conv(widths[0], grid.channels)
         self.register_buffer("class_mean", torch.zeros(n_classes, params.latent))
         self.register_buffer("class_factor", torch.eye(params.latent).repeat(n_classes, 1, 1))  # Cholesky factors
-        self.register_buffer("residual_std", torch.zeros(n_classes, *spec.shape[:2]))
-        self.register_buffer("residual_lag", torch.zeros(spec.shape[:2]))
+        self.register_buffer("residual_std", torch.zeros(n_classes, *spec.grid[:2]))
+        self.register_buffer("residual_lag", torch.zeros(spec.grid[:2]))
 
     def encode(self, x: torch.Tensor, embedding: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """[B, C, H, W] -> mean and log variance, [B, latent] each."""
@@ -107,11 +107,11 @@ class VaeNetwork(Network):
         return self.decode(mean + torch.exp(0.5 * logvar) * eps, embedding), mean, logvar
 
 
-def residual_nats(x: torch.Tensor, made: torch.Tensor, spec: ArraySpec) -> torch.Tensor:
+def residual_nats(x: torch.Tensor, made: torch.Tensor, spec: Spec) -> torch.Tensor:
     """[B, C, H, W] twice -> scalar: -log likelihood of a sample in nats (without constants) under the best variance of
     each row (rows with units of their own) or of all pixels; padding does not count. Rybkin et al. 2021, eq. 9."""
     squares = (x - made).square()
-    if spec.value_range is not None:
+    if spec.bounds is not None:
         n = squares[0].numel()
         return 0.5 * n * torch.log(squares.mean() + VARIANCE_FLOOR * 0.1)
     if spec.mask_row is None:
@@ -170,7 +170,7 @@ class ConditionalVAE(TrainedGenerator):
             mean, logvar = network.encode(x, embedding)
             means.append(mean.double())
             variances.append(logvar.double().exp())
-            if self.spec.value_range is None:
+            if self.spec.bounds is None:
                 inside = network.normaliser.valid(x)[:, :, 0].double()  # [B, 1, W]
                 rest = (x - network.decode(mean, embedding)).double() * inside[:, :, None]
                 squares.append(rest.square().sum(dim=3))
@@ -181,10 +181,10 @@ class ConditionalVAE(TrainedGenerator):
         centres, factors = latent_density(mean, variance, labels, len(self.classes))
         network.class_mean.copy_(centres)
         network.class_factor.copy_(factors)
-        if self.spec.value_range is None:
+        if self.spec.bounds is None:
             sums = (torch.cat(squares), torch.cat(neighbours), torch.cat(valid))
             spread, lag = residual_noise(*sums, labels, len(centres))
-            drawn = torch.ones(self.spec.shape[1], device=spread.device)
+            drawn = torch.ones(self.spec.grid[1], device=spread.device)
             if self.spec.mask_row is not None:
                 drawn[self.spec.mask_row] = 0.0
             if "voicing" in self.spec.rows:
@@ -195,8 +195,8 @@ class ConditionalVAE(TrainedGenerator):
     def _generate(self, conditions: Conditions, seeds: Sequence[int], device: torch.device) -> torch.Tensor:
         network = self.network
         assert network is not None
-        p, (c, h, w) = self.params, self.spec.shape
-        drawn = p.residual > 0 and self.spec.value_range is None
+        p, (c, h, w) = self.params, self.spec.grid
+        drawn = p.residual > 0 and self.spec.bounds is None
         numbers = noise(seeds, (p.latent + drawn * c * h * w,), device)
         eps = p.temperature * numbers[:, : p.latent]
         per_class = network.class_mean + torch.einsum("kij,bj->bki", network.class_factor, eps)

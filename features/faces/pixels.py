@@ -6,7 +6,8 @@ import numpy as np
 
 from corpora.codecs import decode_image, encode_png
 from corpora.errors import ParamsError, PayloadError
-from features.representation import ArraySpec
+from corpora.schema import Payload
+from features.representation import Spec
 
 _BLOCK_EPS = 1e-5
 _HYSTERESIS = 0.2
@@ -16,28 +17,28 @@ class PixelRepresentation:
     """png <-> [1, size, size] float32 in [-1, 1]. `size`: pixels of a side, a multiple of 8: U-Nets halve it."""
 
     modality = "face"
-    codec = "png"
+    lossless = True
 
     def __init__(self, size: int = 48) -> None:
         if not 16 <= size <= 512 or size % 8:
             raise ParamsError(f"representation pixels: size is {size}; allowed are multiples of 8 from 16 to 512.")
         self.size = size
-        self.spec = ArraySpec(name=f"grey{size}", shape=(1, size, size), value_range=(-1.0, 1.0))
+        self.spec = Spec(name=f"grey{size}", shape=(1, size, size), bounds=(-1.0, 1.0))
 
-    def encode(self, payload: bytes, codec: str) -> np.ndarray:
+    def encode(self, payload: Payload) -> np.ndarray:
         """Grey image file of size x size -> [1, size, size] float32, 0..255 mapped linearly to -1..1.
 
         Raises `PayloadError`: wrong-size, not-grey, or what the decoder says of a broken file.
         """
-        pixels = decode_image(payload)
+        pixels = decode_image(payload.data)
         if pixels.ndim != 2:
-            raise PayloadError("not-grey", f"the {codec} has shape {pixels.shape}: prepare it first")
+            raise PayloadError("not-grey", f"the {payload.codec} has shape {pixels.shape}: prepare it first")
         if pixels.shape != (self.size, self.size):
             raise PayloadError("wrong-size", f"{pixels.shape[0]} x {pixels.shape[1]}; wanted {self.size} x {self.size}")
         return (pixels.astype(np.float32) / np.float32(127.5) - np.float32(1.0))[None]
 
-    def decode(self, array: np.ndarray) -> bytes:
-        """[1, size, size] float32 -> png bytes; values beyond [-1, 1] are clipped.
+    def decode(self, array: np.ndarray) -> Payload:
+        """[1, size, size] float32 -> png; values beyond [-1, 1] are clipped.
 
         Raises `PayloadError`: wrong-shape, non-finite.
         """
@@ -46,7 +47,7 @@ class PixelRepresentation:
         if not np.isfinite(array).all():
             raise PayloadError("non-finite", f"{int((~np.isfinite(array)).sum())} pixels are NaN or infinite")
         grey = np.rint((np.clip(array[0].astype(np.float64), -1.0, 1.0) + 1.0) * 127.5)
-        return encode_png(grey.astype(np.uint8))
+        return Payload(encode_png(grey.astype(np.uint8)), "png")
 
 
 def hog_features(images: np.ndarray, *, orientations: int = 9, cell: int = 8, block: int = 2) -> np.ndarray:

@@ -16,7 +16,8 @@ import numpy as np
 
 from corpora.codecs import decode_wav, encode_wav
 from corpora.errors import ParamsError, PayloadError
-from features.representation import ArraySpec
+from corpora.schema import Payload
+from features.representation import Spec
 from features.speech.vocoder import pyworld
 
 F0_FLOOR_HZ, F0_CEIL_HZ = 71.0, 800.0  # WORLD's own search range; the floor also fixes the length of its FFT
@@ -88,7 +89,7 @@ def valid_columns(mask: np.ndarray) -> int:
 
 
 class WorldRepresentation:
-    """wav <-> [1, H, W] float32 with one column every `hop_s` seconds.
+    """wav <-> [rows, columns] float32 with one column every `hop_s` seconds.
 
     Rows: `coefficients` of the envelope's mel-warped cepstrum (log power), interpolated log-F0 (natural log of Hz),
     voicing (0 or 1), band aperiodicity (dB; one band at 16 kHz), mask (+1 valid, -1 padding): 28 + 4 = 32 by default.
@@ -99,7 +100,7 @@ class WorldRepresentation:
     """
 
     modality = "speech"
-    codec = "wav"
+    lossless = False
 
     def __init__(
         self,
@@ -139,29 +140,31 @@ class WorldRepresentation:
             *(f"aperiodicity_{i}_db" for i in range(bands)),
             "mask",
         )
-        self.spec = ArraySpec(
+        self.spec = Spec(
             name=f"world{self.rate_hz // 1000}k-{coefficients}c-{hop_s * 1000:g}ms",
-            shape=(1, len(rows), width),
-            mask_row=len(rows) - 1,
-            column_s=self.hop_s,
+            shape=(len(rows), width),
+            layout="rows",
             rows=rows,
+            units=tuple("ln Hz" if r == "log_f0" else "dB" if r.endswith("_db") else "" for r in rows),
+            rate_hz=1.0 / self.hop_s,
+            mask_row=len(rows) - 1,
         )
 
-    def encode(self, payload: bytes, codec: str) -> np.ndarray:
-        """wav bytes -> [1, H, W] float32.
+    def encode(self, payload: Payload) -> np.ndarray:
+        """wav -> [rows, columns] float32.
 
         Raises `PayloadError`: wrong-codec, wrong-rate, empty, non-finite, silent, too-long, or what the decoder says.
         Unvoiced utterances are fine: voicing is 0 and log-F0 is the log of 150 Hz.
         """
-        if codec != "wav":
-            raise PayloadError("wrong-codec", f"speech is read from wav, this payload is {codec!r}")
-        channels, rate = decode_wav(payload)
+        if payload.codec != "wav":
+            raise PayloadError("wrong-codec", f"speech is read from wav, this payload is {payload.codec!r}")
+        channels, rate = decode_wav(payload.data)
         if int(rate) != self.rate_hz:
             raise PayloadError("wrong-rate", f"{rate} Hz; the representation wants {self.rate_hz} Hz: prepare it first")
         return self.encode_signal(channels.mean(axis=1))
 
     def encode_signal(self, signal: np.ndarray) -> np.ndarray:
-        """[n] float in [-1, 1] at `rate_hz` -> [1, H, W] float32; errors as in `encode`."""
+        """[n] float in [-1, 1] at `rate_hz` -> [rows, columns] float32; errors as in `encode`."""
         n = len(signal)
         if n == 0:
             raise PayloadError("empty", "no samples")
@@ -178,8 +181,7 @@ class WorldRepresentation:
         frames = analyse(padded, self.rate_hz, hop_s=self.hop_s, f0_method=self.f0_method)
         f0 = frames.f0_hz[:columns]
         cepstra = pyworld.code_spectral_envelope(frames.envelope[:columns], self.rate_hz, self.coefficients)
-        array = np.zeros(self.spec.shape, dtype=np.float32)
-        image = array[0]
+        image = np.zeros(self.spec.shape, dtype=np.float32)
         image[: self.coefficients, :columns] = cepstra.T
         image[self._row_f0, :columns] = interpolated_log_f0(f0)
         image[self._row_voicing, :columns] = f0 > 0
@@ -187,27 +189,27 @@ class WorldRepresentation:
         image[:-1, :columns] = self._within_physics(image[:-1, :columns])
         image[-1] = -1.0
         image[-1, :columns] = 1.0
-        return array
+        return image
 
-    def decode(self, array: np.ndarray) -> bytes:
-        """[1, H, W] float32 -> PCM16 mono wav at `rate_hz`; the same array gives the same bytes.
+    def decode(self, array: np.ndarray) -> Payload:
+        """[rows, columns] float32 -> PCM16 mono wav at `rate_hz`; the same array gives the same bytes.
 
         The mask row gives the length, values beyond physics are clipped (F0 71-800 Hz, ...), a peak above full scale is
         scaled down. Raises `PayloadError`: wrong-shape, non-finite (in a valid column or the mask), empty, silent.
         """
         signal = self.decode_signal(array)
-        return encode_wav(signal, self.rate_hz)
+        return Payload(encode_wav(signal, self.rate_hz), "wav", duration_s=len(signal) / self.rate_hz)
 
     def decode_signal(self, array: np.ndarray) -> np.ndarray:
-        """[1, H, W] float32 -> [n] float32 in [-1, 1]; errors as in `decode`."""
+        """[rows, columns] float32 -> [n] float32 in [-1, 1]; errors as in `decode`."""
         if array.shape != self.spec.shape:
             raise PayloadError("wrong-shape", f"{array.shape}; {self.spec.name} has {self.spec.shape}")
         if not np.isfinite(array).all():
             raise PayloadError("non-finite", f"{int((~np.isfinite(array)).sum())} values are NaN or infinite")
-        columns = valid_columns(array[0, -1])
+        columns = valid_columns(array[-1])
         if columns == 0:
             raise PayloadError("empty", "the mask row holds no valid column")
-        image = self._within_physics(array[0, :-1, :columns].astype(np.float64))
+        image = self._within_physics(array[:-1, :columns].astype(np.float64))
         voiced = image[self._row_voicing] > VOICED_ABOVE
         f0 = np.where(voiced, np.exp(image[self._row_f0]), 0.0)
         n_fft = fft_length(self.rate_hz)

@@ -8,14 +8,14 @@ before it is begun. Targets: generators/draws/targets.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from generators.generator import Condition, Draw
 from training.seeds import derive_seed
 
-SourceChooser = Callable[[str, int], tuple[str, ...]]  # (class, index of the draw) -> ids of its sources
+SourceChooser = Callable[[str, int], Mapping[str, str]]  # (class, index of the draw) -> its sources by role
 Stop = Literal["complete", "filled", "no-source", "acceptance", "draws", "rounds"]
 # What people read. From the worst: a class of several cells is told by its worst one.
 STOPS: dict[str, str] = {
@@ -71,12 +71,12 @@ def draw_sequence(
         raise ValueError(f"start {start} and n {n} must be >= 0")
     owner = [] if corpus is None else [corpus]
     owner += [] if subject is None else ["subject", subject]
-    condition = Condition(emotion, subject_id=subject if source_chooser is None else None)
+    condition = Condition(emotion, {"subject": subject} if subject is not None and source_chooser is None else {})
     return [
         Draw(
             condition,
             derive_seed(run_seed, "draw", *owner, emotion, index),
-            source_chooser(emotion, index) if source_chooser is not None else (),
+            source_chooser(emotion, index) if source_chooser is not None else {},
         )
         for index in range(start, start + n)
     ]

@@ -19,7 +19,7 @@ class SourceTable:
     subjects: tuple[str | None, ...]
 
 
-def source_order(table: SourceTable, emotion: str, seed: int) -> list[tuple[str, ...]]:
+def source_order(table: SourceTable, emotion: str, seed: int) -> list[dict[str, str]]:
     """Every possible source for class `emotion` once: first of subjects who also have samples of that class (their way
     of showing it is known), then of the others, each part in an order of its own that `seed` fixes.
 
@@ -38,13 +38,13 @@ def source_order(table: SourceTable, emotion: str, seed: int) -> list[tuple[str,
         return hashlib.sha256(f"{seed}:{emotion}:{sample_id}".encode()).hexdigest()
 
     # Order by hash, not by a shuffle: a sample that joins or leaves the corpus moves no other one's place.
-    return [(i,) for i in [*sorted(first, key=place), *sorted(then, key=place)]]
+    return [{"from": i} for i in [*sorted(first, key=place), *sorted(then, key=place)]]
 
 
 _cached_order = lru_cache(maxsize=64)(source_order)
 
 
-def choose_sources(indices: Sequence[int], table: SourceTable, emotion: str, seed: int) -> list[tuple[str, ...]]:
-    """Indices of draws -> (id of the source,) of each. Each source serves once before any serves twice."""
+def choose_sources(indices: Sequence[int], table: SourceTable, emotion: str, seed: int) -> list[dict[str, str]]:
+    """Indices of draws -> sources of each by role. Each source serves once before any serves twice."""
     order = _cached_order(table, emotion, seed)
     return [order[index % len(order)] for index in indices]

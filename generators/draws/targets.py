@@ -171,15 +171,16 @@ def _subject_cells(
     ]
 
 
-def require_subjects(name: str, kind: Any) -> None:
+def require_subjects(name: str, kind: Any, params: Mapping[str, Any]) -> None:
     """Raises `ParamsError` where generator class `kind` cannot fill a subject's cells.
 
-    It can where it converts (a cell's sources are that subject's own samples), or where it says `honours_subjects =
-    True`: its draws then carry `Condition.subject_id`. To draw anybody and write a name on it would be a fake.
+    It can where it converts (a cell's sources are that subject's own samples), or where it honours "subject": its draws
+    then carry one in `Condition.given`. To draw anybody and write a name on it would be a fake.
     """
-    if not (getattr(kind, "needs_sources", False) or getattr(kind, "honours_subjects", False)):
+    honoured = kind.can_honour(params) if hasattr(kind, "can_honour") else ()
+    if not getattr(kind, "takes", ()) and "subject" not in honoured:
         raise ParamsError(
             f"target.cells is 'subject', and generator {name!r} makes samples of nobody in particular: it takes no "
-            "source and does not honour Condition.subject_id. Use a conversion (transfer), a generator with "
-            "honours_subjects = True, or cells: class"
+            "source and does not honour a subject. Use a conversion (transfer), a generator that honours one, or "
+            "cells: class"
         )

@@ -8,6 +8,7 @@ from skimage.feature import hog
 
 from corpora.codecs import decode_image, encode_png
 from corpora.errors import ParamsError, PayloadError
+from corpora.schema import Payload
 from features.faces.pixels import PixelRepresentation, hog_features
 from features.representation import Representation, make_representation
 
@@ -19,24 +20,24 @@ def faces(n: int, size: int = 48, seed: int = 0) -> np.ndarray:
 def test_every_grey_level_survives() -> None:
     pixels = PixelRepresentation(size=16)
     image = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    array = pixels.encode(encode_png(image), "png")
+    array = pixels.encode(Payload(encode_png(image), "png"))
     assert array.dtype == np.float32 and array.shape == (1, 16, 16)
     assert array.min() == -1.0 and array.max() == 1.0
-    assert (decode_image(pixels.decode(array)) == image).all()
+    assert (decode_image(pixels.decode(array).data) == image).all()
     assert pixels.decode(array) == pixels.decode(array.copy())
 
 
 def test_the_registry_makes_it() -> None:
     made = make_representation("pixels", {"size": 32})
     assert isinstance(made, Representation)
-    assert made.spec.shape == (1, 32, 32) and made.spec.value_range == (-1.0, 1.0) and made.spec.mask_row is None
+    assert made.spec.shape == (1, 32, 32) and made.spec.bounds == (-1.0, 1.0) and made.spec.mask_row is None
 
 
 def test_values_beyond_the_range_are_clipped() -> None:
     pixels = PixelRepresentation(size=16)
     array = np.full((1, 16, 16), 3.0, dtype=np.float32)
     array[0, 0] = -7.0
-    back = decode_image(pixels.decode(array))
+    back = decode_image(pixels.decode(array).data)
     assert (back[0] == 0).all() and (back[1:] == 255).all()
 
 
@@ -48,7 +49,7 @@ def test_bad_input_is_named() -> None:
         (b"nothing", "not-an-image"),
     ):
         with pytest.raises(PayloadError) as error:
-            pixels.encode(payload, "png")
+            pixels.encode(Payload(payload, "png"))
         assert error.value.reason == slug
     for array, slug in (
         (np.zeros((48, 48), dtype=np.float32), "wrong-shape"),

@@ -10,6 +10,7 @@ import soundfile
 
 from corpora.codecs import decode_wav, encode_wav
 from corpora.errors import ParamsError, PayloadError
+from corpora.schema import Payload
 from features.representation import Representation, make_representation
 from features.speech.world import WorldRepresentation, analyse, interpolated_log_f0, valid_columns
 
@@ -38,31 +39,31 @@ def slug(error: pytest.ExceptionInfo[PayloadError]) -> str:
 
 def test_spec_has_the_promised_shape(world: WorldRepresentation) -> None:
     assert isinstance(world, Representation)
-    assert world.spec.shape == (1, 32, 320) and world.spec.mask_row == 31 and world.spec.column_s == 0.01
+    assert world.spec.shape == (32, 320) and world.spec.mask_row == 31 and world.spec.rate_hz == 100.0
     assert len(world.spec.rows) == 32 and world.spec.rows[28:] == ("log_f0", "voicing", "aperiodicity_0_db", "mask")
     odd = make_representation("world", {"max_s": 1.51, "coefficients": 24})
-    assert odd.spec.shape == (1, 28, 160)
-    assert WorldRepresentation(rate_hz=8000).spec.shape[1] == 31  # WORLD codes no aperiodicity band at 8 kHz
+    assert odd.spec.shape == (28, 160)
+    assert WorldRepresentation(rate_hz=8000).spec.shape[0] == 31  # WORLD codes no aperiodicity band at 8 kHz
 
 
 def test_encode_fills_valid_columns_and_zeroes_the_rest(world: WorldRepresentation) -> None:
-    array = world.encode(encode_wav(vowel(seconds=0.8), RATE), "wav")
+    array = world.encode(Payload(encode_wav(vowel(seconds=0.8), RATE), "wav"))
     assert array.shape == world.spec.shape and array.dtype == np.float32 and np.isfinite(array).all()
-    assert (array[0, -1, :80] == 1).all() and (array[0, -1, 80:] == -1).all()
-    assert not array[0, :-1, 80:].any()
-    assert set(np.unique(array[0, 29, :80])) <= {0.0, 1.0} and array[0, 29, :80].mean() > 0.8
+    assert (array[-1, :80] == 1).all() and (array[-1, 80:] == -1).all()
+    assert not array[:-1, 80:].any()
+    assert set(np.unique(array[29, :80])) <= {0.0, 1.0} and array[29, :80].mean() > 0.8
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.8, 1.2345, 3.2])
 def test_length_survives_to_within_a_column(world: WorldRepresentation, seconds: float) -> None:
     signal = vowel(seconds=seconds)
-    back, rate = decode_wav(world.decode(world.encode(encode_wav(signal, RATE), "wav")))
+    back, rate = decode_wav(world.decode(world.encode(Payload(encode_wav(signal, RATE), "wav"))).data)
     assert rate == RATE and 0 <= len(back) - len(signal) < 160
 
 
 @pytest.mark.parametrize("f0_hz", [100.0, 180.0, 250.0, 400.0])
 def test_f0_survives_the_round_trip(world: WorldRepresentation, f0_hz: float) -> None:
-    back, _ = decode_wav(world.decode(world.encode_signal(vowel(f0_hz))))
+    back, _ = decode_wav(world.decode(world.encode_signal(vowel(f0_hz))).data)
     frames = analyse(back[:, 0], RATE, hop_s=0.01, f0_method="dio")
     voiced = frames.f0_hz[10:-10][frames.f0_hz[10:-10] > 0]
     assert len(voiced) > 40
@@ -87,7 +88,7 @@ def test_decode_gives_the_same_bytes_whatever_ran_before(world: WorldRepresentat
 
 
 def test_decoded_wav_is_plain_pcm16(world: WorldRepresentation) -> None:
-    info = soundfile.info(io.BytesIO(world.decode(world.encode_signal(vowel()))))
+    info = soundfile.info(io.BytesIO(world.decode(world.encode_signal(vowel())).data))
     assert (info.format, info.subtype, info.channels, info.samplerate) == ("WAV", "PCM_16", 1, RATE)
 
 
@@ -101,7 +102,7 @@ def test_ends_are_faded(world: WorldRepresentation) -> None:
 def test_noise_is_unvoiced_and_decodes(world: WorldRepresentation) -> None:
     noise = 0.05 * np.random.default_rng(3).standard_normal(RATE)
     array = world.encode_signal(noise)
-    assert array[0, 29, :100].mean() < 0.3
+    assert array[29, :100].mean() < 0.3
     assert np.isfinite(array).all()
     assert 0.5 < np.std(world.decode_signal(array)) / 0.05 < 2.0
 
@@ -129,13 +130,13 @@ def test_valid_columns(mask: list[float], length: int) -> None:
 
 def test_a_noisy_mask_keeps_the_length(world: WorldRepresentation) -> None:
     array = world.encode_signal(vowel(seconds=0.8))
-    array[0, -1] += 0.7 * np.random.default_rng(0).standard_normal(320).astype(np.float32)
+    array[-1] += 0.7 * np.random.default_rng(0).standard_normal(320).astype(np.float32)
     assert abs(len(world.decode_signal(array)) - 80 * 160) <= 3 * 160
 
 
 def test_values_beyond_physics_are_clipped(world: WorldRepresentation) -> None:
     wild = 50.0 * np.random.default_rng(1).standard_normal(world.spec.shape).astype(np.float32)
-    wild[0, -1] = 1.0
+    wild[-1] = 1.0
     signal = world.decode_signal(wild)
     assert np.isfinite(signal).all() and np.abs(signal).max() <= 1.0
 
@@ -145,10 +146,10 @@ def test_what_cannot_be_encoded(world: WorldRepresentation) -> None:
         world.encode_signal(vowel(seconds=3.3))
     assert slug(error) == "too-long"
     with pytest.raises(PayloadError) as error:
-        world.encode(encode_wav(np.zeros(RATE, dtype=np.float32), RATE), "wav")
+        world.encode(Payload(encode_wav(np.zeros(RATE, dtype=np.float32), RATE), "wav"))
     assert slug(error) == "silent"
     with pytest.raises(PayloadError) as error:
-        world.encode(encode_wav(vowel(rate=22050), 22050), "wav")
+        world.encode(Payload(encode_wav(vowel(rate=22050), 22050), "wav"))
     assert slug(error) == "wrong-rate"
     with pytest.raises(PayloadError) as error:
         world.encode_signal(np.zeros(0, dtype=np.float32))
@@ -157,7 +158,7 @@ def test_what_cannot_be_encoded(world: WorldRepresentation) -> None:
         world.encode_signal(np.full(RATE, np.nan))
     assert slug(error) == "non-finite"
     with pytest.raises(PayloadError) as error:
-        world.encode(b"no wav at all", "wav")
+        world.encode(Payload(b"no wav at all", "wav"))
     assert slug(error) == "not-a-wav"
 
 
@@ -165,18 +166,18 @@ def test_what_cannot_be_decoded(world: WorldRepresentation) -> None:
     good = world.encode_signal(vowel())
     for change, expected in ((np.nan, "non-finite"), (np.inf, "non-finite")):
         bad = good.copy()
-        bad[0, 3, 7] = change
+        bad[3, 7] = change
         with pytest.raises(PayloadError) as error:
             world.decode(bad)
         assert slug(error) == expected
     empty = good.copy()
-    empty[0, -1] = -1.0
+    empty[-1] = -1.0
     with pytest.raises(PayloadError) as error:
         world.decode(empty)
     assert slug(error) == "empty"
     quiet = good.copy()
-    quiet[0, :28] = -100.0
-    quiet[0, 1:28] = 0.0
+    quiet[:28] = -100.0
+    quiet[1:28] = 0.0
     with pytest.raises(PayloadError) as error:
         world.decode(quiet)
     assert slug(error) == "silent"
@@ -209,9 +210,9 @@ def test_real_speech_keeps_within_the_clips(shared_data: object) -> None:
     clipped = total = 0
     for file in files:
         (piece,) = prepare(Source(file.read_bytes(), "wav"))
-        array = world.encode(piece.payload, "wav")
-        valid = array[0, :28, array[0, -1] > 0]
+        array = world.encode(Payload(piece.payload, "wav"))
+        valid = array[:28, array[-1] > 0].T
         clipped += int((valid[:, 0] <= C0_RANGE[0]).sum() + (np.abs(valid[:, 1:]) >= CEPSTRUM_RANGE[1]).sum())
         total += valid.size
-        assert len(world.decode(array)) > 0
+        assert len(world.decode(array).data) > 0
     assert clipped / total < 0.005

@@ -367,16 +367,20 @@ def test_cells_of_subjects_are_refused_where_they_would_be_a_fake(fitted: Path, 
 
 
 class Speaker:
-    """A sample of the subject and a little noise: the smallest generator that honours `Condition.subject_id`."""
+    """A sample of the subject and a little noise: the smallest generator that honours "subject"."""
 
     class Params(BaseModel):
         pass
 
-    name, needs_sources, trains, honours_subjects = "speaker", False, False, True
+    name, takes, trains, honours = "speaker", (), False, frozenset({"subject"})
     asked: ClassVar[set[str | None]] = set()
 
     def __init__(self, spec: Any, classes: Any) -> None:
         self.spec, self.classes, self.means = spec, tuple(classes), {}
+
+    @classmethod
+    def can_honour(cls, params: Any) -> frozenset[str]:
+        return cls.honours
 
     def fit(self, data: TrainData, **_: Any) -> Iterator[Progress]:
         for subject in set(data.subjects):
@@ -385,10 +389,10 @@ class Speaker:
         yield Progress(1, 1, {"loss": 0.0}, 0.0)
 
     def sample(self, draws: Any, sources: Any = None, *, device: Device) -> np.ndarray:
-        Speaker.asked |= {d.condition.subject_id for d in draws}
+        Speaker.asked |= {d.condition.subject for d in draws}
         rows = []
         for draw in draws:
-            row = self.means[draw.condition.subject_id].copy()
+            row = self.means[draw.condition.subject].copy()
             row[:, :4] += np.random.default_rng(draw.seed).normal(0, 0.05, row[:, :4].shape)
             rows.append(row)
         return np.stack(rows)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from corpora.errors import PayloadError
-from features.representation import ArraySpec
+from features.representation import Spec
 from generators.generator import Device, TrainData, generator_class
 
 
@@ -22,7 +22,7 @@ def toy_data() -> TrainData:
     base = np.array([0.5 if e == "anger" else -0.5 for e in emotions], np.float32)
     arrays = np.clip(base[:, None, None, None] + 0.2 * rng.normal(size=(24, 1, 8, 8)), -1, 1).astype(np.float32)
     return TrainData(
-        spec=ArraySpec("pixels", (1, 8, 8), value_range=(-1.0, 1.0)),
+        spec=Spec("pixels", (1, 8, 8), bounds=(-1.0, 1.0)),
         classes=("anger", "neutral"),
         arrays=arrays,
         emotions=emotions,
@@ -30,7 +30,6 @@ def toy_data() -> TrainData:
         groups=tuple(f"toy:{i}" for i in range(24)),
         subjects=(None,) * 24,
         held_out=np.zeros(24, bool),
-        intensity=np.full(24, np.nan),
     )
 
 

@@ -113,7 +113,9 @@ def test_draws_differ_by_index_class_and_run() -> None:
         for d in draw_sequence(emotion, 0, 100, run_seed=seed)
     }
     assert len(keys) == 400
-    assert draw_sequence("fear", 3, 1, run_seed=0, source_chooser=lambda e, i: (f"{e}{i}",))[0].source_ids == ("fear3",)
+    assert draw_sequence("fear", 3, 1, run_seed=0, source_chooser=lambda e, i: {"from": f"{e}{i}"})[0].sources == {
+        "from": "fear3"
+    }
 
 
 def test_rounds_ask_for_whole_lists_by_what_was_accepted() -> None:
@@ -191,18 +193,18 @@ def table() -> SourceTable:
 def test_sources_are_of_another_class_and_none_is_used_twice_before_all_are_once() -> None:
     t = table()
     by_id = dict(zip(t.ids, zip(t.emotions, t.subjects, strict=True), strict=True))
-    chosen = [s for (s,) in choose_sources(range(18), t, "fear", 7)]
+    chosen = [s["from"] for s in choose_sources(range(18), t, "fear", 7)]
     assert len(set(chosen)) == 18 and all(by_id[s][0] != "fear" for s in chosen)
     assert all(by_id[s][1] != "eve" for s in chosen[:12]), "first those whose fear is known"
     assert all(by_id[s][1] == "eve" for s in chosen[12:])
     assert choose_sources([18, 19], t, "fear", 7) == choose_sources([0, 1], t, "fear", 7)
-    assert choose_sources([5], t, "fear", 7) == [(chosen[5],)]
+    assert choose_sources([5], t, "fear", 7) == [{"from": chosen[5]}]
     assert choose_sources(range(12), t, "fear", 8) != choose_sources(range(12), t, "fear", 7)
 
 
 def test_without_subjects_any_sample_of_another_class_serves() -> None:
     t = SourceTable(("a", "b", "c"), ("fear", "anger", "neutral"), (None, None, None))
-    assert {s for (s,) in choose_sources(range(2), t, "fear", 0)} == {"b", "c"}
+    assert {s["from"] for s in choose_sources(range(2), t, "fear", 0)} == {"b", "c"}
     with pytest.raises(UserError, match="no source"):
         choose_sources([0], SourceTable(("a",), ("fear",), (None,)), "fear", 0)
 
@@ -210,8 +212,8 @@ def test_without_subjects_any_sample_of_another_class_serves() -> None:
 def test_a_sample_that_joins_moves_no_other_ones_place() -> None:
     t = table()
     more = SourceTable((*t.ids, "c/new"), (*t.emotions, "anger"), (*t.subjects, "ann"))
-    before = [s for (s,) in choose_sources(range(18), t, "fear", 7)]
-    after = [s for (s,) in choose_sources(range(19), more, "fear", 7)]
+    before = [s["from"] for s in choose_sources(range(18), t, "fear", 7)]
+    after = [s["from"] for s in choose_sources(range(19), more, "fear", 7)]
     assert [s for s in after if s != "c/new"] == before
 
 
@@ -283,9 +285,9 @@ def test_without_subjects_there_are_no_cells_of_subjects() -> None:
 
 def test_draws_of_a_subject_say_so_unless_their_source_does() -> None:
     free = draw_sequence("anger", 0, 4, run_seed=3, subject="a:1")
-    assert {d.condition.subject_id for d in free} == {"a:1"}
-    converted = draw_sequence("anger", 0, 4, run_seed=3, subject="a:1", source_chooser=lambda e, i: (f"x{i}",))
-    assert {d.condition.subject_id for d in converted} == {None} and converted[2].source_ids == ("x2",)
+    assert {d.condition.subject for d in free} == {"a:1"}
+    converted = draw_sequence("anger", 0, 4, run_seed=3, subject="a:1", source_chooser=lambda e, i: {"from": f"x{i}"})
+    assert {d.condition.subject for d in converted} == {None} and converted[2].sources == {"from": "x2"}
     others = draw_sequence("anger", 0, 4, run_seed=3, subject="a:2") + draw_sequence("anger", 0, 4, run_seed=3)
     assert len({d.seed for d in [*free, *others]}) == 12
     assert free[2:] == draw_sequence("anger", 2, 2, run_seed=3, subject="a:1")
@@ -293,18 +295,19 @@ def test_draws_of_a_subject_say_so_unless_their_source_does() -> None:
 
 def test_a_generator_of_nobody_in_particular_is_refused() -> None:
     class Free:
-        needs_sources = False
+        takes = ()
 
-    class Converts:
-        needs_sources = True
+        @classmethod
+        def can_honour(cls, params: Mapping[str, Any]) -> frozenset[str]:
+            return frozenset({"subject"} if params.get("by_subject") else ())
 
-    class Honours(Free):
-        honours_subjects = True
+    class Converts(Free):
+        takes = ("from",)
 
-    require_subjects("transfer", Converts)
-    require_subjects("speaker", Honours)
-    with pytest.raises(ParamsError, match=r"'free'.*honours_subjects"):
-        require_subjects("free", Free)
+    require_subjects("transfer", Converts, {})
+    require_subjects("speaker", Free, {"by_subject": True})
+    with pytest.raises(ParamsError, match=r"'free'.*honours one"):
+        require_subjects("free", Free, {})
 
 
 def test_samples_of_nobody_known_ask_for_nothing_and_stand_with_their_corpus() -> None:
@@ -388,4 +391,4 @@ def test_a_generator_that_says_nothing_of_subjects_is_refused() -> None:
         pass
 
     with pytest.raises(ParamsError, match="silent"):
-        require_subjects("silent", Silent)
+        require_subjects("silent", Silent, {})

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from corpora.errors import ParamsError, UserError
-from features.representation import ArraySpec
+from features.representation import Spec
 from generators.draws.sources import SourceTable, choose_sources
 from generators.generator import GENERATORS, Condition, Device, Draw, TrainData, generator_class
 from tests.generators.toy import CLASSES, IMAGES, SPEECH, class_means, nearest, toy_data
@@ -38,11 +38,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def make(name: str, spec: ArraySpec, **params: Any) -> Any:
+def make(name: str, spec: Spec, **params: Any) -> Any:
     return generator_class(name)(spec, CLASSES, **{**TINY[name], **params})
 
 
-def fitted(name: str, spec: ArraySpec, data: TrainData, *, steps: int, seed: int = 1, **options: Any) -> Any:
+def fitted(name: str, spec: Spec, data: TrainData, *, steps: int, seed: int = 1, **options: Any) -> Any:
     generator = make(name, spec)
     for _ in generator.fit(data, steps=steps, seed=seed, device=CPU, **options):
         pass
@@ -55,11 +55,11 @@ def draws_of(data: TrainData, generator: Any, n: int, *, first: int = 0) -> tupl
     for k in range(first, first + n):
         emotion = CLASSES[k % len(CLASSES)]
         table = SourceTable(data.ids, data.emotions, data.subjects)
-        sources = choose_sources([k], table, emotion, 0)[0] if generator.needs_sources else ()
+        sources = choose_sources([k], table, emotion, 0)[0] if generator.takes else {}
         draws.append(Draw(Condition(emotion), 1000 + k, sources))
-    if not generator.needs_sources:
+    if not generator.takes:
         return draws, None
-    return draws, np.stack([data.arrays[data.ids.index(d.source_ids[0])] for d in draws])
+    return draws, np.stack([data.arrays[data.ids.index(d.sources["from"])] for d in draws])
 
 
 @pytest.fixture(scope="module", params=[(n, m) for n in GENERATORS for m in SPECS], ids=lambda p: f"{p[0]}-{p[1]}")
@@ -75,15 +75,15 @@ def test_samples_have_the_shape_and_range_of_the_representation(trained: tuple[s
     made = generator.sample(draws, sources, device=CPU)
     assert made.shape == (7, *data.spec.shape) and made.dtype == np.float32
     assert np.isfinite(made).all()
-    if data.spec.value_range is not None:
+    if data.spec.bounds is not None:
         assert made.min() >= -1.0 and made.max() <= 1.0
     else:
-        mask = made[:, 0, data.spec.mask_row]
+        mask = made[:, data.spec.mask_row]
         assert set(np.unique(mask)) <= {-1.0, 1.0}
         assert (np.diff(mask, axis=1) <= 0).all(), "valid columns come first"
         assert (mask[:, 0] == 1.0).all(), "never empty"
-        padding = np.broadcast_to((mask < 0)[:, None], made[:, 0, :-1].shape)
-        assert (made[:, 0, :-1][padding] == 0.0).all(), "padding is what it is in train"
+        padding = np.broadcast_to((mask < 0)[:, None], made[:, :-1].shape)
+        assert (made[:, :-1][padding] == 0.0).all(), "padding is what it is in train"
     assert generator.sample([], None if sources is None else sources[:0], device=CPU).shape == (0, *data.spec.shape)
 
 
@@ -123,7 +123,7 @@ def test_another_seed_is_another_sample(trained: tuple[str, TrainData, Any]) -> 
     draws, sources = draws_of(data, generator, 3)
     reseeded = [dataclasses.replace(d, seed=d.seed + 1) for d in draws]
     a, b = (generator.sample(d, sources, device=CPU) for d in (draws, reseeded))
-    assert (np.abs(a - b).max(axis=(1, 2, 3)) > 1e-4).all()
+    assert (np.abs(a - b).reshape(len(a), -1).max(axis=1) > 1e-4).all()
 
 
 def test_saved_and_loaded_it_is_the_same(trained: tuple[str, TrainData, Any], tmp_path: Path) -> None:
@@ -151,11 +151,11 @@ def test_what_it_cannot_honour_is_an_error(trained: tuple[str, TrainData, Any]) 
         (Condition("angr"), "anger"),
         (Condition({"neutral": 0.5, "joy": 0.5}), "joy"),
         (Condition({"neutral": 0.0}), "sum to 0"),
-        (Condition("fear", intensity=0.5), "intensity"),
-        (Condition("fear", intensity=float("nan")), "intensity"),
-        (Condition("fear", subject_id="toy:1"), "subject_id"),
-        (Condition("fear", vad=(0.0, 0.5, 0.0)), "vad"),
-        (Condition("fear", vector=("face", (1.0,))), "vector"),
+        (Condition("fear", {"intensity": 0.5}), "intensity"),
+        (Condition("fear", {"intensity": float("nan")}), "intensity"),
+        (Condition("fear", {"subject": "toy:1"}), "subject"),
+        (Condition("fear", {"valence": 0.5}), "valence"),
+        (Condition("fear", {"face": (1.0,)}), "face"),
     ]:
         with pytest.raises(UserError, match=says):
             generator.sample([dataclasses.replace(draws[0], condition=condition)], sources, device=CPU)
@@ -243,10 +243,10 @@ def test_intensity_is_honoured_where_it_was_learned(name: str) -> None:
     generator = make(name, SPEECH, use_intensity=True)
     for _ in generator.fit(data, steps=10, seed=0, device=CPU):
         pass
-    low, high = (generator.sample([Draw(Condition("fear", intensity=v), 3)], device=CPU) for v in (0.1, 1.0))
+    low, high = (generator.sample([Draw(Condition("fear", {"intensity": v}), 3)], device=CPU) for v in (0.1, 1.0))
     assert not np.array_equal(low, high)
-    unknown = dataclasses.replace(data, intensity=np.full(len(data.ids), np.nan, np.float32))
-    with pytest.raises(UserError, match="use_intensity"):
+    unknown = dataclasses.replace(data, ratings={"intensity": np.full(len(data.ids), np.nan)})
+    with pytest.raises(UserError, match="rating of intensity"):
         list(make(name, SPEECH, use_intensity=True).fit(unknown, steps=1, seed=0, device=CPU))
 
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from corpora.errors import ParamsError, UserError
-from features.representation import ArraySpec
+from features.representation import Spec
 from generators.condition import ConditionEncoder, ConditionFields, emotion_weights, encode_conditions
 from generators.diffusion import Patches, cosines
 from generators.gan import diff_augment
 from generators.generator import Condition, Device, generator_class
 from generators.layers import Grid
-from generators.normalise import Normaliser
+from generators.normalise import Normaliser, on_grid
 from generators.vae import correlated, kl_nats, latent_density, residual_nats, residual_noise
 from tests.generators.toy import CLASSES, IMAGES, SPEECH, class_means, nearest, toy_data
 from training.loop import Minibatch
@@ -28,7 +28,7 @@ def test_statistics_are_of_valid_train_columns() -> None:
     data = toy_data(SPEECH)
     rows = np.flatnonzero(~data.held_out)
     normaliser = Normaliser(SPEECH).fit(data.arrays, rows)
-    x = torch.from_numpy(data.arrays[rows])
+    x = torch.from_numpy(on_grid(data.arrays[rows], SPEECH))
     z = normaliser(x)
     valid = (x[:, 0, 5] > 0)[:, None].expand(-1, 5, -1)
     for h in range(5):
@@ -42,37 +42,37 @@ def test_statistics_are_of_valid_train_columns() -> None:
 def test_the_way_back_stays_within_what_train_has_shown() -> None:
     data = toy_data(SPEECH)
     normaliser = Normaliser(SPEECH).fit(data.arrays, np.arange(60))
-    wild = normaliser.inverse(torch.full((1, *SPEECH.shape), 100.0))
+    wild = normaliser.inverse(torch.full((1, *SPEECH.grid), 100.0))
     low, high = normaliser.low[0, :5, 0], normaliser.high[0, :5, 0]
     assert (wild[0, 0, :5].amax(dim=1) <= high + 0.051 * (high - low)).all()
     assert int((wild[0, 0, 5] > 0).sum()) == 22
-    none = normaliser.inverse(torch.full((1, *SPEECH.shape), -100.0))
-    assert int((none[0, 0, 5] > 0).sum()) == int((data.arrays[:, 0, 5] > 0).sum(axis=1).min())
+    none = normaliser.inverse(torch.full((1, *SPEECH.grid), -100.0))
+    assert int((none[0, 0, 5] > 0).sum()) == int((data.arrays[:, 5] > 0).sum(axis=1).min())
 
 
 def test_a_noisy_mask_has_the_length_that_fits_best() -> None:
     normaliser = Normaliser(SPEECH).fit(toy_data(SPEECH).arrays, np.arange(60))
-    z = torch.zeros(1, *SPEECH.shape)
+    z = torch.zeros(1, *SPEECH.grid)
     z[0, 0, 5] = torch.where(torch.arange(22) < 16, 0.8, -0.9)
     z[0, 0, 5, 4], z[0, 0, 5, 20] = -0.5, 0.7  # one column wrong on each side
     assert int(normaliser.valid(z).sum()) == 16
 
 
 def test_arrays_with_a_value_range_are_left_alone() -> None:
-    x = torch.randn(2, *IMAGES.shape)
+    x = torch.randn(2, *IMAGES.grid)
     normaliser = Normaliser(IMAGES).fit(x.numpy(), np.arange(2))
     assert torch.equal(normaliser(x), x) and float(normaliser.inverse(x).abs().max()) <= 1.0
 
 
 @pytest.mark.parametrize(
-    "spec", [IMAGES, SPEECH, ArraySpec("w", (1, 32, 320), mask_row=31), ArraySpec("c", (3, 50, 37), (-1, 1))]
+    "spec", [IMAGES, SPEECH, Spec("w", (32, 320), "rows", mask_row=31), Spec("c", (3, 50, 37), bounds=(-1, 1))]
 )
-def test_folding_loses_nothing(spec: ArraySpec) -> None:
-    x = torch.randn(2, *spec.shape)
+def test_folding_loses_nothing(spec: Spec) -> None:
+    x = torch.randn(2, *spec.grid)
     grid = Grid(spec)
     assert grid.fold(x).shape == (2, grid.channels, *grid.padded)
     assert torch.equal(grid.unfold(grid.fold(x)), x)
-    patches = Patches(spec, (2, 4) if spec.value_range is None else (2, 2), 2)
+    patches = Patches(spec, (2, 4) if spec.bounds is None else (2, 2), 2)
     patches.fit(x)
     assert abs(float(patches.fold(x).mean())) < 1e-4 and abs(float(patches.fold(x).std()) - 1) < 0.05
     assert patches.fold(x).shape == (2, patches.channels, *patches.grid)
@@ -106,24 +106,25 @@ def test_soft_labels_mix_and_null_is_one_vector() -> None:
 
 
 def test_every_field_that_is_switched_on_moves_the_embedding() -> None:
-    fields = ConditionFields(True, True, ("s:1", "s:2"), ("au", 2))
-    base = {"intensity": 0.5, "subject_id": "s:1", "vad": (0.0, 0.0, 0.0), "vector": ("au", (0.0, 1.0))}
-    changed = {"intensity": 0.6, "subject_id": "s:2", "vad": (0.0, 0.5, 0.0), "vector": ("au", (1.0, 1.0))}
+    fields = ConditionFields(("intensity", "arousal"), ("s:1", "s:2"), ("au", 2))
+    assert fields.names == {"intensity", "arousal", "subject", "au"}
+    base = {"intensity": 0.5, "subject": "s:1", "arousal": 0.0, "au": (0.0, 1.0)}
+    changed = {"intensity": 0.6, "subject": "s:2", "arousal": 0.5, "au": (1.0, 1.0)}
     encoder = ConditionEncoder(3, fields, 8)
 
     def embed(**values: object) -> torch.Tensor:
-        condition = Condition("anger", **{**base, **values})  # type: ignore[arg-type]
+        condition = Condition("anger", {**base, **values})  # type: ignore[arg-type]
         return encoder(encode_conditions([condition], CLASSES, fields))
 
     for name, value in changed.items():
         assert not torch.allclose(embed(), embed(**{name: value})), name
-    for name, wrong in [("subject_id", "s:9"), ("subject_id", None), ("vad", (0, 2, 0)), ("vector", ("au", (1.0,)))]:
+    for name, wrong in [("subject", "s:9"), ("subject", None), ("arousal", 2.0), ("au", (1.0,))]:
         with pytest.raises(UserError):
             embed(**{name: wrong})
 
 
 def test_the_likelihood_is_that_of_the_best_variance_and_ignores_padding() -> None:
-    x = torch.zeros(4, *SPEECH.shape)
+    x = torch.zeros(4, *SPEECH.grid)
     x[:, :, 5], x[:, :, 5, 11:] = 1.0, -1.0
     made = x.clone()
     made[:, :, 0, :11] += 2.0
@@ -161,7 +162,7 @@ def test_residual_noise_has_the_spread_and_the_lag_that_were_measured() -> None:
 
 def test_augmentation_keeps_shape_and_passes_gradients() -> None:
     for spec in (IMAGES, SPEECH):
-        x = torch.randn(4, *spec.shape, requires_grad=True)
+        x = torch.randn(4, *spec.grid, requires_grad=True)
         out = diff_augment(x, batch(), spec)
         assert out.shape == x.shape and not torch.allclose(out, x)
         out.sum().backward()

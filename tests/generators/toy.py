@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.representation import ArraySpec
+from features.representation import Spec
 from generators.generator import TrainData
 
 CLASSES = ("neutral", "anger", "fear")
-IMAGES = ArraySpec("toy-grey12", (1, 12, 12), value_range=(-1.0, 1.0))
-SPEECH = ArraySpec(
+IMAGES = Spec("toy-grey12", (1, 12, 12), bounds=(-1.0, 1.0))
+SPEECH = Spec(
     "toy-world",
-    (1, 6, 22),  # neither side a power of two
+    (6, 22),  # neither side a power of two
+    layout="rows",
+    rate_hz=100.0,
     mask_row=5,
-    column_s=0.01,
     rows=("mcep_0", "mcep_1", "mcep_2", "log_f0", "voicing", "mask"),
 )
 
 
-def toy_data(spec: ArraySpec, n: int = 60, *, subjects: bool = True, seed: int = 0) -> TrainData:
+def toy_data(spec: Spec, n: int = 60, *, subjects: bool = True, seed: int = 0) -> TrainData:
     """Class k has its own mean pattern; every fifth sample is held out; speech has lengths of 12 to 22 columns."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(n) % len(CLASSES))
     people = np.arange(n) % 4
-    c, h, w = spec.shape
+    c, h, w = spec.grid
     arrays = np.zeros((n, c, h, w), np.float32)
     for i, k in enumerate(labels):
-        if spec.value_range is not None:
+        if spec.bounds is not None:
             arrays[i] = rng.normal(0, 0.1, (c, h, w)) - 0.5
             arrays[i, :, 4 * k : 4 * k + 4] += 1.0
         else:
@@ -38,18 +39,18 @@ def toy_data(spec: ArraySpec, n: int = 60, *, subjects: bool = True, seed: int =
             length = int(rng.integers(12, w + 1))
             arrays[i, :, :, length:] = 0.0
             arrays[i, :, 5] = np.where(np.arange(w) < length, 1.0, -1.0)
-    if spec.value_range is not None:
-        arrays = np.clip(arrays, *spec.value_range)
+    if spec.bounds is not None:
+        arrays = np.clip(arrays, *spec.bounds)
     return TrainData(
         spec=spec,
         classes=CLASSES,
-        arrays=arrays,
+        arrays=arrays.reshape(n, *spec.shape),
         emotions=tuple(CLASSES[k] for k in labels),
         ids=tuple(f"toy/{i}" for i in range(n)),
         groups=tuple(f"toy:{p}" for p in people),
         subjects=tuple(f"toy:{p}" for p in people) if subjects else (None,) * n,
         held_out=np.arange(n) % 5 == 0,
-        intensity=np.where(np.arange(n) % 3 == 0, np.nan, rng.random(n)).astype(np.float32),
+        ratings={"intensity": np.where(np.arange(n) % 3 == 0, np.nan, rng.random(n))},
     )
 
 
@@ -60,9 +61,9 @@ def class_means(data: TrainData) -> np.ndarray:
 
 
 def nearest(arrays: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """[n, C, H, W] -> [n] class indices."""
+    """[n, *shape] -> [n] class indices."""
     return np.linalg.norm(_features(arrays)[:, None] - means[None], axis=2).argmin(axis=1)
 
 
 def _features(arrays: np.ndarray) -> np.ndarray:
-    return arrays.mean(axis=3).reshape(len(arrays), -1).astype(np.float64)
+    return arrays.mean(axis=-1).reshape(len(arrays), -1).astype(np.float64)

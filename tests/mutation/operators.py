@@ -72,8 +72,14 @@ def mutants_of(module: str, source: str) -> list[Mutant]:
 
 
 def sample(mutants: list[Mutant], n: int, seed: int) -> list[Mutant]:
-    """`n` of them, drawn by a hash of seed and name: an edited function changes its own mutants and no others."""
-    return sorted(mutants, key=lambda m: hashlib.sha256(f"{seed}/{m.name}".encode()).digest())[:n]
+    """`n` of them, drawn by a hash of seed and name: an edited function changes its own mutants and no others, and a
+    module that moves to another folder none."""
+
+    def place(mutant: Mutant) -> bytes:
+        short = mutant.name.removeprefix(mutant.module.rpartition(".")[0] + ".")
+        return hashlib.sha256(f"{seed}/{short}".encode()).digest()
+
+    return sorted(mutants, key=place)[:n]
 
 
 def _shown(node: ast.AST) -> str:

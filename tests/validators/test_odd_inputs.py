@@ -316,7 +316,7 @@ def judged(name: str, real: Any, synthetic: Any, given: dict[str, Any]) -> str:
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Intervals are not what is tested here, and take nearly all of the time."""
-    for place in ("measures_labels.RESAMPLES", "measures_sets.RESAMPLES", "text.BOOTSTRAP"):
+    for place in ("measures.labels.RESAMPLES", "measures.sets.RESAMPLES", "maths.text.words.BOOTSTRAP"):
         monkeypatch.setattr(f"validators.{place}", 12)
 
 

@@ -151,15 +151,17 @@ def _as_samples(
     for key, members in by_list.items():
         payloads, meta = read_samples(store, key)
         for c in members:
-            source = real[c.draw.source_ids[0]] if c.draw.source_ids else None
-            emotion, subject = str(c.draw.condition.emotion), c.draw.condition.subject_id
+            source = real[c.draw.sources["from"]] if "from" in c.draw.sources else None
+            emotion, subject = str(c.draw.condition.emotion), c.draw.condition.subject
             own = groups.get(subject, set()) if subject is not None else set()
             yield Sample(
                 sample_id=c.sample_id,
                 corpus="syn" if source is None else source["corpus"],
                 modality=summary["modality"],
                 payload=payloads[c.row],
-                codec=meta["codec"],
+                codec=meta["codecs"][c.row],
+                duration_s=meta["durations_s"][c.row],
+                signals=meta["signals"][c.row],
                 license=" AND ".join(licences) if source is None else source["license"],
                 group_id=source["group_id"] if source else next(iter(own)) if len(own) == 1 else c.sample_id,
                 subject_id=subject if source is None else source["subject_id"],
@@ -167,12 +169,21 @@ def _as_samples(
                 language=None if source is None else source["language"],
                 gender=None if source is None else source["gender"],
                 sentence_id=None if source is None else source["sentence_id"],
-                intensity=c.draw.condition.intensity,
+                intensity=_rated(c, "intensity"),
+                valence=_rated(c, "valence"),
+                arousal=_rated(c, "arousal"),
+                dominance=_rated(c, "dominance"),
                 generator_id=c.sample_id.split("/")[1],
                 seed=c.draw.seed,
                 source_ids=c.draw.source_ids,
                 extra=_extra(c),
             )
+
+
+def _rated(c: Candidate, name: str) -> float | None:
+    """What was asked for; an emotion without more is asked for in full."""
+    value = c.draw.condition.given.get(name, 1.0 if name == "intensity" else None)
+    return None if value is None else float(value)  # type: ignore[arg-type]
 
 
 def _extra(c: Candidate) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from flows.params import Machine
 from flows.paths import Layout
 from flows.records import ARRAYS
 from flows.stages.augment.batches import batch_from_payloads
-from flows.stages.augment.sampler import draw_to_json, read_samples, samples_key, scores_key
+from flows.stages.augment.sampler import read_samples, samples_key, scores_key
 from flows.stages.fit.model_file import read_model
 from flows.stages.plan.plan import Plan
 from generators.draws.balance import draw_sequence
@@ -72,7 +72,7 @@ class DrawSource:
         if self.tables is not None:
             table, seed = self._table(corpus, subject), derive_seed("sources", self.seed)
 
-            def chooser(wanted: str, index: int) -> tuple[str, ...]:
+            def chooser(wanted: str, index: int) -> Mapping[str, str]:
                 return choose_sources([index], table, wanted, seed)[0]
 
         return draw_sequence(
@@ -91,9 +91,9 @@ class DrawSource:
         return self.tables.get(corpus, nothing) if subject is None else self.of_subject.get(subject, nothing)
 
 
-def draw_sources(seed: int, prepared: Path, needs_sources: bool) -> DrawSource:
+def draw_sources(seed: int, prepared: Path, takes: Sequence[str]) -> DrawSource:
     """Sources are train samples that the representation can hold, and no others."""
-    if not needs_sources:
+    if not takes:
         return DrawSource(seed, None)
     ids = read_table(prepared / "arrays.parquet", ARRAYS).column("sample_id").to_pylist()
     columns = ["sample_id", "corpus", "emotion", "subject_id"]
@@ -139,7 +139,7 @@ class Drawer:
         store.put_folder(model_key, model)
         sources = None
         self.source_hash: dict[str, str] = {}
-        if self.kind.needs_sources:
+        if self.kind.takes:
             sources = f"sources/{hash_folder(prepared)[:40]}"
             if not store.sound(sources):
                 with atomic_folder(layout.scratch / "cache" / "sources") as folder:
@@ -150,7 +150,7 @@ class Drawer:
             table = read_table(prepared / "index.parquet", SAMPLES)
             pairs = zip(table.column("sample_id").to_pylist(), table.column("sha256").to_pylist(), strict=True)
             self.source_hash = dict(pairs)
-        self.sequence = draw_sources(plan.params["seed"], prepared, self.kind.needs_sources)
+        self.sequence = draw_sources(plan.params["seed"], prepared, self.kind.takes)
         numerics = plan.numerics
         self.kwargs = {
             "store": store.url,
@@ -183,7 +183,7 @@ class Drawer:
             key = samples_key(self.generator_id, draws, sources, self.plan.numerics)
             payload = {
                 "samples": key,
-                "draws": [draw_to_json(d) for d in draws],
+                "draws": [d.to_json() for d in draws],
                 "generator_id": self.generator_id,
             }
             items.append(WorkItem(key, payload))

@@ -15,45 +15,14 @@ import numpy as np
 
 from corpora.errors import PayloadError
 from corpora.fingerprint import hash_bytes, hash_json
+from corpora.schema import Payload
 from corpora.store.shards import read_table
 from features.representation import make_representation
 from flows.engine.store import MissingItemError, WorkStore
 from flows.records import ARRAYS
 from flows.stages.augment.batches import batch_from_payloads
-from generators.generator import Condition, Device, Draw, generator_class
+from generators.generator import Device, Draw, generator_class
 from validators.gate import gate_class
-
-
-def draw_to_json(draw: Draw) -> dict[str, Any]:
-    """Only what differs from a plain class condition is written."""
-    extra = {
-        name: value
-        for name, value in (
-            ("subject_id", draw.condition.subject_id),
-            ("vad", draw.condition.vad),
-            ("vector", draw.condition.vector),
-        )
-        if value is not None
-    }
-    return {
-        "emotion": draw.condition.emotion,
-        "intensity": draw.condition.intensity,
-        "seed": draw.seed,
-        "sources": list(draw.source_ids),
-        **extra,
-    }
-
-
-def draw_from_json(row: dict[str, Any]) -> Draw:
-    vector = row.get("vector")
-    condition = Condition(
-        emotion=row["emotion"],
-        intensity=row["intensity"],
-        subject_id=row.get("subject_id"),
-        vad=tuple(row["vad"]) if row.get("vad") else None,
-        vector=(vector[0], tuple(vector[1])) if vector else None,
-    )
-    return Draw(condition, row["seed"], tuple(row["sources"]))
 
 
 def samples_key(generator_id: str, draws: Sequence[Draw], sources: Sequence[str], numerics: dict[str, Any]) -> str:
@@ -103,7 +72,7 @@ class Sampler:
 
         Leaves the samples under their key and one array of scores for each gate under its own.
         """
-        key, draws = payload["samples"], [draw_from_json(d) for d in payload["draws"]]
+        key, draws = payload["samples"], [Draw.from_json(d) for d in payload["draws"]]
         self._seconds = {}
         if not self.store.has(key):
             self._draw(key, draws, payload["generator_id"])
@@ -126,17 +95,18 @@ class Sampler:
 
     def _sample(self, key: str, draws: list[Draw], generator_id: str) -> None:
         generator = self._load_generator()
-        sources = self._source_arrays(draws) if generator.needs_sources else None
+        sources = self._source_arrays(draws) if generator.takes else None
         arrays = generator.sample(draws, sources, device=self.device)
-        payloads: list[bytes] = []
+        decoded: list[Payload | None] = []
         errors: list[list[str] | None] = []
         for array in arrays:
             try:
-                payloads.append(self.representation.decode(array))
+                decoded.append(self.representation.decode(array))
                 errors.append(None)
             except PayloadError as error:
-                payloads.append(b"")
+                decoded.append(None)
                 errors.append([error.reason, error.detail])
+        payloads = [b"" if p is None else p.data for p in decoded]
         ends = np.cumsum([0, *map(len, payloads)]).tolist()
         self.store.put_arrays(
             key,
@@ -146,7 +116,9 @@ class Sampler:
                 "ends": ends,
                 "sha256": [hash_bytes(p) for p in payloads],
                 "errors": errors,
-                "codec": self.representation.codec,
+                "codecs": [None if p is None else p.codec for p in decoded],
+                "durations_s": [None if p is None else p.duration_s for p in decoded],
+                "signals": [[] if p is None else [signal.as_row() for signal in p.signals] for p in decoded],
             },
         )
 
@@ -186,7 +158,7 @@ class Sampler:
             arrays = np.load(folder / "arrays.npy", mmap_mode="r", allow_pickle=False)
             self._sources = ({s: i for i, s in enumerate(ids)}, arrays)
         rows, arrays = self._sources
-        return np.stack([arrays[rows[d.source_ids[0]]] for d in draws])
+        return np.stack([arrays[rows[d.sources["from"]]] for d in draws])
 
 
 def read_samples(store: WorkStore, key: str) -> tuple[list[bytes], dict[str, Any]]:

@@ -27,7 +27,7 @@ from flows.records import ARRAYS
 from flows.stages.fit.model_file import seal_model
 from flows.stages.fit.monitor import held_out_distance
 from flows.stages.plan.plan import Plan
-from generators.generator import Device, Generator, TrainData, generator_class
+from generators.generator import RATED, Device, Generator, TrainData, generator_class
 from training.seeds import derive_seed
 
 TELL_EVERY_S = 30.0  # a fit takes hours, and its curve is in loss.csv
@@ -156,7 +156,7 @@ def load_train(prepared: Path, plan: Plan) -> TrainData:
     spec = make_representation(representation["name"], {k: v for k, v in representation.items() if k != "name"}).spec
     arrays = np.load(prepared / "arrays.npy", mmap_mode="r", allow_pickle=False)
     ids = read_table(prepared / "arrays.parquet", ARRAYS).column("sample_id").to_pylist()
-    columns = ["sample_id", "emotion", "subject_id", "group_id", "intensity"]
+    columns = ["sample_id", "emotion", "subject_id", "group_id", *RATED]
     table = read_table(prepared / "index.parquet", SAMPLES).select(columns).to_pylist()
     by_id = {row["sample_id"]: row for row in table}
     rows = [by_id[i] for i in ids]
@@ -172,7 +172,9 @@ def load_train(prepared: Path, plan: Plan) -> TrainData:
         groups=groups,
         subjects=tuple(r["subject_id"] for r in rows),
         held_out=np.array([g in held for g in groups], dtype=bool),
-        intensity=np.array([np.nan if r["intensity"] is None else r["intensity"] for r in rows], dtype=np.float64),
+        ratings={
+            name: np.array([np.nan if r[name] is None else r[name] for r in rows], dtype=np.float64) for name in RATED
+        },
     )
 
 

@@ -49,10 +49,13 @@ def energy_distance(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _cells(arrays: np.ndarray) -> np.ndarray:
-    """[n, C, H, W] -> [n, about CELLS], by averaging runs of columns."""
-    n, c, h, w = arrays.shape
-    parts = int(np.clip(CELLS // (c * h), 1, w))
+    """[n, *shape] -> [n, about CELLS], by averaging runs of columns; a vector stays as it is."""
+    n = len(arrays)
+    if arrays.ndim == 2:
+        return arrays
+    w, rows = arrays.shape[-1], int(np.prod(arrays.shape[1:-1]))
+    parts = int(np.clip(CELLS // rows, 1, w))
     edges = np.linspace(0, w, parts + 1).astype(int)[:-1]
     widths = np.diff([*edges, w])
-    summed = np.add.reduceat(arrays, edges, axis=3) / widths
+    summed = np.add.reduceat(arrays, edges, axis=-1) / widths
     return summed.reshape(n, -1)

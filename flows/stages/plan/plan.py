@@ -235,7 +235,7 @@ def _generator(run: RunParams, modality: str) -> tuple[str | None, str] | None:
     generator = generator_class(run.generator.name)
     parse_params(generator.Params, run.generator.params, run.generator.name)
     if run.target.cells == "subject":  # said before hours of fitting
-        require_subjects(run.generator.name, generator)
+        require_subjects(run.generator.name, generator, run.generator.params)
     shape = REPRESENTATIONS.get(run.representation.name)
     return (shape.partition(":")[0] if shape else None), generator.__module__
 

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import PayloadError
-from corpora.schema import SAMPLES
+from corpora.schema import SAMPLES, Payload, Signal
 from corpora.store.shards import read_payload, read_table
 from features.prepare import make_preparation
 from features.representation import Representation, make_representation
 from features.steps import Piece, Source
 from flows.engine.store import WorkStore
 
-LOSSLESS = ("pixels",)
 COLUMNS = ["sample_id", "corpus", "codec", "signals", "extra", "shard", "offset", "n_bytes", "sha256"]
 
 
@@ -79,8 +78,10 @@ class Preparer:
         if self.representation is None:
             return None, b"", None
         try:
-            array = self.representation.encode(piece.payload, self.representation.codec)
-            return array, self.representation.decode(array) if self.lossy else b"", None
+            signals = tuple(Signal.from_row(row) for row in piece.signals)
+            payload = Payload(piece.payload, self.prepare.codec, signals, piece.duration_s)
+            array = self.representation.encode(payload)
+            return array, self.representation.decode(array).data if self.lossy else b"", None
         except PayloadError as error:
             return None, b"", [error.reason, error.detail]
 
@@ -120,4 +121,6 @@ def representation_of(params: dict[str, Any] | None) -> Representation | None:
 
 
 def is_lossy(params: dict[str, Any] | None) -> bool:
-    return params is not None and params["name"] not in LOSSLESS
+    """Whether the run's representation loses something of a payload. No representation loses nothing."""
+    representation = representation_of(params)
+    return representation is not None and not representation.lossless

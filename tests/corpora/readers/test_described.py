@@ -490,15 +490,8 @@ def test_a_saved_data_set_with_lists_of_labels_and_one_broken_file(tmp_path: Pat
 
 @pytest.mark.parametrize("layout", ["audformat", "datasets"])
 def test_layouts_without_a_shipped_card_of_sound_are_made_up_too(layout: str, tmp_path: Path) -> None:
-    files = (
-        AUDFORMAT | {"join": []}
-        if layout == "audformat"
-        else {
-            "layout": "datasets",
-            "columns": {"media": "audio", "label": "l", "subject": "who"},
-        }
-    )
-    corpus = describe(tmp_path, files)
+    saved = {"layout": "datasets", "columns": {"media": "audio", "label": "l", "subject": "who"}}
+    corpus = describe(tmp_path, AUDFORMAT | {"join": []} if layout == "audformat" else saved)
     corpus.fake(tmp_path / "r", subjects=2, per_class={"happiness": 4, "anger": 3}, seed=1)
     samples, rejects = read(corpus, tmp_path / "r")
     assert Counter(s.emotion for s in samples.values()) == {"happiness": 4, "anger": 3} and not rejects
