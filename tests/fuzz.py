@@ -14,7 +14,6 @@ import os
 import resource
 import sys
 import tempfile
-import time
 import types
 import warnings
 from collections import Counter
@@ -71,6 +70,7 @@ def guarded(folder: Path) -> Iterator[None]:
 def run(name: str, count: int, first: int = 0) -> dict[str, Any]:
     """Reads `count` mutants of a family. Raises what must not be raised, with the mutant's number as a note."""
     from tests.fuzz_families import FAMILIES, mutant
+    from tests.work import counted
 
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as place:
         folder = Path(place).resolve()
@@ -80,27 +80,26 @@ def run(name: str, count: int, first: int = 0) -> dict[str, Any]:
         )  # imports what is imported lazily
         good = dict(outcomes)
         outcomes.clear()
-        before, slowest, worst = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0.0, 0
+        before, most, worst = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0, 0
         with guarded(folder):
             for number in range(first, first + count):
                 data = mutant(seeds, number)
                 faulthandler.dump_traceback_later(_HANGS_S, exit=True)
-                begun = time.perf_counter()
                 try:
-                    outcomes.update(parse(data))
+                    with counted() as work:
+                        outcomes.update(parse(data))
                 except BaseException as error:
                     error.add_note(f"mutant {number} of {name}, {len(data)} bytes: {data[:200]!r}")
                     raise
-                seconds = time.perf_counter() - begun
-                if seconds > slowest:
-                    slowest, worst = seconds, number
+                if work.calls > most:
+                    most, worst = work.calls, number
         faulthandler.cancel_dump_traceback_later()
         growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
         return {
             "family": name,
             "mutants": count,
-            "slowest_s": round(slowest, 4),
-            "slowest": worst,
+            "most_calls": most,
+            "most_calls_of": worst,
             "growth": growth,
             "seeds": good,
             "outcomes": dict(outcomes.most_common()),

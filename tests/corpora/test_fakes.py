@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,9 +74,7 @@ def test_classes_overlap_as_they_do_in_life(
     from sklearn.preprocessing import StandardScaler
 
     corpus = make_corpus(name)
-    begun = time.perf_counter()
     corpus.fake(tmp_path, subjects=subjects, per_class=counts, seed=seed)
-    assert time.perf_counter() - begun < 15
     samples = [s for s in corpus.read(tmp_path, "c") if isinstance(s, Sample)]
     x = np.stack([features(s.payload) for s in samples])
     emotions = [s.emotion for s in samples]

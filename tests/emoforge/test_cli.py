@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -39,19 +38,18 @@ def call(*arguments: str, cwd: Path = REPO) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, text=True, capture_output=True, env=env, timeout=120)
 
 
-def test_help_is_there_at_once() -> None:
+MOST_MODULES = 1000  # of all libraries that `--help` may import
+
+
+def test_help_imports_little() -> None:
     code = (
         "import sys; from emoforge.cli import app\ntry: app(['--help'])\n"
-        f"finally: print('HEAVY', sorted({set(HEAVY)!r} & set(sys.modules)))"
+        f"finally: print('HEAVY', sorted({set(HEAVY)!r} & set(sys.modules)), len(sys.modules))"
     )
-    best = 9.0
-    for _ in range(3):  # the machine may be busy: the best of three is what the imports cost
-        begun = time.monotonic()
-        done = subprocess.run([sys.executable, "-c", code], cwd=REPO, text=True, capture_output=True)
-        best = min(best, time.monotonic() - begun)
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, text=True, capture_output=True)
     assert "HEAVY []" in done.stdout
+    assert int(done.stdout.split()[-1]) < MOST_MODULES
     assert "emoforge run ravdess" in done.stdout and "Exit codes" in done.stdout
-    assert best < 1.0
 
 
 @pytest.mark.parametrize("command", ["link", "run", "stage", "publish", "schedule", "check", "inspect"])
@@ -124,12 +122,10 @@ def test_an_interrupted_stage_ends_with_3(toy: Toy, number: int) -> None:
     assert toy.error("plan@toy")["exit_code"] == 3
 
 
-def test_nothing_to_do_is_said_quickly_and_the_table_is_printed(toy: Toy) -> None:
-    begun = time.monotonic()
+def test_nothing_to_do_is_said_and_the_table_is_printed(toy: Toy) -> None:
     done = toy.emoforge("demo")
     assert done.returncode == 0, done.stderr
     assert "nothing to do: toy up to date" in done.stderr
-    assert time.monotonic() - begun < 15
     line = next(line for line in done.stdout.splitlines() if line.startswith("fear"))
     assert line.split() == ["fear", "3", "9", "8", "6", "validity", "2", "NO"]
     assert f"Report: {toy.folder / 'data/runs/toy/report.html'}" in done.stdout

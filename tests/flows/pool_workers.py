@@ -23,8 +23,10 @@ class Square:
         self.offset = offset
 
     def run(self, payload: dict[str, Any]) -> dict[str, Any]:
+        begun = time.monotonic()
         time.sleep(payload.get("sleep", 0.0))
-        return {"square": payload["n"] ** 2 + self.offset, "pid": os.getpid(), "pair": (1, 2)}
+        span = (begun, time.monotonic())
+        return {"square": payload["n"] ** 2 + self.offset, "pid": os.getpid(), "pair": (1, 2), "span": span}
 
 
 class Process:

@@ -182,7 +182,5 @@ def test_the_question_takes_little_and_imports_neither_prefect_nor_ray(toy: Toy)
         "import sys, emoforge; from pathlib import Path; from flows.conduct.dvcrun import needed;"
         f"print(needed({ALL!r}, repo=Path.cwd()), {{'prefect', 'ray', 'torch'}} & set(sys.modules))"
     )
-    begun = time.monotonic()
     done = toy.sh(sys.executable, "-c", code)
     assert done.stdout.strip() == "[] set()"
-    assert time.monotonic() - begun < 6

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -106,11 +105,9 @@ def test_cancelling_through_the_api_ends_the_children(toy: Toy) -> None:
 
     thread = threading.Thread(target=cancel)
     thread.start()
-    begun = time.monotonic()
     with pytest.raises(InterruptedRunError):
         pipeline.conduct(["toy"], toy.folder)
     thread.join()
-    assert time.monotonic() - begun < 40
     assert gone(sleepers(toy))
     assert toy.calls() == ["fake@toy"]
 

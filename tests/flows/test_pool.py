@@ -65,11 +65,10 @@ def test_the_number_of_actors_changes_nothing(ray: Any, actors: int) -> None:
 def test_two_actors_share_the_work(ray: Any) -> None:
     with Pool(f"{WORKERS}:Square", {}, actors=2) as pool:
         results(pool, items(2, sleep=0.5))  # both are up
-        began = time.monotonic()
-        found = results(pool, items(8, sleep=0.25))
-        took = time.monotonic() - began
-    assert len({r["pid"] for r in found.values()}) == 2
-    assert took < 8 * 0.25  # one after the other takes longer
+        answers = list(results(pool, items(8, sleep=0.25)).values())
+    assert len({r["pid"] for r in answers}) == 2
+    spans = [(r["pid"], *r["span"]) for r in answers]
+    assert any(p != q and a < d and c < b for p, a, b in spans for q, c, d in spans), "never both at once"
 
 
 def test_items_are_pulled_as_actors_get_free(ray: Any) -> None:
@@ -271,13 +270,11 @@ def test_a_cluster_that_does_not_answer(listens: bool) -> None:
         if listens:
             port.listen()
         address = f"127.0.0.1:{port.getsockname()[1]}"
-        began = time.monotonic()
         done = run_driver(
             f"from flows.engine.pool import Pool\nwith Pool('{WORKERS}:Square', {{}}, actors=1): pass",
             RAY_ADDRESS=address,
         )
     assert "ResourceError: no Ray cluster answers at" in done.stderr and address in done.stderr
-    assert time.monotonic() - began < 20
 
 
 def test_a_thread_may_run_a_pool(ray: Any) -> None:

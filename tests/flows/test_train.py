@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,10 +93,8 @@ def test_an_interrupted_fit_is_not_done(number: signal.Signals, tmp_path: Path) 
         if "waits" in line:
             break
     ours = psutil.Process(driver.pid).children(recursive=True)
-    began = time.monotonic()
     driver.send_signal(number)
     output, _ = driver.communicate(timeout=60)
     assert driver.returncode != 0, output
-    assert time.monotonic() - began < 30
     _, alive = psutil.wait_procs(ours, timeout=20)
     assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []

@@ -6,7 +6,6 @@ import io
 import random
 import re
 import struct
-import time
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -19,6 +18,7 @@ from scipy.io import loadmat, savemat
 
 from corpora.errors import PayloadError
 from corpora.formats.matfiles import MAX_DEPTH, load_cells, load_mat, open_mat
+from tests.work import counted
 
 EVERY = re.compile(".*", re.DOTALL)
 HEADER = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM"
@@ -178,18 +178,21 @@ HOSTILE = {
 }
 
 
+MOST_CALLS = 300_000
+
+
 @pytest.mark.parametrize("what", HOSTILE)
 @pytest.mark.parametrize("compress", [False, True])
 def test_a_hostile_variable_is_an_error_that_leaves_the_others(tmp_path: Path, what: str, compress: bool) -> None:
     data, slug = HOSTILE[what]
     after = matrix(6, (1, 1), doubles(1.0), name=b"y")
     tracemalloc.start()
-    started = time.perf_counter()
-    found = reasons(tmp_path / "a.mat", HEADER + (packed(data) if compress else data) + after)
+    with counted() as work:
+        slugs = reasons(tmp_path / "a.mat", HEADER + (packed(data) if compress else data) + after)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert sorted(found) == sorted([slug, "ok"])
-    assert peak < 4 * MIB and time.perf_counter() - started < 1.0
+    assert sorted(slugs) == sorted([slug, "ok"])
+    assert peak < 4 * MIB and work.calls < MOST_CALLS
 
 
 def test_sizes_are_judged_before_anything_is_unpacked(tmp_path: Path) -> None:
@@ -254,21 +257,22 @@ def fuzz(folder: Path, count: int) -> None:
         seeds.append(out.getvalue())
     inner = seeds[0][HEADER.__len__() :]
     path = folder / "a.mat"
-    slowest, failed = 0.0, 0
+    most, failed = 0, 0
     for i in range(count):
         rng = random.Random(i)
         data = mutated(seeds[i % 2], rng)
         if i % 3 == 2:  # damage that a checksum does not find: packed again
             data = HEADER + packed(mutated(HEADER + inner, rng)[len(HEADER) :])
         path.write_bytes(data)
-        started = time.perf_counter()
-        try:
-            found = [value for _, value in load_mat(path, EVERY, max_bytes=MIB)] + list(load_cells(path, "s", "Data"))
-            failed += any(isinstance(value, PayloadError) for value in found)
-        except PayloadError:
-            failed += 1
-        slowest = max(slowest, time.perf_counter() - started)
-    assert slowest < 2.0
+        with counted() as work:
+            try:
+                values = [value for _, value in load_mat(path, EVERY, max_bytes=MIB)]
+                values += list(load_cells(path, "s", "Data"))
+                failed += any(isinstance(value, PayloadError) for value in values)
+            except PayloadError:
+                failed += 1
+        most = max(most, work.calls)
+    assert most < MOST_CALLS
     assert failed > count / 4  # most mutations hit numbers, where they do no harm
 
 
