@@ -35,11 +35,14 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 demo: install  ## Build both demo releases and print what is in them; a second time: nothing to do
 	@$(BIN)/python -m emoforge demo
 
+# a worker a core; a file's tests stay together, as they share what is costly to build
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --durations=15
+
 test: install  ## The tests that every change must pass (under 15 minutes on two cores)
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 test-all: install  ## The slow ones too: whole pipelines, killed runs, a real server
-	@$(BIN)/python -m pytest -m ''
+	@$(PYTEST) -m ''
 
 check: install  ## Format, lint, types, floors
 	$(BIN)/ruff format --check .

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+REPO = Path(__file__).resolve().parent.parent
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # each has a home of its own: Prefect keeps a data base there
+    os.environ.setdefault("PREFECT_HOME", str(REPO / ".prefect" / "tests" / worker))
+
 import corpora.quiet  # noqa: F401  (sets the environment before anything heavy is imported)
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 
 import pytest
-
-REPO = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from corpora.signals import decode_npy
 from tests import fuzz
 from tests.fuzz_families import FAMILIES, Seed, mutant, mutate, with_checksums
 
-MOST_CALLS = 1_000_000
+MOST_CALLS = 300_000
 
 
 def found(repo: Path, families: list[str], count: int, first: int = 0) -> dict[str, dict[str, Any]]:
