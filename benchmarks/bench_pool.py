@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import corpora.quiet  # noqa: F401
-from flows.engine.pool import Pool, WorkItem, connected
+from flows.engine.cluster import connected
+from flows.engine.executor import Executor, Resources, Worker, WorkItem, executor
 from flows.engine.store import WorkStore
 from flows.engine.worker import environ, environment
 
@@ -89,7 +90,7 @@ def lists(n: int, length: int, label: str) -> list[WorkItem]:
     return [WorkItem(f"bench/{label}/{i}", {"key": f"bench/{label}/{i}", "seeds": s}) for i, s in enumerate(seeds)]
 
 
-def timed(pool: Pool, items: list[WorkItem]) -> float:
+def timed(pool: Executor, items: list[WorkItem]) -> float:
     began = time.perf_counter()
     pool.run(items, lambda *_: None)
     return time.perf_counter() - began
@@ -98,7 +99,7 @@ def timed(pool: Pool, items: list[WorkItem]) -> float:
 def fixed_cost(actors: int) -> dict[str, float]:
     """Seconds: Ray up, first answers of actors that import torch, all ended."""
     marks = [time.perf_counter()]
-    with Pool("benchmarks.bench_pool:ImportsTorch", {}, actors=actors, address="local") as pool:
+    with executor(Worker("benchmarks.bench_pool:ImportsTorch"), Resources(actors, address="local")) as pool:
         marks.append(time.perf_counter())
         pool.run([WorkItem(str(i), {}) for i in range(actors)], lambda *_: None)
         marks.append(time.perf_counter())
@@ -169,8 +170,8 @@ def main() -> None:
         WorkStore(kwargs["store"]).put_folder("models/bench", Path(scratch) / "model")
         with (
             connected("local", cpus=3, env=environment(1)),
-            Pool(WORKER, kwargs, actors=1) as single,
-            Pool(WORKER, kwargs, actors=2) as double,
+            executor(Worker(WORKER, kwargs), Resources(1)) as single,
+            executor(Worker(WORKER, kwargs), Resources(2)) as double,
         ):
             timed(single, lists(1, args.draws, "warm"))
             timed(double, lists(4, args.draws, "warm"))

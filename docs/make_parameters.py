@@ -62,12 +62,13 @@ def sections(model: type[BaseModel], path: str) -> Iterator[str]:
         below, many = _model_in(field.annotation)
         if below is not None:
             inner.append((below, f"{key}.<name>" if many else key))
-            rows.append(f"| `{name}` | {_default(field)} | see `{inner[-1][1]}` | {_cell(field.description)} |")
+            if path:  # of a whole file, its parts are the headings that follow
+                rows.append(f"| `{name}` | {_default(field)} | see `{inner[-1][1]}` | {_cell(field.description)} |")
         else:
             rows.append(f"| `{name}` | {_default(field)} | {_allowed(field)} | {_cell(field.description)} |")
     if path:
         yield f"### `{path}`\n\n{inspect.getdoc(model) or ''}"
-    if rows and (path or not inner):
+    if rows:
         yield "\n".join([HEADER, *rows])
     for below, key in inner:
         yield from sections(below, key)

@@ -24,6 +24,7 @@ from features.faces.prepare import FaceSteps
 from features.physio.prepare import SignalSteps
 from features.speech.prepare import SpeechSteps
 from features.text.prepare import TextSteps
+from flows.machine import Machine
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -57,16 +58,6 @@ def _reader(value: str) -> str:
 def _options(value: dict[str, Any]) -> dict[str, Any]:
     if isinstance(value.get("card"), str):
         _card_path(value["card"])
-    return value
-
-
-def _store(value: str) -> str:
-    """Stages run in the project's folder, actors on other nodes: a relative path would mean several places."""
-    place = value.removeprefix("file://")
-    if "://" not in place and not Path(place).is_absolute():
-        raise ValueError("give an absolute folder, or an fsspec URL such as s3://bucket/folder")
-    if "\0" in value:
-        raise ValueError("no path holds a zero byte")
     return value
 
 
@@ -397,36 +388,6 @@ class Params(_Model):
         if name not in self.corpora:
             raise UnknownNameError.of("corpus", name, self.corpora)
         return self.corpora[name]
-
-
-class Machine(_Model):
-    """machine.yaml: what never changes bytes. Absent keys have these defaults."""
-
-    actors: Annotated[int, Field(ge=0, le=100_000)] = Field(
-        default_factory=lambda: min(os.cpu_count() or 1, 8),
-        description="Sampling processes; 0 samples in the stage's own process.",
-    )
-    ray_address: str | None = Field(
-        None, description="A running cluster (or environment RAY_ADDRESS); none: a local one."
-    )
-    gpus_per_actor: Annotated[float, Field(ge=0, le=1024)] = Field(
-        1.0, description="With device cuda; fractions share a GPU."
-    )
-    store: Annotated[str, AfterValidator(_store)] | None = Field(
-        None, description="Absolute folder or fsspec URL of the work store; default .emoforge/store."
-    )
-    stall_s: Annotated[float, Field(gt=0, le=1e9)] = Field(
-        900.0, description="A work item silent for this long is given to another actor."
-    )
-    stage_timeout_s: Annotated[float, Field(gt=0, le=1e9)] = Field(
-        24 * 3600.0, description="A stage that takes longer is ended."
-    )
-    min_free_gib: Annotated[float, Field(ge=0, le=1e12)] = Field(
-        1.0, description="Less free disk than this stops a run before it starts."
-    )
-    private_remote: str | None = Field(
-        None, description="DVC remote that may hold corpora whose licence forbids passing on."
-    )
 
 
 def load_params(path: Path) -> Params:

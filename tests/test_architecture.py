@@ -36,7 +36,7 @@ def test_a_floor_that_is_broken_is_seen(tmp_path: Path) -> None:
     engine = tmp_path / "flows" / "engine"
     engine.mkdir()
     (engine / "__init__.py").touch()
-    for name in ("pool", "train"):  # the contracts name them
+    for name in ("cluster", "train"):  # the contracts name them
         (engine / f"{name}.py").write_text("import ray\n")
     (tmp_path / "corpora" / "wrong.py").write_text("import flows\n")
     (tmp_path / "pyproject.toml").write_text((REPO / "pyproject.toml").read_text(encoding="utf-8"), encoding="utf-8")

@@ -14,7 +14,8 @@ REPO = Path(__file__).resolve().parent.parent
 PACKAGES = ("emoforge", "flows", "generators", "validators", "training", "features", "corpora")
 # what they do to others, what pyarrow hands out, what reads a release: pyproject.toml says why of each
 NOT_IMPORTED = {"setuptools", "fastapi", "sqlalchemy", "pandas", "webdataset", "datasets", "s3fs", "dvc-s3"}
-TOOLS = {"pytest-timeout", "pytest-xdist", "ruff", "mypy", "import-linter", "types-pyyaml", "pre-commit", "emoforge"}
+# run as commands or plugins, or skipped where absent
+TOOLS = {"librosa", "pytest-timeout", "pytest-xdist", "ruff", "mypy", "import-linter", "types-pyyaml", "pre-commit"}
 
 
 def declared() -> tuple[set[str], set[str]]:
@@ -63,4 +64,4 @@ def test_what_is_declared_is_imported() -> None:
     used = set().union(*(distributions_of(name) for name in imported(PACKAGES)))
     assert own - used - NOT_IMPORTED == set()
     tested = set().union(*(distributions_of(name) for name in imported(("tests", "docs"))))
-    assert dev - used - tested - TOOLS == set()
+    assert dev - used - tested - TOOLS - {"emoforge"} == set()

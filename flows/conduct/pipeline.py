@@ -38,10 +38,10 @@ from flows.conduct.intact import Damage, Known, damaged_inputs, drop
 from flows.conduct.machine import require_disk
 from flows.conduct.processes import run_locks
 from flows.conduct.server import server
+from flows.machine import Machine
 from flows.params import load_machine, load_params
 from flows.paths import Layout
 
-RETRIES = 2
 HEARTBEAT_S = 10.0
 DEAD_AFTER_S = 60.0  # of a run on another host, whose process cannot be looked at
 CANCEL_POLL_S = 2.0
@@ -63,8 +63,6 @@ def worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> b
 
 @task(
     task_run_name="{stage}",
-    retries=RETRIES,
-    retry_delay_seconds=[2, 10],
     retry_condition_fn=worth_retrying,
     persist_result=False,
     cache_policy=NO_CACHE,
@@ -110,7 +108,7 @@ def rebuild(runs: list[str] | None = None, repo: Path | None = None, publish: bo
         try:
             # all corpora first: `plan` looks at data/corpora, and would be out of date when a later run added to it
             known = Known()
-            broken = _take_in(shared, home, machine.stage_timeout_s, known)
+            broken = _take_in(shared, home, machine, known)
             for run in names:
                 try:
                     for corpus in params.run(run).corpora:
@@ -118,7 +116,7 @@ def rebuild(runs: list[str] | None = None, repo: Path | None = None, publish: bo
                             raise broken[corpus]
                     stages = stages_of(params, [run])
                     taken_in = [stage for stage in stages if stage in shared]
-                    _walk([s for s in stages if s not in shared], home, machine.stage_timeout_s, known, taken_in)
+                    _walk([s for s in stages if s not in shared], home, machine, known, taken_in)
                     if publish:
                         release(run, home)
                 except InterruptedRunError:
@@ -140,7 +138,7 @@ def _is_of_corpus(stage: str) -> bool:
     return stage.partition("@")[0] in ("fake", "reader", "ingest")
 
 
-def _take_in(stages: Sequence[str], repo: Path, timeout_s: float, known: Known) -> dict[str, EmoforgeError]:
+def _take_in(stages: Sequence[str], repo: Path, machine: Machine, known: Known) -> dict[str, EmoforgeError]:
     """Builds the corpora; -> those that failed, and why: only the runs that read them are lost."""
     broken: dict[str, EmoforgeError] = {}
     for stage in stages:
@@ -148,7 +146,7 @@ def _take_in(stages: Sequence[str], repo: Path, timeout_s: float, known: Known) 
         if corpus in broken:
             continue
         try:
-            _walk([stage], repo, timeout_s, known, [s for s in stages if s == f"fake@{corpus}" != stage])
+            _walk([stage], repo, machine, known, [s for s in stages if s == f"fake@{corpus}" != stage])
         except InterruptedRunError:
             raise
         except EmoforgeError as error:
@@ -156,7 +154,7 @@ def _take_in(stages: Sequence[str], repo: Path, timeout_s: float, known: Known) 
     return broken
 
 
-def _walk(stages: Sequence[str], repo: Path, timeout_s: float, known: Known, before: Sequence[str] = ()) -> None:
+def _walk(stages: Sequence[str], repo: Path, machine: Machine, known: Known, before: Sequence[str] = ()) -> None:
     """What a stage writes decides whether the next is needed, so each is asked about when its turn comes.
 
     `before`: stages that were walked already, and whose outs these read. What a stage is to build on is read and hashed
@@ -164,14 +162,14 @@ def _walk(stages: Sequence[str], repo: Path, timeout_s: float, known: Known, bef
     again when it has been made again.
     """
     gone: set[str] = set()
-    while damaged := _pass(stages, repo, timeout_s, known, before):
+    while damaged := _pass(stages, repo, machine, known, before):
         if again := [one.sentence for one in damaged if one.out in gone]:
             raise IntegrityError(f"{'; '.join(again)}, and was so before it was made again. Look at the disk.")
         gone |= {one.out for one in damaged}
         stages, before = [*before, *stages], ()
 
 
-def _pass(stages: Sequence[str], repo: Path, timeout_s: float, known: Known, before: Sequence[str]) -> list[Damage]:
+def _pass(stages: Sequence[str], repo: Path, machine: Machine, known: Known, before: Sequence[str]) -> list[Damage]:
     """-> damaged outs, which were removed; [] when all stages are up to date."""
     for i, stage in enumerate(stages):
         if not needed([stage], repo=repo):
@@ -183,7 +181,10 @@ def _pass(stages: Sequence[str], repo: Path, timeout_s: float, known: Known, bef
             known.stages.discard(one.stage)
         if damaged:
             return damaged
-        build(stage, repo, timeout_s)
+        retries = machine.retries
+        delays = [retries.delays_s[min(i, len(retries.delays_s) - 1)] for i in range(retries.stage)]
+        task_of_stage = build.with_options(retries=retries.stage, retry_delay_seconds=delays or None)
+        task_of_stage(stage, repo, machine.stage_timeout_s)
         known.stages.add(stage)
     return []
 

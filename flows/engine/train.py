@@ -20,7 +20,8 @@ from typing import Any
 
 import corpora.quiet  # noqa: F401  (first in every worker)
 from corpora.errors import EmoforgeError, ResourceError
-from flows.engine.pool import connected, places, term_interrupts
+from flows.engine.cluster import connected, places, term_interrupts
+from flows.engine.executor import Patience, Resources
 from flows.engine.worker import describe_error, environment, load_object, rebuild_error, set_torch_threads
 
 log = logging.getLogger(__name__)
@@ -36,47 +37,37 @@ class _FitError(Exception):
     """Carries a worker's exception as JSON: many cannot be unpickled, and none should be."""
 
 
-def fit_in_group(
-    fit: str,
-    kwargs: Mapping[str, Any],
-    *,
-    world_size: int,
-    device: str,
-    address: str | None,
-    threads: int = 1,
-    gpus_per_worker: float = 1.0,
-    max_attempts: int = 3,
-) -> None:
-    """Runs `fit` ("module:function") with `kwargs` (JSON-able) in `world_size` workers of one process group.
+def fit_in_group(fit: str, kwargs: Mapping[str, Any], resources: Resources, patience: Patience | None = None) -> None:
+    """Runs `fit` ("module:function") with `kwargs` (JSON-able) in `resources.actors` workers of one process group.
 
-    device: "cpu" | "cuda" (one GPU a worker, made current before `fit` runs). address: see `pool.connected`; paths in
-    kwargs must mean the same folder on every node. threads: exact, of each worker. Only rank 0's output is shown. If a
-    worker dies, all are started again, and `fit` goes on from its own checkpoints. Raises what a worker raised (of its
-    own type where possible, the lowest rank's), `WorkerLostError` after `max_attempts` groups, `ResourceError` where
-    the cluster does not answer or has no place for the group.
+    device "cuda": one GPU a worker, made current before `fit` runs. Paths in kwargs must mean the same folder on every
+    node. Only rank 0's output is shown. If a worker dies, all are started again, and `fit` goes on from its own
+    checkpoints. Raises what a worker raised (of its own type where possible, the lowest rank's), `WorkerLostError`
+    after `patience.attempts` groups, `ResourceError` where the cluster does not answer or has no place for the group.
     """
-    if world_size < 1 or threads < 1 or max_attempts < 1:
-        raise ValueError(f"{world_size=}, {threads=} and {max_attempts=} must be at least 1")
-    env = {**environment(threads), "RAY_COLOR_PREFIX": "0"}
-    gpus = gpus_per_worker if device.startswith("cuda") else 0.0
+    world_size, attempts = resources.actors, (patience or Patience()).attempts
+    if world_size < 1:
+        raise ValueError(f"a group has at least one worker, not {world_size}")
+    env = {**environment(resources.threads), "RAY_COLOR_PREFIX": "0"}
     with ExitStack() as stack:
-        connection = stack.enter_context(connected(address, cpus=world_size, env=env, show_output=True))
-        cpus = 1 if connection.local else threads
-        found = places(connection.ray.nodes(), cpus, gpus, None)
-        if found < world_size:
+        connection = stack.enter_context(connected(resources.address, cpus=world_size, env=env, show_output=True))
+        cpus = 1 if connection.local else resources.threads
+        free = places(connection.ray.nodes(), cpus, resources.gpus, None)
+        if free < world_size:
             raise ResourceError(
-                f"numerics.ddp_world_size asks for {world_size} workers with {cpus} CPU and {gpus:g} GPU each; the "
-                f"cluster has place for {found}. Ask for fewer (this changes the result), or use a larger cluster."
+                f"numerics.ddp_world_size asks for {world_size} workers with {cpus} CPU and {resources.gpus:g} GPU "
+                f"each; the cluster has place for {free}. Ask for fewer (this changes the result), or use a larger "
+                "cluster."
             )
         storage = stack.enter_context(tempfile.TemporaryDirectory(prefix="emoforge-train-"))
-        config = {"fit": fit, "kwargs": dict(kwargs), "device": device, "threads": threads}
-        for attempt in range(1, max_attempts + 1):
-            lost = _attempt(config, world_size, cpus, gpus, {} if connection.local else env, storage)
+        config = {"fit": fit, "kwargs": dict(kwargs), "device": resources.device, "threads": resources.threads}
+        for attempt in range(1, attempts + 1):
+            lost = _attempt(config, world_size, cpus, resources.gpus, {} if connection.local else env, storage)
             if lost is None:
                 return
-            log.warning("a worker of the fit was lost (attempt %d of %d): %s", attempt, max_attempts, lost)
+            log.warning("a worker of the fit was lost (attempt %d of %d): %s", attempt, attempts, lost)
         raise WorkerLostError(
-            f"the fit {fit} lost a worker {max_attempts} times (last: {lost}). Look for too little memory; run the "
+            f"the fit {fit} lost a worker {attempts} times (last: {lost}). Look for too little memory; run the "
             "same command again to go on from the last checkpoint, or set numerics.ddp_world_size to 1."
         )
 

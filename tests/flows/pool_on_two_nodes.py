@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import corpora.quiet  # noqa: F401
-from flows.engine.pool import Pool, WorkItem
+from flows.engine.executor import Patience, Resources, Worker, WorkItem, executor
 from flows.engine.store import WorkStore
 from tests.flows.loopback_storage import object_store
 
@@ -41,7 +41,7 @@ def main(report: Path, folder: Path) -> None:
                     cluster.remove_node(nodes[1], allow_graceful=False)
 
             lost: list[str] = []
-            with Pool(*worker, actors=2, stall_s=120) as pool:
+            with executor(Worker(*worker), Resources(actors=2), Patience(stall_s=120)) as pool:
                 for name in ("first", "second"):
                     keys = [f"{name}/{i}" for i in range(12)]
                     pool.run(

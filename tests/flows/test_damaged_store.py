@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from corpora.errors import ResourceError
 from corpora.fingerprint import hash_folder
-from flows.engine.pool import WorkItem
+from flows.engine.executor import WorkItem
 from flows.engine.store import WorkStore
 from flows.stages.augment.candidates import Drawer
 from flows.stages.augment.sampler import samples_key, scores_key

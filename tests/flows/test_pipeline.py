@@ -17,6 +17,7 @@ from prefect.testing.utilities import prefect_test_harness
 from corpora.errors import GateError, InterruptedRunError, LockedError, UserError
 from flows.conduct import pipeline
 from flows.conduct.dvcrun import needed, stages_of
+from flows.conduct.errorfile import StageFailedError
 from flows.conduct.processes import run_locks
 from flows.params import load_params
 from tests.flows.test_dvcrun import SLEEPER, gone, sleepers
@@ -58,6 +59,14 @@ def test_a_killed_stage_is_tried_again(toy: Toy) -> None:
     with pytest.raises(GateError, match="far enough"):
         pipeline.conduct(["toy"], toy.folder)
     assert toy.calls() == ["fake@toy", "fake@toy", "reader@toy", "ingest@toy"]
+
+
+def test_how_often_is_the_machines_own_affair(toy: Toy) -> None:
+    (toy.folder / "machine.yaml").write_text("retries: {stage: 1, delays_s: [0]}\n")
+    toy.behave("fake@toy", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(StageFailedError):
+        pipeline.conduct(["toy"], toy.folder)
+    assert toy.calls() == ["fake@toy", "fake@toy"]
 
 
 @pytest.mark.parametrize("kind", [GateError, UserError])

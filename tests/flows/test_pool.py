@@ -20,7 +20,8 @@ import pytest
 
 import corpora.quiet
 from corpora.errors import PayloadError, ResourceError
-from flows.engine.pool import ItemFailedError, Pool, Throughput, WorkItem, connected, places
+from flows.engine.cluster import connected, places
+from flows.engine.executor import Executor, ItemFailedError, Patience, Resources, Worker, WorkItem, executor
 from flows.engine.worker import WorkerError, describe_error, environment, limited_threads, rebuild_error
 
 WORKERS = "tests.flows.pool_workers"
@@ -30,7 +31,11 @@ def items(n: int, **more: Any) -> list[WorkItem]:
     return [WorkItem(f"list/{i}", {"n": i, **more}) for i in range(n)]
 
 
-def results(pool: Pool, work: list[WorkItem]) -> dict[str, dict[str, Any]]:
+def pool_of(worker: str, kwargs: dict[str, Any], attempts: int = 3, stall_s: float = 600.0, **needs: Any) -> Executor:
+    return executor(Worker(worker, kwargs), Resources(**needs), Patience(attempts, stall_s))
+
+
+def results(pool: Executor, work: list[WorkItem]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
 
     def done(item: WorkItem, result: dict[str, Any]) -> None:
@@ -50,7 +55,7 @@ def ray() -> Iterator[Any]:
 
 @pytest.mark.parametrize("actors", [0, 1, 2])
 def test_the_number_of_actors_changes_nothing(ray: Any, actors: int) -> None:
-    with Pool(f"{WORKERS}:Square", {"offset": 1}, actors=actors) as pool:
+    with pool_of(f"{WORKERS}:Square", {"offset": 1}, actors=actors) as pool:
         found = results(pool, items(20))
         again = results(pool, items(3))
     assert {key: r["square"] for key, r in found.items()} == {f"list/{i}": i * i + 1 for i in range(20)}
@@ -63,7 +68,7 @@ def test_the_number_of_actors_changes_nothing(ray: Any, actors: int) -> None:
 
 
 def test_two_actors_share_the_work(ray: Any) -> None:
-    with Pool(f"{WORKERS}:Square", {}, actors=2) as pool:
+    with pool_of(f"{WORKERS}:Square", {}, actors=2) as pool:
         results(pool, items(2, sleep=0.5))  # both are up
         answers = list(results(pool, items(8, sleep=0.25)).values())
     assert len({r["pid"] for r in answers}) == 2
@@ -81,14 +86,14 @@ def test_items_are_pulled_as_actors_get_free(ray: Any) -> None:
             pulled.append(i)
             yield WorkItem(str(i), {"n": i})
 
-    with Pool(f"{WORKERS}:Square", {}, actors=2) as pool:
+    with pool_of(f"{WORKERS}:Square", {}, actors=2) as pool:
         pool.run(endless(), lambda item, _: done.append(item.key))
     assert sorted(done, key=int) == [str(i) for i in range(50)]
 
 
 @pytest.mark.parametrize("actors", [0, 1])
 def test_threads_and_packages_of_a_worker(ray: Any, actors: int) -> None:
-    with Pool(f"{WORKERS}:Process", {}, actors=actors, threads=1) as pool:
+    with pool_of(f"{WORKERS}:Process", {}, actors=actors, threads=1) as pool:
         found = results(pool, items(1))["list/0"]
     assert found["torch"] == 1
     assert set(found["blas"]) == {1}
@@ -109,7 +114,7 @@ def test_threads_in_this_process_are_put_back() -> None:
 @pytest.mark.parametrize("actors", [0, 2])
 def test_a_workers_error_is_an_answer(ray: Any, actors: int, tmp_path: Path) -> None:
     calls = tmp_path / "calls"
-    with Pool(f"{WORKERS}:Raises", {"calls": str(calls)}, actors=actors) as pool:
+    with pool_of(f"{WORKERS}:Raises", {"calls": str(calls)}, actors=actors) as pool:
         with pytest.raises(PayloadError, match="too-short: 12 samples") as caught:
             results(pool, [WorkItem("bad one", {"kind": "payload"})])
         assert str(caught.value) == "too-short: 12 samples"
@@ -123,7 +128,10 @@ def test_a_workers_error_is_an_answer(ray: Any, actors: int, tmp_path: Path) -> 
             with pytest.raises(WorkerError, match="OddError: cannot be imported"):
                 results(pool, [WorkItem("c", {"kind": "local"})])
         assert results(pool, [WorkItem("d", {"kind": "none"})]) == {"d": {}}  # the pool goes on
-    with Pool(f"{WORKERS}:Square", {"fail": True}, actors=actors) as pool, pytest.raises(ValueError, match="be built"):
+    with (
+        pool_of(f"{WORKERS}:Square", {"fail": True}, actors=actors) as pool,
+        pytest.raises(ValueError, match="be built"),
+    ):
         results(pool, items(1))
 
 
@@ -140,7 +148,7 @@ def test_killed_actors_do_not_lose_work(ray: Any, tmp_path: Path) -> None:
     work = items(12)
     for i in (0, 5, 6):
         work[i].payload["mode"] = "once"
-    with Pool(f"{WORKERS}:Mortal", {"folder": str(tmp_path)}, actors=2) as pool:
+    with pool_of(f"{WORKERS}:Mortal", {"folder": str(tmp_path)}, actors=2) as pool:
         found = results(pool, work)
         assert found == {f"list/{i}": {"square": i * i} for i in range(12)}
         assert results(pool, items(3)) == {f"list/{i}": {"square": i * i} for i in range(3)}
@@ -149,7 +157,7 @@ def test_killed_actors_do_not_lose_work(ray: Any, tmp_path: Path) -> None:
 def test_an_item_that_kills_is_named(ray: Any, tmp_path: Path) -> None:
     work = items(4)
     work[1].payload["mode"] = "always"
-    with Pool(f"{WORKERS}:Mortal", {"folder": str(tmp_path)}, actors=1) as pool:
+    with pool_of(f"{WORKERS}:Mortal", {"folder": str(tmp_path)}, actors=1) as pool:
         with pytest.raises(ItemFailedError, match="'list/1' took its actor down 3 times"):
             results(pool, work)
         assert len(results(pool, items(2))) == 2
@@ -158,13 +166,13 @@ def test_an_item_that_kills_is_named(ray: Any, tmp_path: Path) -> None:
 def test_a_silent_actor_is_replaced(ray: Any, tmp_path: Path) -> None:
     work = items(3)
     work[1].payload["mode"] = "hang"
-    with Pool(f"{WORKERS}:Mortal", {"folder": str(tmp_path)}, actors=1, stall_s=15) as pool:
+    with pool_of(f"{WORKERS}:Mortal", {"folder": str(tmp_path)}, actors=1, stall_s=15) as pool:
         assert len(results(pool, work)) == 3
 
 
 def test_actors_that_cannot_start_are_an_error(ray: Any) -> None:
     with (
-        Pool(f"{WORKERS}:DiesAtStart", {}, actors=1, max_attempts=2) as pool,
+        pool_of(f"{WORKERS}:DiesAtStart", {}, actors=1, attempts=2) as pool,
         pytest.raises(ResourceError, match="died 2 times in a row while starting"),
     ):
         results(pool, items(1))
@@ -176,7 +184,7 @@ def test_an_absent_gpu_is_named(ray: Any) -> None:
     for actors in (0, 1):
         with (
             pytest.raises(ResourceError, match=r"CUDA|no node of the Ray cluster has that \(nodes: 2 CPU, 0 GPU"),
-            Pool(f"{WORKERS}:Square", {}, actors=actors, device="cuda", gpus_per_actor=0.5),
+            pool_of(f"{WORKERS}:Square", {}, actors=actors, device="cuda", gpus_per_actor=0.5),
         ):
             pass
 
@@ -196,21 +204,12 @@ def test_places() -> None:
         places(nodes, 1, 4.0, None)
 
 
-def test_throughput() -> None:
-    meter = Throughput(10)
-    assert meter.remaining_s is None
-    time.sleep(0.05)
-    meter.add(5)
-    assert 0 < meter.per_second <= 100
-    assert meter.remaining_s == pytest.approx(5 / meter.per_second, rel=0.2)
-
-
 # ------------------------------------------------------------------------------ Rays in processes of their own
 
 DRIVER = f"""
 import sys
-from flows.engine.pool import Pool, WorkItem
-with Pool("{WORKERS}:Square", {{}}, actors=2) as pool:
+from flows.engine.executor import Resources, Worker, WorkItem, executor
+with executor(Worker("{WORKERS}:Square"), Resources(actors=2)) as pool:
     pool.run([WorkItem(str(i), {{"n": i}}) for i in range(2)], lambda *_: None)
     print("up", flush=True)
     pool.run([WorkItem(str(i), {{"n": i, "sleep": 60}}) for i in range(2)], lambda *_: None)
@@ -271,7 +270,8 @@ def test_a_cluster_that_does_not_answer(listens: bool) -> None:
             port.listen()
         address = f"127.0.0.1:{port.getsockname()[1]}"
         done = run_driver(
-            f"from flows.engine.pool import Pool\nwith Pool('{WORKERS}:Square', {{}}, actors=1): pass",
+            "from flows.engine.executor import Resources, Worker, executor\n"
+            f"with executor(Worker('{WORKERS}:Square'), Resources(actors=1)): pass",
             RAY_ADDRESS=address,
         )
     assert "ResourceError: no Ray cluster answers at" in done.stderr and address in done.stderr
@@ -281,7 +281,7 @@ def test_a_thread_may_run_a_pool(ray: Any) -> None:
     found: dict[str, dict[str, Any]] = {}
 
     def work() -> None:
-        with Pool(f"{WORKERS}:Square", {}, actors=1) as pool:
+        with pool_of(f"{WORKERS}:Square", {}, actors=1) as pool:
             found.update(results(pool, items(3)))
 
     thread = threading.Thread(target=work)

@@ -15,7 +15,8 @@ import pytest
 
 import corpora.quiet
 from corpora.errors import PayloadError, ResourceError
-from flows.engine.pool import connected
+from flows.engine.cluster import connected
+from flows.engine.executor import Patience, Resources
 from flows.engine.train import WorkerLostError, fit_in_group
 from flows.engine.worker import environment
 
@@ -30,8 +31,8 @@ def ray() -> Iterator[Any]:
 
 def fit(name: str, folder: Path, world_size: int = 2, **more: Any) -> None:
     kwargs = {"folder": str(folder), **more.pop("kwargs", {})}
-    options = {"device": "cpu", "address": None, **more}
-    fit_in_group(f"{FUNCTIONS}:{name}", kwargs, world_size=world_size, **options)
+    attempts = more.pop("max_attempts", 3)
+    fit_in_group(f"{FUNCTIONS}:{name}", kwargs, Resources(actors=world_size, **more), Patience(attempts))
 
 
 def model_bytes(folder: Path) -> dict[str, bytes]:
@@ -77,8 +78,8 @@ def test_a_group_that_has_no_place(ray: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_fit_is_not_done(number: signal.Signals, tmp_path: Path) -> None:
     code = (
-        "from flows.engine.train import fit_in_group\n"
-        f"fit_in_group('{FUNCTIONS}:wait_long', {{'folder': 'x'}}, world_size=1, device='cpu', address='local')"
+        "from flows.engine.executor import Resources\nfrom flows.engine.train import fit_in_group\n"
+        f"fit_in_group('{FUNCTIONS}:wait_long', {{'folder': 'x'}}, Resources(actors=1, address='local'))"
     )
     driver = subprocess.Popen(
         [sys.executable, "-c", code],

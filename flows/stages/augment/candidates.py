@@ -13,7 +13,7 @@ from corpora.fingerprint import hash_folder
 from corpora.schema import SAMPLES
 from corpora.store.atomic import atomic_folder
 from corpora.store.shards import read_table
-from flows.engine.pool import Pool, WorkItem
+from flows.engine.executor import Executor, Worker, WorkItem, executor
 from flows.engine.progress import Pace
 from flows.engine.store import MissingItemError, WorkStore
 from flows.params import Machine
@@ -165,7 +165,7 @@ class Drawer:
             "device": {"kind": numerics["device"], "dtype": numerics["dtype"], "compile": numerics["compile"]},
             "numerics": numerics,
         }
-        self.pool: Pool | None = None
+        self.pool: Executor | None = None
         self.seconds: dict[str, dict[str, float]] = {}  # list of draws -> what was done now, and how long it took
 
     def __enter__(self) -> Drawer:
@@ -228,20 +228,15 @@ class Drawer:
             source_ids=[c.draw.source_ids for c in candidates],
         )
 
-    def _started(self) -> Pool:
+    def _started(self) -> Executor:
         if self.pool is None:
-            pool = Pool(
-                "flows.stages.augment.sampler:Sampler",
-                self.kwargs,
-                actors=self.machine.actors,
+            needs = self.machine.resources(
                 threads=int(self.plan.numerics["sample_threads"]),
                 device=self.plan.numerics["device"],
-                gpus_per_actor=self.machine.gpus_per_actor,
-                address=self.machine.ray_address,
-                stall_s=self.machine.stall_s,
             )
-            pool.__enter__()
-            self.pool = pool
+            worker = Worker("flows.stages.augment.sampler:Sampler", self.kwargs)
+            self.pool = executor(worker, needs, self.machine.patience())
+            self.pool.__enter__()
         return self.pool
 
     def _read(self, key: str, draws: list[Draw], round_number: int) -> list[Candidate] | None:

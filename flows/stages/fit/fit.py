@@ -20,6 +20,7 @@ from corpora.schema import SAMPLES
 from corpora.store.atomic import atomic_folder, write_bytes, write_json
 from corpora.store.shards import read_table
 from features.representation import make_representation
+from flows.engine.executor import Resources
 from flows.engine.progress import Pace
 from flows.params import Machine
 from flows.paths import Layout
@@ -50,15 +51,13 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     if workers > 1:
         from flows.engine.train import fit_in_group
 
-        device = plan.numerics["device"]
-        fit_in_group(
-            "flows.stages.fit.fit:fit_worker",
-            arguments,
-            world_size=workers,
-            device=device,
-            address=machine.ray_address,
+        needs = Resources(
+            actors=workers,
             threads=int(plan.numerics["fit_threads"]),
+            device=plan.numerics["device"],
+            address=machine.ray_address,
         )
+        fit_in_group("flows.stages.fit.fit:fit_worker", arguments, needs, machine.patience())
     else:
         fit_worker(**arguments)
     result = state / "result"

@@ -22,7 +22,7 @@ from corpora.records.bounds import out_of_bounds
 from corpora.records.turns import CorpusChangedError, Turn, reading
 from corpora.schema import Reject
 from corpora.store.spill import Spill, without_repeats
-from flows.engine.pool import Pool, WorkItem
+from flows.engine.executor import Worker, WorkItem, executor
 from flows.engine.progress import Pace
 from flows.params import Machine
 
@@ -151,15 +151,8 @@ def shared_out(machine: Machine) -> Share:
         parts = machine.actors
         items = [WorkItem(f"{task.name}: part {part + 1} of {parts}", {"part": part}) for part in range(parts)]
         kwargs = {"task": asdict(task), "work": str(work.resolve()), "parts": parts}
-        with Pool(
-            "flows.stages.ingest.parts:PartReader",
-            kwargs,
-            actors=parts,
-            threads=1,
-            device="cpu",
-            address=machine.ray_address,
-            stall_s=machine.stall_s,
-        ) as pool:
+        reader = Worker("flows.stages.ingest.parts:PartReader", kwargs)
+        with executor(reader, machine.resources(threads=1), machine.patience()) as pool:
             pool.run(items, lambda item, done: tell(f"{item.key}: {done['samples']} samples"))
         return parts
 

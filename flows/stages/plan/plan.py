@@ -41,11 +41,15 @@ INERT = frozenset(
         "corpora.errors",
         "corpora.quiet",
         "flows.stages.plan.feasible",
+        "flows.machine",
         "flows.params",
         "flows.paths",
         "flows.stages.plan.plan",
+        "flows.engine.cluster",
+        "flows.engine.executor",
         "flows.engine.pool",
         "flows.engine.progress",
+        "flows.engine.reaper",
         "flows.engine.store",
     }
 )

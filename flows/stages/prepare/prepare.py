@@ -36,7 +36,7 @@ from corpora.splits.views import ViewSpec
 from corpora.store.atomic import atomic_folder, write_json
 from corpora.store.shards import read_payload, read_table, write_shards, write_table
 from features.physio.statistics import PopulationStatistics
-from flows.engine.pool import Pool, WorkItem
+from flows.engine.executor import Worker, WorkItem, executor
 from flows.engine.progress import Pace
 from flows.engine.store import WorkStore
 from flows.params import Machine
@@ -288,15 +288,11 @@ class _Writer:
         if missing:
             parallel = len(missing) * LIST >= PARALLEL_FROM.get(self.plan.modality, 1 << 62)
             pace = Pace("prepare", "samples", sum(len(m.payload["ids"]) for m in missing))
-            with Pool(
-                "flows.stages.prepare.preparer:Preparer",
-                kwargs | {"store": self.store.url, "corpora": corpora},
-                actors=self.machine.actors if parallel else 0,
-                threads=int(self.plan.numerics["sample_threads"]),
-                device="cpu",
-                address=self.machine.ray_address,
-                stall_s=self.machine.stall_s,
-            ) as pool:
+            worker = Worker(
+                "flows.stages.prepare.preparer:Preparer", kwargs | {"store": self.store.url, "corpora": corpora}
+            )
+            needs = self.machine.resources(threads=int(self.plan.numerics["sample_threads"]), here=not parallel)
+            with executor(worker, needs, self.machine.patience()) as pool:
                 pool.run(missing, lambda item, _: pace.add(len(item.payload["ids"])))
             pace.end()
         return [item.key for item in items]
