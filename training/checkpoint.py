@@ -69,8 +69,8 @@ class TrainingState:
 def _states(folder: Path) -> list[tuple[int, Path]]:
     if not folder.is_dir():
         return []
-    found = [(match, path) for path in folder.iterdir() if (match := _STATE_NAME.fullmatch(path.name))]
-    return sorted((int(match.group(1)), path) for match, path in found)
+    states = [(match, path) for path in folder.iterdir() if (match := _STATE_NAME.fullmatch(path.name))]
+    return sorted((int(match.group(1)), path) for match, path in states)
 
 
 def save_state(folder: Path, state: TrainingState) -> None:

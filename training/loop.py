@@ -129,8 +129,8 @@ class Order:
         order = rng.permutation(len(self.rows))
         shares = np.diff(self.cumulative, prepend=0.0)[order]
         points = (rng.random() + np.arange(size)) / size
-        found = np.searchsorted(np.cumsum(shares), points, side="right")
-        return rng.permutation(self.rows[order[np.minimum(found, len(order) - 1)]])
+        places = np.searchsorted(np.cumsum(shares), points, side="right")
+        return rng.permutation(self.rows[order[np.minimum(places, len(order) - 1)]])
 
 
 def class_weights(labels: Sequence[str], power: float) -> np.ndarray | None:

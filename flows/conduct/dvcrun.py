@@ -60,15 +60,15 @@ def reasons(stages: Sequence[str], *, repo: Path) -> dict[str, list[str]]:
     process is writing one of the outs.
     """
     with plain_errors(repo), opened(repo) as dvc:
-        found: dict[str, list[str]] = {}
+        by_stage: dict[str, list[str]] = {}
         for name in stages:
             stage = stage_of(dvc, name, repo)
-            why = [reason for told in stage.status().values() for reason in told]
+            why = [reason for sentences in stage.status().values() for reason in sentences]
             why += _unseen(name, repo)
             if why and not _says_the_same(name, repo):
                 known = any(out.hash_info for out in stage.outs)
-                found[name] = _sentences(why, repo) if known else ["it has not run yet"]
-        return found
+                by_stage[name] = _sentences(why, repo) if known else ["it has not run yet"]
+        return by_stage
 
 
 def _unseen(stage: str, repo: Path) -> list[str]:
@@ -235,21 +235,21 @@ def _locked(text: str) -> LockedError:
 
 def _sentences(why: list[Any], repo: Path) -> list[str]:
     """DVC's status of one stage -> lines that a person reads."""
-    told: list[str] = []
+    sentences: list[str] = []
     for entry in why:
         if isinstance(entry, str):
-            told.append({"changed checksum": "its command or outs changed in dvc.yaml"}.get(entry, entry))
+            sentences.append({"changed checksum": "its command or outs changed in dvc.yaml"}.get(entry, entry))
             continue
         for kind, items in entry.items():
             side = "input" if "deps" in kind else "output"
             for path, state in items.items():
                 if isinstance(state, dict):  # a params file: key -> what happened
-                    told += [f"parameter {key} is {what}" for key, what in state.items()]
+                    sentences += [f"parameter {key} is {what}" for key, what in state.items()]
                 else:
                     absolute = Path(os.path.normpath(Path.cwd() / path))  # DVC speaks as seen from the current folder
                     shown = absolute.relative_to(repo.resolve()) if absolute.is_relative_to(repo.resolve()) else path
-                    told.append(f"{side} {shown} is {state}")
-    return told
+                    sentences.append(f"{side} {shown} is {state}")
+    return sentences
 
 
 def environment() -> dict[str, str]:
@@ -317,8 +317,8 @@ def _tell_refusals() -> None:
     """What the system refused DVC goes to stderr: DVC itself tells no more than what it then could not do."""
 
     def tell(record: logging.LogRecord) -> bool:
-        told = [record.exc_info[1]] if record.exc_info else list(record.args or ())
-        error = next((one for one in told if isinstance(one, BaseException)), None)
+        errors = [record.exc_info[1]] if record.exc_info else list(record.args or ())
+        error = next((one for one in errors if isinstance(one, BaseException)), None)
         while error is not None:
             if isinstance(error, OSError) and error.errno in REFUSALS:
                 sys.stderr.write(f"refused: {os.strerror(error.errno)}: {error.filename2 or error.filename or ''}\n")

@@ -50,8 +50,8 @@ def read_objects_whole() -> None:
         path = Path(self.oid_to_path(oid))
         if not path.is_file():
             return plain(self, oid, *args, **more)
-        found = path.stat()
-        seen = (str(path), found.st_mtime_ns, found.st_size, found.st_ino)
+        stat = path.stat()
+        seen = (str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino)
         if seen not in whole:
             if not is_whole(path, oid, self.hash_name):
                 sys.stderr.write(f"{path}, which DVC keeps, is damaged; it is dropped, and made again where needed\n")

@@ -59,13 +59,13 @@ def write_error(path: Path, error: BaseException) -> None:
 def read_error(path: Path) -> EmoforgeError | None:
     """The error that the file tells of, as the exception it was; None where there is none that can be read."""
     try:
-        told = read_json(path)
+        report = read_json(path)
     except IntegrityError:  # none, or half of one
         return None
-    if told["type"] in _KINDS:
-        return _KINDS[told["type"]](told["message"])
-    failed = StageFailedError(f"{told['type']}: {told['message']}", transient=bool(told.get("transient")))
-    failed.exit_code = int(told["exit_code"])
+    if report["type"] in _KINDS:
+        return _KINDS[report["type"]](report["message"])
+    failed = StageFailedError(f"{report['type']}: {report['message']}", transient=bool(report.get("transient")))
+    failed.exit_code = int(report["exit_code"])
     return failed
 
 

@@ -62,7 +62,7 @@ def damaged_inputs(stage: str, others: Sequence[str], *, repo: Path, known: Know
         read = [dep.fs_path for dep in stage_of(dvc, stage, repo).deps if dep.protocol == "local"]
         if stage.startswith("prepare@"):
             read.append(str(repo.resolve() / "data" / "corpora"))
-        found = []
+        damages = []
         for name, out in _outs(dvc, others, repo):
             if (out.fs_path, out.hash_info.value) in known.outs or not out.exists:
                 continue
@@ -71,8 +71,8 @@ def damaged_inputs(stage: str, others: Sequence[str], *, repo: Path, known: Know
                 if there.hash_info.value == out.hash_info.value:
                     known.outs.add((out.fs_path, out.hash_info.value))
                 else:
-                    found.append(_damage(name, out, there))
-        return found
+                    damages.append(_damage(name, out, there))
+        return damages
 
 
 def drop(damage: Damage, *, repo: Path) -> None:
@@ -141,25 +141,25 @@ def _hashed(out: Output) -> HashFile:
     from dvc_data.hashfile.db.local import LocalHashFileDB
 
     forgetful = LocalHashFileDB(out.cache.fs, out.cache.path, hash_name=out.hash_name)
-    _, _, found = build(forgetful, out.fs_path, out.fs, out.hash_name, ignore=out.dvcignore, dry_run=True)
-    return found
+    _, _, tree = build(forgetful, out.fs_path, out.fs, out.hash_name, ignore=out.dvcignore, dry_run=True)
+    return tree
 
 
-def _members(found: Any) -> dict[str, str]:
+def _members(tree: Any) -> dict[str, str]:
     """Relative path -> hash of a folder's files; {} for a file."""
     from dvc_data.hashfile.tree import Tree
 
-    if not isinstance(found, Tree):
+    if not isinstance(tree, Tree):
         return {}
-    return {"/".join(key): oid.value for key, _, oid in found}
+    return {"/".join(key): oid.value for key, _, oid in tree}
 
 
-def _differing(out: Output, found: HashFile) -> tuple[str, ...]:
+def _differing(out: Output, tree: HashFile) -> tuple[str, ...]:
     """Which files differ from what the cache's list of the folder says; () where there is no such list any more."""
     path = Path(out.cache.oid_to_path(out.hash_info.value))
     if not out.hash_info.isdir or not path.is_file() or not is_whole(path, out.hash_info.value, out.hash_name):
         return ()
-    wanted, there = _members(out.get_obj()), _members(found)
+    wanted, there = _members(out.get_obj()), _members(tree)
     return tuple(sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name)))
 
 

@@ -39,11 +39,11 @@ def hold(number: int = signal.SIGTERM) -> None:
     under DVC, the DVC that runs the stage, though a shell may stand between them. With neither, or on another system
     than Linux, nothing happens.
     """
-    told = os.environ.pop(PARENT, "").split()
+    parent_and_birth = os.environ.pop(PARENT, "").split()
     if _held.is_set() or not sys.platform.startswith("linux"):
         return
-    if len(told) == 2 and told[0].isdecimal():
-        parent, born = int(told[0]), told[1]
+    if len(parent_and_birth) == 2 and parent_and_birth[0].isdecimal():
+        parent, born = int(parent_and_birth[0]), parent_and_birth[1]
     elif "DVC_STAGE" in os.environ:
         parent = _dvc()
         born = start_time(parent)

@@ -141,12 +141,12 @@ def _unknown_labels(corpus: Corpus, path: Path, name: str) -> tuple[list[Unknown
     return unknown_labels(rejects), looked_at
 
 
-def labels_missing(made: Linked) -> str:
+def labels_missing(link: Linked) -> str:
     """For people: what the card lacks, and what to do before ingest stops at it."""
     return (
-        f"Labels that the card does not know, of {made.looked_at} files or rows looked at: {listed(made.unknown)}. "
+        f"Labels that the card does not know, of {link.looked_at} files or rows looked at: {listed(link.unknown)}. "
         "Their samples would be rejected, and ingest stops where that is a label of its own or half of a class: say "
-        f"what they mean in {made.reader} (label_map; null leaves a label without a class)."
+        f"what they mean in {link.reader} (label_map; null leaves a label without a class)."
     )
 
 
@@ -232,14 +232,14 @@ def _reader_for(name: str, path: Path) -> str:
 
 def _endings(path: Path) -> set[str]:
     """Endings of the first files below `path`, small letters; archives' debris and hidden files aside."""
-    found: set[str] = set()
+    endings: set[str] = set()
     seen = 0
     for _, files in walk(path):
-        found |= {Path(name).suffix.lower() for name in files if not name.startswith(".")}
+        endings |= {Path(name).suffix.lower() for name in files if not name.startswith(".")}
         seen += len(files)
         if seen > MAX_SEEN:
             break
-    return found
+    return endings
 
 
 def _has_folder(path: Path) -> None:
@@ -278,9 +278,9 @@ def _edited(path: Path, name: str, reader: str, card: CorpusCard) -> tuple[str, 
     document = yaml.load(path.read_text(encoding="utf-8")) or CommentedMap()
 
     def flow(values: dict[str, Any]) -> CommentedMap:
-        made = CommentedMap(values)
-        made.fa.set_flow_style()
-        return made
+        mapping = CommentedMap(values)
+        mapping.fa.set_flow_style()
+        return mapping
 
     for part in ("corpora", "runs"):
         if document.get(part) is None:

@@ -95,25 +95,27 @@ def require_store(machine: Machine, repo: Path) -> str:
 
 def survey(params: Params, machine: Machine, repo: Path, runs: Sequence[str]) -> list[Finding]:
     """Everything that `emoforge check` tells about the machine and the corpora of `runs`; never raises for a lack."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
 
     def add(what: str, ask: Any) -> None:
         try:
-            found.append(Finding(what, "ok", str(ask())))
+            findings.append(Finding(what, "ok", str(ask())))
         except EmoforgeError as error:
-            found.append(Finding(what, "missing", str(error)))
+            findings.append(Finding(what, "missing", str(error)))
 
     add("disk", lambda: f"{require_disk(repo, machine):.1f} GiB free")
     add("accelerator", lambda: require_accelerator(params))
     add("actors", lambda: require_cluster(machine))
     add("work store", lambda: require_store(machine, repo))
     memory = psutil.virtual_memory().available / GIB
-    found.append(Finding("memory", "ok" if memory > 4 else "note", f"{memory:.1f} GiB available (the demo takes 4-6)"))
+    findings.append(
+        Finding("memory", "ok" if memory > 4 else "note", f"{memory:.1f} GiB available (the demo takes 4-6)")
+    )
     for corpus in dict.fromkeys(c for run in runs for c in params.run(run).corpora):
-        found.append(_corpus(corpus, params, Layout(repo).raw(corpus)))
+        findings.append(_corpus(corpus, params, Layout(repo).raw(corpus)))
     for run in runs:
-        found += _vectors(run, params, repo)
-    return found
+        findings += _vectors(run, params, repo)
+    return findings
 
 
 def _vectors(run: str, params: Params, repo: Path) -> list[Finding]:

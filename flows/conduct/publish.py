@@ -120,7 +120,7 @@ def _is_whole(run: str, stages: Sequence[str], repo: Path) -> list[str]:
     if not (Layout(repo).run(run) / "release" / MANIFEST).exists():
         raise UserError(f"run {run!r} has no release yet. Build it: emoforge run {run}")
     stale, mended = reasons(stages, repo=repo), []
-    if any(why.endswith(NOT_IN_CACHE) for told in stale.values() for why in told):
+    if any(why.endswith(NOT_IN_CACHE) for sentences in stale.values() for why in sentences):
         mended = mend_cache(stages, repo=repo)
         stale = reasons(stages, repo=repo)
     if stale:
@@ -132,8 +132,8 @@ def _is_whole(run: str, stages: Sequence[str], repo: Path) -> list[str]:
 def _may_leave(run: str, repo: Path) -> None:
     manifest = read_json(Layout(repo).run(run) / "release" / MANIFEST)
     if manifest.get("publishable") is not True:
-        said = manifest.get("reasons")
-        reasons_against = [str(reason) for reason in said] if isinstance(said, list) else []
+        reasons = manifest.get("reasons")
+        reasons_against = [str(reason) for reason in reasons] if isinstance(reasons, list) else []
         raise GateError(f"{run} may not be published: " + ("; ".join(reasons_against) or "a gate or the audit said no"))
 
 
@@ -156,8 +156,8 @@ def _sorted_by_licence(
     """
     restricted = {}
     for corpus in params.run(run).corpora:
-        told = params.corpus(corpus)
-        card = make_corpus(told.reader, told.options, base=repo).card
+        entry = params.corpus(corpus)
+        card = make_corpus(entry.reader, entry.options, base=repo).card
         if corpus not in params.demo and not card.may_redistribute:
             restricted[corpus] = why_restricted(corpus, card.license)
     free: list[str] = []
@@ -192,10 +192,10 @@ def _push(paths: Sequence[str], remote: str | None, repo: Path) -> None:
         stdin=subprocess.DEVNULL,
     )
     if done.returncode != 0:
-        said = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith("ERROR")]
+        output = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith("ERROR")]
         name = f"remote {remote!r}" if remote else "the default DVC remote"
         raise ResourceError(
-            f"pushing to {name} failed: {' '.join(said) or done.stderr[-400:].strip()}. "
+            f"pushing to {name} failed: {' '.join(output) or done.stderr[-400:].strip()}. "
             "See `dvc remote list`; nothing was tagged, the same command goes on."
         )
 
@@ -230,9 +230,9 @@ def _tag(run: str, latest: str | None, bump: str, repo: Path) -> str:
         author=name,
         author_email=email,
     )
-    made = latest_tag(run, repo)
-    assert made is not None and made != latest
-    return made
+    tag = latest_tag(run, repo)
+    assert tag is not None and tag != latest
+    return tag
 
 
 def _next(latest: str | None, bump: str) -> str:

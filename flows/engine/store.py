@@ -229,8 +229,8 @@ class WorkStore:
                 for name in names:
                     if name.endswith(SUFFIX) or (temporary and name.startswith(".tmp-")):
                         with suppress(FileNotFoundError):  # pruned or replaced meanwhile
-                            found = (Path(base) / name).stat()
-                            yield str(Path(base) / name), found.st_size, found.st_mtime
+                            stat = (Path(base) / name).stat()
+                            yield str(Path(base) / name), stat.st_size, stat.st_mtime
             return
         with self._guard(self._root, "list"):
             try:

@@ -96,9 +96,9 @@ def _attempt(
     except TrainingFailedError as error:
         failures: Mapping[int, BaseException] = getattr(error, "worker_failures", {})
         for rank in sorted(failures):
-            found = json.loads(str(failures[rank])) if isinstance(failures[rank], _FitError) else None
-            if found is not None and not found["peer_lost"]:
-                raised = rebuild_error(found)
+            described = json.loads(str(failures[rank])) if isinstance(failures[rank], _FitError) else None
+            if described is not None and not described["peer_lost"]:
+                raised = rebuild_error(described)
                 raised.add_note(f"Worker of rank {rank} of {world_size}")
                 raise raised from None
         return str(error).strip()[:1000]

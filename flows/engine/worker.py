@@ -82,8 +82,8 @@ def call(worker: Any, payload: Mapping[str, Any]) -> dict[str, Any]:
     answer = worker.run(payload)
     if not isinstance(answer, dict):
         raise TypeError(f"{type(worker).__name__}.run must return a dict, not {type(answer).__name__}")
-    found: dict[str, Any] = json.loads(json.dumps(answer))
-    return found
+    plain: dict[str, Any] = json.loads(json.dumps(answer))
+    return plain
 
 
 class WorkerHost:
@@ -130,20 +130,20 @@ def describe_error(error: BaseException) -> dict[str, Any]:
     }
 
 
-def rebuild_error(found: Mapping[str, Any]) -> Exception:
+def rebuild_error(described: Mapping[str, Any]) -> Exception:
     """The exception that `describe_error` saw, of its own type where that can be imported; else `WorkerError`.
 
     The constructor is not called (its parameters are not known); arguments and attributes are put back as they were.
     """
     kind: Any = None
     with suppress(ImportError, AttributeError, ValueError):
-        kind = load_object(found["type"])
+        kind = load_object(described["type"])
     if isinstance(kind, type) and issubclass(kind, Exception):
         with suppress(TypeError, AttributeError):
-            error = kind.__new__(kind, *found["args"])
-            error.args = tuple(found["args"])
-            error.__dict__.update(found["state"])
-            if str(error) == found["text"]:
-                error.add_note(f"In the worker:\n{found['traceback']}")
+            error = kind.__new__(kind, *described["args"])
+            error.args = tuple(described["args"])
+            error.__dict__.update(described["state"])
+            if str(error) == described["text"]:
+                error.add_note(f"In the worker:\n{described['traceback']}")
                 return error
-    return WorkerError(f"{found['type'].replace(':', '.')}: {found['text']}\n{found['traceback']}")
+    return WorkerError(f"{described['type'].replace(':', '.')}: {described['text']}\n{described['traceback']}")
