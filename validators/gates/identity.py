@@ -10,7 +10,7 @@ import numpy as np
 
 from corpora.errors import ParamsError, UnknownNameError
 from corpora.fingerprint import hash_json
-from validators.embeddings.embedding import arrays_hash, load_state, rows_of, save_state, usable
+from validators.batch import rows_of, usable
 from validators.embeddings.people import (
     IdentityEmbedding,
     fit_identity,
@@ -24,6 +24,7 @@ from validators.embeddings.people import (
 from validators.gate import Batch, Better, Limit
 from validators.maths.intervals import wilson_interval
 from validators.roster import Foreseen, Roster
+from validators.state import arrays_hash, load_state, save_state
 from validators.trials.conditions import UNJUDGED
 
 NO_SOURCE = 2.0  # score of what has no identity to keep: the largest that a difference of two cosines can be

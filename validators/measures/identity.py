@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
+from validators.batch import Batch
 from validators.embeddings.people import IdentityEmbedding, recognisable, unit
-from validators.gate import Batch
 from validators.maths.privacy import nearest
 from validators.maths.sets import checked_pair, finite
 from validators.measures.pairs import Recording, mean_of_pairs
