@@ -27,6 +27,7 @@ from validators.embeddings.images import IMAGES, encoder_images
 from validators.embeddings.network import fit_encoder
 from validators.embeddings.projection import Projection, plain_components
 from validators.gate import Batch, Better, Limit
+from validators.maths.chance import unheard
 from validators.maths.folds import group_folds
 from validators.maths.judges import (
     ARCHITECTURES,
@@ -39,7 +40,6 @@ from validators.maths.judges import (
 )
 from validators.roster import Foreseen, Roster, why_no_judges
 from validators.state import arrays_hash, load_state, save_state
-from validators.trials.conditions import unheard
 
 if TYPE_CHECKING:
     from features.encoders import TrainedEncoder

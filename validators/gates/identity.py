@@ -22,10 +22,10 @@ from validators.embeddings.people import (
     why_no_people,
 )
 from validators.gate import Batch, Better, Limit
+from validators.maths.chance import UNJUDGED
 from validators.maths.intervals import wilson_interval
 from validators.roster import Foreseen, Roster
 from validators.state import arrays_hash, load_state, save_state
-from validators.trials.conditions import UNJUDGED
 
 NO_SOURCE = 2.0  # score of what has no identity to keep: the largest that a difference of two cosines can be
 _DIGITS = 5  # scores are rounded: their last bits depend on how many rows went through a network together

@@ -28,12 +28,12 @@ from validators.crossfit import conformal_p, own_p, rounded, too_few_to_refuse, 
 from validators.embeddings.features import PLAIN, features_of
 from validators.embeddings.projection import Projection, plain_components
 from validators.gate import Batch, Better, Limit
+from validators.maths.chance import UNJUDGED
 from validators.maths.folds import group_folds
 from validators.maths.intervals import Z95
 from validators.maths.judges import components_of
 from validators.roster import Foreseen, Roster, why_no_judges
 from validators.state import arrays_hash, load_state, save_state
-from validators.trials.conditions import UNJUDGED
 
 DEFAULTS: dict[str, Any] = {
     "order": None,  # the classes from lowest to highest; a list in the list: classes that share a rank. Must be given
