@@ -18,12 +18,12 @@ from validators.embeddings.people import (
     levelled,
     recognisable,
     subjects_of,
-    unit,
     why_no_people,
 )
 from validators.gate import Batch, Better, Limit
 from validators.maths.chance import UNJUDGED
 from validators.maths.intervals import wilson_interval
+from validators.maths.sets import unit_rows
 from validators.roster import Foreseen, Roster
 from validators.state import arrays_hash, load_state, save_state
 
@@ -104,7 +104,7 @@ class Identity:
                 subjects=subjects,
             )
             points = made.embed(batch)
-            means = unit(np.stack([points[(fold != f) & (who == k)].mean(axis=0) for k in range(len(subjects))]))
+            means = unit_rows(np.stack([points[(fold != f) & (who == k)].mean(axis=0) for k in range(len(subjects))]))
             reference[fold == f] = _margin(points[fold == f], means, who[fold == f])
             embeddings.append(made)
             centroids.append(means)
