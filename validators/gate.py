@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from corpora.errors import ParamsError, UnknownNameError
+from validators.batch import Batch as Batch
 
 SAMPLE_GATES: dict[str, str] = {
     "validity": "validators.gates.validity:Validity",
@@ -44,34 +45,6 @@ SET_GATES: dict[str, str] = {
 Better = Literal["lower", "higher"]
 Verdict = Literal["pass", "fail", "undecided"]
 Fault = Literal["", "reference", "synthetic"]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Decoded samples as gates see them; row i of every field is one sample.
-
-    signals: speech [n_i] float32 in [-1, 1] at `rate_hz`; faces [H, W] uint8. An entry of length 0 could not be decoded
-    and `errors` says why (a reason slug), else None. emotions: the true class, or the class that was asked for.
-    sha256: of the payload. source_ids: of a conversion; empty for everything else. dimensions: valence, arousal,
-    dominance -> [B] float64 in [-1, 1], as rated or as asked for; NaN: not known; a name may be missing.
-    """
-
-    modality: str
-    ids: tuple[str, ...]
-    emotions: tuple[str, ...]
-    signals: Sequence[np.ndarray]
-    sha256: tuple[str, ...]
-    rate_hz: float | None = None
-    subjects: tuple[str | None, ...] = ()
-    groups: tuple[str, ...] = ()
-    source_ids: tuple[tuple[str, ...], ...] = ()
-    errors: tuple[str | None, ...] = ()
-    dimensions: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
-    # features by extractor name, filled by validators.embeddings.embedding on first use; never compared
-    cache: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ from scipy.stats import norm
 
 from corpora.errors import UserError
 from corpora.fingerprint import hash_json
-from validators.embeddings.embedding import Embedding, fit_embedding, rows_of, usable, weights_named
+from validators.batch import rows_of, usable
+from validators.embeddings.embedding import Embedding, fit_embedding, weights_named
 from validators.gate import Batch, Better, Estimate, Fault, Limit
 from validators.maths.folds import group_folds, group_halves
 from validators.roster import CERTAIN, Foreseen, Roster, counted, lacks_groups

@@ -12,7 +12,6 @@ import numpy as np
 from scipy.fft import rfft
 
 FLOOR_POWER = 1e-10  # -100 dB: under the rounding noise of PCM16
-FLOOR_DB = -100.0
 _LINEAR_HZ_PER_MEL = 200.0 / 3.0
 _BREAK_HZ = 1000.0
 _LOG_STEP = np.log(6.4) / 27.0
@@ -87,16 +86,15 @@ def logmel(
     return mel.astype(np.float32)
 
 
-def logmel_image(
-    signal: np.ndarray, rate_hz: int, columns: int, *, n_mels: int = 40, hop_s: float = 0.01, window_s: float = 0.025
-) -> np.ndarray:
-    """[n] float -> [n_mels, columns] float32 dB: the middle of a longer signal, a shorter one centred on -100 dB."""
-    mel = logmel(signal, rate_hz, n_mels=n_mels, hop_s=hop_s, window_s=window_s)
-    have = mel.shape[1]
-    if have >= columns:
-        start = (have - columns) // 2
-        return np.ascontiguousarray(mel[:, start : start + columns])
-    image = np.full((n_mels, columns), FLOOR_DB, dtype=np.float32)
-    start = (columns - have) // 2
-    image[:, start : start + have] = mel
-    return image
+def time_normalised_logmel(signal: np.ndarray, rate_hz: int, columns: int) -> np.ndarray:
+    """[n] float in [-1, 1] -> [40, columns] float32 dB: the whole utterance, stretched or squeezed to `columns`.
+
+    Linear interpolation along time of 25-ms windows at a 10-ms hop; a long utterance is averaged, not sampled.
+    """
+    mel = logmel(signal, rate_hz).astype(np.float64)  # [40, T]
+    frames = mel.shape[1]
+    sums = np.concatenate([np.zeros((len(mel), 1)), np.cumsum(mel, axis=1)], axis=1)  # integral up to each frame edge
+    edges = np.linspace(0.0, frames, columns + 1)
+    left = np.minimum(edges.astype(int), frames - 1)
+    integral = sums[:, left] + (edges - left) * mel[:, left]
+    return (np.diff(integral, axis=1) * (columns / frames)).astype(np.float32)

@@ -11,7 +11,7 @@ import pytest
 from scipy.special import softmax
 
 from corpora.errors import IntegrityError, UnknownNameError, UserError
-from validators.embeddings.embedding import rows_of
+from validators.batch import rows_of
 from validators.gate import Batch
 from validators.gates.agreement import Agreement, fit_temperature
 

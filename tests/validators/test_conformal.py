@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from validators.embeddings.embedding import features_of, rows_of
+from validators.batch import rows_of
+from validators.embeddings.features import features_of
 from validators.gate import Batch, admit
 from validators.gates.agreement import Conformal
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from corpora.errors import ParamsError, UnknownNameError
-from validators.embeddings.embedding import features_of, rows_of
+from validators.batch import rows_of
+from validators.embeddings.features import features_of
 from validators.gate import (
     SAMPLE_GATES,
     SET_GATES,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from corpora.errors import UnknownNameError
-from validators.embeddings.embedding import rows_of
+from validators.batch import rows_of
 from validators.gate import Batch, default_limit, judge, measured_groups
 from validators.gates import reference
 from validators.gates.c2st import C2stGate, discriminant_auc

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import rows_of
+from validators.batch import rows_of
 from validators.gate import Batch, admit, reasons_of
 from validators.gates.validity import Validity
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from validators.embeddings.embedding import rows_of
+from validators.batch import rows_of
 from validators.gate import Batch, SampleGate, admit, default_limit, reasons_of
 from validators.gates.validity import Validity
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from corpora.errors import UserError
 from tests.validators.test_contract import CLASSES, FEATURES, PARAMS, _fit
+from validators.batch import rows_of
 from validators.crossfit import too_few_to_refuse
-from validators.embeddings.embedding import rows_of
 from validators.gate import (
     SAMPLE_GATES,
     SET_GATES,

@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import PLAIN, Projection, arrays_hash, features_of, rows_of, usable
-from validators.gate import Batch
+from validators.batch import Batch, rows_of, usable
+from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.projection import Projection
 from validators.maths.judges import components_of, fit_linear, linear_logits
+from validators.state import arrays_hash
 
 INVERSE_PENALTY = 0.03  # scikit-learn's C, as `agreement` has it
 

@@ -13,22 +13,14 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import (
-    MEL_BANDS,
-    MEL_COLUMNS,
-    arrays_hash,
-    faces_at,
-    features_of,
-    load_state,
-    rows_of,
-    save_state,
-    usable,
-)
-from validators.embeddings.text_features import text_of
+from validators.batch import rows_of, usable
+from validators.embeddings.images import MEL_BANDS, MEL_COLUMNS, faces_at, mel_of
 from validators.gate import Batch, Better, Limit
 from validators.gates.copies_text import TextCopies, near_texts
 from validators.maths.text.copies import word_hashes
+from validators.maths.text.words import text_of
 from validators.roster import Foreseen, Roster
+from validators.state import arrays_hash, load_state, save_state
 
 DEFAULTS: dict[str, Any] = {
     "own_times": 5.0,  # a conversion may be this many times closer to its own source than to any other train sample
@@ -230,7 +222,7 @@ def _raw(batch: Batch, *, mirror: bool = False) -> np.ndarray:
         x = np.stack([_drawn_alike(trial) for trial in trials])
         return _on_sphere(x.reshape(len(x), -1))
     else:
-        mel = features_of(batch, "mel").reshape(len(batch), MEL_BANDS, MEL_COLUMNS)
+        mel = mel_of(batch).reshape(len(batch), MEL_BANDS, MEL_COLUMNS)
         x = np.maximum(mel - mel.max(axis=(1, 2), keepdims=True), -_RANGE_DB)
         x = x.reshape(len(x), MEL_BANDS // 2, 2, MEL_COLUMNS // 2, 2).mean(axis=(2, 4))
     flat = x.reshape(len(x), -1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from corpora.errors import ParamsError, UnknownNameError
 from corpora.fingerprint import hash_json
-from validators.embeddings.embedding import arrays_hash, load_state, rows_of, save_state, usable
+from validators.batch import rows_of, usable
 from validators.embeddings.people import (
     IdentityEmbedding,
     fit_identity,
@@ -18,13 +18,14 @@ from validators.embeddings.people import (
     levelled,
     recognisable,
     subjects_of,
-    unit,
     why_no_people,
 )
 from validators.gate import Batch, Better, Limit
+from validators.maths.chance import UNJUDGED
 from validators.maths.intervals import wilson_interval
+from validators.maths.sets import unit_rows
 from validators.roster import Foreseen, Roster
-from validators.trials.conditions import UNJUDGED
+from validators.state import arrays_hash, load_state, save_state
 
 NO_SOURCE = 2.0  # score of what has no identity to keep: the largest that a difference of two cosines can be
 _DIGITS = 5  # scores are rounded: their last bits depend on how many rows went through a network together
@@ -103,7 +104,7 @@ class Identity:
                 subjects=subjects,
             )
             points = made.embed(batch)
-            means = unit(np.stack([points[(fold != f) & (who == k)].mean(axis=0) for k in range(len(subjects))]))
+            means = unit_rows(np.stack([points[(fold != f) & (who == k)].mean(axis=0) for k in range(len(subjects))]))
             reference[fold == f] = _margin(points[fold == f], means, who[fold == f])
             embeddings.append(made)
             centroids.append(means)

@@ -8,7 +8,9 @@ from typing import Any, Self
 import numpy as np
 from scipy.stats import rankdata
 
-from validators.embeddings.embedding import PLAIN, fit_embedding, rows_of, usable
+from validators.batch import rows_of, usable
+from validators.embeddings.embedding import fit_embedding
+from validators.embeddings.features import PLAIN
 from validators.gate import Batch, Better, Estimate, Limit
 from validators.maths.folds import group_halves
 from validators.maths.kernel import squared_distances

@@ -9,20 +9,14 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import (
-    PLAIN,
-    Projection,
-    arrays_hash,
-    features_of,
-    load_state,
-    rows_of,
-    save_state,
-    usable,
-)
+from validators.batch import rows_of, usable
+from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.projection import Projection
 from validators.gate import Batch, Better, Limit
 from validators.maths.folds import group_folds
 from validators.maths.privacy import nearest
 from validators.roster import CERTAIN, Foreseen, Roster, lacks_groups, why_no_folds
+from validators.state import arrays_hash, load_state, save_state
 
 DEFAULTS: dict[str, Any] = {
     "k": 3,  # the k-th nearest real sample of the class

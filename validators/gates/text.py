@@ -18,13 +18,14 @@ import numpy as np
 from corpora.errors import UnknownNameError, UserError
 from corpora.fingerprint import hash_json
 from corpora.near.text import normalise
-from validators.embeddings.embedding import arrays_hash, load_state, rows_of, save_state, usable
-from validators.embeddings.text_features import text_of
+from validators.batch import rows_of, usable
 from validators.gate import Batch, Better, Limit
 from validators.maths.folds import group_folds
 from validators.maths.text.language import listed_words, read_word_list
 from validators.maths.text.ngrams import KneserNey
+from validators.maths.text.words import text_of
 from validators.roster import Foreseen, Roster, why_no_folds
+from validators.state import arrays_hash, load_state, save_state
 
 DEFAULTS: dict[str, Any] = {
     "measure": "order",  # order: what the words' order costs beyond the words themselves; bytes: bits a byte

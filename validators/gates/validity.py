@@ -10,13 +10,14 @@ import numpy as np
 
 from corpora.codecs import MAX_PEAK
 from corpora.errors import UserError
-from validators.embeddings.embedding import arrays_hash, load_state, rows_of, save_state, usable
+from validators.batch import rows_of, usable
 from validators.gate import Batch, Better, Limit
 from validators.maths.folds import group_folds
 from validators.maths.signal_validity import DEFAULTS as SIGNALS
 from validators.maths.signal_validity import SignalRules
 from validators.maths.text.validity import DEFAULTS as TEXT
 from validators.maths.text.validity import TextRules
+from validators.state import arrays_hash, load_state, save_state
 
 DEFAULTS: dict[str, Any] = {
     "silent_db": -55.0,  # dBFS (root mean square); below, and below `quiet_db`: silent

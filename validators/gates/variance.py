@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UnknownNameError, UserError
-from validators.embeddings.embedding import arrays_hash, load_state, rows_of, save_state
+from validators.batch import rows_of
 from validators.gate import Batch, Better, Limit
 from validators.maths.speech.melcepstrum import CONVENTION, ORDER, mel_cepstrum, refusal
 from validators.roster import Foreseen, Roster, alone_in_class
+from validators.state import arrays_hash, load_state, save_state
 
 _DIGITS = 9  # scores are rounded: their last bits depend on how BLAS cuts a product
 _CACHED = f"global variance {CONVENTION}"

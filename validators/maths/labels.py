@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from corpora.errors import UserError
-from validators.measures.answers import refuse_unknown
+from corpora.labels import nearest_label
+from validators.maths.auc import auc
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,6 @@ def macro_auc(truth: Sequence[str], scores: np.ndarray, classes: Sequence[str]) 
     Ties count half (Mann-Whitney). Classes that have no positive or no negative row are left out; NaN if none is left.
     Raises `UserError`: other shapes, a truth outside `classes` (it would count as negative in all of them).
     """
-    from scipy.stats import rankdata
-
     _refuse_string(classes)
     scores = np.asarray(scores, np.float64)
     if scores.shape != (len(truth), len(classes)):
@@ -67,14 +66,31 @@ def macro_auc(truth: Sequence[str], scores: np.ndarray, classes: Sequence[str]) 
     if not np.isfinite(scores).all():
         return float("nan")
     names = np.asarray(truth, dtype=str)
-    found = []
+    areas = []
     for column, name in enumerate(classes):
         positive = names == name
-        n, m = int(positive.sum()), int((~positive).sum())
-        if n and m:
-            ranks = rankdata(scores[:, column])
-            found.append((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
-    return float(np.mean(found)) if found else float("nan")
+        if positive.any() and not positive.all():
+            areas.append(auc(scores[positive, column], scores[~positive, column]))
+    return float(np.mean(areas)) if areas else float("nan")
+
+
+def refuse_unknown(labels: Sequence[str], classes: Sequence[str], what: str) -> None:
+    """Raises `UserError` for the first label outside `classes`: how many, its row, what is allowed, the nearest."""
+    known = set(classes)
+    if known.issuperset(labels):
+        return
+    rows = [row for row, label in enumerate(labels, start=1) if label not in known]
+    label = labels[rows[0] - 1]
+    near = nearest_label(label, classes)
+    hint = f" Did you mean {near!r}?" if near else ""
+    if near and near.casefold() == label.casefold():
+        hint += " ignore_case=true takes letters of either case as one."
+    others = sorted({labels[row - 1] for row in rows} - {label})
+    more = f" (and {', '.join(others[:5])})" if others else ""
+    raise UserError(
+        f"{what}, row {rows[0]}: {label!r}{more} is not among the classes {', '.join(classes)}; {len(rows)} of "
+        f"{len(labels)} rows.{hint}"
+    )
 
 
 def _refuse_string(classes: Sequence[str]) -> None:

@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from validators.embeddings.embedding import rows_of
-from validators.embeddings.text_features import text_of
-from validators.gate import Batch
+from validators.batch import Batch, rows_of
+from validators.maths.text.words import text_of
 
 Change = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]  # signal, rate in Hz (faces: 0), rng
 SHARE = 0.05  # of a set that is constant, not a number or clipped
@@ -141,7 +140,7 @@ def mode_key(batch: Batch) -> np.ndarray:
     if batch.modality == "physio":
         return np.asarray([float(np.mean(s.reshape(len(s), -1)[:, 0])) if s.size else 0.0 for s in batch.signals])
     from features.speech.functionals import FUNCTIONAL_NAMES
-    from validators.embeddings.embedding import features_of
+    from validators.embeddings.features import features_of
 
     return features_of(batch, "functionals")[:, FUNCTIONAL_NAMES.index("logf0_mean")]
 

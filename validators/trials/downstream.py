@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import PLAIN, Projection, features_of, rows_of, usable
-from validators.gate import Batch
+from validators.batch import Batch, rows_of, usable
+from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.projection import Projection
 
 COMPONENTS = 100
 CLASSIFIER = f"SVM (RBF, C = 3) on {COMPONENTS} principal components of "

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import PLAIN, rows_of, usable
-from validators.gate import Batch, Limit, admit, class_limits, gate_class, judge, measured_groups
+from validators.batch import Batch, rows_of, usable
+from validators.embeddings.features import PLAIN
+from validators.gate import Limit, admit, class_limits, gate_class, judge, measured_groups
 from validators.maths.folds import group_folds
 from validators.reference import MatchedGate
 from validators.trials.defects import DEFECTS, Defect, Planted, as_candidates
