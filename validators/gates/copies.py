@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from corpora.errors import UserError
 from validators.embeddings.embedding import (
@@ -25,14 +26,10 @@ from validators.embeddings.embedding import (
     usable,
 )
 from validators.embeddings.text_features import text_of
-from validators.gate import Batch, Better, Limit
-from validators.gates.copies_text import TextCopies, near_texts
-from validators.maths.text.copies import word_hashes
-from validators.roster import Foreseen, Roster
+from validators.gate import AnyParams, Batch, Foreseen, GateParams, Limit, SampleGate
+from validators.maths.text.copies import TextCopies, near_texts, word_hashes
+from validators.roster import Roster
 
-DEFAULTS: dict[str, Any] = {
-    "own_times": 5.0,  # a conversion may be this many times closer to its own source than to any other train sample
-}
 _TIMES = 256  # parts of a trial of signals
 _SIDE = 16  # pixels: finer detail is what a copy changes first
 _RANGE_DB = 40.0  # below the loudest bin is silence: less would take noise floors for content
@@ -40,24 +37,38 @@ _BLOCK = 512  # rows compared at once: bounds memory to _BLOCK x n_train distanc
 _DIGITS = 9  # scores are rounded: their last bits depend on how BLAS cuts a product
 
 
-class Copies:
+class CopiesParams(GateParams):
+    """Parameters of the gate `copies`."""
+
+    own_times: float = Field(
+        5.0,
+        ge=1,
+        description="a conversion may be this many times closer to its source than to any other train sample",
+    )
+
+
+class Copies(SampleGate):
     """score = distance to the nearest train sample / typical distance of a real sample to the nearest of other groups.
 
     0: a copy; about 1: as far from train as real samples of other people are. An exact copy of any known payload
     scores 0. A conversion's own sources are judged more mildly (`own_times`), so that a conversion which changed
-    nothing is still a copy. Faces are compared with their mirror images too. params: own_times.
+    nothing is still a copy. Faces are compared with their mirror images too.
 
     Space: low-pass pixels (16 x 16), time-normalised log-mel below its loudest bin, or time-normalised channels of
     signals, each with mean 0 and length 1; minus the mean of train, on the unit sphere: gain, brightness, contrast and
-    offset drop out. Texts have no such space; they are compared by pairs of words (validators/gates/copies_text.py),
+    offset drop out. Texts have no such space; they are compared by pairs of words (validators/maths/text/copies.py),
     and what several people say word for word is nobody's copy. Copies among synthetic samples: `near_pairs`.
     """
 
     name = "copies"
     unit = "x typical real distance"
-    better: Better = "higher"
+    better = "higher"
     modalities = ("speech", "face", "text", "physio")
+    layouts = ("signal", "vector")
     default_limit = Limit(absolute=0.5)
+    Params = CopiesParams
+    quick = True
+    drops_repeats = True
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         self._arrays, self._facts = dict(arrays), dict(facts)
@@ -76,10 +87,11 @@ class Copies:
         *,
         classes: Sequence[str],
         known_sha256: frozenset[str] = frozenset(),
-        params: Mapping[str, Any],
+        params: AnyParams,
         seed: int,
     ) -> Copies:
         """Raises `UserError` where train has fewer than 2 usable samples: there is no typical distance then."""
+        options = CopiesParams.of(params, cls.name)
         batch = rows_of(train, usable(train))
         if len(batch) < 2:
             raise UserError(f"copies: needs at least 2 usable train samples for a typical distance, has {len(batch)}.")
@@ -108,7 +120,7 @@ class Copies:
             "scale": scale,
             "ids": list(batch.ids),
             "known_sha256": sorted(known_sha256 | set(train.sha256)),
-            "options": {**DEFAULTS, **params},
+            "own_times": options.own_times,
             "emotions": [batch.emotions[i] for i in measured],
             "classes": list(classes),
             "modality": batch.modality,
@@ -122,7 +134,7 @@ class Copies:
         dev: Roster | None,
         *,
         classes: Sequence[str],
-        params: Mapping[str, Any],
+        params: AnyParams,
         limit: Limit,
         seed: int,
     ) -> Foreseen:
@@ -199,7 +211,7 @@ class Copies:
         """ratios [n_train] of one candidate. Its own sources, and what equals them, count `own_times` as far."""
         own = [self._row_of[name] for name in sources if name in self._row_of]
         if own:
-            times = float(self._facts["options"]["own_times"])
+            times = float(self._facts["own_times"])
             ratios = ratios.copy()
             if self._text is not None:
                 twins = self._text.twins(own, self._scale / times)
