@@ -14,15 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from corpora.errors import ParamsError, UnknownNameError
 from corpora.params import StrictParams, parse
-
-if TYPE_CHECKING:
-    from validators.roster import Roster
+from validators.batch import Batch as Batch
+from validators.roster import Roster
 
 SAMPLE_GATES: dict[str, str] = {
     "validity": "validators.gates.validity:Validity",
@@ -50,43 +49,6 @@ Better = Literal["lower", "higher"]
 Layout = Literal["signal", "vector"]
 Verdict = Literal["pass", "fail", "undecided"]
 Fault = Literal["", "reference", "synthetic"]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Decoded samples as gates see them; row i of every field is one sample.
-
-    signals: speech [n_i] float32 in [-1, 1] at `rate_hz`; faces [H, W] uint8. An entry of length 0 could not be decoded
-    and `errors` says why (a reason slug), else None. emotions: the true class, or the class that was asked for.
-    sha256: of the payload. source_ids: of a conversion; empty for everything else. dimensions: valence, arousal,
-    dominance -> [B] float64 in [-1, 1], as rated or as asked for; NaN: not known; a name may be missing.
-
-    layout "": signals of the modality as above (texts: the bytes of their UTF-8; physiology [T] or [T, C]). layout
-    "vector": rows of features of whatever modality, [D] float32 of one length and order of columns.
-    """
-
-    modality: str
-    ids: tuple[str, ...]
-    emotions: tuple[str, ...]
-    signals: Sequence[np.ndarray]
-    sha256: tuple[str, ...]
-    rate_hz: float | None = None
-    subjects: tuple[str | None, ...] = ()
-    groups: tuple[str, ...] = ()
-    source_ids: tuple[tuple[str, ...], ...] = ()
-    errors: tuple[str | None, ...] = ()
-    dimensions: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
-    layout: str = ""
-    # features by extractor name, filled by validators.embeddings.embedding on first use; never compared
-    cache: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def kind(self) -> str:
-        """What is to be known of the signals to look at them: the modality, or "vector" whatever the modality."""
-        return self.layout or self.modality
 
 
 class GateParams(StrictParams):
@@ -362,6 +324,27 @@ class SetGate(Gate):
 def measured_groups(gate: SetGate, synthetic: Batch, *, seed: int) -> dict[str, Estimate]:
     """ "all" -> the estimate over the whole batch and, from a gate that looks at classes, one for each of them."""
     return gate.measure_groups(synthetic, seed=seed)
+
+
+def foresee(
+    gate: type[Gate],
+    train: Roster,
+    dev: Roster | None,
+    *,
+    classes: Sequence[str],
+    params: AnyParams,
+    limit: Limit,
+    seed: int,
+) -> Foreseen:
+    """What is known of a gate beforehand, of the samples of these classes. The seed is that of `fit`: so are folds."""
+    return gate.foresee(
+        train.of_classes(classes),
+        None if dev is None else dev.of_classes(classes),
+        classes=classes,
+        params=params,
+        limit=limit,
+        seed=seed,
+    )
 
 
 def gate_class(name: str) -> Any:

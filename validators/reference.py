@@ -26,8 +26,9 @@ from scipy.stats import norm
 
 from corpora.errors import UserError
 from corpora.fingerprint import hash_json
-from validators.embeddings.embedding import Embedding, fit_embedding, rows_of, usable, weights_named
-from validators.gate import AnyParams, Batch, Estimate, Fault, Foreseen, GateParams, Limit, SetGate
+from validators.batch import Batch, rows_of, usable
+from validators.embeddings.embedding import Embedding, fit_embedding, weights_named
+from validators.gate import AnyParams, Estimate, Fault, Foreseen, GateParams, Limit, SetGate
 from validators.maths.folds import group_folds, group_halves
 from validators.roster import CERTAIN, Roster, counted, lacks_groups
 

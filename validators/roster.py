@@ -1,8 +1,4 @@
-"""Who is in a split, by labels and groups alone, and what can be said of gates before anything is decoded or fitted.
-
-`foresee` asks a gate's class why its `fit` would raise, and what it can never measure. Seeds are those that `fit` gets,
-so folds are the very folds.
-"""
+"""Who is in a split, by labels and groups alone, and what that says before anything is decoded or fitted."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corpora.errors import UserError
-from validators.gate import AnyParams, Batch, Foreseen, Gate, Limit
+from validators.batch import Batch
 from validators.maths.folds import group_folds
 
 CERTAIN = 8  # groups of every class: folds that hold each class are then always met, and looking for them takes long
@@ -82,27 +78,6 @@ def lacks_groups(name: str, n: int, unit: str, where: str, least: int = 2) -> st
 def alone_in_class(spread: Mapping[str, int], unit: str) -> dict[str, str]:
     """Class -> its groups in train -> class -> why its real samples have no others to be compared with."""
     return {name: lacks_groups(name, n, unit, "train") for name, n in spread.items() if n < 2}
-
-
-def foresee(
-    gate: type[Gate],
-    train: Roster,
-    dev: Roster | None,
-    *,
-    classes: Sequence[str],
-    params: AnyParams,
-    limit: Limit,
-    seed: int,
-) -> Foreseen:
-    """What is known of a gate beforehand, of the samples of these classes."""
-    return gate.foresee(
-        train.of_classes(classes),
-        None if dev is None else dev.of_classes(classes),
-        classes=classes,
-        params=params,
-        limit=limit,
-        seed=seed,
-    )
 
 
 def why_no_judges(train: Roster, classes: Sequence[str], folds: int, seed: int) -> str:

@@ -21,21 +21,14 @@ from scipy.special import log_softmax
 
 from corpora.errors import UnknownNameError, UserError
 from corpora.fingerprint import hash_json
+from validators.batch import Batch, rows_of, usable
 from validators.crossfit import rounded, unseen
-from validators.embeddings.embedding import (
-    IMAGES,
-    PLAIN,
-    Projection,
-    arrays_hash,
-    encoder_images,
-    features_of,
-    fit_encoder,
-    load_state,
-    rows_of,
-    save_state,
-    usable,
-)
-from validators.gate import AnyParams, Batch, Foreseen, GateParams, Limit, SampleGate
+from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.images import IMAGES, encoder_images
+from validators.embeddings.network import fit_encoder
+from validators.embeddings.projection import Projection, plain_components
+from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
+from validators.maths.chance import unheard
 from validators.maths.folds import group_folds
 from validators.maths.judges import (
     ARCHITECTURES,
@@ -45,10 +38,9 @@ from validators.maths.judges import (
     fit_temperature,
     forest_logits,
     linear_logits,
-    plain_components,
 )
 from validators.roster import Roster, why_no_judges
-from validators.trials.conditions import unheard
+from validators.state import arrays_hash, load_state, save_state
 
 if TYPE_CHECKING:
     from features.encoders import TrainedEncoder

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from validators.batch import Batch
 from validators.crossfit import conformal_p, own_p, rounded, too_few_to_refuse
-from validators.gate import AnyParams, Batch, Foreseen, Limit
+from validators.gate import AnyParams, Foreseen, Limit
 from validators.gates.agreement import Agreement
 from validators.roster import Roster
 

@@ -17,21 +17,15 @@ import numpy as np
 from pydantic import Field
 
 from corpora.errors import UserError
+from validators.batch import Batch, rows_of, usable
 from validators.crossfit import conformal_p, own_p, rounded, unseen
-from validators.embeddings.embedding import (
-    PLAIN,
-    Projection,
-    arrays_hash,
-    features_of,
-    load_state,
-    rows_of,
-    save_state,
-    usable,
-)
-from validators.gate import AnyParams, Batch, GateParams, Limit, SampleGate
+from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.projection import Projection, plain_components
+from validators.gate import AnyParams, GateParams, Limit, SampleGate
 from validators.maths.folds import group_folds
-from validators.maths.judges import components_of, plain_components
+from validators.maths.judges import components_of
 from validators.maths.labels import ccc
+from validators.state import arrays_hash, load_state, save_state
 
 DIMENSIONS = ("valence", "arousal", "dominance")
 _PENALTIES = np.logspace(0, 6, 13)

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from corpora.fingerprint import hash_json
-from validators.embeddings.embedding import arrays_hash, load_state, rows_of, save_state, usable
+from validators.batch import Batch, rows_of, usable
 from validators.embeddings.people import (
     IdentityEmbedding,
     fit_identity,
@@ -21,10 +21,11 @@ from validators.embeddings.people import (
     unit,
     why_no_people,
 )
-from validators.gate import AnyParams, Batch, Foreseen, GateParams, Limit, SampleGate
+from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
+from validators.maths.chance import UNJUDGED
 from validators.maths.intervals import wilson_interval
 from validators.roster import Roster
-from validators.trials.conditions import UNJUDGED
+from validators.state import arrays_hash, load_state, save_state
 
 NO_SOURCE = 2.0  # score of what has no identity to keep: the largest that a difference of two cosines can be
 _DIGITS = 5  # scores are rounded: their last bits depend on how many rows went through a network together

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from validators.gate import Batch, Limit
+from validators.batch import Batch
+from validators.gate import Limit
 from validators.maths.folds import group_halves
 from validators.maths.kernel import polynomial_kernel
 from validators.reference import MatchedGate, Part, SetParams

@@ -16,7 +16,8 @@ from pydantic import Field, model_validator
 from corpora.errors import IntegrityError, UserError
 from corpora.fingerprint import hash_bytes, hash_json
 from corpora.store.atomic import write_bytes, write_json
-from validators.gate import AnyParams, Batch, Foreseen, GateParams, Limit, SampleGate
+from validators.batch import Batch
+from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
 from validators.maths.speech.melcepstrum import CONVENTION, ORDER, mcd_dtw, mel_cepstrum, refusal, summary
 from validators.roster import Roster, alone_in_class
 

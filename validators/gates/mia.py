@@ -9,8 +9,10 @@ import numpy as np
 from pydantic import Field
 from scipy.stats import rankdata
 
-from validators.embeddings.embedding import PLAIN, fit_embedding, rows_of, usable
-from validators.gate import AnyParams, Batch, Estimate, Foreseen, GateParams, Limit, SetGate
+from validators.batch import Batch, rows_of, usable
+from validators.embeddings.embedding import fit_embedding
+from validators.embeddings.features import PLAIN
+from validators.gate import AnyParams, Estimate, Foreseen, GateParams, Limit, SetGate
 from validators.maths.folds import group_halves
 from validators.maths.kernel import squared_distances
 from validators.reference import MIN_GROUPS, estimate_of, no_number

@@ -24,23 +24,17 @@ from scipy.special import expit, log_expit
 from scipy.stats import spearmanr
 
 from corpora.errors import ParamsError, UserError
+from validators.batch import Batch, rows_of, usable
 from validators.crossfit import conformal_p, own_p, rounded, too_few_to_refuse, unseen
-from validators.embeddings.embedding import (
-    PLAIN,
-    Projection,
-    arrays_hash,
-    features_of,
-    load_state,
-    rows_of,
-    save_state,
-    usable,
-)
-from validators.gate import AnyParams, Batch, Foreseen, GateParams, Limit, SampleGate
+from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.projection import Projection, plain_components
+from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
+from validators.maths.chance import UNJUDGED
 from validators.maths.folds import group_folds
 from validators.maths.intervals import Z95
-from validators.maths.judges import components_of, plain_components
+from validators.maths.judges import components_of
 from validators.roster import Roster, why_no_judges
-from validators.trials.conditions import UNJUDGED
+from validators.state import arrays_hash, load_state, save_state
 
 
 class OrdinalParams(GateParams):

@@ -10,20 +10,14 @@ import numpy as np
 from pydantic import Field
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import (
-    PLAIN,
-    Projection,
-    arrays_hash,
-    features_of,
-    load_state,
-    rows_of,
-    save_state,
-    usable,
-)
-from validators.gate import AnyParams, Batch, Foreseen, GateParams, Limit, SampleGate
+from validators.batch import Batch, rows_of, usable
+from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.projection import Projection
+from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
 from validators.maths.folds import group_folds
 from validators.maths.privacy import nearest
 from validators.roster import CERTAIN, Roster, lacks_groups, why_no_folds
+from validators.state import arrays_hash, load_state, save_state
 
 _DIGITS = 9  # scores are rounded: their last bits depend on how BLAS cuts a product
 

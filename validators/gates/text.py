@@ -18,13 +18,14 @@ from pydantic import Field, model_validator
 
 from corpora.fingerprint import hash_json
 from corpora.near.text import normalise
-from validators.embeddings.embedding import arrays_hash, load_state, rows_of, save_state, usable
-from validators.embeddings.text_features import text_of
-from validators.gate import AnyParams, Batch, Foreseen, GateParams, Limit, SampleGate
+from validators.batch import Batch, rows_of, usable
+from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
 from validators.maths.folds import group_folds
 from validators.maths.text.language import listed_words, read_word_list
 from validators.maths.text.ngrams import KneserNey
+from validators.maths.text.words import text_of
 from validators.roster import Roster, why_no_folds
+from validators.state import arrays_hash, load_state, save_state
 
 _OF_CLASS = 500  # real lines of each class whose scores are the reference
 _DIGITS = 9

@@ -12,12 +12,13 @@ from pydantic import Field
 from corpora.codecs import MAX_PEAK
 from corpora.errors import UserError
 from features.physio.stretches import FLAT_S
-from validators.embeddings.embedding import arrays_hash, load_state, rows_of, save_state, usable
-from validators.gate import AnyParams, Batch, GateParams, Limit, SampleGate
+from validators.batch import Batch, rows_of, usable
+from validators.gate import AnyParams, GateParams, Limit, SampleGate
 from validators.maths.folds import group_folds
 from validators.maths.signal_validity import SignalRules
 from validators.maths.text.validity import TextRules
 from validators.maths.vector_validity import VectorRules
+from validators.state import arrays_hash, load_state, save_state
 
 _NOTHING_DB = -90.0  # dBFS: what 16 bits can hold; a train set that is silent itself allows no more
 

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import arrays_hash, load_state, rows_of, save_state
-from validators.gate import AnyParams, Batch, Foreseen, Limit, SampleGate
+from validators.batch import Batch, rows_of
+from validators.gate import AnyParams, Foreseen, Limit, SampleGate
 from validators.maths.speech.melcepstrum import CONVENTION, ORDER, mel_cepstrum, refusal
 from validators.roster import Roster, alone_in_class
+from validators.state import arrays_hash, load_state, save_state
 
 _DIGITS = 9  # scores are rounded: their last bits depend on how BLAS cuts a product
 _CACHED = f"global variance {CONVENTION}"

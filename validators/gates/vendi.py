@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from validators.gate import Batch, Estimate, Limit
+from validators.batch import Batch
+from validators.gate import Estimate, Limit
 from validators.maths.diversity import vendi_score
 from validators.reference import MatchedGate, Part, SetParams, matched_rows
 

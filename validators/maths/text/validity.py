@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from corpora.near.text import normalise
-from validators.embeddings.text_features import text_of
 from validators.maths.text.ngrams import END, START, KneserNey, Token
-from validators.maths.text.words import ngrams
+from validators.maths.text.words import ngrams, text_of
 
 _ORDER = 4  # bytes: three letters say the fourth
 _PARTS = 2  # of real lines: each is judged by letters of the other part
