@@ -23,11 +23,13 @@ def features_of(batch: Batch, name: str) -> np.ndarray:
     are; whoever compares them standardises by train, see `Projection`). Rows that cannot be used
     are zeros.
 
-    Raises `UnknownNameError` for a name that the modality does not have.
+    Raises `UnknownNameError` for a name that the modality does not have, `UserError` for vectors of unlike lengths.
     """
     known = FEATURES.get(batch.kind, {})
     if name not in known:
         raise UnknownNameError.of(f"feature extractor of {batch.kind}", name, known)
+    if batch.kind == "vector" and len(columns := sorted({s.size for s in batch.signals if s.size})) > 1:
+        raise UserError(f"vectors of {', '.join(map(str, columns))} columns do not stand in one batch")
     return kept_features(batch, name, known[name])
 
 
@@ -53,10 +55,7 @@ def _paces(batch: Batch, rows: np.ndarray) -> np.ndarray:
 
 
 def _as_they_are(batch: Batch, rows: np.ndarray) -> np.ndarray:
-    vectors = [np.asarray(batch.signals[i], dtype=np.float64).ravel() for i in rows]
-    if len(lengths := sorted({v.size for v in vectors})) > 1:
-        raise UserError(f"vectors of {', '.join(map(str, lengths))} columns do not stand in one batch")
-    return np.stack(vectors)
+    return np.stack([np.asarray(batch.signals[i], dtype=np.float64).ravel() for i in rows])
 
 
 FEATURES: dict[str, dict[str, Extractor]] = {
