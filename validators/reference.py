@@ -28,7 +28,7 @@ from corpora.errors import UserError
 from corpora.fingerprint import hash_json
 from validators.batch import Batch, rows_of, usable
 from validators.embeddings.embedding import Embedding, fit_embedding, weights_named
-from validators.gate import AnyParams, Estimate, Fault, Foreseen, GateParams, Limit, SetGate
+from validators.gate import AnyParams, Better, Estimate, Fault, Foreseen, GateParams, Limit, SetGate
 from validators.maths.folds import group_folds, group_halves
 from validators.roster import CERTAIN, Roster, counted, lacks_groups
 
@@ -219,7 +219,7 @@ class MatchedGate(SetGate):
     Unit: the embedding's columns have unit variance on train.
     """
 
-    better = "lower"
+    better: ClassVar[Better] = "lower"
     modalities = ("speech", "face", "text", "physio")
     layouts = ("signal", "vector")
     Params: ClassVar[type[SetParams]] = SetParams

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,8 +42,9 @@ class Roster:
     def rows(self, mask: np.ndarray) -> Roster:
         """The rows of a boolean mask."""
         kept = np.flatnonzero(mask)
-        cut = [tuple(f[i] for i in kept) if f else () for f in (self.ids, self.emotions, self.groups, self.subjects)]
-        return Roster(self.modality, *cut, layout=self.layout)  # type: ignore[arg-type]
+        names = ("ids", "emotions", "groups", "subjects")
+        cut = {name: tuple(column[i] for i in kept) if (column := getattr(self, name)) else () for name in names}
+        return replace(self, **cut)
 
     def of_classes(self, classes: Sequence[str]) -> Roster:
         """The rows of these classes."""
