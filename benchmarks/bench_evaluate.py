@@ -135,7 +135,7 @@ def defaults(names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def measured(modality: str, parts: dict[str, list[Made]], candidates: list[Made], profile: bool) -> dict[str, Any]:
-    quick = tuple(name for name in DEFAULT_GATES if name in SAMPLE_GATES and gate_class(name).quick)
+    quick = tuple(name for name in DEFAULT_GATES if name in SAMPLE_GATES and gate_class(name).fits_at_once)
     gates = tuple(name for name in DEFAULT_GATES if name in SET_GATES)
     params = {"gates": defaults(gates), "sample_gates": defaults(quick), "evaluation": {"bootstrap": 1000}, "seed": 0}
     with tempfile.TemporaryDirectory() as place:

@@ -219,7 +219,7 @@ class Gate(ABC):
     default_limit: ClassVar[Limit | None] = None  # where params name none
     Params: ClassVar[type[GateParams]] = GateParams  # its own parameters
     asks: ClassVar[tuple[str, ...]] = ()  # candidates must have been asked for one of these, beside a class
-    quick: ClassVar[bool] = False  # fitted in no time: it takes part in the self-test of every evaluation
+    fits_at_once: ClassVar[bool] = False  # in seconds: it takes part in the self-test of every evaluation
 
     @classmethod
     def foresee(
@@ -241,7 +241,7 @@ class SampleGate(Gate):
 
     lacks_reference: ClassVar[frozenset[str]] = frozenset()  # slugs of `reasons` that blame the real samples
     drops_repeats: ClassVar[bool] = False  # `near_pairs` says which candidates repeat one another
-    hears_class: ClassVar[bool] = False  # a score of 1: judges' first choice is the class that was asked for
+    tells_class: ClassVar[bool] = False  # a score of 1: judges' first choice is the class that was asked for
 
     @classmethod
     @abstractmethod

@@ -21,13 +21,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 from scipy.stats import norm
 
-from corpora.errors import UserError
+from corpora.errors import UnknownNameError, UserError
 from corpora.fingerprint import hash_json
 from validators.batch import Batch, rows_of, usable
-from validators.embeddings.embedding import Embedding, fit_embedding, weights_named
+from validators.embeddings.embedding import FROM_PATH, Embedding, fit_embedding, weights_named
+from validators.embeddings.features import PLAIN
 from validators.gate import AnyParams, Better, Estimate, Fault, Foreseen, GateParams, Limit, SetGate
 from validators.maths.folds import group_folds, group_halves
 from validators.roster import CERTAIN, Roster, counted, lacks_groups
@@ -51,6 +52,14 @@ class SetParams(GateParams):
     repeats: int = Field(100, ge=2, le=1_000_000, description="group-disjoint halves")
     min_n: int | None = Field(None, ge=1, description="of real and of synthetic samples; none: 2 for each of `dims`")
     steps: int | None = Field(None, ge=1, description="of the embedding's training; none: by the size of train")
+
+    @field_validator("embedding")
+    @classmethod
+    def _known(cls, embedding: str) -> str:
+        known = ("trained", "both", *PLAIN.values())
+        if embedding not in known and not embedding.startswith(FROM_PATH):
+            raise ValueError(str(UnknownNameError.of("embedding", embedding, (*known, f"{FROM_PATH}FOLDER"))))
+        return embedding
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def test_validity_turns_the_broken_ones_away(train: Batch, strangers: Batch, mod
 def test_the_quick_form(make: Callable[..., Batch], modality: str) -> None:
     train = make(modality, groups=range(12), per_cell=3)
     sets = {name: ({}, default_limit(gate_class(name))) for name in ("frechet", "vendi")}
-    sample = {name: ({}, default_limit(gate_class(name))) for name in SAMPLE_GATES if gate_class(name).quick}
+    sample = {name: ({}, default_limit(gate_class(name))) for name in SAMPLE_GATES if gate_class(name).fits_at_once}
     found = quick(train, classes=CLASSES, sample_gates=sample, set_gates=sets, seed=0)
     seen = {o.defect: o for o in found.outcomes}
     assert set(seen) == {HELD_OUT, *QUICK[modality]}

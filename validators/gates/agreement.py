@@ -88,7 +88,7 @@ class Agreement(SampleGate):
     layouts = ("signal", "vector")
     default_limit = Limit(quantile=0.25)
     Params = JudgeParams
-    hears_class = True
+    tells_class = True
 
     def __init__(
         self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], networks: Sequence[TrainedEncoder] = ()

@@ -33,7 +33,7 @@ class Conformal(Agreement):
     name = "conformal"
     unit = "p-value"
     default_limit = Limit(absolute=0.05)
-    hears_class = False  # a p-value says nothing of a first choice
+    tells_class = False  # a p-value says nothing of a first choice
 
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64 in (0, 1]; NaN as in `Agreement.score`."""

@@ -61,7 +61,7 @@ class Copies(SampleGate):
     layouts = ("signal", "vector")
     default_limit = Limit(absolute=0.5)
     Params = CopiesParams
-    quick = True
+    fits_at_once = True
     drops_repeats = True
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:

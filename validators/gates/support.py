@@ -47,7 +47,7 @@ class Support(SampleGate):
     layouts = ("signal", "vector")
     default_limit = Limit(quantile=0.99, times=1.1)
     Params = SupportParams
-    quick = True
+    fits_at_once = True
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         self._arrays, self._facts = dict(arrays), dict(facts)

@@ -104,7 +104,7 @@ class Validity(SampleGate):
     layouts = ("signal", "vector")
     default_limit = Limit(absolute=1.0)
     Params = ValidityParams
-    quick = True
+    fits_at_once = True
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         self._arrays, self._facts = dict(arrays), dict(facts)

@@ -122,7 +122,7 @@ def quick(
     """A quarter of the train groups is held out, spoiled, and judged by gates fitted on the rest.
 
     sample_gates, set_gates: name -> (params, limit) as the run has them. Of sample gates only those take part that are
-    `quick`; set gates compare in hand-made features: no network is trained.
+    `fits_at_once`; set gates compare in hand-made features: no network is trained.
     """
     train = rows_of(train, usable(train) & np.isin(np.asarray(train.emotions, dtype=str), classes))
     rng = np.random.default_rng(seed)
@@ -133,7 +133,7 @@ def quick(
         left_out: dict[str, str] = {}
         for name, (params, limit) in sample_gates.items():
             kind = gate_class(name)
-            if not kind.quick:
+            if not kind.fits_at_once:
                 continue
             try:
                 gate = kind.fit(rest, classes=classes, known_sha256=frozenset(rest.sha256), params=params, seed=seed)

@@ -121,7 +121,9 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
     shapes = [m for m in (made or ())[:1] if m]
     judges = {kind: [gate_class(g).__module__ for g in members] for kind, members in split.items()}
     codes = {g: hash_json(code_of([gate_class(g).__module__])) for g in split["sample"]}
-    tested = {g: planned for g, planned in split["sample"].items() if gate_class(g).quick}  # evaluate's self-test
+    tested = {
+        g: planned for g, planned in split["sample"].items() if gate_class(g).fits_at_once
+    }  # evaluate's self-test
     number = numerics.model_dump(mode="json")
     fit_numerics = {k: number[k] for k in ("device", "dtype", "compile", "fit_threads", "ddp_world_size")}
     draw_numerics = {k: number[k] for k in ("device", "dtype", "compile", "sample_threads", "draw_list")}
