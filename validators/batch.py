@@ -20,6 +20,9 @@ class Batch:
     and `errors` says why (a reason slug), else None. emotions: the true class, or the class that was asked for.
     sha256: of the payload. source_ids: of a conversion; empty for everything else. dimensions: valence, arousal,
     dominance -> [B] float64 in [-1, 1], as rated or as asked for; NaN: not known; a name may be missing.
+
+    layout "": signals of the modality, as above (texts: the bytes of their UTF-8; physiology: [T] or [T, C]). layout
+    "vector": rows of features of whatever modality, [D] float32, all of one length and order of columns.
     """
 
     modality: str
@@ -33,16 +36,22 @@ class Batch:
     source_ids: tuple[tuple[str, ...], ...] = ()
     errors: tuple[str | None, ...] = ()
     dimensions: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
+    layout: str = ""
     # features by extractor name, filled by validators.embeddings.features on first use; never compared
     cache: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def kind(self) -> str:
+        """What the signals are: the modality, or "vector" whatever the modality."""
+        return self.layout or self.modality
+
 
 def usable(batch: Batch) -> np.ndarray:
     """-> [B] bool: the row was decoded, is not empty, and all its values are finite; a text: is UTF-8."""
-    if batch.modality == "text":
+    if batch.kind == "text":
         return np.asarray([s.size > 0 and text_of(np.asarray(s)) is not None for s in batch.signals], bool)
     return np.asarray([s.size > 0 and s.ndim in (1, 2, 3) and bool(np.isfinite(s).all()) for s in batch.signals], bool)
 

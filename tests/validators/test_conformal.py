@@ -9,7 +9,7 @@ from scipy.stats import binom
 from validators.batch import rows_of
 from validators.embeddings.features import features_of
 from validators.gate import Batch, admit
-from validators.gates.agreement import Conformal
+from validators.gates.conformal import Conformal
 
 CLASSES = ("common", "rare")
 SIZES = {"common": 160, "rare": 12}

@@ -24,12 +24,13 @@ from validators.gate import (
     Limit,
     class_limits,
     default_limit,
+    foresee,
     gate_class,
     judge,
     lets_in,
     measured_groups,
 )
-from validators.roster import Roster, foresee
+from validators.roster import Roster
 from validators.trials.conditions import honoured, honoured_by_class, unheard
 
 MakeBatch = Callable[..., Batch]

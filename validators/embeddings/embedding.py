@@ -79,15 +79,15 @@ def fit_embedding(
     whiten: bool = False,
     options: Mapping[str, Any],
 ) -> Embedding:
-    """kind: "trained" (the network above, `options` go to `fit_encoder`; of texts and physiology, which have no picture
-    for it, a linear classifier), the hand-made features of the modality ("functionals", "hog", "ngrams", "paces"),
+    """kind: "trained" (the small network, `options` go to `fit_encoder`; of texts, physiology and vectors, which have
+    no picture for it, a linear classifier), the hand-made features ("functionals", "hog", "ngrams", "paces", "plain"),
     "both", side by side with `dims` each, or "path:FOLDER", a pre-trained encoder (validators/embeddings/encoders.py).
 
     Raises `UnknownNameError` for anything else, `UserError` for a folder that holds no encoder of the modality.
     """
     if kind.startswith(FROM_PATH):
         return PathEmbedding.fit(kind.removeprefix(FROM_PATH), train, dims=dims, whiten=whiten)
-    plain = PLAIN[train.modality]
+    plain = PLAIN[train.kind]
     if kind == "both":
         return JoinedEmbedding(
             [
@@ -95,14 +95,12 @@ def fit_embedding(
                 for k in ("trained", plain)
             ]
         )
-    if kind == "trained" and train.modality not in IMAGES:
+    if kind == "trained" and train.kind not in IMAGES:
         return LinearEmbedding.fit(train, classes=classes, dims=dims, whiten=whiten)
     if kind == "trained":
         return TrainedEmbedding.fit(train, classes=classes, seed=seed, dims=dims, whiten=whiten, options=options)
     if kind != plain:
-        raise UnknownNameError.of(
-            f"embedding of modality {train.modality}", kind, ("trained", plain, "both", f"{FROM_PATH}FOLDER")
-        )
+        raise UnknownNameError.of(f"embedding of {train.kind}", kind, ("trained", plain, "both", f"{FROM_PATH}FOLDER"))
     return PlainEmbedding.fit(train, kind, dims=dims, whiten=whiten)
 
 

@@ -173,8 +173,8 @@ class PathEmbedding:
     @classmethod
     def fit(cls, path: str, train: Batch, *, dims: int, whiten: bool = False) -> PathEmbedding:
         """Raises `UserError`: what `load_encoder` raises, a modality that no encoder reads, fewer than 2 samples."""
-        if train.modality not in READS:
-            raise UserError(f"no encoder from a path reads {train.modality}; known: {', '.join(READS)}")
+        if train.kind not in READS:
+            raise UserError(f"no encoder from a path reads {train.kind}; known: {', '.join(READS)}")
         encoder = kept_encoder(path, reads=READS[train.modality])
         x = encoded(encoder, train)
         x = x[np.isfinite(x).all(axis=1)]

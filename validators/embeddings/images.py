@@ -35,11 +35,11 @@ def pixel_rows(batch: Batch, rows: np.ndarray) -> np.ndarray:
 def encoder_images(batch: Batch) -> np.ndarray:
     """-> [B, H, W] float64: what the encoder looks at (time-normalised log-mel in dB, or gray levels).
 
-    Raises `UserError` for texts and physiology: there is no picture of them.
+    Raises `UserError` for texts, physiology and rows of features: there is no picture of them.
     """
-    if batch.modality not in IMAGES:
-        raise UserError(f"no network looks at {batch.modality}; judges and embeddings of it are linear or hand-made")
-    name, shape, rows = IMAGES[batch.modality]
+    if batch.kind not in IMAGES:
+        raise UserError(f"no network looks at {batch.kind}; judges and embeddings of it are linear or hand-made")
+    name, shape, rows = IMAGES[batch.kind]
     features = kept_features(batch, name, rows)
     return features.reshape(len(batch), *shape) if features.size else np.zeros((len(batch), *shape))
 

@@ -41,9 +41,9 @@ class LinearEmbedding:
         there = [name for name in classes if name in set(batch.emotions)]
         if len(there) < 2:
             raise UserError(f"a classifier needs 2 classes with usable train samples; there are {len(there)}.")
-        features = PLAIN[train.modality]
+        features = PLAIN[train.kind]
         x = features_of(batch, features)
-        inner = Projection.fit(x, components_of(train.modality, None))
+        inner = Projection.fit(x, components_of(train.kind, None))
         target = np.asarray([there.index(name) for name in batch.emotions])
         judge = fit_linear(inner.apply(x), target, len(there), {"inverse_penalty": INVERSE_PENALTY})
         logits = _centred(linear_logits(judge, inner.apply(x)))
