@@ -15,7 +15,7 @@ from corpora.readers.described.corpus import Described
 from corpora.store.atomic import write_json
 from flows.params import CorpusParams, load_params
 from flows.paths import Layout
-from flows.stages.plan.plan import code_of
+from flows.stages.plan.code import code_of
 
 
 @dataclass(frozen=True, slots=True)
