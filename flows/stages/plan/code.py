@@ -4,7 +4,8 @@ The closure is that of the imports (grimp), so a module that is imported by name
 own. A module is hashed as its syntax tree: comments, docstrings, blank lines, quotes, brackets that only break a line
 and whatever else `ruff format` moves change nothing; a changed literal, name, annotation or default does. Docstrings
 are left out although pydantic and typer may show one: none of ours is read back by code that makes data. Texts of
-`Field(description=...)` and of errors are literals and count.
+`Field(description=...)` and of errors are literals and count. Registries ({name: "module:object"} at the top of a
+module) are left out too: the module that a run uses is a root, and a new entry changes nothing for the others.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import re
 from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from pathlib import Path
@@ -36,9 +38,11 @@ INERT: dict[str, str] = {
     "flows.stages.plan.plan": "what it says is in the plan",
     "flows.stages.plan.weights": "what it says is in the plan",
 }
+_RECORDS = "types and the columns of tables: they carry bytes and what is said of them, and compute neither"
 # Of drawing samples from a fitted model, beside `INERT`: what only a fit uses. Its result are the weights, which are
-# hashed themselves. A test draws with all of it out of order.
+# hashed themselves. A test draws with all of it but the types out of order.
 INERT_FOR_SAMPLING: dict[str, str] = {
+    "corpora.schema": _RECORDS,
     "corpora.store.atomic": "how a model is written",
     "training.ddp": "how several processes fit",
     "training.ema": "averages weights while they are fitted",
@@ -46,14 +50,20 @@ INERT_FOR_SAMPLING: dict[str, str] = {
 }
 # Of preparing a payload: how it comes, which its sha256 answers for.
 INERT_FOR_PREPARING: dict[str, str] = {
+    "corpora.schema": _RECORDS,
     "corpora.store.shards": "hands on bytes that are checked against the sha256 of the sample",
+    "features.prepare": "which module prepares a modality: that module is a root",
 }
+# Of scoring: what a gate is fitted on and what it scores is in its key and in the samples'.
+INERT_FOR_GATES: dict[str, str] = {"corpora.schema": _RECORDS}
 # Of reading a corpus: what writes made-up ones, for tests and the demo.
 INERT_FOR_READING: dict[str, str] = {
+    "corpora.readers": "which module reads a corpus: that module is a root",
     "corpora.readers.described.fake": "writes made-up corpora",
     "corpora.readers.fakes.*": "writes made-up corpora",
 }
 # fields of a syntax tree that say how the source is written: load or store, u"" before a string, comments about types
+_ADDRESS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")  # of a registry's entry
 _HOW_WRITTEN = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 
 
@@ -125,7 +135,7 @@ def _write(node: Any, write: Callable[[str], None]) -> None:
     elif isinstance(node, list):
         write("[")
         for entry in node:
-            if not _is_text_alone(entry):
+            if not (_is_text_alone(entry) or _is_registry(entry)):
                 _write(entry, write)
                 write(",")
         write("]")
@@ -136,6 +146,14 @@ def _write(node: Any, write: Callable[[str], None]) -> None:
 def _is_text_alone(node: Any) -> bool:
     """Whether a statement is a string that nobody takes: a docstring, of a module, class, function or attribute."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _is_registry(node: Any) -> bool:
+    """Whether a statement gives a name to {"name": "module:object", ...}."""
+    if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(node.value, ast.Dict) or not node.value.keys:
+        return False
+    values = [v.value if isinstance(v, ast.Constant) else None for v in node.value.values]
+    return all(isinstance(v, str) and _ADDRESS.fullmatch(v) for v in values)
 
 
 def _is_one_of(module: str, names: set[str]) -> bool:

@@ -20,7 +20,7 @@ from features.representation import make_representation, representation_class
 from features.steps import Steps
 from flows.params import Numerics, Params, RunParams, load_params
 from flows.paths import Layout
-from flows.stages.plan.code import INERT_FOR_PREPARING, code_hash, code_of, sampling_code
+from flows.stages.plan.code import INERT_FOR_GATES, INERT_FOR_PREPARING, code_hash, code_of, sampling_code
 from flows.stages.plan.weights import loaded_of, path_parameters, weights_of
 from flows.stages.run import PLANNED
 from generators.draws.targets import require_subjects
@@ -104,7 +104,7 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
     makes = [*shapes, *([generator] if generator else [])]
     shaped, loads = _loads(name, run)
     judges = {kind: [gate_class(g).__module__ for g in members] for kind, members in split.items()}
-    codes = {g: code_hash([gate_class(g).__module__]) for g in split["sample"]}
+    codes = {g: code_hash([gate_class(g).__module__], without=INERT_FOR_GATES) for g in split["sample"]}
     tested = {g: split["sample"][g] for g in QUICK_SAMPLE_GATES if g in split["sample"]}  # evaluate's self-test
     number = numerics.model_dump(mode="json")
     fit_numerics = {k: number[k] for k in ("device", "dtype", "compile", "fit_threads", "ddp_world_size")}
