@@ -76,7 +76,12 @@ class Spec:
 
 @runtime_checkable
 class Representation(Protocol):
-    """The way between a payload and an array. Constructed with keyword parameters from params.yaml."""
+    """The way between a payload and an array. Constructed with keyword parameters from params.yaml.
+
+    Optional: `require(steps) -> steps`, the preparation steps of its modality (features/steps.py) with what it needs
+    of them settled; raises `ParamsError` that names the step where they ask for something else. Parameters annotated
+    `Path`, and values "path:PLACE", are what it loads: their content is in the plan.
+    """
 
     spec: Spec
     modality: str
@@ -91,11 +96,17 @@ class Representation(Protocol):
         ...
 
 
-def make_representation(name: str, params: Mapping[str, Any]) -> Representation:
-    """Looks `name` up in the registry (and entry points `emoforge.representations`) and constructs it."""
+def representation_class(name: str) -> type:
+    """By name, of the registry or an entry point `emoforge.representations`. Raises `UnknownNameError`."""
     found = {e.name: e.value for e in entry_points(group="emoforge.representations")} | REPRESENTATIONS
     if name not in found:
         raise UnknownNameError.of("representation", name, found)
     module, _, attribute = found[name].partition(":")
-    made: Representation = getattr(importlib.import_module(module), attribute)(**params)
+    kind: type = getattr(importlib.import_module(module), attribute)
+    return kind
+
+
+def make_representation(name: str, params: Mapping[str, Any]) -> Representation:
+    """The representation `name` with its parameters. Raises `UnknownNameError`, and what its constructor raises."""
+    made: Representation = representation_class(name)(**params)
     return made

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -37,10 +37,27 @@ class Steps(BaseModel):
                 found.append({"step": name, "params": {name: self.model_dump(mode="json")[name]}})
         return found
 
+    def settled(self) -> Self:
+        """The steps with everything decided that a representation may leave open: what runs, and what a plan holds."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What steps look at beside payload and codec: the record's `signals`, names of its `extra`, the corpus' card.
+
+    No other fact reaches them, and no other is part of what a prepared sample is known by: a new column changes none.
+    """
+
+    signals: bool = False
+    extra: frozenset[str] = frozenset()
+    reader: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a step may know of a sample. `signals`, `extra`: the columns of its record; `reader`: the corpus' card."""
+    """What a step may know of a sample: what its `Reads` names. `signals`, `extra`: columns of the record; `reader`:
+    name on the corpus' card."""
 
     payload: bytes
     codec: str
@@ -71,6 +88,7 @@ class Preparation(Protocol):
     """Prepares payloads of one modality."""
 
     codec: str  # of what it hands on
+    reads: Reads  # with the steps that it was made with
 
     def __call__(self, source: Source) -> list[Piece]:
         """-> at least one piece. Raises `PayloadError` with the slug of the step that refuses the payload."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from corpora.codecs import decode_image, encode_png
 from corpora.errors import ParamsError, PayloadError
 from corpora.schema import Payload
 from features.representation import Spec
+
+if TYPE_CHECKING:  # what decodes a sample needs none of the code that prepares one
+    from features.faces.prepare import FaceSteps
 
 _BLOCK_EPS = 1e-5
 _HYSTERESIS = 0.2
@@ -24,6 +29,14 @@ class PixelRepresentation:
             raise ParamsError(f"representation pixels: size is {size}; allowed are multiples of 8 from 16 to 512.")
         self.size = size
         self.spec = Spec(name=f"grey{size}", shape=(1, size, size), bounds=(-1.0, 1.0))
+
+    def require(self, steps: FaceSteps) -> FaceSteps:
+        """Steps that make grey pictures of `size`. Raises `ParamsError` where they name another size, or colour."""
+        if steps.size.px not in (None, self.size):
+            raise ParamsError(f"prepare.face.size.px is {steps.size.px}, the representation's {self.size}")
+        if steps.colour.mode != "grey":
+            raise ParamsError(f"prepare.face.colour.mode is {steps.colour.mode}, the representation takes grey")
+        return steps.model_copy(update={"size": steps.size.model_copy(update={"px": self.size})})
 
     def encode(self, payload: Payload) -> np.ndarray:
         """Grey image file of size x size -> [1, size, size] float32, 0..255 mapped linearly to -1..1.

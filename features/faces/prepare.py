@@ -20,7 +20,7 @@ from pydantic import Field
 
 from corpora.codecs import decode_image, encode_png
 from corpora.errors import PayloadError
-from features.steps import Piece, Source, Step, Steps
+from features.steps import Piece, Reads, Source, Step, Steps
 
 FLAT_RANGE = 4  # grey levels between the darkest and the brightest pixel
 # Readers whose pictures are published as crops of the face: a detector could only lose some of them.
@@ -100,6 +100,10 @@ class FaceSteps(Steps):
     colour: Colour = Field(default_factory=Colour, description="Grey or colour.")
     size: Size = Field(default_factory=Size, description="One size.")
 
+    def settled(self) -> FaceSteps:
+        """With `size.px` as a number: what a representation asks for, else `DEFAULT_PX`."""
+        return self.model_copy(update={"size": self.size.model_copy(update={"px": self.size.px or DEFAULT_PX})})
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -119,6 +123,9 @@ class PrepareFaces:
         self.steps = steps
         self.size = steps.size.px or DEFAULT_PX
         self.detect = detect or (lambda pixels: detect_face(pixels, steps.find))
+        by = steps.find.by
+        published = frozenset({"face_box", "landmarks"}) if by in ("auto", "corpus") else frozenset()
+        self.reads = Reads(extra=published, reader=by == "auto")
 
     def __call__(self, source: Source) -> list[Piece]:
         """Raises `PayloadError`: no-face, flat, bad-box, or what the decoder says."""

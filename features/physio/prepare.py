@@ -33,7 +33,7 @@ from features.physio.steps import (
     resample,
 )
 from features.physio.windows import Window, Windows, cut
-from features.steps import Piece, Source, Step, Steps
+from features.steps import Piece, Reads, Source, Step, Steps
 
 
 class Population(Step):
@@ -63,6 +63,7 @@ class PrepareSignals:
     features has no time in it: it is handed on as it is."""
 
     codec = "npz"
+    reads = Reads(signals=True)
 
     def __init__(self, steps: SignalSteps) -> None:
         self.steps = steps

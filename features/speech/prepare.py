@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from corpora.codecs import decode_wav, encode_wav, require_full_scale
 from corpora.errors import PayloadError
 from corpora.formats.channels import SILENT_RMS, mixed_down
-from features.steps import Piece, Source, Step, Steps
+from features.steps import Piece, Reads, Source, Step, Steps
 
 _FRAME_S, _HOP_S = 0.032, 0.008
 _NOISE_QUANTILE = 0.1
@@ -129,6 +129,7 @@ class PrepareSpeech:
     where the signal goes beyond full scale."""
 
     codec = "wav"
+    reads = Reads()
 
     def __init__(self, steps: SpeechSteps) -> None:
         self.steps = steps

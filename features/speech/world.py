@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from corpora.errors import ParamsError, PayloadError
 from corpora.schema import Payload
 from features.representation import Spec
 from features.speech.vocoder import pyworld
+
+if TYPE_CHECKING:  # what decodes a sample needs none of the code that prepares one
+    from features.speech.prepare import SpeechSteps
 
 F0_FLOOR_HZ, F0_CEIL_HZ = 71.0, 800.0  # WORLD's own search range; the floor also fixes the length of its FFT
 UNVOICED_F0_HZ = 150.0  # log-F0 row of an utterance without one voiced frame; voicing says that it is not heard
@@ -149,6 +152,14 @@ class WorldRepresentation:
             rate_hz=1.0 / self.hop_s,
             mask_row=len(rows) - 1,
         )
+
+    def require(self, steps: SpeechSteps) -> SpeechSteps:
+        """Steps that bring speech to `rate_hz`. Raises `ParamsError` where they name another rate."""
+        if steps.resample.rate_hz != self.rate_hz:
+            raise ParamsError(
+                f"prepare.speech.resample.rate_hz is {steps.resample.rate_hz}, the representation's {self.rate_hz}"
+            )
+        return steps
 
     def encode(self, payload: Payload) -> np.ndarray:
         """wav -> [rows, columns] float32.

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from corpora.codecs import decode_text, encode_text
 from corpora.errors import PayloadError
-from features.steps import Piece, Source, Step, Steps
+from features.steps import Piece, Reads, Source, Step, Steps
 
 Limit = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
@@ -95,6 +95,7 @@ class PrepareText:
     """The `Preparation` of text: UTF-8 -> UTF-8."""
 
     codec = "txt"
+    reads = Reads()
 
     def __init__(self, steps: TextSteps) -> None:
         self.steps = steps

@@ -37,6 +37,7 @@ HEADER_BYTES = len(MAGIC) + 64 + 1 + 16 + 1  # magic, sha256, space, length in h
 SUFFIX = ".item"  # so that "a/b" and "a/b/c" may both be keys
 STALE_TEMP_S = 3600.0  # a temporary file older than this belongs to a writer that was killed
 CHUNK = 1 << 20
+MOST_META = 100 << 20  # bytes of an item's own header: what safetensors allows
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_=+-][A-Za-z0-9._=+-]{0,199}")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -155,6 +156,30 @@ class WorkStore:
         head = json.loads(data[8 : 8 + n_head])
         return load(data), json.loads(head.get("__metadata__", {}).get("json", "{}"))
 
+    def get_meta(self, key: str) -> dict[str, Any]:
+        """`meta` of what `put_arrays` wrote, from the item's first bytes alone and without its sha256: for finding what
+        may be there; who uses the item asks `sound`. Raises `MissingItemError` where they are not such a header."""
+        path = self._path(key)
+        with self._guard(path, "read"):
+            try:
+                head = self._first_bytes(path, HEADER_BYTES, 8)
+                n_head = int.from_bytes(head, "little")
+                if len(head) == 8 and n_head <= MOST_META:
+                    text = self._first_bytes(path, HEADER_BYTES + 8, n_head)
+                    return dict(json.loads(json.loads(text).get("__metadata__", {}).get("json", "{}")))
+            except FileNotFoundError:
+                pass
+            except (ValueError, AttributeError, TypeError):  # no JSON, or of another shape
+                log.warning("work store %s: the header of item %s is damaged", self.url, key)
+        raise MissingItemError(f"the work store {self.url} has no whole item {key!r}")
+
+    def _first_bytes(self, path: str, start: int, n: int) -> bytes:
+        if self._fs is None:
+            with Path(path).open("rb") as file:
+                file.seek(start)
+                return file.read(n)
+        return bytes(self._fs.cat_file(path, start=start, end=start + n))
+
     # ---------------------------------------------------------------- folders
 
     def put_folder(self, key: str, folder: Path) -> None:
@@ -206,6 +231,13 @@ class WorkStore:
 
     # ---------------------------------------------------------------- housekeeping
 
+    def keys(self, below: str) -> list[str]:
+        """Keys of all items below the folder `below` ("prepared/<hash>"), sorted; [] where there is none. Whether they
+        are whole is not looked at."""
+        root = f"{self._root}/{self._checked(below)}"
+        ends = [path[len(self._root) + 1 : -len(SUFFIX)] for path, _, _ in self._walk(root) if path.startswith(root)]
+        return sorted(ends)
+
     def size(self) -> int:
         """Bytes that the items take."""
         return sum(n for _, n, _ in self._walk())
@@ -222,19 +254,20 @@ class WorkStore:
                     freed += n_bytes
         return freed
 
-    def _walk(self, *, temporary: bool = False) -> Iterator[tuple[str, int, float | None]]:
-        """(path, bytes, unix time of the last change or None) of each item."""
+    def _walk(self, root: str | None = None, *, temporary: bool = False) -> Iterator[tuple[str, int, float | None]]:
+        """(path, bytes, unix time of the last change or None) of each item below `root` (None: of all)."""
+        root = root or self._root
         if self._fs is None:
-            for base, _, names in os.walk(self._root):
+            for base, _, names in os.walk(root):
                 for name in names:
                     if name.endswith(SUFFIX) or (temporary and name.startswith(".tmp-")):
                         with suppress(FileNotFoundError):  # pruned or replaced meanwhile
                             stat = (Path(base) / name).stat()
                             yield str(Path(base) / name), stat.st_size, stat.st_mtime
             return
-        with self._guard(self._root, "list"):
+        with self._guard(root, "list"):
             try:
-                listing: dict[str, dict[str, Any]] = self._fs.find(self._root, detail=True)
+                listing: dict[str, dict[str, Any]] = self._fs.find(root, detail=True)
             except FileNotFoundError:
                 listing = {}
         for path, info in listing.items():

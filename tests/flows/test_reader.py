@@ -11,7 +11,7 @@ import pytest
 from corpora.errors import CorpusError, UnknownNameError
 from flows.paths import Layout
 from flows.stages.ingest.reader import is_unchanged
-from flows.stages.plan import plan
+from flows.stages.plan import code
 from flows.stages.run import run_stage
 
 CARD = """
@@ -74,10 +74,10 @@ def test_another_card_changes_nobody_and_an_edited_one_its_own_corpus(layout: La
 
 
 def test_an_edited_reader_changes_the_corpora_that_it_reads(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, hashed = there(layout), plan._source_hash
+    before, source = there(layout), code.source_of
 
     def edited(*modules: str) -> set[str]:
-        monkeypatch.setattr(plan, "_source_hash", lambda m: "edited" if m in modules else hashed(m))
+        monkeypatch.setattr(code, "source_of", lambda m: source(m) + b"\nEDITED = 1\n" * (m in modules))
         return changed(before, again(layout))
 
     assert edited("corpora.readers.speech.emodb") == set()
@@ -86,6 +86,7 @@ def test_an_edited_reader_changes_the_corpora_that_it_reads(layout: Layout, monk
     assert "one" in edited("corpora.readers.layouts.folder") and "two" not in edited("corpora.readers.layouts.folder")
     assert edited("corpora.near.audio", "generators.vae") == set(before), "what ingest itself does, for everybody"
     assert edited("generators.vae", "flows.stages.fit.fit") == set()
+    assert edited("corpora.readers.fakes.voice", "corpora.readers.described.fake") == set(), "what writes made-up ones"
 
 
 def test_options_and_names_are_checked_before_anything_is_read(layout: Layout) -> None:

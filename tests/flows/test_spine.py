@@ -175,7 +175,7 @@ def test_a_class_of_one_sample_is_an_error(tmp_path: Path, tiny_params: Any, pro
 
 
 def test_an_edit_in_one_generator_leaves_the_others_alone() -> None:
-    from flows.stages.plan.plan import code_of
+    from flows.stages.plan.code import code_of
 
     diffusion = code_of(["flows.stages.fit.fit", "features.faces.pixels", "generators.diffusion"])
     assert "generators.gan" not in diffusion and "generators.vae" not in diffusion

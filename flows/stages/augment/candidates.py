@@ -21,13 +21,12 @@ from flows.paths import Layout
 from flows.records import ARRAYS
 from flows.stages.augment.batches import batch_from_payloads
 from flows.stages.augment.sampler import read_samples, samples_key, scores_key
-from flows.stages.fit.model_file import read_model
+from flows.stages.fit.model_file import generator_id, read_model
 from flows.stages.plan.plan import Plan
 from generators.draws.balance import draw_sequence
 from generators.draws.sources import SourceTable, choose_sources
 from generators.draws.targets import Cell
 from generators.generator import Draw, generator_class
-from training.checkpoint import content_hash
 from training.seeds import derive_seed
 from validators.gate import Batch
 
@@ -133,7 +132,7 @@ class Drawer:
     ) -> None:
         self.plan, self.machine, self.store, self.gate_keys = plan, machine, store, gate_keys
         described = read_model(model)  # whole, or nothing is drawn
-        self.generator_id = content_hash(model)
+        self.generator_id = generator_id(described, plan.params["generator"]["code"], plan.params["loads"])
         self.kind = generator_class(plan.params["generator"]["name"])
         model_key = f"models/{self.generator_id}"
         store.put_folder(model_key, model)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from corpora.fingerprint import hash_folder, hash_json
+from corpora.fingerprint import hash_json
 from corpora.schema import SAMPLES
 from corpora.store.atomic import atomic_folder
 from corpora.store.shards import read_table
@@ -18,25 +18,56 @@ from flows.engine.store import WorkStore
 from flows.paths import Layout
 from flows.stages.augment.batches import batch_from_table
 from flows.stages.plan.plan import Plan
-from flows.stages.plan.weights import require_planned
+from flows.stages.plan.weights import require_loaded, require_planned
 from training.seeds import derive_seed
 from validators.gate import Batch, Limit, SampleGate, class_limits, gate_class
+
+# columns of SAMPLES that reach a gate: flows/stages/augment/batches.py puts them into a Batch
+SEEN = (
+    *("sample_id", "sha256", "emotion", "subject_id", "group_id", "source_ids"),
+    *("signals", "valence", "arousal", "dominance"),
+)
 
 
 @dataclass(frozen=True)
 class FittedGate:
+    """A gate of the run, ready to score."""
+
     name: str
     key: str  # in the work store
     gate: SampleGate
 
 
-def reference_batch(prepared: Path, summary: dict[str, Any], split: str) -> Batch:
-    """Real samples of `split` as the generator's representation renders them: the form that candidates come in."""
+def reference_rows(prepared: Path, split: str) -> pa.Table:
+    """Rows (SAMPLES) of the real samples of `split` as the generator's representation renders them, where it loses
+    something: the form that candidates come in."""
     coded = prepared / "coded.parquet"
     table = read_table(coded if coded.exists() else prepared / "index.parquet", SAMPLES)
     prefix = f"coded/{split}-coded" if coded.exists() else f"shards/{split}-real"
-    chosen = table.filter(pa.array([s.startswith(prefix) for s in table.column("shard").to_pylist()], pa.bool_()))
-    return batch_from_table(prepared, chosen, summary["modality"], summary["rate_hz"])
+    return table.filter(pa.array([s.startswith(prefix) for s in table.column("shard").to_pylist()], pa.bool_()))
+
+
+def reference_batch(prepared: Path, summary: dict[str, Any], split: str) -> Batch:
+    """What a gate is fitted on: the payloads of `reference_rows`, decoded."""
+    return batch_from_table(prepared, reference_rows(prepared, split), summary["modality"], summary["rate_hz"])
+
+
+def reference_hash(prepared: Path, summary: dict[str, Any], split: str, known_sha256: frozenset[str]) -> str:
+    """64 hex digits over all that a gate is handed when it is fitted: of each reference row what stands in its Batch
+    (`SEEN`), in its order, classes, modality and rate, and the payloads that are known. No reject, count, report or
+    other column."""
+    in_order = reference_rows(prepared, split).sort_by([("shard", "ascending"), ("offset", "ascending")])
+    seen = [[row[name] for name in SEEN] for row in in_order.select(list(SEEN)).to_pylist()]
+    facts = [summary["classes"], summary["modality"], summary["rate_hz"]]
+    return hash_json([seen, facts, sorted(known_sha256)])
+
+
+def gate_key(plan: Plan, name: str, reference: str) -> str:
+    """Where the work store keeps a fitted gate: by its code, its parameters with the hashes of weights, the seed, and
+    what it was fitted on (`reference_hash`). Never by its limit."""
+    params = plan.params
+    made_of = [params["gate_code"][name], _measures(params["gates"][name]), params["seed"], reference]
+    return f"gates/{name}/{hash_json(made_of)[:40]}"
 
 
 def fit_gates(
@@ -44,21 +75,18 @@ def fit_gates(
 ) -> dict[str, FittedGate]:
     """Builds each gate once from the train split; the store keeps it for actors, other rounds and other runs."""
     require_planned(plan.params["gates"])
-    content = hash_folder(prepared)
-    keys = {
-        name: f"gates/{name}/"
-        + hash_json([plan.params["gate_code"][name], _measures(gate), content, plan.params["seed"]])[:40]
-        for name, gate in plan.params["gates"].items()
-    }
+    require_loaded(plan.params["loads"])
+    known = _known_hashes(prepared)
+    reference = reference_hash(prepared, summary, "train", known)
+    keys = {name: gate_key(plan, name, reference) for name in plan.params["gates"]}
     cache = layout.scratch / "cache"
     train: Batch | None = None
-    known: frozenset[str] = frozenset()
     fitted = {}
     for name, key in keys.items():
         kind = gate_class(name)
         if not store.sound(key):
             if train is None:
-                train, known = reference_batch(prepared, summary, "train"), _known_hashes(prepared)
+                train = reference_batch(prepared, summary, "train")
             progress(f"augment: fitting gate {name}")
             gate = kind.fit(
                 train,
@@ -87,11 +115,11 @@ def gate_seed(plan: Plan, name: str) -> int:
 
 def _known_hashes(prepared: Path) -> frozenset[str]:
     """Payload hashes of every real sample of the run, of all splits and in all forms."""
-    found: set[str] = set()
+    known: set[str] = set()
     for name in ("index.parquet", "coded.parquet"):
         if (prepared / name).exists():
-            found |= set(read_table(prepared / name, SAMPLES).column("sha256").to_pylist())
-    return frozenset(found)
+            known |= set(read_table(prepared / name, SAMPLES).column("sha256").to_pylist())
+    return frozenset(known)
 
 
 def resolve_limits(

@@ -28,6 +28,7 @@ from flows.records import ARRAYS
 from flows.stages.fit.model_file import seal_model
 from flows.stages.fit.monitor import held_out_distance
 from flows.stages.plan.plan import Plan
+from flows.stages.plan.weights import require_loaded
 from generators.generator import RATED, Device, Generator, TrainData, generator_class
 from training.seeds import derive_seed
 
@@ -39,6 +40,7 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     if plan.params["generator"] is None:
         _nothing_to_fit(layout.run(plan.run))
         return
+    require_loaded(plan.params["loads"])
     prepared = layout.run(plan.run) / "prepared"
     # what a checkpoint belongs to: everything that the stage depends on
     state = layout.scratch / "fits" / hash_json([plan.key, hash_folder(prepared)])[:40]
@@ -130,7 +132,6 @@ def fit_worker(plan: dict[str, Any], prepared: str, state: str) -> None:
                 "params": params["params"],
                 "representation": settings.params["representation"],
                 "classes": list(data.classes),
-                "code": settings.code,
             },
         )
         write_bytes(result / "loss.csv", _csv(rows))

@@ -1,4 +1,4 @@
-"""emoforge.json of a fitted model: how to load it, and the hash of every file beside it.
+"""emoforge.json of a fitted model: how to load it, the hash of every file beside it, and what names its samples.
 
 A flipped byte among weights is a number like another: nothing but a hash tells.
 """
@@ -19,21 +19,33 @@ FILE = "emoforge.json"
 
 def seal_model(folder: Path, about: Mapping[str, Any]) -> None:
     """Writes `about` (JSON) as the model's emoforge.json, with the sha256 of all its other files, and its own."""
-    told = {**about, "files": _hashes(folder)}
-    write_json(folder / FILE, told | {"sha256": hash_json(told)})
+    content = {**about, "files": _hashes(folder)}
+    write_json(folder / FILE, content | {"sha256": hash_json(content)})
 
 
 def read_model(folder: Path) -> dict[str, Any]:
     """What `seal_model` wrote. Raises `IntegrityError` that names a file that is not what it was, gone, or new."""
-    told = read_json(folder / FILE)
-    files, own = told.get("files"), {k: v for k, v in told.items() if k != "sha256"}
-    if not as_written(folder / FILE, told) or not isinstance(files, dict) or told.get("sha256") != hash_json(own):
+    content = read_json(folder / FILE)
+    files, own = content.get("files"), {k: v for k, v in content.items() if k != "sha256"}
+    if not as_written(folder / FILE, content) or not isinstance(files, dict) or content.get("sha256") != hash_json(own):
         raise _damaged(folder, FILE)
-    found = _hashes(folder)
-    for name in sorted(found.keys() | files.keys()):
-        if found.get(name) != files.get(name):
+    there = _hashes(folder)
+    for name in sorted(there.keys() | files.keys()):
+        if there.get(name) != files.get(name):
             raise _damaged(folder, name)
-    return told
+    return content
+
+
+def generator_id(described: Mapping[str, Any], sampling_code: str, loads: Mapping[str, str]) -> str:
+    """20 hex digits that name a generator, hence all its samples: of weights and config (with the Spec), the
+    parameters, representation and classes that they are loaded with, the code of sampling, and what is loaded from
+    paths. `described`: what `read_model` read. Nothing of how the weights came to be counts: equal weights that another
+    fit arrived at are the same generator.
+
+    sampling_code: `flows.stages.plan.code.sampling_code`, of the plan. loads: path -> hash, of the plan.
+    """
+    made_of = {name: described[name] for name in ("generator", "params", "representation", "classes", "files")}
+    return hash_json({**made_of, "code": sampling_code, "loads": dict(loads)})[:20]
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -11,20 +11,20 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import corpora
-from corpora.fingerprint import hash_file, hash_files, hash_json
+from corpora.fingerprint import hash_json
 from corpora.readers import make_corpus
+from corpora.readers.described.corpus import Described
 from corpora.records.bounds import out_of_bounds
 from corpora.records.turns import CorpusChangedError, Turn, reading
-from corpora.schema import Reject
+from corpora.schema import Corpus, Reject
 from corpora.store.spill import Spill, without_repeats
 from flows.engine.executor import Worker, WorkItem, executor
 from flows.engine.progress import Pace
 from flows.params import Machine
+from flows.stages.plan.code import INERT_FOR_READING, code_hash
 
 Tell = Callable[[str], None]
 Share = Callable[
@@ -48,16 +48,17 @@ class ReadTask:
     card_sha256: str | None = None  # of the card, where one describes the corpus
 
     def journal(self, part: int, parts: int) -> str:
-        """Names this reading: another corpus, option, code of the readers or number of parts begins anew."""
-        return hash_json({**asdict(self), "part": part, "parts": parts, "code": _code()})
+        """Names this reading: another corpus, option, code that reads it or number of parts begins anew. The code of
+        other readers, of splits, audits and near copies is none of it."""
+        corpus = make_corpus(self.reader, self.options, base=Path(self.base))
+        code = code_hash([__name__, *reader_modules(corpus)], without=INERT_FOR_READING)
+        return hash_json({**asdict(self), "part": part, "parts": parts, "code": code})
 
 
-@cache
-def _code() -> str:
-    """sha256 over the package `corpora`: whatever is edited there may read a file in another way."""
-    root = Path(corpora.__path__[0])
-    files = (path for suffix in ("*.py", "*.yaml") for path in root.rglob(suffix))
-    return hash_files({path.relative_to(root).as_posix(): hash_file(path) for path in files})
+def reader_modules(corpus: Corpus) -> list[str]:
+    """The modules that read a corpus: its reader's, of a described corpus also its layout's."""
+    modules = [type(corpus).__module__]
+    return [*modules, corpus.layout_module] if isinstance(corpus, Described) else modules
 
 
 def read_corpus(
@@ -132,7 +133,7 @@ def bytes_below(root: Path) -> int:
 
 
 class PartReader:
-    """The worker: one part of a corpus into its folder. See flows.engine.pool."""
+    """The worker: one part of a corpus into its folder. See flows.engine.executor."""
 
     def __init__(self, task: dict[str, Any], work: str, parts: int) -> None:
         self.task, self.work, self.parts = ReadTask(**task), Path(work), parts

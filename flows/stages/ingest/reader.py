@@ -11,17 +11,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from corpora.readers import make_corpus
-from corpora.readers.described.corpus import Described
 from corpora.store.atomic import write_json
 from flows.params import CorpusParams, load_params
 from flows.paths import Layout
-from flows.stages.plan.plan import code_of
+from flows.stages.ingest.parts import reader_modules
+from flows.stages.plan.code import INERT_FOR_READING, code_of
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
     """`options`: the reader's own. `card_sha256`: of the card that describes the corpus; None for a reader in code.
-    `code`: module -> sha256 of its source, of the stage ingest and of this one reader."""
+    `code`: module -> sha256 of what it does, of the stage ingest and of this one reader."""
 
     reader: str
     options: dict[str, Any]
@@ -32,18 +32,16 @@ class Reader:
 def reader_of(params: CorpusParams, layout: Layout) -> Reader:
     """Raises `UnknownNameError` (reader, option), `CorpusError` (a card that does not fit)."""
     corpus = make_corpus(params.reader, params.options, base=layout.repo)
-    roots = ["flows.stages.ingest.ingest", type(corpus).__module__]
-    if isinstance(corpus, Described):
-        roots.append(corpus.layout_module)
-    return Reader(params.reader, params.options, getattr(corpus, "card_sha256", None), code_of(roots))
+    code = code_of(["flows.stages.ingest.ingest", *reader_modules(corpus)], without=INERT_FOR_READING)
+    return Reader(params.reader, params.options, getattr(corpus, "card_sha256", None), code)
 
 
 def write_reader(layout: Layout, name: str) -> None:
     """Writes data/readers/<corpus>.json. Raises what `reader_of` raises, and `UnknownNameError` (corpus)."""
-    found = reader_of(load_params(layout.params).corpus(name), layout)
+    reader = reader_of(load_params(layout.params).corpus(name), layout)
     path = layout.reader(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, asdict(found))
+    write_json(path, asdict(reader))
 
 
 def is_unchanged(layout: Layout, name: str) -> bool:

@@ -7,25 +7,21 @@ them changed. `Plan` is how a stage reads its JSON back.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from corpora.errors import CorpusError, IntegrityError, ParamsError
-from corpora.fingerprint import hash_bytes, hash_json
+from corpora.errors import CorpusError, IntegrityError, ParamsError, UserError
+from corpora.fingerprint import hash_json
 from corpora.formats.jsonfile import read_json
 from corpora.store.atomic import atomic_folder, write_json
-from features.faces.prepare import DEFAULT_PX, FaceSteps
 from features.prepare import preparation_module
-from features.representation import REPRESENTATIONS, make_representation
-from features.speech.prepare import SpeechSteps
+from features.representation import make_representation, representation_class
 from features.steps import Steps
 from flows.params import Numerics, Params, RunParams, load_params
-from flows.paths import PACKAGES, Layout
-from flows.stages.plan.weights import weights_of
+from flows.paths import Layout
+from flows.stages.plan.code import INERT_FOR_GATES, INERT_FOR_PREPARING, code_hash, code_of, sampling_code
+from flows.stages.plan.weights import loaded_of, path_parameters, weights_of
 from flows.stages.run import PLANNED
 from generators.draws.targets import require_subjects
 from generators.generator import generator_class
@@ -33,26 +29,7 @@ from generators.params import parse_params
 from validators.gate import Limit, SetGate, default_limit, gate_class, gate_params, knows
 
 STAGES = tuple(PLANNED)
-
-# Modules that decide where and how work runs or how errors read, never what comes out. An edit there redoes nothing.
-INERT = frozenset(
-    {
-        "corpora.errors",
-        "corpora.quiet",
-        "flows.stages.plan.feasible",
-        "flows.machine",
-        "flows.params",
-        "flows.paths",
-        "flows.stages.plan.plan",
-        "flows.engine.cluster",
-        "flows.engine.executor",
-        "flows.engine.pool",
-        "flows.engine.progress",
-        "flows.engine.reaper",
-        "flows.engine.store",
-    }
-)
-
+PREPARER = "flows.stages.prepare.preparer"
 
 _STEPS_IN_TIME = ("keep", "resample", "baseline", "windows")  # of prepare.physio; off unless a run asks for them
 
@@ -119,15 +96,15 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
     steps = prepare_steps(name, run, modality)
     described = {"version": steps.VERSION, "steps": steps.described()}
     values["prepare"] = {modality: steps.model_dump(mode="json"), "max_reject_share": run.prepare.max_reject_share}
-    made = _generator(run, modality)
-    split = _gates(name, run, modality) if made else {"sample": {}, "set": {}}
-    makes = [m for m in made or () if m]
-    shapes = [m for m in (made or ())[:1] if m]
+    generator = _generator(run)
+    split = _gates(name, run, modality) if run.generator else {"sample": {}, "set": {}}
+    shape = _representation_module(run)
+    shapes = [shape] if shape else []
+    makes = [*shapes, *([generator] if generator else [])]
+    shaped, loads = _loads(name, run)
     judges = {kind: [gate_class(g).__module__ for g in members] for kind, members in split.items()}
-    codes = {g: hash_json(code_of([gate_class(g).__module__])) for g in split["sample"]}
-    tested = {
-        g: planned for g, planned in split["sample"].items() if gate_class(g).fits_at_once
-    }  # evaluate's self-test
+    codes = {g: code_hash([gate_class(g).__module__], without=INERT_FOR_GATES) for g in split["sample"]}
+    tested = {g: planned for g, planned in split["sample"].items() if gate_class(g).fits_at_once}  # for the self-test
     number = numerics.model_dump(mode="json")
     fit_numerics = {k: number[k] for k in ("device", "dtype", "compile", "fit_threads", "ddp_world_size")}
     draw_numerics = {k: number[k] for k in ("device", "dtype", "compile", "sample_threads", "draw_list")}
@@ -137,6 +114,10 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
         "described": described,
         "max_reject_share": run.prepare.max_reject_share,
     }
+    worker = [PREPARER, preparation_module(modality), *shapes]
+    drawn = None
+    if run.generator is not None and generator is not None and shape is not None:
+        drawn = {"name": run.generator.name, "code": sampling_code(generator, shape)}
 
     def of(stage: str, keys: tuple[str, ...], extra: dict[str, Any], numbers: dict[str, Any], roots: list[str]) -> Plan:
         chosen = {k: values[k] for k in keys} | extra
@@ -147,18 +128,19 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
         of(
             "prepare",
             ("corpora", "scheme", "view", "on_leak", "representation", "shards", "seed"),
-            prepared,
-            {"sample_threads": number["sample_threads"]},
-            [preparation_module(modality), *shapes],
+            prepared | {"loads": shaped, "worker_code": code_hash(worker, without=INERT_FOR_PREPARING)},
+            {},
+            worker,
         ),
-        of("fit", ("generator", "representation", "seed"), {}, fit_numerics, makes),
+        of("fit", ("generator", "representation", "seed"), {"loads": loads}, fit_numerics, makes),
         of(
             "augment",
             ("target", "rounds", "seed", "shards", "representation"),
             {
                 "gates": split["sample"],
                 "gate_code": codes,
-                "generator": {"name": run.generator.name} if run.generator else None,
+                "generator": drawn,
+                "loads": loads,
             },
             draw_numerics | threads,
             [*makes, *judges["sample"]],
@@ -202,47 +184,57 @@ def require_steps_of_vectors(run_name: str, run: RunParams, vectors: Mapping[str
 
 def prepare_steps(run_name: str, run: RunParams, modality: str) -> Steps:
     """The steps of the run's modality, with what its representation asks for. Raises `ParamsError` if they differ."""
-    steps = getattr(run.prepare, modality)
-    if run.representation is None:
-        made = None
-    else:
-        made = make_representation(run.representation.name, run.representation.params)
-        if made.modality != modality:
+    steps: Steps = getattr(run.prepare, modality)
+    if run.representation is not None:
+        representation = make_representation(run.representation.name, run.representation.params)
+        if representation.modality != modality:
             raise ParamsError(
-                f"runs.{run_name}.representation: {run.representation.name!r} is for {made.modality}, "
+                f"runs.{run_name}.representation: {run.representation.name!r} is for {representation.modality}, "
                 f"the corpora are {modality}"
             )
-    if isinstance(steps, FaceSteps):
-        wanted = getattr(made, "size", None)
-        if wanted is not None and (steps.size.px or wanted) != wanted:
-            raise ParamsError(
-                f"runs.{run_name}: prepare.face.size.px is {steps.size.px}, the representation's {wanted}"
-            )
-        if made is not None and made.spec.shape[0] == 1 and steps.colour.mode != "grey":
-            raise ParamsError(f"runs.{run_name}: prepare.face.colour.mode is rgb, the representation takes grey")
-        px = steps.size.px or wanted or DEFAULT_PX
-        return steps.model_copy(update={"size": steps.size.model_copy(update={"px": px})})
-    if isinstance(steps, SpeechSteps):
-        wanted = getattr(made, "rate_hz", None)
-        if wanted is not None and int(wanted) != steps.resample.rate_hz:
-            raise ParamsError(
-                f"runs.{run_name}: prepare.speech.resample.rate_hz is {steps.resample.rate_hz}, "
-                f"the representation's {int(wanted)}"
-            )
-    checked: Steps = steps
-    return checked
+        if hasattr(representation, "require"):
+            try:
+                steps = representation.require(steps)
+            except ParamsError as error:
+                raise ParamsError(f"runs.{run_name}: {error}") from None
+    return steps.settled()
 
 
-def _generator(run: RunParams, modality: str) -> tuple[str | None, str] | None:
-    """-> modules of the representation (None: not one of ours) and the generator; None for a run without one."""
-    if run.generator is None or run.representation is None:
+def _generator(run: RunParams) -> str | None:
+    """The module of the run's generator, its parameters checked; None for a run without one."""
+    if run.generator is None:
         return None
     generator = generator_class(run.generator.name)
     parse_params(generator.Params, run.generator.params, run.generator.name)
     if run.target.cells == "subject":  # said before hours of fitting
         require_subjects(run.generator.name, generator, run.generator.params)
-    shape = REPRESENTATIONS.get(run.representation.name)
-    return (shape.partition(":")[0] if shape else None), generator.__module__
+    module: str = generator.__module__
+    return module
+
+
+def _representation_module(run: RunParams) -> str | None:
+    """None for a run without one."""
+    return representation_class(run.representation.name).__module__ if run.representation else None
+
+
+def _loads(run_name: str, run: RunParams) -> tuple[dict[str, str], dict[str, str]]:
+    """What the run loads from paths, path -> hash: its representation; representation and generator. Raises
+    `ParamsError` that names the parameters where nothing is there."""
+    shaped: dict[str, str] = {}
+    drawn: dict[str, str] = {}
+    part = "representation"
+    try:
+        if run.representation is not None:
+            own = run.representation.params
+            shaped = loaded_of(own, path_parameters(representation_class(run.representation.name)))
+        part = "generator.params"
+        if run.generator is not None:
+            kind = generator_class(run.generator.name).Params
+            settled = parse_params(kind, run.generator.params, run.generator.name).model_dump(mode="json")
+            drawn = loaded_of(settled, path_parameters(kind))
+    except UserError as error:
+        raise ParamsError(f"runs.{run_name}.{part}: {error}") from None
+    return shaped, dict(sorted((shaped | drawn).items()))
 
 
 def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, dict[str, Any]]]:
@@ -295,37 +287,3 @@ def _manifest(layout: Layout, corpus: str) -> dict[str, Any]:
         return {"modality": card["modality"], "content": content, "is_vector": card.get("is_vector", False)}
     except (KeyError, TypeError):
         raise IntegrityError(f"{path.parent} is not as `ingest` wrote it: remove it and run again") from None
-
-
-def code_of(roots: list[str]) -> dict[str, str]:
-    """Modules of this project that `roots` import, directly or not -> sha256 of their source; INERT ones left out,
-    and with them what only they import: the models of every modality's parameters are no part of a stage's work.
-
-    A root outside the project (an entry point) stands with its own source only.
-    """
-    graph = _graph()
-    modules: set[str] = set()
-    for root in roots:
-        modules.add(root)
-        if root in graph.modules:
-            modules |= graph.find_upstream_modules(root)
-    return {name: _source_hash(name) for name in sorted(modules - INERT)}
-
-
-@cache
-def _graph() -> Any:
-    import grimp
-
-    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
-    for module in INERT & graph.modules:
-        for imported in graph.find_modules_directly_imported_by(module):
-            graph.remove_import(importer=module, imported=imported)
-    return graph
-
-
-@cache
-def _source_hash(module: str) -> str:
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise IntegrityError(f"module {module!r} has no source file")
-    return hash_bytes(Path(spec.origin).read_bytes())

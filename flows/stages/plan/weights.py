@@ -1,5 +1,5 @@
 """Weights and word lists that a run's params name by a path: their hashes stand in its plan, so that others there mean
-other results.
+other results. Of gates, and of what a generator or a representation loads (a language model, an encoder, a vocoder).
 
 DVC does not look into those folders. The plan records what was there; a stage refuses weights that its plan does not
 know; and `emoforge run` plans anew where they have changed since.
@@ -7,16 +7,19 @@ know; and `emoforge run` plans anew where they have changed since.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import typing
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from corpora.errors import IntegrityError, UserError
 from corpora.fingerprint import hash_file
 from corpora.formats.jsonfile import read_json
 from flows.paths import Layout
 
-GATED = ("augment", "evaluate")  # the stages whose plans name gates
+NAMING = ("prepare", "fit", "augment", "evaluate")  # the stages whose plans name weights
 LISTS = ("word_list",)  # parameters whose value is the path of a file
 
 
@@ -28,6 +31,51 @@ def weights_of(params: Mapping[str, Any]) -> dict[str, str]:
     weights = {v for v in params.values() if isinstance(v, str) and v.startswith(FROM_PATH)}
     files = {str(params[name]) for name in LISTS if params.get(name)}
     return {value: _hash_of(value, Path()) for value in sorted(weights | files)}
+
+
+def path_parameters(kind: type) -> frozenset[str]:
+    """Parameters whose value is a path by their annotation (`Path`, `Path | None`): fields of a pydantic model, else
+    parameters of the constructor of `kind`."""
+    if issubclass(kind, BaseModel):
+        hints: dict[str, Any] = {name: field.annotation for name, field in kind.model_fields.items()}
+    else:
+        hints = typing.get_type_hints(kind.__init__)  # type: ignore[misc]  # that of this very class
+    return frozenset(name for name, hint in hints.items() if hint is Path or Path in typing.get_args(hint))
+
+
+def loaded_of(params: Mapping[str, Any], paths: Collection[str] = (), *, below: Path = Path()) -> dict[str, str]:
+    """Parameters of a generator or a representation -> path -> hash of all that is there: each "path:PLACE" anywhere in
+    them, and each of the parameters `paths`. Raises `UserError` for a path where nothing is."""
+    from validators.embeddings.embedding import FROM_PATH
+
+    named = {value for value in _strings(list(params.values())) if value.startswith(FROM_PATH)}
+    named |= {str(params[name]) for name in paths if params.get(name)}
+    return {value: _all_of(value, below) for value in sorted(named)}
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _strings(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            yield from _strings(entry)
+
+
+def _all_of(named: str, below: Path) -> str:
+    """12 hex digits over a file, or over names and contents of all files of a folder."""
+    from validators.embeddings.checkpoints import files_hash
+    from validators.embeddings.embedding import FROM_PATH
+    from validators.embeddings.encoders import split_layer
+
+    path, _ = split_layer(str(below / Path(named.removeprefix(FROM_PATH)).expanduser()))
+    if path.is_file():
+        return files_hash([path])
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else []
+    if not files:
+        raise UserError(f"{path} does not exist or holds no file; what is loaded from there must be there")
+    return files_hash(files, path)
 
 
 def _hash_of(named: str, below: Path) -> str:
@@ -46,37 +94,47 @@ def require_planned(gates: Mapping[str, Mapping[str, Any]]) -> None:
     """`gates` of a plan. Raises `IntegrityError` where a path holds other weights than when the plan was made."""
     for name, gate in gates.items():
         planned = gate.get("weights", {})
-        found = weights_of(gate["params"]) if planned else {}
-        for path, digest in planned.items():
-            if found.get(path) != digest:
-                raise IntegrityError(
-                    f"gate {name}: {path} holds weights {found.get(path)}, the plan was made for {digest}; plan anew: "
-                    "`emoforge run` does, or `dvc repro --force --single-item plan@RUN`"
-                )
+        _require(f"gate {name}", planned, weights_of(gate["params"]) if planned else {})
+
+
+def require_loaded(loads: Mapping[str, str]) -> None:
+    """`loads` of a plan: path -> hash of what its generator and representation load from there. Raises
+    `IntegrityError` where a path holds something else than when the plan was made, `UserError` where nothing is."""
+    _require("generator or representation", loads, {path: _all_of(path, Path()) for path in loads})
+
+
+def _require(owner: str, planned: Mapping[str, str], current: Mapping[str, str]) -> None:
+    for path, digest in planned.items():
+        if current.get(path) != digest:
+            raise IntegrityError(
+                f"{owner}: {path} holds weights {current.get(path)}, the plan was made for {digest}; plan anew: "
+                "`emoforge run` does, or `dvc repro --force --single-item plan@RUN`"
+            )
 
 
 def changed_weights(layout: Layout, run: str) -> list[str]:
     """What of the weights that the run's plan names is not there any more; [] where there is no plan."""
-    gone: dict[str, None] = {}
-    for stage in GATED:
+    changes: dict[str, None] = {}
+    for stage in NAMING:
         path = layout.plan(run, stage)
         if not path.is_file():
             continue
         try:
-            gates = read_json(path).get("params", {}).get("gates", {}).values()
+            params = read_json(path).get("params", {})
+            gates, loads = params.get("gates", {}).values(), params.get("loads", {}).items()
         except (IntegrityError, AttributeError):
-            gone[f"{path.name} of its plan is damaged"] = None
+            changes[f"{path.name} of its plan is damaged"] = None
             continue
-        for gate in gates:
-            for name, digest in gate.get("weights", {}).items():
-                if _hash_below(layout.repo, name) != digest:
-                    gone[f"weights of {name} are others"] = None
-    return list(gone)
+        named = [(name, digest, _hash_of) for gate in gates for name, digest in gate.get("weights", {}).items()]
+        for name, digest, hash_of in [*named, *((name, digest, _all_of) for name, digest in loads)]:
+            if _hash_below(hash_of, layout.repo, name) != digest:
+                changes[f"weights of {name} are others"] = None
+    return list(changes)
 
 
-def _hash_below(repo: Path, name: str) -> str | None:
+def _hash_below(hash_of: Callable[[str, Path], str], repo: Path, name: str) -> str | None:
     """As a stage sees it, which works in `repo`; None where there are no weights."""
     try:
-        return _hash_of(name, repo)
+        return hash_of(name, repo)
     except UserError:
         return None

@@ -6,7 +6,7 @@ is counted and hashed in statistics.json, which a release holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,27 +16,21 @@ from corpora.errors import CorpusError
 from corpora.schema import Sample
 from corpora.signals import decode_signals, encode_signals, is_vector
 from features.physio.statistics import PopulationStatistics
-from flows.engine.store import WorkStore
+from flows.stages.prepare.packs import PieceContent
 
 
-def fit_population(store: WorkStore, keys: Sequence[str], split_of: Mapping[str, str]) -> PopulationStatistics:
-    """From the pieces of the train split under `keys`. Raises `CorpusError` where there is none."""
+def fit_population(train: Iterable[PieceContent], split_of: Mapping[str, str]) -> PopulationStatistics:
+    """From the pieces of the train split, in the order of their ids: sums are taken in that order. Raises
+    `CorpusError` where there is none, `LeakError` for one of another split."""
     if "train" not in split_of.values():
         raise CorpusError("no train sample is left to take statistics of signals from")
-    return PopulationStatistics.fit(_train(store, keys, split_of), split_of)
+    return PopulationStatistics.fit(_timed_pieces(train), split_of)
 
 
-def _train(
-    store: WorkStore, keys: Sequence[str], split_of: Mapping[str, str]
-) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    for key in keys:
-        arrays, meta = store.get_arrays(key)
-        blob = arrays["payload"].tobytes()
-        for sample in meta["samples"]:
-            for piece in sample["pieces"] if sample["error"] is None else ():
-                sample_id = sample["id"] + piece["suffix"]
-                if split_of[sample_id] == "train":
-                    yield sample_id, _timed(decode_signals(blob[slice(*piece["payload"])]), piece["signals"])
+def _timed_pieces(train: Iterable[PieceContent]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    for prepared in train:
+        signals = [signal.as_row() for signal in prepared.piece.signals]
+        yield prepared.piece_id, _timed(decode_signals(prepared.payload), signals)
 
 
 def _timed(arrays: dict[str, np.ndarray], signals: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
@@ -54,6 +48,6 @@ def standardised(sample: Sample, statistics: PopulationStatistics) -> Sample:
             "(prepare.physio.keep), or leave prepare.physio.population out"
         )
     scaled = statistics.apply(_timed(arrays, sample.signals))
-    made = {name: np.asarray(scaled[name], dtype=np.float32).reshape(arrays[name].shape) for name in arrays}
+    reshaped = {name: np.asarray(scaled[name], dtype=np.float32).reshape(arrays[name].shape) for name in arrays}
     facts = [{**dict(signal), "unit": "z"} for signal in sample.signals]
-    return replace(sample, payload=encode_signals(made), signals=facts)
+    return replace(sample, payload=encode_signals(reshaped), signals=facts)

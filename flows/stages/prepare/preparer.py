@@ -1,80 +1,73 @@
-"""The worker of `prepare`: lists of sample ids in; prepared payloads, arrays and coded payloads into the store."""
+"""The worker of `prepare`: requests in; prepared payloads, arrays and coded payloads into the store, one pack a call.
+
+It sees of a sample what its steps look at, and nothing of the run: no view, label or neighbour can change a byte.
+"""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from corpora.errors import PayloadError
-from corpora.schema import SAMPLES, Payload, Signal
-from corpora.store.shards import read_payload, read_table
+from corpora.schema import Payload, Signal
+from corpora.store.shards import read_payload
 from features.prepare import make_preparation
 from features.representation import Representation, make_representation
 from features.steps import Piece, Source
 from flows.engine.store import WorkStore
-
-COLUMNS = ["sample_id", "corpus", "codec", "signals", "extra", "shard", "offset", "n_bytes", "sha256"]
+from flows.stages.prepare.records import Facts, PackRecord, Place, PreparedPiece, PreparedSample, Request
 
 
 class Preparer:
-    """Long-lived. `corpora`: id -> data/corpora/<id>. `representation`: None where the run has no generator."""
+    """Long-lived. `representation`: None where the run has no generator."""
 
-    def __init__(
-        self, store: str, corpora: dict[str, str], modality: str, steps: dict, representation: dict | None
-    ) -> None:
+    def __init__(self, store: str, modality: str, steps: dict[str, Any], representation: dict[str, Any] | None) -> None:
         self.store = WorkStore(store)
         self.prepare = make_preparation(modality, steps)
         self.representation = representation_of(representation)
         self.lossy = is_lossy(representation)
-        self.readers = {c: reader_of(Path(folder)) for c, folder in corpora.items()}
-        self.rows: dict[str, tuple[Path, dict]] = {}
-        for folder in corpora.values():
-            table = read_table(Path(folder) / "index.parquet", SAMPLES).select(COLUMNS)
-            self.rows |= {r["sample_id"]: (Path(folder), r) for r in table.to_pylist()}
 
     def run(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """payload: {"key", "ids"}. Puts under the key: the bytes of all pieces ("payload", "coded"), "arrays"
-        [n, C, H, W], and for each sample its error or its pieces with their places in them."""
-        blobs: dict[str, list[bytes]] = {"payload": [], "coded": []}
-        arrays: list[np.ndarray] = []
-        samples: list[dict[str, Any]] = []
-        for sample_id in payload["ids"]:
-            folder, row = self.rows[sample_id]
-            entry: dict[str, Any] = {"id": sample_id, "error": None, "pieces": []}
+        """payload: {"pack": key, "samples": requests}. Puts under the key: the bytes of all pieces ("payload",
+        "coded"), "arrays" [n, *shape of the spec], and a `PackRecord`."""
+        pack = _Pack()
+        for request in (Request.from_json(sample) for sample in payload["samples"]):
             try:
-                for piece in self.prepare(self._source(folder, row)):
-                    array, coded, why = self._encoded(piece)
-                    entry["pieces"].append(
-                        _facts(piece)
-                        | {"row": -1 if array is None else len(arrays), "not_encoded": why}
-                        | _places(blobs, piece, coded)
-                    )
-                    if array is not None:
-                        arrays.append(array)
+                data = read_payload(Path(request.shard).parent, _row(request))
+                pieces = [self._piece(pack, piece) for piece in self.prepare(_source(data, request.facts))]
+                pack.samples.append(PreparedSample(request.key, None, tuple(pieces)))
             except PayloadError as failed:
-                entry["error"] = [failed.reason, failed.detail]
-            samples.append(entry)
-        tensors = {name: np.frombuffer(b"".join(parts), dtype=np.uint8) for name, parts in blobs.items()}
+                pack.samples.append(PreparedSample(request.key, (failed.reason, failed.detail)))
+        tensors = {name: np.frombuffer(b"".join(parts), dtype=np.uint8) for name, parts in pack.blobs.items()}
         if self.representation is not None:
             shape = (0, *self.representation.spec.shape)
-            tensors["arrays"] = np.stack(arrays) if arrays else np.zeros(shape, np.float32)
-        self.store.put_arrays(payload["key"], tensors, {"codec": self.prepare.codec, "samples": samples})
+            tensors["arrays"] = np.stack(pack.arrays) if pack.arrays else np.zeros(shape, np.float32)
+        record = PackRecord(self.prepare.codec, tuple(pack.samples))
+        self.store.put_arrays(payload["pack"], tensors, record.to_json())
         return {}
 
-    def _source(self, folder: Path, row: dict[str, Any]) -> Source:
-        return Source(
-            payload=read_payload(folder, row),
-            codec=row["codec"],
-            signals=row["signals"] or (),
-            extra=dict(row["extra"] or ()),
-            reader=self.readers[row["corpus"]],
+    def _piece(self, pack: _Pack, piece: Piece) -> PreparedPiece:
+        array, coded, why = self._encoded(piece)
+        if array is not None:
+            pack.arrays.append(array)
+        return PreparedPiece(
+            suffix=piece.suffix,
+            duration_s=piece.duration_s,
+            start_s=piece.start_s,
+            stop_s=piece.stop_s,
+            signals=tuple(Signal.from_row(row) for row in piece.signals),
+            notes=dict(piece.notes),
+            counted=tuple(piece.counted),
+            row=-1 if array is None else len(pack.arrays) - 1,
+            not_encoded=why,
+            payload=pack.place("payload", piece.payload),
+            coded=pack.place("coded", coded),
         )
 
-    def _encoded(self, piece: Piece) -> tuple[np.ndarray | None, bytes, list[str] | None]:
-        """The array, the payload after a trip through it, and for what the generator cannot model [reason, detail]."""
+    def _encoded(self, piece: Piece) -> tuple[np.ndarray | None, bytes, tuple[str, str] | None]:
+        """The array, the payload after a trip through it, and for what the generator cannot model (reason, detail)."""
         if self.representation is None:
             return None, b"", None
         try:
@@ -83,38 +76,43 @@ class Preparer:
             array = self.representation.encode(payload)
             return array, self.representation.decode(array).data if self.lossy else b"", None
         except PayloadError as error:
-            return None, b"", [error.reason, error.detail]
+            return None, b"", (error.reason, error.detail)
 
 
-def _facts(piece: Piece) -> dict[str, Any]:
+class _Pack:
+    """What a call gathers. A sample that is rejected midway may leave bytes behind that no record names."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[str, list[bytes]] = {"payload": [], "coded": []}
+        self.sizes = {"payload": 0, "coded": 0}
+        self.arrays: list[np.ndarray] = []
+        self.samples: list[PreparedSample] = []
+
+    def place(self, name: str, data: bytes) -> Place:
+        begin = self.sizes[name]
+        self.blobs[name].append(data)
+        self.sizes[name] = begin + len(data)
+        return begin, self.sizes[name]
+
+
+def _row(request: Request) -> dict[str, Any]:
+    """As `read_payload` wants it."""
     return {
-        "suffix": piece.suffix,
-        "duration_s": piece.duration_s,
-        "start_s": piece.start_s,
-        "stop_s": piece.stop_s,
-        "signals": [dict(s) for s in piece.signals],
-        "notes": dict(piece.notes),
-        "counted": list(piece.counted),
+        "sample_id": request.sample_id,
+        "shard": Path(request.shard).name,
+        "offset": request.offset,
+        "n_bytes": request.n_bytes,
+        "sha256": request.sha256,
     }
 
 
-def _places(blobs: dict[str, list[bytes]], piece: Piece, coded: bytes) -> dict[str, list[int]]:
-    """Appends the bytes and says where they begin and end."""
-    places = {}
-    for name, data in (("payload", piece.payload), ("coded", coded)):
-        begin = sum(map(len, blobs[name]))
-        blobs[name].append(data)
-        places[name] = [begin, begin + len(data)]
-    return places
-
-
-def reader_of(folder: Path) -> str:
-    """Name on the card of the corpus in data/corpora/<id>."""
-    card: str = json.loads((folder / "card.json").read_text(encoding="utf-8"))["card"]["name"]
-    return card
+def _source(data: bytes, facts: Facts) -> Source:
+    signals = [signal.as_row() for signal in facts.signals]
+    return Source(data, facts.codec, signals, dict(facts.extra or {}), facts.reader)
 
 
 def representation_of(params: dict[str, Any] | None) -> Representation | None:
+    """The representation of a plan: its name and its own parameters. None for None."""
     if params is None:
         return None
     return make_representation(params["name"], {k: v for k, v in params.items() if k != "name"})
