@@ -221,14 +221,14 @@ def _components(index: pa.Table, view: str, units: tuple[str, ...], shares: np.n
         count += len(number)
     graph = coo_array((np.ones(len(rows), bool), (rows, nodes)), shape=(count, count))
     label = connected_components(graph, directed=False)[1][:n]
-    found, sizes = np.unique(label, return_counts=True)
+    components, sizes = np.unique(label, return_counts=True)
     biggest, others = int(sizes.max()), n - int(sizes.max())
-    if len(found) < len(shares) or others < n * (1 - shares.max()) / 2:
+    if len(components) < len(shares) or others < n * (1 - shares.max()) / 2:
         whole = " and ".join(("group", *units))
         raise SplitError(
-            f"view {view!r} cannot exist: with no {whole} parted the {n} samples fall into {len(found)} component(s), "
-            f"and the biggest holds {biggest} of them ({biggest / n:.1%}); {others} are left for the splits beside it. "
-            "Name fewer units, or take the view `group` and let the audit tell what its splits share."
+            f"view {view!r} cannot exist: with every {whole} in one split the {n} samples form {len(components)} "
+            f"component(s), and the biggest holds {biggest} of them ({biggest / n:.1%}); {others} are left for the "
+            "other splits. Name fewer units, or take the view `group`, whose audit lists what its splits share."
         )
     ids = index["sample_id"].to_pylist()
     first: dict[int, str] = {}
