@@ -95,11 +95,11 @@ def _zip_entries(path: Path, plan: Plan, stack: ExitStack) -> Iterator[Entry]:
     total, packed = sum(info.file_size for info in infos), path.stat().st_size
     if total > max(_SMALL, plan.limits.ratio * packed):
         raise plan.refuse(f"unpacks to {total} bytes of {packed}: a bomb, or not what it seems")
-    found = [_zip_entry(archive, info, plan) for info in infos]
+    entries = [_zip_entry(archive, info, plan) for info in infos]
     trial = replace(plan, files=set(), folders=set(), links=[])
-    for entry in found:
+    for entry in entries:
         trial.admit(entry)
-    return iter(found)
+    return iter(entries)
 
 
 def _zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, plan: Plan) -> Entry:

@@ -51,6 +51,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    """One entry of an archive: `size` in bytes once unpacked, `open` gives its content (None for folders and links)."""
+
     name: str
     kind: str  # file | folder | link | hard link
     size: int = 0
@@ -71,6 +73,7 @@ class Plan:
     links: list[tuple[str, str, str]] = field(default_factory=list)  # kind, path, target
 
     def refuse(self, why: str, name: str | None = None) -> CorpusError:
+        """The error that rejects the whole archive, naming it and, where one is at fault, the entry. To be raised."""
         entry = f": entry {printable(name)[:200]!r}" if name is not None else ""
         return CorpusError(f"{self.archive}{entry} {why}. Nothing was kept of it.")
 
