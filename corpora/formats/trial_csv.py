@@ -82,9 +82,9 @@ def open_trial(content: bytes, specs: Mapping[str, SignalSpec]) -> Table:
         line = head.decode("utf-8")
     except UnicodeDecodeError as error:
         raise PayloadError("not-utf8", f"byte {error.start} of the line of names") from None
-    found = [(delimiter, _names(line, delimiter)) for delimiter in _DELIMITERS]
+    headers = [(delimiter, _names(line, delimiter)) for delimiter in _DELIMITERS]
     delimiter, names = max(
-        found, key=lambda pair: sum(len(wanted(spec, name, pair[1])) for name, spec in specs.items())
+        headers, key=lambda pair: sum(len(wanted(spec, name, pair[1])) for name, spec in specs.items())
     )
     if len(set(names)) < len(names):
         again = sorted({name for name in names if names.count(name) > 1})
@@ -245,10 +245,10 @@ def read_numbers(table: Table, columns: Sequence[str], missing: Sequence[str] = 
         )
     except pa.ArrowInvalid as error:
         if odd:
-            found = f"row {odd[0].number} has {odd[0].actual_columns} fields, {width} are expected"
+            fault = f"row {odd[0].number} has {odd[0].actual_columns} fields, {width} are expected"
             comma = odd[0].actual_columns > width and table.delimiter == ","
             hint = "; a decimal comma parts a number in two, a point is needed" if comma else ""
-            raise PayloadError("not-a-csv", found + hint) from None
+            raise PayloadError("not-a-csv", fault + hint) from None
         if "UTF8" in str(error):
             raise PayloadError("not-utf8", "a column of numbers holds bytes that are no UTF-8") from None
         raise PayloadError("not-a-csv", "its rows cannot be parted into fields") from None
