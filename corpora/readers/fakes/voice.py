@@ -1,4 +1,4 @@
-"""A small made-up voice: glottal pulses through moving formants, with a prosody that depends on the emotion.
+"""A small synthesised voice: glottal pulses through moving formants, with a prosody that depends on the emotion.
 
 For tests and the demo only. It is a source-filter synthesiser (Fant 1960; Klatt 1980): Rosenberg pulses (1971), five
 resonances in cascade, noise for breath and consonants. Emotions move pitch, tempo, energy and tilt in the
