@@ -274,7 +274,7 @@ def face_sample(card: CorpusCard, corpus: str, native_id: str, path: Path, **fie
 
 def picture_sample(card: CorpusCard, corpus: str, native_id: str, payload: bytes, codec: str, **fields: Any) -> Sample:
     """`face_sample` of bytes that are there already. Its shape, and the places in `extra`, are of the upright picture
-    (see faces.py)."""
+    (see corpora/readers/faces/boxes.py)."""
     height, width, channels = image_header(payload)
     extra = fields.get("extra", {})
     if not extra.keys().isdisjoint(("face_box", "landmarks")):
