@@ -20,8 +20,8 @@ Get a corpus from its owners under their terms, then `emoforge link NAME PATH` a
 `emoforge corpora show NAME` prints a card: every fact with the place where it stands, the label map, the schemes that
 fit. A corpus that is not here takes ten minutes and no code: [describe a corpus](describe-a-corpus.md).
 
-**Tested on.** *real*: the tests read published files of the corpus, with exact counts. *fake*: the tests read files that
-the reader itself writes in the published layout. A fake proves that reader and cited layout agree, not that the
+**Tested on.** *real*: the tests read published files of the corpus, with exact counts. *fake*: the tests read files
+that the reader itself writes in the published layout. A fake proves that reader and cited layout agree, not that the
 citation is complete: the first person who links such a corpus may meet a file that nobody has tried. It becomes a
 counted reject with a reason; please open an issue with its name and reason.
 

@@ -195,7 +195,7 @@ def publish(
         return
     console.out.print(outcome.sentence)
     for path in outcome.mended:
-        console.out.print(f"  was damaged, and made again from the intact file: {path}")
+        console.out.print(f"  was damaged; restored from the intact file: {path}")
     for path, why in outcome.withheld.items():
         console.out.print(f"  not pushed: {path} ({why})")
 
@@ -224,7 +224,7 @@ def check(
     runs: Annotated[list[str] | None, typer.Argument(help="Runs of params.yaml; none: all")] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what `emoforge run` would do, and what is missing. Changes nothing. Exit 2 if something is missing.
+    """Show what `emoforge run` would do and what is missing. Changes nothing. Exit 2 if something is missing.
 
     Example:  emoforge check ravdess
     """

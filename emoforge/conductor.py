@@ -93,7 +93,7 @@ def _print_outlook(run: str, outlook: Outlook) -> None:
     """What will end the run, what its gates can never say, and what leaks take."""
     rows = [["STOPS" if p.stops else "note", p.stage, p.text] for p in outlook.problems]
     if rows:
-        console.table(f"{run}: what labels and groups alone say", ["", "stage", "what"], rows)
+        console.table(f"{run}: outlook, from labels and groups alone", ["", "stage", "what"], rows)
     if outlook.advice:
         console.out.print(outlook.advice)
     for line in leak_lines(outlook.leaks):

@@ -45,8 +45,8 @@ def list_corpora(*, as_json: bool, modality: str | None = None) -> None:
         right=["classes", "subjects", "samples"],
     )
     console.out.print(
-        "Tested on real: the tests read published files of it. Fake: fake files in the published layout. A corpus "
-        "that is not here: describe it in a YAML card (docs/describe-a-corpus.md)."
+        "Tested on real: the tests read published files of it. Fake: files that the reader itself writes in that "
+        "layout. A corpus that is not here: describe it in a YAML card (docs/describe-a-corpus.md)."
     )
 
 
@@ -71,13 +71,15 @@ def show_corpus(name: str, *, as_json: bool) -> None:
         ["language", card.language, None],
         ["subjects", card.n_subjects, card.sources.get("subjects", unknown)],
         ["samples", card.n_samples, card.sources.get("counts", unknown)],
-        ["no split parts", card.split_unit, None],
+        ["split unit", card.split_unit, None],
         ["published split", card.official_split, card.sources.get("splits", unknown)],
         ["ratings", "; ".join(f"{d} {lo:g} to {hi:g}" for d, (lo, hi) in card.dimensions.items()) or None, None],
         ["files and labels", None, card.sources.get("layout", unknown)],
         [
             "our tests read",
-            {"real": "published files", "fake": "fake files in the published layout"}[card.tested_on],
+            {"real": "published files", "fake": "files that the reader itself writes in the published layout"}[
+                card.tested_on
+            ],
             None,
         ],
         *[["known oddity", quirk, None] for quirk in card.quirks],

@@ -89,7 +89,7 @@ def print_verdicts(run: str, path: Path) -> None:
 
 
 def print_selftest(path: Path) -> None:
-    """One line: what of the planted defects was caught, and whether real people got through."""
+    """One line: what of the planted defects was caught, and whether real people were accepted."""
     if not path.exists():
         return
     from validators.trials.selftest import HELD_OUT
@@ -102,10 +102,10 @@ def print_selftest(path: Path) -> None:
         planted = [o for o in selftest["outcomes"] if o["defect"] != HELD_OUT]
         missed = [o["defect"] for o in planted if not o["caught"]]
         real = next(o for o in selftest["outcomes"] if o["defect"] == HELD_OUT)
-    people = f"failed {', '.join(real['by'])}" if real["caught"] else "got through"
+    people = f"failed {', '.join(real['by'])}" if real["caught"] else "all accepted"
     console.out.print(
         f"The gates tested on {real['n']} held-out samples: {len(planted) - len(missed)} of {len(planted)} planted "
-        f"defects caught{' (missed: ' + ', '.join(missed) + ')' if missed else ''}; real people {people}"
+        f"defects caught{' (missed: ' + ', '.join(missed) + ')' if missed else ''}; real people: {people}"
     )
 
 
@@ -163,7 +163,7 @@ def inspect_release(folder: Path, *, as_json: bool) -> None:
     if problem:
         raise IntegrityError(problem)
     if not as_json:
-        console.out.print(f"the manifest and every one of {len(release.manifest['files'])} files is what its hash says")
+        console.out.print(f"intact: the manifest and all {len(release.manifest['files'])} files match their hashes")
 
 
 def may_be_published(manifest: Mapping[str, Any]) -> str:
@@ -229,5 +229,5 @@ def _as_written(path: Path) -> Iterator[None]:
 
 def _json(path: Path) -> dict[str, Any]:
     if not path.exists():
-        raise CorpusError(f"no {path}: the run has not come so far. Build it: emoforge run")
+        raise CorpusError(f"no {path}: the run has not got that far. Build it: emoforge run")
     return read_json(path)

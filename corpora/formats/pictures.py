@@ -125,7 +125,7 @@ def turn_of(payload: bytes) -> Turn:
     with _opened(payload, MAX_PIXELS) as image:
         turn = _turn_of(image, payload)
         if turn is None:
-            raise PayloadError("truncated", "its EXIF is damaged, so nobody knows which side is up")
+            raise PayloadError("truncated", "its EXIF is damaged, so which side is up is not known")
         return turn
 
 

@@ -96,7 +96,7 @@ def _names(line: str, delimiter: str) -> tuple[str, ...]:
     try:
         return tuple(name.strip() for name in next(csv.reader([line], delimiter=delimiter), []))
     except csv.Error:
-        raise PayloadError("not-a-csv", "the line of names cannot be parted") from None
+        raise PayloadError("not-a-csv", "the line of names cannot be split into fields") from None
 
 
 def one_line_end(content: bytes) -> bytes:
@@ -247,11 +247,11 @@ def read_numbers(table: Table, columns: Sequence[str], missing: Sequence[str] = 
         if odd:
             fault = f"row {odd[0].number} has {odd[0].actual_columns} fields, {width} are expected"
             comma = odd[0].actual_columns > width and table.delimiter == ","
-            hint = "; a decimal comma parts a number in two, a point is needed" if comma else ""
+            hint = "; a decimal comma splits a number in two, a point is needed" if comma else ""
             raise PayloadError("not-a-csv", fault + hint) from None
         if "UTF8" in str(error):
             raise PayloadError("not-utf8", "a column of numbers holds bytes that are no UTF-8") from None
-        raise PayloadError("not-a-csv", "its rows cannot be parted into fields") from None
+        raise PayloadError("not-a-csv", "its rows cannot be split into fields") from None
     return {column: _floats(read[at[column]].combine_chunks(), column, _gone(missing)) for column in columns}
 
 

@@ -24,7 +24,7 @@ _FREQUENCIES = 11  # DCT coefficients (u, v) with 1 <= u + v <= this: 77 bits
 _TABLES, _BAND = 28, 17  # hash tables, bits that make the key of each
 _MAX_BITS = 18  # of 77 that may differ in a candidate; unrelated pictures differ in 38, one pair in 1000 in 23
 _MIN_COSINE = 0.65  # of the coefficients of a candidate, against the mean of the set
-_CROWD, _LINKS = 400, 50  # a key that more pictures share says little: each is held against this many of them alone
+_CROWD, _LINKS = 400, 50  # a key that more pictures share says little: each is compared with this many of them
 _BLOCK = 512  # pictures or candidates at a time: bounds memory
 _FLAT = 2.0  # standard deviation in grey levels below which a picture shows nothing
 # Correlation of local contrast where two pictures overlap. On FER2013 copies lie above 0.9 (0.8 under a watermark or a

@@ -44,7 +44,7 @@ _MAX_ALIGNED = 2000  # words; longer texts are copies by their shingles alone
 
 
 def normalise(text: str) -> str:
-    """Letters and digits, case folded, words parted by one space, compatibility forms as one (NFKC)."""
+    """Letters and digits, case folded, words separated by one space, compatibility forms as one (NFKC)."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return " ".join("".join(c if c.isalnum() else " " for c in folded.replace("'", "").replace("\u2019", "")).split())
 
@@ -156,9 +156,9 @@ def _word_by_word(gaps: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Iterat
 
 
 def _is_slip(one: Sequence[str], two: Sequence[str], texts_with: Mapping[str, int], shared: float) -> int:
-    """Letters that are wrong where what stands here is the same but for a slip or for where it is parted; 0: it is not.
+    """Letters that are wrong where what stands here is the same but for a slip or a word break; 0: it is not.
 
-    Parted the same way there is a word on both sides, which may differ by one letter; else two may be wrong.
+    With the same word breaks there is a word on both sides, which may differ by one letter; else two may be wrong.
     """
     a, b = " ".join(one), " ".join(two)
     if a.replace(" ", "") == b.replace(" ", ""):

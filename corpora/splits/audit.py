@@ -288,7 +288,7 @@ def apply_on_leak(
     for split in sorted(before - {"train"} - {split_of[ids[i]] for i in kept}):
         policies = ", ".join(f"{kind}: {rules[kind]}" for kind in sorted({f.kind for f in every}))
         raise LeakError(
-            f"on_leak ({policies}) would leave {split} empty: too much of it hangs together. Choose a view."
+            f"on_leak ({policies}) would leave {split} empty: too many samples are connected. Choose another view."
         )
     lost = [i for i, sample_id in enumerate(ids) if sample_id in gone]
     new = pa.Table.from_pydict(
@@ -335,7 +335,7 @@ def _merged(findings: Sequence[Finding]) -> dict[tuple[str, str], set[str]]:
 
 
 def _move(keys: Mapping[tuple[str, str], set[str]], split_of: dict[str, str], groups: Mapping[str, str]) -> None:
-    """What hangs together by keys and groups goes to one split."""
+    """Samples that keys and groups connect go to one split."""
     if not keys:
         return
     parent: dict[str, str] = {}

@@ -1,7 +1,7 @@
 """What equal payloads say of a corpus: findings that no split mends, for a person to look at.
 
-- `same_recording`: one recording under several speaker ids. The ids are perhaps one person; then a split by subject
-  parts that person, and the corpus has fewer people than its card says.
+- `same_recording`: one recording under several speaker ids. The ids may be one person; then a split by subject
+  puts that person into two splits, and the corpus has fewer people than its card says.
 - `conflicting_labels`: one payload under several labels. One of them is wrong, or the corpus holds two opinions.
 
 Neither stops anything. Texts are left out of the first: many people say "Thank you.".

@@ -1,8 +1,8 @@
 """Named split views: a name is the whole recipe, so a view can be rebuilt, compared and named in a release.
 
 official                     what the corpus publishes
-group                        no group parted, 60/20/20, stratified (corpora/splits/splits.py)
-disjoint-subject+session     the same, and no subject and no session parted either (units: see UNITS)
+group                        each group in one split, 60/20/20, stratified (corpora/splits/splits.py)
+disjoint-subject+session     the same, and each subject and session in one split (units: see UNITS)
 group-k5-fold3               fold 3 of 5 is test, the others train; also disjoint-subject-k5-fold3
 loso-<subject>               one subject is test, all others train
 leave-session-<session>      one session is test
@@ -60,9 +60,9 @@ class Prune:
 
 @dataclass(frozen=True, slots=True)
 class ViewSpec:
-    """What a view is made by. `name` is canonical: equal specs have equal names, and a name gives its spec back.
+    """The recipe of a view. `name` is canonical: equal specs have equal names, and a name gives its spec back.
 
-    `units`: what is not parted besides the group. `held`: id of the subject, session or corpus that is left out.
+    `units`: what stays in one split besides the group. `held`: id of the subject, session or corpus that is left out.
     `k`, `fold` (1 ... k) of the strategy kfold. `inner`, `inner_k`: a fold inside train, for tuning.
     Raises `SplitError` for what does not fit together.
     """
@@ -139,7 +139,7 @@ class ViewSpec:
 
     @property
     def outer(self) -> ViewSpec:
-        """The view that this one is made from: without inner fold and pruning."""
+        """The view that this one is derived from: without inner fold and pruning."""
         return ViewSpec(self.strategy, self.units, self.held, self.k, self.fold, seed=self.seed)
 
     @classmethod
@@ -158,7 +158,7 @@ class ViewSpec:
         numbers = {key: int(parts[key]) for key in ("k", "fold", "inner", "inner_k") if parts[key] is not None}
         if "k" in numbers:
             if strategy not in ("group", "disjoint"):
-                raise SplitError(f"view {name!r}: folds are made of group or disjoint-..., not of {base!r}")
+                raise SplitError(f"view {name!r}: folds are cut from group or disjoint-..., not from {base!r}")
             strategy = "kfold"
         prune = tuple(
             Prune(m["emotion"], float(m["percent"]), m["groups"] is not None) for m in _PRUNE.finditer(parts["prune"])

@@ -315,7 +315,7 @@ def _image(pixels: bytes) -> np.ndarray:
     """b"70 80 82 ..." -> uint8 [48, 48]. Raises `PayloadError`."""
     if pixels.translate(None, b"0123456789 "):
         kind = "value-out-of-range" if b"-" in pixels and not pixels.translate(None, b"0123456789 -") else "not-numbers"
-        raise PayloadError(kind, f"pixels are whole numbers 0 to 255 with blanks between; found {pixels[:40]!r}")
+        raise PayloadError(kind, f"pixels are whole numbers 0 to 255, separated by blanks; found {pixels[:40]!r}")
     values = np.fromstring(pixels, dtype=np.int64, sep=" ") if pixels else np.zeros(0, np.int64)
     if values.size != SIZE * SIZE:
         raise PayloadError("wrong-number-of-pixels", f"{values.size}, expected {SIZE * SIZE}")

@@ -147,10 +147,10 @@ class FerPlus:
         self, row: Row | PayloadError | None, picture: Any, name: str, corpus: str, twice: Mapping[str, tuple[int, ...]]
     ) -> Sample:
         if row is None:
-            raise PayloadError("no-votes", "fer2013.csv has a row more that cannot be read")
+            raise PayloadError("no-votes", "fer2013.csv has one more row, which cannot be read")
         row = row_of(row)
         if picture is None:
-            raise PayloadError("no-picture", "fer2013.csv has a row less")
+            raise PayloadError("no-picture", "fer2013.csv has one row less")
         if isinstance(picture, PayloadError):
             raise picture
         _, image, usage = picture

@@ -58,7 +58,7 @@ def make_signal(
         raise ValueError(f"signal {kind!r}; known: {', '.join(KINDS)}")
     n = round(seconds * rate_hz)
     if n < 1 or channels < 1:
-        raise ValueError(f"{seconds} s at {rate_hz} Hz in {channels} channels: nothing to make")
+        raise ValueError(f"{seconds} s at {rate_hz} Hz in {channels} channels: nothing to generate")
     traits = subject_rng.normal(size=(8, max(channels, 4)))
     arousal, valence = _CIRCLE.get(emotion or "neutral", (-0.2, 0.0))
     mood = np.array([arousal, valence]) + rng.normal(0, 0.35, size=2)  # nobody feels as asked

@@ -329,7 +329,7 @@ def _judge_labels(files: Sequence[tuple[Path, str]]) -> None:
             shown = f"{len(codes)} codes" if len(codes) != len(LABELS) else ", ".join(map(str, codes))
             raise CorpusError(
                 f"SEED: {path} holds {shown}; the published one holds {', '.join(map(str, LABELS))}, a code a film in "
-                "the order of the films. Take the published one, or remove it: these are known here."
+                "the order of the films. Take the published one, or remove it: the published labels are built in."
             )
 
 

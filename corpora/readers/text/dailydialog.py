@@ -230,9 +230,9 @@ def _judge(split: str | None, openers: list[Opener | None]) -> None:
     for one, other in pairwise(differ):
         if other - one <= _NEAR:
             raise CorpusError(
-                f"{where}: the files do not have as many turns in dialogues {one} and {other} (counted from 0), and in "
-                f"{len(differ)} of {shortest} in all: lines have moved, so labels would be those of other dialogues. "
-                "Take all files from one download, unchanged."
+                f"{where}: the files differ in the number of turns of dialogues {one} and {other} (counted from 0), "
+                f"and of {len(differ)} of {shortest} in all: lines have moved, so labels would be those of other "
+                "dialogues. Take all files from one download, unchanged."
             )
 
 

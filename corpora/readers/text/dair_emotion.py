@@ -143,7 +143,7 @@ class DairEmotion:
         from corpora.readers.fakes.text import write_sentence
 
         if subjects < 0:
-            raise CorpusError(f"subjects is {subjects}")
+            raise CorpusError(f"a fake {self.card.title} needs 0 subjects or more, not {subjects}")
         native = {emotion: label for label, emotion in self.card.label_map.items() if emotion is not None}
         wanted = [emotion for emotion, count in class_counts(self.card, per_class).items() for _ in range(count)]
         files: dict[str, list[str]] = {split: [] for split in _TEXTS}
