@@ -72,7 +72,7 @@ class WavHeader:
 
     @property
     def proof_bits(self) -> int | None:
-        """How many bits of each place may be all that is used, where the samples must tell at which end they stand:
+        """How many bits of each place may be all that is used, where the samples must show at which end they stand:
         those that the header calls valid; 24 of 32, which nobody records in full. None: all bits are used."""
         if self.encoding != PCM:
             return None

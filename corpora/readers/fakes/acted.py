@@ -34,7 +34,7 @@ class Utterance:
         return speak(voice, self.emotion, strength, statement=number, rng=np.random.default_rng(draw))
 
     def wav(self, strength: float = 1.0, statement: int | None = None, *, stereo: bool = False) -> bytes:
-        """`sound` as PCM 16 bit."""
+        """`sound` as wav bytes, PCM 16 bit at `RATE_HZ`."""
         return (stereo_wav if stereo else wav)(self.sound(strength, statement), RATE_HZ)
 
 

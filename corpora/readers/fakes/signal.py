@@ -50,8 +50,8 @@ def make_signal(
 ) -> np.ndarray:
     """float32 [n] for one channel, else [n, channels], n = round(seconds * rate_hz), time first.
 
-    `subject_rng`: made anew from the subject's seed for each call, so that the same person has the same traits in each
-    trial; `rng` draws the trial. An emotion that the circle does not hold, and None, count as neutral. Raises
+    `subject_rng`: built from the subject's seed for each call, so that one person has the same traits in each trial;
+    `rng` draws the trial. An emotion that the circle does not hold, and None, count as neutral. Raises
     ValueError for another kind, or no sample.
     """
     if kind not in KINDS:

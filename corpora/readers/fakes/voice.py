@@ -265,12 +265,12 @@ def _through_formants(source: np.ndarray, formants: np.ndarray) -> np.ndarray:
 
 
 def wav(signal: np.ndarray, rate_hz: int) -> bytes:
-    """Mono PCM16."""
+    """float32 [n] in [-1, 1] -> wav bytes, mono, PCM 16 bit."""
     return encode_wav(signal, rate_hz)
 
 
 def stereo_wav(signal: np.ndarray, rate_hz: int) -> bytes:
-    """PCM16 with the same signal in both channels, the right one 1 dB softer."""
+    """float32 [n] in [-1, 1] -> wav bytes, PCM 16 bit, the same signal in both channels, the right one 1 dB softer."""
     import soundfile
 
     out = io.BytesIO()
