@@ -71,8 +71,8 @@ class Table:
 
 
 def open_trial(content: bytes, specs: Mapping[str, SignalSpec]) -> Table:
-    """A file with a line of names -> `Table`. Fields are separated by a comma, semicolon or tab: the one that gives most
-    of the columns that `specs` name. Raises `PayloadError`: empty, not-utf8, not-a-csv, repeated-column."""
+    """A file with a line of names -> `Table`. Of comma, semicolon and tab that one separates fields which gives most of
+    the columns that `specs` name. Raises `PayloadError`: empty, not-utf8, not-a-csv, repeated-column."""
     head, _, body = one_line_end(content.removeprefix(b"\xef\xbb\xbf")).partition(b"\n")
     if not head.strip():
         raise PayloadError("empty", "no line of names")
