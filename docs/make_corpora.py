@@ -20,10 +20,10 @@ Get a corpus from its owners under their terms, then `emoforge link NAME PATH` a
 `emoforge corpora show NAME` prints a card: every fact with the place where it stands, the label map, the schemes that
 fit. A corpus that is not here takes ten minutes and no code: [describe a corpus](describe-a-corpus.md).
 
-**Tested on.** *real*: the tests read published files of the corpus, with exact counts. *fake*: the tests read made-up
-files that the reader writes in the published layout. A fake proves that reader and cited layout agree, not that the
-citation is complete: the first person who links such a corpus may meet a file that we have not seen. It becomes a
-counted reject with a reason, and an issue with its name and reason is welcome.
+**Tested on.** *real*: the tests read published files of the corpus, with exact counts. *fake*: the tests read files
+that the reader itself writes in the published layout. A fake proves that reader and cited layout agree, not that the
+citation is complete: the first person who links such a corpus may meet a file that nobody has tried. It becomes a
+counted reject with a reason; please open an issue with its name and reason.
 
 **Not verified.** Facts for which no source was found. They are left empty in the card; nothing is guessed.
 
@@ -31,12 +31,13 @@ counted reject with a reason, and an issue with its name and reason is welcome.
 """
 
 HEADER = (
-    "| reader | corpus | classes | subjects | samples | no split parts | licence | how to get it | tested on "
+    "| reader | corpus | classes | subjects | samples | split unit | licence | how to get it | tested on "
     "| not verified |"
 )
 
 
 def page() -> str:
+    """The whole page as Markdown."""
     cards = [make_corpus(name).card for name in reader_names()]
     parts = [INTRODUCTION]
     for modality in MODALITIES:
@@ -46,11 +47,12 @@ def page() -> str:
         parts.append("|---|---|---:|---:|---:|---|---|---|---|---|")
         parts += [row(card) for card in of]
         parts.append("\n### What the readers read\n")
-        parts += [told(card) for card in of]
+        parts += [notes(card) for card in of]
     return "\n".join(parts) + "\n"
 
 
 def row(card: CorpusCard) -> str:
+    """The corpus' line of the table."""
     classes = len(card.label_map) or ", ".join(card.dimensions)
     missing = ", ".join(fact for fact in FACTS if fact in card.unverified)
     cells = [
@@ -68,7 +70,8 @@ def row(card: CorpusCard) -> str:
     return "| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |"
 
 
-def told(card: CorpusCard) -> str:
+def notes(card: CorpusCard) -> str:
+    """What is worth knowing of the corpus: its published split and its oddities, as an item of a list."""
     module = sys.modules[type(make_corpus(card.name)).__module__]
     about = first_paragraph(module) if card.name in module.__name__ else card.title
     parts = [f"- **`{card.name}`** {about}"]
@@ -80,6 +83,7 @@ def told(card: CorpusCard) -> str:
 
 
 def number(value: int | None) -> str:
+    """1234 -> "1,234"; "–" where there is none."""
     return f"{value:,}" if value is not None else "–"
 
 

@@ -18,6 +18,8 @@ PAGE = Path(__file__).parent / "measures.md"
 
 
 class Note(NamedTuple):
+    """What the page says of one metric beside what the registry knows."""
+
     unit: str
     convention: str
     source: str
@@ -347,11 +349,12 @@ HEAD = """\
 a 95 % interval and a floor (what real gets against real) where there are such. Numbers compare only where metric,
 convention, options, features and sizes are the same. The parity with other tools is in
 [tests/golden/measures.json](../tests/golden/measures.json), with the tool, its version and the command; what gates
-make of these numbers is in [gates.md](gates.md). A value that cannot be measured is none, with the reason, never 0:
-too few rows, rows that hold NaN, or rows that repeat where a measure asks for the nearest other one.
+make of these numbers is in [gates.md](gates.md). A value that is undefined is printed as none,
+with the reason, never as 0: too few rows, rows that hold NaN, or rows that repeat where a measure asks for the nearest
+other one.
 
 Options may also be written at the end as `--option value`; case does not matter, and a name or choice that is none is
-an error that tells the nearest. `--embedding PATH` names a pre-trained encoder: a folder in
+an error that names the nearest. `--embedding PATH` names a pre-trained encoder: a folder in
 Hugging Face's format (CLIP, DINOv2, ViT; wav2vec 2.0, HuBERT, WavLM, CLAP; sentence encoders) or the InceptionV3 of FID
 as TorchScript; `PATH@layer7` takes a hidden layer of a speech model. Both sides and a holdout go through the same one,
 and its name and the hash of its weights stand in the convention ([Embeddings](gates.md#embeddings)).

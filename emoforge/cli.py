@@ -78,7 +78,9 @@ def _root(
 def link(
     name: Annotated[str, typer.Argument(help="What to call the corpus: small letters, digits, _")],
     path: Annotated[Path, typer.Argument(help="The folder or archive that holds it, as published")],
-    reader: Annotated[str | None, typer.Option(help="Whose layout it has; default: found by name or by look")] = None,
+    reader: Annotated[
+        str | None, typer.Option(help="Whose layout it has; default: chosen by the folder's name, else by its files")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a folder of yours a corpus of the project.
@@ -93,20 +95,22 @@ def link(
     from flows.conduct.link import labels_missing
     from flows.conduct.link import link as make_link
 
-    made = make_link(name, path, repo=_repo(), reader=reader)
+    linked = make_link(name, path, repo=_repo(), reader=reader)
     if as_json:
-        told = {"name": made.name, "reader": made.reader, "target": str(made.target), "run": made.run}
-        unknown = [one.as_dict() for one in made.unknown]
-        console.print_json(told | {"unpacked": str(made.archive) if made.archive else None, "unknown_labels": unknown})
+        facts = {"name": linked.name, "reader": linked.reader, "target": str(linked.target), "run": linked.run}
+        unknown = [one.as_dict() for one in linked.unknown]
+        console.print_json(
+            facts | {"unpacked": str(linked.archive) if linked.archive else None, "unknown_labels": unknown}
+        )
         return
-    if made.archive:
-        console.out.print(f"Unpacked {made.archive} as {made.target}")
-    console.out.print(f"data/raw/{name} -> {made.target} (reader {made.reader}, licence {made.license})")
-    if made.unknown:
-        console.out.print(labels_missing(made), markup=False)
-    if made.run:
+    if linked.archive:
+        console.out.print(f"Unpacked {linked.archive} as {linked.target}")
+    console.out.print(f"data/raw/{name} -> {linked.target} (reader {linked.reader}, licence {linked.license})")
+    if linked.unknown:
+        console.out.print(labels_missing(linked), markup=False)
+    if linked.run:
         console.out.print(
-            f"Added run {made.run} to params.yaml. Next: emoforge check {made.run}; emoforge run {made.run}"
+            f"Added run {linked.run} to params.yaml. Next: emoforge check {linked.run}; emoforge run {linked.run}"
         )
 
 
@@ -150,7 +154,7 @@ def stage(
 
 @app.command()
 def demo() -> None:
-    """Build the demo releases from made-up corpora, then print what is in them.
+    """Build the demo releases from fake corpora, then print what is in them.
 
     The speech run uses a conditional VAE, the faces a diffusion model; both go the whole way from raw files to report.
     """
@@ -191,7 +195,7 @@ def publish(
         return
     console.out.print(outcome.sentence)
     for path in outcome.mended:
-        console.out.print(f"  was damaged, and made again from the intact file: {path}")
+        console.out.print(f"  was damaged; restored from the intact file: {path}")
     for path, why in outcome.withheld.items():
         console.out.print(f"  not pushed: {path} ({why})")
 
@@ -220,7 +224,7 @@ def check(
     runs: Annotated[list[str] | None, typer.Argument(help="Runs of params.yaml; none: all")] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what `emoforge run` would do, and what is missing. Changes nothing. Exit 2 if something is missing.
+    """Show what `emoforge run` would do and what is missing. Changes nothing. Exit 2 if something is missing.
 
     Example:  emoforge check ravdess
     """

@@ -26,7 +26,7 @@ def bring_up_to_date(runs: Sequence[str], repo: Path) -> bool:
     """Builds what DVC would build; -> whether there was anything. Raises what the stages raise."""
     params, machine = load_params(repo / "params.yaml"), load_machine(repo / "machine.yaml")
     require_disk(repo, machine)
-    with run_locks(Layout(repo).scratch / "locks", list(runs)):  # said at once, not after a server was started
+    with run_locks(Layout(repo).scratch / "locks", list(runs)):  # fails at once, not after a server was started
         why = reasons(stages_of(params, runs), repo=repo)
     if not why:
         console.say(f"nothing to do: {', '.join(runs)} up to date")
@@ -57,10 +57,10 @@ def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
     why = reasons(stages, repo=repo)
     first = {run: next((s for s in stages_of(params, [run]) if s in why), None) for run in runs}
     layout = Layout(repo)
-    looks = {name: found for name in runs if (found := foreseen(params, layout, name)) is not None}
-    fine = all(finding.state != "missing" for finding in findings) and not any(o.stops for o in looks.values())
-    made = [forecast_run(name, params.run(name), params.numerics, machine, layout) for name in runs]
-    forecasts = [told for told in made if told is not None]
+    outlooks = {name: outlook for name in runs if (outlook := foreseen(params, layout, name)) is not None}
+    fine = all(finding.state != "missing" for finding in findings) and not any(o.stops for o in outlooks.values())
+    every = [forecast_run(name, params.run(name), params.numerics, machine, layout) for name in runs]
+    forecasts = [forecast for forecast in every if forecast is not None]
     if as_json:
         console.print_json(
             {
@@ -68,41 +68,44 @@ def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
                 "findings": [f.as_dict() for f in findings],
                 "stages": why,
                 "starts_at": first,
-                "forecast": {told.run: told.as_dict() for told in forecasts},
-                "outlook": {name: found.as_dict() for name, found in looks.items()},
+                "forecast": {forecast.run: forecast.as_dict() for forecast in forecasts},
+                "outlook": {name: outlook.as_dict() for name, outlook in outlooks.items()},
             }
         )
         return fine
-    console.table("Machine and corpora", ["", "what", "found"], [[f.state, f.what, f.detail] for f in findings])
+    console.table("Machine and corpora", ["", "what", "detail"], [[f.state, f.what, f.detail] for f in findings])
     if why:
-        rows = [[s, "; ".join(told[:3]) + (f" (+{len(told) - 3})" if len(told) > 3 else "")] for s, told in why.items()]
+        rows = [
+            [stage, "; ".join(causes[:3]) + (f" (+{len(causes) - 3})" if len(causes) > 3 else "")]
+            for stage, causes in why.items()
+        ]
         console.table("Stages that would run, and those after them if outputs change", ["stage", "why"], rows)
     else:
         console.out.print(f"nothing to do: {', '.join(runs)} up to date")
-    for told in forecasts:
-        _print_forecast(told)
-    for name, found in looks.items():
-        _print_outlook(name, found)
+    for forecast in forecasts:
+        _print_forecast(forecast)
+    for name, outlook in outlooks.items():
+        _print_outlook(name, outlook)
     return fine
 
 
-def _print_outlook(run: str, found: Outlook) -> None:
+def _print_outlook(run: str, outlook: Outlook) -> None:
     """What will end the run, what its gates can never say, and what leaks take."""
-    rows = [["STOPS" if p.stops else "note", p.stage, p.text] for p in found.problems]
+    rows = [["STOPS" if p.stops else "note", p.stage, p.text] for p in outlook.problems]
     if rows:
-        console.table(f"{run}: what labels and groups alone say", ["", "stage", "what"], rows)
-    if found.advice:
-        console.out.print(found.advice)
-    for line in leak_lines(found.leaks):
+        console.table(f"{run}: outlook, from labels and groups alone", ["", "stage", "what"], rows)
+    if outlook.advice:
+        console.out.print(outlook.advice)
+    for line in leak_lines(outlook.leaks):
         console.out.print(f"{run}: {line}")
 
 
-def _print_forecast(told: RunForecast) -> None:
+def _print_forecast(forecast: RunForecast) -> None:
     """What sampling is expected to take, if all of it were to be drawn: what the work store has costs nothing."""
     from generators.draws.balance import STOPS
 
-    if not told.classes:
-        console.out.print(f"{told.run}: no forecast of sampling, {told.reason}")
+    if not forecast.classes:
+        console.out.print(f"{forecast.run}: no forecast of sampling, {forecast.reason}")
         return
     rows = [
         [
@@ -116,20 +119,21 @@ def _print_forecast(told: RunForecast) -> None:
             "-" if c.seconds is None else f"{c.seconds:.0f}",
             "too few to tell" if c.warning else STOPS[c.stopped],
         ]
-        for c in told.classes
+        for c in forecast.classes
     ]
-    seconds = [c.seconds for c in told.classes if c.seconds is not None]
+    seconds = [c.seconds for c in forecast.classes if c.seconds is not None]
     total = f", about {sum(seconds):.0f} s" if seconds else ", seconds are known after a first run"
     numbers = ["real", "target", "missing", "acceptance", "draws", "rounds", "seconds"]
     console.table(
-        f"{told.run}: {sum(c.draws for c in told.classes)} draws expected{total} (counts: {told.counts_from})",
+        f"{forecast.run}: {sum(c.draws for c in forecast.classes)} draws expected{total} "
+        f"(counts: {forecast.counts_from})",
         ["class", "real", "target", "missing", "acceptance", "by", "draws", "rounds", "seconds", "expected end"],
         rows,
         right=numbers,
     )
-    for c in told.classes:
+    for c in forecast.classes:
         if c.warning:
-            console.out.print(f"{told.run}: {c.emotion} has {c.warning}", markup=False)
+            console.out.print(f"{forecast.run}: {c.emotion} has {c.warning}", markup=False)
 
 
 def _acceptance(c: ClassForecast) -> tuple[str, str]:

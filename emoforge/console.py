@@ -46,16 +46,17 @@ def say(message: str) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
     """Columns named in `right` hold numbers. A log gets 160 columns, so that nothing is cut."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    grid = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        grid.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
+        grid.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
     target = out if out.is_terminal else Console(width=160, soft_wrap=True, highlight=False)
-    target.print(made)
+    target.print(grid)
 
 
 def verdict_text(verdict: str) -> str:
+    """A verdict as tables show it: a failed one in capitals, any other as it is."""
     return {"pass": "pass", "fail": "FAIL", "undecided": "undecided"}.get(verdict, verdict)
 
 
@@ -98,10 +99,11 @@ class StageLines:
         return True
 
     def line(self, stage: str, message: str) -> None:
-        found = _COUNTED.search(message)
-        if self._bars and found:
+        """One message of a stage: a bar on a terminal where it counts "N of M", else a plain line."""
+        counted = _COUNTED.search(message)
+        if self._bars and counted:
             what = f"{stage} {message.partition(':')[0] if ':' in message else ''}".strip()
-            done, total = int(found.group(1)), int(found.group(2))
+            done, total = int(counted.group(1)), int(counted.group(2))
             if what not in self._tasks:
                 self._end()
                 self._tasks[what] = self._bars.add_task(escape(what), total=total)

@@ -39,14 +39,14 @@ def list_corpora(*, as_json: bool, modality: str | None = None) -> None:
         for c in cards
     ]
     console.table(
-        "Corpora that can be read (`emoforge corpora show NAME` tells more)",
+        "Corpora that can be read (details: `emoforge corpora show NAME`)",
         ["reader", "modality", "classes", "subjects", "samples", "licence", "tested on", "title"],
         rows,
         right=["classes", "subjects", "samples"],
     )
     console.out.print(
-        "Tested on real: the tests read published files of it. Fake: made-up files in the published layout. A corpus "
-        "that is not here: describe it in a YAML card (docs/describe-a-corpus.md)."
+        "Tested on real: the tests read published files of it. Fake: files that the reader itself writes in that "
+        "layout. A corpus that is not here: describe it in a YAML card (docs/describe-a-corpus.md)."
     )
 
 
@@ -71,13 +71,15 @@ def show_corpus(name: str, *, as_json: bool) -> None:
         ["language", card.language, None],
         ["subjects", card.n_subjects, card.sources.get("subjects", unknown)],
         ["samples", card.n_samples, card.sources.get("counts", unknown)],
-        ["no split parts", card.split_unit, None],
+        ["split unit", card.split_unit, None],
         ["published split", card.official_split, card.sources.get("splits", unknown)],
         ["ratings", "; ".join(f"{d} {lo:g} to {hi:g}" for d, (lo, hi) in card.dimensions.items()) or None, None],
         ["files and labels", None, card.sources.get("layout", unknown)],
         [
             "our tests read",
-            {"real": "published files", "fake": "made-up files in the published layout"}[card.tested_on],
+            {"real": "published files", "fake": "files that the reader itself writes in the published layout"}[
+                card.tested_on
+            ],
             None,
         ],
         *[["known oddity", quirk, None] for quirk in card.quirks],
@@ -107,44 +109,49 @@ def _show_labels(card: CorpusCard) -> None:
 
 def _fitting(emotions: set[str]) -> list[str]:
     """Schemes of which the emotions fill at least half, one of those that come to the same."""
-    found: dict[tuple[tuple[str, str | None], ...], str] = {}
+    schemes: dict[tuple[tuple[str, str | None], ...], str] = {}
     for name, scheme in SCHEMES.items():
         filled = {scheme.mapping[e] for e in emotions if e in scheme.mapping}
         if name != "corpus" and len(filled) >= max(2, len(scheme.classes) / 2):
-            found.setdefault(tuple((e, scheme.mapping.get(e)) for e in sorted(emotions)), name)
-    return list(found.values())
+            schemes.setdefault(tuple((e, scheme.mapping.get(e)) for e in sorted(emotions)), name)
+    return list(schemes.values())
 
 
 def list_generators(*, as_json: bool) -> None:
+    """Prints every registered generator: whether it trains, whether it needs source samples, and what it is."""
     from generators.generator import GENERATORS, generator_class
 
     names = sorted({e.name for e in entry_points(group="emoforge.generators")} | set(GENERATORS))
-    found = [{"name": name, **_about(generator_class(name), ("takes", "trains"))} for name in names]
+    generators = [{"name": name, **_about(generator_class(name), ("takes", "trains"))} for name in names]
     if as_json:
-        console.print_json(found)
+        console.print_json(generators)
         return
     rows = [
-        [g["name"], "yes" if g.get("trains") else "no", "yes" if g.get("takes") else "no", g["about"]] for g in found
+        [g["name"], "yes" if g.get("trains") else "no", "yes" if g.get("takes") else "no", g["about"]]
+        for g in generators
     ]
     console.table("Generators", ["name", "trains", "wants sources", "what it is"], rows)
 
 
 def list_gates(*, as_json: bool) -> None:
+    """Prints every registered gate: what it scores, its unit, direction, default limit and what it is."""
     from validators.gate import SAMPLE_GATES, SET_GATES, gate_class
 
     names = [*SAMPLE_GATES, *SET_GATES]
     names += sorted({e.name for e in entry_points(group="emoforge.gates")} - set(names))
-    found: list[dict[str, Any]] = []
+    gates: list[dict[str, Any]] = []
     for name in names:
         kind = "set" if name in SET_GATES else "sample"
-        told = getattr(gate_class(name), "default_limit", None)
+        default = getattr(gate_class(name), "default_limit", None)
         limit = (
-            {k: v for k, v in asdict(told).items() if v not in (None, 0.0) and (k, v) != ("times", 1.0)} if told else {}
+            {k: v for k, v in asdict(default).items() if v not in (None, 0.0) and (k, v) != ("times", 1.0)}
+            if default
+            else {}
         )
         about = _about(gate_class(name), ("unit", "better", "modalities", "min_n"))
-        found.append({"name": name, "looks_at": kind, "default_limit": limit, **about})
+        gates.append({"name": name, "looks_at": kind, "default_limit": limit, **about})
     if as_json:
-        console.print_json(found)
+        console.print_json(gates)
         return
     rows = [
         [
@@ -156,7 +163,7 @@ def list_gates(*, as_json: bool) -> None:
             console.flat(g["default_limit"]),
             g["about"],
         ]
-        for g in found
+        for g in gates
     ]
     console.table("Gates", ["name", "looks at", "modalities", "better", "unit", "limit", "what it asks"], rows)
 

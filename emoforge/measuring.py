@@ -24,7 +24,7 @@ ROWS_BELONG = ("cosine",)  # row i of both sides is a pair
 
 def flags(rest: Sequence[str], name: str) -> list[str]:
     """`--name value` and `--name=value` -> "name=value", as `-o` takes it. Raises `UserError`."""
-    found, words = [], list(rest)
+    options, words = [], list(rest)
     while words:
         word = words.pop(0)
         if not word.startswith("--"):
@@ -33,12 +33,13 @@ def flags(rest: Sequence[str], name: str) -> list[str]:
         if not sign and (not words or words[0].startswith("--")):
             raise UserError(f"option --{key} needs a value")
         key = option_name(name, key, options_of(name), also=COMMON)
-        found.append(f"{key}={value if sign else words.pop(0)}")
-    return found
+        options.append(f"{key}={value if sign else words.pop(0)}")
+    return options
 
 
 def list_metrics(*, as_json: bool) -> None:
-    found: list[dict[str, Any]] = [
+    """Prints every metric of `emoforge measure`: what it reads, its direction and its options."""
+    metrics: list[dict[str, Any]] = [
         {
             "name": name,
             "reads": one.kind,
@@ -50,11 +51,11 @@ def list_metrics(*, as_json: bool) -> None:
         for name, one in METRICS.items()
     ]
     if as_json:
-        console.print_json(found)
+        console.print_json(metrics)
         return
     rows = [
         [one["name"], one["reads"], one["better"], one["about"], ", ".join(_option(one, key) for key in one["options"])]
-        for one in found
+        for one in metrics
     ]
     console.table("Metrics", ["metric", "reads", "better", "what it is", "options"], rows)
 
@@ -81,60 +82,60 @@ def show_measure(
     kind = metric(name).kind
     if embedding is not None and "embedding" in options_of(name):  # pairs: the measure loads it itself
         given, embedding = [*given, f"embedding={embedding}"], None
-    told = _told(name, given)
-    used = options_of(name) | resolved(name, function_of(name), told)  # before files are read, which may take long
+    options = _parsed(name, given)
+    used = options_of(name) | resolved(name, function_of(name), options)  # before files are read, which may take long
     load: Callable[[Path], np.ndarray] = load_npy
     if embedding is None:
-        found = measure(name, *load_pair(kind, real, synthetic), **_options(told, load))
+        measured = measure(name, *load_pair(kind, real, synthetic), **_options(options, load))
     elif kind != "features":
         raise UserError(f"{name} reads {kind}; an embedding is for metrics of features")
     else:
         encoder = load_encoder(embedding, device=device)
         load = partial(embed_one, encoder)
         pair = embed_pair(encoder, real, synthetic, by_name=name in ROWS_BELONG)
-        found = measure(name, *pair, **_options(told, load))
-        found = replace(found, convention=f"{found.convention}, of {encoder.name}")
+        measured = measure(name, *pair, **_options(options, load))
+        measured = replace(measured, convention=f"{measured.convention}, of {encoder.name}")
     if as_json:
-        console.print_json(_plain(asdict(found)) | {"options": _plain(used)})
+        console.print_json(_plain(asdict(measured)) | {"options": _plain(used)})
         return
-    console.table(name, ["fact", "value"], _rows(found))
+    console.table(name, ["fact", "value"], _rows(measured))
 
 
-def _shown(found: Measured) -> str:
-    if not math.isfinite(found.value):
+def _shown(measured: Measured) -> str:
+    if not math.isfinite(measured.value):
         return "none"
-    return f"{found.value:.6g}" + ("" if found.unit == "1" else f" {found.unit}")
+    return f"{measured.value:.6g}" + ("" if measured.unit == "1" else f" {measured.unit}")
 
 
-def _rows(found: Measured) -> list[list[Any]]:
-    rows: list[list[Any]] = [["value", _shown(found)]]
-    if found.reason:
-        rows.append(["why none", found.reason])
-    if math.isfinite(found.low):
-        rows.append(["95 % interval", f"{found.low:.6g} to {found.high:.6g}"])
-    if math.isfinite(found.floor):
-        rows.append(["real against real", f"{found.floor:.6g}"])
-    rows += [["convention", found.convention], ["n", f"{found.n_real} real, {found.n_synthetic} synthetic"]]
-    return rows + [[key, "none" if value is None else value] for key, value in _plain(found.details).items()]
+def _rows(measured: Measured) -> list[list[Any]]:
+    rows: list[list[Any]] = [["value", _shown(measured)]]
+    if measured.reason:
+        rows.append(["why none", measured.reason])
+    if math.isfinite(measured.low):
+        rows.append(["95 % interval", f"{measured.low:.6g} to {measured.high:.6g}"])
+    if math.isfinite(measured.floor):
+        rows.append(["real against real", f"{measured.floor:.6g}"])
+    rows += [["convention", measured.convention], ["n", f"{measured.n_real} real, {measured.n_synthetic} synthetic"]]
+    return rows + [[key, "none" if value is None else value] for key, value in _plain(measured.details).items()]
 
 
-def _told(name: str, given: Sequence[str]) -> dict[str, str]:
+def _parsed(name: str, given: Sequence[str]) -> dict[str, str]:
     """ "name=value" texts -> {option: text}. Raises `UserError`: no sign, an option that is none, one given twice."""
-    found: dict[str, str] = {}
+    options: dict[str, str] = {}
     for text in given:
         key, sign, value = text.partition("=")
         if not sign:
             raise UserError(f"option {text!r}: write it as name=value")
         key = option_name(name, key, options_of(name), also=COMMON)
-        if key in found:
-            raise UserError(f"option {key} is given twice: {found[key]} and {value}")
-        found[key] = value
-    return found
+        if key in options:
+            raise UserError(f"option {key} is given twice: {options[key]} and {value}")
+        options[key] = value
+    return options
 
 
-def _options(told: Mapping[str, str], load: Callable[[Path], np.ndarray]) -> dict[str, Any]:
+def _options(options: Mapping[str, str], load: Callable[[Path], np.ndarray]) -> dict[str, Any]:
     """`load` reads a holdout; the rest stays text, which the measure reads."""
-    return {key: load(Path(text)) if key == "holdout" else text for key, text in told.items()}
+    return {key: load(Path(text)) if key == "holdout" else text for key, text in options.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""One stage, as DVC calls it: a plain function, with its end told in a file that outlives DVC's exit code."""
+"""One stage, as DVC calls it: a plain function, with its result written to a file that outlives DVC's exit code."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def execute(verb: str, name: str, repo: Path) -> None:
     hold()
     if verb not in VERBS:
         raise UnknownNameError.of("stage", verb, VERBS)
-    told = Layout(repo).error_file(verb, name)
-    told.unlink(missing_ok=True)
+    error_file = Layout(repo).error_file(verb, name)
+    error_file.unlink(missing_ok=True)
     try:
         from flows.stages.run import run_stage
 
         run_stage(verb, name, repo=repo)
     except KeyboardInterrupt:
         error = InterruptedRunError(f"{verb}@{name} was interrupted; what was finished is kept.")
-        write_error(told, error)
+        write_error(error_file, error)
         raise error from None
     except BaseException as error:
-        write_error(told, error)
+        write_error(error_file, error)
         known = as_user_error(error)
         if known is None or known is error:
             raise

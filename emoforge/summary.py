@@ -48,25 +48,26 @@ def print_run(run: str, repo: Path) -> None:
             print_uplift(run, _json(uplift))
     manifest = folder / "release" / "manifest.json"
     if manifest.exists():
-        told = _json(manifest)
-        gates = ", ".join(dict.fromkeys(str(reason).partition(" (")[0] for reason in told.get("reasons") or ()))
+        contents = _json(manifest)
+        gates = ", ".join(dict.fromkeys(str(reason).partition(" (")[0] for reason in contents.get("reasons") or ()))
         verdict = (
-            "" if told.get("publishable", True) else f"; it is not to be published ({gates or 'see its manifest'})"
+            "" if contents.get("publishable", True) else f"; it is not to be published ({gates or 'see its manifest'})"
         )
-        held = restrictions(told.get("corpora", []))
+        held = restrictions(contents.get("corpora", []))
         verdict += f"; it may not be passed on: {'; '.join(held)}" if held else ""
-        console.out.print(f"Release: {folder / 'release'}, {str(told.get('release_hash', ''))[:12]}{verdict}")
+        console.out.print(f"Release: {folder / 'release'}, {str(contents.get('release_hash', ''))[:12]}{verdict}")
     report = folder / "report.html"
     if report.exists():
         console.out.print(f"Report: {report}")
 
 
 def print_verdicts(run: str, path: Path) -> None:
+    """Prints the table of set gate verdicts in the Parquet file `path`. Raises `IntegrityError` if it is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        found = pq.read_table(path).to_pylist()
+        verdicts = pq.read_table(path).to_pylist()
     except (pa.ArrowException, OSError):
         raise IntegrityError(f"{path} cannot be read as Parquet: it is damaged.") from None
     rows = [
@@ -81,34 +82,35 @@ def print_verdicts(run: str, path: Path) -> None:
             console.verdict_text(v["verdict"]),
             v["reason"],
         ]
-        for v in found
+        for v in verdicts
     ]
     columns = ["gate", "group", "value", "95 %", "real vs real", "limit", "n", "verdict", "reason"]
     console.table(f"{run}: verdicts on the whole set", columns, rows, right=["value", "real vs real", "limit", "n"])
 
 
 def print_selftest(path: Path) -> None:
-    """One line: what of the planted defects was caught, and whether real people got through."""
+    """One line: what of the planted defects was caught, and whether real people were accepted."""
     if not path.exists():
         return
     from validators.trials.selftest import HELD_OUT
 
-    told = _json(path)
+    selftest = _json(path)
     with _as_written(path):
-        if told["why_not"]:
-            console.out.print(f"The gates could not be tested on planted defects: {told['why_not']}")
+        if selftest["why_not"]:
+            console.out.print(f"The gates could not be tested on planted defects: {selftest['why_not']}")
             return
-        planted = [o for o in told["outcomes"] if o["defect"] != HELD_OUT]
+        planted = [o for o in selftest["outcomes"] if o["defect"] != HELD_OUT]
         missed = [o["defect"] for o in planted if not o["caught"]]
-        real = next(o for o in told["outcomes"] if o["defect"] == HELD_OUT)
-    people = f"failed {', '.join(real['by'])}" if real["caught"] else "got through"
+        real = next(o for o in selftest["outcomes"] if o["defect"] == HELD_OUT)
+    people = f"failed {', '.join(real['by'])}" if real["caught"] else "all accepted"
     console.out.print(
         f"The gates tested on {real['n']} held-out samples: {len(planted) - len(missed)} of {len(planted)} planted "
-        f"defects caught{' (missed: ' + ', '.join(missed) + ')' if missed else ''}; real people {people}"
+        f"defects caught{' (missed: ' + ', '.join(missed) + ')' if missed else ''}; real people: {people}"
     )
 
 
 def print_uplift(run: str, uplift: dict[str, Any]) -> None:
+    """Prints UAR on real test samples, trained with and without synthetic ones, and the difference."""
     rows = [
         [a["arm"], a["n_train"], percent(a["uar"]), f"{percent(a['low'])} .. {percent(a['high'])}"]
         for a in uplift["arms"]
@@ -116,11 +118,14 @@ def print_uplift(run: str, uplift: dict[str, Any]) -> None:
     title = f"{run}: UAR of a plain classifier on {uplift['n_test']} real test samples it never saw"
     console.table(title, ["trained on", "n", "UAR", "95 %"], rows, right=["n", "UAR"])
     gain = uplift["difference"]
-    told = f"real + synthetic minus real: {percent(gain['value'])} ({percent(gain['low'])} .. {percent(gain['high'])})"
-    console.out.print(f"{told}: {uplift['outcome']}")
+    difference = (
+        f"real + synthetic minus real: {percent(gain['value'])} ({percent(gain['low'])} .. {percent(gain['high'])})"
+    )
+    console.out.print(f"{difference}: {uplift['outcome']}")
 
 
 def percent(value: float | None) -> str:
+    """0.254 -> '25.4 %'; '-' where there is no finite number."""
     return "-" if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
 
 
@@ -141,11 +146,11 @@ def inspect_release(folder: Path, *, as_json: bool) -> None:
             counts[row["emotion"] or "-", split, kind] += 1
     problem = _problem(release)
     if as_json:
-        told = [{"emotion": e, "split": s, "kind": k, "n": n} for (e, s, k), n in sorted(counts.items())]
+        rows = [{"emotion": e, "split": s, "kind": k, "n": n} for (e, s, k), n in sorted(counts.items())]
         manifest = {k: v for k, v in release.manifest.items() if k != "counts"}
         console.print_json(
             {
-                "counts": told,
+                "counts": rows,
                 "intact": problem is None,
                 "problem": problem,
                 "unlisted": list(release.unlisted),
@@ -158,7 +163,7 @@ def inspect_release(folder: Path, *, as_json: bool) -> None:
     if problem:
         raise IntegrityError(problem)
     if not as_json:
-        console.out.print(f"the manifest and every one of {len(release.manifest['files'])} files is what its hash says")
+        console.out.print(f"intact: the manifest and all {len(release.manifest['files'])} files match their hashes")
 
 
 def may_be_published(manifest: Mapping[str, Any]) -> str:
@@ -171,10 +176,10 @@ def may_be_published(manifest: Mapping[str, Any]) -> str:
 def leak_lines(leaks: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A line for each split that leaks took samples from: how many, what share, and by which kind."""
     return [
-        f"leaks take {sum(told['dropped'].values())} of {told['of']} samples of {split} "
-        f"({sum(told['dropped'].values()) / told['of']:.1%}): "
-        + ", ".join(f"{kind.replace('_', ' ')} {n}" for kind, n in sorted(told["dropped"].items()))
-        for split, told in leaks.items()
+        f"leaks take {sum(leak['dropped'].values())} of {leak['of']} samples of {split} "
+        f"({sum(leak['dropped'].values()) / leak['of']:.1%}): "
+        + ", ".join(f"{kind.replace('_', ' ')} {n}" for kind, n in sorted(leak["dropped"].items()))
+        for split, leak in leaks.items()
     ]
 
 
@@ -224,5 +229,5 @@ def _as_written(path: Path) -> Iterator[None]:
 
 def _json(path: Path) -> dict[str, Any]:
     if not path.exists():
-        raise CorpusError(f"no {path}: the run has not come so far. Build it: emoforge run")
+        raise CorpusError(f"no {path}: the run has not got that far. Build it: emoforge run")
     return read_json(path)

@@ -95,11 +95,11 @@ def _zip_entries(path: Path, plan: Plan, stack: ExitStack) -> Iterator[Entry]:
     total, packed = sum(info.file_size for info in infos), path.stat().st_size
     if total > max(_SMALL, plan.limits.ratio * packed):
         raise plan.refuse(f"unpacks to {total} bytes of {packed}: a bomb, or not what it seems")
-    found = [_zip_entry(archive, info, plan) for info in infos]
+    entries = [_zip_entry(archive, info, plan) for info in infos]
     trial = replace(plan, files=set(), folders=set(), links=[])
-    for entry in found:
+    for entry in entries:
         trial.admit(entry)
-    return iter(found)
+    return iter(entries)
 
 
 def _zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, plan: Plan) -> Entry:
@@ -115,7 +115,7 @@ def _zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, plan: Plan) -> E
     if kind == stat.S_IFLNK:
         with reading(plan, name):
             if info.file_size > MAX_PATH:
-                raise plan.refuse("is a link of too long a target", name)
+                raise plan.refuse("is a link whose target is too long", name)
             return Entry(name, "link", target=os.fsdecode(archive.read(info)))
     if info.is_dir() or kind == stat.S_IFDIR:
         return Entry(name, "folder")
@@ -184,7 +184,7 @@ def _tar_entries(path: Path, plan: Plan, stack: ExitStack) -> Iterator[Entry]:
         source.headers = math.inf
         yield _tar_entry(tar, info, plan)
     if len(source.last) != tarfile.BLOCKSIZE or any(source.last):
-        raise plan.refuse("ends without the mark of its end: damaged, or cut short")
+        raise plan.refuse("ends without an end marker: damaged, or cut short")
 
 
 def _tar_entry(tar: tarfile.TarFile, info: tarfile.TarInfo, plan: Plan) -> Entry:

@@ -40,12 +40,12 @@ def extract(path: Path, folder: Path, limits: Limits | None = None) -> Path:
     part = folder.with_name(f".{folder.name}.part")
     with _held(part, path):
         try:
-            made = part / "files"
-            made.mkdir(exist_ok=True)
+            files = part / "files"
+            files.mkdir(exist_ok=True)
             plan = Plan(str(path), limits or Limits())
-            _unpack(path, made, part / "writing", plan)
-            _unpack_inner(made, part / "writing", plan)
-            made.replace(folder)
+            _unpack(path, files, part / "writing", plan)
+            _unpack_inner(files, part / "writing", plan)
+            files.replace(folder)
         except CorpusError:
             shutil.rmtree(part, ignore_errors=True)
             raise
@@ -62,10 +62,10 @@ def extract(path: Path, folder: Path, limits: Limits | None = None) -> Path:
 def _held(part: Path, path: Path) -> Iterator[None]:
     """`part` for this process alone, emptied if another archive left it."""
     try:
-        told = path.stat()
+        stat = path.stat()
     except OSError as error:
         raise CorpusError(f"{path} cannot be read ({error.strerror})") from error
-    state = f"{told.st_size}/{told.st_mtime_ns}".encode()
+    state = f"{stat.st_size}/{stat.st_mtime_ns}".encode()
     try:
         part.mkdir(parents=True, exist_ok=True)
         lock = (part / "archive").open("a+b")
@@ -121,15 +121,15 @@ def _write(entry: Entry, target: Path, writing: Path, plan: Plan) -> None:
 def _link(root: Path, plan: Plan) -> None:
     """Links are made last, so that no file was written through one, and followed to see where they lead."""
     for kind, path, target in plan.links:
-        made = root / path
-        made.parent.mkdir(parents=True, exist_ok=True)
-        made.unlink(missing_ok=True)
+        link = root / path
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
         if kind == "hard link":
             if not (root / target).is_file() or (root / target).is_symlink():
                 raise plan.refuse("is a link to what is not there", path)
-            os.link(root / target, made)
+            os.link(root / target, link)
         else:
-            made.symlink_to(os.path.relpath(root / target, made.parent))
+            link.symlink_to(os.path.relpath(root / target, link.parent))
     inside = root.resolve()
     for kind, path, _ in plan.links:
         if kind == "hard link":

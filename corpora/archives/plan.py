@@ -51,6 +51,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    """One entry of an archive: `size` in bytes once unpacked, `open` gives its content (None for folders and links)."""
+
     name: str
     kind: str  # file | folder | link | hard link
     size: int = 0
@@ -71,8 +73,9 @@ class Plan:
     links: list[tuple[str, str, str]] = field(default_factory=list)  # kind, path, target
 
     def refuse(self, why: str, name: str | None = None) -> CorpusError:
+        """The error that rejects the whole archive, naming it and, where one is at fault, the entry. To be raised."""
         entry = f": entry {printable(name)[:200]!r}" if name is not None else ""
-        return CorpusError(f"{self.archive}{entry} {why}. Nothing was kept of it.")
+        return CorpusError(f"{self.archive}{entry} {why}. Nothing of it was kept.")
 
     def admit(self, entry: Entry) -> str | None:
         """Where the entry goes, relative to the folder; None: nowhere. Raises `CorpusError` naming it."""
@@ -131,7 +134,7 @@ class Plan:
             self.files.add(keys[-1])
         for key in reversed(above):
             if key in self.files:
-                raise self.refuse("lies in a folder of whose name there is a file", entry.name)
+                raise self.refuse("lies in a folder that has the name of a file", entry.name)
             if key in self.folders:
                 break
             self.folders.add(key)

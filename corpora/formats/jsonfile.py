@@ -21,7 +21,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise IntegrityError(f"{path} has more than {MAX_BYTES} bytes: it is no file of emoforge.")
-        told = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
+        value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
     except OSError as error:
         raise IntegrityError(f"{path} cannot be read ({error.strerror}).") from None
     except RecursionError:
@@ -32,25 +32,25 @@ def read_json(path: Path) -> dict[str, Any]:
         raise IntegrityError(f"{path} is no JSON (line {error.lineno}, {error.msg}): it is damaged.") from None
     except ValueError as error:
         raise IntegrityError(f"{path} is no JSON of emoforge: {error}.") from None
-    if not isinstance(told, dict):
-        raise IntegrityError(f"{path} holds a {type(told).__name__} where a mapping was written: it was changed.")
-    return told
+    if not isinstance(value, dict):
+        raise IntegrityError(f"{path} holds a {type(value).__name__} where a mapping was written: it was changed.")
+    return value
 
 
-def as_written(path: Path, told: Any) -> bool:
-    """Whether the file holds what `write_json` makes of `told`, to the byte."""
+def as_written(path: Path, value: Any) -> bool:
+    """Whether the file holds what `write_json` makes of `value`, to the byte."""
     try:
-        return canonical_json(told) == path.read_bytes()
+        return canonical_json(value) == path.read_bytes()
     except (ValueError, RecursionError):  # half a character, or nesting that can be read and not written
         return False
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    told = dict(pairs)
-    if len(told) < len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} stands there twice")
-    return told
+    return mapping
 
 
 def _no_constant(name: str) -> Any:

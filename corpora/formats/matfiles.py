@@ -88,7 +88,7 @@ def open_mat(path: Path) -> MatFile:
 
     Raises `PayloadError`: unreadable, too-large, empty, not-a-mat, unsupported-encoding (MATLAB 7.3).
     """
-    found: list[Variable] = []
+    variables: list[Variable] = []
     damage = None
     try:
         with path.open("rb") as file:
@@ -98,12 +98,12 @@ def open_mat(path: Path) -> MatFile:
             file.seek(0)
             order = _byte_order(file.read(_HEADER))
             try:
-                damage = _variables(file, order, size, found)
+                damage = _variables(file, order, size, variables)
             except PayloadError as error:
                 damage = error
     except OSError as error:
         raise PayloadError("unreadable", refused(error)) from error
-    return MatFile(path, order, tuple(found), damage)
+    return MatFile(path, order, tuple(variables), damage)
 
 
 def load_mat(
@@ -119,7 +119,7 @@ def load_mat(
     """
     contents = open_mat(path)
     match = wanted.fullmatch if isinstance(wanted, re.Pattern) else set(wanted).__contains__
-    for variable in sorted(contents.variables, key=lambda found: natural(found.name)):
+    for variable in sorted(contents.variables, key=lambda one: natural(one.name)):
         if match(variable.name):
             try:
                 yield variable.name, load_variable(contents, variable, max_bytes=max_bytes)
@@ -147,11 +147,11 @@ def load_variable(contents: MatFile, variable: Variable, *, max_bytes: int = MAX
 def load_cells(path: Path, name: str, field: str | None = None, *, max_bytes: int = MAX_VARIABLE) -> Iterator[Any]:
     """The values of a cell array, one in memory at a time: the variable `name`, or one `field` of it if it is a struct.
 
-    A cell that cannot be read is its `PayloadError`; it is the last if nothing can be found after it. Raises
+    A cell that cannot be read is its `PayloadError`; it is the last if nothing after it can be located. Raises
     `PayloadError` malformed if there is no such cell array, and as `open_mat` does, when it is iterated.
     """
     contents = open_mat(path)
-    variable = next((found for found in contents.variables if found.name == name), None)
+    variable = next((one for one in contents.variables if one.name == name), None)
     if variable is None:
         raise contents.damage or PayloadError("malformed", f"no variable {name!r}")
     with _opened(contents, variable) as file:
@@ -244,11 +244,11 @@ def _byte_order(header: bytes) -> str:
     return "<" if header.endswith(b"IM") else ">"
 
 
-def _variables(file: IO[bytes], order: str, size: int, found: list[Variable]) -> PayloadError | None:
-    """Appends to `found` as it goes, so that what was read stays when it raises `PayloadError`."""
+def _variables(file: IO[bytes], order: str, size: int, variables: list[Variable]) -> PayloadError | None:
+    """Appends to `variables` as it goes, so that what was read stays when it raises `PayloadError`."""
     position, damage = _HEADER, None
     while position < size:
-        if len(found) == MAX_VARIABLES:
+        if len(variables) == MAX_VARIABLES:
             raise PayloadError("too-large", f"more than {MAX_VARIABLES} variables")
         file.seek(position)
         tag = file.read(8)
@@ -269,7 +269,7 @@ def _variables(file: IO[bytes], order: str, size: int, found: list[Variable]) ->
             damage = damage or error  # where the next variable begins is known all the same
         else:
             if name:  # the nameless one is where MATLAB keeps what its function handles need
-                found.append(Variable(name, _kind(mclass), shape, start, length, packed))
+                variables.append(Variable(name, _kind(mclass), shape, start, length, packed))
         position += 8 + n_bytes
     return damage
 
@@ -439,11 +439,11 @@ def _converted(file: io.BytesIO) -> Any:
     file.seek(0)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is wrong is said by an exception
-            found = loadmat(file, chars_as_strings=True, struct_as_record=True)
+            warnings.simplefilter("ignore")  # an exception says what is wrong
+            contents = loadmat(file, chars_as_strings=True, struct_as_record=True)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, OSError, UnicodeError, MemoryError) as error:
         raise PayloadError("malformed", "its elements do not fit MATLAB's format") from error
-    values = [value for name, value in found.items() if name not in ("__header__", "__version__", "__globals__")]
+    values = [value for name, value in contents.items() if name not in ("__header__", "__version__", "__globals__")]
     if len(values) != 1 or isinstance(values[0], str):
         raise PayloadError("malformed", f"{len(values)} values where one array is expected")
     return _plain(values[0])

@@ -135,7 +135,7 @@ def read_media(path: Path) -> tuple[bytes, WavHeader]:
 
 
 def encode_m4a(signal: np.ndarray, rate_hz: int) -> bytes:
-    """float32 [n] in [-1, 1] -> AAC in an m4a file, for made-up corpora. Raises `UserError` without PyAV."""
+    """float32 [n] in [-1, 1] -> AAC in an m4a file, for fake corpora. Raises `UserError` without PyAV."""
     import io
 
     av = need_av()

@@ -90,14 +90,14 @@ def load_arrays(data: bytes | mmap.mmap, *, max_bytes: int) -> Any:
     stream = io.BytesIO(data) if isinstance(data, bytes) else data
     stream.seek(0)
     try:
-        found = _Unpickler(stream, max_bytes).load()
+        value = _Unpickler(stream, max_bytes).load()
     except _BROKEN as error:
         raise PayloadError("forbidden-pickle", "its instructions make no arrays and plain data") from error
-    return _plain(found, set(), 0)
+    return _plain(value, set(), 0)
 
 
 def dump_python2(value: Any) -> bytes:
-    """Dicts, text and arrays as Python 2.7's cPickle wrote them (protocol 2: str are bytes), for made-up corpora."""
+    """Dicts, text and arrays as Python 2.7's cPickle wrote them (protocol 2: str are bytes), for fake corpora."""
     return b"\x80\x02" + _python2(value) + b"."
 
 

@@ -1,4 +1,4 @@
-"""Pictures: bytes -> grey levels from 0 to 255, upright, on the scale that the file's facts tell.
+"""Pictures: bytes -> grey levels from 0 to 255, upright, on the scale that the file declares.
 
 **Upright.** A camera stores a turned picture as its sensor saw it and says in EXIF how to turn it. All that comes out
 of here (pixels, sizes in the index) is of the turned picture; places that a corpus gives in stored pixels are turned
@@ -115,7 +115,7 @@ def image_header(payload: bytes, *, levels: float | None = None) -> tuple[int, i
             if turn is not None:
                 width, height = turn.upright_size
                 return height, width, 1 if image.mode in _GREY else 3
-    # cut short, or whole but for the mark, or of a format without one, or deep: decoding tells
+    # cut short, or whole but for the mark, or of a format without one, or deep: only decoding shows which
     shape = decode_image(payload, levels=levels).shape
     return shape[0], shape[1], 1 if len(shape) == 2 else 3
 
@@ -125,26 +125,26 @@ def turn_of(payload: bytes) -> Turn:
     with _opened(payload, MAX_PIXELS) as image:
         turn = _turn_of(image, payload)
         if turn is None:
-            raise PayloadError("truncated", "its EXIF is damaged, so nobody knows which side is up")
+            raise PayloadError("truncated", "its EXIF is damaged, so which side is up is not known")
         return turn
 
 
 def _turn_of(image: Image.Image, payload: bytes) -> Turn | None:
     """None where EXIF is damaged. Asking Pillow for the EXIF of a png without one would decode the picture."""
     marks = (b"Exif", b"eXIf", b"EXIF", b"exif", b"Orientation")
-    found: Any = 1
+    orientation: Any = 1
     width, height = image.size
     if image.format == "TIFF" or any(mark in payload for mark in marks):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found = image.getexif().get(_ORIENTATION, 1)
+                orientation = image.getexif().get(_ORIENTATION, 1)
         except _DAMAGED:
             return None
         if image.format == "TIFF":
             tags: Any = getattr(image, "tag_v2", {})
             width, height = tags.get(256, width), tags.get(257, height)  # Pillow gives the turned size
-    return Turn(found if found in range(1, 9) else 1, int(width), int(height))
+    return Turn(orientation if orientation in range(1, 9) else 1, int(width), int(height))
 
 
 @dataclass(frozen=True, slots=True)

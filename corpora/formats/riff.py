@@ -67,11 +67,12 @@ class WavHeader:
 
     @property
     def is_integer(self) -> bool:
+        """Whether samples are whole numbers (PCM, A-law, mu-law), not floats."""
         return self.encoding != FLOAT
 
     @property
     def proof_bits(self) -> int | None:
-        """How many bits of each place may be all that is used, where the samples must tell at which end they stand:
+        """How many bits of each place may be all that is used, where the samples must show at which end they stand:
         those that the header calls valid; 24 of 32, which nobody records in full. None: all bits are used."""
         if self.encoding != PCM:
             return None
@@ -81,10 +82,12 @@ class WavHeader:
 
     @property
     def n_frames(self) -> int:
+        """Sample frames: one sample of every channel each."""
         return (self.data.stop - self.data.start) // (self.channels * (self.bits // 8))
 
     @property
     def duration_s(self) -> float:
+        """Length in seconds, from the bytes that are there."""
         return self.n_frames / self.rate_hz
 
 
@@ -112,11 +115,11 @@ def wav_header(payload: bytes) -> WavHeader:
     order = ">" if kind == b"RIFX" else "<"
     plain = start == 0 and kind == b"RIFF"
     position, form, long_size = start + 12, None, 0
-    found: list[slice] = []
+    chunks: list[slice] = []
     while position + 8 <= len(payload):
         name, size = struct.unpack_from(f"{order}4sI", payload, position)
         body = position + 8
-        if found and not _CHUNK_NAME.fullmatch(name):
+        if chunks and not _CHUNK_NAME.fullmatch(name):
             break  # whatever it is, it lies behind the samples
         if name == b"fmt ":
             here = _format(payload, body, size, order)
@@ -133,25 +136,25 @@ def wav_header(payload: bytes) -> WavHeader:
                 raise PayloadError("not-a-wav", "samples before the format chunk")
             promised = long_size if size == _UNKNOWN and kind in (b"RF64", b"BW64") else size
             end = _end_of_samples(payload, body, promised, order, form.channels * form.width)
-            found.append(slice(body, end))
+            chunks.append(slice(body, end))
             plain = plain and size == end - body
             size = end - body
         position, padded = _next(payload, body, size)
-        plain = plain and (padded or bool(found))
-    if form is None or not found:
+        plain = plain and (padded or bool(chunks))
+    if form is None or not chunks:
         raise PayloadError("truncated", "the file ends before its samples begin")
-    return _whole(form, found, order, plain and struct.unpack_from("<I", payload, 4)[0] + 8 >= found[0].stop)
+    return _whole(form, chunks, order, plain and struct.unpack_from("<I", payload, 4)[0] + 8 >= chunks[0].stop)
 
 
-def _whole(form: _Format, found: list[slice], order: str, plain: bool) -> WavHeader:
-    full = [part for part in found if part.stop > part.start]
+def _whole(form: _Format, chunks: list[slice], order: str, plain: bool) -> WavHeader:
+    full = [part for part in chunks if part.stop > part.start]
     if len(full) > 1:
         sizes = ", ".join(str(part.stop - part.start) for part in full[:9])
         raise PayloadError(
             "several-data-chunks",
             f"{len(full)} of {sizes} bytes; a wav has one, and it is not known which is the sound",
         )
-    data = (full or found)[0]
+    data = (full or chunks)[0]
     header = WavHeader(
         form.encoding,
         form.channels,
@@ -160,7 +163,7 @@ def _whole(form: _Format, found: list[slice], order: str, plain: bool) -> WavHea
         data,
         form.valid_bits,
         order,
-        plain and form.plain and len(found) == 1,
+        plain and form.plain and len(chunks) == 1,
     )
     if header.n_frames == 0:
         raise PayloadError("empty", "a header without samples")

@@ -75,11 +75,11 @@ def header_of(
     try:
         if isinstance(first, PayloadError):
             raise first
-        found = _fields(first.decode(inner, "replace").encode("utf-8"), delimiter, quoted, "utf-8")
+        fields = _fields(first.decode(inner, "replace").encode("utf-8"), delimiter, quoted, "utf-8")
     except (csv.Error, PayloadError) as error:
         why = str(error) if isinstance(error, PayloadError) else _no_fields()
         raise CorpusError(f"{title}: the first line of {path} is no header: {why}") from None
-    names = [name.strip() if name.strip() in wanted else clean_label(name) for name in found]
+    names = [name.strip() if name.strip() in wanted else clean_label(name) for name in fields]
     no_doubles([name for name in names if name or "" in wanted], f"{title}: {path}")
     return names
 
@@ -99,7 +99,7 @@ def no_doubles(names: Sequence[str], where: str) -> None:
     doubled = [name for name, count in Counter(names).items() if count > 1]
     if doubled:
         raise CorpusError(
-            f"{where} has several columns named {', '.join(map(repr, doubled))[:300]}: nobody can tell which one is "
+            f"{where} has several columns named {', '.join(map(repr, doubled))[:300]}: it is not known which one is "
             f"meant. Rename or take out all but one. Found: {', '.join(names)[:500]}"
         )
 
@@ -166,26 +166,26 @@ def records_of(file: IO[bytes], *, quoted: bool = True, delimiter: str = ",") ->
     given_back: deque[bytes] = deque()
 
     def line() -> bytes | PayloadError | None:
-        found = given_back.popleft() if given_back else file.readline(MAX_LINE)
-        if len(found) < MAX_LINE:
-            return found or None
-        while not found.endswith(b"\n") and (found := file.readline(MAX_LINE)):
+        raw = given_back.popleft() if given_back else file.readline(MAX_LINE)
+        if len(raw) < MAX_LINE:
+            return raw or None
+        while not raw.endswith(b"\n") and (raw := file.readline(MAX_LINE)):
             pass
         return PayloadError("too-long-line", f"a record of more than {MAX_LINE} bytes")
 
     first = True
-    while (found := line()) is not None:
-        if first and isinstance(found, bytes):
-            found = found.removeprefix(b"\xef\xbb\xbf")
-        if quoted and isinstance(found, bytes) and b'"' in found:
-            lines = [found]
+    while (raw := line()) is not None:
+        if first and isinstance(raw, bytes):
+            raw = raw.removeprefix(b"\xef\xbb\xbf")
+        if quoted and isinstance(raw, bytes) and b'"' in raw:
+            lines = [raw]
             if _open_quote(lines, line, delimiter):
                 given_back.extendleft(reversed(lines[1:]))
-                found = PayloadError("bad-row", f"a quote is not closed within {_MAX_JOINED} lines: {found[:60]!r}")
+                raw = PayloadError("bad-row", f"a quote is not closed within {_MAX_JOINED} lines: {raw[:60]!r}")
             else:
-                found = b"".join(lines)
-        if isinstance(found, PayloadError) or found.strip():
-            yield found.rstrip(b"\r\n") if isinstance(found, bytes) else found
+                raw = b"".join(lines)
+        if isinstance(raw, PayloadError) or raw.strip():
+            yield raw.rstrip(b"\r\n") if isinstance(raw, bytes) else raw
         first = False
 
 
@@ -201,10 +201,10 @@ def _open_quote(lines: list[bytes], more: Callable[[], bytes | PayloadError | No
         nonlocal still_open
         yield lines[0].decode("latin-1")
         size = len(lines[0])
-        while len(lines) < _MAX_JOINED and size < MAX_LINE and isinstance(found := more(), bytes):
-            lines.append(found)
-            size += len(found)
-            yield found.decode("latin-1")
+        while len(lines) < _MAX_JOINED and size < MAX_LINE and isinstance(raw := more(), bytes):
+            lines.append(raw)
+            size += len(raw)
+            yield raw.decode("latin-1")
         still_open = True
 
     try:
@@ -215,7 +215,7 @@ def _open_quote(lines: list[bytes], more: Callable[[], bytes | PayloadError | No
 
 
 def _in_quotes(line: bytes, delimiter: str, quoted: bool) -> bool:
-    """Whether a field of the record may stand in quotes, so that its delimiters are told apart already."""
+    """Whether a field of the record may stand in quotes, so that its delimiters are no fields."""
     return quoted and (line.startswith(b'"') or f'{delimiter}"'.encode() in line)
 
 
@@ -253,7 +253,7 @@ def _object(line: bytes | PayloadError, encoding: str) -> dict[str, Any] | Paylo
     if isinstance(line, PayloadError):
         return line
     try:
-        found = json.loads(line.decode(encoding), object_pairs_hook=_no_key_twice)
+        value = json.loads(line.decode(encoding), object_pairs_hook=_no_key_twice)
     except UnicodeDecodeError as error:
         return _undecodable(error, encoding)
     except PayloadError as error:
@@ -264,19 +264,19 @@ def _object(line: bytes | PayloadError, encoding: str) -> dict[str, Any] | Paylo
         return PayloadError("bad-row", "JSON within JSON too deeply")
     except ValueError:
         return PayloadError("bad-row", "a number of too many digits")
-    if isinstance(found, dict):
-        return found
-    return PayloadError("bad-row", f"a JSON {type(found).__name__}, an object is expected")
+    if isinstance(value, dict):
+        return value
+    return PayloadError("bad-row", f"a JSON {type(value).__name__}, an object is expected")
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Raises `PayloadError` repeated-key for values that differ: the later would take the place of the earlier."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        doubled = dict.fromkeys(key for key, value in pairs if found[key] != value)
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        doubled = dict.fromkeys(key for key, value in pairs if row[key] != value)
         if doubled:
             raise PayloadError("repeated-key", f"several values of {', '.join(map(repr, doubled))[:200]} in one object")
-    return found
+    return row
 
 
 def read_json(path: Path, title: str, *, max_bytes: int = 512 * 2**20) -> Any:
@@ -320,16 +320,16 @@ def whole_of(text: str, what: str) -> int:
 
 
 def find_file(root: Path, title: str, names: Sequence[str], url: str) -> Path:
-    """The one file below `root` that is called like one of `names` (case ignored); the first name that is found wins.
+    """The one file below `root` that is called like one of `names` (case ignored); the first name that is there wins.
 
     Raises `CorpusError`: `root` missing, no such file, or several of one name.
     """
     there = _files_by_name(Path(root), title, " or ".join(names), url)
-    found = _pick(there, Path(root), title, names)
-    if found is None:
+    path = _pick(there, Path(root), title, names)
+    if path is None:
         shown = ", ".join(list(there)[:8]) or "nothing"
         raise CorpusError(f"{title}: {root} holds no {' or '.join(names)} (found {shown}). Get the corpus from {url}.")
-    return found
+    return path
 
 
 def find_parts(root: Path, title: str, parts: Mapping[str, Sequence[str]], url: str) -> dict[str, Path]:
@@ -339,15 +339,15 @@ def find_parts(root: Path, title: str, parts: Mapping[str, Sequence[str]], url: 
     """
     wanted = ", ".join(" or ".join(names) for names in parts.values())
     there = _files_by_name(Path(root), title, wanted, url)
-    found = {part: _pick(there, Path(root), title, names) for part, names in parts.items()}
-    missing = [" or ".join(parts[part]) for part, path in found.items() if path is None]
+    paths = {part: _pick(there, Path(root), title, names) for part, names in parts.items()}
+    missing = [" or ".join(parts[part]) for part, path in paths.items() if path is None]
     if missing:
         shown = ", ".join(list(there)[:8]) or "nothing"
         raise CorpusError(
             f"{title}: {root} holds no {', no '.join(missing)} (found {shown}); need {wanted}. Get the corpus from "
             f"{url}."
         )
-    return {part: path for part, path in found.items() if path is not None}
+    return {part: path for part, path in paths.items() if path is not None}
 
 
 def _files_by_name(root: Path, title: str, wanted: str, url: str) -> dict[str, list[Path]]:
@@ -363,11 +363,13 @@ def _files_by_name(root: Path, title: str, wanted: str, url: str) -> dict[str, l
 
 def _pick(there: Mapping[str, list[Path]], root: Path, title: str, names: Sequence[str]) -> Path | None:
     for name in names:
-        found = there.get(name.lower(), [])
-        if len(found) > 1:
-            raise CorpusError(f"{title}: {root} holds {len(found)} files {name}: {found[0]}, {found[1]} ... Link one.")
-        if found:
-            return found[0]
+        matches = there.get(name.lower(), [])
+        if len(matches) > 1:
+            raise CorpusError(
+                f"{title}: {root} holds {len(matches)} files {name}: {matches[0]}, {matches[1]} ... Link one."
+            )
+        if matches:
+            return matches[0]
     return None
 
 

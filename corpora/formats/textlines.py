@@ -30,12 +30,12 @@ codecs.register_error(_NO_CHARACTER, lambda error: ("\udcff", error.end))  # typ
 def known_encoding(name: str) -> str:
     """Python's name of a text encoding. Raises ValueError for one that there is not."""
     try:
-        found = codecs.lookup(name)
+        codec = codecs.lookup(name)
     except (LookupError, UnicodeError, ValueError):
-        found = None
-    if found is None or not getattr(found, "_is_text_encoding", True):
+        codec = None
+    if codec is None or not getattr(codec, "_is_text_encoding", True):
         raise ValueError(f"no encoding {name[:40]!r}; known are utf-8, utf-16, latin-1, cp1252 and others of Python's")
-    return found.name
+    return codec.name
 
 
 def open_lines(path: Path, title: str, encoding: str = "utf-8") -> tuple[IO[bytes], str]:
@@ -76,12 +76,12 @@ def _by_zeros(head: bytes) -> str | None:
 def _peek(file: IO[bytes]) -> bytes:
     peek = getattr(file, "peek", None)
     if peek is not None:
-        found: bytes = peek(_CHUNK)
-        return found[:_CHUNK]
+        head: bytes = peek(_CHUNK)
+        return head[:_CHUNK]
     place = file.tell()
-    found = file.read(_CHUNK)
+    head = file.read(_CHUNK)
     file.seek(place)
-    return found
+    return head
 
 
 def _turned(file: IO[bytes], turn: Callable[[bytes, bool], bytes]) -> IO[bytes]:

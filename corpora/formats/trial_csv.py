@@ -71,8 +71,8 @@ class Table:
 
 
 def open_trial(content: bytes, specs: Mapping[str, SignalSpec]) -> Table:
-    """A file with a line of names -> `Table`. Parted by a comma, semicolon or tab: by that which gives most of the
-    columns that `specs` name. Raises `PayloadError`: empty, not-utf8, not-a-csv, repeated-column."""
+    """A file with a line of names -> `Table`. Of comma, semicolon and tab that one separates fields which gives most of
+    the columns that `specs` name. Raises `PayloadError`: empty, not-utf8, not-a-csv, repeated-column."""
     head, _, body = one_line_end(content.removeprefix(b"\xef\xbb\xbf")).partition(b"\n")
     if not head.strip():
         raise PayloadError("empty", "no line of names")
@@ -82,9 +82,9 @@ def open_trial(content: bytes, specs: Mapping[str, SignalSpec]) -> Table:
         line = head.decode("utf-8")
     except UnicodeDecodeError as error:
         raise PayloadError("not-utf8", f"byte {error.start} of the line of names") from None
-    found = [(delimiter, _names(line, delimiter)) for delimiter in _DELIMITERS]
+    headers = [(delimiter, _names(line, delimiter)) for delimiter in _DELIMITERS]
     delimiter, names = max(
-        found, key=lambda pair: sum(len(wanted(spec, name, pair[1])) for name, spec in specs.items())
+        headers, key=lambda pair: sum(len(wanted(spec, name, pair[1])) for name, spec in specs.items())
     )
     if len(set(names)) < len(names):
         again = sorted({name for name in names if names.count(name) > 1})
@@ -96,7 +96,7 @@ def _names(line: str, delimiter: str) -> tuple[str, ...]:
     try:
         return tuple(name.strip() for name in next(csv.reader([line], delimiter=delimiter), []))
     except csv.Error:
-        raise PayloadError("not-a-csv", "the line of names cannot be parted") from None
+        raise PayloadError("not-a-csv", "the line of names cannot be split into fields") from None
 
 
 def one_line_end(content: bytes) -> bytes:
@@ -245,13 +245,13 @@ def read_numbers(table: Table, columns: Sequence[str], missing: Sequence[str] = 
         )
     except pa.ArrowInvalid as error:
         if odd:
-            found = f"row {odd[0].number} has {odd[0].actual_columns} fields, {width} are expected"
+            fault = f"row {odd[0].number} has {odd[0].actual_columns} fields, {width} are expected"
             comma = odd[0].actual_columns > width and table.delimiter == ","
-            hint = "; a decimal comma parts a number in two, a point is needed" if comma else ""
-            raise PayloadError("not-a-csv", found + hint) from None
+            hint = "; a decimal comma splits a number in two, a point is needed" if comma else ""
+            raise PayloadError("not-a-csv", fault + hint) from None
         if "UTF8" in str(error):
             raise PayloadError("not-utf8", "a column of numbers holds bytes that are no UTF-8") from None
-        raise PayloadError("not-a-csv", "its rows cannot be parted into fields") from None
+        raise PayloadError("not-a-csv", "its rows cannot be split into fields") from None
     return {column: _floats(read[at[column]].combine_chunks(), column, _gone(missing)) for column in columns}
 
 

@@ -1,4 +1,4 @@
-"""YAML that a person wrote: read with limits, and every fault said with the key that it stands under."""
+"""YAML that a person wrote: read with limits; every fault is reported with its key."""
 
 from __future__ import annotations
 
@@ -98,13 +98,13 @@ def _fault(raw: dict) -> str | None:
             return f"more than {MAX_VALUES} values, references counted each time; a page or two is wanted"
         if isinstance(value, dict):
             for key, item in value.items():
-                if isinstance(key, str) and (said := _scalar(key)):
-                    return f"the key {reprlib.repr(key)} {said}"
+                if isinstance(key, str) and (fault := _scalar(key)):
+                    return f"the key {reprlib.repr(key)} {fault}"
                 waiting.append((f"{where}.{key}" if where else f"{key}", item, depth + 1))
         elif isinstance(value, list):
             waiting += [(f"{where}.{i}", item, depth + 1) for i, item in enumerate(value)]
-        elif said := _scalar(value):
-            return f"parameter {where!r} {said}"
+        elif fault := _scalar(value):
+            return f"parameter {where!r} {fault}"
     return None
 
 

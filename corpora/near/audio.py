@@ -1,7 +1,7 @@
 """Near copies among recordings: bits of band-energy differences, an inverted index over them; the bit error decides.
 
 After Haitsma & Kalker 2002, "A highly robust audio fingerprinting system": 33 bands from 300 to 2000 Hz, frames of
-0.37 s, and bit m of a frame tells whether the energy difference of bands m and m + 1 grew since the frame before. Gain
+0.37 s, and bit m of a frame is 1 if the energy difference of bands m and m + 1 grew since the frame before. Gain
 cancels out, resampling and re-encoding change few bits, and a trimmed copy has the same frames at another place. Theirs
 is music; in speech, pauses say nothing, so frames far below the loudest one are left out. Ours come half as often.
 """
@@ -104,12 +104,12 @@ def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
             scores.append(1.0 - error)
     if not pairs:
         return np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
-    found, score = np.array(pairs, np.int64), np.array(scores, np.float32)
-    order = np.lexsort((-score, found[:, 1], found[:, 0]))
-    found, score = found[order], score[order]
-    best = np.ones(len(found), bool)
-    best[1:] = (found[1:] != found[:-1]).any(axis=1)
-    return found[best], score[best]
+    indices, score = np.array(pairs, np.int64), np.array(scores, np.float32)
+    order = np.lexsort((-score, indices[:, 1], indices[:, 0]))
+    indices, score = indices[order], score[order]
+    best = np.ones(len(indices), bool)
+    best[1:] = (indices[1:] != indices[:-1]).any(axis=1)
+    return indices[best], score[best]
 
 
 def _hits(codes: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -117,10 +117,10 @@ def _hits(codes: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarra
     n = len(lengths)
     row = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
     place = (np.arange(len(codes)) - np.repeat(np.cumsum(lengths) - lengths, lengths)).astype(np.int32)
-    said = np.flatnonzero(codes)
-    order = said[np.argsort(codes[said], kind="stable")]
+    nonzero = np.flatnonzero(codes)
+    order = nonzero[np.argsort(codes[nonzero], kind="stable")]
     value = codes[order]
-    found: list[np.ndarray] = []
+    hits: list[np.ndarray] = []
     for step in range(1, _CROWD):
         if step >= len(order):
             break
@@ -134,17 +134,17 @@ def _hits(codes: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarra
         a, b = np.where(swap, b, a), np.where(swap, a, b)
         lag = place[a].astype(np.int64) - place[b]
         keys = ((row[a].astype(np.int64) * n + row[b]) << _LAG_BITS) + lag + (1 << (_LAG_BITS - 1))
-        found.append(np.unique(keys))
-    if not found:
+        hits.append(np.unique(keys))
+    if not hits:
         none = np.zeros(0, np.int64)
         return none, none, none
-    every = np.unique(np.concatenate(found))
+    every = np.unique(np.concatenate(hits))
     pair = every >> _LAG_BITS
     return pair // n, pair % n, (every & ((1 << _LAG_BITS) - 1)) - (1 << (_LAG_BITS - 1))
 
 
 def _bit_error(a: np.ndarray, b: np.ndarray, lag: int) -> float:
-    """Share of bits that differ where frame i + lag of `a` meets frame i of `b`; 1 if too little is said by both."""
+    """Share of bits that differ where frame i + lag of `a` meets frame i of `b`; 1 if too few have any."""
     if lag < 0:
         a, b, lag = b, a, -lag
     n = min(len(a) - lag, len(b))

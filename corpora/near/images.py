@@ -24,7 +24,7 @@ _FREQUENCIES = 11  # DCT coefficients (u, v) with 1 <= u + v <= this: 77 bits
 _TABLES, _BAND = 28, 17  # hash tables, bits that make the key of each
 _MAX_BITS = 18  # of 77 that may differ in a candidate; unrelated pictures differ in 38, one pair in 1000 in 23
 _MIN_COSINE = 0.65  # of the coefficients of a candidate, against the mean of the set
-_CROWD, _LINKS = 400, 50  # a key that more pictures share says little: each is held against this many of them alone
+_CROWD, _LINKS = 400, 50  # a key that more pictures share says little: each is compared with this many of them
 _BLOCK = 512  # pictures or candidates at a time: bounds memory
 _FLAT = 2.0  # standard deviation in grey levels below which a picture shows nothing
 # Correlation of local contrast where two pictures overlap. On FER2013 copies lie above 0.9 (0.8 under a watermark or a
@@ -33,7 +33,7 @@ MIN_CORRELATION = 0.8
 # Where a picture is much like many that are no copies (drawn faces, one person before one wall), a copy must be six
 # times closer than they are, up to a correlation that copies have whatever stands beside them.
 _PARTNERS, _CLOSER, _ENOUGH = 3, 6.0, 0.96
-_MANY = 50  # candidates in all from which on the set tells how alike its pictures are
+_MANY = 50  # candidates in all from which on the usual likeness of the pictures is known
 
 
 class View(NamedTuple):
@@ -187,7 +187,7 @@ def _candidates(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     keys = (bits.astype(np.float32) @ bands).astype(np.int32)  # exact: below 2**24
     orders = [np.argsort(keys[:, t], kind="stable").astype(np.int32) for t in range(_TABLES)]
     starts = [np.searchsorted(keys[orders[t], t], np.arange((1 << _BAND) + 1)).astype(np.int32) for t in range(_TABLES)]
-    found: list[np.ndarray] = []
+    blocks: list[np.ndarray] = []
     for number in range(len(VIEWS)):
         seen = own if number == 0 else _coefficients(smooth, number)
         mine = words if number == 0 else _words(seen > median)
@@ -203,8 +203,8 @@ def _candidates(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
         good = alike >= _MIN_COSINE
         first, second = pairs[good] // n, pairs[good] % n
         either = np.minimum(first, second) * n + np.maximum(first, second)
-        found.append(np.stack([either, -alike[good], first, second, np.full(len(first), number)], axis=1))
-    every = np.concatenate(found)  # float64 holds whole numbers up to 2**53
+        blocks.append(np.stack([either, -alike[good], first, second, np.full(len(first), number)], axis=1))
+    every = np.concatenate(blocks)  # float64 holds whole numbers up to 2**53
     every = every[np.lexsort((every[:, 4], every[:, 1], every[:, 0]))]
     best = np.ones(len(every), bool)
     best[1:] = every[1:, 0] != every[:-1, 0]

@@ -1,4 +1,4 @@
-"""Near copies of any modality: fingerprints made once at ingest, and the pairs among them that are copies.
+"""Near copies of any modality: fingerprints computed once at ingest, and the pairs among them that are copies.
 
 A fingerprint is all that the comparison needs, so several corpora are audited together without their payloads. It
 takes 1 kB for a picture, 0.2 kB for a second of speech, a text its letters, a window of signals 16 kB (up to eight
@@ -57,10 +57,10 @@ def method_of(modality: str) -> ModuleType:
 
 
 def fingerprint(modality: str, payload: bytes, signals: Iterable[dict[str, object]] = ()) -> bytes:
-    """Payload -> what its near copies are found by; b"" where it cannot be compared."""
+    """Payload -> the fingerprint that near copies are searched by; b"" where it cannot be compared."""
     method, signals = method_of(modality), list(signals)
     if modality == "physio" and is_vector(signals):
-        return b""  # features have no time to be shifted in, and many are alike; equal ones are found by their bytes
+        return b""  # features have no time to be shifted in, and many are alike; equal ones have equal bytes
     return bytes(method.fingerprint(payload, signals) if modality == "physio" else method.fingerprint(payload))
 
 
@@ -96,7 +96,7 @@ def near_pairs(prints: pa.Table) -> pa.Table:
 
     Raises `CorpusError` for fingerprints of another version of a method: the corpus has to be ingested again.
     """
-    found: list[tuple[str, str, float]] = []
+    near: list[tuple[str, str, float]] = []
     for name in sorted(set(prints["method"].to_pylist())):
         modality = name.partition("/")[0]
         method = method_of(modality)
@@ -109,6 +109,6 @@ def near_pairs(prints: pa.Table) -> pa.Table:
         hashes = sorted(unique)
         rows, similarity = method.near_pairs([unique[sha] for sha in hashes])
         pairs = zip(rows.tolist(), similarity.tolist(), strict=True)
-        found += [(hashes[a], hashes[b], float(value)) for (a, b), value in pairs]
-    found.sort()
-    return pa.Table.from_pylist([dict(zip(NEAR.names, row, strict=True)) for row in found], schema=NEAR)
+        near += [(hashes[a], hashes[b], float(value)) for (a, b), value in pairs]
+    near.sort()
+    return pa.Table.from_pylist([dict(zip(NEAR.names, row, strict=True)) for row in near], schema=NEAR)

@@ -16,7 +16,8 @@ _MAX_SIZE = 1 << 11  # of a longer row, that many evenly spread
 MIN_CORRELATION = 0.97  # of what is left of the row when what is common is taken away
 MIN_EFFECTIVE = 8.0  # independent numbers in that
 _CLOSER = 10.0  # times that a copy must be closer than other neighbours
-_KNOWN = 12  # rows that tell what is common; where there are fewer, a copy has the same numbers but for unit and offset
+# rows from which on the common part can be estimated; with fewer, a copy has the same numbers but for unit and offset
+_KNOWN = 12
 _SAME = 1 - 1e-6
 _SAMPLE = 1024  # rows that others are compared with to learn how close neighbours are
 _BITS, _TABLES, _CROWD = 16, 12, 32
@@ -45,14 +46,14 @@ def near_pairs(rows: Mapping[int, bytes]) -> dict[tuple[int, int], float]:
     by_length: dict[int, list[int]] = {}
     for number in sorted(rows):
         by_length.setdefault(len(rows[number]), []).append(number)
-    found: dict[tuple[int, int], float] = {}
+    copies: dict[tuple[int, int], float] = {}
     for numbers in by_length.values():
         if len(numbers) < 2:
             continue
         values = np.stack([np.frombuffer(rows[number], "<f4").astype(np.float64) for number in numbers])
         for (a, b), score in (_far_closer(values) if len(numbers) >= _KNOWN else _same(values)).items():
-            found[numbers[a], numbers[b]] = score
-    return found
+            copies[numbers[a], numbers[b]] = score
+    return copies
 
 
 def _same(values: np.ndarray) -> dict[tuple[int, int], float]:
@@ -71,14 +72,14 @@ def _far_closer(values: np.ndarray) -> dict[tuple[int, int], float]:
     squares = (sample @ sample.T)[np.triu_indices(len(sample), 1)] ** 2
     if np.median(squares) / 0.455 > 1 / MIN_EFFECTIVE:  # the median of a chi-square of 1 is 0.455 of its mean
         return {}
-    found = {}
+    closer = {}
     for a, b in _candidates(left):
         r = float(left[a] @ left[b])
         if r >= MIN_CORRELATION:
             others = max(_neighbours(left[a], sample), _neighbours(left[b], sample))
             if 1 - r <= (1 - others) / _CLOSER:
-                found[a, b] = r
-    return found
+                closer[a, b] = r
+    return closer
 
 
 def _neighbours(row: np.ndarray, sample: np.ndarray) -> float:
@@ -92,7 +93,7 @@ def _candidates(unit: np.ndarray) -> list[tuple[int, int]]:
     planes = np.random.default_rng(20020519).standard_normal((unit.shape[1], _BITS * _TABLES))
     bits = (unit @ planes > 0).reshape(len(unit), _TABLES, _BITS)
     keys = bits @ (1 << np.arange(_BITS)).astype(np.int64)
-    found: set[tuple[int, int]] = set()
+    candidates: set[tuple[int, int]] = set()
     for table in range(_TABLES):
         order = np.argsort(keys[:, table], kind="stable")
         value = keys[order, table]
@@ -101,8 +102,8 @@ def _candidates(unit: np.ndarray) -> list[tuple[int, int]]:
             if not len(same):
                 break
             a, b = order[same], order[same + step]
-            found |= set(zip(np.minimum(a, b).tolist(), np.maximum(a, b).tolist(), strict=True))
-    return sorted(found)
+            candidates |= set(zip(np.minimum(a, b).tolist(), np.maximum(a, b).tolist(), strict=True))
+    return sorted(candidates)
 
 
 def _unit(values: np.ndarray) -> np.ndarray:

@@ -56,21 +56,21 @@ def fingerprint(payload: bytes, signals: Sequence[Mapping[str, object]] = ()) ->
         arrays = {name: np.asarray(array, np.float32) for name, array in decode_signals(payload).items()}
     except PayloadError:
         return b""
-    told = {str(s["name"]): s.get("rate_hz") for s in signals}
-    rates = {name: float(str(rate)) for name, rate in told.items() if rate}
-    series = {n: a.reshape(len(a), -1) for n, a in arrays.items() if a.ndim and (n not in told or n in rates)}
+    declared = {str(s["name"]): s.get("rate_hz") for s in signals}
+    rates = {name: float(str(rate)) for name, rate in declared.items() if rate}
+    series = {n: a.reshape(len(a), -1) for n, a in arrays.items() if a.ndim and (n not in declared or n in rates)}
     series = {n: a for n, a in series.items() if len(a) >= _MIN_LENGTH}
     traces = _traces(series, rates)
     n = min(map(len, traces), default=0)
     kept = np.array([trace[:n] for trace in traces[: int(np.clip(_VALUES // max(n, 1), 2, _TRACES))]])
     row = b""
     if not series or (_is_wide(series) and len(kept) and effective_length(kept, kept) < 2 * MIN_EFFECTIVE):
-        row = near_rows.fingerprint(arrays, one_unit=bool(rates) or not told)
+        row = near_rows.fingerprint(arrays, one_unit=bool(rates) or not declared)
     return _HEAD.pack(len(kept), n) + kept.astype("<f2").tobytes() + row if len(kept) or row else b""
 
 
 def _is_wide(series: Mapping[str, np.ndarray]) -> bool:
-    """So many channels that their levels tell a window, where its course is too smooth to (features of an EEG)."""
+    """Whether the levels of so many channels identify a window whose course is too smooth to (EEG features)."""
     return max(values.shape[1] for values in series.values()) >= near_rows.MIN_SIZE
 
 
@@ -79,7 +79,7 @@ def _traces(series: Mapping[str, np.ndarray], rates: Mapping[str, float]) -> lis
 
     The order is the same whatever the number that is kept: channels far from each other come first.
     """
-    found: list[np.ndarray] = []
+    traces: list[np.ndarray] = []
     names = sorted(series, key=lambda n: (-min(rates.get(n, 0.0), _RATE_HZ), n))
     used: set[tuple[str, int]] = set()
     for number in range(_TRACES):
@@ -91,12 +91,12 @@ def _traces(series: Mapping[str, np.ndarray], rates: Mapping[str, float]) -> lis
                     continue
                 used.add((name, column))
                 trace = _trace(series[name][:, column], rates.get(name, 0.0))
-                if trace is not None and (not found or abs(len(trace) - len(found[0])) <= 2):
-                    found.append(trace)
+                if trace is not None and (not traces or abs(len(trace) - len(traces[0])) <= 2):
+                    traces.append(trace)
                     break
-            if len(found) == _TRACES:
-                return found
-    return found
+            if len(traces) == _TRACES:
+                return traces
+    return traces
 
 
 def _trace(values: np.ndarray, rate_hz: float) -> np.ndarray | None:
@@ -119,7 +119,7 @@ def _trace(values: np.ndarray, rate_hz: float) -> np.ndarray | None:
 def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
     """Fingerprints -> ([P, 2] rows with first < second, [P] float32 correlation), sorted. Empty: no pairs."""
     read = [_read(data) for data in prints]
-    traces = [found for found, _ in read]
+    traces = [trace for trace, _ in read]
     best: dict[tuple[int, int], float] = {}
     proven: set[tuple[int, int]] = set()
     for half, shortest, longest in _PIECES:
@@ -134,14 +134,14 @@ def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
         for row in pair:
             partners.setdefault(row, []).append(score)
     usual = {row: float(np.median(scores)) for row, scores in partners.items() if len(scores) >= _PARTNERS // 2}
-    found = near_rows.near_pairs({number: row for number, (_, row) in enumerate(read) if row})
+    copies = near_rows.near_pairs({number: row for number, (_, row) in enumerate(read) if row})
     for a, b in proven:
         alike = max(usual.get(a, 0.0), usual.get(b, 0.0))
         least = MIN_CORRELATION_ALONE if min(len(traces[a]), len(traces[b])) == 1 else MIN_CORRELATION  # type: ignore[arg-type]
         if best[a, b] >= min(max(least, 1 - (1 - alike) / _CLOSER), _HIGHEST):
-            found[a, b] = best[a, b]
-    pairs = sorted(found)
-    return np.array(pairs, np.int64).reshape(-1, 2), np.array([found[p] for p in pairs], np.float32)
+            copies[a, b] = best[a, b]
+    pairs = sorted(copies)
+    return np.array(pairs, np.int64).reshape(-1, 2), np.array([copies[p] for p in pairs], np.float32)
 
 
 def _read(data: bytes) -> tuple[np.ndarray | None, bytes]:
@@ -246,24 +246,24 @@ def _candidates(traces: list[np.ndarray | None], half: int) -> list[tuple[int, i
             apart = row[a] != row[b]
             a, b = a[apart], b[apart]
             hits.append((row[a] * n + row[b]) * span + place[a] - place[b] + span // 2)
-    found, count = _counted(np.concatenate(hits))
-    pair = found // span
+    hit, count = _counted(np.concatenate(hits))
+    pair = hit // span
     order = np.lexsort((-count, pair))
-    found, count, pair = found[order], count[order], pair[order]
+    hit, count, pair = hit[order], count[order], pair[order]
     new = np.ones(len(pair), bool)
     new[1:] = pair[1:] != pair[:-1]  # the shift that most agree on
-    found, count, pair = found[new], count[new], pair[new]
+    hit, count, pair = hit[new], count[new], pair[new]
     first, second = pair // n, pair % n
     kept = _top(first, count) | _top(second, count)
-    lag = found % span - span // 2
+    lag = hit % span - span // 2
     return list(zip(first[kept].tolist(), second[kept].tolist(), lag[kept].tolist(), strict=True))
 
 
 def _counted(hits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """-> distinct hits that came often enough, and how often."""
-    found, count = np.unique(hits, return_counts=True)
+    hit, count = np.unique(hits, return_counts=True)
     enough = count >= _MIN_HITS
-    return found[enough], count[enough]
+    return hit[enough], count[enough]
 
 
 def _top(row: np.ndarray, count: np.ndarray) -> np.ndarray:

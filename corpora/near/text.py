@@ -4,7 +4,7 @@ Case, punctuation, spacing and Unicode forms do not count. People share formulas
 of "When my grandfather died", however many shingles are the same. So the words of two candidates are laid side by
 side, and a copy has the same ones in the same order, but for slips of the pen and for what a cutting or a quotation
 lacks or adds at the ends. Texts of a few words are left out: people do say "thank you so much" twice, and
-where they do so letter by letter the payload's sha256 tells.
+where they are equal letter by letter, so is the payload's sha256.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _MAX_ALIGNED = 2000  # words; longer texts are copies by their shingles alone
 
 
 def normalise(text: str) -> str:
-    """Letters and digits, case folded, words parted by one space, compatibility forms as one (NFKC)."""
+    """Letters and digits, case folded, words separated by one space, compatibility forms as one (NFKC)."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return " ".join("".join(c if c.isalnum() else " " for c in folded.replace("'", "").replace("\u2019", "")).split())
 
@@ -80,19 +80,19 @@ def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
             if jaccard >= MIN_JACCARD or (shared >= MIN_CONTAINED * small and small >= MIN_CUTTING * large):
                 alike.append((j, i, jaccard))
         lsh.insert(i, sketch)
-    found = sorted((a, b, j) for a, b, j in alike if same_words(words_of(texts[a]), words_of(texts[b]), texts_with))
-    pairs = np.array([(a, b) for a, b, _ in found], np.int64).reshape(-1, 2)
-    return pairs, np.array([score for _, _, score in found], np.float32)
+    near = sorted((a, b, j) for a, b, j in alike if same_words(words_of(texts[a]), words_of(texts[b]), texts_with))
+    pairs = np.array([(a, b) for a, b, _ in near], np.int64).reshape(-1, 2)
+    return pairs, np.array([score for _, _, score in near], np.float32)
 
 
 def words_of(text: str) -> list[str]:
     """Normalised text -> its words; where a script has no spaces (Chinese, Japanese, Thai ...) each letter is one."""
-    found: list[str] = []
+    words: list[str] = []
     for word in text.split():
         for alone, letters in groupby(word, _is_word):
             part = "".join(letters)
-            found += part if alone else [part]
-    return found
+            words += part if alone else [part]
+    return words
 
 
 def _is_word(letter: str) -> bool:
@@ -156,9 +156,9 @@ def _word_by_word(gaps: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Iterat
 
 
 def _is_slip(one: Sequence[str], two: Sequence[str], texts_with: Mapping[str, int], shared: float) -> int:
-    """Letters that are wrong where what stands here is the same but for a slip or for where it is parted; 0: it is not.
+    """Letters that are wrong where what stands here is the same but for a slip or a word break; 0: it is not.
 
-    Parted the same way there is a word on both sides, which may differ by one letter; else two may be wrong.
+    With the same word breaks there is a word on both sides, which may differ by one letter; else two may be wrong.
     """
     a, b = " ".join(one), " ".join(two)
     if a.replace(" ", "") == b.replace(" ", ""):

@@ -97,21 +97,21 @@ def make_corpus(name: str, options: Mapping[str, Any] | None = None, *, base: Pa
     given = dict(options or {})
     if is_card_path(name) or name in GENERIC:
         return _described(name, given, base)
-    found = {e.name: e.value for e in entry_points(group="emoforge.corpora")} | CORPORA
-    if name not in found:
+    readers = {e.name: e.value for e in entry_points(group="emoforge.corpora")} | CORPORA
+    if name not in readers:
         if name in card_names():
             return _described(
                 str(CARDS / f"{name}.yaml"), given, base, shown=f"corpora/readers/described/cards/{name}.yaml"
             )
         raise UnknownNameError.of("corpus reader", name, [*reader_names(), *GENERIC])
-    module, _, attribute = found[name].partition(":")
+    module, _, attribute = readers[name].partition(":")
     reader = getattr(importlib.import_module(module), attribute)
     valid = [p for p in inspect.signature(reader).parameters if not p.startswith("_")]
     for key in given:
         if key not in valid:
             raise UnknownNameError.of(f"option of reader {name!r}", key, valid)
-    made: Corpus = reader(**given)
-    return made
+    corpus: Corpus = reader(**given)
+    return corpus
 
 
 def _described(name: str, options: dict[str, Any], base: Path | None, shown: str | None = None) -> Corpus:
@@ -127,8 +127,8 @@ def _described(name: str, options: dict[str, Any], base: Path | None, shown: str
             "card's path as the reader (docs/describe-a-corpus.md)"
         )
     path = str(options["card"]) if generic else name
-    made = Described.of((base or Path()) / path, shown or path)
-    layout = made.description.files.layout
+    corpus = Described.of((base or Path()) / path, shown or path)
+    layout = corpus.description.files.layout
     if generic and layout != name:
         raise CorpusError(f"{path} describes the layout {layout!r}; its reader is {layout!r}, not {name!r}")
-    return made
+    return corpus

@@ -50,19 +50,19 @@ _SLUGS = {
 def facts_of(modality: str, signals: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     """The `signals` column of one record -> rate_hz, channels, height_px, width_px, characters, n_signals, where the
     modality has them."""
-    found: dict[str, float | None] = {"n_signals": float(len(signals))}
+    facts: dict[str, float | None] = {"n_signals": float(len(signals))}
     if not signals:
-        return found
+        return facts
     shape = [float(size) for size in signals[0]["shape"] or ()]
     rates = [signal["rate_hz"] for signal in signals if signal["rate_hz"] is not None]
-    found["rate_hz"] = min(rates) if rates else None
+    facts["rate_hz"] = min(rates) if rates else None
     if modality == "speech" and len(shape) == 2:
-        found["channels"] = shape[1]
+        facts["channels"] = shape[1]
     elif modality == "face" and len(shape) >= 2:
-        found["height_px"], found["width_px"] = shape[0], shape[1]
+        facts["height_px"], facts["width_px"] = shape[0], shape[1]
     elif modality == "text" and shape:
-        found["characters"] = shape[0]
-    return found
+        facts["characters"] = shape[0]
+    return facts
 
 
 def out_of_bounds(sample: Sample) -> tuple[str, str] | None:
@@ -77,8 +77,8 @@ def out_of_bounds(sample: Sample) -> tuple[str, str] | None:
     for fact, (low, high) in BOUNDS[kind].items():
         value = facts.get(fact)
         if value is None or not low <= value <= high:
-            told = "not known" if value is None else f"{value:g}"
-            return _SLUGS[fact], f"{fact} is {told}; {low:g} to {high:g} is expected"
+            shown = "not known" if value is None else f"{value:g}"
+            return _SLUGS[fact], f"{fact} is {shown}; {low:g} to {high:g} is expected"
     for name, (low, high) in VALUES.items():
         value = getattr(sample, name)
         if value is not None and not (math.isfinite(value) and low <= value <= high):

@@ -47,9 +47,9 @@ def upright_places(extra: Mapping[str, str], turn: Turn) -> dict[str, str]:
     iBUG 300-W, so a mirrored picture has them renamed. Raises `PayloadError` bad-box where the middle of the box lies
     outside the stored picture: then places of this corpus are of another one.
     """
-    found = dict(extra)
+    places = dict(extra)
     if turn.orientation == 1:
-        return found
+        return places
     box, marks = _numbers(extra.get("face_box", "")), _numbers(extra.get("landmarks", ""))
     if len(box) == 1 and len(box[0]) == 4:
         left, top, width, height = box[0]
@@ -61,11 +61,11 @@ def upright_places(extra: Mapping[str, str], turn: Turn) -> dict[str, str]:
             )
         corners = [turn.point(left, top), turn.point(left + width, top + height)]
         (x1, x2), (y1, y2) = (sorted(side) for side in zip(*corners, strict=True))
-        found["face_box"] = face_box(x1, y1, x2, y2)
+        places["face_box"] = face_box(x1, y1, x2, y2)
     if marks and all(len(point) == 2 for point in marks):
         points = [turn.point(x, y, edge=1) for x, y in marks]
-        found["landmarks"] = landmark_text(_renamed(points, turn.mirrors))
-    return found | {"exif_orientation": str(turn.orientation)}
+        places["landmarks"] = landmark_text(_renamed(points, turn.mirrors))
+    return places | {"exif_orientation": str(turn.orientation)}
 
 
 def _numbers(text: str) -> list[list[float]]:

@@ -64,14 +64,14 @@ def corpus_files(root: Path, card: CorpusCard) -> list[tuple[Path, str]]:
         raise CorpusError(f"{card.title}: {root} is {kind}; need the folder that holds the corpus ({card.url}).")
     walked = _WALKED.get()
     if walked is None:
-        found = _walk(root)
+        files = _walk(root)
     elif (known := walked.get(root)) is None:
-        found = walked[root] = _walk(root)
+        files = walked[root] = _walk(root)
     else:
-        found = known
-    if not found:
+        files = known
+    if not files:
         raise CorpusError(f"{card.title}: {root} holds no files of the corpus. Get it from {card.url} and link that.")
-    return list(found)
+    return list(files)
 
 
 def absence(root: Path) -> str | None:
@@ -108,14 +108,14 @@ def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
 
 
 def _walk(root: Path) -> list[tuple[Path, str]]:
-    found = []
+    inside = []
     for folder, files in walk(root):
         for name in files:
             if name.startswith(".") or name in _SKIPPED_NAMES or Path(name).suffix.lower() in _SKIPPED_SUFFIXES:
                 continue
             path = folder / name
-            found.append((path, printable(path.relative_to(root).as_posix())))
-    return sorted(found, key=lambda pair: pair[1])
+            inside.append((path, printable(path.relative_to(root).as_posix())))
+    return sorted(inside, key=lambda pair: pair[1])
 
 
 def printable(name: str) -> str:
@@ -176,7 +176,7 @@ def rejected(corpus: str, name: str, error: PayloadError) -> Reject:
     return Reject(corpus, name, error.reason, error.detail, label=label, nearest=near)
 
 
-# What readers call the field that tells a sample's class; an unknown text there is an unknown label.
+# What readers call the field that holds a sample's class; an unknown text there is an unknown label.
 LABEL_FIELDS = frozenset(
     {
         "emotion",
@@ -274,7 +274,7 @@ def face_sample(card: CorpusCard, corpus: str, native_id: str, path: Path, **fie
 
 def picture_sample(card: CorpusCard, corpus: str, native_id: str, payload: bytes, codec: str, **fields: Any) -> Sample:
     """`face_sample` of bytes that are there already. Its shape, and the places in `extra`, are of the upright picture
-    (see faces.py)."""
+    (see corpora/readers/faces/boxes.py)."""
     height, width, channels = image_header(payload)
     extra = fields.get("extra", {})
     if not extra.keys().isdisjoint(("face_box", "landmarks")):

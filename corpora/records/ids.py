@@ -33,14 +33,14 @@ def valid_id(native: str) -> str:
     if len(native) <= MAX_ID and _PLAIN.fullmatch(native) and not _ODD_PARTS.search(native):
         return native
     text = unicodedata.normalize("NFC", native)
-    made = "".join(
+    safe = "".join(
         _escaped(letter) if letter == "%" or unicodedata.category(letter).startswith(_ODD_KINDS) else letter
         for letter in text
     )
-    made = _ODD_PARTS.sub(lambda match: _escaped(match[0]), made)
-    whole = made.encode("utf-8")
+    safe = _ODD_PARTS.sub(lambda match: _escaped(match[0]), safe)
+    whole = safe.encode("utf-8")
     if len(whole) <= MAX_ID:
-        return made
+        return safe
     return whole[: MAX_ID - 17].decode("utf-8", "ignore") + "~" + hashlib.sha256(whole).hexdigest()[:16]
 
 

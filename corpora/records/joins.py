@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from corpora.errors import CorpusError, PayloadError
 
-CONFLICT = "conflicting-entries"  # the slug of what is said twice in two ways
+CONFLICT = "conflicting-entries"  # the slug of a key that has two different entries
 _SHOWN = 4  # names in a detail
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class Entries(Generic[K, V]):
             self._doubled.setdefault(key, [first[1]]).append(where)
 
     def get(self, key: K) -> V | None:
-        """What is said of the key; None: nothing. Raises `PayloadError` conflicting-entries."""
+        """The entry of the key; None: there is none. Raises `PayloadError` conflicting-entries."""
         if key not in self._values:
             return None
         return self[key]
@@ -71,31 +71,31 @@ class Entries(Generic[K, V]):
 
 
 def doubled(
-    items: Iterable[tuple[T, str]], key: Callable[[T], Hashable | None], said: Callable[[T], Hashable]
+    items: Iterable[tuple[T, str]], key: Callable[[T], Hashable | None], content: Callable[[T], Hashable]
 ) -> Doubled:
     """(item, name) pairs -> keys of which two items say different things. A first look at a table before it is read.
 
-    `key` None: an item that is not looked at (an error in a row's place). `said`: what must be the same, hashed.
+    `key` None: an item that is not looked at (an error in a row's place). `content`: what must be the same, hashed.
     """
     first: dict[Hashable, tuple[int, str]] = {}
-    found: dict[Hashable, list[str]] = {}
+    conflicts: dict[Hashable, list[str]] = {}
     for item, name in items:
         what = key(item)
         if what is None:
             continue
-        told = hash(said(item))
-        before = first.setdefault(what, (told, name))
-        if before[0] != told or what in found:
-            found.setdefault(what, [before[1]]).append(name)
-    return {what: tuple(names) for what, names in found.items()}
+        digest = hash(content(item))
+        before = first.setdefault(what, (digest, name))
+        if before[0] != digest or what in conflicts:
+            conflicts.setdefault(what, [before[1]]).append(name)
+    return {what: tuple(names) for what, names in conflicts.items()}
 
 
 def settled(
-    read: Callable[[], Iterable[tuple[T, str]]], key: Callable[[T], Hashable | None], said: Callable[[T], Hashable]
+    read: Callable[[], Iterable[tuple[T, str]]], key: Callable[[T], Hashable | None], content: Callable[[T], Hashable]
 ) -> Iterator[tuple[T | PayloadError, str]]:
     """The items of a table, which `read` opens: twice, for a first look. In place of those that say different things of
-    one key come their errors (conflicting-entries). `key`, `said`: see `doubled`."""
-    twice = doubled(read(), key, said)
+    one key come their errors (conflicting-entries). `key`, `content`: see `doubled`."""
+    twice = doubled(read(), key, content)
 
     def items() -> Iterator[tuple[T | PayloadError, str]]:
         for item, name in read():
@@ -124,9 +124,9 @@ def doubled_files(files: Iterable[tuple[Path, str]], key: Callable[[Path], str])
     for path, name in files:
         there.setdefault(key(path), []).append((path, name))
     return {
-        what: tuple(name for _, name in found)
-        for what, found in there.items()
-        if len(found) > 1 and not all(_same(found[0][0], path) for path, _ in found[1:])
+        what: tuple(name for _, name in places)
+        for what, places in there.items()
+        if len(places) > 1 and not all(_same(places[0][0], path) for path, _ in places[1:])
     }
 
 
@@ -140,8 +140,8 @@ def _same(one: Path, other: Path) -> bool:
 def same_counts(title: str, counts: Mapping[str, int], what: str) -> None:
     """Files whose n-th `what` belong together -> nothing, or `CorpusError` if they do not have as many."""
     if len(set(counts.values())) > 1:
-        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        counted = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise CorpusError(
-            f"{title}: the n-th {what} of these files belong together, and they have not as many: {told}. Every label "
+            f"{title}: the n-th {what} of these files belong together, and their counts differ: {counted}. Every label "
             f"behind the missing {what} would be another's. Take all files from one download, unchanged."
         )

@@ -64,16 +64,17 @@ def state_of(item: Any) -> str:
     if not isinstance(item, Path):
         return ""
     try:
-        told = item.stat()
+        stat = item.stat()
     except OSError:
         return "unreadable"
-    return f"{told.st_size}/{told.st_mtime_ns}"
+    return f"{stat.st_size}/{stat.st_mtime_ns}"
 
 
 _TURN: ContextVar[Turn | None] = ContextVar("turn", default=None)
 
 
 def current_turn() -> Turn | None:
+    """The turn that `reading` has set for this context; None outside of one."""
     return _TURN.get()
 
 

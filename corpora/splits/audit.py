@@ -70,14 +70,14 @@ class Finding:
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """All pairs of sample ids that share a key: one of the first split, one of the second (within: neighbours)."""
-        found = []
+        pairs = []
         for parts in self.members.values():
             if len(self.splits) == 1:
                 ids = parts[self.splits[0]]
-                found += list(pairwise(ids))
+                pairs += list(pairwise(ids))
             else:
-                found += [(a, b) for a in parts[self.splits[0]] for b in parts[self.splits[1]]]
-        return found
+                pairs += [(a, b) for a in parts[self.splits[0]] for b in parts[self.splits[1]]]
+        return pairs
 
     @property
     def counts(self) -> dict[str, int]:
@@ -103,7 +103,7 @@ def audit_view(
 ) -> list[Finding]:
     """SAMPLES index and the rows of one view (SPLITS) -> findings, repeats first. Only samples of the view count.
 
-    `near`: pairs of payloads (NEAR) that corpora/near/pairs.py found among the index; None looks for no near copies.
+    `near`: pairs of payloads (NEAR) among the index (corpora/near/pairs.py); None: near copies are not audited.
     `short_text`: texts of fewer characters that stand in two splits are `short_texts`; 0 makes no difference of length.
     A group that is in two splits only because its samples are one and the same payload (FER2013, whose split unit is
     the picture) counts as `repeats`, not as `split_unit`.
@@ -120,7 +120,7 @@ def audit_view(
     for kind, column in _COLUMNS.items():
         keys = index[column].to_pylist()
         if kind != "split_unit" and keys == index["group_id"].to_pylist():
-            continue  # the split unit itself, told once
+            continue  # the split unit itself, reported once
         for finding in _between(kind, ids, keys, split_of):
             members = {
                 key: parts
@@ -160,8 +160,9 @@ def _set_apart(findings: list[Finding], short: frozenset[str]) -> list[Finding]:
             (apart[finding.splits] if brief else long)[key] = parts
         if long:
             kept.append(Finding(finding.kind, finding.action, finding.splits, long))
-    found = [Finding("short_texts", DEFAULT_POLICY["short_texts"], splits, keys) for splits, keys in apart.items()]
-    return kept + found
+    return kept + [
+        Finding("short_texts", DEFAULT_POLICY["short_texts"], splits, keys) for splits, keys in apart.items()
+    ]
 
 
 def _grouped(
@@ -176,25 +177,25 @@ def _grouped(
 
 
 def _between(kind: str, ids: Sequence[str], keys: Sequence[str | None], split_of: Mapping[str, str]) -> list[Finding]:
-    found: dict[tuple[str, str], dict[str, dict[str, tuple[str, ...]]]] = defaultdict(dict)
+    by_splits: dict[tuple[str, str], dict[str, dict[str, tuple[str, ...]]]] = defaultdict(dict)
     for key, parts in _grouped(ids, keys, split_of).items():
         held = [split for split in SPLIT_NAMES if split in parts]
         for i, first in enumerate(held):
             for second in held[i + 1 :]:
                 pair = {split: tuple(sorted(parts[split])) for split in (first, second)}
-                found[first, second][key] = pair
-    return [Finding(kind, DEFAULT_POLICY[kind], splits, members) for splits, members in sorted(found.items())]
+                by_splits[first, second][key] = pair
+    return [Finding(kind, DEFAULT_POLICY[kind], splits, members) for splits, members in sorted(by_splits.items())]
 
 
 def _within(ids: Sequence[str], keys: Sequence[str], split_of: Mapping[str, str]) -> list[Finding]:
-    found: dict[str, dict[str, dict[str, tuple[str, ...]]]] = defaultdict(dict)
+    by_split: dict[str, dict[str, dict[str, tuple[str, ...]]]] = defaultdict(dict)
     for key, parts in _grouped(ids, keys, split_of).items():
         for split, members in parts.items():
             if len(members) > 1:
-                found[split][key] = {split: tuple(sorted(members))}
+                by_split[split][key] = {split: tuple(sorted(members))}
     return [
         Finding("repeats_within", DEFAULT_POLICY["repeats_within"], (split,), members)
-        for split, members in sorted(found.items())
+        for split, members in sorted(by_split.items())
     ]
 
 
@@ -216,13 +217,13 @@ def _near(ids: Sequence[str], hashes: Sequence[str], split_of: Mapping[str, str]
                         parts[strong].update(of_hash[two][strong])
         for split in set(of_hash.get(a, {})) & set(of_hash.get(b, {})):
             within[split][f"{a[:16]}~{b[:16]}"] = {split: tuple(sorted(of_hash[a][split] + of_hash[b][split]))}
-    found = []
+    findings = []
     for splits, rows in sorted(between.items(), key=lambda item: [SPLIT_NAMES.index(s) for s in item[0]]):
-        told = {key: {split: tuple(sorted(part)) for split, part in parts.items()} for key, parts in rows.items()}
-        found.append(Finding("near", DEFAULT_POLICY["near"], splits, dict(sorted(told.items()))))
+        keys = {key: {split: tuple(sorted(part)) for split, part in parts.items()} for key, parts in rows.items()}
+        findings.append(Finding("near", DEFAULT_POLICY["near"], splits, dict(sorted(keys.items()))))
     for split, pairs in sorted(within.items()):
-        found.append(Finding("near_within", DEFAULT_POLICY["near_within"], (split,), dict(sorted(pairs.items()))))
-    return found
+        findings.append(Finding("near_within", DEFAULT_POLICY["near_within"], (split,), dict(sorted(pairs.items()))))
+    return findings
 
 
 def audit_fitted(view: pa.Table, saw: Mapping[str, Iterable[str]]) -> list[Finding]:
@@ -231,14 +232,16 @@ def audit_fitted(view: pa.Table, saw: Mapping[str, Iterable[str]]) -> list[Findi
     Keys: the names. A sample that is in no split of the view (dropped as a leak, or of another corpus) is `outside`.
     """
     split_of = dict(zip(view["sample_id"].to_pylist(), view["split"].to_pylist(), strict=True))
-    found: dict[str, dict[str, dict[str, tuple[str, ...]]]] = defaultdict(dict)
+    by_split: dict[str, dict[str, dict[str, tuple[str, ...]]]] = defaultdict(dict)
     for name, ids in sorted(saw.items()):
         where: dict[str, set[str]] = defaultdict(set)
         for sample_id in ids:
             where[split_of.get(sample_id, OUTSIDE)].add(sample_id)
         for split in set(where) - {"train"}:
-            found[split][name] = {split: tuple(sorted(where[split]))}
-    return [Finding("fitted", DEFAULT_POLICY["fitted"], (split,), members) for split, members in sorted(found.items())]
+            by_split[split][name] = {split: tuple(sorted(where[split]))}
+    return [
+        Finding("fitted", DEFAULT_POLICY["fitted"], (split,), members) for split, members in sorted(by_split.items())
+    ]
 
 
 def apply_on_leak(
@@ -283,8 +286,10 @@ def apply_on_leak(
     ids = view["sample_id"].to_pylist()
     kept = [i for i, sample_id in enumerate(ids) if sample_id not in gone]
     for split in sorted(before - {"train"} - {split_of[ids[i]] for i in kept}):
-        told = ", ".join(f"{kind}: {rules[kind]}" for kind in sorted({f.kind for f in every}))
-        raise LeakError(f"on_leak ({told}) would leave {split} empty: too much of it hangs together. Choose a view.")
+        policies = ", ".join(f"{kind}: {rules[kind]}" for kind in sorted({f.kind for f in every}))
+        raise LeakError(
+            f"on_leak ({policies}) would leave {split} empty: too many samples are connected. Choose another view."
+        )
     lost = [i for i, sample_id in enumerate(ids) if sample_id in gone]
     new = pa.Table.from_pydict(
         {
@@ -312,10 +317,10 @@ def _refuse(view: pa.Table, failing: Sequence[Finding]) -> None:
         return
     first = failing[0]
     key = next(iter(first.members))
-    told = "; ".join(f"{f.kind} in {' and '.join(f.splits)}: {f.counts['keys']}" for f in failing)
+    leaks = "; ".join(f"{f.kind} in {' and '.join(f.splits)}: {f.counts['keys']}" for f in failing)
     name = view["view"][0].as_py() if len(view) else "?"
     raise LeakError(
-        f"view {name!r} leaks: {told} (e.g. {key!r}). Choose the view `group`, or set on_leak for "
+        f"view {name!r} leaks: {leaks} (e.g. {key!r}). Choose the view `group`, or set on_leak for "
         f"{', '.join(sorted({f.kind for f in failing}))} to drop, move or waive."
     )
 
@@ -330,7 +335,7 @@ def _merged(findings: Sequence[Finding]) -> dict[tuple[str, str], set[str]]:
 
 
 def _move(keys: Mapping[tuple[str, str], set[str]], split_of: dict[str, str], groups: Mapping[str, str]) -> None:
-    """What hangs together by keys and groups goes to one split."""
+    """Samples that keys and groups connect go to one split."""
     if not keys:
         return
     parent: dict[str, str] = {}

@@ -1,7 +1,7 @@
 """What equal payloads say of a corpus: findings that no split mends, for a person to look at.
 
-- `same_recording`: one recording under several speaker ids. The ids are perhaps one person; then a split by subject
-  parts that person, and the corpus has fewer people than its card says.
+- `same_recording`: one recording under several speaker ids. The ids may be one person; then a split by subject
+  puts that person into two splits, and the corpus has fewer people than its card says.
 - `conflicting_labels`: one payload under several labels. One of them is wrong, or the corpus holds two opinions.
 
 Neither stops anything. Texts are left out of the first: many people say "Thank you.".
@@ -20,18 +20,22 @@ import pyarrow.compute as pc
 KINDS = ("same_recording", "conflicting_labels")
 _COLUMNS = ("sample_id", "modality", "subject_id", "emotion", "emotion_raw", "labels", "extra", "sha256")
 _LISTED = 1000  # entries of a finding that its JSON holds
-_TOLD = 3  # entries that a note names, and names in one of them
+_SHOWN = 3  # entries that a note names, and names in one of them
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """One payload, or one set of speakers, and what is said of it. `what`: speaker id or label -> its sample ids."""
+    """One payload with several labels, or one recording of several speakers.
+
+    `what`: {speaker id or label: its sample ids}.
+    """
 
     kind: str
     what: Mapping[str, tuple[str, ...]]
 
     @property
     def samples(self) -> int:
+        """How many sample ids it names."""
         return sum(len(ids) for ids in self.what.values())
 
 
@@ -53,15 +57,15 @@ def find_conflicts(index: pa.Table) -> list[Conflict]:
 
 def conflicts_to_json(conflicts: Iterable[Conflict]) -> dict[str, Any]:
     """Kind -> {counts, entries}: all are counted, the first thousand are listed."""
-    found: dict[str, Any] = {}
+    counts: dict[str, Any] = {}
     every = list(conflicts)
     for kind in KINDS:
         own = [conflict for conflict in every if conflict.kind == kind]
-        found[kind] = {
+        counts[kind] = {
             "counts": {"entries": len(own), "samples": sum(conflict.samples for conflict in own)},
             "entries": [{name: list(ids) for name, ids in conflict.what.items()} for conflict in own[:_LISTED]],
         }
-    return found
+    return counts
 
 
 def conflict_notes(conflicts: Iterable[Conflict]) -> list[str]:
@@ -72,16 +76,16 @@ def conflict_notes(conflicts: Iterable[Conflict]) -> list[str]:
         own = [conflict for conflict in every if conflict.kind == kind]
         if not own:
             continue
-        told = "; ".join(f"{_few(conflict.what)} in {_few(_ids(conflict))}" for conflict in own[:_TOLD])
-        more = f"; and {len(own) - _TOLD} more in audit.json" if len(own) > _TOLD else ""
+        examples = "; ".join(f"{_few(conflict.what)} in {_few(_ids(conflict))}" for conflict in own[:_SHOWN])
+        more = f"; and {len(own) - _SHOWN} more in audit.json" if len(own) > _SHOWN else ""
         if kind == "same_recording":
             n_subjects = sum(len(conflict.what) for conflict in own)
             notes.append(
                 f"{n_subjects} speaker ids share recordings, so some are perhaps one person, whom a split by subject "
-                f"may part: {told}{more}"
+                f"may part: {examples}{more}"
             )
         else:
-            notes.append(f"{len(own)} payloads stand under several labels: {told}{more}")
+            notes.append(f"{len(own)} payloads stand under several labels: {examples}{more}")
     return notes
 
 
@@ -91,8 +95,8 @@ def _ids(conflict: Conflict) -> list[str]:
 
 def _few(names: Iterable[str]) -> str:
     every = list(names)
-    shown = " and ".join(every[:_TOLD])
-    return shown + (f" and {len(every) - _TOLD} more" if len(every) > _TOLD else "")
+    shown = " and ".join(every[:_SHOWN])
+    return shown + (f" and {len(every) - _SHOWN} more" if len(every) > _SHOWN else "")
 
 
 def _shared(twice: Iterable[list[dict[str, Any]]]) -> list[Conflict]:
@@ -115,12 +119,12 @@ def _shared(twice: Iterable[list[dict[str, Any]]]) -> list[Conflict]:
     people: dict[str, list[str]] = defaultdict(list)
     for subject in sorted(members):
         people[root(subject)].append(subject)
-    found = [{subject: tuple(sorted(members[subject])) for subject in group} for group in people.values()]
-    return [Conflict("same_recording", what) for what in sorted(found, key=list)]
+    groups = [{subject: tuple(sorted(members[subject])) for subject in group} for group in people.values()]
+    return [Conflict("same_recording", what) for what in sorted(groups, key=list)]
 
 
 def _labelled(twice: Iterable[list[dict[str, Any]]]) -> list[Conflict]:
-    found = []
+    conflicting = []
     for rows in twice:
         of_box: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         for row in rows:
@@ -129,8 +133,8 @@ def _labelled(twice: Iterable[list[dict[str, Any]]]) -> list[Conflict]:
                 of_box[dict(row["extra"] or ()).get("face_box", "")][label].append(row["sample_id"])
         for labels in of_box.values():
             if len(labels) > 1:
-                found.append({label: tuple(sorted(ids)) for label, ids in sorted(labels.items())})
-    return [Conflict("conflicting_labels", what) for what in sorted(found, key=lambda what: min(what.values()))]
+                conflicting.append({label: tuple(sorted(ids)) for label, ids in sorted(labels.items())})
+    return [Conflict("conflicting_labels", what) for what in sorted(conflicting, key=lambda what: min(what.values()))]
 
 
 def _label(row: Mapping[str, Any]) -> str | None:

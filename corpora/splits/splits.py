@@ -1,4 +1,4 @@
-"""Split views as tables (SPLITS): which sample is train, dev or test. No group (speaker, dialogue, picture) is parted.
+"""Split views as tables (SPLITS): which sample is train, dev or test. Each group (speaker, dialogue ...) is in one.
 
 A view that cannot exist is an error that says why; there is no silent second best. Names of views:
 corpora/splits/views.py.
@@ -78,7 +78,7 @@ def _outer(index: pa.Table, spec: ViewSpec, ratios: Mapping[str, float]) -> pa.T
 
 
 def _folds(index: pa.Table, spec: ViewSpec, k: int, seed: list[int]) -> np.ndarray:
-    """[N] fold 0 ... k - 1 of each row, stratified, no unit parted."""
+    """[N] fold 0 ... k - 1 of each row, stratified; a unit is in one fold."""
     names = [f"fold{n + 1}" for n in range(k)]
     where, _ = _assigned(index, spec.name, spec.units, dict.fromkeys(names, 1.0), seed, folds=True)
     return where
@@ -200,7 +200,7 @@ def _coded(index: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _components(index: pa.Table, view: str, units: tuple[str, ...], shares: np.ndarray) -> list[str]:
-    """Name of each row's component: rows that share a group or one of `units` hang together, and so on.
+    """Name of each row's component: rows that share a group or one of `units` are connected, and so on.
 
     Raises `SplitError` if one component is so big that the other splits cannot get half of what they should have.
     """
@@ -221,14 +221,14 @@ def _components(index: pa.Table, view: str, units: tuple[str, ...], shares: np.n
         count += len(number)
     graph = coo_array((np.ones(len(rows), bool), (rows, nodes)), shape=(count, count))
     label = connected_components(graph, directed=False)[1][:n]
-    found, sizes = np.unique(label, return_counts=True)
+    components, sizes = np.unique(label, return_counts=True)
     biggest, others = int(sizes.max()), n - int(sizes.max())
-    if len(found) < len(shares) or others < n * (1 - shares.max()) / 2:
+    if len(components) < len(shares) or others < n * (1 - shares.max()) / 2:
         whole = " and ".join(("group", *units))
         raise SplitError(
-            f"view {view!r} cannot exist: with no {whole} parted the {n} samples fall into {len(found)} component(s), "
-            f"and the biggest holds {biggest} of them ({biggest / n:.1%}); {others} are left for the splits beside it. "
-            "Name fewer units, or take the view `group` and let the audit tell what its splits share."
+            f"view {view!r} cannot exist: with every {whole} in one split the {n} samples form {len(components)} "
+            f"component(s), and the biggest holds {biggest} of them ({biggest / n:.1%}); {others} are left for the "
+            "other splits. Name fewer units, or take the view `group`, whose audit lists what its splits share."
         )
     ids = index["sample_id"].to_pylist()
     first: dict[int, str] = {}
@@ -247,8 +247,8 @@ def _count(group_of: np.ndarray, stratum_of: np.ndarray, n_groups: int, n_strata
 def _feasible(view: str, groups: np.ndarray, classes: np.ndarray, counts: np.ndarray, splits: list[str]) -> None:
     if len(groups) < len(splits):
         raise SplitError(
-            f"view {view!r}: {len(groups)} group(s) cannot fill {len(splits)} splits ({', '.join(splits)}) without "
-            "parting one. Add subjects, set a ratio to 0, or name another view."
+            f"view {view!r}: {len(groups)} group(s) cannot fill {len(splits)} splits ({', '.join(splits)}): "
+            "a group stays in one split. Add subjects, set a ratio to 0, or name another view."
         )
     for k, name in enumerate(classes):
         total, spread = int(counts[:, k].sum()), int((counts[:, k] > 0).sum())

@@ -27,6 +27,7 @@ class Learners:
 
     @classmethod
     def of_train(cls, splits: Sequence[str], learned: np.ndarray) -> Learners:
+        """One learner, who reads the split `train` alone; splits [S] names, learned [K] bool."""
         return cls(np.array([[name == "train" for name in splits]]), learned)
 
     @classmethod

@@ -1,8 +1,8 @@
-"""Named split views: a name is the whole recipe, so a view can be made again, compared and told in a release.
+"""Named split views: a name is the whole recipe, so a view can be rebuilt, compared and named in a release.
 
 official                     what the corpus publishes
-group                        no group parted, 60/20/20, stratified (corpora/splits/splits.py)
-disjoint-subject+session     the same, and no subject and no session parted either (units: see UNITS)
+group                        each group in one split, 60/20/20, stratified (corpora/splits/splits.py)
+disjoint-subject+session     the same, and each subject and session in one split (units: see UNITS)
 group-k5-fold3               fold 3 of 5 is test, the others train; also disjoint-subject-k5-fold3
 loso-<subject>               one subject is test, all others train
 leave-session-<session>      one session is test
@@ -60,9 +60,9 @@ class Prune:
 
 @dataclass(frozen=True, slots=True)
 class ViewSpec:
-    """What a view is made by. `name` is canonical: equal specs have equal names, and a name gives its spec back.
+    """The recipe of a view. `name` is canonical: equal specs have equal names, and a name gives its spec back.
 
-    `units`: what is not parted besides the group. `held`: id of the subject, session or corpus that is left out.
+    `units`: what stays in one split besides the group. `held`: id of the subject, session or corpus that is left out.
     `k`, `fold` (1 ... k) of the strategy kfold. `inner`, `inner_k`: a fold inside train, for tuning.
     Raises `SplitError` for what does not fit together.
     """
@@ -126,6 +126,7 @@ class ViewSpec:
 
     @property
     def name(self) -> str:
+        """The canonical name, e.g. "group-k5-fold1-inner2-prune-fear25"; `parse` gives the spec back."""
         parts = [self._base()]
         if self.k is not None:
             parts.append(f"k{self.k}-fold{self.fold}")
@@ -138,14 +139,14 @@ class ViewSpec:
 
     @property
     def outer(self) -> ViewSpec:
-        """The view that this one is made from: without inner fold and pruning."""
+        """The view that this one is derived from: without inner fold and pruning."""
         return ViewSpec(self.strategy, self.units, self.held, self.k, self.fold, seed=self.seed)
 
     @classmethod
     def parse(cls, name: str) -> ViewSpec:
         """Raises `SplitError` for a name that is none, with the forms that are."""
-        told = _parsed(name)
-        base: str = told["base"]
+        parts = _parsed(name)
+        base: str = parts["base"]
         strategy = base
         held: str | None = None
         units: tuple[str, ...] = ()
@@ -154,15 +155,15 @@ class ViewSpec:
                 strategy, held = kind, base.removeprefix(kind + "-")
         if base.startswith("disjoint-"):
             strategy, units = "disjoint", tuple(base.removeprefix("disjoint-").split("+"))
-        numbers = {key: int(told[key]) for key in ("k", "fold", "inner", "inner_k") if told[key] is not None}
+        numbers = {key: int(parts[key]) for key in ("k", "fold", "inner", "inner_k") if parts[key] is not None}
         if "k" in numbers:
             if strategy not in ("group", "disjoint"):
-                raise SplitError(f"view {name!r}: folds are made of group or disjoint-..., not of {base!r}")
+                raise SplitError(f"view {name!r}: folds are cut from group or disjoint-..., not from {base!r}")
             strategy = "kfold"
         prune = tuple(
-            Prune(m["emotion"], float(m["percent"]), m["groups"] is not None) for m in _PRUNE.finditer(told["prune"])
+            Prune(m["emotion"], float(m["percent"]), m["groups"] is not None) for m in _PRUNE.finditer(parts["prune"])
         )
-        return cls(strategy, units, held, prune=prune, seed=int(told["seed"] or 0), **numbers)
+        return cls(strategy, units, held, prune=prune, seed=int(parts["seed"] or 0), **numbers)
 
     @classmethod
     def of(cls, given: str | Mapping[str, Any]) -> ViewSpec:
@@ -195,14 +196,14 @@ def _listed(names: set[str]) -> str:
 
 
 def _parsed(name: str) -> dict[str, Any]:
-    found = _NAME.fullmatch(name)
-    if found is None:
+    match = _NAME.fullmatch(name)
+    if match is None:
         raise SplitError(
             f"no view {name!r}. Views: official, group, disjoint-<unit>[+<unit>] ({', '.join(UNITS)}), loso-<subject>, "
             "leave-session-<session>, leave-corpus-<corpus>; then -k<k>-fold<n> (group, disjoint), -inner<n>[of<k>], "
             "-prune-<class><percent>, -prunegroups-<class><percent>, -seed<n>, in this order"
         )
-    return found.groupdict()
+    return match.groupdict()
 
 
 def view_hash(view: pa.Table) -> str:

@@ -1,6 +1,6 @@
 """Damaged corpora: whatever is lost, moved or told twice, no payload comes with another label than it had.
 
-For every reader: its own made-up corpus, one damage, read again. A refusal is right, so is a reject; a sample that
+For every reader: its own fake corpus, one damage, read again. A refusal is right, so is a reject; a sample that
 comes has a label that its payload had before. Where a row carries its text and its label and no key, two rows may say
 different things of one text: then both come, and the finding `conflicting_labels` lists them.
 """
@@ -63,7 +63,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def whole(name: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Sample]]]:
-    """A made-up corpus and {sha256 of a payload: its samples}."""
+    """A fake corpus and {sha256 of a payload: its samples}."""
     root = tmp_path_factory.mktemp(name) / "whole"
     corpus = make_corpus(name)
     classes = [emotion for emotion in dict.fromkeys(corpus.card.label_map.values()) if emotion is not None]

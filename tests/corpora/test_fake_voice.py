@@ -1,4 +1,4 @@
-"""The made-up voice has no clicks and says the same twice."""
+"""The fake voice has no clicks and says the same twice."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def test_fields_of_params_make_the_same_spec_as_a_name() -> None:
     ("given_", "why"),
     [
         ("grupo", "no view 'grupo'"),
-        ("official-k5-fold1", "folds are made of group or disjoint"),
+        ("official-k5-fold1", "folds are cut from group or disjoint"),
         ("group-k5-fold6", "fold 6 of 5"),
         ("group-k1-fold1", "fold 1 of 1"),
         ("group-prune-fear0", "above 0"),

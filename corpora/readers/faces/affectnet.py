@@ -228,7 +228,7 @@ class AffectNet:
         from corpora.readers.fakes.face import draw_picture, encode_jpg
 
         if subjects < 1:
-            raise CorpusError(f"a made-up AffectNet needs at least 1 person, not {subjects}")
+            raise CorpusError(f"a fake AffectNet needs at least 1 person, not {subjects}")
         words = {word.lower(): word for word in _WORDS[:8]}
         rng = np.random.default_rng([seed, 0])
         faces = list(spread(class_counts(self.card, per_class), [str(i) for i in range(subjects)], rng))
@@ -298,18 +298,18 @@ def _tables(root: Path) -> dict[Path, str]:
     """training.csv and validation.csv, at most two folders deep, -> split. The folders of pictures are not walked.
 
     Raises `CorpusError` for two of one name that differ."""
-    found: dict[Path, str] = {}
+    splits: dict[Path, str] = {}
     for pattern in ("", "*/", "*/*/"):
         for path in sorted(root.glob(f"{pattern}*.csv")):
             split = _TABLES.get(path.name.lower())
             if split is None or "__MACOSX" in path.parts:
                 continue
-            other = next((there for there, part in found.items() if part == split), None)
+            other = next((there for there, part in splits.items() if part == split), None)
             if other is None:
-                found[path] = split
+                splits[path] = split
             elif not filecmp.cmp(other, path, shallow=False):
                 raise CorpusError(f"AffectNet: {other} and {path} differ; which of the two holds? Keep the right one.")
-    return dict(sorted(found.items(), key=lambda pair: pair[1], reverse=True))  # train first
+    return dict(sorted(splits.items(), key=lambda pair: pair[1], reverse=True))  # train first
 
 
 def _rows(path: Path, split: str, title: str) -> Iterator[tuple[tuple[Row | PayloadError, str], str]]:

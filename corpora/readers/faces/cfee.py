@@ -124,7 +124,7 @@ class Cfee:
                 "columns (number, name) of the sheet summary of AU_annotation_all_subjects.xls under that name."
             )
         known = {name.lower(): name for name in _CATEGORIES}
-        found: dict[str, str] = {}
+        by_code: dict[str, str] = {}
         try:
             lines = read_file(tables[0], _MAX_TEXT).decode("utf-8-sig", "replace").splitlines()
             rows = [[field.strip() for field in row] for row in csv.reader(lines)]
@@ -135,15 +135,15 @@ class Cfee:
             if not (code.isascii() and code.isdigit()):
                 continue  # the head, or an empty line
             name = " ".join(row[1].replace("_", " ").split()) if len(row) > 1 else ""
-            if name.lower() not in known or code.zfill(2) in found:
+            if name.lower() not in known or code.zfill(2) in by_code:
                 raise CorpusError(
                     f"{self.card.title}: {tables[0]}: {row[:2]} is "
-                    f"{'there twice' if code.zfill(2) in found else 'unknown'}; categories: {', '.join(_CATEGORIES)}"
+                    f"{'there twice' if code.zfill(2) in by_code else 'unknown'}; categories: {', '.join(_CATEGORIES)}"
                 )
-            found[code.zfill(2)] = known[name.lower()]
-        if not found:
+            by_code[code.zfill(2)] = known[name.lower()]
+        if not by_code:
             raise CorpusError(f"{self.card.title}: {tables[0]} names no category; a line is 1,Neutral or the like")
-        return found
+        return by_code
 
     def _sample(self, path: Path, name: str, codes: Mapping[str, str], corpus: str) -> Sample:
         match = _NAME.fullmatch(path.stem)
@@ -171,13 +171,13 @@ class Cfee:
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
         """The folders of the release, emotion_codes.csv, and two compound pictures besides what is asked.
 
-        Numbers of categories are made up (22 in a row). A subject shows a category several times where a class asks for
+        Categories are numbered in order (22 in a row). A subject shows a category several times where a class asks for
         more. Raises `CorpusError` for a number of subjects outside 1 ... 230.
         """
         from corpora.readers.fakes.face import draw_picture, encode_jpg
 
         if not 1 <= subjects <= 230:
-            raise CorpusError(f"a made-up CFEE needs 1 to 230 subjects, not {subjects}")
+            raise CorpusError(f"a fake CFEE needs 1 to 230 subjects, not {subjects}")
         people = [str(i + 106) for i in range(subjects)]
         rng = np.random.default_rng([seed, 0])
         words = {emotion: word for word, emotion in _BASIC.items()}

@@ -197,7 +197,7 @@ class CKPlus:
         `CorpusError` for a number of subjects outside 1 ... 199, and for neutral where `frames` reads none.
         """
         if not 1 <= subjects <= 199:
-            raise CorpusError(f"a made-up CK+ needs 1 to 199 subjects, not {subjects}")
+            raise CorpusError(f"a fake CK+ needs 1 to 199 subjects, not {subjects}")
         counts = class_counts(self.card, per_class)
         neutral = counts.pop("neutral", 0)
         if neutral and not self._neutral and not isinstance(per_class, int):

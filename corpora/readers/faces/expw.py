@@ -149,7 +149,7 @@ class ExpW:
         from corpora.readers.fakes.face import draw_picture, encode_jpg
 
         if subjects < 1:
-            raise CorpusError(f"a made-up ExpW needs at least 1 person, not {subjects}")
+            raise CorpusError(f"a fake ExpW needs at least 1 person, not {subjects}")
         codes = {_EMOTIONS[word]: code for code, word in _WORDS.items()}
         rng = np.random.default_rng([seed, 0])
         faces = list(spread(class_counts(self.card, per_class), [str(i) for i in range(subjects)], rng))

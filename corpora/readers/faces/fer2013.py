@@ -1,8 +1,8 @@
 """FER2013: 35,887 grey faces of 48 x 48 pixels in seven classes, found by an image search and labelled by people.
 
 Goodfellow et al. (2013), "Challenges in Representation Learning", arXiv:1307.0414; its section 3 (pp. 3-4) counts the
-classes. Nobody knows who is on the pictures, and some stand there more than once, also across Usage: what no split may
-part is the picture itself. Two published forms are read; where the csv is there, folders are not:
+classes. Nobody knows who is on the pictures, and some stand there more than once, also across Usage: the split unit is
+the picture itself. Two published forms are read; where the csv is there, folders are not:
 
     fer2013.csv                            emotion,pixels,Usage; pixels are 2304 numbers 0 ... 255, row by row
     train/angry/Training_3908.jpg          the re-pack in class folders, kaggle.com/datasets/msambare/fer2013;
@@ -127,11 +127,11 @@ class Fer2013:
             return root
         if not root.is_dir():
             raise CorpusError(f"FER2013: {root} is missing. {hint}")
-        found = find_csv(root, named=True) or find_csv(root)
-        if len(found) != 1:
-            what = "no csv file" if not found else f"{len(found)} csv files: {', '.join(p.name for p in found[:5])}"
+        tables = find_csv(root, named=True) or find_csv(root)
+        if len(tables) != 1:
+            what = "no csv file" if not tables else f"{len(tables)} csv files: {', '.join(p.name for p in tables[:5])}"
             raise CorpusError(f"FER2013: {root} holds {what}; exactly one is expected. {hint}")
-        return found[0]
+        return tables[0]
 
     def _read(self, path: Path, rows: Iterator[Row | PayloadError], corpus: str) -> Iterator[Sample | Reject]:
         number = -1
@@ -226,8 +226,8 @@ class Fer2013:
 
 def find_csv(root: Path, *, named: bool = False) -> list[Path]:
     """The csv files below `root`, hidden ones left out; `named`: those called fer2013.csv."""
-    found = sorted(path for path in root.rglob("*.csv") if path.is_file() and not _hidden(path.relative_to(root)))
-    return [path for path in found if path.name.lower() == "fer2013.csv"] if named else found
+    tables = sorted(path for path in root.rglob("*.csv") if path.is_file() and not _hidden(path.relative_to(root)))
+    return [path for path in tables if path.name.lower() == "fer2013.csv"] if named else tables
 
 
 def read_rows(path: Path) -> Iterator[Row | PayloadError]:
@@ -315,7 +315,7 @@ def _image(pixels: bytes) -> np.ndarray:
     """b"70 80 82 ..." -> uint8 [48, 48]. Raises `PayloadError`."""
     if pixels.translate(None, b"0123456789 "):
         kind = "value-out-of-range" if b"-" in pixels and not pixels.translate(None, b"0123456789 -") else "not-numbers"
-        raise PayloadError(kind, f"pixels are whole numbers 0 to 255 with blanks between; found {pixels[:40]!r}")
+        raise PayloadError(kind, f"pixels are whole numbers 0 to 255, separated by blanks; found {pixels[:40]!r}")
     values = np.fromstring(pixels, dtype=np.int64, sep=" ") if pixels else np.zeros(0, np.int64)
     if values.size != SIZE * SIZE:
         raise PayloadError("wrong-number-of-pixels", f"{values.size}, expected {SIZE * SIZE}")

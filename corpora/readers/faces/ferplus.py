@@ -113,20 +113,20 @@ class FerPlus:
         root = Path(root)
         table = find_file(root, self.card.title, ("fer2013new.csv",), self.card.url)
         votes = read_table(table, self.card.title, columns=("Usage", "Image name", *WORDS))
-        found = find_csv(root, named=True)
-        if len(found) > 1:
+        tables = find_csv(root, named=True)
+        if len(tables) > 1:
             raise CorpusError(
-                f"{self.card.title}: {root} holds {len(found)} files fer2013.csv; link a folder with one."
+                f"{self.card.title}: {root} holds {len(tables)} files fer2013.csv; link a folder with one."
             )
-        if found:
-            told = [_place(row) for row, _ in votes]
-            labels = read_labels(found[0])
+        if tables:
+            places = [_place(row) for row, _ in votes]
+            labels = read_labels(tables[0])
             same_order(
-                told, (UNREADABLE if t is None else Place(t[1], frozenset([t[0]])) for t in labels), self.card.title
+                places, (UNREADABLE if t is None else Place(t[1], frozenset([t[0]])) for t in labels), self.card.title
             )
-            twice = doubled_names(told)
+            twice = doubled_names(places)
             votes = read_table(table, self.card.title, columns=("Usage", "Image name", *WORDS))
-            items = ((pair, name) for pair, name in _joined(votes, read_rows(found[0])))
+            items = ((pair, name) for pair, name in _joined(votes, read_rows(tables[0])))
             return read_items(items, corpus, lambda pair, name: self._row(*pair, name, corpus, twice))
         try:
             pictures = [pair for pair in corpus_files(root, self.card) if pair[0].suffix.lower() == ".png"]
@@ -147,10 +147,10 @@ class FerPlus:
         self, row: Row | PayloadError | None, picture: Any, name: str, corpus: str, twice: Mapping[str, tuple[int, ...]]
     ) -> Sample:
         if row is None:
-            raise PayloadError("no-votes", "fer2013.csv has a row more that cannot be read")
+            raise PayloadError("no-votes", "fer2013.csv has one more row, which cannot be read")
         row = row_of(row)
         if picture is None:
-            raise PayloadError("no-picture", "fer2013.csv has a row less")
+            raise PayloadError("no-picture", "fer2013.csv has one row less")
         if isinstance(picture, PayloadError):
             raise picture
         _, image, usage = picture

@@ -60,7 +60,7 @@ def same_order(votes: Iterable[Place], pictures: Iterable[Place], title: str) ->
     if share < LEAST_AGREEMENT:
         raise CorpusError(
             f"{title}: from row {first} on, FER2013's own label is among the most voted in {share:.0%} of the rows "
-            f"({WINDOW} are looked at; rows that belong together have about 63 %). {advice}"
+            f"(of {WINDOW} rows; rows that belong together have about 63 %). {advice}"
         )
 
 
@@ -92,7 +92,7 @@ def _numbers_rise(votes: list[Place], title: str, advice: str) -> None:
         if number <= before:
             raise CorpusError(
                 f"{title}: row {row} of fer2013new.csv is fer{number:07d}.png and stands behind fer{before:07d}.png; "
-                f"the published rows rise. {advice}"
+                f"the published rows are in ascending order. {advice}"
             )
 
 

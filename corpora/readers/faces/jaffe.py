@@ -130,7 +130,7 @@ class Jaffe:
         from corpora.readers.fakes.face import draw_picture
 
         if not 1 <= subjects <= len(PEOPLE):
-            raise CorpusError(f"a made-up JAFFE needs 1 to {len(PEOPLE)} subjects, not {subjects}")
+            raise CorpusError(f"a fake JAFFE needs 1 to {len(PEOPLE)} subjects, not {subjects}")
         codes = {emotion: code for code, emotion in _EMOTIONS.items()}
         rng = np.random.default_rng([seed, 0])
         taken: dict[str, int] = {}
@@ -182,7 +182,7 @@ def _ratings(root: Path) -> dict[str, dict[str, float] | PayloadError]:
 
 
 def _rows(text: str) -> dict[str, dict[str, float] | PayloadError]:
-    found: dict[str, dict[str, float] | PayloadError] = {}
+    ratings: dict[str, dict[str, float] | PayloadError] = {}
     for line in text.splitlines():
         if _END in line.lower():
             break
@@ -193,12 +193,12 @@ def _rows(text: str) -> dict[str, dict[str, float] | PayloadError]:
         try:
             values = [number_of(field, f"a rating of {picture}") for field in line.split()[1:-1]]
         except PayloadError as error:
-            found[picture] = PayloadError("bad-rating", error.detail)
+            ratings[picture] = PayloadError("bad-rating", error.detail)
             continue
         if len(values) != len(_COLUMNS) or not all(_SCALE[0] <= value <= _SCALE[1] for value in values):
-            found[picture] = PayloadError("bad-rating", f"{picture}: six ratings from 1 to 5 are expected, {values}")
-        elif picture in found:
-            found[picture] = PayloadError("bad-rating", f"{picture} is rated in two rows")
+            ratings[picture] = PayloadError("bad-rating", f"{picture}: six ratings from 1 to 5 are expected, {values}")
+        elif picture in ratings:
+            ratings[picture] = PayloadError("bad-rating", f"{picture} is rated in two rows")
         else:
-            found[picture] = dict(zip(_COLUMNS.values(), values, strict=True))
-    return found
+            ratings[picture] = dict(zip(_COLUMNS.values(), values, strict=True))
+    return ratings

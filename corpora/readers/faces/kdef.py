@@ -1,7 +1,7 @@
 """KDEF: 70 people pose seven expressions, photographed twice from five angles.
 
 Lundqvist, Flykt & Öhman (1998), "The Karolinska Directed Emotional Faces - KDEF", CD ROM, Karolinska Institutet; facts
-from kdef.se and emotionlab.se/resources/kdef. Every file name tells everything:
+from kdef.se and emotionlab.se/resources/kdef. The file name holds every label:
 
     KDEF/AF01/AF01ANFL.JPG = session (A, B), gender (F, M), person (01-35), expression, angle
 
@@ -140,7 +140,7 @@ class Kdef:
         from corpora.readers.fakes.face import draw_picture, encode_jpg
 
         if not 1 <= subjects <= 70:
-            raise CorpusError(f"a made-up KDEF needs 1 to 70 subjects, not {subjects}")
+            raise CorpusError(f"a fake KDEF needs 1 to 70 subjects, not {subjects}")
         codes = {_EMOTIONS[word]: code for code, word in _WORDS.items()}
         angles = ["S", "HL", "HR", "FL", "FR"] if self.angle is None else [self.angle]
         counts = class_counts(self.card, per_class)

@@ -171,7 +171,7 @@ class OuluCasia:
         for a number of subjects outside 1 ... 80 and for more than the acquisitions and lightings read hold.
         """
         if not 1 <= subjects <= 80:
-            raise CorpusError(f"a made-up Oulu-CASIA needs 1 to 80 subjects, not {subjects}")
+            raise CorpusError(f"a fake Oulu-CASIA needs 1 to 80 subjects, not {subjects}")
         counts = class_counts(self.card, per_class)
         neutral = counts.pop(NEUTRAL, 0)
         peaks = {emotion: -(-count // self._n_last) for emotion, count in counts.items()}

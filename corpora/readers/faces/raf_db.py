@@ -127,10 +127,10 @@ class RafDB:
         of a picture file: not-an-image, truncated, too-large, empty, unreadable."""
         root = Path(root)
         files = corpus_files(root, self.card)
-        found = sorted(path for path in root.rglob(LIST) if "__MACOSX" not in path.parts)
+        label_lists = sorted(path for path in root.rglob(LIST) if "__MACOSX" not in path.parts)
         other = SUBSETS[1 - SUBSETS.index(self.subset)]
-        lists = [path for path in found if self.subset in _folders(path, root)]
-        lists = lists or [path for path in found if other not in _folders(path, root)]
+        lists = [path for path in label_lists if self.subset in _folders(path, root)]
+        lists = lists or [path for path in label_lists if other not in _folders(path, root)]
         if len(lists) == 1:
             home = lists[0].parent.parent
 
@@ -142,7 +142,7 @@ class RafDB:
             items = settled(rows, _image_of, lambda row: row_of(row)["label"].strip())
             return read_items(items, corpus, lambda row, name: self._listed(row_of(row), home, root, corpus))
         repacked = [(path, name) for path, name in files if path.suffix.lower() == ".jpg"]
-        if not found and self.subset == "basic" and any(_REPACKED.search(name) for _, name in repacked):
+        if not label_lists and self.subset == "basic" and any(_REPACKED.search(name) for _, name in repacked):
             places = [(match, name) for _, name in repacked if (match := _REPACKED.search(name))]
             alike = doubled(places, lambda match: match.group(3), lambda match: match.group(2))
             return read_items(repacked, corpus, lambda path, name: self._repacked(path, name, alike, corpus))
@@ -204,7 +204,7 @@ class RafDB:
         from corpora.readers.fakes.face import draw_picture, encode_jpg
 
         if subjects < 1:
-            raise CorpusError(f"a made-up RAF-DB needs at least 1 person, not {subjects}")
+            raise CorpusError(f"a fake RAF-DB needs at least 1 person, not {subjects}")
         codes: dict[str, tuple[str, list[str]]] = {w.lower(): (code, [w.lower()]) for code, w in _BASIC.items()}
         counts = class_counts(self.card, per_class)
         if self.subset == "compound":

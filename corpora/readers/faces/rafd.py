@@ -1,7 +1,7 @@
 """RaFD, the Radboud Faces Database: 67 models, children among them, show eight expressions to five cameras.
 
 Langner, Dotsch, Bijlstra, Wigboldus, Hawk & van Knippenberg (2010), "Presentation and validation of the Radboud Faces
-Database", Cognition & Emotion 24(8), 1377-1388; rafd.socsci.ru.nl. Every file name tells everything:
+Database", Cognition & Emotion 24(8), 1377-1388; rafd.socsci.ru.nl. The file name holds every label:
 
     Rafd090_01_Caucasian_female_angry_frontal.jpg = camera angle, model, group, gender, emotion, gaze
 
@@ -128,7 +128,7 @@ class Rafd:
         from corpora.readers.fakes.face import draw_picture, encode_jpg
 
         if not 1 <= subjects <= len(MODELS):
-            raise CorpusError(f"a made-up RaFD needs 1 to {len(MODELS)} subjects, not {subjects}")
+            raise CorpusError(f"a fake RaFD needs 1 to {len(MODELS)} subjects, not {subjects}")
         words = {emotion: word for word, emotion in _EMOTIONS.items()}
         views = sorted(self._views, key=lambda view: (view[0] != "090", view[1] != "frontal"))
         counts = class_counts(self.card, per_class)

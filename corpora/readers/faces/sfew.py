@@ -143,7 +143,7 @@ class Sfew:
         from corpora.readers.fakes.face import draw_picture
 
         if subjects < 1:
-            raise CorpusError(f"a made-up SFEW needs at least 1 person, not {subjects}")
+            raise CorpusError(f"a fake SFEW needs at least 1 person, not {subjects}")
         folders = {emotion: word for word, emotion in _EMOTIONS.items()}
         people = [str(i) for i in range(subjects)]
         rng = np.random.default_rng([seed, 0])

@@ -1,4 +1,4 @@
-"""What the fakes of acted speech share: who says what how often, and the made-up sound of each utterance."""
+"""What the fakes of acted speech share: who says what how often, and the fake sound of each utterance."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Utterance:
     seeds: tuple[int, int]  # of the corpus and of the speaker
 
     def sound(self, strength: float = 1.0, statement: int | None = None) -> np.ndarray:
-        """float32 [n] at `RATE_HZ`; the statement is the `nth` unless said otherwise."""
+        """float32 [n] at `RATE_HZ`; the statement is the `nth` unless `statement` is given."""
         seed, person = self.seeds
         voice = make_voice(male=self.male, rng=np.random.default_rng([seed, 1, person]))
         draw = [seed, 2, person, EMOTIONS.index(self.emotion), self.nth]
-        said = self.nth if statement is None else statement
-        return speak(voice, self.emotion, strength, statement=said, rng=np.random.default_rng(draw))
+        number = self.nth if statement is None else statement
+        return speak(voice, self.emotion, strength, statement=number, rng=np.random.default_rng(draw))
 
     def wav(self, strength: float = 1.0, statement: int | None = None, *, stereo: bool = False) -> bytes:
-        """`sound` as PCM 16 bit."""
+        """`sound` as wav bytes, PCM 16 bit at `RATE_HZ`."""
         return (stereo_wav if stereo else wav)(self.sound(strength, statement), RATE_HZ)
 
 
@@ -54,7 +54,7 @@ def utterances(
     an emotion than the corpus' file names can hold (`most`; `fewer`: emotion -> what holds for it instead).
     """
     if not 1 <= subjects <= len(cast):
-        raise CorpusError(f"a made-up {card.title} needs 1 to {len(cast)} subjects, not {subjects}")
+        raise CorpusError(f"a fake {card.title} needs 1 to {len(cast)} subjects, not {subjects}")
     speakers = list(cast)[:subjects]
     counts = class_counts(card, per_class)
     for emotion, count in counts.items():

@@ -1,4 +1,4 @@
-"""Made-up physiological signals for `fake`, with the bands, beats and responses by which emotions are told apart.
+"""Fake physiological signals for `fake`, with the bands, beats and responses by which emotions differ.
 
 Nothing here is a model of the body. A subject has traits of their own (resting pulse, alpha, skin conductance), an
 emotion moves them by less than subjects differ, so that classes overlap and a split by subject is harder than one
@@ -50,43 +50,43 @@ def make_signal(
 ) -> np.ndarray:
     """float32 [n] for one channel, else [n, channels], n = round(seconds * rate_hz), time first.
 
-    `subject_rng`: made anew from the subject's seed for each call, so that the same person has the same traits in each
-    trial; `rng` draws the trial. An emotion that the circle does not hold, and None, count as neutral. Raises
+    `subject_rng`: built from the subject's seed for each call, so that one person has the same traits in each trial;
+    `rng` draws the trial. An emotion that the circle does not hold, and None, count as neutral. Raises
     ValueError for another kind, or no sample.
     """
     if kind not in KINDS:
         raise ValueError(f"signal {kind!r}; known: {', '.join(KINDS)}")
     n = round(seconds * rate_hz)
     if n < 1 or channels < 1:
-        raise ValueError(f"{seconds} s at {rate_hz} Hz in {channels} channels: nothing to make")
+        raise ValueError(f"{seconds} s at {rate_hz} Hz in {channels} channels: nothing to generate")
     traits = subject_rng.normal(size=(8, max(channels, 4)))
     arousal, valence = _CIRCLE.get(emotion or "neutral", (-0.2, 0.0))
     mood = np.array([arousal, valence]) + rng.normal(0, 0.35, size=2)  # nobody feels as asked
     t = np.arange(n) / rate_hz
     if kind == "EEG":
-        made = _eeg(n, rate_hz, channels, mood, traits, rng)
+        signal = _eeg(n, rate_hz, channels, mood, traits, rng)
     elif kind in ("ECG", "BVP"):
-        made = _columns(_beats(kind, t, mood, traits, rng), channels, 0.02, rng)
+        signal = _columns(_beats(kind, t, mood, traits, rng), channels, 0.02, rng)
     elif kind == "EDA":
-        made = _columns(_eda(t, rate_hz, mood, traits, rng), channels, 0.005, rng)
+        signal = _columns(_eda(t, rate_hz, mood, traits, rng), channels, 0.005, rng)
     elif kind == "RESP":
         per_s = np.clip(0.25 + 0.07 * mood[0] + 0.03 * traits[2, 0], 0.1, 0.6)
         phase = 2 * np.pi * (per_s * t + 0.02 * np.sin(2 * np.pi * 0.03 * t + rng.uniform(0, 6)))
-        made = _columns(np.sin(phase) + 0.2 * np.sin(2 * phase), channels, 0.03, rng)
+        signal = _columns(np.sin(phase) + 0.2 * np.sin(2 * phase), channels, 0.03, rng)
     elif kind == "TEMP":  # fingers cool under stress
         drift = -0.3 * mood[0] * (1 - np.exp(-t / 60.0))
-        made = _columns(33.0 + 0.8 * traits[3, 0] + drift, channels, 0.01, rng)
+        signal = _columns(33.0 + 0.8 * traits[3, 0] + drift, channels, 0.01, rng)
     elif kind == "ACC":
         gravity = traits[4, :channels] / np.linalg.norm(traits[4, :channels])
         move = _smooth(rng.normal(size=(n, channels)), rate_hz, 2.0) * (0.03 + 0.02 * max(mood[0], 0))
-        made = gravity + move + rng.normal(0, 0.005, size=(n, channels))
+        signal = gravity + move + rng.normal(0, 0.005, size=(n, channels))
     elif kind == "EMG":
         bursts = 1.0 + np.maximum(_smooth(rng.normal(size=(n, channels)), rate_hz, 1.0), 0) * (1.5 - mood[1])
-        made = (4.0 + abs(traits[5, :channels])) * bursts * rng.normal(size=(n, channels))
+        signal = (4.0 + abs(traits[5, :channels])) * bursts * rng.normal(size=(n, channels))
     else:
-        made = _eog(n, rate_hz, channels, mood, traits, rng)
-    made = np.asarray(made, dtype=np.float32).reshape(n, channels)
-    return made[:, 0] if channels == 1 else made
+        signal = _eog(n, rate_hz, channels, mood, traits, rng)
+    signal = np.asarray(signal, dtype=np.float32).reshape(n, channels)
+    return signal[:, 0] if channels == 1 else signal
 
 
 def _columns(signal: np.ndarray, channels: int, noise: float, rng: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Made-up English sentences: some words depend on the emotion, some on who writes, the rest on nothing.
+"""Fake English sentences: some words depend on the emotion, some on who writes, the rest on nothing.
 
 For tests and the demo only. A sentence is drawn from its emotion's words, from those of a related emotion and from
 words that everybody uses, so classes overlap and a classifier of words is good but not perfect.

@@ -1,4 +1,4 @@
-"""A small made-up voice: glottal pulses through moving formants, with a prosody that depends on the emotion.
+"""A small synthesised voice: glottal pulses through moving formants, with a prosody that depends on the emotion.
 
 For tests and the demo only. It is a source-filter synthesiser (Fant 1960; Klatt 1980): Rosenberg pulses (1971), five
 resonances in cascade, noise for breath and consonants. Emotions move pitch, tempo, energy and tilt in the
@@ -265,12 +265,12 @@ def _through_formants(source: np.ndarray, formants: np.ndarray) -> np.ndarray:
 
 
 def wav(signal: np.ndarray, rate_hz: int) -> bytes:
-    """Mono PCM16."""
+    """float32 [n] in [-1, 1] -> wav bytes, mono, PCM 16 bit."""
     return encode_wav(signal, rate_hz)
 
 
 def stereo_wav(signal: np.ndarray, rate_hz: int) -> bytes:
-    """PCM16 with the same signal in both channels, the right one 1 dB softer."""
+    """float32 [n] in [-1, 1] -> wav bytes, PCM 16 bit, the same signal in both channels, the right one 1 dB softer."""
     import soundfile
 
     out = io.BytesIO()

@@ -35,11 +35,11 @@ COLUMNS = {"EEG": slice(0, 14), "ECG": slice(14, 16), "GSR": slice(16, 17)}
 _DIMENSIONS = ("arousal", "valence", "dominance", "liking", "familiarity")
 _EMOTIONS = ("neutral", "disgust", "happiness", "surprise", "anger", "fear", "sadness")
 _SCALE = (1.0, 9.0)
-# made-up files show them in this order; in the published ones each subject has their own, see VideoIDs
+# fake files show them in this order; in the published ones each subject has their own, see VideoIDs
 _VIDEOS = "4 5 9 10 13 18 19 20 23 30 31 34 36 58 80 138 N1 P1 B1 U1"
 VIDEOS = tuple(_VIDEOS.split())
 _FILE = re.compile(r"(?:^|/)Data_Preprocessed_P(\d\d)\.mat$")
-_FAKE_SECONDS = 2.0  # of a made-up clip after its baseline; published ones last minutes
+_FAKE_SECONDS = 2.0  # of a fake clip after its baseline; published ones last minutes
 
 Trial = tuple[str, int, str, Any, Any]  # subject, trial from 1, film, joined_data, labels_selfassessment
 
@@ -130,7 +130,7 @@ class Amigos:
         Raises `CorpusError` for a number of subjects outside 1 ... 40, or more than 20 samples a subject.
         """
         if not 1 <= subjects <= 40:
-            raise CorpusError(f"a made-up AMIGOS needs 1 to 40 subjects, not {subjects}")
+            raise CorpusError(f"a fake AMIGOS needs 1 to 40 subjects, not {subjects}")
         names = [f"{number:02d}" for number in range(1, subjects + 1)]
         wanted: dict[str, list[str]] = {name: [] for name in names}
         for emotion, name in spread(class_counts(self.card, per_class), names, np.random.default_rng([seed, 0])):
@@ -152,8 +152,8 @@ def _trials(files: Sequence[tuple[Path, str]]) -> Iterator[tuple[Trial | Payload
             _judge_counts(path)
             small = dict(load_mat(path, ["VideoIDs", "labels_selfassessment"], max_bytes=1 << 20))
             ratings, videos = small.get("labels_selfassessment"), small.get("VideoIDs")
-            for found in (ratings, videos):
-                if not isinstance(found, list):
+            for cells in (ratings, videos):
+                if not isinstance(cells, list):
                     raise _first_error(small)
             trials = zip(load_cells(path, "joined_data"), videos or [], ratings or [], strict=False)
             for number, (signal, video, rating) in enumerate(trials, start=1):
@@ -165,11 +165,11 @@ def _trials(files: Sequence[tuple[Path, str]]) -> Iterator[tuple[Trial | Payload
 def _judge_counts(path: Path) -> None:
     """Raises `PayloadError` counts-differ: with a cell less in one of the three, later ratings are of other films."""
     wanted = ("joined_data", "labels_selfassessment", "VideoIDs")
-    found = {variable.name: math.prod(variable.shape) for variable in open_mat(path).variables}
-    counts = {name: found[name] for name in wanted if name in found}
+    sizes = {variable.name: math.prod(variable.shape) for variable in open_mat(path).variables}
+    counts = {name: sizes[name] for name in wanted if name in sizes}
     if len(set(counts.values())) > 1:
-        told = ", ".join(f"{count} {name}" for name, count in counts.items())
-        raise PayloadError("counts-differ", f"{told}: which rating is of which trial cannot be known")
+        shown = ", ".join(f"{count} {name}" for name, count in counts.items())
+        raise PayloadError("counts-differ", f"{shown}: which rating is of which trial cannot be known")
 
 
 def _first_error(small: Mapping[str, Any]) -> PayloadError:

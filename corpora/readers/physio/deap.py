@@ -194,9 +194,7 @@ class Deap:
         if not isinstance(per_class, int):
             raise CorpusError(f"DEAP has ratings and no classes, so none can be asked for: {', '.join(per_class)}")
         if not 1 <= subjects <= 32 or per_class > 40 * subjects:
-            raise CorpusError(
-                f"a made-up DEAP needs 1 to 32 subjects of at most 40 trials, not {subjects}, {per_class}"
-            )
+            raise CorpusError(f"a fake DEAP needs 1 to 32 subjects of at most 40 trials, not {subjects}, {per_class}")
         for number in range(1, subjects + 1):
             count = per_class // subjects + (number <= per_class % subjects)
             if count:
@@ -205,10 +203,10 @@ class Deap:
                 write_bytes(path, dump_python2({"labels": labels, "data": data}))
 
 
-def _layout(found: Any) -> tuple[np.ndarray, np.ndarray]:
+def _layout(contents: Any) -> tuple[np.ndarray, np.ndarray]:
     """Unpickled data -> (data [trials, 40, 8064], labels [trials, 4]). Raises `PayloadError` bad-layout."""
     try:
-        data, labels = found["data"], found["labels"]
+        data, labels = contents["data"], contents["labels"]
         shapes = data.shape, labels.shape
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise PayloadError("bad-layout", "arrays data and labels are expected") from error
@@ -237,7 +235,7 @@ def _fake_subject(number: int, n_trials: int, seed: int) -> tuple[np.ndarray, np
         labels[trial] = np.round(rng.uniform(*_SCALE, size=len(_RATED)), 2)
         emotion = corners[bool(labels[trial, 0] > 5), bool(labels[trial, 1] > 5)]
         for at, (name, (which, _)) in enumerate(_SIGNALS.items()):
-            made = make_signal(
+            wave = make_signal(
                 kinds.get(name, name),
                 seconds=BASELINE_S + VIDEO_S,
                 rate_hz=RATE_HZ,
@@ -246,5 +244,5 @@ def _fake_subject(number: int, n_trials: int, seed: int) -> tuple[np.ndarray, np
                 subject_rng=np.random.default_rng([seed, 2, number]),
                 rng=np.random.default_rng([seed, 3, number, trial, at]),
             ).reshape(_N_SAMPLES, -1)
-            data[trial, which] = (1e6 / made if name == "GSR" else made).T  # µS -> ohm
+            data[trial, which] = (1e6 / wave if name == "GSR" else wave).T  # µS -> ohm
     return data, labels

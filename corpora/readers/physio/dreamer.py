@@ -53,7 +53,7 @@ _WIDTHS = {"EEG": len(CHANNELS), "ECG": 2}
 _SCALE = (1.0, 5.0)
 _SCORES = ("Valence", "Arousal", "Dominance")
 _FILE = re.compile(r"(?:^|/)DREAMER[^/]*\.mat$", re.IGNORECASE)
-_FAKE_SECONDS = 2.0  # of a made-up clip; published ones last minutes
+_FAKE_SECONDS = 2.0  # of a fake clip; published ones last minutes
 
 Trial = tuple[int, int, Mapping[str, Any]]  # subject from 1, film from 1, what the file has on the subject
 
@@ -110,13 +110,13 @@ class Dreamer:
     def _sample(self, item: Trial | PayloadError, name: str, corpus: str) -> Sample:
         if isinstance(item, PayloadError):
             raise item
-        subject, film, found = item
+        subject, film, record = item
         arrays = {}
         for signal in RATES_HZ:
             for part, suffix in (("stimuli", ""), ("baseline", "_baseline")):
-                arrays[signal + suffix] = _array(found.get(signal), part, film, signal)
-        scores = {score.lower(): _score(found.get(f"Score{score}"), film, score) for score in _SCORES}
-        age, gender = str(found.get("Age", "")), str(found.get("Gender", "")).lower()
+                arrays[signal + suffix] = _array(record.get(signal), part, film, signal)
+        scores = {score.lower(): _score(record.get(f"Score{score}"), film, score) for score in _SCORES}
+        age, gender = str(record.get("Age", "")), str(record.get("Gender", "")).lower()
         return physio_sample(
             self.card,
             corpus,
@@ -142,7 +142,7 @@ class Dreamer:
         if not isinstance(per_class, int):
             raise UnknownNameError.of("class of DREAMER, which is rated on dimensions,", next(iter(per_class), ""), [])
         if not 1 <= subjects <= 23 or per_class > len(FILMS) * subjects:
-            raise CorpusError(f"a made-up DREAMER needs 1 to 23 subjects, not {subjects}, of {len(FILMS)} samples each")
+            raise CorpusError(f"a fake DREAMER needs 1 to 23 subjects, not {subjects}, of {len(FILMS)} samples each")
         people = np.empty((1, subjects), dtype=object)
         for subject in range(subjects):
             people[0, subject] = _fake_subject(subject, seed)
@@ -166,30 +166,30 @@ def _trials(files: Sequence[tuple[Path, str]]) -> Iterator[tuple[Trial | Payload
             yield PayloadError("not-of-this-corpus", "the file is not called DREAMER.mat"), name
             continue
         try:
-            for subject, found in enumerate(load_cells(path, "DREAMER", "Data"), start=1):
-                if isinstance(found, PayloadError) or not isinstance(found, dict):
-                    wrong = found if isinstance(found, PayloadError) else PayloadError("bad-shape", "no struct")
+            for subject, record in enumerate(load_cells(path, "DREAMER", "Data"), start=1):
+                if isinstance(record, PayloadError) or not isinstance(record, dict):
+                    wrong = record if isinstance(record, PayloadError) else PayloadError("bad-shape", "no struct")
                     yield wrong, f"{name}#{subject:02d}"
                     continue
-                if (uneven := _uneven(found)) is not None:
+                if (uneven := _uneven(record)) is not None:
                     yield uneven, f"{name}#{subject:02d}"
                     continue
                 for film in range(1, len(FILMS) + 1):
-                    yield (subject, film, found), f"{name}#{subject:02d}_{film:02d}"
+                    yield (subject, film, record), f"{name}#{subject:02d}_{film:02d}"
         except PayloadError as error:
             yield error, name
 
 
-def _uneven(found: Mapping[str, Any]) -> PayloadError | None:
+def _uneven(record: Mapping[str, Any]) -> PayloadError | None:
     """Films are joined with signals and scores by their place alone: what a subject has not 18 of, unless nothing."""
     counts: dict[str, int] = {}
     for signal in RATES_HZ:
-        parts = found.get(signal)
+        parts = record.get(signal)
         for part, cells in parts.items() if isinstance(parts, dict) else ():
             if part in ("baseline", "stimuli") and isinstance(cells, list):
                 counts[f"{signal}.{part}"] = len(cells)
     for score in _SCORES:
-        values = found.get(f"Score{score}")
+        values = record.get(f"Score{score}")
         if values is not None and (array := np.asarray(values)).dtype.kind in "fiu":
             counts[f"Score{score}"] = array.size
     odd = [f"{count} {what}" for what, count in counts.items() if count != len(FILMS)]
@@ -198,8 +198,8 @@ def _uneven(found: Mapping[str, Any]) -> PayloadError | None:
     return PayloadError("bad-shape", f"{', '.join(odd)}; {len(FILMS)} of each are expected, or places mean other films")
 
 
-def _array(found: Any, part: str, film: int, signal: str) -> np.ndarray:
-    cells = found.get(part) if isinstance(found, dict) else None
+def _array(parts: Any, part: str, film: int, signal: str) -> np.ndarray:
+    cells = parts.get(part) if isinstance(parts, dict) else None
     if not isinstance(cells, list) or len(cells) < film:
         raise PayloadError("bad-shape", f"no {signal}.{part} of film {film}")
     array = np.asarray(cells[film - 1])
@@ -221,14 +221,14 @@ def _fake_subject(subject: int, seed: int) -> dict[str, Any]:
     from corpora.readers.fakes.signal import make_signal
 
     rng = np.random.default_rng([seed, 0, subject])
-    found: dict[str, Any] = {"Age": str(22 + subject % 12), "Gender": "female" if subject % 2 else "male"}
+    record: dict[str, Any] = {"Age": str(22 + subject % 12), "Gender": "female" if subject % 2 else "male"}
     for signal, rate_hz in RATES_HZ.items():
         parts = {}
         for part, seconds in (("baseline", 1.0), ("stimuli", _FAKE_SECONDS)):
             cells = np.empty((len(FILMS), 1), dtype=object)
             for film, word in enumerate(FILMS):
                 emotion = {"calmness": "calm"}.get(word, word) if part == "stimuli" else "neutral"
-                made = make_signal(
+                wave = make_signal(
                     signal,
                     seconds=seconds,
                     rate_hz=rate_hz,
@@ -237,9 +237,9 @@ def _fake_subject(subject: int, seed: int) -> dict[str, Any]:
                     subject_rng=np.random.default_rng([seed, 1, subject]),
                     rng=np.random.default_rng([seed, 2, subject, film, len(part)]),
                 )
-                cells[film, 0] = made.astype(np.float64)
+                cells[film, 0] = wave.astype(np.float64)
             parts[part] = cells
-        found[signal] = parts
+        record[signal] = parts
     for score in _SCORES:
-        found[f"Score{score}"] = rng.integers(1, 6, size=(len(FILMS), 1)).astype(np.float64)
-    return found
+        record[f"Score{score}"] = rng.integers(1, 6, size=(len(FILMS), 1)).astype(np.float64)
+    return record

@@ -105,7 +105,7 @@ class Ecg200:
         if not isinstance(per_class, int):
             raise CorpusError(f"ECG200 has no emotions, so none can be asked for: {', '.join(per_class)}")
         if subjects < 1:
-            raise CorpusError(f"a made-up ECG200 needs at least 1 subject, not {subjects}")
+            raise CorpusError(f"a fake ECG200 needs at least 1 subject, not {subjects}")
         lines: dict[str, list[str]] = {"TRAIN": [], "TEST": []}
         for nth in range(per_class):
             label = "-1" if nth % 3 == 1 else "1"

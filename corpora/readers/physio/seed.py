@@ -105,7 +105,7 @@ SESSIONS = 3  # of a subject
 _WORDS = {1: "positive", 0: "neutral", -1: "negative"}
 _FILE = re.compile(r"(?:^|/)(\d{1,2})_(\d{8})\.mat$")
 VARIABLES = {"raw": re.compile(r"\w*_eeg(\d+)"), "de": re.compile(r"de_LDS(\d+)")}
-FAKE_SECONDS = 1.5  # of a made-up trial; published ones have 185 to 265 s
+FAKE_SECONDS = 1.5  # of a fake trial; published ones have 185 to 265 s
 FAKE_WINDOWS = 3
 _FEATURES = re.compile(r"(?:^|/)(ExtractedFeatures\w*)/")
 
@@ -161,7 +161,7 @@ class Seed:
     def read(self, root: Path, corpus: str) -> Iterator[Sample | Reject]:
         """See `Corpus.read`. Slugs beside those of .mat files: not-of-this-corpus, bad-shape, bad-label, non-finite."""
         files = named_files(root, self.card, _FILE, "Preprocessed_EEG/2_20140419.mat")
-        features = sorted({found[1] for _, name in files if (found := _FEATURES.search(f"{Path(root).name}/{name}"))})
+        features = sorted({hit[1] for _, name in files if (hit := _FEATURES.search(f"{Path(root).name}/{name}"))})
         if self.form == "de":
             kept = [pair for pair in files if self._is_feature(f"{Path(root).name}/{pair[1]}", features)]
         else:
@@ -173,9 +173,9 @@ class Seed:
             if match := _FILE.search(name):
                 dates.setdefault(match[1], set()).add(match[2])
         sessions = {
-            (subject, date): str(n) if len(found) == SESSIONS else f"{subject}_{date}"
-            for subject, found in dates.items()
-            for n, date in enumerate(sorted(found), start=1)
+            (subject, date): str(n) if len(days) == SESSIONS else f"{subject}_{date}"
+            for subject, days in dates.items()
+            for n, date in enumerate(sorted(days), start=1)
         }
         rate_hz = RATE_HZ if self.form == "raw" else (0.25 if features and features[0].endswith("_4s") else 1.0)
 
@@ -218,11 +218,11 @@ class Seed:
         folder = Path(root) / ("Preprocessed_EEG" if self.form == "raw" else "ExtractedFeatures")
         for subject in range(1, subjects + 1):
             for session in range(sessions):
-                found: dict[str, np.ndarray] = {}
+                arrays: dict[str, np.ndarray] = {}
                 for number, code in enumerate(LABELS, start=1):
                     emotion = {1: "happiness", 0: "neutral", -1: "sadness"}[code]
-                    found |= fake_trial(self.form, number, emotion, (seed, subject, session, number))
-                write_mat(folder / f"{subject}_2013{6 + session:02d}{10 + subject:02d}.mat", found)
+                    arrays |= fake_trial(self.form, number, emotion, (seed, subject, session, number))
+                write_mat(folder / f"{subject}_2013{6 + session:02d}{10 + subject:02d}.mat", arrays)
         write_mat(folder / "label.mat", {"label": np.array([LABELS], dtype=np.int16)})
 
 
@@ -253,10 +253,10 @@ def trials(
         if pattern.search(name) is None:
             yield PayloadError("not-of-this-corpus", "the name is not of the form 2_20140419.mat"), name
             continue
-        found = False
+        has_trials = False
         try:
             for variable, value in load_mat(path, variables):
-                found = True
+                has_trials = True
                 if isinstance(value, PayloadError):
                     yield value, f"{name}#{variable}" if variable else name
                 else:
@@ -265,7 +265,7 @@ def trials(
         except PayloadError as error:
             yield error, name
         else:
-            if not found:
+            if not has_trials:
                 yield PayloadError("not-of-this-corpus", f"no variable like {variables.pattern}"), name
 
 
@@ -326,10 +326,10 @@ def _judge_labels(files: Sequence[tuple[Path, str]]) -> None:
             raise CorpusError(f"SEED: {path} holds no labels ({error}); take the published one") from error
         codes = [int(code) for code in label.ravel()]
         if codes != list(LABELS):
-            told = f"{len(codes)} codes" if len(codes) != len(LABELS) else ", ".join(map(str, codes))
+            shown = f"{len(codes)} codes" if len(codes) != len(LABELS) else ", ".join(map(str, codes))
             raise CorpusError(
-                f"SEED: {path} holds {told}; the published one holds {', '.join(map(str, LABELS))}, a code a film in "
-                "the order of the films. Take the published one, or remove it: these are known here."
+                f"SEED: {path} holds {shown}; the published one holds {', '.join(map(str, LABELS))}, a code a film in "
+                "the order of the films. Take the published one, or remove it: the published labels are built in."
             )
 
 
@@ -338,7 +338,7 @@ def needed_sessions(
 ) -> int:
     """Sessions a subject that hold the counts, `each` trials of a class in one. Raises `CorpusError`."""
     if not 1 <= subjects <= most_subjects:
-        raise CorpusError(f"a made-up {card.title} needs 1 to {most_subjects} subjects, not {subjects}")
+        raise CorpusError(f"a fake {card.title} needs 1 to {most_subjects} subjects, not {subjects}")
     count = max(class_counts(card, per_class).values(), default=0)
     needed = max(1, -(-count // (each * subjects)))
     if needed > most:
@@ -347,7 +347,7 @@ def needed_sessions(
 
 
 def fake_trial(form: str, number: int, emotion: str, seed: tuple[int, int, int, int]) -> dict[str, np.ndarray]:
-    """{variable: array} of one made-up trial; `seed`: seed, subject, session, trial."""
+    """{variable: array} of one fake trial; `seed`: seed, subject, session, trial."""
     if form == "raw":
         return {f"s{seed[1]}_eeg{number}": fake_eeg(emotion, FAKE_SECONDS, RATE_HZ, seed).T.astype(np.float64)}
     de = fake_de(emotion, FAKE_WINDOWS, seed)

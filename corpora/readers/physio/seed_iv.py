@@ -136,8 +136,10 @@ class SeedIV:
         sessions = needed_sessions(self.card, subjects, 15, per_class, 6, 3)
         for session in list(SESSION_LABELS)[:sessions]:
             for subject in range(1, subjects + 1):
-                found: dict[str, np.ndarray] = {}
+                arrays: dict[str, np.ndarray] = {}
                 for number, code in enumerate(SESSION_LABELS[session], start=1):
                     emotion = str(self.card.label_map[_WORDS[code]])
-                    found |= fake_trial(self.form, number, emotion, (seed, subject, int(session), number))
-                write_mat(Path(root) / _FOLDERS[self.form] / session / f"{subject}_201505{10 + subject:02d}.mat", found)
+                    arrays |= fake_trial(self.form, number, emotion, (seed, subject, int(session), number))
+                write_mat(
+                    Path(root) / _FOLDERS[self.form] / session / f"{subject}_201505{10 + subject:02d}.mat", arrays
+                )

@@ -155,7 +155,7 @@ class SeedV:
         the form "raw": an hour a recording is too long to make up.
         """
         if self.form == "raw":
-            raise CorpusError("a made-up SEED-V comes as features: leave the option form at 'de'")
+            raise CorpusError("a fake SEED-V comes as features: leave the option form at 'de'")
         needed_sessions(self.card, subjects, 16, per_class, 9, 1)
         for subject in range(1, subjects + 1):
             data, label = {}, {}
@@ -196,7 +196,7 @@ def _features(files: Sequence[tuple[Path, str]]) -> Iterator[tuple[Trial | Paylo
 
 def _pickles(payload: bytes) -> list[dict[int, Any]]:
     """The two pickled dicts of an .npz. Raises `PayloadError`."""
-    found = []
+    pickles = []
     check_entries(payload)
     try:
         with zipfile.ZipFile(io.BytesIO(payload)) as archive:
@@ -205,12 +205,12 @@ def _pickles(payload: bytes) -> list[dict[int, Any]]:
                 if entry.file_size > _MAX_NPZ:
                     raise PayloadError("too-large", f"{name} has {entry.file_size} bytes")
                 with archive.open(entry) as file:
-                    found.append(_pickle(file.read(_MAX_NPZ)))
+                    pickles.append(_pickle(file.read(_MAX_NPZ)))
     except (zipfile.BadZipFile, zipfile.LargeZipFile, KeyError, EOFError, NotImplementedError, RuntimeError) as error:
         raise PayloadError("not-an-npz", "no zip archive of data.npy and label.npy that can be read") from error
     except (OSError, ValueError, OverflowError) as error:
         raise PayloadError("truncated", "the archive ends before its arrays do, or is damaged") from error
-    return found
+    return pickles
 
 
 def _pickle(data: bytes) -> dict[int, Any]:
@@ -219,10 +219,10 @@ def _pickle(data: bytes) -> dict[int, Any]:
     shape, _, dtype = read_npy_header(file, "a pickled dict")
     if shape != () or dtype.kind != "S":
         raise PayloadError("unsupported-encoding", f"values of type {dtype} {shape}; pickled bytes are expected")
-    found = load_arrays(data[file.tell() :], max_bytes=_MAX_NPZ)
-    if not isinstance(found, dict) or not all(isinstance(key, int) and 0 <= key < 3 * TRIALS for key in found):
+    arrays = load_arrays(data[file.tell() :], max_bytes=_MAX_NPZ)
+    if not isinstance(arrays, dict) or not all(isinstance(key, int) and 0 <= key < 3 * TRIALS for key in arrays):
         raise PayloadError("not-of-this-corpus", f"no dict of trials 0 to {3 * TRIALS - 1}")
-    return found
+    return arrays
 
 
 def _trial(value: Any, label: Any) -> tuple[np.ndarray, str]:

@@ -160,7 +160,7 @@ class StressPredict:
         """Folders Raw_data/S02 ... and the table of labels: stretches of 20 s, tasks and rests in turn where the counts
         allow, else with a pause of 5 s between two of one label. Raises `CorpusError` outside 1 ... 34 subjects."""
         if not 1 <= subjects <= 34:
-            raise CorpusError(f"a made-up Stress-Predict needs 1 to 34 subjects, not {subjects}")
+            raise CorpusError(f"a fake Stress-Predict needs 1 to 34 subjects, not {subjects}")
         names = [f"S{number:02d}" for number in range(2, subjects + 2)]
         plan: dict[str, dict[str, int]] = {name: {"0": 0, "1": 0} for name in names}
         labels = {emotion: label for label, emotion in _EMOTIONS.items()}
@@ -189,26 +189,26 @@ def _stretches(rows: Iterator[tuple[Row | PayloadError, str]], corpus: str) -> t
         seconds.setdefault(participant, Entries()).add(second, label, name)
     runs: list[list[int]] = []  # participant, label, first second, second after the last
     for participant in sorted(seconds):
-        told = seconds[participant]
-        for second, names in told.doubled.items():
+        times = seconds[participant]
+        for second, names in times.doubled.items():
             twice = conflict(f"second {second} of participant {participant}", names)
             rejects += [Reject(corpus, name, twice.reason, twice.detail) for name in names]
-        for second in sorted(told):
-            if second in told.doubled:
+        for second in sorted(times):
+            if second in times.doubled:
                 continue
-            label = told[second]
+            label = times[second]
             if runs and runs[-1][:2] == [participant, label] and runs[-1][3] == second:
                 runs[-1][3] += 1
             else:
                 runs.append([participant, label, second, second + 1])
-    found: list[_Stretch] = []
+    stretches: list[_Stretch] = []
     for participant in dict.fromkeys(run[0] for run in runs):
         own = [run for run in runs if run[0] == participant]
         whole = [run[1] for run in own] == [0, 1, 0, 1, 0, 1, 0]
         for number, (_, label, start, stop) in enumerate(own, 1):
             task = _TASKS[number - 1] if whole else None
-            found.append(_Stretch(participant, number, str(label), start, stop, own[0][2], task))
-    return found, rejects
+            stretches.append(_Stretch(participant, number, str(label), start, stop, own[0][2], task))
+    return stretches, rejects
 
 
 class _Recording:
@@ -257,10 +257,10 @@ def _read_e4(path: Path, columns: int) -> tuple[float, float, np.ndarray]:
         raise PayloadError("empty", f"{path.name} has a header and no values")
     names = tuple("xyz"[:columns])
     try:
-        found = read_numbers(Table(names, ",", lines[2]), names)
+        numbers = read_numbers(Table(names, ",", lines[2]), names)
     except PayloadError as error:
         raise PayloadError("not-a-number", f"{path.name}: {error.detail}") from None
-    values = np.stack([found[name] for name in names], axis=1).astype(np.float32)
+    values = np.stack([numbers[name] for name in names], axis=1).astype(np.float32)
     return start, rate_hz, values[:, 0] if columns == 1 else values
 
 
@@ -290,7 +290,7 @@ def _fake_subject(folder: Path, number: int, counts: Mapping[str, int], seed: in
         gap = pause if nth and order[nth - 1] == label else 0
         before = gap if nth else lead
         for name, columns in _SIGNALS.items():
-            made = make_signal(
+            wave = make_signal(
                 {"HR": "TEMP"}.get(name, name),
                 seconds=before + seconds,
                 rate_hz=_RATES_HZ[name],
@@ -299,7 +299,7 @@ def _fake_subject(folder: Path, number: int, counts: Mapping[str, int], seed: in
                 subject_rng=np.random.default_rng([seed, 1, number]),
                 rng=np.random.default_rng([seed, 2, number, nth, len(name), ord(name[0])]),
             )
-            pieces[name].append(np.round(made * 64) if name == "ACC" else made)
+            pieces[name].append(np.round(wave * 64) if name == "ACC" else wave)
         at += gap
         tags.append(at)
         rows += [f"{number},80,15.5,{at + second},{label}" for second in range(seconds)]

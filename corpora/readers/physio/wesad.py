@@ -115,8 +115,8 @@ class Wesad:
                     raise PayloadError("not-of-this-corpus", "the name is not of the form S2.pkl")
                 if subject in seen:
                     raise PayloadError("repeated-name", f"{subject} was read before, from another place")
-                found = load_array_file(path, max_bytes=_MAX_BYTES)
-                labels, signals = _layout(found, subject, self._signals)
+                contents = load_array_file(path, max_bytes=_MAX_BYTES)
+                labels, signals = _layout(contents, subject, self._signals)
             except PayloadError as error:
                 yield Reject(corpus, name, error.reason, error.detail)
                 continue
@@ -172,7 +172,7 @@ class Wesad:
         """Pickles of Python 2's protocol with stretches of 8 s, transient time (0) between them and a stretch to be
         ignored (6) at the end. Raises `CorpusError` outside 1 ... 15 subjects."""
         if not 1 <= subjects <= len(SUBJECTS):
-            raise CorpusError(f"a made-up WESAD needs 1 to {len(SUBJECTS)} subjects, not {subjects}")
+            raise CorpusError(f"a fake WESAD needs 1 to {len(SUBJECTS)} subjects, not {subjects}")
         names = SUBJECTS[:subjects]
         plan: dict[str, list[str]] = {name: [] for name in names}
         for emotion, subject in spread(class_counts(self.card, per_class), names, np.random.default_rng([seed, 0])):
@@ -183,14 +183,14 @@ class Wesad:
 
 
 def _layout(
-    found: Any, subject: str, wanted: Mapping[str, tuple[str, str, int, float, str]]
+    contents: Any, subject: str, wanted: Mapping[str, tuple[str, str, int, float, str]]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Unpickled data -> (labels [n] int, {our name: float32 [n] or [n, 3]}). Raises `PayloadError`: bad-layout,
     truncated (labels and a signal do not last as long)."""
     try:
-        labels, signal = np.asarray(found["label"]), found["signal"]
+        labels, signal = np.asarray(contents["label"]), contents["signal"]
         arrays = {name: np.asarray(signal[spec[0]][spec[1]]) for name, spec in wanted.items()}
-        named = str(found["subject"])
+        named = str(contents["subject"])
     except (KeyError, TypeError, IndexError) as error:
         raise PayloadError("bad-layout", "no signal/chest/..., signal/wrist/..., label, subject") from error
     if named != subject:
@@ -212,11 +212,11 @@ def _judge_duration(name: str, seconds: float, device: str, labelled_s: float) -
     """A label belongs to each of the strap's values, and the devices end together: a signal of another duration has
     lost values somewhere, and what follows stands at another time. Raises `PayloadError`: truncated, unequal-duration.
     """
-    told = f"{name} lasts {seconds:g} s, the labels {labelled_s:g} s"
+    lengths = f"{name} lasts {seconds:g} s, the labels {labelled_s:g} s"
     if labelled_s - seconds > _SLACK_S:
-        raise PayloadError("truncated", told)
+        raise PayloadError("truncated", lengths)
     if seconds - labelled_s > _SLACK_S or (device == "chest" and seconds != labelled_s):
-        raise PayloadError("unequal-duration", told)
+        raise PayloadError("unequal-duration", lengths)
 
 
 def _runs(labels: np.ndarray) -> list[tuple[int, int, int]]:
@@ -235,12 +235,12 @@ def _person(path: Path) -> dict[str, Any]:
         return {}
     age = re.search(r"^Age:\s*(\d{1,3})\s*$", text, re.MULTILINE)
     gender = re.search(r"^Gender:\s*(male|female)\s*$", text, re.MULTILINE | re.IGNORECASE)
-    found: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     if age:
-        found["age"] = float(age.group(1))
+        facts["age"] = float(age.group(1))
     if gender:
-        found["gender"] = gender.group(1).lower()
-    return found
+        facts["gender"] = gender.group(1).lower()
+    return facts
 
 
 def _fake_subject(folder: Path, emotions: list[str], seed: int) -> None:

@@ -124,7 +124,7 @@ class Cafe:
         )
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
-        """16 kHz wav files of made-up voices in CaFE_48k/Colère/Faible and so on, intensities in turn.
+        """16 kHz wav files of fake voices in CaFE_48k/Colère/Faible and so on, intensities in turn.
 
         Raises `CorpusError` for a number of subjects outside 1 ... 12, or a class of more than 12 files a speaker
         (neutral: 6).

@@ -66,7 +66,7 @@ _LFS = b"version https://git-lfs"
 
 @dataclass(frozen=True, slots=True)
 class _Votes:
-    """What listeners said of one clip: {code: votes}, {code: mean level of those who said so, 0 to 100}."""
+    """Votes for one clip: {code: votes}, {code: mean level of those who gave it, 0 to 100}."""
 
     counts: Mapping[str, int]
     levels: Mapping[str, float]
@@ -240,9 +240,9 @@ class CremaD:
         )
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
-        """16 kHz wav files of made-up voices in AudioWAV, with both tables; the first clip with a level XX has one X.
+        """16 kHz wav files of fake voices in AudioWAV, with both tables; the first clip with a level XX has one X.
 
-        Ten made-up listeners a clip: most hear what was meant. With `label: intended` every third clip is heard as
+        Ten fake listeners a clip: most hear what was meant. With `label: intended` every third clip is heard as
         neutral by half of them. Raises `CorpusError` for a number of subjects outside 1 ... 91, or a class of more than
         14 files a speaker (neutral: 12).
         """
@@ -280,8 +280,8 @@ class CremaD:
 
 def _beside(root: Path, name: str) -> Path | None:
     """The table of that name in `root` or a folder below it, the one that lies highest; nothing outside `root`."""
-    found = [path for path in root.rglob(name) if path.is_file() and "__MACOSX" not in path.parts]
-    return min(found, key=lambda path: (len(path.parts), str(path)), default=None)
+    paths = [path for path in root.rglob(name) if path.is_file() and "__MACOSX" not in path.parts]
+    return min(paths, key=lambda path: (len(path.parts), str(path)), default=None)
 
 
 def _means() -> list[str]:
@@ -290,15 +290,15 @@ def _means() -> list[str]:
 
 def _votes_of(fields: Row) -> _Votes:
     counts = {code: whole_of(fields[letter], f"votes {letter}") for letter, code in _VOTES.items()}
-    said = {code: count for code, count in counts.items() if count}
-    if not said:
+    given = {code: count for code, count in counts.items() if count}
+    if not given:
         raise PayloadError("bad-row", "nobody voted")
     levels = {}
-    for code in said:
+    for code in given:
         value = number_of(fields.get(f"mean{_MEANS[code]}Resp", "-1"), "mean level")
         if value >= 0:  # -1: not rated
             levels[code] = value
-    return _Votes(said, levels)
+    return _Votes(given, levels)
 
 
 def _read(path: Path) -> tuple[bytes, Any]:

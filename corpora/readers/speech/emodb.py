@@ -111,14 +111,14 @@ class EmoDB:
         )
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
-        """16 kHz wav files of a made-up voice in the folder `wav`, by up to ten speakers with the published numbers.
+        """16 kHz wav files of a fake voice in the folder `wav`, by up to ten speakers with the published numbers.
 
         Raises `CorpusError` for a number of subjects outside 1 ... 10, or a class of more than 260 files a speaker.
         """
         from corpora.readers.fakes.voice import RATE_HZ, make_voice, speak, wav
 
         if not 1 <= subjects <= len(_SPEAKERS):
-            raise CorpusError(f"a made-up EmoDB needs 1 to {len(_SPEAKERS)} subjects, not {subjects}")
+            raise CorpusError(f"a fake EmoDB needs 1 to {len(_SPEAKERS)} subjects, not {subjects}")
         letters = {emotion: letter for letter, emotion in _EMOTIONS.items()}
         speakers = sorted(_SPEAKERS)[:subjects]
         taken: dict[tuple[str, str], int] = {}

@@ -92,9 +92,9 @@ class EmovDb:
         speaker = folder[1].lower()
         style = folder[2].capitalize()
         style = "Disgusted" if style == "Disgust" else style
-        told = match[1].lower()
-        if told != _STYLES[style] and told in _STYLES.values():
-            raise PayloadError("bad-label", f"the file says {told}, its folder {style}")
+        named = match[1].lower()
+        if named != _STYLES[style] and named in _STYLES.values():
+            raise PayloadError("bad-label", f"the file says {named}, its folder {style}")
         payload, header = read_wav(path)
         return speech_sample(
             self.card,
@@ -118,7 +118,7 @@ class EmovDb:
         from corpora.readers.fakes.voice import RATE_HZ, make_voice, speak, wav
 
         if not 1 <= subjects <= len(_SPEAKERS):
-            raise CorpusError(f"a made-up EmoV-DB needs 1 to {len(_SPEAKERS)} subjects, not {subjects}")
+            raise CorpusError(f"a fake EmoV-DB needs 1 to {len(_SPEAKERS)} subjects, not {subjects}")
         styles = {emotion: style for style, emotion in _EMOTIONS.items()}
         rng = np.random.default_rng([seed, 0])
         taken: dict[tuple[str, str], int] = {}

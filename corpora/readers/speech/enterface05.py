@@ -43,7 +43,7 @@ _FOLDERS = re.compile(r"(?:^|/)subject[ _-]?(\d{1,2})/([a-z]+)/(?:sentence[ _-]?
 _NAME = re.compile(r"(?:^|/)s_?(\d{1,2})_([a-z]{2})_(\d)(?:avi)?\.avi$", re.IGNORECASE)
 _FILE = re.compile(f"{_FOLDERS.pattern}|{_NAME.pattern}", re.IGNORECASE)
 _NUMBER = re.compile(r"_(\d)(?:avi)?$", re.IGNORECASE)
-# those with odd names come first, so that a small made-up corpus has them
+# those with odd names come first, so that a small fake corpus has them
 _CAST = (1, 3, 6, 11, 16, 2, *(number for number in range(4, _SUBJECTS + 1) if number not in (6, 11, 16)))
 
 
@@ -127,7 +127,7 @@ class Enterface05:
         )
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
-        """Films of grey pictures with a made-up voice at 16 kHz, under the archive's names with its oddities.
+        """Films of grey pictures with a fake voice at 16 kHz, under the archive's names with its oddities.
 
         Raises `CorpusError` for a number of subjects outside 1 ... 44, or a class of more than 5 films a subject;
         `UserError` without PyAV.

@@ -80,7 +80,7 @@ class Esd:
         access="a licence form by mail, see the README; the archive lies open",
         quirks=(
             "the published split has every speaker in train, evaluation and test",
-            "a sentence is said by ten speakers in five emotions: split by subject, the words are still shared",
+            "a sentence is spoken by ten speakers in five emotions: split by subject, the words are still shared",
             "lists of words come as GB 2312, UTF-16, UTF-8 or Latin-1; some lines lack the emotion",
             "the repository's MIT licence is not that of the recordings",
         ),
@@ -96,7 +96,7 @@ class Esd:
             if path.suffix.lower() == ".wav"
         ]
         folders = [set(name.split("/")[:-1]) & set(_SPLITS) for _, name in files if _FILE.search(name)]
-        whole = all(len(found) == 1 for found in folders)  # a split of a part of the corpus is none
+        whole = all(len(named) == 1 for named in folders)  # a split of a part of the corpus is none
         lists: dict[Path, Words] = {}
 
         def list_of(path: Path, speaker: str) -> Words:
@@ -161,7 +161,7 @@ class Esd:
         from corpora.readers.fakes.voice import RATE_HZ, make_voice, speak, wav
 
         if not 1 <= subjects <= _SPEAKERS:
-            raise CorpusError(f"a made-up ESD needs 1 to {_SPEAKERS} subjects, not {subjects}")
+            raise CorpusError(f"a fake ESD needs 1 to {_SPEAKERS} subjects, not {subjects}")
         speakers = [f"{i // 2 + 1 + 10 * (i % 2):04d}" for i in range(subjects)]
         natives = {emotion: native for native, emotion in _EMOTIONS.items()}
         taken: dict[tuple[str, str], int] = {}
@@ -190,16 +190,16 @@ class Esd:
 
 def _list(path: Path) -> Words:
     """{file's stem: (words, emotion or "")} of a speaker's list; empty if it cannot be read."""
-    found: Words = Entries()
+    entries: Words = Entries()
     try:
         raw = read_file(path, _MAX_TXT)
     except PayloadError:
-        return found
+        return entries
     for number, line in enumerate(_decoded(raw).splitlines(), 1):
         stem, *rest = [field.strip() for field in line.split("\t")]
         if _NAME.fullmatch(stem) and rest:
-            found.add(stem, (rest[0], rest[1] if len(rest) > 1 else ""), f"{path.name}#{number}")
-    return found
+            entries.add(stem, (rest[0], rest[1] if len(rest) > 1 else ""), f"{path.name}#{number}")
+    return entries
 
 
 def _decoded(raw: bytes) -> str:

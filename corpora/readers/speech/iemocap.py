@@ -10,8 +10,8 @@ Busso et al. (2008), Language Resources and Evaluation 42:335-359. Layout and na
         A-E3:\\tval 3; act 2; dom  2;\\t()             a rater's numbers, 1 to 5
     Session1/dialog/transcriptions/Ses01F_impro01.txt                words: Ses01F_impro01_F000 [006.2901-008.2357]: ...
 
-What no split may part is the session: its two speakers answer each other in every dialogue (and both microphones hear
-both), so a split by speaker would part all dialogues, and a split by dialogue would part all speakers.
+The split unit is the session: its two speakers answer each other in every dialogue (and both microphones hear both),
+so a split by speaker would cut through all dialogues, and a split by dialogue through all speakers.
 """
 
 from __future__ import annotations
@@ -184,8 +184,8 @@ class Iemocap:
         spoken: Entries[str, str],
     ) -> Sample | None:
         if path is None:
-            if isinstance(told := rated[name], PayloadError):
-                raise told
+            if isinstance(evaluation := rated[name], PayloadError):
+                raise evaluation
             raise PayloadError("missing-file", f"{name} is rated, and no sentences/wav/*/{name}.wav is there")
         match = _NAME.fullmatch(path.stem)
         if match is None:
@@ -195,21 +195,21 @@ class Iemocap:
         dialogue, session, speaker, _ = match.groups()
         if path.stem not in rated:
             raise PayloadError("no-label", f"no evaluation file of the session names {path.stem}")
-        told = rated[path.stem]
-        if isinstance(told, PayloadError):
-            raise told
-        emotion = known(_LABELS, told.label, "label")
+        evaluation = rated[path.stem]
+        if isinstance(evaluation, PayloadError):
+            raise evaluation
+        emotion = known(_LABELS, evaluation.label, "label")
         valence, arousal, dominance = (
             rescale(mean, self.card.dimensions[which], which)
-            for mean, which in zip(told.means, self.card.dimensions, strict=True)
+            for mean, which in zip(evaluation.means, self.card.dimensions, strict=True)
         )
         payload, header = read_wav(path)
-        outsiders = {rater: words for rater, words in told.words.items() if words and rater.startswith("E")}
+        outsiders = {rater: words for rater, words in evaluation.words.items() if words and rater.startswith("E")}
         extra = {"path": name, "dialogue": dialogue, "kind": "improvised" if "_impro" in dialogue else "scripted"}
         if path.stem in spoken and path.stem not in spoken.doubled:
             extra["transcript"] = spoken[path.stem]
-        if told.unread:
-            extra["unread_ratings"] = ", ".join(dict.fromkeys(told.unread))
+        if evaluation.unread:
+            extra["unread_ratings"] = ", ".join(dict.fromkeys(evaluation.unread))
         return speech_sample(
             self.card,
             corpus,
@@ -219,18 +219,18 @@ class Iemocap:
             subject=session + speaker,
             group=session,
             session_id=f"{corpus}:{session}",
-            turn=told.turn,
-            t_start_s=told.start_s,
-            t_end_s=told.end_s,
+            turn=evaluation.turn,
+            t_start_s=evaluation.start_s,
+            t_end_s=evaluation.end_s,
             emotion=emotion,
-            emotion_raw=told.label,
+            emotion_raw=evaluation.label,
             valence=valence,
             arousal=arousal,
             dominance=dominance,
-            rater_agreement=agreement(outsiders, [_WORDS[told.label]] if told.label in _WORDS else []),
+            rater_agreement=agreement(outsiders, [_WORDS[evaluation.label]] if evaluation.label in _WORDS else []),
             ratings=[
-                *(vote(word, rater) for rater, words in told.words.items() for word in words),
-                *(rating(which, rater, v) for rater, given in told.numbers.items() for which, v in given.items()),
+                *(vote(word, rater) for rater, words in evaluation.words.items() for word in words),
+                *(rating(which, rater, v) for rater, given in evaluation.numbers.items() for which, v in given.items()),
             ],
             gender="female" if speaker == "F" else "male",
             extra=extra,
@@ -245,7 +245,7 @@ class Iemocap:
         from corpora.readers.fakes.voice import RATE_HZ, make_voice, speak, wav
 
         if not 1 <= subjects <= 10:
-            raise CorpusError(f"a made-up IEMOCAP needs 1 to 10 subjects, not {subjects}")
+            raise CorpusError(f"a fake IEMOCAP needs 1 to 10 subjects, not {subjects}")
         codes = {emotion: code for code, emotion in _LABELS.items() if emotion is not None}
         speakers = [f"Ses0{i // 2 + 1}{'FM'[i % 2]}" for i in range(subjects)]
         rng = np.random.default_rng([seed, 0])

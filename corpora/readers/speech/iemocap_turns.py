@@ -55,10 +55,10 @@ def evaluations(content: bytes, name: str, rated: Entries[str, Rated | PayloadEr
     -> (bad-header, "file.txt#12") of the other lines that should have begun a turn: those that name none, and raters'
     lines under no header. `turn` of a record counts both speakers' turns, by start.
     """
-    found: list[tuple[str, Rated, str]] = []
+    turns: list[tuple[str, Rated, str]] = []
     lost: list[tuple[PayloadError, str]] = []
     now: Rated | None = None
-    nobodys = False  # a broken header was told: the lines below it are not told again
+    nobodys = False  # a broken header is a reject already; the lines below it are not counted again
     for number, line in enumerate(map(str.strip, lines_of(content)), 1):
         where = f"{name}#{number}"
         if not line:
@@ -82,11 +82,11 @@ def evaluations(content: bytes, name: str, rated: Entries[str, Rated | PayloadEr
                 else:
                     rated.add(named[0], error, where)
             else:
-                found.append((turn, now, where))
-    for place, (_, told, _) in enumerate(sorted(found, key=lambda turn: turn[1].start_s)):
-        told.turn = place
-    for turn, told, where in found:
-        rated.add(turn, told, where)
+                turns.append((turn, now, where))
+    for place, (_, evaluation, _) in enumerate(sorted(turns, key=lambda turn: turn[1].start_s)):
+        evaluation.turn = place
+    for turn, evaluation, where in turns:
+        rated.add(turn, evaluation, where)
     return lost
 
 

@@ -109,7 +109,7 @@ class Mead:
         )
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
-        """m4a files of a made-up voice at 16 kHz, actors and actresses in turn, levels in turn (neutral: 1).
+        """m4a files of a fake voice at 16 kHz, actors and actresses in turn, levels in turn (neutral: 1).
 
         Raises `CorpusError` for a number of subjects outside 1 ... 99, or a class of more than 2997 files an actor
         (neutral: 999); `UserError` without PyAV.
@@ -117,7 +117,7 @@ class Mead:
         from corpora.readers.fakes.voice import RATE_HZ, make_voice, speak
 
         if not 1 <= subjects <= 99:
-            raise CorpusError(f"a made-up MEAD needs 1 to 99 subjects, not {subjects}")
+            raise CorpusError(f"a fake MEAD needs 1 to 99 subjects, not {subjects}")
         natives = {emotion: native for native, emotion in _EMOTIONS.items()}
         actors = [f"{'MW'[i % 2]}{3 + 2 * i:03d}" for i in range(subjects)]
         taken: dict[tuple[str, str], int] = {}

@@ -10,8 +10,8 @@ who read the release (Strong-AI-Lab/emotion, datasets/MSP-IMPROV/process.py, and
         P01-A1; Neutral; Concerned, Other (please specify); A:3.000000; V:3.000000; D:3.000000; N:4.000000;
 
 A, V, D, N: activation, valence, dominance, naturalness, 1 to 5. Activation runs from 1, the most active, to 5:
-`arousal` of a record is turned round, `ratings` hold activation as it stands. What no split may part is the session:
-its two speakers talk to each other in every scene.
+`arousal` of a record has the sign changed, `ratings` hold activation as it stands. The split unit is the session: its
+two speakers talk to each other in every scene.
 """
 
 from __future__ import annotations
@@ -145,8 +145,8 @@ class MspImprov:
 
     def _sample(self, path: Path | None, name: str, corpus: str, rated: Entries[str, _Rated | PayloadError]) -> Sample:
         if path is None:
-            if isinstance(told := rated[name], PayloadError):
-                raise told
+            if isinstance(evaluation := rated[name], PayloadError):
+                raise evaluation
             raise PayloadError("missing-file", f"{name} is rated, and no {name}.wav is there")
         match = _NAME.fullmatch(path.stem)
         if match is None:
@@ -154,13 +154,13 @@ class MspImprov:
         sentence, intended, speaker, gender, session, scenario, direction, turn = match.groups()
         if path.stem not in rated:
             raise PayloadError("no-label", f"the evaluation file does not name {path.stem}")
-        told = rated[path.stem]
-        if isinstance(told, PayloadError):
-            raise told
-        emotion = known(_LABELS, told.label, "label")
+        evaluation = rated[path.stem]
+        if isinstance(evaluation, PayloadError):
+            raise evaluation
+        emotion = known(_LABELS, evaluation.label, "label")
         means = {  # NaN: nobody rated it
             which: rescale(value, (1.0, 5.0), which)
-            for which, value in told.means.items()
+            for which, value in evaluation.means.items()
             if which != "naturalness" and not np.isnan(value)
         }
         active = means.get("activation")
@@ -176,17 +176,17 @@ class MspImprov:
             session_id=f"{corpus}:session{int(session)}",
             turn=int(turn),
             emotion=emotion,
-            emotion_raw=told.label,
+            emotion_raw=evaluation.label,
             valence=means.get("valence"),
             arousal=None if active is None else -active,
             dominance=means.get("dominance"),
             rater_agreement=agreement(
-                {rater: words for rater, words in told.words.items() if words},
-                [_WORDS[told.label]] if told.label in _WORDS else [],
+                {rater: words for rater, words in evaluation.words.items() if words},
+                [_WORDS[evaluation.label]] if evaluation.label in _WORDS else [],
             ),
             ratings=[
-                *(vote(word, rater) for rater, words in told.words.items() for word in words),
-                *(rating(which, rater, v) for rater, given in told.numbers.items() for which, v in given.items()),
+                *(vote(word, rater) for rater, words in evaluation.words.items() for word in words),
+                *(rating(which, rater, v) for rater, given in evaluation.numbers.items() for which, v in given.items()),
             ],
             gender="female" if gender == "F" else "male",
             extra={
@@ -197,7 +197,7 @@ class MspImprov:
                 "direction": direction,
                 "dialogue": f"session{int(session)}-S{sentence}{intended}-{scenario}",
             }
-            | ({"unread_ratings": str(told.unread)} if told.unread else {}),
+            | ({"unread_ratings": str(evaluation.unread)} if evaluation.unread else {}),
         )
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
@@ -209,7 +209,7 @@ class MspImprov:
         from corpora.readers.fakes.voice import RATE_HZ, make_voice, speak, wav
 
         if not 1 <= subjects <= 12:
-            raise CorpusError(f"a made-up MSP-IMPROV needs 1 to 12 subjects, not {subjects}")
+            raise CorpusError(f"a fake MSP-IMPROV needs 1 to 12 subjects, not {subjects}")
         codes = {emotion: code for code, emotion in _LABELS.items() if emotion is not None}
         speakers = [f"{'FM'[i % 2]}{i // 2 + 1:02d}" for i in range(subjects)]
         rng = np.random.default_rng([seed, 0])
@@ -248,17 +248,17 @@ def _evaluations(path: Path, title: str) -> tuple[Entries[str, _Rated | PayloadE
     except PayloadError as error:
         raise CorpusError(f"{title}: {path} cannot be read ({error.reason}: {error.detail})") from error
     rated: Entries[str, _Rated | PayloadError] = Entries()
-    found: list[tuple[str, _Rated, str]] = []
+    turns: list[tuple[str, _Rated, str]] = []
     lost: list[tuple[PayloadError, str]] = []
     now: _Rated | None = None
-    nobodys = False  # a broken header was told: the lines below it are not told again
+    nobodys = False  # a broken header is a reject already; the lines below it are not counted again
     for number, line in enumerate(map(str.strip, lines_of(content)), 1):
         where = f"{printable(path.name)}#{number}"
         if not line:
             now, nobodys = None, False
         elif head := _HEAD.fullmatch(line):
             now, nobodys = _Rated(head[2], _numbers(head.groups()[2:])), False
-            found.append((f"MSP-IMPROV-{head[1]}", now, where))
+            turns.append((f"MSP-IMPROV-{head[1]}", now, where))
         elif "IMPROV" in line or ".avi" in line or (now is None and not nobodys):
             now, nobodys = None, True
             broken = PayloadError("bad-header", f"{line[:80]!r}; expected {_EXPECTED}")
@@ -268,9 +268,9 @@ def _evaluations(path: Path, title: str) -> tuple[Entries[str, _Rated | PayloadE
                 lost.append((broken, where))
         elif now is not None:
             _add_rater(now, line)
-    for turn, told, where in found:
-        rated.add(turn, told, where)
-    if not found:
+    for turn, evaluation, where in turns:
+        rated.add(turn, evaluation, where)
+    if not turns:
         raise CorpusError(f"{title}: {path} has no line like '{_EXPECTED}'")
     return rated, lost
 

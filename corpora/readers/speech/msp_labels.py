@@ -45,14 +45,14 @@ def rating_rows(path: Path, title: str) -> Rows:
 
 
 def _object(path: Path, title: str) -> dict[str, Any]:
-    found = read_json(path, title)
-    if not isinstance(found, dict):
+    contents = read_json(path, title)
+    if not isinstance(contents, dict):
         raise CorpusError(f"{title}: {path} is no JSON object of file names")
-    return found
+    return contents
 
 
-def _entries(found: dict[str, Any], path: Path) -> Rows:
-    for number, (file, entry) in enumerate(found.items()):
+def _entries(entries: dict[str, Any], path: Path) -> Rows:
+    for number, (file, entry) in enumerate(entries.items()):
         name = f"{printable(path.name)}#{number:06d}"
         if not isinstance(entry, dict) or not set(COLUMNS[1:]) <= set(entry):
             yield PayloadError("bad-row", f"{file[:80]!r} needs the keys {', '.join(COLUMNS[1:])}"), name
@@ -60,25 +60,25 @@ def _entries(found: dict[str, Any], path: Path) -> Rows:
             yield {"FileName": file} | {key: str(entry[key]) for key in COLUMNS[1:]}, name
 
 
-def _raters(found: dict[str, Any], path: Path) -> Rows:
-    for file, workers in found.items():
+def _raters(entries: dict[str, Any], path: Path) -> Rows:
+    for file, workers in entries.items():
         for worker, entry in workers.items() if isinstance(workers, dict) else ():
-            told = entry if isinstance(entry, dict) else {}
-            row = {key: str(value) for key, value in told.items()} | {"FileName": file, "WorkerID": worker}
+            fields = entry if isinstance(entry, dict) else {}
+            row = {key: str(value) for key, value in fields.items()} | {"FileName": file, "WorkerID": worker}
             yield row, f"{printable(path.name)}#{file[:80]}"
 
 
 def partitions(root: Path) -> Entries[str, str]:
     """{file: partition} of Partitions.txt, empty where there is none."""
-    found: Entries[str, str] = Entries()
+    splits: Entries[str, str] = Entries()
     for name in ("Partitions.txt", "Partition.txt", "partitions.txt"):
         if (root / name).is_file():
             with (root / name).open(encoding="latin-1") as lines:
                 for number, line in enumerate(lines, 1):
                     if m := _PARTITION.fullmatch(line.strip().removeprefix("\xef\xbb\xbf")):
-                        found.add(m[2], sys.intern(m[1]), f"{name}#{number}")
+                        splits.add(m[2], sys.intern(m[1]), f"{name}#{number}")
             break
-    return found
+    return splits
 
 
 def gather(rows: Rows, given: dict[str, list[Given]]) -> Iterator[tuple[PayloadError, str]]:

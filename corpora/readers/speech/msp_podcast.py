@@ -248,7 +248,7 @@ class MspPodcast:
         from corpora.readers.fakes.voice import RATE_HZ, make_voice, speak, wav
 
         if not 1 <= subjects <= 9999:
-            raise CorpusError(f"a made-up MSP-Podcast needs 1 to 9999 subjects, not {subjects}")
+            raise CorpusError(f"a fake MSP-Podcast needs 1 to 9999 subjects, not {subjects}")
         codes = {emotion: code for code, emotion in _LABELS.items() if emotion is not None}
         speakers = [str(i + 1) for i in range(subjects)]
         rng = np.random.default_rng([seed, 0])

@@ -1,7 +1,7 @@
 """RAVDESS: 24 actors say two sentences in eight emotions at two intensities.
 
 Livingstone & Russo (2018), PLoS ONE 13(5): e0196391. Facts below are from the paper and from the file-naming
-convention on the corpus' page (Zenodo record 1188976). Every file name tells everything:
+convention on the corpus' page (Zenodo record 1188976). The file name holds every label:
 
     03-01-06-01-02-01-12.wav = modality, vocal channel, emotion, intensity, statement, repetition, actor
 
@@ -144,7 +144,7 @@ class Ravdess:
         )
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
-        """16 kHz wav files of a made-up voice in Actor_NN folders; one file is stereo, as three of the real ones are.
+        """16 kHz wav files of a fake voice in Actor_NN folders; one file is stereo, as three of the real ones are.
 
         Odd actors have a man's voice, even ones a woman's. Repetitions go beyond 02 where a class asks for more than 4
         (neutral) or 8 files an actor. Song files (the same voice, spoken) are made by the option "song" alone, without
@@ -155,7 +155,7 @@ class Ravdess:
         song = self.channel == "song"
         actors = [f"{i:02d}" for i in range(1, 100) if not (song and f"{i:02d}" == _SILENT_ACTOR)]
         if not 1 <= subjects <= len(actors):
-            raise CorpusError(f"a made-up RAVDESS needs 1 to {len(actors)} subjects, not {subjects}")
+            raise CorpusError(f"a fake RAVDESS needs 1 to {len(actors)} subjects, not {subjects}")
         codes = {emotion: code for code, emotion in _EMOTIONS.items()}
         actors = actors[:subjects]
         counts = class_counts(self.card, per_class)

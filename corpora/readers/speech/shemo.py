@@ -92,11 +92,11 @@ class Shemo:
         path = next((place for place in (root / _LIST, *sorted(root.glob(f"*/{_LIST}"))) if place.is_file()), None)
         if path is None:
             return {}
-        found = read_json(path, self.card.title, max_bytes=_MAX_LIST)
-        if not isinstance(found, dict):
+        contents = read_json(path, self.card.title, max_bytes=_MAX_LIST)
+        if not isinstance(contents, dict):
             raise CorpusError(f"{self.card.title}: {path} is no JSON object of file names")
         keys = ("transcript", "ipa", "emotion")
-        entries = {stem: entry for stem, entry in found.items() if isinstance(entry, dict)}
+        entries = {stem: entry for stem, entry in contents.items() if isinstance(entry, dict)}
         return {
             stem: {key: _text(entry[key]) for key in keys if isinstance(entry.get(key), str) and entry[key]}
             for stem, entry in entries.items()
@@ -128,7 +128,7 @@ class Shemo:
         )
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
-        """16 kHz wav files of made-up voices in the folders male and female, and shemo.json, which lacks one of them.
+        """16 kHz wav files of fake voices in the folders male and female, and shemo.json, which lacks one of them.
 
         Raises `CorpusError` for a number of subjects outside 1 ... 62, or a class of more than 99 files a speaker.
         """

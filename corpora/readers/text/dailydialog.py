@@ -8,11 +8,11 @@ Li et al. (2017), IJCNLP. Files of one line a dialogue that belong together (rea
 
 and so for `validation` and `test`, as folders or as the zip files that lie in the archive; or all of them in
 `dialogues_text.txt`, `dialogues_emotion.txt`, `dialogues_act.txt` and `dialogues_topic.txt`, which know no split. No
-speaker is named, so there are no subjects; what no split may part is the dialogue.
+speaker is named, so there are no subjects; the split unit is the dialogue.
 
 Lines are joined by their number alone, so files of different lengths are refused, and so are files in which the turns
 of two dialogues close together differ in number, for there the lines have moved. A single one is a reject (the
-published train file has one). Two lines of equally many turns that changed places in one file are seen by nothing.
+published train file has one). Two lines of equally many turns that changed places in one file go unnoticed.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class DailyDialog:
         from corpora.readers.fakes.text import write_sentence
 
         if subjects < 1:
-            raise CorpusError(f"a made-up DailyDialog needs at least 1 subject (dialogue), not {subjects}")
+            raise CorpusError(f"a fake DailyDialog needs at least 1 subject (dialogue), not {subjects}")
         rng = np.random.default_rng([seed, 0])
         dialogues: dict[str, list[tuple[str, str]]] = {str(i): [] for i in range(subjects)}
         native = {self.card.label_map[word]: code for code, word in EMOTIONS.items()}
@@ -230,9 +230,9 @@ def _judge(split: str | None, openers: list[Opener | None]) -> None:
     for one, other in pairwise(differ):
         if other - one <= _NEAR:
             raise CorpusError(
-                f"{where}: the files do not have as many turns in dialogues {one} and {other} (counted from 0), and in "
-                f"{len(differ)} of {shortest} in all: lines have moved, so labels would be those of other dialogues. "
-                "Take all files from one download, unchanged."
+                f"{where}: the files differ in the number of turns of dialogues {one} and {other} (counted from 0), "
+                f"and of {len(differ)} of {shortest} in all: lines have moved, so labels would be those of other "
+                "dialogues. Take all files from one download, unchanged."
             )
 
 
@@ -244,12 +244,12 @@ def _n_turns(kind: str, line: bytes | PayloadError) -> int | None:
         text = line.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError:
         return None
-    return len(_said(text)) if kind == "texts" else len(text.split())
+    return len(_turns(text)) if kind == "texts" else len(text.split())
 
 
-def _said(text: str) -> list[str]:
-    said = text.split(_END)
-    return said if said[-1].strip() else said[:-1]
+def _turns(text: str) -> list[str]:
+    turns = text.split(_END)
+    return turns if turns[-1].strip() else turns[:-1]
 
 
 def _dialogue(
@@ -265,14 +265,14 @@ def _dialogue(
     except UnicodeDecodeError as error:
         yield PayloadError("undecodable-row", f"not UTF-8: {error.reason} at byte {error.start}"), name
         return
-    said = _said(texts.removeprefix("\ufeff"))
+    lines = _turns(texts.removeprefix("\ufeff"))
     felt, done = emotions.removeprefix("\ufeff").split(), acts.removeprefix("\ufeff").split()
-    if not said and not felt and not done:
+    if not lines and not felt and not done:
         return  # a blank line at the end
-    if len(said) != len(felt) or (has_act and len(done) != len(said)):
-        yield PayloadError("turns-differ", f"{len(said)} texts, {len(felt)} emotions, {len(done)} acts"), name
+    if len(lines) != len(felt) or (has_act and len(done) != len(lines)):
+        yield PayloadError("turns-differ", f"{len(lines)} texts, {len(felt)} emotions, {len(done)} acts"), name
         return
-    for i, (text, emotion) in enumerate(zip(said, felt, strict=True)):
+    for i, (text, emotion) in enumerate(zip(lines, felt, strict=True)):
         act = done[i] if has_act else None
         yield _Turn(name, split, i, text, emotion, act, topic.strip() or None), f"{name}_{i:02d}"
 
@@ -308,13 +308,13 @@ def _whole(root: Path, url: str, otherwise: CorpusError) -> dict[str | None, lis
         )
     except CorpusError:
         raise otherwise from None
-    found: list[Opener | None] = [_file(needed["text"]), _file(needed["emotion"])]
+    openers: list[Opener | None] = [_file(needed["text"]), _file(needed["emotion"])]
     for name in ("dialogues_act.txt", "dialogues_topic.txt"):
         try:
-            found.append(_file(find_file(root, "DailyDialog", (name,), url)))
+            openers.append(_file(find_file(root, "DailyDialog", (name,), url)))
         except CorpusError:  # acts and topics are extras
-            found.append(None)
-    return {None: found}
+            openers.append(None)
+    return {None: openers}
 
 
 def _file(path: Path) -> Opener:

@@ -86,7 +86,7 @@ class DairEmotion:
         first: CorpusError | None = None
         for parts, form in ((_TEXTS, "txt"), (_LINES, "jsonl")):
             try:
-                found = find_parts(root, self.card.title, parts, self.card.url)
+                paths = find_parts(root, self.card.title, parts, self.card.url)
             except CorpusError as error:
                 first = first or error
                 continue
@@ -99,7 +99,7 @@ class DairEmotion:
                         path, self.card.title, columns=("text", "label"), delimiter=";", header=False, quoted=False
                     ),
                 )
-                for split, path in found.items()
+                for split, path in paths.items()
             ]
             return (((split, row), name) for split, table in tables for row, name in table)
         files = self._parquet(root)
@@ -108,12 +108,12 @@ class DairEmotion:
         raise first if first is not None else CorpusError(f"{self.card.title}: nothing in {root}")
 
     def _parquet(self, root: Path) -> list[tuple[str, Path]]:
-        found = []
+        files = []
         for path in sorted(root.rglob("*.parquet")) if root.is_dir() else ():
             match = _PARQUET.fullmatch(path.name)
             if match and "unsplit" not in path.parts:
-                found.append((match[1], path))
-        return sorted(found, key=lambda pair: (("train", "validation", "test").index(pair[0]), pair[1]))
+                files.append((match[1], path))
+        return sorted(files, key=lambda pair: (("train", "validation", "test").index(pair[0]), pair[1]))
 
     def _text(self, row: Row | PayloadError, split: str, name: str, corpus: str) -> Sample:
         if isinstance(row, PayloadError):
@@ -143,7 +143,7 @@ class DairEmotion:
         from corpora.readers.fakes.text import write_sentence
 
         if subjects < 0:
-            raise CorpusError(f"subjects is {subjects}")
+            raise CorpusError(f"a fake {self.card.title} needs 0 subjects or more, not {subjects}")
         native = {emotion: label for label, emotion in self.card.label_map.items() if emotion is not None}
         wanted = [emotion for emotion, count in class_counts(self.card, per_class).items() for _ in range(count)]
         files: dict[str, list[str]] = {split: [] for split in _TEXTS}

@@ -63,12 +63,12 @@ _SPEAKERS = ("Monica Geller", "Joey Tribbiani", "Steve (drug addict)", "Ross' Da
 
 def split_of() -> dict[tuple[int, int], str]:
     """{(season, episode): split} of the 97 annotated episodes."""
-    found: dict[tuple[int, int], str] = {}
+    splits: dict[tuple[int, int], str] = {}
     for split, text in _EPISODES.items():
         for part in text.split(";"):
             season, _, episodes = part.partition(":")
-            found |= {(int(season), int(episode)): split for episode in episodes.split()}
-    return found
+            splits |= {(int(season), int(episode)): split for episode in episodes.split()}
+    return splits
 
 
 class EmoryNLP:
@@ -128,11 +128,11 @@ class EmoryNLP:
             parts = find_parts(root, "EmoryNLP", _PARTS, self.card.url)
         except CorpusError:
             files = [] if not Path(root).is_dir() else sorted(_visible(Path(root), "*.json"))
-            found = [(path, season) for path in files if (season := _season(path)) is not None]
-            if not found:
+            seasons = [(path, season) for path in files if (season := _season(path)) is not None]
+            if not seasons:
                 raise
             rows = settled(
-                lambda: chain.from_iterable(_utterances(season, printable(path.name)) for path, season in found),
+                lambda: chain.from_iterable(_utterances(season, printable(path.name)) for path, season in seasons),
                 lambda row: None if isinstance(row, PayloadError) else (row[0], str(row[2].get("transcript"))),
                 lambda row: str(row[2].get("emotion")),
             )
@@ -164,8 +164,8 @@ class EmoryNLP:
     def _json(self, row: Any, name: str, corpus: str) -> Sample:
         if isinstance(row, PayloadError):
             raise row
-        key, split, said = row
-        speakers, emotion, text = said.get("speakers"), said.get("emotion"), said.get("transcript")
+        key, split, utterance = row
+        speakers, emotion, text = utterance.get("speakers"), utterance.get("emotion"), utterance.get("transcript")
         if not isinstance(text, str) or not isinstance(emotion, str | None):
             raise PayloadError("bad-row", "an utterance has a transcript and an emotion, both text")
         if not isinstance(speakers, list) or not all(isinstance(speaker, str) for speaker in speakers):
@@ -214,7 +214,7 @@ class EmoryNLP:
         from corpora.readers.fakes.text import write_sentence
 
         if not 1 <= subjects <= len(_SPEAKERS):
-            raise CorpusError(f"a made-up EmoryNLP needs 1 to {len(_SPEAKERS)} subjects, not {subjects}")
+            raise CorpusError(f"a fake EmoryNLP needs 1 to {len(_SPEAKERS)} subjects, not {subjects}")
         rng = np.random.default_rng([seed, 0])
         native = {emotion: word for word, emotion in _EMOTIONS.items() if emotion is not None}
         lines = [
@@ -263,8 +263,8 @@ def _visible(root: Path, pattern: str) -> Iterator[Path]:
 
 def _season(path: Path) -> list[Any] | None:
     """The episodes of a JSON file of the published form, or None: another file. Raises `CorpusError`."""
-    found = read_json(path, "EmoryNLP")
-    episodes = found.get("episodes") if isinstance(found, dict) else None
+    contents = read_json(path, "EmoryNLP")
+    episodes = contents.get("episodes") if isinstance(contents, dict) else None
     return episodes if isinstance(episodes, list) else None
 
 
@@ -282,11 +282,11 @@ def _utterances(episodes: list[Any], name: str) -> Iterator[tuple[Any, str]]:
             yield PayloadError("not-annotated", f"{episode_id} is in no split"), f"{name}#{episode_id}"
             continue
         for place, scene in enumerate(episode["scenes"]):
-            said = scene.get("utterances") if isinstance(scene, dict) else None
-            if not isinstance(said, list):
+            utterances = scene.get("utterances") if isinstance(scene, dict) else None
+            if not isinstance(utterances, list):
                 yield PayloadError("bad-row", "a scene has utterances"), f"{name}#{episode_id}_c{place:02d}"
                 continue
-            for turn, utterance in enumerate(said):
+            for turn, utterance in enumerate(utterances):
                 key = utterance.get("utterance_id") if isinstance(utterance, dict) else None
                 if isinstance(key, str) and _ID.fullmatch(key):
                     yield (key, split, utterance), f"{name}#{key}"
@@ -301,12 +301,12 @@ def _utterances(episodes: list[Any], name: str) -> Iterator[tuple[Any, str]]:
 def _speakers(text: str) -> list[str]:
     """ "['Monica Geller']" -> names. Raises `PayloadError` bad-speaker."""
     try:
-        found = ast.literal_eval(text.strip()) if len(text) < 1000 else None
+        names = ast.literal_eval(text.strip()) if len(text) < 1000 else None
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        found = None
-    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise PayloadError("bad-speaker", f"{text[:40]!r} is no list of names")
-    return found
+    return names
 
 
 def _seconds(text: str) -> float | None:

@@ -6,7 +6,7 @@ Rashkin et al. (2019), ACL. `train.csv`, `valid.csv`, `test.csv` of empatheticdi
     hit:0_conv:1,2,sentimental,I remember ...,0,Was this a friend you were in love with_comma_ or ...,5|5|5_2|2|5,
 
 Commas in texts are written `_comma_`; a quote is a character like any other (empchat.py of the authors splits at
-commas). `context` is the emotion of the one who tells, who has the odd turns; the listener's turns, the even ones, have
+commas). `context` is the emotion of the speaker, who has the odd turns; the listener's turns, the even ones, have
 no emotion of their own and are kept for their context.
 """
 
@@ -127,8 +127,13 @@ class EmpatheticDialogues:
         emotion = known(_EMOTIONS, row["context"].strip(), "context")
         turn = whole_of(row["utterance_idx"], "utterance_idx")
         conversation, native = row["conv_id"].strip(), row["context"].strip()
-        tells = turn % 2 == 1
-        extra = {"official_split": split, "role": "speaker" if tells else "listener", "context": native, "path": name}
+        is_speaker = turn % 2 == 1
+        extra = {
+            "official_split": split,
+            "role": "speaker" if is_speaker else "listener",
+            "context": native,
+            "path": name,
+        }
         extra |= {key: _commas(row[key]) for key in ("prompt", "selfeval", "tags") if row[key].strip()}
         return text_sample(
             self.card,
@@ -139,31 +144,31 @@ class EmpatheticDialogues:
             group=conversation,
             session_id=f"{corpus}:{conversation}",
             turn=turn,
-            emotion=emotion if tells else None,
-            emotion_raw=native if tells else None,
+            emotion=emotion if is_speaker else None,
+            emotion_raw=native if is_speaker else None,
             # in the native words too: three of the 32 have no other place
-            labels=[{"scheme": self.card.name, "label": native, "weight": 1.0}] if tells else (),
+            labels=[{"scheme": self.card.name, "label": native, "weight": 1.0}] if is_speaker else (),
             extra=extra,
         )
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
-        """The three csv files: conversations of up to three turns of the one who tells, and the listener's between.
+        """The three csv files: conversations of up to three turns of the speaker, and the listener's between.
 
         Raises `CorpusError` for less than two subjects: it takes two to talk.
         """
         from corpora.readers.fakes.text import write_sentence
 
         if subjects < 2:
-            raise CorpusError(f"a made-up EmpatheticDialogues needs at least 2 subjects, not {subjects}")
+            raise CorpusError(f"a fake EmpatheticDialogues needs at least 2 subjects, not {subjects}")
         rng = np.random.default_rng([seed, 0])
         workers = [str(i) for i in range(subjects)]
         native = {emotion: word for word, emotion in reversed(_EMOTIONS.items()) if emotion is not None}
-        told: dict[tuple[str, str], int] = {}
+        counts: dict[tuple[str, str], int] = {}
         for emotion, worker in spread(class_counts(self.card, per_class), workers, rng):
-            told[emotion, worker] = told.get((emotion, worker), 0) + 1
+            counts[emotion, worker] = counts.get((emotion, worker), 0) + 1
         files = {split: [",".join(COLUMNS)] for split in _PARTS}
         number = 0
-        for (emotion, worker), count in told.items():
+        for (emotion, worker), count in counts.items():
             while count > 0:
                 n_told = min(count, int(rng.integers(1, 4)))
                 count -= n_told
@@ -175,8 +180,8 @@ class EmpatheticDialogues:
                 for turn in range(1, 2 * n_told + 1):
                     who, feels = (worker, emotion) if turn % 2 else (partner, None)
                     drawn = np.random.default_rng([seed, 2, number, turn])
-                    said = f'{write_sentence(feels, drawn, person=int(who))} Oh, "well"'
-                    fields = [f"hit:{number // 2}_conv:{number}", str(turn), native[emotion], prompt, who, said]
+                    text = f'{write_sentence(feels, drawn, person=int(who))} Oh, "well"'
+                    fields = [f"hit:{number // 2}_conv:{number}", str(turn), native[emotion], prompt, who, text]
                     line = ",".join(field.replace(",", "_comma_") for field in [*fields, "5|5|5_2|2|5", ""])
                     files[split].append(line)
                 number += 1

@@ -203,7 +203,7 @@ class GoEmotions:
                 if key in twice:
                     raise conflict(key, twice[key])
                 if key is not None and key in given:
-                    raise PayloadError("repeated-row", f"rater {key[1]} gave the same of {key[0]} before")
+                    raise PayloadError("repeated-row", f"rater {key[1]} has labelled {key[0]} before")
                 _add_rater(comments, row_of(row))
                 given |= {key} if key is not None else set()
             except PayloadError as error:

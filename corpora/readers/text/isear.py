@@ -78,7 +78,7 @@ class Isear:
         sources={
             "layout": "isear.csv and README.md of github.com/sinmaniphel/py_isear_dataset",
             "labels": "py_isear/enums.py of github.com/sinmaniphel/py_isear_dataset: EMOT 1 joy ... 7 guilt",
-            "subjects": "py_isear/enums.py: ID identifies the subject; how many there are is not said",
+            "subjects": "py_isear/enums.py: ID identifies the subject; how many there are is not stated",
         },
         unverified=("counts", "splits", "license"),
         quirks=(
@@ -175,7 +175,7 @@ class Isear:
         from corpora.readers.fakes.text import write_sentence
 
         if subjects < 1:
-            raise CorpusError(f"a made-up ISEAR needs at least 1 subject, not {subjects}")
+            raise CorpusError(f"a fake ISEAR needs at least 1 subject, not {subjects}")
         rng = np.random.default_rng([seed, 0])
         people = [str(11001 + i) for i in range(subjects)]
         columns = _COLUMNS.split()

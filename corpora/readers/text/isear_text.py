@@ -23,7 +23,7 @@ _FAMILY = {  # words for the emotion that was asked for: "I never felt sad" is n
     "shame": "shame ashamed shameful",
     "guilt": "guilt guilty",
 }
-# What an answer without an answer is made of. Nouns are those of the question; anything else tells something.
+# What an answer without an answer is made of. Nouns are those of the question; any other word is an answer.
 _AUXILIARY = "i have has had do does did can could am was be been being would will"
 _DENIAL = "not never no none nothing cannot nor hardly nowhere neither"
 _VERBS = (
@@ -73,17 +73,17 @@ def mended(text: str) -> tuple[str, tuple[str, ...]]:
 
     A text that is sound stays as it is, blanks and all; so does one with a character that code page 437 has not.
     """
-    found: list[str] = []
+    repairs: list[str] = []
     if "\\" in text:
-        text, found = _quotes(text), ["quotes"]
+        text, repairs = _quotes(text), ["quotes"]
     if "|" in text:
-        text, found = " ".join(text.replace("|", " ").split()), [*found, "bars"]
+        text, repairs = " ".join(text.replace("|", " ").split()), [*repairs, "bars"]
     if not text.isascii():
         once = _twice_encoded(text)
         was = _characters(once)
         if was is not None or once != text:
-            text, found = (once if was is None else was), [*found, "characters"]
-    return text, tuple(sorted(found))
+            text, repairs = (once if was is None else was), [*repairs, "characters"]
+    return text, tuple(sorted(repairs))
 
 
 def _quotes(text: str) -> str:
@@ -117,7 +117,7 @@ def _characters(text: str) -> str | None:
 
 
 def is_no_answer(text: str, asked: str) -> bool:
-    """Whether a text says no more than that there is nothing to tell: "[ No response.]", "Never experienced.", "Can't
+    """Whether a text only states that there is no answer: "[ No response.]", "Never experienced.", "Can't
     remember any episode of disgust.", "I have not felt this emotion in my life."
 
     `asked`: the emotion that the question was about. A text is one if it denies within its first words and holds

@@ -7,7 +7,7 @@ Poria et al. (2019), ACL. Three csv files of 11 columns (README.md of declare-la
     2,What?,Monica,surprise,negative,0,1,4,7,"00:21:01,927","00:21:03,261"
 
 Dialogue_ID and Utterance_ID start from 0, in each file anew; times are hh:mm:ss,ms in the episode. The same speakers
-talk in all three files, so speakers and dialogues form one component: what no split may part is the dialogue.
+talk in all three files, so speakers and dialogues form one component: the split unit is the dialogue.
 """
 
 from __future__ import annotations
@@ -157,14 +157,14 @@ class Meld:
         )
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
-        """The three csv files: dialogues of up to five lines by made-up speakers, one of whose names holds a comma.
+        """The three csv files: dialogues of up to five lines by fake speakers, one of whose names holds a comma.
 
         Raises `CorpusError` for a number of subjects outside 1 ... 7.
         """
         from corpora.readers.fakes.text import write_sentence
 
         if not 1 <= subjects <= len(_SPEAKERS):
-            raise CorpusError(f"a made-up MELD needs 1 to {len(_SPEAKERS)} subjects, not {subjects}")
+            raise CorpusError(f"a fake MELD needs 1 to {len(_SPEAKERS)} subjects, not {subjects}")
         rng = np.random.default_rng([seed, 0])
         speakers = _SPEAKERS[:subjects]
         lines = list(spread(class_counts(self.card, per_class), speakers, rng))

@@ -150,7 +150,7 @@ class SemEval2018Ec:
         from corpora.readers.fakes.text import write_sentence
 
         if subjects < 0:
-            raise CorpusError(f"subjects is {subjects}")
+            raise CorpusError(f"a fake {self.card.title} needs 0 subjects or more, not {subjects}")
         native = {emotion: label for label, emotion in self.card.label_map.items() if emotion is not None}
         counts = class_counts(self.card, per_class)
         wanted = [{native[emotion]} for emotion, count in counts.items() for _ in range(count)]
