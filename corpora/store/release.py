@@ -1,8 +1,11 @@
 """Reads and verifies a release: a folder of tars, Parquet tables and one manifest.
 
 Nothing but pyarrow, tarfile and json is needed. The manifest is under the hash: `release_hash` is the sha256 of its own
-canonical JSON without `release_hash`, and it holds the sha256 of every file. In format 1 it was a hash over the files
-alone, and README.md was none of them; such releases open and verify by that rule.
+canonical JSON without `release_hash`, and it holds the sha256 of every file.
+
+Formats: in 1 the hash was one over the files alone, and README.md was none of them; such releases open and verify by
+that rule. In 2 the manifest came under it. In 3 the index has `part` and `sources` (of older ones they follow from
+`modality` and `source_ids`), and from here on tables grow: corpora/store/evolve.py.
 """
 
 from __future__ import annotations
@@ -24,15 +27,14 @@ from corpora.fingerprint import hash_file, hash_files, hash_json
 from corpora.formats.jsonfile import as_written, read_json
 from corpora.schema import SAMPLES, SPLITS
 from corpora.store.atomic import canonical_json
+from corpora.store.evolve import Format
 from corpora.store.shards import count_members, iter_payloads, read_table
 
 MANIFEST = "manifest.json"
 README = "README.md"
 TABLES = ("index.parquet", "splits.parquet")
-FORMAT = "emoforge-release/2"
-VERSIONS = (1, 2)
+FORMAT = Format("emoforge-release", 3)
 MAX_NAME = 200  # characters of a path; the project's own have 40
-_FORMAT = re.compile(r"emoforge-release/([1-9][0-9]{0,5})")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # fields that are shown to people or decide something, and what they must be where they are there
 _FIELDS: dict[str, tuple[str, Any]] = {
@@ -64,7 +66,7 @@ def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
     `files` is what `describe_files` gives for every file but the manifest. Nothing of this machine or time may
     be in it.
     """
-    told = json.loads(canonical_json({**manifest, "format": FORMAT}))  # as it is read back
+    told = json.loads(canonical_json({**manifest, "format": FORMAT.text}))  # as it is read back
     return {**told, "release_hash": _own_hash(told)}
 
 
@@ -85,7 +87,7 @@ class Release:
     manifest: Mapping[str, Any]
     index: pa.Table
     splits: pa.Table
-    version: int = field(default=VERSIONS[-1])  # of the format
+    version: int = field(default=FORMAT.major)  # of the format
 
     @property
     def unlisted(self) -> tuple[str, ...]:
@@ -190,7 +192,7 @@ def _manifest(root: Path) -> tuple[dict[str, Any], int]:
     if not place.is_file():
         raise CorpusError(f"{root} is no release: it holds no {MANIFEST}. Give the folder that `emoforge run` printed.")
     manifest = read_json(place)
-    version = _version(place, manifest.get("format", "emoforge-release/1"))
+    version = FORMAT.require(manifest.get("format", "emoforge-release/1"), place)
     for name in ("files", "release_hash"):
         if name not in manifest:
             raise IntegrityError(f"{place} has no {name!r}: it is not the manifest of a release.")
@@ -213,16 +215,6 @@ def _manifest(root: Path) -> tuple[dict[str, Any], int]:
                 f"{place} was changed: it hashes to {own}, its release_hash is {manifest['release_hash']}."
             )
     return manifest, version
-
-
-def _version(place: Path, told: Any) -> int:
-    match = _FORMAT.fullmatch(told) if isinstance(told, str) else None
-    if match is None:
-        raise IntegrityError(f"{place}: format is {_short(told)}; {FORMAT} or an earlier one is wanted.")
-    version = int(match[1])
-    if version not in VERSIONS:
-        raise CorpusError(f"{place} is of format {told}, this emoforge reads up to {FORMAT}. Install a newer one.")
-    return version
 
 
 def _check_entry(place: Path, name: str, told: Any) -> None:

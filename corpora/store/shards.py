@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from corpora.errors import IntegrityError
 from corpora.schema import SAMPLES, Sample
+from corpora.store.evolve import evolved
 from corpora.store.spill import Spill, Spilled, shard_of
 
 __all__ = [
@@ -144,22 +145,16 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    """The table, if it has exactly the columns of `schema`. Raises `IntegrityError` otherwise, or for no Parquet."""
+    """The columns of `schema`, by name: a missing one is null, one that `schema` has not is passed over.
+
+    Raises `IntegrityError` for no Parquet, a missing column that must be there, nulls in one, and another type. See
+    corpora/store/evolve.py.
+    """
     try:
         table = pq.read_table(path, memory_map=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise IntegrityError(f"{path} cannot be read as Parquet: {error}. Make it again.") from error
-    if table.schema.names != schema.names or table.schema.types != schema.types:
-        odd = sorted(set(table.schema.names) ^ set(schema.names))
-        raise IntegrityError(
-            f"{path} has other columns than this version expects ({', '.join(odd) or 'types differ'})."
-        )
-    for field in schema:
-        if not field.nullable and table[field.name].null_count:
-            raise IntegrityError(
-                f"{path}: column {field.name!r} has {table[field.name].null_count} nulls, none allowed."
-            )
-    return table.cast(schema)
+    return evolved(table, schema, path)
 
 
 def _checked(data: bytes, row: Mapping[str, Any], tar: Path) -> bytes:

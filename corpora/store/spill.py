@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from corpora.errors import CorpusError
 from corpora.records.turns import Done
-from corpora.schema import SAMPLES, Reject, Sample
+from corpora.schema import PARTS, SAMPLES, Reject, Sample
 
 _BATCH = 2048  # samples that become one Arrow batch
 JOURNAL = "journal.jsonl"
@@ -31,10 +31,10 @@ _TOLD = (
     *("generator_id", "seed", "license"),
 )
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False)
-_PLAIN = [
-    name for name in SAMPLES.names if name not in ("shard", "offset", "n_bytes", "sha256", "recording_id", "extra")
-]
-_EXTRA = len(_PLAIN) + 1  # where `extra` stands in a row
+# Columns behind the plain ones in a row of a spill: what a sample does not hold as the table does.
+_MADE = ("part", "recording_id", "sources", "extra", "n_bytes", "sha256")
+_PLAIN = [name for name in SAMPLES.names if name not in ("shard", "offset", *_MADE)]
+_EXTRA = len(_PLAIN) + _MADE.index("extra")
 
 _told, _plain = attrgetter(*_TOLD), attrgetter(*_PLAIN)
 
@@ -227,25 +227,35 @@ def _json(sample: Sample) -> bytes:
     told = {name: value for name, value in zip(_TOLD, _told(sample), strict=True) if value is not None}
     told["sample_id"], told["emotion"] = sample.sample_id, sample.emotion
     told["synthetic"] = sample.generator_id is not None
-    if sample.source_ids is not None:
-        told["source_ids"] = list(sample.source_ids)
+    if (part := part_of(sample)) is not None:
+        told["part"] = part
+    if sample.recording_id not in (None, sample.sample_id):
+        told["recording_id"] = sample.recording_id
+    if sample.sources is not None:
+        told["sources"], told["source_ids"] = dict(sample.sources), list(sample.source_ids or ())
     return _ENCODER.encode(told).encode()
 
 
+def part_of(sample: Sample) -> str | None:
+    """What of its recording the sample is: what its reader says, else what is usual for its modality."""
+    return sample.part or PARTS.get(sample.modality)
+
+
 def _batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
-    """Rows of (fields of `_PLAIN` ..., recording, extra, bytes, sha256); shard and offset are known later."""
-    *plain, recording, extra, n_bytes, sha256 = zip(*rows, strict=True) if rows else [()] * (len(_PLAIN) + 4)
-    columns = dict(zip(_PLAIN, plain, strict=True))
-    columns |= {"recording_id": recording, "extra": extra, "n_bytes": n_bytes, "sha256": sha256}
+    """Rows of `_PLAIN` and `_MADE` -> a batch of SAMPLES; shard and offset are known later."""
+    names = (*_PLAIN, *_MADE)
+    columns = dict(zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True))
     columns |= {"shard": ("",) * len(rows), "offset": (0,) * len(rows)}
     return pa.RecordBatch.from_arrays([pa.array(columns[f.name], f.type) for f in SAMPLES], schema=SAMPLES)
 
 
 def _row(sample: Sample) -> tuple[Any, ...]:
-    payload = sample.payload
+    payload, sources = sample.payload, sample.sources
     return (
         *_plain(sample),
+        part_of(sample),
         sample.recording_id or sample.sample_id,
+        None if sources is None else [{"role": role, "id": sources[role]} for role in sorted(sources)],
         sorted(sample.extra.items()),
         len(payload),
         hashlib.sha256(payload).hexdigest(),
