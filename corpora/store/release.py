@@ -17,7 +17,7 @@ import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,14 +25,18 @@ import pyarrow.compute as pc
 from corpora.errors import CorpusError, IntegrityError, UnknownNameError
 from corpora.fingerprint import hash_file, hash_files, hash_json
 from corpora.formats.jsonfile import as_written, read_json
-from corpora.schema import SAMPLES, SPLITS
+from corpora.schema import SAMPLES, SCORES, SPLITS
 from corpora.store.atomic import canonical_json
 from corpora.store.evolve import Format
 from corpora.store.shards import count_members, iter_payloads, read_table
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 MANIFEST = "manifest.json"
 README = "README.md"
 TABLES = ("index.parquet", "splits.parquet")
+SCORE_TABLE = "scores.parquet"
 FORMAT = Format("emoforge-release", 3)
 MAX_NAME = 200  # characters of a path; the project's own have 40
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -102,10 +106,12 @@ class Release:
 
     @property
     def release_hash(self) -> str:
+        """64 hex digits: names all that is in the release."""
         return str(self.manifest["release_hash"])
 
     @property
     def views(self) -> tuple[str, ...]:
+        """Names of its split views."""
         return tuple(sorted(set(self.splits["view"].to_pylist())))
 
     def rows(self, split: str | None = None, *, synthetic: bool | None = None, view: str | None = None) -> pa.Table:
@@ -113,10 +119,7 @@ class Release:
         where the release holds several. Raises `UnknownNameError`."""
         table = self.index
         if split is not None:
-            name = view if view is not None else (self.views[0] if len(self.views) == 1 else None)
-            if name not in self.views:
-                raise UnknownNameError.of("split view", str(view), self.views)
-            rows = self.splits.filter(pc.equal(self.splits["view"], name))
+            rows = self.splits.filter(pc.equal(self.splits["view"], self._view(view)))
             known = set(rows["split"].to_pylist())
             if split not in known:
                 raise UnknownNameError.of("split", split, known)
@@ -135,6 +138,33 @@ class Release:
             row["payload"] = payload
             row["synthetic"] = row["generator_id"] is not None
             yield row
+
+    def to_pandas(self, split: str | None = None, *, scores: bool = False, view: str | None = None) -> pd.DataFrame:
+        """Rows of `rows(...)` as a pandas frame, index `sample_id`, in the order of the index.
+
+        All columns of SAMPLES and before them `split` and `synthetic` (bool); what has few values (corpus, emotion,
+        subject, ...) is a category, `split` one ordered train < dev < test. A missing text is NaN, a missing number NaN
+        or, where it is whole, <NA>. `scores`: also a column `score.<gate>` for each sample gate, float64: what the gate
+        gave a synthetic sample, NaN for real ones and where it could not be scored.
+
+        Raises `UnknownNameError`; `IntegrityError` where the scores are not those of the manifest.
+        """
+        from corpora.store.frame import index_frame, score_frame  # pandas takes a second to load
+
+        view = self._view(view)
+        splits = self.splits.filter(pc.equal(self.splits["view"], view))
+        frame = index_frame(self.rows(split, view=view), splits)
+        if scores and SCORE_TABLE in self.manifest["files"]:
+            _check_file(self.path, SCORE_TABLE, self.manifest["files"][SCORE_TABLE])
+            frame = frame.join(score_frame(read_table(self.path / SCORE_TABLE, SCORES)))
+        return frame
+
+    def _view(self, view: str | None) -> str:
+        """The view that is meant; None: the only one. Raises `UnknownNameError`."""
+        name = view if view is not None else (self.views[0] if len(self.views) == 1 else None)
+        if name not in self.views:
+            raise UnknownNameError.of("split view", str(view), self.views)
+        return name
 
     def verify(self) -> None:
         """The manifest, and every file of it: there, of its size and sha256; the hash of the whole; members of each tar
