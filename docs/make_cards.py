@@ -17,8 +17,9 @@ from make_parameters import HEADER, _allowed, _cell, _default
 from pydantic import BaseModel
 
 from corpora.labels import EMOTIONS
-from corpora.readers.described.cardfile import FIELDS, LAYOUTS, PAYLOADS, CardFile, Files, SignalSpec, _Columns
+from corpora.readers.described.cardfile import CardFile
 from corpora.readers.described.corpus import _GENDERS, _SPLITS
+from corpora.readers.described.filekeys import FIELDS, LAYOUTS, PAYLOADS, Files, SignalSpec, _Columns
 from corpora.records.unknown import _NAMES, _NOT_KNOWN, NOT_A_VALUE
 from corpora.store.atomic import write_text
 

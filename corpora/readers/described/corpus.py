@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +19,8 @@ from corpora.errors import CorpusError, PayloadError, UnknownLabelError
 from corpora.formats.tables import number_of
 from corpora.formats.trial_csv import fixed, open_trial
 from corpora.labels import clean_label, native_labels, nearest_label, rescale
-from corpora.readers.described.cardfile import DIMENSIONS, FIELDS, Card, SignalSpec, load_card
+from corpora.readers.described.cardfile import Card, load_card
+from corpora.readers.described.filekeys import DIMENSIONS, FIELDS, SignalSpec
 from corpora.readers.layouts.entries import Found, bytes_of, make_record
 from corpora.records.files import read_items
 from corpora.records.spellings import Spellings
@@ -176,8 +178,13 @@ class Described:
         found = self._layout.found(item, name)
         if found is None:
             return None
+        if "id" in self.description.files.compose:
+            native = self._composed(found, "id")
+            if native is None:
+                raise PayloadError("not-of-this-corpus", "a part of its id is not known")
+            found = replace(found, native_id=native)
         facts = self._facts(found, corpus) | self._emotion(found)
-        facts["extra"] = {"path": name, **facts["extra"], **found.extra}
+        facts["extra"] = {"path": name, **facts["extra"], **found.extra, **self._composed_extra(found)}
         if self.card.split_unit == "payload":
             facts["group"] = hashlib.sha256(_content(found)).hexdigest()
         return make_record(self.card, corpus, found, self.description.files, signals, facts)
@@ -222,6 +229,13 @@ class Described:
                 return None
             parts[name] = known_text(text, known={str(text)}) or ""
         return re.sub(r"\{(\w+)\}", lambda match: parts[match[1]], self.description.files.compose[field])
+
+    def _composed_extra(self, found: Found) -> dict[str, str]:
+        """What `files.compose` makes of fields to be kept in `extra`, through `values`."""
+        files = self.description.files
+        names = [name for name in files.compose if name in getattr(files, "extra", ())]
+        texts = {name: self._text(found, name) for name in names}
+        return {name: str(text) for name, text in texts.items() if text is not None}
 
     def _meant(self, field: str) -> set[str]:
         """Texts that the card gives a meaning, and which are therefore known."""

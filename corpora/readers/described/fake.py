@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import CorpusError
-from corpora.readers.described.cardfile import DIMENSIONS, Card, FolderFiles
+from corpora.readers.described.cardfile import Card
+from corpora.readers.described.filekeys import DIMENSIONS, FolderFiles
 from corpora.records.files import class_counts, spread
 
 _SUBJECT = "s01"

@@ -22,8 +22,9 @@ import numpy as np
 from corpora.errors import CorpusError, PayloadError, ResourceError
 from corpora.formats.arrow import parquet_rows
 from corpora.formats.tables import number_of, read_table, row_of
-from corpora.readers.described.cardfile import AudformatFiles, Card
+from corpora.readers.described.cardfile import Card
 from corpora.readers.described.fake import payload_of
+from corpora.readers.described.filekeys import AudformatFiles
 from corpora.readers.layouts.cells import as_text, cells, fields_of_path, has_columns, own_id
 from corpora.readers.layouts.entries import Found, inside
 from corpora.readers.layouts.table import made_cells

@@ -11,7 +11,8 @@ from typing import Any
 
 from corpora.errors import CorpusError, PayloadError
 from corpora.formats.tables import number_of
-from corpora.readers.described.cardfile import Card, _Columns
+from corpora.readers.described.cardfile import Card
+from corpora.readers.described.filekeys import _Columns
 from corpora.records.unknown import is_unknown
 
 MAX_VECTOR = 20_000  # features of a row; openSMILE's largest common set has 6,373

@@ -23,8 +23,9 @@ import pyarrow.parquet as pq
 from corpora.errors import CorpusError, PayloadError
 from corpora.formats.arrow import BATCH, CUT_SHORT, batch_rows
 from corpora.formats.tables import no_doubles
-from corpora.readers.described.cardfile import Card, DatasetsFiles
+from corpora.readers.described.cardfile import Card
 from corpora.readers.described.fake import payload_of, sentence
+from corpora.readers.described.filekeys import DatasetsFiles
 from corpora.readers.layouts.cells import Told, cells, clean_path, fields_of_name, fields_of_path, has_columns, own_id
 from corpora.readers.layouts.entries import Found, inside
 from corpora.readers.layouts.table import find_tables, made_cells

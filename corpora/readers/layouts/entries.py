@@ -29,7 +29,7 @@ from corpora.formats.channels import mixed_down
 from corpora.formats.looks import LOOK_BYTES, looks_like
 from corpora.formats.pictures import is_deep
 from corpora.formats.trial_csv import read_trial
-from corpora.readers.described.cardfile import Files, SignalSpec
+from corpora.readers.described.filekeys import Files, SignalSpec
 from corpora.records.files import (
     MAX_IMAGE_BYTES,
     MIN_WAV_S,

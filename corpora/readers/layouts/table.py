@@ -20,8 +20,9 @@ import numpy as np
 from corpora.errors import CorpusError, PayloadError
 from corpora.formats.arrow import parquet_rows
 from corpora.formats.tables import header_of, read_jsonl, read_table
-from corpora.readers.described.cardfile import PAYLOADS, Card, TableFiles, _Columns
+from corpora.readers.described.cardfile import Card
 from corpora.readers.described.fake import payload_of, sentence, variants
+from corpora.readers.described.filekeys import PAYLOADS, TableFiles, _Columns
 from corpora.readers.layouts.cells import (
     cells,
     clean_path,
