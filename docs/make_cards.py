@@ -35,7 +35,7 @@ FIELD_SAYS = {
     "id": "the sample's own id; default: its path without the ending, or its row's number",
     "label": "a key of `label_map`, or a text that `values.label` leads to one; several with `separator`",
     "subject": "who it is; ids of one person must be one text",
-    "group": "dialogue, trial or video: what no split may part, where `split_unit` says so",
+    "group": "dialogue, trial or video: the split unit, where `split_unit` says so",
     "session": "a recording session",
     "sentence": "what is said or shown",
     "turn": "whole number: the place in a dialogue",

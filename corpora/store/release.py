@@ -70,8 +70,8 @@ def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
     `files` is what `describe_files` gives for every file but the manifest. Nothing of this machine or time may
     be in it.
     """
-    told = json.loads(canonical_json({**manifest, "format": FORMAT.text}))  # as it is read back
-    return {**told, "release_hash": _own_hash(told)}
+    whole = json.loads(canonical_json({**manifest, "format": FORMAT.text}))  # as it is read back
+    return {**whole, "release_hash": _own_hash(whole)}
 
 
 def _own_hash(manifest: Mapping[str, Any]) -> str:
@@ -97,12 +97,12 @@ class Release:
     def unlisted(self) -> tuple[str, ...]:
         """Files in the folder that the manifest does not list: not of the release, whatever they are."""
         known = {*self.manifest["files"], MANIFEST, *([README] if self.version == 1 else [])}
-        found = (
+        there = (
             (Path(base) / name).relative_to(self.path).as_posix()
             for base, folders, names in os.walk(self.path)
             for name in (*names, *(f for f in folders if (Path(base) / f).is_symlink()))
         )
-        return tuple(sorted(name for name in found if name not in known))
+        return tuple(sorted(name for name in there if name not in known))
 
     @property
     def release_hash(self) -> str:
@@ -177,7 +177,7 @@ class Release:
         for name in files:
             _check_file(self.path, name, files[name])
         if version == 1:
-            root = compute_release_hash({name: told["sha256"] for name, told in files.items()})
+            root = compute_release_hash({name: entry["sha256"] for name, entry in files.items()})
             if root != self.release_hash:
                 raise IntegrityError(f"{self.path}: the files hash to {root}, the manifest says {self.release_hash}.")
         for name in self.unlisted:
@@ -231,8 +231,8 @@ def _manifest(root: Path) -> tuple[dict[str, Any], int]:
     if not isinstance(manifest["files"], dict):
         kind = type(manifest["files"]).__name__
         raise IntegrityError(f"{place}: files is a {kind}; a mapping of path to sha256 and n_bytes is wanted.")
-    for name, told in manifest["files"].items():
-        _check_entry(place, name, told)
+    for name, entry in manifest["files"].items():
+        _check_entry(place, name, entry)
     for name, (wanted, fits) in _FIELDS.items():
         if name in manifest and not fits(manifest[name]):
             raise IntegrityError(f"{place}: {name} is {_short(manifest[name])}; {wanted} is wanted.")
@@ -247,7 +247,7 @@ def _manifest(root: Path) -> tuple[dict[str, Any], int]:
     return manifest, version
 
 
-def _check_entry(place: Path, name: str, told: Any) -> None:
+def _check_entry(place: Path, name: str, entry: Any) -> None:
     """A path that stays below the release, and a hash and size that are some."""
     parts = name.split("/")
     if (
@@ -259,12 +259,12 @@ def _check_entry(place: Path, name: str, told: Any) -> None:
         or "\\" in name
     ):
         raise IntegrityError(f"{place}: files names {_short(name)}, which is no path of a file below the release.")
-    size = told.get("n_bytes") if isinstance(told, dict) else None
-    if not (isinstance(told, dict) and _is_sha256(told.get("sha256")) and type(size) is int and size >= 0):
-        raise IntegrityError(f"{place}: files says {_short(told)} of {name!r}; sha256 and n_bytes are wanted.")
+    size = entry.get("n_bytes") if isinstance(entry, dict) else None
+    if not (isinstance(entry, dict) and _is_sha256(entry.get("sha256")) and type(size) is int and size >= 0):
+        raise IntegrityError(f"{place}: files says {_short(entry)} of {name!r}; sha256 and n_bytes are wanted.")
 
 
-def _check_file(root: Path, name: str, told: Mapping[str, Any]) -> None:
+def _check_file(root: Path, name: str, entry: Mapping[str, Any]) -> None:
     path = root / name
     for part in (path, *path.parents):
         if part == root:
@@ -273,9 +273,9 @@ def _check_file(root: Path, name: str, told: Mapping[str, Any]) -> None:
             raise IntegrityError(f"{part} is a link; the files of a release are its own.")
     if not path.is_file():
         raise IntegrityError(f"{path} is missing; the manifest lists it.")
-    if path.stat().st_size != told["n_bytes"]:
-        raise IntegrityError(f"{path} has {path.stat().st_size} bytes, the manifest says {told['n_bytes']}.")
-    if hash_file(path) != told["sha256"]:
+    if path.stat().st_size != entry["n_bytes"]:
+        raise IntegrityError(f"{path} has {path.stat().st_size} bytes, the manifest says {entry['n_bytes']}.")
+    if hash_file(path) != entry["sha256"]:
         raise IntegrityError(f"{path} does not have the sha256 of the manifest: it was changed.")
 
 

@@ -65,14 +65,14 @@ def assemble(spills: Sequence[Spill], folder: Path, prefix: str) -> pa.Table:
     offsets: list[int] = []
     names: list[str] = []
     for shard in range(spills[0].n_shards):
-        found = [(entry, i) for i, spill in enumerate(spills) for entry in spill.entries[shard]]
-        if not found:
+        members = [(entry, i) for i, spill in enumerate(spills) for entry in spill.entries[shard]]
+        if not members:
             continue
-        found.sort(key=lambda pair: pair[0].key)
+        members.sort(key=lambda pair: pair[0].key)
         name = f"{prefix}-{shard:05d}.tar"
-        offsets += _write_tar(folder / name, [spill.folder / str(shard) for spill in spills], found)
-        names += [name] * len(found)
-        order += [starts[i] + entry.row for entry, i in found]
+        offsets += _write_tar(folder / name, [spill.folder / str(shard) for spill in spills], members)
+        names += [name] * len(members)
+        order += [starts[i] + entry.row for entry, i in members]
         for spill in spills:
             spill.release(shard)
     table = pa.concat_tables(tables).take(pa.array(order, pa.int64()))
@@ -94,7 +94,7 @@ def _write_tar(path: Path, sources: Sequence[Path], members: Sequence[tuple[Spil
             file = files[i]
             file.seek(entry.start)
             position += _member(target, f"{entry.key}.{entry.codec}", file.read(entry.n_payload))
-            position += _member(target, f"{entry.key}.json", file.read(entry.n_told))
+            position += _member(target, f"{entry.key}.json", file.read(entry.n_about))
         position += target.write(bytes(2 * _BLOCK))
         target.write(bytes(-position % _RECORD))
     return offsets

@@ -61,8 +61,8 @@ class CardFile(CardModel):
     language: Text | None = Field(None, description="Of all samples that do not name their own; BCP 47: en, de, pt-BR.")
     split_unit: Literal["subject", "dialogue", "trial", "video", "payload"] | None = Field(
         None,
-        description="What no split may part; dialogue, trial and video are the field `group`. Default: `subject` where "
-        "one is read, else `payload` (equal samples).",
+        description="The split unit, which stays in one split; dialogue, trial and video are the field `group`. "
+        "Default: `subject` where one is read, else `payload` (equal samples).",
     )
     counts: Annotated[dict[str, Annotated[int, Field(ge=0)]], BeforeValidator(text_keys)] | None = Field(
         None, description="Label of the corpus -> published number of samples."

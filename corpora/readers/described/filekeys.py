@@ -250,7 +250,7 @@ class _Columns(Files):
     @model_validator(mode="after")
     def _each_field_from_one_place(self) -> _Columns:
         """What two places tell, the later would overwrite without a word."""
-        told: dict[str, str] = {}
+        stands_in: dict[str, str] = {}
         places = {
             "columns": set(self.columns) - set(PAYLOADS),
             "label_columns": {"label"} if self.label_columns else set(),
@@ -259,9 +259,9 @@ class _Columns(Files):
         }
         for place, fields in places.items():
             for field in sorted(fields):
-                if field in told:
-                    raise ValueError(f"{field} stands in {told[field]} and in {place}; say it in one place")
-                told[field] = place
+                if field in stands_in:
+                    raise ValueError(f"{field} stands in {stands_in[field]} and in {place}; say it in one place")
+                stands_in[field] = place
         for dimension, columns in self.rater_columns.items():
             if len(set(columns)) < len(columns):
                 raise ValueError(f"rater_columns.{dimension} names a column twice")

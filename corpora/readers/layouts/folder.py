@@ -19,7 +19,7 @@ from corpora.errors import CorpusError, PayloadError
 from corpora.readers.described.cardfile import Card
 from corpora.readers.described.fake import payload_of, variants
 from corpora.readers.described.filekeys import FolderFiles
-from corpora.readers.layouts.entries import Found
+from corpora.readers.layouts.entries import RawSample
 from corpora.records.files import absence, named_files, printable, walk
 from corpora.store.atomic import write_bytes
 
@@ -66,21 +66,21 @@ class Folder:
     def _documents(self, root: Path) -> list[tuple[Path, str]]:
         if (kind := absence(root)) is not None:
             raise CorpusError(f"{self.card.facts.title}: {root} is {kind}; need its folder")
-        found = []
+        documents = []
         for folder, files in walk(root):
             for name in files:
                 path = folder / name
                 if self._of_kind(path) and not name.startswith(".") and path.stem.lower() not in _DOCUMENTS:
-                    found.append((path, printable(path.relative_to(root).as_posix())))
-        if not found:
+                    documents.append((path, printable(path.relative_to(root).as_posix())))
+        if not documents:
             endings = ", ".join(_ENDINGS[self.card.facts.modality])
             raise CorpusError(f"{self.card.facts.title}: {root} holds no files that end in {endings}")
-        return sorted(found, key=lambda pair: pair[1])
+        return sorted(documents, key=lambda pair: pair[1])
 
     def _of_kind(self, path: Path) -> bool:
         return path.suffix.lower() in _ENDINGS[self.card.facts.modality]
 
-    def found(self, item: Path, name: str) -> Found | None:
+    def raw_sample(self, item: Path, name: str) -> RawSample | None:
         match = self.pattern.search(name)
         if match is None or not self._of_kind(item):
             raise PayloadError("not-of-this-corpus", f"the name is not like {self.files.example or self.files.pattern}")
@@ -95,14 +95,14 @@ class Folder:
             raise PayloadError(
                 "repeated-name", f"{' and '.join(names[:5])}: one id, and nobody can tell which is meant"
             )
-        return Found(native or _id_of(name), groups, path=item, extra=extra, blank=blank)
+        return RawSample(native or _id_of(name), groups, path=item, extra=extra, blank=blank)
 
     def _in_case(self, group: str, text: str) -> str:
         case = self.files.case.get(group)
         return text if case is None else text.lower() if case == "lower" else text.upper()
 
     def _contradiction(self, groups: Mapping[str, str]) -> str | None:
-        """What is told twice and differs, in words. What has no meaning contradicts nothing."""
+        """Where a group and its field differ, in words. What has no meaning contradicts nothing."""
         values = self.files.values
         for name, field in self.files.same.items():
             meant = values[name].get(groups.get(name, ""))
@@ -176,10 +176,10 @@ def _id_of(name: str) -> str:
 
 def _of_one_id(names: Iterable[str]) -> dict[str, list[str]]:
     """{id: names} of files that differ in their endings alone (a.png beside a.bmp, a.jpg beside a.JPG)."""
-    found: dict[str, list[str]] = {}
+    by_id: dict[str, list[str]] = {}
     for name in names:
-        found.setdefault(_id_of(name), []).append(name)
-    return {native: same for native, same in found.items() if len(same) > 1}
+        by_id.setdefault(_id_of(name), []).append(name)
+    return {native: same for native, same in by_id.items() if len(same) > 1}
 
 
 def _filled(pattern: re.Pattern[str], example: str, texts: dict[str, str]) -> str | None:
@@ -187,12 +187,12 @@ def _filled(pattern: re.Pattern[str], example: str, texts: dict[str, str]) -> st
     another follows from it."""
     match = pattern.search(example)
     assert match is not None
-    made, at, placed = "", 0, {}
+    name, at, placed = "", 0, {}
     for begin, end, key in sorted((match.start(key), -match.end(key), key) for key in pattern.groupindex):
         if match[key] is not None and begin >= at:
             placed[key] = texts.get(key, match[key])
-            made += example[at:begin] + placed[key]
+            name += example[at:begin] + placed[key]
             at = -end
-    made += example[at:]
-    again = pattern.search(made)
-    return made if again is not None and all(again[key] == text for key, text in placed.items()) else None
+    name += example[at:]
+    again = pattern.search(name)
+    return name if again is not None and all(again[key] == text for key, text in placed.items()) else None
