@@ -5,14 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError, IntegrityError, UnknownNameError
-from corpora.schema import SPLITS, Sample
+from corpora.schema import SAMPLES, SPLITS, Sample
 from corpora.store.atomic import write_json
-from corpora.store.release import FORMAT, MANIFEST, compute_release_hash, describe_files, open_release, sealed
+from corpora.store.release import (
+    FORMAT,
+    MANIFEST,
+    _own_hash,
+    compute_release_hash,
+    describe_files,
+    open_release,
+    sealed,
+)
 from corpora.store.shards import write_shards, write_table
 
 
@@ -183,6 +192,18 @@ def test_a_release_of_the_first_format_opens_and_verifies_by_its_own_rule(folder
     del told["format"]  # and one that was written before formats had a name
     (folder / MANIFEST).write_text(json.dumps(told))
     open_release(folder).verify()
+
+
+def test_a_release_of_a_minor_version_of_later_opens(folder: Path) -> None:
+    index = pq.read_table(folder / "index.parquet").drop_columns(["consent"])
+    write_table(folder / "index.parquet", index.append_column("mood", pa.array(["odd"] * 8)))
+    (folder / "more.parquet").write_bytes(b"of a kind that is not known here")
+    seal(folder, more={"key": "that is not known here"})
+    whole = json.loads((folder / MANIFEST).read_text()) | {"format": f"{FORMAT.text}.7"}
+    write_json(folder / MANIFEST, whole | {"release_hash": _own_hash(whole)})
+    release = open_release(folder)
+    release.verify()
+    assert release.index.schema == SAMPLES and len(list(release.samples())) == 8
 
 
 @pytest.mark.parametrize(
