@@ -123,8 +123,8 @@ def rescaled_wav(payload: bytes, header: WavHeader, full_scale: float) -> tuple[
     """
     signal = wav_samples(payload, header) / np.float32(full_scale)
     require_full_scale(signal)
-    made = _wav_bytes(signal.astype("<f4").tobytes(), FLOAT, header.channels, header.rate_hz, 32)
-    return made, wav_header(made)
+    wav = _wav_bytes(signal.astype("<f4").tobytes(), FLOAT, header.channels, header.rate_hz, 32)
+    return wav, wav_header(wav)
 
 
 def plain_wav(payload: bytes, header: WavHeader) -> tuple[bytes, WavHeader]:
@@ -135,8 +135,8 @@ def plain_wav(payload: bytes, header: WavHeader) -> tuple[bytes, WavHeader]:
     data = payload[header.data.start : header.data.start + header.n_frames * header.channels * width]
     if header.order == ">":
         data = np.frombuffer(data, np.uint8).reshape(-1, width)[:, ::-1].tobytes()
-    made = _wav_bytes(data, header.encoding, header.channels, header.rate_hz, header.bits)
-    return made, wav_header(made)
+    wav = _wav_bytes(data, header.encoding, header.channels, header.rate_hz, header.bits)
+    return wav, wav_header(wav)
 
 
 def _wav_bytes(data: bytes, encoding: int, channels: int, rate_hz: int, bits: int) -> bytes:

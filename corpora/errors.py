@@ -72,9 +72,9 @@ class UnknownLabelError(PayloadError):
 
     def __init__(self, label: str, known: Iterable[str], field: str = "") -> None:
         self.label, self.known = label, tuple(known)
-        told = ", ".join(self.known)
+        listed = ", ".join(self.known)
         where = f"{field} " if field else ""
-        super().__init__("bad-label", f"{where}{label[:60]!r}; known: {told[:300]}")
+        super().__init__("bad-label", f"{where}{label[:60]!r}; known: {listed[:300]}")
 
 
 _REFUSED = {

@@ -92,7 +92,7 @@ class Scheme:
 
     `source`: "emotion" (the canonical vocabulary), "labels:<scheme>" (native labels of that scheme) or the name of
     dimensions joined by "+" ("valence", "valence+arousal"), which are cut at `edges`: a value above an edge lies in the
-    upper class. No classes: those that are found.
+    upper class. No classes: those that samples have.
     """
 
     classes: tuple[str, ...]
@@ -252,13 +252,13 @@ def _binned(record: Mapping[str, Any], scheme: Scheme) -> str | None:
     return scheme.classes[place]
 
 
-def classes_of(scheme: str, found: Iterable[str | None]) -> tuple[str, ...]:
-    """The classes of a scheme that `found` (classes as `assign` gives them) fills, in the scheme's order.
+def classes_of(scheme: str, names: Iterable[str | None]) -> tuple[str, ...]:
+    """The classes of a scheme that `names` (classes as `assign` gives them) hold, in the scheme's order.
 
     Raises `CorpusError` if fewer than two are left: there is nothing to balance.
     """
     target = find_scheme(scheme)
-    present = {name for name in found if name is not None}
+    present = {name for name in names if name is not None}
     classes = tuple(name for name in target.classes if name in present) if target.classes else tuple(sorted(present))
     if len(classes) < 2:
         raise CorpusError(

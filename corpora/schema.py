@@ -14,12 +14,15 @@ from typing import Any, Protocol, runtime_checkable
 import pyarrow as pa
 
 MODALITIES = ("speech", "face", "text", "physio")
+PARTS = {"speech": "voice", "face": "face", "text": "line", "physio": "signals"}  # what a sample is that names no part
+FROM = "from"  # the role of a source that a sample was moved away from
 SPLIT_NAMES = ("train", "dev", "test")
 FACTS = ("layout", "labels", "subjects", "counts", "splits", "license")  # what a card owes a source for
 CORPUS_ID = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 _LABEL = pa.struct([("scheme", pa.string()), ("label", pa.string()), ("weight", pa.float32())])
 _RATING = pa.struct([("scheme", pa.string()), ("rater", pa.string()), ("value", pa.float32())])
+_SOURCE = pa.struct([("role", pa.string()), ("id", pa.string())])
 _SIGNAL = pa.struct(
     [("name", pa.string()), ("unit", pa.string()), ("rate_hz", pa.float32()), ("shape", pa.list_(pa.int32()))]
 )
@@ -34,9 +37,10 @@ SAMPLES = pa.schema(
         _required("sample_id", pa.string()),  # "<corpus>/<native id>"; synthetic: "syn/<generator id>/<draw>"
         _required("corpus", pa.string()),
         _required("modality", pa.string()),
-        _required("recording_id", pa.string()),  # the moment that several modalities share; alone: sample_id
+        pa.field("part", pa.string()),  # of its recording: voice, face, line, eeg, eye, ...
+        _required("recording_id", pa.string()),  # what several parts are recordings of; alone: sample_id
         pa.field("subject_id", pa.string()),  # "<corpus>:<subject>"; null where the corpus knows none
-        _required("group_id", pa.string()),  # what no split may part
+        _required("group_id", pa.string()),  # the split unit: all of one group lie in one split
         pa.field("session_id", pa.string()),
         pa.field("turn", pa.int32()),
         pa.field("t_start_s", pa.float64()),
@@ -62,9 +66,10 @@ SAMPLES = pa.schema(
         _required("offset", pa.int64()),  # of the payload's first byte in the tar
         _required("n_bytes", pa.int64()),
         _required("sha256", pa.string()),  # of the payload
-        pa.field("generator_id", pa.string()),  # these three: null for a real sample
+        pa.field("generator_id", pa.string()),  # these four: null for a real sample
         pa.field("seed", pa.int64()),
-        pa.field("source_ids", pa.list_(pa.string())),
+        pa.field("sources", pa.list_(_SOURCE)),  # by role: "from", "style", ...
+        pa.field("source_ids", pa.list_(pa.string())),  # ids of `sources`, for readers of formats before 3
         _required("license", pa.string()),
         pa.field("consent", pa.string()),
     ]
@@ -154,7 +159,9 @@ class Sample:
     """One labelled payload on its way from a reader into a shard.
 
     `emotion` is a name of the canonical vocabulary (`corpora.labels.EMOTIONS`) or None. Ratings on dimensions are in
-    [-1, 1]. `payload` holds the file's bytes in the format that `codec` names.
+    [-1, 1]. `payload` holds the file's bytes in the format that `codec` names. `part`: what of its recording it is;
+    None: what is usual for the modality (`PARTS`). `sources`: role -> id of a real sample that a synthetic one was made
+    from.
     """
 
     sample_id: str
@@ -188,8 +195,14 @@ class Sample:
     extra: Mapping[str, str] = field(default_factory=dict)
     generator_id: str | None = None
     seed: int | None = None
-    source_ids: Sequence[str] | None = None
+    sources: Mapping[str, str] | None = None
     consent: str | None = None
+    part: str | None = None
+
+    @property
+    def source_ids(self) -> tuple[str, ...] | None:
+        """Ids of the sources in the order of their roles' names; None where `sources` is."""
+        return None if self.sources is None else tuple(self.sources[role] for role in sorted(self.sources))
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +226,7 @@ class Reject:
 class CorpusCard:
     """What was published about a corpus. A fact without a source is None and named in `unverified`, never a guess.
 
-    `split_unit`: what no split may part: "subject", "dialogue", "trial", "video" or "payload" (pixel hash).
+    `split_unit`: what stays together in one split: "subject", "dialogue", "trial", "video" or "payload" (pixel hash).
     `label_map`: native label -> canonical emotion, or None where the vocabulary has no word for it; empty for a corpus
     that is rated on dimensions only.
     `counts`: native label -> published number of samples (for several labels a sample: of samples that carry it).

@@ -94,8 +94,8 @@ def check_trial(arrays: Mapping[str, np.ndarray], rates_hz: Mapping[str, float])
         shortest = min(own, key=lambda name: (own[name][0] + 1) / own[name][1])
         least, most = (own[longest][0] - 1) / own[longest][1], (own[shortest][0] + 1) / own[shortest][1]
         if least > most * (1 + 1e-9):
-            told = [f"{name!r} lasts {own[name][0] / own[name][1]:g} s" for name in (shortest, longest)]
-            raise PayloadError("unequal-duration", f"signal {told[0]}, {told[1]}; signals of a trial cover one time")
+            both = [f"{name!r} lasts {own[name][0] / own[name][1]:g} s" for name in (shortest, longest)]
+            raise PayloadError("unequal-duration", f"signal {both[0]}, {both[1]}; signals of a trial cover one time")
 
 
 def decode_signals(payload: bytes, *, max_bytes: int = MAX_SIGNAL_BYTES) -> dict[str, np.ndarray]:

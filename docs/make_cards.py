@@ -17,8 +17,9 @@ from make_parameters import HEADER, _allowed, _cell, _default
 from pydantic import BaseModel
 
 from corpora.labels import EMOTIONS
-from corpora.readers.described.cardfile import FIELDS, LAYOUTS, PAYLOADS, CardFile, Files, SignalSpec, _Columns
+from corpora.readers.described.cardfile import CardFile
 from corpora.readers.described.corpus import _GENDERS, _SPLITS
+from corpora.readers.described.filekeys import FIELDS, LAYOUTS, PAYLOADS, Files, SignalSpec, _Columns
 from corpora.records.unknown import _NAMES, _NOT_KNOWN, NOT_A_VALUE
 from corpora.store.atomic import write_text
 
@@ -34,7 +35,7 @@ FIELD_SAYS = {
     "id": "the sample's own id; default: its path without the ending, or its row's number",
     "label": "a key of `label_map`, or a text that `values.label` leads to one; several with `separator`",
     "subject": "who it is; ids of one person must be one text",
-    "group": "dialogue, trial or video: what no split may part, where `split_unit` says so",
+    "group": "dialogue, trial or video: the split unit, where `split_unit` says so",
     "session": "a recording session",
     "sentence": "what is said or shown",
     "turn": "whole number: the place in a dialogue",

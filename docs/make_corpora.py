@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from corpora.readers import make_corpus, reader_names
+from corpora.readers import CARDS, make_corpus, reader_names
 from corpora.schema import FACTS, MODALITIES, CorpusCard
 from emoforge.listings import first_paragraph
 
@@ -72,8 +72,11 @@ def row(card: CorpusCard) -> str:
 
 def notes(card: CorpusCard) -> str:
     """What is worth knowing of the corpus: its published split and its oddities, as an item of a list."""
-    module = sys.modules[type(make_corpus(card.name)).__module__]
-    about = first_paragraph(module) if card.name in module.__name__ else card.title
+    file = CARDS / f"{card.name}.yaml"
+    if file.is_file():
+        about = file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+    else:
+        about = first_paragraph(sys.modules[type(make_corpus(card.name)).__module__])
     parts = [f"- **`{card.name}`** {about}"]
     if card.official_split:
         parts.append(f"Published split: {card.official_split}.")

@@ -65,7 +65,7 @@ def test_worked_example(name: str, package: Path, tmp_path: Path) -> None:
 def test_a_described_corpus(package: Path, tmp_path: Path) -> None:
     """docs/describe-a-corpus.md: its card reads what the page says; the cards of its other layouts are cards."""
     from corpora.codecs import encode_wav
-    from corpora.readers.described.cardfile import LAYOUTS
+    from corpora.readers.described.filekeys import LAYOUTS
 
     page = REPO / "docs" / "describe-a-corpus.md"
     card, *others = blocks(page, "yaml")
@@ -126,7 +126,8 @@ def test_made_page_is_up_to_date(page: str) -> None:
 
 
 def test_every_key_of_a_card_says_what_it_is() -> None:
-    from corpora.readers.described.cardfile import LAYOUTS, CardFile, SignalSpec
+    from corpora.readers.described.cardfile import CardFile
+    from corpora.readers.described.filekeys import LAYOUTS, SignalSpec
 
     for model in (CardFile, SignalSpec, *LAYOUTS.values()):
         silent = [name for name, field in model.model_fields.items() if not field.description and name != "layout"]

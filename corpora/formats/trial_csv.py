@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corpora.errors import PayloadError
-from corpora.readers.described.cardfile import SignalSpec
+from corpora.readers.described.filekeys import SignalSpec
 
 # what tools write where there is no value (those that pandas reads as NaN, and other common ones), in small letters
 MISSING = frozenset(

@@ -39,10 +39,10 @@ def _alive(pid: int) -> bool:
 def _sweep(target: Path) -> None:
     """Removes what killed processes of this host left beside `target`; anything else beside it is left alone."""
     ours = re.compile(rf"\.{re.escape(target.name)}\.{_HOST}-(\d+)-[0-9a-f]{{6}}\.tmp")
-    for found in target.parent.iterdir():
-        match = ours.fullmatch(found.name)
+    for beside in target.parent.iterdir():
+        match = ours.fullmatch(beside.name)
         if match and not _alive(int(match.group(1))):
-            _remove(found)
+            _remove(beside)
 
 
 def _remove(path: Path) -> None:

@@ -1,8 +1,11 @@
 """Reads and verifies a release: a folder of tars, Parquet tables and one manifest.
 
 Nothing but pyarrow, tarfile and json is needed. The manifest is under the hash: `release_hash` is the sha256 of its own
-canonical JSON without `release_hash`, and it holds the sha256 of every file. In format 1 it was a hash over the files
-alone, and README.md was none of them; such releases open and verify by that rule.
+canonical JSON without `release_hash`, and it holds the sha256 of every file.
+
+Formats: in 1 the hash was one over the files alone, and README.md was none of them; such releases open and verify by
+that rule. In 2 the manifest came under it. In 3 the index has `part` and `sources` (of older ones they follow from
+`modality` and `source_ids`), and from here on tables grow: corpora/store/evolve.py.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,17 +25,20 @@ import pyarrow.compute as pc
 from corpora.errors import CorpusError, IntegrityError, UnknownNameError
 from corpora.fingerprint import hash_file, hash_files, hash_json
 from corpora.formats.jsonfile import as_written, read_json
-from corpora.schema import SAMPLES, SPLITS
+from corpora.schema import SAMPLES, SCORES, SPLITS
 from corpora.store.atomic import canonical_json
+from corpora.store.evolve import Format
 from corpora.store.shards import count_members, iter_payloads, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MANIFEST = "manifest.json"
 README = "README.md"
 TABLES = ("index.parquet", "splits.parquet")
-FORMAT = "emoforge-release/2"
-VERSIONS = (1, 2)
+SCORE_TABLE = "scores.parquet"
+FORMAT = Format("emoforge-release", 3)
 MAX_NAME = 200  # characters of a path; the project's own have 40
-_FORMAT = re.compile(r"emoforge-release/([1-9][0-9]{0,5})")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # fields that are shown to people or decide something, and what they must be where they are there
 _FIELDS: dict[str, tuple[str, Any]] = {
@@ -64,8 +70,8 @@ def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
     `files` is what `describe_files` gives for every file but the manifest. Nothing of this machine or time may
     be in it.
     """
-    told = json.loads(canonical_json({**manifest, "format": FORMAT}))  # as it is read back
-    return {**told, "release_hash": _own_hash(told)}
+    whole = json.loads(canonical_json({**manifest, "format": FORMAT.text}))  # as it is read back
+    return {**whole, "release_hash": _own_hash(whole)}
 
 
 def _own_hash(manifest: Mapping[str, Any]) -> str:
@@ -85,25 +91,27 @@ class Release:
     manifest: Mapping[str, Any]
     index: pa.Table
     splits: pa.Table
-    version: int = field(default=VERSIONS[-1])  # of the format
+    version: int = field(default=FORMAT.major)  # of the format
 
     @property
     def unlisted(self) -> tuple[str, ...]:
         """Files in the folder that the manifest does not list: not of the release, whatever they are."""
         known = {*self.manifest["files"], MANIFEST, *([README] if self.version == 1 else [])}
-        found = (
+        there = (
             (Path(base) / name).relative_to(self.path).as_posix()
             for base, folders, names in os.walk(self.path)
             for name in (*names, *(f for f in folders if (Path(base) / f).is_symlink()))
         )
-        return tuple(sorted(name for name in found if name not in known))
+        return tuple(sorted(name for name in there if name not in known))
 
     @property
     def release_hash(self) -> str:
+        """64 hex digits: names all that is in the release."""
         return str(self.manifest["release_hash"])
 
     @property
     def views(self) -> tuple[str, ...]:
+        """Names of its split views."""
         return tuple(sorted(set(self.splits["view"].to_pylist())))
 
     def rows(self, split: str | None = None, *, synthetic: bool | None = None, view: str | None = None) -> pa.Table:
@@ -111,10 +119,7 @@ class Release:
         where the release holds several. Raises `UnknownNameError`."""
         table = self.index
         if split is not None:
-            name = view if view is not None else (self.views[0] if len(self.views) == 1 else None)
-            if name not in self.views:
-                raise UnknownNameError.of("split view", str(view), self.views)
-            rows = self.splits.filter(pc.equal(self.splits["view"], name))
+            rows = self.splits.filter(pc.equal(self.splits["view"], self._view(view)))
             known = set(rows["split"].to_pylist())
             if split not in known:
                 raise UnknownNameError.of("split", split, known)
@@ -134,6 +139,33 @@ class Release:
             row["synthetic"] = row["generator_id"] is not None
             yield row
 
+    def to_pandas(self, split: str | None = None, *, scores: bool = False, view: str | None = None) -> pd.DataFrame:
+        """Rows of `rows(...)` as a pandas frame, index `sample_id`, in the order of the index.
+
+        All columns of SAMPLES and before them `split` and `synthetic` (bool); what has few values (corpus, emotion,
+        subject, ...) is a category, `split` one ordered train < dev < test. A missing text is NaN, a missing number NaN
+        or, where it is whole, <NA>. `scores`: also a column `score.<gate>` for each sample gate, float64: what the gate
+        gave a synthetic sample, NaN for real ones and where it could not be scored.
+
+        Raises `UnknownNameError`; `IntegrityError` where the scores are not those of the manifest.
+        """
+        from corpora.store.frame import index_frame, score_frame  # pandas takes a second to load
+
+        view = self._view(view)
+        splits = self.splits.filter(pc.equal(self.splits["view"], view))
+        frame = index_frame(self.rows(split, view=view), splits)
+        if scores and SCORE_TABLE in self.manifest["files"]:
+            _check_file(self.path, SCORE_TABLE, self.manifest["files"][SCORE_TABLE])
+            frame = frame.join(score_frame(read_table(self.path / SCORE_TABLE, SCORES)))
+        return frame
+
+    def _view(self, view: str | None) -> str:
+        """The view that is meant; None: the only one. Raises `UnknownNameError`."""
+        name = view if view is not None else (self.views[0] if len(self.views) == 1 else None)
+        if name not in self.views:
+            raise UnknownNameError.of("split view", str(view), self.views)
+        return name
+
     def verify(self) -> None:
         """The manifest, and every file of it: there, of its size and sha256; the hash of the whole; members of each tar
         as many as the index has; no tar among the shards that nobody knows. Other files that the manifest does not list
@@ -145,7 +177,7 @@ class Release:
         for name in files:
             _check_file(self.path, name, files[name])
         if version == 1:
-            root = compute_release_hash({name: told["sha256"] for name, told in files.items()})
+            root = compute_release_hash({name: entry["sha256"] for name, entry in files.items()})
             if root != self.release_hash:
                 raise IntegrityError(f"{self.path}: the files hash to {root}, the manifest says {self.release_hash}.")
         for name in self.unlisted:
@@ -190,7 +222,7 @@ def _manifest(root: Path) -> tuple[dict[str, Any], int]:
     if not place.is_file():
         raise CorpusError(f"{root} is no release: it holds no {MANIFEST}. Give the folder that `emoforge run` printed.")
     manifest = read_json(place)
-    version = _version(place, manifest.get("format", "emoforge-release/1"))
+    version = FORMAT.require(manifest.get("format", "emoforge-release/1"), place)
     for name in ("files", "release_hash"):
         if name not in manifest:
             raise IntegrityError(f"{place} has no {name!r}: it is not the manifest of a release.")
@@ -199,8 +231,8 @@ def _manifest(root: Path) -> tuple[dict[str, Any], int]:
     if not isinstance(manifest["files"], dict):
         kind = type(manifest["files"]).__name__
         raise IntegrityError(f"{place}: files is a {kind}; a mapping of path to sha256 and n_bytes is wanted.")
-    for name, told in manifest["files"].items():
-        _check_entry(place, name, told)
+    for name, entry in manifest["files"].items():
+        _check_entry(place, name, entry)
     for name, (wanted, fits) in _FIELDS.items():
         if name in manifest and not fits(manifest[name]):
             raise IntegrityError(f"{place}: {name} is {_short(manifest[name])}; {wanted} is wanted.")
@@ -215,17 +247,7 @@ def _manifest(root: Path) -> tuple[dict[str, Any], int]:
     return manifest, version
 
 
-def _version(place: Path, told: Any) -> int:
-    match = _FORMAT.fullmatch(told) if isinstance(told, str) else None
-    if match is None:
-        raise IntegrityError(f"{place}: format is {_short(told)}; {FORMAT} or an earlier one is wanted.")
-    version = int(match[1])
-    if version not in VERSIONS:
-        raise CorpusError(f"{place} is of format {told}, this emoforge reads up to {FORMAT}. Install a newer one.")
-    return version
-
-
-def _check_entry(place: Path, name: str, told: Any) -> None:
+def _check_entry(place: Path, name: str, entry: Any) -> None:
     """A path that stays below the release, and a hash and size that are some."""
     parts = name.split("/")
     if (
@@ -237,12 +259,12 @@ def _check_entry(place: Path, name: str, told: Any) -> None:
         or "\\" in name
     ):
         raise IntegrityError(f"{place}: files names {_short(name)}, which is no path of a file below the release.")
-    size = told.get("n_bytes") if isinstance(told, dict) else None
-    if not (isinstance(told, dict) and _is_sha256(told.get("sha256")) and type(size) is int and size >= 0):
-        raise IntegrityError(f"{place}: files says {_short(told)} of {name!r}; sha256 and n_bytes are wanted.")
+    size = entry.get("n_bytes") if isinstance(entry, dict) else None
+    if not (isinstance(entry, dict) and _is_sha256(entry.get("sha256")) and type(size) is int and size >= 0):
+        raise IntegrityError(f"{place}: files says {_short(entry)} of {name!r}; sha256 and n_bytes are wanted.")
 
 
-def _check_file(root: Path, name: str, told: Mapping[str, Any]) -> None:
+def _check_file(root: Path, name: str, entry: Mapping[str, Any]) -> None:
     path = root / name
     for part in (path, *path.parents):
         if part == root:
@@ -251,9 +273,9 @@ def _check_file(root: Path, name: str, told: Mapping[str, Any]) -> None:
             raise IntegrityError(f"{part} is a link; the files of a release are its own.")
     if not path.is_file():
         raise IntegrityError(f"{path} is missing; the manifest lists it.")
-    if path.stat().st_size != told["n_bytes"]:
-        raise IntegrityError(f"{path} has {path.stat().st_size} bytes, the manifest says {told['n_bytes']}.")
-    if hash_file(path) != told["sha256"]:
+    if path.stat().st_size != entry["n_bytes"]:
+        raise IntegrityError(f"{path} has {path.stat().st_size} bytes, the manifest says {entry['n_bytes']}.")
+    if hash_file(path) != entry["sha256"]:
         raise IntegrityError(f"{path} does not have the sha256 of the manifest: it was changed.")
 
 

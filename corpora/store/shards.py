@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from corpora.errors import IntegrityError
 from corpora.schema import SAMPLES, Sample
+from corpora.store.evolve import evolved
 from corpora.store.spill import Spill, Spilled, shard_of
 
 __all__ = [
@@ -64,14 +65,14 @@ def assemble(spills: Sequence[Spill], folder: Path, prefix: str) -> pa.Table:
     offsets: list[int] = []
     names: list[str] = []
     for shard in range(spills[0].n_shards):
-        found = [(entry, i) for i, spill in enumerate(spills) for entry in spill.entries[shard]]
-        if not found:
+        members = [(entry, i) for i, spill in enumerate(spills) for entry in spill.entries[shard]]
+        if not members:
             continue
-        found.sort(key=lambda pair: pair[0].key)
+        members.sort(key=lambda pair: pair[0].key)
         name = f"{prefix}-{shard:05d}.tar"
-        offsets += _write_tar(folder / name, [spill.folder / str(shard) for spill in spills], found)
-        names += [name] * len(found)
-        order += [starts[i] + entry.row for entry, i in found]
+        offsets += _write_tar(folder / name, [spill.folder / str(shard) for spill in spills], members)
+        names += [name] * len(members)
+        order += [starts[i] + entry.row for entry, i in members]
         for spill in spills:
             spill.release(shard)
     table = pa.concat_tables(tables).take(pa.array(order, pa.int64()))
@@ -93,7 +94,7 @@ def _write_tar(path: Path, sources: Sequence[Path], members: Sequence[tuple[Spil
             file = files[i]
             file.seek(entry.start)
             position += _member(target, f"{entry.key}.{entry.codec}", file.read(entry.n_payload))
-            position += _member(target, f"{entry.key}.json", file.read(entry.n_told))
+            position += _member(target, f"{entry.key}.json", file.read(entry.n_about))
         position += target.write(bytes(2 * _BLOCK))
         target.write(bytes(-position % _RECORD))
     return offsets
@@ -144,22 +145,16 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    """The table, if it has exactly the columns of `schema`. Raises `IntegrityError` otherwise, or for no Parquet."""
+    """The columns of `schema`, by name: a missing one is null, one that `schema` has not is passed over.
+
+    Raises `IntegrityError` for no Parquet, a missing column that must be there, nulls in one, and another type. See
+    corpora/store/evolve.py.
+    """
     try:
         table = pq.read_table(path, memory_map=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise IntegrityError(f"{path} cannot be read as Parquet: {error}. Make it again.") from error
-    if table.schema.names != schema.names or table.schema.types != schema.types:
-        odd = sorted(set(table.schema.names) ^ set(schema.names))
-        raise IntegrityError(
-            f"{path} has other columns than this version expects ({', '.join(odd) or 'types differ'})."
-        )
-    for field in schema:
-        if not field.nullable and table[field.name].null_count:
-            raise IntegrityError(
-                f"{path}: column {field.name!r} has {table[field.name].null_count} nulls, none allowed."
-            )
-    return table.cast(schema)
+    return evolved(table, schema, path)
 
 
 def _checked(data: bytes, row: Mapping[str, Any], tar: Path) -> bytes:

@@ -20,23 +20,23 @@ import pyarrow as pa
 
 from corpora.errors import CorpusError
 from corpora.records.turns import Done
-from corpora.schema import SAMPLES, Reject, Sample
+from corpora.schema import PARTS, SAMPLES, Reject, Sample
 
 _BATCH = 2048  # samples that become one Arrow batch
 JOURNAL = "journal.jsonl"
 # What a payload's json tells besides its id: facts that no split and no run changes.
-_TOLD = (
+_BESIDE = (
     *("corpus", "modality", "emotion", "emotion_raw", "subject_id", "group_id", "session_id", "turn", "intensity"),
     *("valence", "arousal", "dominance", "gender", "age", "language", "sentence_id", "duration_s"),
     *("generator_id", "seed", "license"),
 )
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False)
-_PLAIN = [
-    name for name in SAMPLES.names if name not in ("shard", "offset", "n_bytes", "sha256", "recording_id", "extra")
-]
-_EXTRA = len(_PLAIN) + 1  # where `extra` stands in a row
+# Columns behind the plain ones in a row of a spill: what a sample does not hold as the table does.
+_MADE = ("part", "recording_id", "sources", "extra", "n_bytes", "sha256")
+_PLAIN = [name for name in SAMPLES.names if name not in ("shard", "offset", *_MADE)]
+_EXTRA = len(_PLAIN) + _MADE.index("extra")
 
-_told, _plain = attrgetter(*_TOLD), attrgetter(*_PLAIN)
+_beside, _plain = attrgetter(*_BESIDE), attrgetter(*_PLAIN)
 
 
 def shard_of(group_id: str, n_shards: int) -> int:
@@ -59,7 +59,7 @@ class Spilled:
     codec: str
     start: int
     n_payload: int
-    n_told: int
+    n_about: int
 
 
 class Spill:
@@ -108,26 +108,26 @@ class Spill:
             file.truncate(good)
         return self._stack.enter_context(path.open("ab", buffering=0))
 
-    def _taken_up(self, told: dict[str, Any]) -> bool:
+    def _taken_up(self, line: dict[str, Any]) -> bool:
         """One line of the journal -> the state that it led to; False if the payload that it promises is not there."""
-        if "reject" in told:
-            self.rejects.append(Reject(**told["reject"]))
-            self.done[told["number"]] = Done(told["name"], told["state"], None)
+        if "reject" in line:
+            self.rejects.append(Reject(**line["reject"]))
+            self.done[line["number"]] = Done(line["name"], line["state"], None)
             return True
-        shard, entry, row = told["shard"], told["entry"], told["row"]
+        shard, entry, row = line["shard"], line["entry"], line["row"]
         path = self.folder / str(shard)
-        end = entry["start"] + entry["n_payload"] + entry["n_told"]
+        end = entry["start"] + entry["n_payload"] + entry["n_about"]
         if not path.exists() or path.stat().st_size < end:
             return False
         row[_EXTRA] = [tuple(pair) for pair in row[_EXTRA]]
         self._take(shard, Spilled(row=self._n, **entry), tuple(row))
-        self.done[entry["number"]] = Done(told["name"], told["state"], row[_PLAIN.index("sample_id")])
+        self.done[entry["number"]] = Done(line["name"], line["state"], row[_PLAIN.index("sample_id")])
         return True
 
     def _take(self, shard: int, entry: Spilled, row: tuple[Any, ...]) -> None:
         self.entries[shard].append(entry)
         self._seen.add(entry.key)
-        self._ends[shard] = entry.start + entry.n_payload + entry.n_told
+        self._ends[shard] = entry.start + entry.n_payload + entry.n_about
         self._rows.append(row)
         self._n += 1
         if len(self._rows) == _BATCH:
@@ -142,15 +142,15 @@ class Spill:
                 f"sample id {sample.sample_id!r} comes twice. Ids name a sample for ever: the reader of corpus "
                 f"{sample.corpus!r} must make them unique."
             )
-        shard, told = shard_of(sample.group_id, self.n_shards), _json(sample)
+        shard, about = shard_of(sample.group_id, self.n_shards), _json(sample)
         if shard not in self._files:
             path = self.folder / str(shard)
             # a journal promises only what the system has: nothing may wait in a buffer of this process
             buffering = -1 if self._journal is None else 0
             self._files[shard] = self._stack.enter_context(path.open("ab", buffering=buffering))
-        entry = Spilled(number, self._n, key, sample.codec, self._ends[shard], len(sample.payload), len(told))
+        entry = Spilled(number, self._n, key, sample.codec, self._ends[shard], len(sample.payload), len(about))
         row = _row(sample)
-        self._files[shard].write(sample.payload + told)
+        self._files[shard].write(sample.payload + about)
         if self._journal is not None:
             shown = {k: v for k, v in asdict(entry).items() if k != "row"}
             self._note({"name": name, "state": state, "shard": shard, "entry": shown, "row": row})
@@ -162,9 +162,9 @@ class Spill:
         if self._journal is not None:
             self._note({"number": number, "name": name, "state": state, "reject": asdict(reject)})
 
-    def _note(self, told: dict[str, Any]) -> None:
+    def _note(self, line: dict[str, Any]) -> None:
         assert self._journal is not None
-        self._journal.write(json.dumps(told, default=_number).encode() + b"\n")
+        self._journal.write(json.dumps(line, default=_number).encode() + b"\n")
 
     @property
     def numbered(self) -> bool:
@@ -224,28 +224,38 @@ def _number(value: Any) -> Any:
 
 def _json(sample: Sample) -> bytes:
     """What stands beside a payload for those who read tars alone; facts that are not known are left out."""
-    told = {name: value for name, value in zip(_TOLD, _told(sample), strict=True) if value is not None}
-    told["sample_id"], told["emotion"] = sample.sample_id, sample.emotion
-    told["synthetic"] = sample.generator_id is not None
-    if sample.source_ids is not None:
-        told["source_ids"] = list(sample.source_ids)
-    return _ENCODER.encode(told).encode()
+    facts = {name: value for name, value in zip(_BESIDE, _beside(sample), strict=True) if value is not None}
+    facts["sample_id"], facts["emotion"] = sample.sample_id, sample.emotion
+    facts["synthetic"] = sample.generator_id is not None
+    if (part := part_of(sample)) is not None:
+        facts["part"] = part
+    if sample.recording_id not in (None, sample.sample_id):
+        facts["recording_id"] = sample.recording_id
+    if sample.sources is not None:
+        facts["sources"], facts["source_ids"] = dict(sample.sources), list(sample.source_ids or ())
+    return _ENCODER.encode(facts).encode()
+
+
+def part_of(sample: Sample) -> str | None:
+    """What of its recording the sample is: what its reader says, else what is usual for its modality."""
+    return sample.part or PARTS.get(sample.modality)
 
 
 def _batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
-    """Rows of (fields of `_PLAIN` ..., recording, extra, bytes, sha256); shard and offset are known later."""
-    *plain, recording, extra, n_bytes, sha256 = zip(*rows, strict=True) if rows else [()] * (len(_PLAIN) + 4)
-    columns = dict(zip(_PLAIN, plain, strict=True))
-    columns |= {"recording_id": recording, "extra": extra, "n_bytes": n_bytes, "sha256": sha256}
+    """Rows of `_PLAIN` and `_MADE` -> a batch of SAMPLES; shard and offset are known later."""
+    names = (*_PLAIN, *_MADE)
+    columns = dict(zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True))
     columns |= {"shard": ("",) * len(rows), "offset": (0,) * len(rows)}
     return pa.RecordBatch.from_arrays([pa.array(columns[f.name], f.type) for f in SAMPLES], schema=SAMPLES)
 
 
 def _row(sample: Sample) -> tuple[Any, ...]:
-    payload = sample.payload
+    payload, sources = sample.payload, sample.sources
     return (
         *_plain(sample),
+        part_of(sample),
         sample.recording_id or sample.sample_id,
+        None if sources is None else [{"role": role, "id": sources[role]} for role in sorted(sources)],
         sorted(sample.extra.items()),
         len(payload),
         hashlib.sha256(payload).hexdigest(),

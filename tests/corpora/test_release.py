@@ -5,14 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError, IntegrityError, UnknownNameError
-from corpora.schema import SPLITS, Sample
+from corpora.schema import SAMPLES, SPLITS, Sample
 from corpora.store.atomic import write_json
-from corpora.store.release import MANIFEST, compute_release_hash, describe_files, open_release, sealed
+from corpora.store.release import (
+    FORMAT,
+    MANIFEST,
+    _own_hash,
+    compute_release_hash,
+    describe_files,
+    open_release,
+    sealed,
+)
 from corpora.store.shards import write_shards, write_table
 
 
@@ -185,10 +194,24 @@ def test_a_release_of_the_first_format_opens_and_verifies_by_its_own_rule(folder
     open_release(folder).verify()
 
 
+def test_a_release_of_a_minor_version_of_later_opens(folder: Path) -> None:
+    index = pq.read_table(folder / "index.parquet").drop_columns(["consent"])
+    write_table(folder / "index.parquet", index.append_column("mood", pa.array(["odd"] * 8)))
+    (folder / "more.parquet").write_bytes(b"of a kind that is not known here")
+    seal(folder, more={"key": "that is not known here"})
+    whole = json.loads((folder / MANIFEST).read_text()) | {"format": f"{FORMAT.text}.7"}
+    write_json(folder / MANIFEST, whole | {"release_hash": _own_hash(whole)})
+    release = open_release(folder)
+    release.verify()
+    assert release.index.schema == SAMPLES and len(list(release.samples())) == 8
+
+
 @pytest.mark.parametrize(
     ("told", "kind", "says"),
     [
-        ("emoforge-release/3", CorpusError, "reads up to emoforge-release/2"),
+        ("emoforge-release/4", CorpusError, "reads up to emoforge-release/3.*pip install --upgrade"),
+        ("emoforge-release/4.1", CorpusError, "Install a newer one"),
+        ("emoforge-release/0", IntegrityError, "an earlier one is wanted"),
         ("emoforge-release/x", IntegrityError, "an earlier one is wanted"),
         (2, IntegrityError, "an earlier one is wanted"),
     ],
@@ -261,7 +284,7 @@ def test_what_files_may_not_be(any_format: Path, files: Any) -> None:
     told = json.loads((any_format / MANIFEST).read_text())
     if isinstance(files, dict) and files:
         files = told["files"] | files
-    if told["format"] == "emoforge-release/2":
+    if told["format"] == FORMAT.text:
         write_json(any_format / MANIFEST, sealed(told | {"files": files}))
     else:
         write_json(any_format / MANIFEST, told | {"files": files})
@@ -345,7 +368,7 @@ def test_links_are_not_followed(folder: Path, tmp_path_factory: pytest.TempPathF
 def test_tables_that_are_read_are_listed(any_format: Path, table: str) -> None:
     told = json.loads((any_format / MANIFEST).read_text())
     del told["files"][table]
-    write_json(any_format / MANIFEST, sealed(told) if told["format"] == "emoforge-release/2" else told)
+    write_json(any_format / MANIFEST, sealed(told) if told["format"] == FORMAT.text else told)
     with pytest.raises(IntegrityError, match=f"does not list {table}"):
         open_release(any_format)
 

@@ -121,7 +121,7 @@ def test_what_was_seen_is_read_from_the_files_that_were_learnt_from(tmp_path: Pa
         for split, part in (("train", samples[:2]), ("test", samples[2:]))
     )
     write_table(tmp_path / "arrays.parquet", pa.table({"sample_id": ["c/0"], "row": [0]}, schema=ARRAYS))
-    made = Sample("syn/1", "c", "face", b"y", "png", "CC0-1.0", "g1", generator_id="g", seed=1, source_ids=["c/1"])
+    made = Sample("syn/1", "c", "face", b"y", "png", "CC0-1.0", "g1", generator_id="g", seed=1, sources={"from": "c/1"})
     seen = what_was_seen(tmp_path, real, write_shards([made], tmp_path, 1, "synthetic"))
     assert seen["generator"] == ["c/0"] and seen["sources of synthetic samples"] == ["c/1"]
     assert sorted(seen["gates and judges"]) == ["c/0", "c/1"]

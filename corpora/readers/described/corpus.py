@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,8 +19,9 @@ from corpora.errors import CorpusError, PayloadError, UnknownLabelError
 from corpora.formats.tables import number_of
 from corpora.formats.trial_csv import fixed, open_trial
 from corpora.labels import clean_label, native_labels, nearest_label, rescale
-from corpora.readers.described.cardfile import DIMENSIONS, FIELDS, Card, SignalSpec, load_card
-from corpora.readers.layouts.entries import Found, bytes_of, make_record
+from corpora.readers.described.cardfile import Card, load_card
+from corpora.readers.described.filekeys import DIMENSIONS, FIELDS, SignalSpec
+from corpora.readers.layouts.entries import RawSample, bytes_of, make_record
 from corpora.records.files import read_items
 from corpora.records.spellings import Spellings
 from corpora.records.unknown import is_unknown, known_text
@@ -39,13 +41,13 @@ _GENDERS = {"m": "male", "male": "male", "man": "male", "f": "female", "female":
 
 
 class Layout(Protocol):
-    """How a kind of folder is found through. Made with the card."""
+    """How a kind of folder is read: what lies where. It is built with the card."""
 
     def items(self, root: Path) -> Iterable[tuple[Any, str]]:
         """(item, name) in a steady order. Raises `CorpusError` at once: not this layout, or other columns."""
         ...
 
-    def found(self, item: Any, name: str) -> Found | None:
+    def raw_sample(self, item: Any, name: str) -> RawSample | None:
         """One item; None: no sample. Raises `PayloadError`."""
         ...
 
@@ -56,8 +58,8 @@ class Layout(Protocol):
 
 def layout_of(card: Card) -> Layout:
     module, _, name = _LAYOUTS[card.files.layout].partition(":")
-    made: Layout = getattr(importlib.import_module(module), name)(card)
-    return made
+    layout: Layout = getattr(importlib.import_module(module), name)(card)
+    return layout
 
 
 class Described:
@@ -109,8 +111,8 @@ class Described:
         for item, name in islice(items, LOOK_AT):
             first.append((item, name))
             try:
-                found = self._layout.found(item, name)
-                words = self._words(found) if found is not None else {}
+                raw = self._layout.raw_sample(item, name)
+                words = self._words(raw) if raw is not None else {}
             except PayloadError as error:
                 unnamed = unnamed or (error.detail if error.reason == "unknown-name" else "")
                 continue
@@ -138,9 +140,9 @@ class Described:
         read, so this is a quick look. Raises `CorpusError` for another layout."""
         for item, name in self._layout.items(Path(root)):
             try:
-                found = self._layout.found(item, name)
-                if found is not None:
-                    self._emotion(found)
+                raw = self._layout.raw_sample(item, name)
+                if raw is not None:
+                    self._emotion(raw)
             except UnknownLabelError as error:
                 yield error
                 continue
@@ -158,10 +160,10 @@ class Described:
         for item, name in islice(items, LOOK_AT):
             first.append((item, name))
             try:
-                found = self._layout.found(item, name)
-                if found is None:
+                raw = self._layout.raw_sample(item, name)
+                if raw is None:
                     continue
-                table = open_trial(bytes_of(found), self.description.files.signals)
+                table = open_trial(bytes_of(raw), self.description.files.signals)
             except PayloadError:
                 continue
             try:
@@ -173,19 +175,24 @@ class Described:
         return self.description.files.signals, chain(first, items)
 
     def _sample(self, item: Any, name: str, corpus: str, signals: Mapping[str, SignalSpec]) -> Sample | None:
-        found = self._layout.found(item, name)
-        if found is None:
+        raw = self._layout.raw_sample(item, name)
+        if raw is None:
             return None
-        facts = self._facts(found, corpus) | self._emotion(found)
-        facts["extra"] = {"path": name, **facts["extra"], **found.extra}
+        if "id" in self.description.files.compose:
+            native = self._composed(raw, "id")
+            if native is None:
+                raise PayloadError("not-of-this-corpus", "a part of its id is not known")
+            raw = replace(raw, native_id=native)
+        facts = self._facts(raw, corpus) | self._emotion(raw)
+        facts["extra"] = {"path": name, **facts["extra"], **raw.extra, **self._composed_extra(raw)}
         if self.card.split_unit == "payload":
-            facts["group"] = hashlib.sha256(_content(found)).hexdigest()
-        return make_record(self.card, corpus, found, self.description.files, signals, facts)
+            facts["group"] = hashlib.sha256(_content(raw)).hexdigest()
+        return make_record(self.card, corpus, raw, self.description.files, signals, facts)
 
-    def _text(self, found: Found, field: str) -> Any:
+    def _text(self, raw: RawSample, field: str) -> Any:
         """What the field says in this sample: a text or number, None where it is not known."""
         files = self.description.files
-        text = self._composed(found, field) if field in files.compose else found.fields.get(field)
+        text = self._composed(raw, field) if field in files.compose else raw.fields.get(field)
         if isinstance(text, list | tuple | Mapping):
             raise PayloadError("bad-row", f"{field} holds a {_kind(text)}, a text or a number is expected")
         if text is None or clean_label(str(text)) in self._missing:
@@ -201,39 +208,46 @@ class Described:
             )
         return clean_label(str(text))
 
-    def _name(self, found: Found, field: str) -> str | None:
+    def _name(self, raw: RawSample, field: str) -> str | None:
         """An id: who or what it is, None where that is not known."""
-        text = self._text(found, field)
+        text = self._text(raw, field)
         return known_text(text, known={str(text)}) if text is not None else None
 
-    def _composed(self, found: Found, field: str) -> str | None:
+    def _composed(self, raw: RawSample, field: str) -> str | None:
         """The field made of others; not known where one of them is not, or all that is unknown would be one."""
-        known = {**found.extra, **found.fields}
+        known = {**raw.extra, **raw.fields}
         parts: dict[str, str] = {}
         for name in set(re.findall(r"\{(\w+)\}", self.description.files.compose[field])):
             text = known.get(name)
-            if text is None and name in found.blank:
+            if text is None and name in raw.blank:
                 text = ""
             meant = {*self._known, *self._meant(name)}
             if isinstance(text, list | Mapping) or (
-                name not in found.blank
+                name not in raw.blank
                 and (is_unknown(text, known=meant, words=name in FIELDS) or clean_label(str(text)) in self._missing)
             ):
                 return None
             parts[name] = known_text(text, known={str(text)}) or ""
         return re.sub(r"\{(\w+)\}", lambda match: parts[match[1]], self.description.files.compose[field])
 
+    def _composed_extra(self, raw: RawSample) -> dict[str, str]:
+        """What `files.compose` makes of fields to be kept in `extra`, through `values`."""
+        files = self.description.files
+        names = [name for name in files.compose if name in getattr(files, "extra", ())]
+        texts = {name: self._text(raw, name) for name in names}
+        return {name: str(text) for name, text in texts.items() if text is not None}
+
     def _meant(self, field: str) -> set[str]:
         """Texts that the card gives a meaning, and which are therefore known."""
         return {*self.description.files.values.get(field, ()), *(self.card.label_map if field == "label" else ())}
 
-    def _words(self, found: Found) -> dict[str, float]:
+    def _words(self, raw: RawSample) -> dict[str, float]:
         """{native label as the card spells it: weight} of one sample; what the card does not know stays as it stands.
 
         Raises `PayloadError` bad-label where `values` do not know a text, not-a-number for a weight that is none.
         """
         files = self.description.files
-        given: Any = self._composed(found, "label") if "label" in files.compose else found.fields.get("label")
+        given: Any = self._composed(raw, "label") if "label" in files.compose else raw.fields.get("label")
         if given is None:
             return {}
         weights: dict[str, float] = {}
@@ -276,8 +290,8 @@ class Described:
             raise UnknownLabelError(clean_label(text), self.description.files.values["label"], "label")
         return clean_label(text)
 
-    def _emotion(self, found: Found) -> dict[str, Any]:
-        words = self._words(found)
+    def _emotion(self, raw: RawSample) -> dict[str, Any]:
+        words = self._words(raw)
         entries = native_labels(self.card.name, words, self.card.label_map)  # bad-label for one that the map lacks
         best = max(words.values(), default=0.0)
         heaviest = [word for word, weight in words.items() if weight == best]
@@ -288,23 +302,23 @@ class Described:
             "labels": entries if len(words) > 1 else (),
         }
 
-    def _facts(self, found: Found, corpus: str) -> dict[str, Any]:
+    def _facts(self, raw: RawSample, corpus: str) -> dict[str, Any]:
         facts: dict[str, Any] = {"extra": {}}
         given = self.description.files.fields()
         for field in ("subject", "group"):
             if field in given:
-                text = self._name(found, field)
+                text = self._name(raw, field)
                 if text is None and self.card.split_unit != "payload":
                     raise PayloadError(f"no-{field}", f"{field} is not known here, and no split may part one")
                 facts[field] = text
         for field, name in (("session", "session_id"), ("sentence", "sentence_id")):
-            if field in given and (text := self._name(found, field)) is not None:
+            if field in given and (text := self._name(raw, field)) is not None:
                 facts[name] = f"{corpus}:{text}"
-        if "split" in given or "split" in found.fields:
-            facts["extra"]["official_split"] = _one_of(self._text(found, "split"), _SPLITS, "split")
-        if "gender" in given and (text := self._text(found, "gender")) is not None:
+        if "split" in given or "split" in raw.fields:
+            facts["extra"]["official_split"] = _one_of(self._text(raw, "split"), _SPLITS, "split")
+        if "gender" in given and (text := self._text(raw, "gender")) is not None:
             facts["gender"] = _one_of(text, _GENDERS, "gender")
-        if "language" in given and (text := self._text(found, "language")) is not None:
+        if "language" in given and (text := self._text(raw, "language")) is not None:
             facts["language"] = text
         numbers = (
             ("intensity", "intensity"),
@@ -315,25 +329,25 @@ class Described:
             ("end", "t_end_s"),
         )
         for field, name in numbers:
-            if field in given and (text := self._text(found, field)) is not None:
+            if field in given and (text := self._text(raw, field)) is not None:
                 number = number_of(str(text), field)
                 if field in ("intensity", "agreement") and not 0 <= number <= 1:
                     raise PayloadError("rating-out-of-range", f"{field} is {number:g}, the scale is 0 to 1")
                 if field == "turn" and not (number.is_integer() and abs(number) < 2**31):
                     raise PayloadError("not-a-number", f"turn is {str(text)[:40]!r}, a whole number is expected")
                 facts[name] = int(number) if field == "turn" else number
-        return facts | self._ratings(found, given)
+        return facts | self._ratings(raw, given)
 
-    def _ratings(self, found: Found, given: set[str]) -> dict[str, Any]:
+    def _ratings(self, raw: RawSample, given: set[str]) -> dict[str, Any]:
         """Each rater's value on the corpus' own scale, and the dimensions of the record in [-1, 1]."""
-        entries = [{"scheme": name, "rater": rater, "value": value} for name, rater, value in found.ratings]
+        entries = [{"scheme": name, "rater": rater, "value": value} for name, rater, value in raw.ratings]
         facts: dict[str, Any] = {}
         for name, scale in self.card.dimensions.items():
-            values = [value for dimension, _, value in found.ratings if dimension == name]
+            values = [value for dimension, _, value in raw.ratings if dimension == name]
             for value in values:
                 rescale(value, scale, name)
-            if name in found.fields or name in self.description.files.compose:
-                text = self._text(found, name)
+            if name in raw.fields or name in self.description.files.compose:
+                text = self._text(raw, name)
                 mean = None if text is None else number_of(str(text), name)
                 if mean is not None:
                     entries.append({"scheme": name, "rater": "corpus", "value": mean})
@@ -359,13 +373,13 @@ def _kind(value: Any) -> str:
     return "list" if isinstance(value, list | tuple) else "structure"
 
 
-def _content(found: Found) -> bytes:
+def _content(raw: RawSample) -> bytes:
     """What equal samples share."""
     from corpora.records.files import read_file
 
-    if found.path is not None:
-        cut = f"{found.cut}".encode() if found.cut else b""
-        return read_file(found.path) + cut
-    if found.vector is not None:
-        return repr(list(found.vector.values())).encode()
-    return found.content or (found.text or found.pixels or "").encode("utf-8", "replace")
+    if raw.path is not None:
+        cut = f"{raw.cut}".encode() if raw.cut else b""
+        return read_file(raw.path) + cut
+    if raw.vector is not None:
+        return repr(list(raw.vector.values())).encode()
+    return raw.content or (raw.text or raw.pixels or "").encode("utf-8", "replace")

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import CorpusError
-from corpora.readers.described.cardfile import DIMENSIONS, Card, FolderFiles
+from corpora.readers.described.cardfile import Card
+from corpora.readers.described.filekeys import DIMENSIONS, FolderFiles
 from corpora.records.files import class_counts, spread
 
 _SUBJECT = "s01"
@@ -90,10 +91,10 @@ def _label_text(card: Card, emotion: str) -> str:
     codes = card.files.values.get("label")
     if codes is None:
         return native
-    found = [text for text, label in codes.items() if label == native]
-    if not found:
+    texts = [text for text, label in codes.items() if label == native]
+    if not texts:
         raise CorpusError(f"{card.facts.title}: no text of files.values.label means {native!r}")
-    return found[0]
+    return texts[0]
 
 
 def variants(listed: Sequence[str] | None, meanings: Mapping[str, Any] | None, example: str) -> list[str]:
@@ -166,7 +167,7 @@ def _trial(card: Card, emotion: str | None, who: list[int], rng: np.random.Gener
             (kind for kind in ("ECG", "BVP", "EDA", "RESP", "TEMP", "EMG", "EEG") if kind in name.upper()), "ECG"
         )
         names = spec.columns or (_like(spec.pattern) if spec.pattern is not None else [spec.column or name])
-        made = make_signal(
+        signal = make_signal(
             kind,
             seconds=20,
             rate_hz=spec.rate_hz,
@@ -175,7 +176,7 @@ def _trial(card: Card, emotion: str | None, who: list[int], rng: np.random.Gener
             subject_rng=np.random.default_rng(who),
             rng=rng,
         )
-        columns |= dict(zip(names, made.reshape(len(made), -1).T, strict=True))
+        columns |= dict(zip(names, signal.reshape(len(signal), -1).T, strict=True))
     longest = max(len(values) for values in columns.values())
     lines = [",".join(columns)]
     for i in range(longest):

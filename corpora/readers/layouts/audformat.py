@@ -22,10 +22,11 @@ import numpy as np
 from corpora.errors import CorpusError, PayloadError, ResourceError
 from corpora.formats.arrow import parquet_rows
 from corpora.formats.tables import number_of, read_table, row_of
-from corpora.readers.described.cardfile import AudformatFiles, Card
+from corpora.readers.described.cardfile import Card
 from corpora.readers.described.fake import payload_of
+from corpora.readers.described.filekeys import AudformatFiles
 from corpora.readers.layouts.cells import as_text, cells, fields_of_path, has_columns, own_id
-from corpora.readers.layouts.entries import Found, inside
+from corpora.readers.layouts.entries import RawSample, inside
 from corpora.readers.layouts.table import made_cells
 from corpora.records.joins import opened, settled
 from corpora.records.unknown import is_unknown
@@ -76,7 +77,7 @@ class Audformat:
     def _looked_up(self) -> tuple[dict[str, dict[str, Any]], list[tuple[Any, str]]]:
         """File -> what the tables of `join` know of it; and their rows that are none, as items. Raises `CorpusError`
         where they know two things."""
-        found: dict[str, dict[str, Any]] = {}
+        by_file: dict[str, dict[str, Any]] = {}
         bad: list[tuple[Any, str]] = []
         wanted = {name.partition("/")[0] for name in self.files.wanted()}
         for table in self.files.join:
@@ -84,14 +85,14 @@ class Audformat:
                 if isinstance(row, PayloadError):
                     bad.append(((row, {}), name))
                     continue
-                file, known = as_text(row["file"]), found.setdefault(str(as_text(row["file"])), {})
+                file, known = as_text(row["file"]), by_file.setdefault(str(as_text(row["file"])), {})
                 for column in wanted & row.keys():
                     if not is_unknown(text := as_text(row[column])) and known.setdefault(column, text) != text:
                         raise CorpusError(
                             f"{self.card.facts.title}: {name}: {column!r} of {file} is {str(text)[:60]!r} and "
                             f"{str(known[column])[:60]!r}; a table of files.join says one thing of a file"
                         )
-        return found, bad
+        return by_file, bad
 
     def _header(self, root: Path) -> Any:
         path = root / "db.yaml"
@@ -154,8 +155,10 @@ class Audformat:
                 labels = self._labels_of(labels)
             if not isinstance(labels, Mapping):
                 raise CorpusError(f"{self.card.facts.title}: the scheme of {column!r} knows nothing of its labels")
-            about[column] = {str(label): told for label, told in labels.items() if isinstance(told, Mapping)}
-            known = sorted({name for told in about[column].values() for name in told})
+            about[column] = {
+                str(label): attributes for label, attributes in labels.items() if isinstance(attributes, Mapping)
+            }
+            known = sorted({name for attributes in about[column].values() for name in attributes})
             has_columns(known, [attribute], f"{self.card.facts.title}: scheme of {column!r}")
         return about
 
@@ -170,7 +173,7 @@ class Audformat:
                 raise CorpusError(f"{self.card.facts.title}: {name}: {label[:60]!r} has two rows, and they differ")
         return labels
 
-    def found(self, item: Any, name: str) -> Found | None:
+    def raw_sample(self, item: Any, name: str) -> RawSample | None:
         given, fields = opened(item)
         row = dict(row_of(given))
         file = str(as_text(row.get("file")) or "")
@@ -180,24 +183,24 @@ class Audformat:
             if attribute:
                 merged[wanted] = self._about[column].get(str(as_text(merged.get(column))), {}).get(attribute)
         texts, ratings, extra = cells(self.files, merged)
-        told = fields_of_path(self.files, file)
+        named = fields_of_path(self.files, file)
         start, end = _seconds(row.get("start")) or 0.0, _seconds(row.get("end"))
         path = inside(self._root, file, "the file")
         native = str(PurePosixPath(file).with_suffix(""))
         cut = None
         if start > 0 or end is not None:
             cut = (start, end if end is not None else math.inf)
-            native = f"{native}-{_told(start)}-{'end' if end is None else _told(end)}"
-            extra = extra | {"start_s": _told(start)}
+            native = f"{native}-{_in_seconds(start)}-{'end' if end is None else _in_seconds(end)}"
+            extra = extra | {"start_s": _in_seconds(start)}
         native = own_id(texts, self.files) or native
-        return Found(
+        return RawSample(
             native,
-            texts | fields | told.fields,
+            texts | fields | named.fields,
             path=path,
             cut=cut,
             ratings=ratings,
-            extra=extra | told.extra,
-            blank=told.blank,
+            extra=extra | named.extra,
+            blank=named.blank,
         )
 
     def _with_joined(self, file: str, row: dict[str, Any]) -> dict[str, Any]:
@@ -214,10 +217,10 @@ class Audformat:
         lines: dict[str, list[dict[str, Any]]] = {}
         for number, row in enumerate(rows):
             table = self.files.tables[number % len(self.files.tables)]
-            made = {"file": f"wav/{number:04d}.wav", **made_cells(self.card, self.files, row, number)}
+            cells_of_row = {"file": f"wav/{number:04d}.wav", **made_cells(self.card, self.files, row, number)}
             content = payload_of(self.card, row, ".wav", np.random.default_rng([seed, 3, number]))
-            write_bytes(root / made["file"], content)
-            lines.setdefault(table, []).append(made)
+            write_bytes(root / cells_of_row["file"], content)
+            lines.setdefault(table, []).append(cells_of_row)
         header: dict[str, Any] = {
             "name": self.card.facts.name,
             "source": "made up",
@@ -228,24 +231,27 @@ class Audformat:
         }
         about: dict[str, dict[str, dict[str, Any]]] = {}
         for part in lines.values():
-            for made in part:
-                for column in [name for name in made if "/" in name]:
+            for line in part:
+                for column in [name for name in line if "/" in name]:
                     owner, _, attribute = column.partition("/")
-                    about.setdefault(owner, {}).setdefault(made[owner], {})[attribute] = made.pop(column)
+                    about.setdefault(owner, {}).setdefault(line[owner], {})[attribute] = line.pop(column)
         for number, (table, part) in enumerate(lines.items()):
             columns = [name for name in part[0] if name != "file"]
             for column in columns:
                 header["schemes"][column] = (
                     {"dtype": "str", "labels": about[column]} if column in about else {"dtype": "str"}
                 )
-            told: dict[str, Any] = {"type": "filewise", "columns": {name: {"scheme_id": name} for name in columns}}
+            table_header: dict[str, Any] = {
+                "type": "filewise",
+                "columns": {name: {"scheme_id": name} for name in columns},
+            }
             if len(lines) > 1:
                 split = _SPLITS[number % 3]
                 header["splits"][split] = {"type": split}
-                told["split_id"] = split
-            header["tables"][table] = told
+                table_header["split_id"] = split
+            header["tables"][table] = table_header
             text = ",".join(["file", *columns]) + "\n"
-            text += "".join(",".join(str(made[name]) for name in ["file", *columns]) + "\n" for made in part)
+            text += "".join(",".join(str(line[name]) for name in ["file", *columns]) + "\n" for line in part)
             write_bytes(root / f"db.{table}.csv", text.encode())
         from ruamel.yaml import YAML
 
@@ -278,7 +284,7 @@ def _seconds(value: Any) -> float | None:
     return seconds
 
 
-def _told(seconds: float) -> str:
+def _in_seconds(seconds: float) -> str:
     """Seconds as short as they are exact: two segments that differ have two names."""
     short = f"{seconds:g}"
     return short if float(short) == seconds else repr(seconds)

@@ -10,14 +10,15 @@ from typing import Any
 
 from corpora.errors import CorpusError, PayloadError
 from corpora.formats.tables import has_columns, number_of
-from corpora.readers.described.cardfile import Card, _Columns
+from corpora.readers.described.cardfile import Card
+from corpora.readers.described.filekeys import _Columns
 from corpora.records.unknown import is_unknown
 
 MAX_VECTOR = 20_000  # features of a row; openSMILE's largest common set has 6,373
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PathFields:
     """What a pattern tells by its groups. `blank`: groups that took no part in it."""
 
     fields: dict[str, str] = field(default_factory=dict)
@@ -25,24 +26,24 @@ class Told:
     blank: tuple[str, ...] = ()
 
     @classmethod
-    def by(cls, match: re.Match[str], extra: Collection[str]) -> Told:
+    def by(cls, match: re.Match[str], extra: Collection[str]) -> PathFields:
         groups = match.groupdict()
-        told = {key: text for key, text in groups.items() if text is not None}
-        kept = {key: told.pop(key) for key in extra if key in told}
-        return cls(told, kept, tuple(key for key, text in groups.items() if text is None))
+        fields = {key: text for key, text in groups.items() if text is not None}
+        kept = {key: fields.pop(key) for key in extra if key in fields}
+        return cls(fields, kept, tuple(key for key, text in groups.items() if text is None))
 
-    def also(self, other: Told) -> Told:
-        return Told(self.fields | other.fields, self.extra | other.extra, self.blank + other.blank)
+    def also(self, other: PathFields) -> PathFields:
+        return PathFields(self.fields | other.fields, self.extra | other.extra, self.blank + other.blank)
 
 
-def fields_of_name(files: _Columns, name: str, card: Card) -> Told:
+def fields_of_name(files: _Columns, name: str, card: Card) -> PathFields:
     """What a table's own path tells. Raises `CorpusError` for a name that the pattern does not fit."""
     if files.named is None:
-        return Told()
+        return PathFields()
     match = files.named.search(name)
     if match is None:
         raise CorpusError(f"{card.facts.title}: the table {name} does not fit name_pattern {files.name_pattern!r}")
-    return Told.by(match, files.extra)
+    return PathFields.by(match, files.extra)
 
 
 def columns_like(globs: Iterable[str], there: Iterable[str], taken: Iterable[str], where: str) -> list[str]:
@@ -62,26 +63,26 @@ def columns_like(globs: Iterable[str], there: Iterable[str], taken: Iterable[str
 
 def numbers_of(row: Mapping[str, Any], columns: list[str]) -> dict[str, float]:
     """Cells of a row of features. Raises `PayloadError` missing-value, not-a-number."""
-    found = {}
+    numbers = {}
     for column in columns:
         value = row.get(column)
         if is_unknown(value):
             raise PayloadError("missing-value", f"nothing is known of {column[:60]!r}")
-        found[column] = number_of(str(as_text(value)), column[:60])
-    return found
+        numbers[column] = number_of(str(as_text(value)), column[:60])
+    return numbers
 
 
-def fields_of_path(files: _Columns, *paths: str) -> Told:
+def fields_of_path(files: _Columns, *paths: str) -> PathFields:
     """The groups of the first of these spellings of a path that fits. Raises `PayloadError` unknown-name."""
     pattern = files.path_named
     if pattern is None:
-        return Told()
-    match = next((found for path in paths if (found := pattern.search(path))), None)
+        return PathFields()
+    match = next((fitting for path in paths if (fitting := pattern.search(path))), None)
     if match is None:
         raise PayloadError(
             "unknown-name", f"{paths[0][:80]!r} is not as path_pattern {str(files.path_pattern)[:200]!r} says"
         )
-    return Told.by(match, files.extra)
+    return PathFields.by(match, files.extra)
 
 
 def own_id(texts: dict[str, Any], files: _Columns) -> str | None:

@@ -23,10 +23,19 @@ import pyarrow.parquet as pq
 from corpora.errors import CorpusError, PayloadError
 from corpora.formats.arrow import BATCH, CUT_SHORT, batch_rows
 from corpora.formats.tables import no_doubles
-from corpora.readers.described.cardfile import Card, DatasetsFiles
+from corpora.readers.described.cardfile import Card
 from corpora.readers.described.fake import payload_of, sentence
-from corpora.readers.layouts.cells import Told, cells, clean_path, fields_of_name, fields_of_path, has_columns, own_id
-from corpora.readers.layouts.entries import Found, inside
+from corpora.readers.described.filekeys import DatasetsFiles
+from corpora.readers.layouts.cells import (
+    PathFields,
+    cells,
+    clean_path,
+    fields_of_name,
+    fields_of_path,
+    has_columns,
+    own_id,
+)
+from corpora.readers.layouts.entries import RawSample, inside
 from corpora.readers.layouts.table import find_tables, made_cells
 from corpora.records.files import printable
 from corpora.records.spellings import Spellings
@@ -54,9 +63,9 @@ class Datasets:
             if path.name.startswith("cache-"):  # what `map` and `filter` of the library leave behind
                 continue
             try:
-                found = _arrow(path) if path.suffix == ".arrow" else _parquet(path, wanted)
-                if found[0].names:  # names that are no text raise here
-                    opened[name] = found
+                opened_one = _arrow(path) if path.suffix == ".arrow" else _parquet(path, wanted)
+                if opened_one[0].names:  # names that are no text raise here
+                    opened[name] = opened_one
                 else:
                     broken[name] = PayloadError("not-a-dataset", "a table without columns")
             except (pa.ArrowException, OSError, ValueError):
@@ -72,12 +81,12 @@ class Datasets:
         parts: list[Iterator[tuple[Any, str]]] = []
         for _, name in tables:
             if name in broken:
-                parts.append(iter([((broken[name], Told(), {}, name), name)]))
+                parts.append(iter([((broken[name], PathFields(), {}, name), name)]))
             elif name in opened:
-                told = fields_of_name(self.files, name, self.card)
+                named_fields = fields_of_name(self.files, name, self.card)
                 if official and "split" not in self.files.fields():
-                    told = told.also(Told({"split": str(splits[name])}))
-                parts.append(self._rows(name, told, *opened[name]))
+                    named_fields = named_fields.also(PathFields({"split": str(splits[name])}))
+                parts.append(self._rows(name, named_fields, *opened[name]))
         return chain.from_iterable(parts)
 
     def _knows_classes(self, classes: dict[str, list[str]], path: Path) -> None:
@@ -93,7 +102,9 @@ class Datasets:
                 "(label_map may lead to null)"
             )
 
-    def _rows(self, name: str, told: Told, schema: pa.Schema, batches: Iterator[Any]) -> Iterator[tuple[Any, str]]:
+    def _rows(
+        self, name: str, named_fields: PathFields, schema: pa.Schema, batches: Iterator[Any]
+    ) -> Iterator[tuple[Any, str]]:
         classes, stem, number = class_names(schema), PurePosixPath(name).with_suffix(""), 0
         shown = printable(name)
         try:
@@ -101,13 +112,13 @@ class Datasets:
                 chosen = batch.select(self.files.wanted())
                 chosen.validate(full=True)  # a damaged arrow file would be read beyond its end
                 for row in batch_rows(chosen):
-                    yield (row, told, classes, f"{stem}/{number:06d}"), f"{shown}#{number:06d}"
+                    yield (row, named_fields, classes, f"{stem}/{number:06d}"), f"{shown}#{number:06d}"
                     number += 1
         except (pa.ArrowException, OSError, ValueError):
-            yield (CUT_SHORT, told, classes, ""), f"{shown}#{number:06d}"
+            yield (CUT_SHORT, named_fields, classes, ""), f"{shown}#{number:06d}"
 
-    def found(self, item: Any, name: str) -> Found | None:
-        row, told, classes, native = item
+    def raw_sample(self, item: Any, name: str) -> RawSample | None:
+        row, named_fields, classes, native = item
         if isinstance(row, PayloadError):
             raise row
         named = {column: _named(value, classes.get(column)) for column, value in row.items()}
@@ -125,20 +136,20 @@ class Datasets:
             raise PayloadError("bad-row", f"the media column holds {type(media).__name__}, {{bytes, path}} is expected")
         if content is not None and not isinstance(content, bytes):
             raise PayloadError("bad-row", f"the media column holds bytes of type {type(content).__name__}")
-        told = told.also(fields_of_path(self.files, path))
+        named_fields = named_fields.also(fields_of_path(self.files, path))
         place = inside(self._root, path, "the path") if path and content is None else None
         native = own_id(texts, self.files) or native
-        return Found(
+        return RawSample(
             native,
-            texts | told.fields,
+            texts | named_fields.fields,
             path=place,
             content=content,
             codec=codec,
             text=text,
             pixels=pixels,
             ratings=ratings,
-            extra=extra | told.extra,
-            blank=told.blank,
+            extra=extra | named_fields.extra,
+            blank=named_fields.blank,
         )
 
     def write(self, root: Path, rows: list[dict[str, Any]], seed: int) -> None:
@@ -148,18 +159,18 @@ class Datasets:
         parts: dict[str, list[dict[str, Any]]] = {}
         splits = self.files.fake.get("split") or ["train"]
         for number, row in enumerate(rows):
-            made = made_cells(self.card, self.files, row, number)
+            line = made_cells(self.card, self.files, row, number)
             label = self.files.columns.get("label")
             if label is not None and not self.files.values.get("label"):
-                made[label] = names.index(row["texts"]["label"])
+                line[label] = names.index(row["texts"]["label"])
                 features[label] = {"names": names, "_type": "ClassLabel"}
             if "media" in self.files.columns:
                 suffix = ".wav" if self.card.facts.modality == "speech" else ".png"
                 content = payload_of(self.card, row, suffix, np.random.default_rng([seed, 3, number]))
-                made[self.files.columns["media"]] = {"bytes": content, "path": f"{number}{suffix}"}
+                line[self.files.columns["media"]] = {"bytes": content, "path": f"{number}{suffix}"}
             if "text" in self.files.columns:
-                made[self.files.columns["text"]] = sentence(row, np.random.default_rng([seed, 3, number]))
-            parts.setdefault(splits[number % len(splits)], []).append(made)
+                line[self.files.columns["text"]] = sentence(row, np.random.default_rng([seed, 3, number]))
+            parts.setdefault(splits[number % len(splits)], []).append(line)
         for split, part in parts.items():
             table = pa.Table.from_pylist(part)
             metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
@@ -174,7 +185,7 @@ def class_names(schema: pa.Schema) -> dict[str, list[str]]:
         features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
     except (KeyError, TypeError, ValueError, RecursionError):
         return {}
-    found = {}
+    classes = {}
     for column, feature in features.items() if isinstance(features, dict) else ():
         while isinstance(feature, list) and feature:
             feature = feature[0]
@@ -182,8 +193,8 @@ def class_names(schema: pa.Schema) -> dict[str, list[str]]:
             feature = feature["feature"]
         names = feature.get("names") if isinstance(feature, dict) else None
         if isinstance(names, list):
-            found[column] = [str(name) for name in names]
-    return found
+            classes[column] = [str(name) for name in names]
+    return classes
 
 
 def _named(value: Any, names: list[str] | None) -> Any:

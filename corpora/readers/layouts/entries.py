@@ -29,7 +29,7 @@ from corpora.formats.channels import mixed_down
 from corpora.formats.looks import LOOK_BYTES, looks_like
 from corpora.formats.pictures import is_deep
 from corpora.formats.trial_csv import read_trial
-from corpora.readers.described.cardfile import Files, SignalSpec
+from corpora.readers.described.filekeys import Files, SignalSpec
 from corpora.records.files import (
     MAX_IMAGE_BYTES,
     MIN_WAV_S,
@@ -49,7 +49,7 @@ MAX_PIXEL_TEXT = 512 * 512  # numbers in one cell of pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RawSample:
     """`fields`: field -> text; of `label` also a list of texts or {text: weight}. Where the sample lies: one of `path`,
     `content` (a file's bytes), `text`, `pixels` (numbers parted by blanks, a square), `vector` ({feature: number}).
     `cut`: the seconds of the sound that are meant, to infinity: to its end. `ratings`: (dimension, rater, value on the
@@ -85,71 +85,76 @@ def inside(root: Path, name: str, what: str) -> Path:
 
 
 def make_record(
-    card: CorpusCard, corpus: str, found: Found, files: Files, signals: Mapping[str, SignalSpec], facts: dict[str, Any]
+    card: CorpusCard,
+    corpus: str,
+    raw: RawSample,
+    files: Files,
+    signals: Mapping[str, SignalSpec],
+    facts: dict[str, Any],
 ) -> Sample:
     """The record of the card's modality. `signals`: those of `files`, patterns as the columns that fit them.
 
     Raises `PayloadError` for a payload that is none, with its kind's slugs.
     """
     if card.modality == "speech":
-        payload = _sound(found, files.full_scale, facts)
-        return speech_sample(card, corpus, found.native_id, payload, wav_header(payload), **facts)
+        payload = _sound(raw, files.full_scale, facts)
+        return speech_sample(card, corpus, raw.native_id, payload, wav_header(payload), **facts)
     if card.modality == "face":
-        return picture_sample(card, corpus, found.native_id, *_picture(found, files.levels), **facts)
+        return picture_sample(card, corpus, raw.native_id, *_picture(raw, files.levels), **facts)
     if card.modality == "text":
-        text = found.text if found.text is not None else decode_text(bytes_of(found))
-        return text_sample(card, corpus, found.native_id, text, **facts)
-    if found.vector is not None:
-        return vector_sample(card, corpus, found.native_id, found.vector, **facts)
-    arrays, columns = read_trial(bytes_of(found), signals, files.missing)
+        text = raw.text if raw.text is not None else decode_text(bytes_of(raw))
+        return text_sample(card, corpus, raw.native_id, text, **facts)
+    if raw.vector is not None:
+        return vector_sample(card, corpus, raw.native_id, raw.vector, **facts)
+    arrays, columns = read_trial(bytes_of(raw), signals, files.missing)
     channels = {f"channels.{name}": ",".join(own) for name, own in columns.items() if arrays[name].ndim == 2}
     facts["extra"] = {**facts.get("extra", {}), **channels}
     units = {name: spec.unit for name, spec in signals.items()}
     rates = {name: spec.rate_hz for name, spec in signals.items()}
-    return physio_sample(card, corpus, found.native_id, arrays, units, rates, **facts)
+    return physio_sample(card, corpus, raw.native_id, arrays, units, rates, **facts)
 
 
-def bytes_of(found: Found) -> bytes:
+def bytes_of(raw: RawSample) -> bytes:
     """Content of the sample's file. Raises `PayloadError`: unreadable, too-large, empty."""
-    if found.path is not None:
-        return read_file(found.path)
-    if found.content is None:
+    if raw.path is not None:
+        return read_file(raw.path)
+    if raw.content is None:
         raise PayloadError("empty", "no content")
-    return found.content
+    return raw.content
 
 
-def _picture(found: Found, levels: float | None) -> tuple[bytes, str]:
+def _picture(raw: RawSample, levels: float | None) -> tuple[bytes, str]:
     """(bytes as they are, codec). A picture of more than 8 bits on the scale that the card gives becomes a png of 8."""
-    if found.pixels is not None:
-        return _drawn(found.pixels, levels), "png"
-    if found.path is not None:
-        content = read_file(found.path, MAX_IMAGE_BYTES)
-        codec = found.path.suffix.lower().lstrip(".") or "png"
-    elif found.content is None:
+    if raw.pixels is not None:
+        return _drawn(raw.pixels, levels), "png"
+    if raw.path is not None:
+        content = read_file(raw.path, MAX_IMAGE_BYTES)
+        codec = raw.path.suffix.lower().lstrip(".") or "png"
+    elif raw.content is None:
         raise PayloadError("empty", "no picture")
-    elif len(found.content) > MAX_IMAGE_BYTES:
-        raise PayloadError("too-large", f"{len(found.content)} bytes, at most {MAX_IMAGE_BYTES} are read")
+    elif len(raw.content) > MAX_IMAGE_BYTES:
+        raise PayloadError("too-large", f"{len(raw.content)} bytes, at most {MAX_IMAGE_BYTES} are read")
     else:
-        content, codec = found.content, found.codec or "png"
+        content, codec = raw.content, raw.codec or "png"
     if levels is not None and is_deep(content):
         return encode_png(decode_image(content, levels=levels)), "png"
     return content, codec
 
 
-def _sound(found: Found, full_scale: float | None, facts: dict[str, Any]) -> bytes:
+def _sound(raw: RawSample, full_scale: float | None, facts: dict[str, Any]) -> bytes:
     """wav bytes as they are; what else libsndfile reads (flac, ogg, mp3), and a part of a file, as mono wav.
 
     `full_scale`: of float samples, where the card names one.
     """
-    if found.cut is None:
-        content = bytes_of(found)
-        if (found.path is not None and found.path.suffix.lower() in ("", ".wav")) or content[8:12] == b"WAVE":
+    if raw.cut is None:
+        content = bytes_of(raw)
+        if (raw.path is not None and raw.path.suffix.lower() in ("", ".wav")) or content[8:12] == b"WAVE":
             return judged_wav(content, full_scale)[0]
     import soundfile
 
     try:
-        with soundfile.SoundFile(_source(found)) as file:
-            first, last, told = _frames(found.cut, file.frames, file.samplerate)
+        with soundfile.SoundFile(_source(raw)) as file:
+            first, last, notes = _frames(raw.cut, file.frames, file.samplerate)
             _judge_length((last - first) / file.samplerate)
             file.seek(first)
             signal = file.read(last - first, dtype="float32", always_2d=True)
@@ -160,36 +165,36 @@ def _sound(found: Found, full_scale: float | None, facts: dict[str, Any]) -> byt
                     signal = signal / np.float32(full_scale)
                 require_full_scale(signal)
             mono, slug = mixed_down(signal, np.float32)
-            facts["extra"] = facts.get("extra", {}) | {"decoded_from": file.format.lower()} | told
+            facts["extra"] = facts.get("extra", {}) | {"decoded_from": file.format.lower()} | notes
             if slug is not None:
                 facts["extra"]["mixed_down"] = slug
             return encode_wav(mono, file.samplerate, keep_peaks=True)
     except (soundfile.LibsndfileError, ValueError, TypeError, OSError) as error:
         raise PayloadError(
-            "not-audio", f"no sound that can be decoded; it looks like {looks_like(_head(found))}"
+            "not-audio", f"no sound that can be decoded; it looks like {looks_like(_head(raw))}"
         ) from error
 
 
-def _source(found: Found) -> Any:
+def _source(raw: RawSample) -> Any:
     """What libsndfile opens: the file, or bytes; a wav whose header it reads otherwise than we do, behind a plain one.
 
     Raises `PayloadError` for a wav that cannot be read, before a part of it is taken.
     """
-    if found.path is None:
-        content = bytes_of(found)
+    if raw.path is None:
+        content = bytes_of(raw)
         return io.BytesIO(plain_wav(content, wav_header(content))[0] if content[8:12] == b"WAVE" else content)
-    with found.path.open("rb") as file:
+    with raw.path.open("rb") as file:
         if b"WAVE" not in file.read(LOOK_BYTES):
-            return str(found.path)
+            return str(raw.path)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content_of:  # an hour, of which seconds are meant
             header = wav_header(content_of)  # type: ignore[arg-type]
-            return str(found.path) if header.plain else io.BytesIO(plain_wav(content_of[:], header)[0])
+            return str(raw.path) if header.plain else io.BytesIO(plain_wav(content_of[:], header)[0])
 
 
-def _head(found: Found) -> bytes:
-    if found.path is None:
-        return (found.content or b"")[:LOOK_BYTES]
-    with suppress(OSError), found.path.open("rb") as file:
+def _head(raw: RawSample) -> bytes:
+    if raw.path is None:
+        return (raw.content or b"")[:LOOK_BYTES]
+    with suppress(OSError), raw.path.open("rb") as file:
         return file.read(LOOK_BYTES)
     return b""
 

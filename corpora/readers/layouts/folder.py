@@ -7,7 +7,7 @@ folders above (of an archive, say) do not matter. Without one, a file's folder i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path, PurePosixPath
@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import CorpusError, PayloadError
-from corpora.readers.described.cardfile import Card, FolderFiles
+from corpora.readers.described.cardfile import Card
 from corpora.readers.described.fake import payload_of, variants
-from corpora.readers.layouts.entries import Found
+from corpora.readers.described.filekeys import FolderFiles
+from corpora.readers.layouts.entries import RawSample
 from corpora.records.files import absence, named_files, printable, walk
 from corpora.store.atomic import write_bytes
 
@@ -47,9 +48,14 @@ class Folder:
         if facts.modality in ("text", "physio"):  # whose files are documents elsewhere
             files = self._documents(root)
         else:
-            files = named_files(root, facts, self.pattern, example)
-        kept = [(path, name) for path, name in files if not any(fnmatch(name, glob) for glob in self.files.ignore)]
-        if not any(self.pattern.search(name) and self._of_kind(path) for path, name in kept):
+            files = named_files(root, facts, self.files.recognised, example)
+        only, ignore = self.files.only or ["*"], self.files.ignore
+        kept = [
+            (path, name)
+            for path, name in files
+            if any(fnmatch(name, glob) for glob in only) and not any(fnmatch(name, glob) for glob in ignore)
+        ]
+        if not any(self.files.recognised.search(name) and self._of_kind(path) for path, name in kept):
             raise CorpusError(
                 f"{facts.title}: none of the {len(files)} files in {root} is a {facts.modality} file named like "
                 f"{example} (found e.g. {files[0][1]!r})"
@@ -60,52 +66,81 @@ class Folder:
     def _documents(self, root: Path) -> list[tuple[Path, str]]:
         if (kind := absence(root)) is not None:
             raise CorpusError(f"{self.card.facts.title}: {root} is {kind}; need its folder")
-        found = []
+        documents = []
         for folder, files in walk(root):
             for name in files:
                 path = folder / name
                 if self._of_kind(path) and not name.startswith(".") and path.stem.lower() not in _DOCUMENTS:
-                    found.append((path, printable(path.relative_to(root).as_posix())))
-        if not found:
+                    documents.append((path, printable(path.relative_to(root).as_posix())))
+        if not documents:
             endings = ", ".join(_ENDINGS[self.card.facts.modality])
             raise CorpusError(f"{self.card.facts.title}: {root} holds no files that end in {endings}")
-        return sorted(found, key=lambda pair: pair[1])
+        return sorted(documents, key=lambda pair: pair[1])
 
     def _of_kind(self, path: Path) -> bool:
         return path.suffix.lower() in _ENDINGS[self.card.facts.modality]
 
-    def found(self, item: Path, name: str) -> Found | None:
+    def raw_sample(self, item: Path, name: str) -> RawSample | None:
         match = self.pattern.search(name)
         if match is None or not self._of_kind(item):
             raise PayloadError("not-of-this-corpus", f"the name is not like {self.files.example or self.files.pattern}")
-        groups = {key: text for key, text in match.groupdict().items() if text is not None}
+        groups = {key: self._in_case(key, text) for key, text in match.groupdict().items() if text is not None}
+        if (why := self._contradiction(groups)) is not None:
+            raise PayloadError("bad-label", why)
+        groups = {key: text for key, text in groups.items() if key not in self.files.same}
         blank = [key for key, text in match.groupdict().items() if text is None]
         extra = {key: groups.pop(key) for key in self.files.extra if key in groups}
         native = groups.pop("id", None)
-        if native is None and len(names := self._doubled.get(_id_of(name), ())) > 1:
+        if native is None and "id" not in self.files.compose and len(names := self._doubled.get(_id_of(name), ())) > 1:
             raise PayloadError(
                 "repeated-name", f"{' and '.join(names[:5])}: one id, and nobody can tell which is meant"
             )
-        return Found(native or _id_of(name), groups, path=item, extra=extra, blank=blank)
+        return RawSample(native or _id_of(name), groups, path=item, extra=extra, blank=blank)
+
+    def _in_case(self, group: str, text: str) -> str:
+        case = self.files.case.get(group)
+        return text if case is None else text.lower() if case == "lower" else text.upper()
+
+    def _contradiction(self, groups: Mapping[str, str]) -> str | None:
+        """Where a group and its field differ, in words. What has no meaning contradicts nothing."""
+        values = self.files.values
+        for name, field in self.files.same.items():
+            meant = values[name].get(groups.get(name, ""))
+            text = groups.get(field)
+            known = values.get(field) or (self.card.facts.label_map if field == "label" else None)
+            if meant is None or text is None or (known is not None and text not in known):
+                continue
+            other = values[field][text] if field in values else text
+            if meant != other:
+                emotion = self.card.facts.label_map
+                shown = [emotion.get(str(one)) or one if field == "label" else one for one in (meant, other)]
+                return f"{name} {groups[name]!r} says {shown[0]}, {field} {text!r} says {shown[1]}"
+        return None
 
     def write(self, root: Path, rows: list[dict[str, Any]], seed: int) -> None:
         """File names: the card's example with other texts in its groups. Raises `CorpusError`: too few such names."""
         example = self.files.example or "label/0001" + _ENDINGS[self.card.facts.modality][0]
         match = self.pattern.search(example)
         assert match is not None
-        free = [key for key in self.pattern.groupindex if match[key] is not None and key not in rows[0]["texts"]]
-        choices = {key: variants(self.files.fake.get(key), self.files.values.get(key), match[key]) for key in free}
-        taken: set[str] = set()
-        for number, row in enumerate(rows):
-            name = self._name(example, row["texts"], choices, taken)
-            taken.add(name)
+        groups = {key: text for key, text in match.groupdict().items() if text is not None}
+        template = (self.files.fake.get("path") or [""])[0]
+        in_place = {name: groups.get(name, "1") for name in re.findall(r"\{(\w+)", template)} if template else groups
+        free = [key for key in in_place if key not in rows[0]["texts"]]
+        choices = {key: variants(self.files.fake.get(key), self.files.values.get(key), in_place[key]) for key in free}
+        names: dict[str, dict[str, Any]] = {}  # all of them before anything is written
+        for row in rows:
+            names[self._name(example, row["texts"], choices, names)] = row
+        for number, (name, row) in enumerate(names.items()):
             again = self.pattern.search(name)
-            row = row | {"texts": row["texts"] | {k: v for k, v in (again.groupdict() if again else {}).items() if v}}
+            texts = row["texts"] | {k: v for k, v in (again.groupdict() if again else {}).items() if v}
+            if "gender" in self.files.compose:
+                texts["gender"] = self.files.compose["gender"].format_map(texts)
+            row = row | {"texts": texts}
             suffix = PurePosixPath(name).suffix.lower()
             payload = payload_of(self.card, row, suffix, np.random.default_rng([seed, 3, number]))
             write_bytes(root / name, payload)
 
-    def _name(self, example: str, texts: dict[str, str], choices: dict[str, list[str]], taken: set[str]) -> str:
+    def _name(self, example: str, texts: dict[str, str], choices: dict[str, list[str]], taken: Collection[str]) -> str:
         for tries, drawn in enumerate(product(*choices.values())):
             if tries > _MAX_TRIES:
                 break
@@ -129,6 +164,8 @@ class Folder:
             return _filled(self.pattern, example, texts)
         name = template[0].format_map(texts)
         match = self.pattern.search(name)
+        if match and self._contradiction({key: text for key, text in match.groupdict().items() if text is not None}):
+            return None
         said = [key for key in texts if f"{{{key}" in template[0] and key in self.pattern.groupindex]
         return name if match and all(match[key] == texts[key] for key in said) else None
 
@@ -139,10 +176,10 @@ def _id_of(name: str) -> str:
 
 def _of_one_id(names: Iterable[str]) -> dict[str, list[str]]:
     """{id: names} of files that differ in their endings alone (a.png beside a.bmp, a.jpg beside a.JPG)."""
-    found: dict[str, list[str]] = {}
+    by_id: dict[str, list[str]] = {}
     for name in names:
-        found.setdefault(_id_of(name), []).append(name)
-    return {native: same for native, same in found.items() if len(same) > 1}
+        by_id.setdefault(_id_of(name), []).append(name)
+    return {native: same for native, same in by_id.items() if len(same) > 1}
 
 
 def _filled(pattern: re.Pattern[str], example: str, texts: dict[str, str]) -> str | None:
@@ -150,12 +187,12 @@ def _filled(pattern: re.Pattern[str], example: str, texts: dict[str, str]) -> st
     another follows from it."""
     match = pattern.search(example)
     assert match is not None
-    made, at, placed = "", 0, {}
+    name, at, placed = "", 0, {}
     for begin, end, key in sorted((match.start(key), -match.end(key), key) for key in pattern.groupindex):
         if match[key] is not None and begin >= at:
             placed[key] = texts.get(key, match[key])
-            made += example[at:begin] + placed[key]
+            name += example[at:begin] + placed[key]
             at = -end
-    made += example[at:]
-    again = pattern.search(made)
-    return made if again is not None and all(again[key] == text for key, text in placed.items()) else None
+    name += example[at:]
+    again = pattern.search(name)
+    return name if again is not None and all(again[key] == text for key, text in placed.items()) else None

@@ -20,8 +20,9 @@ import numpy as np
 from corpora.errors import CorpusError, PayloadError
 from corpora.formats.arrow import parquet_rows
 from corpora.formats.tables import header_of, read_jsonl, read_table
-from corpora.readers.described.cardfile import PAYLOADS, Card, TableFiles, _Columns
+from corpora.readers.described.cardfile import Card
 from corpora.readers.described.fake import payload_of, sentence, variants
+from corpora.readers.described.filekeys import PAYLOADS, TableFiles, _Columns
 from corpora.readers.layouts.cells import (
     cells,
     clean_path,
@@ -32,7 +33,7 @@ from corpora.readers.layouts.cells import (
     numbers_of,
     own_id,
 )
-from corpora.readers.layouts.entries import Found, inside
+from corpora.readers.layouts.entries import RawSample, inside
 from corpora.records.files import absence, printable
 from corpora.records.joins import opened, settled
 from corpora.store.atomic import write_bytes
@@ -75,7 +76,7 @@ class Tables:
 
     def _rows(self, path: Path, name: str) -> Iterator[tuple[Any, str]]:
         kind = self.files.format or path.suffix.lower().lstrip(".")
-        told = fields_of_name(self.files, name, self.card)
+        named_fields = fields_of_name(self.files, name, self.card)
         title, files = self.card.facts.title, self.files
         wanted = files.wanted()
         rows: Iterable[tuple[Any, str]]
@@ -117,10 +118,10 @@ class Tables:
             )
         self._features = vector = self._features or vector  # one order for all tables, whatever theirs is
         # the number that a row's name ends in counts rows of its own table
-        return (((row, told, PurePosixPath(name), vector), shown) for row, shown in rows)
+        return (((row, named_fields, PurePosixPath(name), vector), shown) for row, shown in rows)
 
-    def found(self, item: Any, name: str) -> Found | None:
-        row, told, table, vector = opened(item)
+    def raw_sample(self, item: Any, name: str) -> RawSample | None:
+        row, named_fields, table, vector = opened(item)
         if isinstance(row, PayloadError):
             raise row
         number = name.rpartition("#")[2]
@@ -130,7 +131,7 @@ class Tables:
         if "path" in self.files.columns:
             column = clean_path(texts.pop("path", None))
             given = column + self.files.suffix if column else ""
-            told = told.also(fields_of_path(self.files, column, given))
+            named_fields = named_fields.also(fields_of_path(self.files, column, given))
             if not self.files.vector:
                 if not given:
                     raise PayloadError("missing-file", "the row names no file")
@@ -138,15 +139,15 @@ class Tables:
                 native = str(PurePosixPath(given).with_suffix(""))
         text, pixels = texts.pop("text", None), texts.pop("pixels", None)
         native = own_id(texts, self.files) or native
-        return Found(
+        return RawSample(
             native,
-            texts | told.fields,
+            texts | named_fields.fields,
             path=path,
             text=text,
             pixels=pixels,
             ratings=ratings,
-            extra=extra | told.extra,
-            blank=told.blank,
+            extra=extra | named_fields.extra,
+            blank=named_fields.blank,
             vector=numbers_of(row, vector) if self.files.vector else None,
         )
 
@@ -221,34 +222,34 @@ def find_tables(root: Path, card: Card, globs: list[str]) -> list[tuple[Path, st
     title = card.facts.title
     if (kind := absence(root)) is not None:
         raise CorpusError(f"{title}: {root} is {kind}; need its folder")
-    found: dict[str, Path] = {}
+    by_name: dict[str, Path] = {}
     for glob in globs:
         pattern = glob if glob.startswith("**/") else f"**/{glob}"
         for path in root.glob(pattern):
             name = path.relative_to(root)
             if not path.is_file() or any(part.startswith((".", "__MACOSX")) for part in name.parts):
                 continue
-            if (other := found.setdefault(printable(name.as_posix()), path)) != path:
+            if (other := by_name.setdefault(printable(name.as_posix()), path)) != path:
                 raise CorpusError(f"{title}: {other!r} and {path!r} are written alike; rename one")
-    if not found:
+    if not by_name:
         there = sorted(p.relative_to(root).as_posix() for p in root.iterdir())[:12]
         raise CorpusError(
             f"{title}: {root} holds no table {' or '.join(globs)} (found {', '.join(there) or 'nothing'})"
         )
     stems: dict[str, str] = {}
-    for shown in sorted(found):
+    for shown in sorted(by_name):
         if (twin := stems.setdefault(str(PurePosixPath(shown).with_suffix("")), shown)) != shown:
             raise CorpusError(
                 f"{title}: {root} holds {twin} and {shown}, which may be one table twice; take one out, or name "
                 "one in files.tables"
             )
-    return [(found[name], name) for name in sorted(found)]
+    return [(by_name[name], name) for name in sorted(by_name)]
 
 
 def _made_names(globs: list[str]) -> list[str]:
     """Names of made-up features: those named, and three for each glob."""
-    made = [[glob.replace("*", str(i)) for i in range(1, 4)] if "*" in glob else [glob] for glob in globs]
-    return [name for names in made for name in names][:8]
+    names_of = [[glob.replace("*", str(i)) for i in range(1, 4)] if "*" in glob else [glob] for glob in globs]
+    return [name for names in names_of for name in names][:8]
 
 
 def _looked_at(
@@ -270,29 +271,29 @@ def _looked_at(
 def made_cells(card: Card, files: _Columns, row: Mapping[str, Any], number: int) -> dict[str, Any]:
     """One made-up row {column: text}, payloads aside."""
     texts = row["texts"]
-    made: dict[str, Any] = {}
+    line: dict[str, Any] = {}
     for field, column in files.columns.items():
         if field in PAYLOADS:
-            made[column] = ""
+            line[column] = ""
         elif field in texts:
-            made[column] = texts[field]
+            line[column] = texts[field]
         elif field == "id":
-            made[column] = f"{(files.fake.get('id') or ['n'])[0]}{number:05d}"
+            line[column] = f"{(files.fake.get('id') or ['n'])[0]}{number:05d}"
         else:
             default = {"agreement": "0.8", "intensity": "0.5", "turn": "1"}.get(field, f"{field}1")
             options = variants(files.fake.get(field), files.values.get(field), default)
-            made[column] = options[0] if field in ("agreement", "intensity") else options[number % len(options)]
+            line[column] = options[0] if field in ("agreement", "intensity") else options[number % len(options)]
     for column, label in files.label_columns.items():
         emotion = card.facts.label_map[str(label)]
         first = next((name for name, meant in card.facts.label_map.items() if meant == row["emotion"]), None)
-        made[column] = "1" if emotion is not None and str(label) == first else "0"
+        line[column] = "1" if emotion is not None and str(label) == first else "0"
     for dimension, columns in files.rater_columns.items():
         low, high = card.facts.dimensions[dimension]
         for place, column in enumerate(columns):
-            made[column] = f"{low + (number * 7 + place * 3) % 11 / 10 * (high - low):.3g}"
+            line[column] = f"{low + (number * 7 + place * 3) % 11 / 10 * (high - low):.3g}"
     for column in files.extra:
-        made.setdefault(column, f"{column} {number}")
-    return made
+        line.setdefault(column, f"{column} {number}")
+    return line
 
 
 def _made_pixels(card: Card, row: Mapping[str, Any], seed: int, number: int) -> str:

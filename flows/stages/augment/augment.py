@@ -141,6 +141,7 @@ def _as_samples(
     """A conversion keeps its source's subject, group and licence. A free sample is its own group and nobody's, unless
     it was drawn as a subject of train: then it is that subject's, and of the subject's group where there is one."""
     licences = sorted({r["license"] for r in real.values()})
+    parts = {r["part"] for r in real.values()}
     groups: dict[str, set[str]] = {}
     for row in real.values():
         if row["subject_id"] is not None:
@@ -158,6 +159,7 @@ def _as_samples(
                 sample_id=c.sample_id,
                 corpus="syn" if source is None else source["corpus"],
                 modality=summary["modality"],
+                part=source["part"] if source else next(iter(parts)) if len(parts) == 1 else None,
                 payload=payloads[c.row],
                 codec=meta["codecs"][c.row],
                 duration_s=meta["durations_s"][c.row],
@@ -175,7 +177,7 @@ def _as_samples(
                 dominance=_rated(c, "dominance"),
                 generator_id=c.sample_id.split("/")[1],
                 seed=c.draw.seed,
-                source_ids=c.draw.source_ids,
+                sources=c.draw.sources,
                 extra=_extra(c),
             )
 

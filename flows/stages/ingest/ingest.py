@@ -24,6 +24,7 @@ from corpora.splits.conflicts import conflict_notes, conflicts_to_json, find_con
 from corpora.splits.splits import group_view, official_view
 from corpora.splits.views import view_hash
 from corpora.store.atomic import atomic_folder, write_json
+from corpora.store.ingested import FORMAT
 from corpora.store.release import compute_release_hash, describe_files
 from corpora.store.shards import assemble, read_table, write_table
 from flows.stages.ingest.parts import ReadTask, Share, Tell, read_corpus
@@ -292,6 +293,7 @@ def _manifest(
     paths = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     files = describe_files(folder, paths)
     return {
+        "format": FORMAT.text,
         "corpus": name,
         "reader": reader,
         "n": index.num_rows,

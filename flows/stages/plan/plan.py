@@ -15,6 +15,7 @@ from corpora.errors import CorpusError, IntegrityError, ParamsError, UserError
 from corpora.fingerprint import hash_json
 from corpora.formats.jsonfile import read_json
 from corpora.store.atomic import atomic_folder, write_json
+from corpora.store.ingested import corpus_manifest
 from features.prepare import preparation_module
 from features.representation import make_representation, representation_class
 from features.steps import Steps
@@ -283,7 +284,7 @@ def _manifest(layout: Layout, corpus: str) -> dict[str, Any]:
         )
     try:
         card = read_json(path.parent / "card.json")["card"]
-        content = read_json(path)["content_hash"]
+        content = corpus_manifest(path.parent)["content_hash"]
         return {"modality": card["modality"], "content": content, "is_vector": card.get("is_vector", False)}
     except (KeyError, TypeError):
         raise IntegrityError(f"{path.parent} is not as `ingest` wrote it: remove it and run again") from None

@@ -28,6 +28,7 @@ from corpora.splits.audit import SHORT_TEXT, Finding, apply_on_leak, audit_view
 from corpora.splits.splits import make_view
 from corpora.splits.views import ViewSpec
 from corpora.store.atomic import atomic_folder, write_json
+from corpora.store.ingested import corpus_manifest
 from corpora.store.shards import read_table, write_table
 from flows.engine.store import WorkStore
 from flows.params import Machine
@@ -110,6 +111,7 @@ def load_indexes(plan: Plan, layout: Layout) -> pa.Table:
     """The records of all corpora of the run, one table. Shard names become absolute so that payloads are found."""
     tables = []
     for corpus in plan.params["corpora"]:
+        corpus_manifest(layout.corpus(corpus))  # of a format that can be read
         table = read_table(layout.corpus(corpus) / "index.parquet", SAMPLES)
         shards = [str(layout.corpus(corpus) / s) for s in table.column("shard").to_pylist()]
         at = table.schema.get_field_index("shard")

@@ -15,8 +15,8 @@ from ruamel.yaml import YAML
 
 from corpora.errors import CorpusError, PayloadError
 from corpora.formats.trial_csv import MISSING, read_trial
-from corpora.readers.described.cardfile import SignalSpec
 from corpora.readers.described.corpus import Described
+from corpora.readers.described.filekeys import SignalSpec
 from corpora.readers.physio.ecg200 import Ecg200
 from corpora.readers.physio.stress_predict import StressPredict
 from corpora.schema import Reject, Sample
