@@ -25,7 +25,7 @@ from flows.stages.plan.code import INERT_FOR_GATES, INERT_FOR_PREPARING, code_ha
 from flows.stages.plan.weights import loaded_of, path_parameters, weights_of
 from flows.stages.run import PLANNED
 from generators.draws.targets import require_subjects
-from generators.generator import generator_class
+from generators.generator import generator_class, require_layout
 from generators.params import parse_params
 from validators.gate import Limit, SetGate, default_limit, gate_class, gate_params, knows
 
@@ -207,6 +207,8 @@ def _generator(run: RunParams) -> str | None:
         return None
     generator = generator_class(run.generator.name)
     parse_params(generator.Params, run.generator.params, run.generator.name)
+    spec = make_representation(run.representation.name, run.representation.params).spec
+    require_layout(run.generator.name, generator, spec)
     if run.target.cells == "subject":  # said before hours of fitting
         require_subjects(run.generator.name, generator, run.generator.params)
     module: str = generator.__module__
