@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from corpora.errors import UnknownNameError, UserError
 from emoforge.cli import app
-from validators.maths.heart import heart, of_beats
+from features.physio.heart import heart, of_beats
 from validators.maths.signals import (
     RANGES,
     autocorrelation,

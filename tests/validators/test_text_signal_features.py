@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from corpora.errors import UserError
+from features.physio.paces import PACES_HZ, columns_at, trial_features
+from features.text.ngrams import PIECE_COLUMNS, WORD_COLUMNS, hashed_ngrams
 from validators.embeddings import embedding as embeddings
 from validators.embeddings.embedding import Projection, encoder_images, features_of, fit_embedding, usable
-from validators.embeddings.signal_features import PACES_HZ, columns_at, trial_features
-from validators.embeddings.text_features import PIECE_COLUMNS, WORD_COLUMNS, hashed_ngrams, text_of
+from validators.embeddings.text_features import text_of
 from validators.gate import Batch
 from validators.gates.agreement import Agreement
 

@@ -20,8 +20,9 @@ from safetensors.numpy import load_file, save
 
 from corpora.errors import IntegrityError, UnknownNameError, UserError
 from corpora.store.atomic import write_bytes, write_json
-from validators.embeddings.signal_features import trial_features
-from validators.embeddings.text_features import hashed_ngrams, text_of
+from features.physio.paces import trial_features
+from features.text.ngrams import hashed_ngrams
+from validators.embeddings.text_features import text_of
 from validators.gate import Batch
 
 if TYPE_CHECKING:

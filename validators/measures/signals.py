@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
+from features.physio import heart
 from features.physio.stretches import FLAT_S
-from validators.maths import heart, signals
+from validators.maths import signals
 from validators.maths.transport import wasserstein_1d
 from validators.measures.registry import Measured
 from validators.measures.sets import floor_of, half_samples

@@ -25,6 +25,7 @@ from features.speech.prepare import SpeechSteps
 from features.steps import Steps
 from flows.params import Numerics, Params, RunParams, load_params
 from flows.paths import PACKAGES, Layout
+from flows.stages.plan.representation import settled_run
 from flows.stages.plan.weights import weights_of
 from flows.stages.run import PLANNED
 from generators.draws.targets import require_subjects
@@ -44,6 +45,7 @@ INERT = frozenset(
         "flows.params",
         "flows.paths",
         "flows.stages.plan.plan",
+        "flows.stages.plan.representation",
         "flows.engine.pool",
         "flows.engine.progress",
         "flows.engine.store",
@@ -107,6 +109,7 @@ def make_plans(params: Params, layout: Layout, run_name: str) -> list[Plan]:
         raise CorpusError(f"run {run_name!r} names corpora of different modalities ({found}); name corpora of one")
     modality = modalities.pop()
     require_steps_of_vectors(run_name, run, {name: m["is_vector"] for name, m in manifests.items()})
+    run = settled_run(run_name, run, modality, layout)
     contents = {n: m["content"] for n, m in manifests.items()}
     return _stage_plans(run_name, run, params.numerics, modality, contents)
 
@@ -213,7 +216,7 @@ def prepare_steps(run_name: str, run: RunParams, modality: str) -> Steps:
             raise ParamsError(
                 f"runs.{run_name}: prepare.face.size.px is {steps.size.px}, the representation's {wanted}"
             )
-        if made is not None and made.spec.shape[0] == 1 and steps.colour.mode != "grey":
+        if getattr(made, "grey", False) and steps.colour.mode != "grey":
             raise ParamsError(f"runs.{run_name}: prepare.face.colour.mode is rgb, the representation takes grey")
         px = steps.size.px or wanted or DEFAULT_PX
         return steps.model_copy(update={"size": steps.size.model_copy(update={"px": px})})

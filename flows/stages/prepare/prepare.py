@@ -3,7 +3,8 @@
 Writes data/runs/<run>/prepared/:
   shards/<split>-real-*.tar + index.parquet   every sample of the view, prepared (a release holds these very files)
   coded/*.tar + coded.parquet                 train and dev after a trip through the representation, where it is lossy:
-                                              what gates compare with, so that a vocoder's own shift is nobody's fault
+                                              what gates compare with, so that a vocoder's own shift is nobody's fault;
+                                              features without a way back: the vectors of all splits
   arrays.npy + arrays.parquet                 train alone, [N, C, H, W] float32, and the ids of its rows; not in a run
                                               without a generator
   statistics.json                             of the train split, where a step needs them (prepare.physio.population)
@@ -45,7 +46,7 @@ from flows.records import ARRAYS, rejects_table, sample_from_row
 from flows.stages.ingest.reject_list import leave_rejects
 from flows.stages.plan.plan import Plan
 from flows.stages.prepare.population import fit_population, standardised
-from flows.stages.prepare.preparer import is_lossy, reader_of, representation_of
+from flows.stages.prepare.preparer import coded_splits, reader_of, representation_of
 
 LIST = 64  # samples in one work item
 # Below this many samples, starting actors takes longer than the work (one process: about 25 utterances or detected
@@ -235,10 +236,10 @@ class _Writer:
             for split in SPLIT_NAMES
         ]
         coded = arrays = None
-        if is_lossy(self.plan.params["representation"]):
+        if splits := coded_splits(self.plan.params["representation"]):
             coded = pa.concat_tables(
                 write_shards(self._samples(keys, wanted, split, "coded"), folder, 4, f"coded/{split}-coded")
-                for split in ("train", "dev")
+                for split in splits
             )
         if self.plan.params["representation"] is not None:
             arrays = self._arrays(keys, folder)
@@ -329,8 +330,10 @@ class _Writer:
                 for piece in found["pieces"]:
                     begin, end = piece[part]
                     if begin < end:  # else it cannot be encoded: kept as real data, unknown to the generator
-                        sample = sample_from_row(rows[found["id"]], blob[begin:end], meta["codec"])
-                        sample = _piece_of(sample, piece)
+                        as_coded = piece["coded_as"] if part == "coded" else {}
+                        codec = as_coded.get("codec", meta["codec"])
+                        sample = sample_from_row(rows[found["id"]], blob[begin:end], codec)
+                        sample = _piece_of(sample, {**piece, **as_coded})
                         yield sample if self.population is None else standardised(sample, self.population)
 
     def _keep_some_as_they_came(self, folder: Path, rows: dict[str, dict[str, Any]]) -> None:

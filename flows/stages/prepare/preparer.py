@@ -49,8 +49,12 @@ class Preparer:
                     array, coded, why = self._encoded(piece)
                     entry["pieces"].append(
                         _facts(piece)
-                        | {"row": -1 if array is None else len(arrays), "not_encoded": why}
-                        | _places(blobs, piece, coded)
+                        | {
+                            "row": -1 if array is None else len(arrays),
+                            "not_encoded": why,
+                            "coded_as": _as_coded(coded),
+                        }
+                        | _places(blobs, piece, b"" if coded is None else coded.data)
                     )
                     if array is not None:
                         arrays.append(array)
@@ -73,17 +77,18 @@ class Preparer:
             reader=self.readers[row["corpus"]],
         )
 
-    def _encoded(self, piece: Piece) -> tuple[np.ndarray | None, bytes, list[str] | None]:
-        """The array, the payload after a trip through it, and for what the generator cannot model [reason, detail]."""
+    def _encoded(self, piece: Piece) -> tuple[np.ndarray | None, Payload | None, list[str] | None]:
+        """The array; the payload after a trip through it, where it is kept; of what cannot be modelled [reason,
+        detail]."""
         if self.representation is None:
-            return None, b"", None
+            return None, None, None
         try:
             signals = tuple(Signal.from_row(row) for row in piece.signals)
             payload = Payload(piece.payload, self.prepare.codec, signals, piece.duration_s)
             array = self.representation.encode(payload)
-            return array, self.representation.decode(array).data if self.lossy else b"", None
+            return array, self.representation.decode(array) if self.lossy else None, None
         except PayloadError as error:
-            return None, b"", [error.reason, error.detail]
+            return None, None, [error.reason, error.detail]
 
 
 def _facts(piece: Piece) -> dict[str, Any]:
@@ -96,6 +101,14 @@ def _facts(piece: Piece) -> dict[str, Any]:
         "notes": dict(piece.notes),
         "counted": list(piece.counted),
     }
+
+
+def _as_coded(coded: Payload | None) -> dict[str, Any] | None:
+    """What a record says of a payload that went through the representation; None where none is kept."""
+    if coded is None:
+        return None
+    signals = [signal.as_row() for signal in coded.signals]
+    return {"codec": coded.codec, "duration_s": coded.duration_s, "signals": signals}
 
 
 def _places(blobs: dict[str, list[bytes]], piece: Piece, coded: bytes) -> dict[str, list[int]]:
@@ -115,6 +128,7 @@ def reader_of(folder: Path) -> str:
 
 
 def representation_of(params: dict[str, Any] | None) -> Representation | None:
+    """The representation that a plan's `representation` names; None for a run without one."""
     if params is None:
         return None
     return make_representation(params["name"], {k: v for k, v in params.items() if k != "name"})
@@ -124,3 +138,12 @@ def is_lossy(params: dict[str, Any] | None) -> bool:
     """Whether the run's representation loses something of a payload. No representation loses nothing."""
     representation = representation_of(params)
     return representation is not None and not representation.lossless
+
+
+def coded_splits(params: dict[str, Any] | None) -> tuple[str, ...]:
+    """Splits of which samples are kept in coded form: none where nothing is lost; train and dev, which gates compare
+    with; of features without a way back all, since a classifier is trained and tested on them as well."""
+    if not is_lossy(params):
+        return ()
+    representation = representation_of(params)
+    return ("train", "dev") if getattr(representation, "way_back", True) else ("train", "dev", "test")
