@@ -99,7 +99,8 @@ class Representation(Protocol):
     """The way between a payload and an array. Constructed with keyword parameters from params.yaml.
 
     Optional: `settled(params, known: Known) -> params`, a class method that fills in what params leave to the corpora;
-    asked once, when a run is planned, and what it returns is what the run's files say.
+    asked once, when a run is planned, and what it returns is what the run's files say. `require(steps) -> steps`: the
+    steps of its modality with what it needs of them; raises `ParamsError` where they ask for something else.
     """
 
     spec: Spec

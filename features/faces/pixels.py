@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from corpora.codecs import decode_image, encode_png
@@ -9,6 +11,9 @@ from corpora.errors import ParamsError, PayloadError
 from corpora.schema import Payload
 from features.representation import Spec
 from features.vectors import VectorRepresentation, vector_spec
+
+if TYPE_CHECKING:  # what decodes a sample needs none of the code that prepares one
+    from features.faces.prepare import FaceSteps
 
 _BLOCK_EPS = 1e-5
 _HYSTERESIS = 0.2
@@ -22,7 +27,6 @@ class PixelRepresentation:
     modality = "face"
     lossless = True
     way_back = True
-    grey = True  # what prepared payloads must be
 
     def __init__(self, size: int = 48) -> None:
         if not 16 <= size <= 512 or size % 8:
@@ -60,7 +64,6 @@ class HogRepresentation(VectorRepresentation):
     """
 
     modality = "face"
-    grey = True
 
     def __init__(self, size: int = 48, cell: int = 8, orientations: int = 9) -> None:
         if not 4 <= cell <= 64 or not 16 <= size <= 512 or size % 8 or size < _BLOCK * cell:
@@ -75,6 +78,14 @@ class HogRepresentation(VectorRepresentation):
         degrees = [f"{180.0 * o / orientations:g}deg" for o in range(orientations)]
         columns = [f"r{r}_c{c}_{part}_{d}" for r in blocks for c in blocks for part in _CELLS for d in degrees]
         self.spec = vector_spec(f"hog{size}-{cell}px-{orientations}", columns, [""] * len(columns))
+
+    def require(self, steps: FaceSteps) -> FaceSteps:
+        """Steps that make grey pictures of `size`. Raises `ParamsError` where they name another size, or colour."""
+        if steps.size.px not in (None, self.size):
+            raise ParamsError(f"prepare.face.size.px is {steps.size.px}, the representation's {self.size}")
+        if steps.colour.mode != "grey":
+            raise ParamsError(f"prepare.face.colour.mode is {steps.colour.mode}, the representation takes grey")
+        return steps.model_copy(update={"size": steps.size.model_copy(update={"px": self.size})})
 
     def encode(self, payload: Payload) -> np.ndarray:
         """Grey image file of size x size -> [D] float32.

@@ -12,18 +12,21 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from corpora.errors import ParamsError, PayloadError, UserError
 from corpora.schema import Payload
 from features.physio.ranges import RANGES
-from features.physio.rows import Channels, settled_signals, trial_of
+from features.physio.rows import Channels, require_units, settled_signals, trial_of
 from features.physio.steps import kind_of
 from features.physio.stretches import beating
 from features.representation import Known
 from features.vectors import VectorRepresentation, vector_spec
+
+if TYPE_CHECKING:  # what encodes a sample needs none of the code that prepares one
+    from features.physio.prepare import SignalSteps
 
 Source = Literal["ECG", "BVP"]
 MIN_INTERVALS = 3
@@ -88,6 +91,10 @@ class HeartRepresentation(VectorRepresentation):
             names = ", ".join(str(s["name"]) for s in signals)
             raise ParamsError(f"representation heart: no ECG and no BVP among {names}")
         return dict(params) | {"signals": beating_ones[:1]}
+
+    def require(self, steps: SignalSteps) -> SignalSteps:
+        """Steps that leave units alone. Raises `ParamsError` as `require_units` does."""
+        return require_units(steps)
 
     def encode(self, payload: Payload) -> np.ndarray:
         """npz -> [3] float32. Raises `PayloadError` as `trial_of` does, or with the reason of `heart`."""

@@ -9,15 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from corpora.errors import ParamsError, UserError
 from corpora.schema import Payload
-from features.physio.rows import Channels, settled_signals, trial_of
+from features.physio.rows import Channels, require_units, settled_signals, trial_of
 from features.representation import Known, Spec
 from features.vectors import VectorRepresentation, vector_spec
+
+if TYPE_CHECKING:  # what encodes a sample needs none of the code that prepares one
+    from features.physio.prepare import SignalSteps
 
 # Hz. From 1 Hz on near to those of the EEG; a band is left out where half the rate does not reach its upper edge
 _EDGES_HZ = (0.03, 0.1, 0.3, 0.7, 1.5, 3.0, 8.0, 14.0, 31.0, 50.0)
@@ -60,6 +63,10 @@ class BandsRepresentation(VectorRepresentation):
     def settled(cls, params: Mapping[str, Any], known: Known) -> dict[str, Any]:
         """What params leave open, from what is known of the corpora. Raises `ParamsError` where that does not say."""
         return dict(params) | {"signals": settled_signals(params, known, "bands")}
+
+    def require(self, steps: SignalSteps) -> SignalSteps:
+        """Steps that leave units alone. Raises `ParamsError` as `require_units` does."""
+        return require_units(steps)
 
     @property
     def spec(self) -> Spec:  # type: ignore[override]

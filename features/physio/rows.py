@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from corpora.signals import decode_signals, encode_signals
 from features.masks import valid_columns
 from features.physio.steps import resampled
 from features.representation import Known, Spec
+
+if TYPE_CHECKING:  # what decodes a sample needs none of the code that prepares one
+    from features.physio.prepare import SignalSteps
 
 MAX_COLUMNS = 16_384
 MIN_VALUES = 2  # of a signal: one value has no course
@@ -78,6 +81,20 @@ def settled_signals(params: Mapping[str, Any], known: Known, owner: str) -> list
         {"name": s.name, "unit": s.unit or "", "rate_hz": s.rate_hz, "columns": s.shape[0] if s.shape else None}
         for s in sorted(known.signals, key=lambda signal: signal.name)
     ]
+
+
+def require_units(steps: SignalSteps) -> SignalSteps:
+    """Steps that leave signals in the units of their records, in which a representation encodes them.
+
+    Raises `ParamsError` for `population`: z-scores are taken of what is released, after it was encoded, so synthetic
+    signals would be in other units than real ones.
+    """
+    if steps.population is not None:
+        raise ParamsError(
+            "prepare.physio.population makes z-scores of what is released, and a representation encodes signals in "
+            "their own units. Leave it out; generators scale by the train split themselves"
+        )
+    return steps
 
 
 def trial_of(payload: Payload, wanted: Sequence[Channels]) -> dict[str, np.ndarray]:
@@ -162,6 +179,10 @@ class RowsRepresentation:
         if filled.get("mask") is None:
             filled["mask"] = known.window_s is None
         return filled
+
+    def require(self, steps: SignalSteps) -> SignalSteps:
+        """Steps that leave units alone. Raises `ParamsError` as `require_units` does."""
+        return require_units(steps)
 
     @property
     def spec(self) -> Spec:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.fft import dct
@@ -19,6 +20,9 @@ from corpora.schema import Payload
 from features.speech.logmel import mel_filters, power_frames
 from features.speech.vocoder import pyworld
 from features.vectors import VectorRepresentation, vector_spec
+
+if TYPE_CHECKING:  # what encodes a sample needs none of the code that prepares one
+    from features.speech.prepare import SpeechSteps
 
 HOP_S = 0.01
 WINDOW_S = 0.025
@@ -117,6 +121,14 @@ class FunctionalsRepresentation(VectorRepresentation):
             raise ParamsError(f"representation functionals: rate_hz is {rate_hz}; allowed are 8000 to 48000.")
         self.rate_hz = int(rate_hz)
         self.spec = vector_spec(f"functionals{self.rate_hz // 1000}k", FUNCTIONAL_NAMES, FUNCTIONAL_UNITS)
+
+    def require(self, steps: SpeechSteps) -> SpeechSteps:
+        """Steps that bring speech to `rate_hz`. Raises `ParamsError` where they name another rate."""
+        if steps.resample.rate_hz != self.rate_hz:
+            raise ParamsError(
+                f"prepare.speech.resample.rate_hz is {steps.resample.rate_hz}, the representation's {self.rate_hz}"
+            )
+        return steps
 
     def encode(self, payload: Payload) -> np.ndarray:
         """wav -> [88] float32.

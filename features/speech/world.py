@@ -16,7 +16,7 @@ import numpy as np
 
 from corpora.codecs import decode_wav, encode_wav
 from corpora.errors import ParamsError, PayloadError
-from corpora.schema import Payload
+from corpora.schema import Payload, Signal
 from features.masks import valid_columns
 from features.representation import Spec
 from features.speech.vocoder import pyworld
@@ -190,7 +190,8 @@ class WorldRepresentation:
         scaled down. Raises `PayloadError`: wrong-shape, non-finite (in a valid column or the mask), empty, silent.
         """
         signal = self.decode_signal(array)
-        return Payload(encode_wav(signal, self.rate_hz), "wav", duration_s=len(signal) / self.rate_hz)
+        audio = Signal("audio", "full scale", float(self.rate_hz), (len(signal), 1))
+        return Payload(encode_wav(signal, self.rate_hz), "wav", (audio,), len(signal) / self.rate_hz)
 
     def decode_signal(self, array: np.ndarray) -> np.ndarray:
         """[rows, columns] float32 -> [n] float32 in [-1, 1]; errors as in `decode`."""

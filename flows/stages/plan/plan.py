@@ -45,7 +45,6 @@ INERT = frozenset(
         "flows.params",
         "flows.paths",
         "flows.stages.plan.plan",
-        "flows.stages.plan.representation",
         "flows.engine.pool",
         "flows.engine.progress",
         "flows.engine.store",
@@ -216,7 +215,7 @@ def prepare_steps(run_name: str, run: RunParams, modality: str) -> Steps:
             raise ParamsError(
                 f"runs.{run_name}: prepare.face.size.px is {steps.size.px}, the representation's {wanted}"
             )
-        if getattr(made, "grey", False) and steps.colour.mode != "grey":
+        if made is not None and made.spec.shape[0] == 1 and steps.colour.mode != "grey":
             raise ParamsError(f"runs.{run_name}: prepare.face.colour.mode is rgb, the representation takes grey")
         px = steps.size.px or wanted or DEFAULT_PX
         return steps.model_copy(update={"size": steps.size.model_copy(update={"px": px})})

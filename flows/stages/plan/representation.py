@@ -30,25 +30,16 @@ def settled_run(run_name: str, run: RunParams, modality: str, layout: Layout) ->
     if run.representation is None:
         return run
     name, params = run.representation.name, run.representation.params
-    require_steps(run_name, run, modality)
     kind = representation_class(name)
     if kind.modality == modality and hasattr(kind, "settled"):
         try:
             params = kind.settled(params, known_of(run, layout))
-            make_representation(name, params)
+            built = make_representation(name, params)
+            if hasattr(built, "require"):
+                built.require(getattr(run.prepare, modality))
         except ParamsError as error:
             raise ParamsError(f"runs.{run_name}.representation: {error}") from None
     return run.model_copy(update={"representation": RepresentationParams(name=name, **params)})
-
-
-def require_steps(run_name: str, run: RunParams, modality: str) -> None:
-    """Raises `ParamsError` for a step that the arrays of a representation do not go through."""
-    if modality == "physio" and run.prepare.physio.population is not None:
-        raise ParamsError(
-            f"runs.{run_name}.prepare.physio.population: z-scores are taken of what is released, and a representation "
-            "encodes signals in their own units: synthetic ones would have others than real ones. Leave population out; "
-            "generators scale by the train split themselves"
-        )
 
 
 def known_of(run: RunParams, layout: Layout) -> Known:
