@@ -54,6 +54,9 @@ class Batch:
     and `errors` says why (a reason slug), else None. emotions: the true class, or the class that was asked for.
     sha256: of the payload. source_ids: of a conversion; empty for everything else. dimensions: valence, arousal,
     dominance -> [B] float64 in [-1, 1], as rated or as asked for; NaN: not known; a name may be missing.
+
+    layout "": signals of the modality as above (texts: the bytes of their UTF-8; physiology [T] or [T, C]). layout
+    "vector": rows of features of whatever modality, [D] float32 of one length and order of columns.
     """
 
     modality: str
@@ -67,6 +70,7 @@ class Batch:
     source_ids: tuple[tuple[str, ...], ...] = ()
     errors: tuple[str | None, ...] = ()
     dimensions: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
+    layout: str = ""
     # features by extractor name, filled by validators.embeddings.embedding on first use; never compared
     cache: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 

@@ -16,7 +16,7 @@ from corpora.store.shards import read_table
 from flows.engine.progress import progress
 from flows.engine.store import WorkStore
 from flows.paths import Layout
-from flows.stages.augment.batches import batch_from_table
+from flows.stages.augment.batches import Form, batch_from_table
 from flows.stages.plan.plan import Plan
 from flows.stages.plan.weights import require_planned
 from training.seeds import derive_seed
@@ -36,7 +36,8 @@ def reference_batch(prepared: Path, summary: dict[str, Any], split: str) -> Batc
     table = read_table(coded if coded.exists() else prepared / "index.parquet", SAMPLES)
     prefix = f"coded/{split}-coded" if coded.exists() else f"shards/{split}-real"
     chosen = table.filter(pa.array([s.startswith(prefix) for s in table.column("shard").to_pylist()], pa.bool_()))
-    return batch_from_table(prepared, chosen, summary["modality"], summary["rate_hz"])
+    form = Form.of(summary["modality"], summary["rate_hz"], summary["representation"])
+    return batch_from_table(prepared, chosen, form)
 
 
 def fit_gates(
