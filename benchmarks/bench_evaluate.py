@@ -44,7 +44,6 @@ from flows.paths import Layout
 from flows.stages.evaluate import run
 from flows.stages.plan.plan import Plan
 from validators.gate import SAMPLE_GATES, SET_GATES, default_limit, gate_class
-from validators.trials.selftest import QUICK_SAMPLE_GATES
 
 RATE = 16000
 FER = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")  # the corpus' codes 0 to 6
@@ -136,7 +135,7 @@ def defaults(names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def measured(modality: str, parts: dict[str, list[Made]], candidates: list[Made], profile: bool) -> dict[str, Any]:
-    quick = tuple(name for name in DEFAULT_GATES if name in SAMPLE_GATES and name in QUICK_SAMPLE_GATES)
+    quick = tuple(name for name in DEFAULT_GATES if name in SAMPLE_GATES and gate_class(name).quick)
     gates = tuple(name for name in DEFAULT_GATES if name in SET_GATES)
     params = {"gates": defaults(gates), "sample_gates": defaults(quick), "evaluation": {"bootstrap": 1000}, "seed": 0}
     with tempfile.TemporaryDirectory() as place:

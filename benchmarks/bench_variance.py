@@ -48,7 +48,7 @@ def averaged(signal: np.ndarray, ms: float) -> np.ndarray:
 
 
 def main() -> None:
-    from validators.embeddings.embedding import rows_of
+    from validators.batch import rows_of
     from validators.gate import Batch, class_limits, default_limit, gate_class, lets_in
     from validators.maths.intervals import wilson_interval
 

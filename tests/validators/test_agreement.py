@@ -11,9 +11,10 @@ import pytest
 from scipy.special import softmax
 
 from corpora.errors import IntegrityError, UnknownNameError, UserError
-from validators.embeddings.embedding import rows_of
+from validators.batch import rows_of
 from validators.gate import Batch
-from validators.gates.agreement import Agreement, fit_temperature
+from validators.gates.agreement import Agreement
+from validators.maths.judges import fit_temperature
 
 CLASSES = ("anger", "happiness", "sadness")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from corpora.errors import UnknownNameError, UserError
-from validators.embeddings.embedding import rows_of
+from validators.batch import rows_of
 from validators.gate import Batch, admit
 from validators.gates.dimensions import Dimensions, fit_ridge, predict_ridge
 

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from scipy.linalg.lapack import dsygst
 
 from corpora.errors import UnknownNameError, UserError
-from validators.embeddings.embedding import rows_of
+from validators.batch import rows_of
 from validators.gate import Batch, judge
+from validators.gates.frechet import FrechetGate
 from validators.maths import frechet
-from validators.maths.frechet import FrechetGate, features_frechet, frechet_distance
+from validators.maths.frechet import features_frechet, frechet_distance
 
 CLASSES = ("anger", "happiness", "sadness")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from corpora.errors import IntegrityError, ParamsError, UnknownNameError, UserError
-from validators.embeddings.embedding import rows_of
+from validators.batch import rows_of
 from validators.embeddings.people import KINDS, IdentityEmbedding, discriminants, fit_identity, levelled
 from validators.gate import Batch, admit, default_limit
 from validators.gates.identity import NO_SOURCE, Identity, folds_within

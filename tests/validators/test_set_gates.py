@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from corpora.errors import UnknownNameError
-from validators.embeddings.embedding import rows_of
+from validators.batch import rows_of
 from validators.gate import Batch, default_limit, judge, measured_groups
 from validators.gates import reference
 from validators.gates.c2st import C2stGate, discriminant_auc
 from validators.gates.coverage import CoverageGate
+from validators.gates.frechet import FrechetGate
 from validators.gates.kid import KidGate, _class_pairs
 from validators.gates.mia import MembershipGate
 from validators.gates.vendi import VendiGate
 from validators.maths.folds import group_halves
-from validators.maths.frechet import FrechetGate
 from validators.maths.kernel import kid
 from validators.maths.prdc import prdc
 from validators.reference import Part, Reference, estimate_of, matched_rows

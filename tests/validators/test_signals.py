@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from corpora.errors import UnknownNameError, UserError
 from emoforge.cli import app
 from features.physio.heart import heart, of_beats
+from features.physio.ranges import RANGES
 from validators.maths.signals import (
-    RANGES,
     autocorrelation,
     band_powers_db,
     bands_of,
@@ -30,7 +30,7 @@ from validators.maths.signals import (
 from validators.measures.registry import METRICS, measure
 
 RATE = 128.0
-ALL = bands_of("", RATE)
+ALL = bands_of((), RATE)
 
 
 def sine(hz: float, seconds: float = 10.0, amplitude: float = 1.0) -> np.ndarray:

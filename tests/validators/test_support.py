@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import PLAIN, Projection, features_of, rows_of
+from validators.batch import rows_of
+from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.projection import Projection
 from validators.gate import Batch, admit
 from validators.gates.support import Support
 

@@ -12,7 +12,7 @@ import pytest
 
 from corpora.errors import UnknownNameError, UserError
 from tests.validators.test_copies import lines
-from validators.embeddings.embedding import rows_of
+from validators.batch import rows_of
 from validators.gate import Batch, admit
 from validators.gates.text import TextGate, similarity
 

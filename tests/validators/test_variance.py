@@ -17,7 +17,7 @@ from corpora.readers import make_corpus
 from corpora.schema import Sample
 from features.speech.vocoder import pyworld
 from features.speech.world import analyse
-from validators.embeddings.embedding import rows_of
+from validators.batch import rows_of
 from validators.gate import Batch, admit, class_limits, default_limit, gate_class
 from validators.gates.variance import GlobalVariance, log_variance
 from validators.maths.speech.melcepstrum import mel_cepstrum

@@ -22,8 +22,8 @@ from flows.stages.augment.rounds import subject_counts
 from flows.stages.plan.plan import Plan, make_plans
 from flows.stages.prepare.prepare import choose_view, label, leak_shares, load_indexes
 from generators.draws.targets import cells
-from validators.gate import Limit, gate_class
-from validators.roster import Roster, counted, foresee
+from validators.gate import Limit, foresee, gate_class
+from validators.roster import Roster, counted
 
 MIN_TRAIN = 2  # samples of each class
 TRIED = (

@@ -31,8 +31,7 @@ from flows.stages.run import PLANNED
 from generators.draws.targets import require_subjects
 from generators.generator import generator_class
 from generators.params import parse_params
-from validators.gate import Limit, default_limit, gate_class
-from validators.trials.selftest import QUICK_SAMPLE_GATES
+from validators.gate import Limit, SetGate, default_limit, gate_class, gate_params, knows
 
 STAGES = tuple(PLANNED)
 
@@ -124,7 +123,7 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
     shapes = [m for m in (made or ())[:1] if m]
     judges = {kind: [gate_class(g).__module__ for g in members] for kind, members in split.items()}
     codes = {g: hash_json(code_of([gate_class(g).__module__])) for g in split["sample"]}
-    tested = {g: split["sample"][g] for g in QUICK_SAMPLE_GATES if g in split["sample"]}  # evaluate's self-test
+    tested = {g: planned for g, planned in split["sample"].items() if gate_class(g).quick}  # evaluate's self-test
     number = numerics.model_dump(mode="json")
     fit_numerics = {k: number[k] for k in ("device", "dtype", "compile", "fit_threads", "ddp_world_size")}
     draw_numerics = {k: number[k] for k in ("device", "dtype", "compile", "sample_threads", "draw_list")}
@@ -243,22 +242,31 @@ def _generator(run: RunParams, modality: str) -> tuple[str | None, str] | None:
 
 
 def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """-> {"sample": {gate: {"limit", "params"}}, "set": ...} of the gates that know the modality, limits resolved."""
+    """-> {"sample": {gate: {"limit", "params"}}, "set": ...} of the gates that know the modality and the layout of what
+    is generated, limits resolved and parameters checked."""
+    assert run.representation is not None  # a run with gates has a generator, and with it a representation
+    layout = make_representation(run.representation.name, run.representation.params).spec.layout
     allowed = {"sample": ("absolute", "quantile"), "set": ("absolute", "floor")}
     found: dict[str, dict[str, dict[str, Any]]] = {"sample": {}, "set": {}}
     for name, given in run.gate_params().items():
         gate = gate_class(name)
-        if modality not in gate.modalities:
+        if not knows(gate, modality, layout):
             if name in run.gates:
-                known = ", ".join(gate.modalities)
-                raise ParamsError(f"runs.{run_name}.gates.{name}: this gate knows {known}; the run is {modality}")
+                known = f"{', '.join(gate.modalities)} as {' or '.join(gate.layouts)}"
+                raise ParamsError(
+                    f"runs.{run_name}.gates.{name}: this gate knows {known}; the run is {modality} as {layout}"
+                )
             continue
-        if hasattr(gate, "asks"):  # said before hours of drawing what would all be refused
+        try:
+            gate_params(name, given.params)
+        except ParamsError as error:
+            raise ParamsError(f"runs.{run_name}.gates.{name}.params: {error}") from None
+        if gate.asks:  # said before hours of drawing what would all be refused
             raise ParamsError(
-                f"runs.{run_name}.gates.{name}: it judges candidates that were asked for {gate.asks}; "
+                f"runs.{run_name}.gates.{name}: it judges candidates that were asked for {' or '.join(gate.asks)}; "
                 "generators are asked for classes alone. Leave it out"
             )
-        kind = "set" if hasattr(gate, "measure") else "sample"
+        kind = "set" if issubclass(gate, SetGate) else "sample"
         limit = default_limit(gate) if given.limit is None else Limit(**given.limit.model_dump())
         form = next(k for k in ("absolute", "quantile", "floor") if getattr(limit, k) is not None)
         if form not in allowed[kind]:
