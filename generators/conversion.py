@@ -3,16 +3,18 @@
 What a class does to a sample is a mean shift in a small space; everything else of the source (its speaker, its words,
 its face) is left alone, so the result keeps the identity and is hard to beat. No network and no steps.
 
-- Speech: the space is what a listener calls the manner: mean and spread of every row over valid columns (log-F0 over
-  voiced ones), and the duration. Means are taken after each subject's own mean is removed, where subjects are known.
+- Rows: the space is what a listener calls the manner: mean and spread of every row over valid columns (log-F0 over
+  voiced ones), and the duration where arrays have one. Means are taken after each subject's own mean is removed, where
+  subjects are known. Signals are rows without a mask: their statistics move, their length stays.
+- Vectors: the space is the columns themselves, centred by subject likewise.
 - Images: the space is a linear latent of the train split (principal components of images with their own brightness and
   contrast taken out); what the components do not hold, the residual, stays with the source, as do its brightness and
   contrast. Centred by subject where subjects are known, else globally.
 
 Class means are shrunk towards "no difference" by empirical Bayes (Efron & Morris 1975, JASA 70:311-319): what a rare
-class seems to do with few samples is mostly noise. Speech: dimension by dimension, since each means something. Images:
-the whole vector of a class at once, in coordinates where the spread within classes is 1, since no component means
-anything.
+class seems to do with few samples is mostly noise. Rows and vectors: dimension by dimension, since each means
+something. Images: the whole vector of a class at once, in coordinates where the spread within classes is 1, since no
+component means anything.
 """
 
 from __future__ import annotations
@@ -29,15 +31,12 @@ from pydantic import Field
 from corpora.errors import IntegrityError, UserError
 from features.representation import Spec
 from generators.condition import ConditionFields, emotion_weights, encode_conditions
-from generators.draws.sources import SourceTable, choose_sources, source_order
-from generators.generator import Device, Draw, Monitor, Progress, TrainData
-from generators.normalise import chunks, on_grid
+from generators.generator import Device, Draw, Monitor, Progress, TrainData, require_layout
+from generators.normalise import MARGIN, chunks, on_grid
 from generators.params import GeneratorParams, parse_params
 from generators.trained import FORMAT, check_train_data
 from training.checkpoint import load_tensors, save_tensors
 from training.seeds import generator as seeded
-
-__all__ = ["SourceTable", "Transfer", "choose_sources", "shrunk_means", "source_order"]
 
 VOICED_ABOVE = 0.5
 SPREAD_FLOOR = 1e-3  # in units of the row; a flat row has no spread whose logarithm could be taken
@@ -53,14 +52,16 @@ class TransferParams(GeneratorParams):
         None,
         ge=0,
         le=5,
-        description="how much of the difference of class means is applied; default: 1 for speech, 2 for images, whose "
-        "residual keeps much of the source's class",
+        description="how much of the difference of class means is applied; default: 1 for rows and vectors, 2 for "
+        "images, whose residual keeps much of the source's class",
     )
     strength_range: float = Field(
         0.2, ge=0, le=1, description="the strength of each draw varies by up to this share, by its seed"
     )
     components: int = Field(64, ge=1, le=1024, description="principal components of the latent of images")
-    move_duration: bool = Field(True, description="speech: stretch or shorten towards the class' mean duration")
+    move_duration: bool = Field(
+        True, description="rows with a length: stretch or shorten towards the class' mean duration"
+    )
 
 
 def shrunk_means(values: np.ndarray, labels: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +131,7 @@ class Transfer:
     name: ClassVar[str] = "transfer"
     Params: ClassVar[type[GeneratorParams]] = TransferParams
     takes: tuple[str, ...] = ("from",)
-    layouts: frozenset[str] = frozenset({"image", "rows"})
+    layouts: frozenset[str] = frozenset({"image", "rows", "vector"})
     honours: frozenset[str] = frozenset()
 
     @classmethod
@@ -141,6 +142,7 @@ class Transfer:
     trains: bool = False
 
     def __init__(self, spec: Spec, classes: Sequence[str], **params: Any) -> None:
+        require_layout(self.name, type(self), spec)
         self.spec = spec
         self.classes = tuple(classes)
         self.params: TransferParams = parse_params(TransferParams, params, self.name)
@@ -166,7 +168,10 @@ class Transfer:
             raise UserError(f"a conversion needs a class to come from; there is only {self.classes[0]!r}")
         labels = np.array([self.classes.index(data.emotions[i]) for i in rows])
         fitted: dict[str, np.ndarray] = {}
-        if self.spec.bounds is None:
+        if self.spec.layout == "vector":
+            values = np.concatenate([part.astype(np.float64) for part in chunks(data.arrays, rows)])
+            fitted["low"], fitted["high"] = values.min(axis=0), values.max(axis=0)
+        elif self.spec.layout == "rows":
             values = np.concatenate(
                 [[self._statistics(a) for a in on_grid(part, self.spec)] for part in chunks(data.arrays, rows)]
             )
@@ -180,7 +185,7 @@ class Transfer:
             fitted["axes"] = principal_axes(flat - fitted["centre"], most)
             values = (flat - fitted["centre"]) @ fitted["axes"].T
         deviations = centre_by_subject(values, labels, [data.subjects[i] for i in rows], len(self.classes))
-        shrink = shrunk_means if self.spec.bounds is None else stein_means
+        shrink = stein_means if self.spec.layout == "image" else shrunk_means
         fitted["means"], fitted["kept"] = shrink(deviations, labels, len(self.classes))
         self.tensors = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in fitted.items()}
         self.source_emotions = dict(zip(data.ids, data.emotions, strict=True))
@@ -212,17 +217,29 @@ class Transfer:
         origin = means[self.classes.index(self.source_emotions[source_id])]
         target = emotion_weights(draw.condition.emotion, self.classes) @ means
         turn = 2.0 * float(torch.rand((), generator=seeded(draw.seed), dtype=torch.float64)) - 1.0
-        usual = 1.0 if self.spec.bounds is None else IMAGE_STRENGTH
+        usual = IMAGE_STRENGTH if self.spec.layout == "image" else 1.0
         strength = usual if self.params.strength is None else self.params.strength
         strength *= 1.0 + self.params.strength_range * turn
         move = strength * (target - origin)
-        if self.spec.bounds is None:
+        if self.spec.layout == "vector":
+            return self._move_columns(source, move)
+        if self.spec.layout == "rows":
             return self._move_rows(source, move)
         _, contrast = _light(source.reshape(1, -1))
         moved = source + float(contrast[0, 0]) * (move @ self.tensors["axes"].numpy()).reshape(source.shape)
-        return np.clip(moved, *self.spec.bounds)
+        return moved if self.spec.bounds is None else np.clip(moved, *self.spec.bounds)
 
-    # -- speech: what of an utterance is moved
+    # -- vectors
+
+    def _move_columns(self, source: np.ndarray, move: np.ndarray) -> np.ndarray:
+        """[1, D, 1] -> the same, moved; within the range of train and a margin, as all generators do."""
+        assert self.tensors is not None
+        low, high = self.tensors["low"].numpy(), self.tensors["high"].numpy()
+        margin = MARGIN * (high - low)
+        moved: np.ndarray = np.clip(source[0, :, 0] + move, low - margin, high + margin)
+        return moved.reshape(source.shape)
+
+    # -- rows: what of an utterance or a window of signals is moved
 
     def _row(self, name: str) -> int | None:
         return self.spec.rows.index(name) if name in self.spec.rows else None
@@ -279,7 +296,7 @@ class Transfer:
             out[:, voicing, :new] = out[:, voicing, :new] > VOICED_ABOVE
         if mask is not None:
             out[:, mask, :new], out[:, mask, new:] = 1.0, -1.0
-        return out
+        return out if self.spec.bounds is None else np.clip(out, *self.spec.bounds)
 
     def _padding(self, source: np.ndarray, length: int) -> np.ndarray:
         """[C, H, 1]: what stands in a column of padding; zeros where the source has none."""
@@ -288,6 +305,7 @@ class Transfer:
     # -- on disk
 
     def save(self, folder: Path) -> None:
+        """Writes model.safetensors and config.json."""
         if self.tensors is None:
             raise UserError(f"generator {self.name} is not fitted yet; fit or load it first")
         save_tensors(
@@ -312,9 +330,9 @@ class Transfer:
                 f"{folder} holds a model of {config.get('generator')!r} in format {config.get('format')!r}, "
                 f"not of {cls.name!r} in format {FORMAT}; fit it again"
             )
-        made = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
-        made.tensors, made.source_emotions = tensors, config["source_emotions"]
-        return made
+        model = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
+        model.tensors, model.source_emotions = tensors, config["source_emotions"]
+        return model
 
 
 def principal_axes(centred: np.ndarray, most: int) -> np.ndarray:

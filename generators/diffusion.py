@@ -1,4 +1,7 @@
-"""Diffusion: diffusers' U-Net and schedules, steered by emotion through classifier-free guidance.
+"""Diffusion: diffusers' schedules, steered by emotion through classifier-free guidance.
+
+Networks: diffusers' U-Net over images and arrays of many rows; a U-Net over time alone where patches span all rows
+(signals, which have few); a perceptron over the columns of a vector.
 
 Training: v-prediction (Salimans & Ho 2022) under the cosine schedule (Nichol & Dhariwal 2021); timesteps of a batch are
 spread evenly, which takes most of the noise out of the loss (Kingma et al. 2021, appendix I.1). Conditions are dropped
@@ -21,14 +24,16 @@ from corpora.errors import ParamsError
 from features.representation import Spec
 from generators.condition import ConditionFields, Conditions
 from generators.generator import Device
-from generators.layers import groups
+from generators.layers import Grid, TimeEmbedding, TimeUNet, groups
 from generators.params import TrainedParams
 from generators.trained import Network, TrainedGenerator, TrainSet
+from generators.vectors import HIDDEN, Columns, VectorDenoiser
 from training.device import compiled
 from training.ema import Ema
 from training.loop import Minibatch, Phase
 from training.seeds import noise
 
+FEW_ROWS = 8  # so many are channels of one position, by default
 TRAIN_TIMESTEPS = 1000
 SCHEDULE = "squaredcos_cap_v2"
 SPREAD_FLOOR = 1e-3  # a band without anything in it must not be blown up
@@ -38,13 +43,21 @@ class DiffusionParams(TrainedParams):
     """Parameters of the diffusion generator."""
 
     width: int = Field(
-        32, ge=4, le=512, description="channels at the finest level; the coarser ones have twice as many"
+        32,
+        ge=4,
+        le=512,
+        description="channels at the finest level, the coarser ones have twice as many; of a vector: an eighth of the "
+        "hidden units",
     )
-    levels: int = Field(3, ge=2, le=6, description="resolutions of the U-Net, each half of the one before")
+    levels: int = Field(
+        3, ge=2, le=6, description="resolutions of the U-Net, each half of the one before; of a vector: blocks"
+    )
     layers: int = Field(1, ge=1, le=4, description="residual blocks at each level")
     attention: bool = Field(True, description="self-attention at the coarsest level")
     patch: tuple[int, int] | None = Field(
-        None, description="rows and columns that become one position; default: 2 x 2 for images, 2 x 4 for speech"
+        None,
+        description="rows and columns that become one position; default: 2 x 2 for images, 2 x 4 for rows, or all "
+        "rows x 4 where there are no more than 8; vectors have none",
     )
     drop_condition: float = Field(0.15, ge=0, lt=1, description="share of training samples that lose their condition")
     guidance: float = Field(3.0, ge=0, le=20, description="classifier-free guidance; 1: none, 0: unconditional")
@@ -73,7 +86,8 @@ class Patches(nn.Module):
     The pixels of a patch become their cosine coefficients, each scaled to mean 0 and spread 1 over train. Noise of one
     level then hides fine detail no sooner than the coarse shape, and an error of the network in a fine band, where
     natural arrays have little, is as small as that band: without it, patches show as a grid (in the spirit of
-    diffusion over wavelets, Guth et al. 2022). Where rows have units of their own (speech) only time is transformed.
+    diffusion over wavelets, Guth et al. 2022). Of rows, which have units of their own, only time is transformed. A
+    patch that spans all rows leaves a grid of height 1, which is halved in time alone.
     """
 
     mean: torch.Tensor  # [channels, 1, 1]
@@ -85,6 +99,8 @@ class Patches(nn.Module):
         c, h, w = spec.grid
         self.spec, self.patch = spec, patch
         unit = [p * 2 ** (levels - 1) for p in patch]
+        if spec.layout == "rows" and patch[0] >= h:
+            unit[0] = patch[0]
         self.padded = (-(-h // unit[0]) * unit[0], -(-w // unit[1]) * unit[1])
         self.channels = c * patch[0] * patch[1]
         self.grid = (self.padded[0] // patch[0], self.padded[1] // patch[1])
@@ -93,7 +109,7 @@ class Patches(nn.Module):
                 f"patch {list(patch)} and levels {levels} make blocks of {unit[0]} x {unit[1]}, too coarse for "
                 f"arrays of {h} x {w}; lower one of them"
             )
-        rows = torch.eye(patch[0]) if spec.bounds is None else cosines(patch[0])
+        rows = cosines(patch[0]) if spec.layout == "image" else torch.eye(patch[0])
         self.register_buffer("basis", torch.kron(rows, cosines(patch[1])))
         self.register_buffer("mean", torch.zeros(self.channels, 1, 1))
         self.register_buffer("std", torch.ones(self.channels, 1, 1))
@@ -118,9 +134,11 @@ class Patches(nn.Module):
         return torch.einsum("fp,bcpyx->bcfyx", self.basis, x).reshape(b, self.channels, *self.grid)
 
     def fold(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, C, H, W] -> [B, channels, *grid], standardised coefficients."""
         return (self._coefficients(x) - self.mean) / self.std
 
     def unfold(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, channels, *grid] standardised coefficients -> [B, C, H, W]."""
         c, h, w = self.spec.grid
         x = (x * self.std + self.mean).reshape(len(x), c, -1, *self.grid)
         x = torch.einsum("fp,bcfyx->bcpyx", self.basis, x)
@@ -136,14 +154,69 @@ def cosines(n: int) -> torch.Tensor:
     return basis.float()
 
 
+def default_patch(spec: Spec) -> tuple[int, int]:
+    """Rows and columns that become one position."""
+    if spec.layout == "image":
+        return 2, 2
+    rows = spec.grid[1]
+    return (rows if rows <= FEW_ROWS else 2), 4
+
+
 class DiffusionNetwork(Network):
-    """U-Net over patches whose time embedding the condition is added to."""
+    """Predicts v from noisy patches (of a vector: columns), a timestep and a condition."""
 
-    def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: DiffusionParams) -> None:
+    patches: Patches | Columns
+
+    def forward(
+        self, x: torch.Tensor, t: torch.Tensor, conditions: Conditions, drop: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """[B, channels, *grid] noisy patches, [B] timesteps -> predicted v of the same shape."""
+        raise NotImplementedError
+
+
+class SmallDenoiser(DiffusionNetwork):
+    """A network of our own, steered by the sum of the embeddings of time and condition: over the columns of a vector,
+    or over time where patches span all rows."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        n_classes: int,
+        fields: ConditionFields,
+        params: DiffusionParams,
+        patches: Patches | Columns,
+    ) -> None:
+        embedding = 4 * params.width
+        super().__init__(spec, n_classes, fields, embedding)
+        self.patches = patches
+        self.time = TimeEmbedding(embedding)
+        self.denoiser: VectorDenoiser | TimeUNet
+        if isinstance(patches, Columns):
+            depth = params.levels * params.layers
+            self.denoiser = VectorDenoiser(patches.channels, HIDDEN * params.width, embedding, depth)
+        else:
+            widths = [params.width] + [2 * params.width] * (params.levels - 1)
+            self.denoiser = TimeUNet(
+                Grid(spec), patches.channels, widths, params.layers, embedding, attention=params.attention
+            )
+
+    def forward(
+        self, x: torch.Tensor, t: torch.Tensor, conditions: Conditions, drop: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        predicted: torch.Tensor = self.denoiser(x, self.time(t) + self.condition(conditions, drop))
+        return predicted.float()
+
+
+class UNetDenoiser(DiffusionNetwork):
+    """diffusers' U-Net over patches, to whose time embedding the condition is added."""
+
+    def __init__(
+        self, spec: Spec, n_classes: int, fields: ConditionFields, params: DiffusionParams, patches: Patches
+    ) -> None:
         super().__init__(spec, n_classes, fields, embedding=4 * params.width)
-        from diffusers import UNet2DModel  # ten seconds: only where a diffusion model is made
+        from diffusers import UNet2DModel  # ten seconds: only where such a model is built
 
-        self.patches = Patches(spec, params.patch or ((2, 4) if spec.bounds is None else (2, 2)), params.levels)
+        self.patches = patches
         plain = params.levels - 1
         widths = [params.width] + [2 * params.width] * plain
         down, up = ("AttnDownBlock2D", "AttnUpBlock2D") if params.attention else ("DownBlock2D", "UpBlock2D")
@@ -164,7 +237,6 @@ class DiffusionNetwork(Network):
     def forward(
         self, x: torch.Tensor, t: torch.Tensor, conditions: Conditions, drop: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """[B, channels, *grid] noisy patches, [B] timesteps -> predicted v of the same shape."""
         predicted: torch.Tensor = self.unet(x, t, class_labels=self.condition(conditions, drop)).sample
         return predicted.float()
 
@@ -178,7 +250,13 @@ class Diffusion(TrainedGenerator):
     network: DiffusionNetwork | None
 
     def _build(self) -> DiffusionNetwork:
-        return DiffusionNetwork(self.spec, len(self.classes), self.fields, self.params)
+        p = self.params
+        shared = (self.spec, len(self.classes), self.fields, p)
+        if self.spec.layout == "vector":
+            return SmallDenoiser(*shared, Columns(self.spec))
+        patches = Patches(self.spec, p.patch or default_patch(self.spec), p.levels)
+        over_time = self.spec.layout == "rows" and patches.grid[0] == 1
+        return SmallDenoiser(*shared, patches) if over_time else UNetDenoiser(*shared, patches)
 
     def _phases(self, network: DiffusionNetwork, train: TrainSet, device: Device, seed: int) -> list[Phase]:
         from diffusers import DDPMScheduler

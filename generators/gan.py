@@ -2,8 +2,9 @@
 
 Discriminator: residual, spectrally normalised (Miyato et al. 2018), conditioned by projection (Miyato & Koyama 2018) or
 with an auxiliary classifier (Odena et al. 2017). Loss: hinge, or Wasserstein with gradient penalty (Gulrajani et al.
-2017). DiffAugment (Zhao et al. 2020) lets it live on a few hundred samples; for speech, only shifts in time, because
-brightness and contrast of a cepstrum are its loudness and timbre. The generator that samples is the averaged one.
+2017). DiffAugment (Zhao et al. 2020) lets it live on a few hundred samples; for rows, only shifts in time, because
+brightness and contrast of a cepstrum are its loudness and timbre; for vectors, hidden columns. The generator that
+samples is the averaged one.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from generators.generator import Device
 from generators.layers import Grid, ResBlock, groups, level_widths
 from generators.params import TrainedParams
 from generators.trained import Network, TrainedGenerator, TrainSet
+from generators.vectors import HIDDEN, CriticMlp, Mlp
 from training.device import compiled
 from training.ema import Ema
 from training.loop import Minibatch, Phase
 from training.seeds import noise
 
 SHIFT = 0.125  # of a side: how far DiffAugment moves
-CUTOUT = 0.4  # of a side: what DiffAugment blanks
+CUTOUT = 0.4  # of a side: what DiffAugment blanks; of a vector's columns, the most
 PENALTY = 10.0  # weight of WGAN-GP's penalty
 
 
@@ -37,14 +39,18 @@ class GanParams(TrainedParams):
     """Parameters of the conditional GAN."""
 
     width: int = Field(
-        32, ge=4, le=512, description="channels at full resolution; coarser levels have up to four times"
+        32,
+        ge=4,
+        le=512,
+        description="channels at full resolution, coarser levels have up to four times; of a vector: an eighth of the "
+        "hidden units",
     )
     latent: int = Field(64, ge=1, le=1024, description="dimensions of the latent")
     discriminator: Literal["projection", "ac"] = Field(
         "projection", description="how the class enters the discriminator"
     )
     loss: Literal["hinge", "wgan-gp"] = Field("hinge", description="adversarial loss")
-    augment: bool = Field(True, description="DiffAugment on real and made samples alike")
+    augment: bool = Field(True, description="DiffAugment on real and generated samples alike")
     critic_steps: int = Field(1, ge=1, le=10, description="steps of the discriminator for each one of the generator")
     ac_weight: float = Field(1.0, ge=0, le=100, description="weight of the auxiliary classifier's loss")
     lr: float = Field(4e-4, gt=0, le=1, description="learning rate of the generator after the warm-up")
@@ -54,6 +60,14 @@ class GanParams(TrainedParams):
 
 class GanNetwork(Network):
     """The generator: latent and condition -> array."""
+
+    def forward(self, z: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+        """[B, latent] -> [B, C, H, W] in normalised space."""
+        raise NotImplementedError
+
+
+class GridGan(GanNetwork):
+    """Convolutions to images and rows."""
 
     def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: GanParams) -> None:
         embedding = 4 * params.width
@@ -69,7 +83,6 @@ class GanNetwork(Network):
         self.out = grid.conv(widths[0], grid.channels)
 
     def forward(self, z: torch.Tensor, conditions: Conditions) -> torch.Tensor:
-        """[B, latent] -> [B, C, H, W] in normalised space."""
         joint = torch.cat([z, self.condition(conditions)], dim=1)
         style = self.mix(joint)  # the latent steers every level, not only the coarsest
         h = self.start(joint).reshape(len(z), -1, *self.grid.seed)
@@ -88,6 +101,21 @@ class GanNetwork(Network):
         return torch.cat([x[:, :, :row] * gate, mask, x[:, :, row + 1 :] * gate], dim=2)
 
 
+class VectorGan(GanNetwork):
+    """A perceptron to the columns of a vector."""
+
+    def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: GanParams) -> None:
+        embedding = 4 * params.width
+        super().__init__(spec, n_classes, fields, embedding)
+        self.bounded = spec.bounds is not None
+        self.mlp = Mlp(params.latent + embedding, spec.shape[0], HIDDEN * params.width, embedding)
+
+    def forward(self, z: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+        embedding = self.condition(conditions)
+        x: torch.Tensor = self.mlp(torch.cat([z, embedding], dim=1), embedding).float()
+        return (torch.tanh(x) if self.bounded else x)[:, None, :, None]
+
+
 class _CriticBlock(nn.Module):
     def __init__(self, grid: Grid, inputs: int, outputs: int, wrap: Any) -> None:
         super().__init__()
@@ -101,26 +129,44 @@ class _CriticBlock(nn.Module):
         return self.grid.down(h) + self.shortcut(self.grid.down(x))
 
 
+class _GridFeatures(nn.Module):
+    """[B, C, H, W] -> [B, size]: residual blocks, then the mean over places."""
+
+    def __init__(self, spec: Spec, width: int, wrap: Any) -> None:
+        super().__init__()
+        self.grid = grid = Grid(spec)
+        widths = level_widths(width, grid.levels)
+        self.size = widths[-1]
+        self.into = wrap(grid.conv(grid.channels, widths[0]))
+        self.blocks = nn.ModuleList(_CriticBlock(grid, widths[i], widths[i + 1], wrap) for i in range(grid.levels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.into(self.grid.fold(x))
+        for block in self.blocks:
+            h = block(h)
+        return F.leaky_relu(h, 0.2).mean(dim=(2, 3))
+
+
 class Critic(nn.Module):
     """The discriminator. Spectral norm for the hinge loss; WGAN-GP has its penalty instead."""
 
     def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: GanParams) -> None:
         super().__init__()
-        wrap = spectral_norm if params.loss == "hinge" else (lambda layer: layer)
-        self.grid = grid = Grid(spec)
-        widths = level_widths(params.width, grid.levels)
-        self.into = wrap(grid.conv(grid.channels, widths[0]))
-        self.blocks = nn.ModuleList(_CriticBlock(grid, widths[i], widths[i + 1], wrap) for i in range(grid.levels))
-        self.score = wrap(nn.Linear(widths[-1], 1))
-        self.condition = ConditionEncoder(n_classes, fields, widths[-1])
-        self.classify = nn.Linear(widths[-1], n_classes) if params.discriminator == "ac" else None
+        wrap: Any = spectral_norm if params.loss == "hinge" else (lambda layer: layer)
+        if spec.layout == "vector":
+            size = HIDDEN * params.width
+            self.features: nn.Module = CriticMlp(spec.shape[0], size, wrap)
+        else:
+            self.features = _GridFeatures(spec, params.width, wrap)
+            size = self.features.size
+        self.score = wrap(nn.Linear(size, 1))
+        self.condition = ConditionEncoder(n_classes, fields, size)
+        self.classify = nn.Linear(size, n_classes) if params.discriminator == "ac" else None
+        self.is_vector = spec.layout == "vector"
 
     def forward(self, x: torch.Tensor, conditions: Conditions) -> tuple[torch.Tensor, torch.Tensor | None]:
         """[B, C, H, W] -> realness [B], class logits [B, K] (auxiliary classifier) or None (projection)."""
-        h = self.into(self.grid.fold(x))
-        for block in self.blocks:
-            h = block(h)
-        h = F.leaky_relu(h, 0.2).mean(dim=(2, 3))
+        h: torch.Tensor = self.features(x.flatten(1) if self.is_vector else x)
         score = self.score(h)[:, 0]
         if self.classify is not None:
             return score.float(), self.classify(h).float()
@@ -131,14 +177,18 @@ class Critic(nn.Module):
 def diff_augment(x: torch.Tensor, batch: Minibatch, spec: Spec) -> torch.Tensor:
     """[B, C, H, W] -> the same, each sample changed at random in a way that gradients pass through. Zhao et al. 2020.
 
-    Images: brightness, contrast, shift, cutout. Speech: shift in time, the mask row with it.
+    Images: brightness, contrast, shift, cutout. Rows: shift in time, the mask row with it. Vectors: up to `CUTOUT` of
+    the columns are hidden (at their mean, 0).
     """
     n, _, h, w = x.shape
-    if spec.bounds is not None:
+    if spec.layout == "vector":
+        share = CUTOUT * batch.rand(n, 1, 1, 1)
+        return x * (batch.rand(n, 1, h, 1) >= share).to(x.dtype)
+    if spec.layout == "image":
         x = x + (batch.rand(n, 1, 1, 1) - 0.5)
         mean = x.mean(dim=(1, 2, 3), keepdim=True)
         x = (x - mean) * (batch.rand(n, 1, 1, 1) + 0.5) + mean
-    down = 0 if spec.bounds is None else max(1, round(h * SHIFT))
+    down = max(1, round(h * SHIFT)) if spec.layout == "image" else 0
     across = max(1, round(w * SHIFT))
     rows = torch.arange(h, device=x.device)[None, :] - _whole(batch.rand(n, 1), down)
     columns = torch.arange(w, device=x.device)[None, :] - _whole(batch.rand(n, 1), across)
@@ -146,7 +196,7 @@ def diff_augment(x: torch.Tensor, batch: Minibatch, spec: Spec) -> torch.Tensor:
     index = torch.arange(n, device=x.device)[:, None, None]
     shifted = x[index, :, rows.clamp(0, h - 1)[:, :, None], columns.clamp(0, w - 1)[:, None, :]].permute(0, 3, 1, 2)
     x = shifted * inside[:, None].to(x.dtype)
-    if spec.bounds is not None:
+    if spec.layout == "image":
         size = (round(h * CUTOUT), round(w * CUTOUT))
         top = (batch.rand(n, 1, 1) * (h + 1)).long() - size[0] // 2
         left = (batch.rand(n, 1, 1) * (w + 1)).long() - size[1] // 2
@@ -171,14 +221,15 @@ class ConditionalGAN(TrainedGenerator):
     network: GanNetwork | None
 
     def _build(self) -> GanNetwork:
-        return GanNetwork(self.spec, len(self.classes), self.fields, self.params)
+        kind = VectorGan if self.spec.layout == "vector" else GridGan
+        return kind(self.spec, len(self.classes), self.fields, self.params)
 
     def _phases(self, network: GanNetwork, train: TrainSet, device: Device, seed: int) -> list[Phase]:
         p = self.params
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed % 2**63)
             critic = Critic(self.spec, len(self.classes), self.fields, p).to(train.x.device)
-        make: Any = compiled(network, device.compile)
+        draw: Any = compiled(network, device.compile)
         judge: Any = compiled(critic, device.compile)
 
         def seen(x: torch.Tensor, batch: Minibatch) -> torch.Tensor:
@@ -192,20 +243,20 @@ class ConditionalGAN(TrainedGenerator):
         def loss_d(batch: Minibatch) -> dict[str, torch.Tensor]:
             x, conditions = train.take(batch.rows)
             with torch.no_grad():
-                made = make(batch.randn(len(x), p.latent), conditions)
-            real_x, made_x = seen(x, batch), seen(made, batch)
+                drawn = draw(batch.randn(len(x), p.latent), conditions)
+            real_x, fake_x = seen(x, batch), seen(drawn, batch)
             real, logits = judge(real_x, conditions)
-            fake, _ = judge(made_x, conditions)
+            fake, _ = judge(fake_x, conditions)
             if p.loss == "hinge":
                 adversarial = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
             else:
-                adversarial = fake.mean() - real.mean() + PENALTY * _penalty(critic, real_x, made_x, conditions, batch)
+                adversarial = fake.mean() - real.mean() + PENALTY * _penalty(critic, real_x, fake_x, conditions, batch)
             return {"loss": adversarial + classes(logits, conditions), "gap": real.mean() - fake.mean()}
 
         def loss_g(batch: Minibatch) -> dict[str, torch.Tensor]:
             _, conditions = train.take(batch.rows)
-            made = make(batch.randn(len(batch.rows), p.latent), conditions)
-            fake, logits = judge(seen(made, batch), conditions)
+            drawn = draw(batch.randn(len(batch.rows), p.latent), conditions)
+            fake, logits = judge(seen(drawn, batch), conditions)
             return {"loss": classes(logits, conditions) - fake.mean()}
 
         betas = (0.0, 0.99)
@@ -220,11 +271,12 @@ class ConditionalGAN(TrainedGenerator):
 
 
 def _penalty(
-    critic: Critic, real: torch.Tensor, made: torch.Tensor, conditions: Conditions, batch: Minibatch
+    critic: Critic, real: torch.Tensor, drawn: torch.Tensor, conditions: Conditions, batch: Minibatch
 ) -> torch.Tensor:
-    """Squared distance from 1 of the critic's slope between real and made samples. Gulrajani et al. 2017, eq. 3."""
+    """Squared distance from 1 of the critic's slope between real and generated samples. Gulrajani et al. 2017, eq.
+    3."""
     share = batch.rand(len(real), 1, 1, 1)
-    between = (share * real + (1 - share) * made).requires_grad_(True)
+    between = (share * real + (1 - share) * drawn).requires_grad_(True)
     score, _ = critic(between, conditions)
     (slope,) = torch.autograd.grad(score.sum(), between, create_graph=True)
     return (slope.flatten(1).norm(dim=1) - 1.0).square().mean()

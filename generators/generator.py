@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from corpora.errors import IntegrityError, UnknownNameError
+from corpora.errors import IntegrityError, ParamsError, UnknownNameError
 from corpora.fingerprint import hash_json
 from features.representation import Spec
 
@@ -178,7 +178,18 @@ class Generator(Protocol):
         ...
 
     @classmethod
-    def load(cls, folder: Path, *, device: Device) -> Generator: ...
+    def load(cls, folder: Path, *, device: Device) -> Generator:
+        """What `save` wrote. Raises `IntegrityError` where the folder does not hold a model of this generator."""
+        ...
+
+
+def require_layout(name: str, kind: Any, spec: Spec) -> None:
+    """Raises `ParamsError` where a generator (its class) cannot model the layout of a representation's arrays."""
+    if spec.layout not in kind.layouts:
+        raise ParamsError(
+            f"generator {name} models layouts {', '.join(sorted(kind.layouts))}; representation {spec.name} has layout "
+            f"{spec.layout}. Choose another representation or generator"
+        )
 
 
 def generator_class(name: str) -> Any:

@@ -12,8 +12,8 @@ from features.representation import Spec
 
 
 class Grid:
-    """How [B, C, H, W] lies for convolutions. Images stay as they are; an array whose rows have units of their own
-    (speech) gets its rows as channels, because neighbouring rows are different quantities: [B, C*H, 1, W].
+    """How [B, C, H, W] lies for convolutions. Images stay as they are; layout "rows" (speech, signals) gets its rows as
+    channels, because neighbouring rows are different quantities: [B, C*H, 1, W].
 
     Sides are padded at the end (edge values) to multiples of 2^levels and cropped on the way back.
     """
@@ -21,7 +21,7 @@ class Grid:
     def __init__(self, spec: Spec, coarsest: int = 8) -> None:
         c, h, w = spec.grid
         self.spec = spec
-        self.rows_as_channels = spec.bounds is None
+        self.rows_as_channels = spec.layout == "rows"
         self.channels = c * h if self.rows_as_channels else c
         self.height, self.width = (1, w) if self.rows_as_channels else (h, w)
         self.levels = max(1, math.ceil(math.log2(max(self.height, self.width) / coarsest)))
@@ -44,12 +44,15 @@ class Grid:
         return x[:, :, : self.height, : self.width].reshape(x.shape[0], *self.spec.grid)
 
     def conv(self, inputs: int, outputs: int) -> nn.Conv2d:
+        """A convolution that keeps the sides: 3 x 3 over images, 5 columns over rows."""
         return nn.Conv2d(inputs, outputs, self.kernel, padding=(self.kernel[0] // 2, self.kernel[1] // 2))
 
     def up(self, x: torch.Tensor) -> torch.Tensor:
+        """Twice as long along the sides that levels halve."""
         return F.interpolate(x, scale_factor=(float(self.stride[0]), float(self.stride[1])), mode="nearest")
 
     def down(self, x: torch.Tensor) -> torch.Tensor:
+        """Half as long along those sides, by averages."""
         return F.avg_pool2d(x, self.stride)
 
 
@@ -77,6 +80,74 @@ class ResBlock(nn.Module):
             scale, shift = self.film(F.silu(embedding))[:, :, None, None].chunk(2, dim=1)
             h = h * (1 + scale) + shift
         out: torch.Tensor = self.conv2(F.silu(h)) + self.shortcut(x)
+        return out
+
+
+class TimeEmbedding(nn.Module):
+    """Timesteps [B] of a diffusion -> [B, size]: sines and cosines of many periods (Vaswani et al. 2017), then two
+    layers."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        half = max(1, size // 2)
+        frequencies = torch.exp(-math.log(10_000.0) * torch.arange(half) / half)
+        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.linear1, self.linear2 = nn.Linear(2 * half, size), nn.Linear(size, size)
+
+    def forward(self, t: torch.Tensor) -> torch.Tensor:
+        """[B] timesteps -> [B, size]."""
+        angles = t[:, None].float() * self.frequencies[None, :]  # type: ignore[index]
+        waves = torch.cat([torch.sin(angles), torch.cos(angles)], dim=1)
+        out: torch.Tensor = self.linear2(F.silu(self.linear1(waves)))
+        return out
+
+
+class TimeUNet(nn.Module):
+    """U-Net over time alone, all rows of a position as channels: [B, inputs, 1, T] -> the same shape.
+
+    `levels` resolutions, each half of the one before; T is a multiple of 2^(levels - 1). `layers` residual blocks at
+    each level on either side; self-attention at the coarsest one.
+    """
+
+    def __init__(
+        self, grid: Grid, inputs: int, widths: list[int], layers: int, embedding: int, *, attention: bool
+    ) -> None:
+        super().__init__()
+
+        def blocks(first: int, width: int) -> nn.ModuleList:
+            return nn.ModuleList(ResBlock(grid, first if i == 0 else width, width, embedding) for i in range(layers))
+
+        self.grid = grid
+        self.into = grid.conv(inputs, widths[0])
+        before = [widths[0], *widths[:-1]]
+        self.down = nn.ModuleList(blocks(b, w) for b, w in zip(before, widths, strict=True))
+        heads = groups(widths[-1])
+        self.attention = nn.MultiheadAttention(widths[-1], heads, batch_first=True) if attention else None
+        self.attention_norm = nn.LayerNorm(widths[-1]) if attention else None
+        self.middle = ResBlock(grid, widths[-1], widths[-1], embedding)
+        after = [widths[-1], *widths[:0:-1]]
+        self.up = nn.ModuleList(blocks(a + w, w) for a, w in zip(after, widths[::-1], strict=True))
+        self.norm = nn.GroupNorm(groups(widths[0]), widths[0])
+        self.out = grid.conv(widths[0], inputs)
+
+    def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        """x [B, inputs, 1, T], embedding [B, embedding] -> [B, inputs, 1, T]."""
+        h = self.into(x)
+        levels: list[torch.Tensor] = []
+        for i, blocks in enumerate(self.down):
+            h = h if i == 0 else self.grid.down(h)
+            for block in blocks:  # type: ignore[union-attr]
+                h = block(h, embedding)
+            levels.append(h)
+        if self.attention is not None and self.attention_norm is not None:
+            places = self.attention_norm(h[:, :, 0].transpose(1, 2))  # [B, T, channels]
+            h = h + self.attention(places, places, places, need_weights=False)[0].transpose(1, 2)[:, :, None]
+        h = self.middle(h, embedding)
+        for i, blocks in enumerate(self.up):
+            h = torch.cat([h if i == 0 else self.grid.up(h), levels[-1 - i]], dim=1)
+            for block in blocks:  # type: ignore[union-attr]
+                h = block(h, embedding)
+        out: torch.Tensor = self.out(F.silu(self.norm(h)))
         return out
 
 

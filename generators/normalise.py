@@ -27,7 +27,7 @@ def on_grid(arrays: np.ndarray, spec: Spec) -> np.ndarray:
 
 
 class Normaliser(nn.Module):
-    """Row-wise standardisation for arrays with units of their own; the identity for arrays with a fixed value range.
+    """Standardisation of each row (of a vector: each column), or the identity for arrays with a fixed value range.
 
     Statistics are of valid columns (mask row > 0). In normalised space padding is 0 and the mask row is +1 or -1.
     """
@@ -49,7 +49,7 @@ class Normaliser(nn.Module):
 
     def fit(self, arrays: np.ndarray, rows: np.ndarray) -> Normaliser:
         """arrays [N, *spec.shape]; rows: the indices that statistics may come from."""
-        if self.spec.bounds is not None:
+        if self.spec.bounds is not None and self.spec.mask_row is None:
             return self
         c, h, w = self.spec.grid
         n, total, squares = np.zeros(1), np.zeros((c, h)), np.zeros((c, h))
@@ -84,9 +84,7 @@ class Normaliser(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[B, C, H, W] in units -> normalised."""
-        if self.spec.bounds is not None:
-            return x
-        z = ((x - self.mean) / self.std).clamp(-CLAMP, CLAMP)
+        z = x if self.spec.bounds is not None else ((x - self.mean) / self.std).clamp(-CLAMP, CLAMP)
         row = self.spec.mask_row
         if row is None:
             return z
@@ -96,17 +94,18 @@ class Normaliser(nn.Module):
         return z
 
     def inverse(self, z: torch.Tensor) -> torch.Tensor:
-        """Normalised -> [B, C, H, W] in units, within the range observed in train (and a margin).
+        """Normalised -> [B, C, H, W] in units, within the bounds, or the range observed in train (and a margin).
 
         With a mask row the length is where the row changes sign best (largest sum before minus sum after), within the
         lengths seen in train; padding gets the values that padding has in train.
         """
         z = z.float()
         if self.spec.bounds is not None:
-            return z.clamp(*self.spec.bounds)
-        margin = MARGIN * (self.high - self.low)
-        x = z * self.std + self.mean
-        x = torch.minimum(torch.maximum(x, self.low - margin), self.high + margin)
+            x = z.clamp(*self.spec.bounds)
+        else:
+            margin = MARGIN * (self.high - self.low)
+            x = z * self.std + self.mean
+            x = torch.minimum(torch.maximum(x, self.low - margin), self.high + margin)
         row = self.spec.mask_row
         if row is None:
             return x

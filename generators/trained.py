@@ -24,7 +24,7 @@ from generators.condition import (
     encode_conditions,
     train_conditions,
 )
-from generators.generator import Device, Draw, Monitor, Progress, TrainData
+from generators.generator import Device, Draw, Monitor, Progress, TrainData, require_layout
 from generators.normalise import Normaliser, chunks, on_grid
 from generators.params import TrainedParams, parse_params
 from training.checkpoint import load_tensors, save_tensors
@@ -49,7 +49,7 @@ def check_train_data(data: TrainData, spec: Spec, classes: Sequence[str]) -> np.
         if len(ratings) != n:
             raise UserError(f"train data: {len(ratings)} ratings of {name} for {n} arrays")
     if tuple(data.classes) != tuple(classes):
-        raise UserError(f"the generator was made for classes {list(classes)}, the train data has {list(data.classes)}")
+        raise UserError(f"the generator is for classes {list(classes)}, the train data has {list(data.classes)}")
     strangers = sorted(set(data.emotions) - set(classes))
     if strangers:
         raise UserError(f"train samples of {strangers[0]!r}, which is not one of the classes {', '.join(classes)}")
@@ -90,6 +90,7 @@ class TrainSet:
     rows: np.ndarray
 
     def take(self, rows: np.ndarray) -> tuple[torch.Tensor, Conditions]:
+        """[b] indices -> arrays [b, C, H, W] and the conditions under which they stand."""
         index = torch.from_numpy(rows).to(self.x.device)
         return self.x[index], {name: values[index] for name, values in self.conditions.items()}
 
@@ -109,10 +110,11 @@ class TrainedGenerator:
     name: ClassVar[str]
     Params: ClassVar[type[TrainedParams]] = TrainedParams
     takes: tuple[str, ...] = ()
-    layouts: frozenset[str] = frozenset({"image", "rows"})
+    layouts: frozenset[str] = frozenset({"image", "rows", "vector"})
     trains: bool = True
 
     def __init__(self, spec: Spec, classes: Sequence[str], **params: Any) -> None:
+        require_layout(self.name, type(self), spec)
         self.spec = spec
         self.classes = tuple(classes)
         self.params = parse_params(self.Params, params, self.name)
@@ -160,11 +162,12 @@ class TrainedGenerator:
         monitor_every: int = 0,
         patience: int = 0,
     ) -> Iterator[Progress]:
+        """Trains on rows that are not held out. Raises `UserError` for train data it cannot learn from."""
         rows = check_train_data(data, self.spec, self.classes)
         if steps < 1 or checkpoint_every < 1:
             raise UserError(f"steps is {steps}, checkpoint_every is {checkpoint_every}; both must be at least 1")
         where = resolve_device(device.kind)
-        # before the weights are made: drawing them must not depend on, or touch, the caller's random state
+        # before the weights are initialised: drawing them must not depend on, or touch, the caller's random state
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "init", self.name))
             network = self._build()
@@ -217,9 +220,11 @@ class TrainedGenerator:
         self._settle(train)
 
     def sample(self, draws: Sequence[Draw], sources: np.ndarray | None = None, *, device: Device) -> np.ndarray:
+        """draws (n) -> [n, *spec.shape] float32 in the representation's units. Raises `UserError` for a condition that
+        the fitted model does not honour, or a draw with sources."""
         network = self._fitted()
         if sources is not None or any(d.sources for d in draws):
-            raise UserError(f"generator {self.name} makes samples from nothing; its draws have no sources")
+            raise UserError(f"generator {self.name} takes no sources; its draws name some")
         where = resolve_device(device.kind)
         network.to(where)
         conditions = encode_conditions([d.condition for d in draws], self.classes, self.fields)
@@ -234,6 +239,7 @@ class TrainedGenerator:
         return np.concatenate(sampled).reshape(-1, *self.spec.shape)
 
     def save(self, folder: Path) -> None:
+        """Writes model.safetensors and config.json."""
         save_tensors(folder, self._fitted().state_dict(), self._config())
 
     @classmethod
@@ -245,15 +251,15 @@ class TrainedGenerator:
                 f"{folder} holds a model of {config.get('generator')!r} in format {config.get('format')!r}, "
                 f"not of {cls.name!r} in format {FORMAT}; fit it again"
             )
-        made = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
+        model = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
         with torch.random.fork_rng(devices=[]):
-            network = made._build()
+            network = model._build()
         try:
             network.load_state_dict(tensors)
         except RuntimeError as error:
             raise IntegrityError(f"{folder} does not fit its own config: {error}") from error
-        made.network = network.eval().requires_grad_(False).to(resolve_device(device.kind))
-        return made
+        model.network = network.eval().requires_grad_(False).to(resolve_device(device.kind))
+        return model
 
     def _fitted(self) -> Network:
         if self.network is None:

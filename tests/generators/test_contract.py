@@ -1,4 +1,4 @@
-"""What every generator promises, over the registry, for speech and for faces."""
+"""What every generator promises, over the registry and the layouts: faces, speech, signals, vectors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from corpora.errors import ParamsError, UserError
 from features.representation import Spec
 from generators.draws.sources import SourceTable, choose_sources
 from generators.generator import GENERATORS, Condition, Device, Draw, TrainData, generator_class
-from tests.generators.toy import CLASSES, IMAGES, SPEECH, class_means, nearest, toy_data
+from tests.generators.toy import CLASSES, IMAGES, SIGNALS, SPEECH, VECTOR, class_means, nearest, toy_data, units_of
 from training.checkpoint import content_hash
 
 TINY: dict[str, dict[str, Any]] = {
@@ -26,7 +26,7 @@ TINY: dict[str, dict[str, Any]] = {
 }
 STEPS = {"cvae": 150, "cgan": 120, "diffusion": 200, "transfer": 1}
 CPU = Device()
-SPECS = {"faces": IMAGES, "speech": SPEECH}
+SPECS = {"faces": IMAGES, "speech": SPEECH, "signals": SIGNALS, "vector": VECTOR}
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -77,14 +77,50 @@ def test_samples_have_the_shape_and_range_of_the_representation(trained: tuple[s
     assert np.isfinite(made).all()
     if data.spec.bounds is not None:
         assert made.min() >= -1.0 and made.max() <= 1.0
-    else:
+    elif data.spec.mask_row is not None:
         mask = made[:, data.spec.mask_row]
         assert set(np.unique(mask)) <= {-1.0, 1.0}
         assert (np.diff(mask, axis=1) <= 0).all(), "valid columns come first"
         assert (mask[:, 0] == 1.0).all(), "never empty"
         padding = np.broadcast_to((mask < 0)[:, None], made[:, :-1].shape)
         assert (made[:, :-1][padding] == 0.0).all(), "padding is what it is in train"
+    if data.spec.layout == "vector":
+        low, high = data.arrays.min(axis=0), data.arrays.max(axis=0)
+        margin = 0.051 * (high - low)
+        assert (made >= low - margin).all() and (made <= high + margin).all(), "within the range of train"
+        np.testing.assert_allclose(made[:, 7], 7.0, atol=0.02)
     assert generator.sample([], None if sources is None else sources[:0], device=CPU).shape == (0, *data.spec.shape)
+
+
+def test_what_is_drawn_spreads_as_train_does(trained: tuple[str, TrainData, Any]) -> None:
+    name, data, generator = trained
+    if data.spec.layout != "vector":
+        return  # cells of the others are no quantities of their own
+    draws, sources = draws_of(data, generator, 90)
+    made = generator.sample(draws, sources, device=CPU)
+    ratio = made[:, [4, 5, 6, 8, 9]].std(axis=0) / data.arrays[:, [4, 5, 6, 8, 9]].std(axis=0)
+    assert ratio.min() > 0.2 and ratio.max() < 2.0, f"{name}: {ratio}"
+    together = float(np.corrcoef(made[:, 8], made[:, 9])[0, 1])
+    assert together > 0.5, f"{name}: columns that belong together correlate by {together:.2f}"
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize(("rows", "columns"), [(1, 32), (2, 45), (8, 100), (3, 2000)])
+def test_signals_of_any_usual_size_can_be_modelled(name: str, rows: int, columns: int) -> None:
+    spec = Spec("windows", (rows, columns), layout="rows", rate_hz=32.0)
+    data = toy_data(spec, n=24)
+    generator = make(name, spec, **({"patch": None} if name == "diffusion" else {}))
+    for _ in generator.fit(data, steps=2, seed=0, device=CPU):
+        pass
+    draws, sources = draws_of(data, generator, 2)
+    made = generator.sample(draws, sources, device=CPU)
+    assert made.shape == (2, rows, columns) and np.isfinite(made).all()
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_a_layout_that_cannot_be_modelled_is_refused(name: str) -> None:
+    with pytest.raises(ParamsError, match=f"generator {name} models layouts image, rows, vector; .*toy-words.*tokens"):
+        make(name, Spec("toy-words", (12,), layout="tokens"))
 
 
 def test_the_condition_is_honoured(trained: tuple[str, TrainData, Any]) -> None:
@@ -92,7 +128,9 @@ def test_the_condition_is_honoured(trained: tuple[str, TrainData, Any]) -> None:
     draws, sources = draws_of(data, generator, 60)
     made = generator.sample(draws, sources, device=CPU)
     asked = np.array([CLASSES.index(str(d.condition.emotion)) for d in draws])
-    agreement = float((nearest(made, class_means(data)) == asked).mean())
+    unit = units_of(data)
+    means = class_means(dataclasses.replace(data, arrays=data.arrays / unit))
+    agreement = float((nearest(made / unit, means) == asked).mean())
     assert agreement > 0.9, f"{name}: {agreement:.2f}"
 
 

@@ -29,7 +29,7 @@ from flows.stages.plan.representation import settled_run
 from flows.stages.plan.weights import weights_of
 from flows.stages.run import PLANNED
 from generators.draws.targets import require_subjects
-from generators.generator import generator_class
+from generators.generator import generator_class, require_layout
 from generators.params import parse_params
 from validators.gate import Limit, SetGate, default_limit, gate_class, gate_params, knows
 
@@ -235,6 +235,8 @@ def _generator(run: RunParams, modality: str) -> tuple[str | None, str] | None:
         return None
     generator = generator_class(run.generator.name)
     parse_params(generator.Params, run.generator.params, run.generator.name)
+    spec = make_representation(run.representation.name, run.representation.params).spec
+    require_layout(run.generator.name, generator, spec)
     if run.target.cells == "subject":  # said before hours of fitting
         require_subjects(run.generator.name, generator, run.generator.params)
     shape = REPRESENTATIONS.get(run.representation.name)

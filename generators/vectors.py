@@ -1,0 +1,113 @@
+"""Building blocks of the networks for vectors: columns have no neighbours, so nothing is convolved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from features.representation import Spec
+
+HIDDEN = 8  # hidden units for each channel that `width` gives the convolutional networks
+DEPTH = 3  # residual blocks
+SPREAD_FLOOR = 1e-3  # a column that is the same in all of train must not be blown up
+Wrap = Callable[[nn.Module], nn.Module]
+
+
+class MlpBlock(nn.Module):
+    """[B, hidden] -> the same: two layers beside a shortcut; an embedding scales and shifts in between (FiLM)."""
+
+    def __init__(self, hidden: int, embedding: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
+        self.linear1, self.linear2 = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
+        self.film = nn.Linear(embedding, 2 * hidden)
+
+    def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        """x [B, hidden], embedding [B, embedding]."""
+        h = self.norm2(self.linear1(F.silu(self.norm1(x))))
+        scale, shift = self.film(F.silu(embedding)).chunk(2, dim=1)
+        out: torch.Tensor = x + self.linear2(F.silu(h * (1 + scale) + shift))
+        return out
+
+
+class Mlp(nn.Module):
+    """[B, inputs] -> [B, outputs] through `depth` residual blocks that an embedding [B, embedding] steers."""
+
+    def __init__(self, inputs: int, outputs: int, hidden: int, embedding: int, depth: int = DEPTH) -> None:
+        super().__init__()
+        self.into = nn.Linear(inputs, hidden)
+        self.blocks = nn.ModuleList(MlpBlock(hidden, embedding) for _ in range(depth))
+        self.norm = nn.LayerNorm(hidden)
+        self.out = nn.Linear(hidden, outputs)
+
+    def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        """x [B, inputs] -> [B, outputs]."""
+        h = self.into(x)
+        for block in self.blocks:
+            h = block(h, embedding)
+        out: torch.Tensor = self.out(F.silu(self.norm(h)))
+        return out
+
+
+class CriticMlp(nn.Module):
+    """[B, inputs] -> [B, hidden] features of a discriminator. No normalisation but what `wrap` does to each layer: it
+    would hide from the critic how far samples are spread."""
+
+    def __init__(self, inputs: int, hidden: int, wrap: Wrap, depth: int = DEPTH) -> None:
+        super().__init__()
+        self.into = wrap(nn.Linear(inputs, hidden))
+        self.layers = nn.ModuleList(wrap(nn.Linear(hidden, hidden)) for _ in range(depth))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x [B, inputs] -> [B, hidden]."""
+        h: torch.Tensor = self.into(x)
+        for layer in self.layers:
+            h = h + layer(F.leaky_relu(h, 0.2))
+        return F.leaky_relu(h, 0.2)
+
+
+class Columns(nn.Module):
+    """The columns of a vector as channels, each of mean 0 and spread 1 over train: [B, 1, D, 1] <-> [B, D, 1, 1].
+
+    The counterpart of `generators.diffusion.Patches`, with the same attributes.
+    """
+
+    mean: torch.Tensor  # [D, 1, 1]
+    std: torch.Tensor
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.channels, self.grid = spec.shape[0], (1, 1)
+        self.register_buffer("mean", torch.zeros(self.channels, 1, 1))
+        self.register_buffer("std", torch.ones(self.channels, 1, 1))
+
+    @torch.no_grad()
+    def fit(self, x: torch.Tensor) -> None:
+        """Mean and spread of each column over x [N, 1, D, 1], normalised train arrays."""
+        columns = x.flatten(1).double()
+        self.mean.copy_(columns.mean(dim=0)[:, None, None])
+        self.std.copy_(columns.std(dim=0, correction=0).clamp(min=SPREAD_FLOOR)[:, None, None])
+
+    def fold(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, 1, D, 1] -> [B, D, 1, 1], standardised."""
+        return (x.reshape(len(x), -1, 1, 1) - self.mean) / self.std
+
+    def unfold(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, D, 1, 1] standardised -> [B, 1, D, 1]."""
+        return (x * self.std + self.mean).reshape(len(x), 1, -1, 1)
+
+
+class VectorDenoiser(nn.Module):
+    """[B, D, 1, 1] noisy columns and an embedding of time and condition -> prediction of the same shape."""
+
+    def __init__(self, columns: int, hidden: int, embedding: int, depth: int) -> None:
+        super().__init__()
+        self.mlp = Mlp(columns, columns, hidden, embedding, depth)
+
+    def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        """x [B, D, 1, 1], embedding [B, embedding] -> [B, D, 1, 1]."""
+        out: torch.Tensor = self.mlp(x.flatten(1), embedding).reshape(x.shape)
+        return out
