@@ -16,7 +16,10 @@ from corpora.signals import is_vector
 from corpora.store.release import FEATURES, UNIT, open_release
 from features.representation import make_representation
 from features.vectors import vector_of
+from flows.params import load_params
+from flows.paths import Layout
 from flows.stages.augment import sampler
+from flows.stages.plan.feasible import foreseen
 from flows.stages.run import run_stage
 from tests.flows.made_of import GENERATORS, ingested, released
 
@@ -128,6 +131,8 @@ def test_a_representation_of_another_modality_is_refused(project: Any) -> None:
     try:
         with pytest.raises(ParamsError, match=r"'hog' is for face, the corpora are speech"):
             run_stage("plan", "functionals_cvae", repo=folder)
+        ahead = foreseen(load_params(folder / "params.yaml"), Layout(folder), "functionals_cvae")  # `emoforge check`
+        assert ahead is not None and any("'hog' is for face" in problem.text for problem in ahead.stops)
     finally:
         (folder / "params.yaml").write_text(params, encoding="utf-8")
 
