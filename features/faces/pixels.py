@@ -8,7 +8,7 @@ import numpy as np
 
 from corpora.codecs import decode_image, encode_png
 from corpora.errors import ParamsError, PayloadError
-from corpora.schema import Payload
+from corpora.schema import Payload, Signal
 from features.representation import Spec
 from features.vectors import VectorRepresentation, vector_spec
 
@@ -52,7 +52,8 @@ class PixelRepresentation:
         if not np.isfinite(array).all():
             raise PayloadError("non-finite", f"{int((~np.isfinite(array)).sum())} pixels are NaN or infinite")
         grey = np.rint((np.clip(array[0].astype(np.float64), -1.0, 1.0) + 1.0) * 127.5)
-        return Payload(encode_png(grey.astype(np.uint8)), "png")
+        image = Signal("image", "grey level", None, grey.shape)
+        return Payload(encode_png(grey.astype(np.uint8)), "png", (image,))
 
 
 class HogRepresentation(VectorRepresentation):

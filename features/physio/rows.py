@@ -37,24 +37,24 @@ class Channels:
     columns: int | None = None
 
     @classmethod
-    def of(cls, told: Any) -> Channels:
+    def of(cls, given: Any) -> Channels:
         """{"name", "unit", "rate_hz", "columns"} -> the same, checked. Raises `ParamsError`."""
         allowed = "each signal is {name, unit, rate_hz, columns}, columns being null for one channel"
-        if not isinstance(told, Mapping) or not {"name", "rate_hz"} <= set(told) <= {
+        if not isinstance(given, Mapping) or not {"name", "rate_hz"} <= set(given) <= {
             "name",
             "unit",
             "rate_hz",
             "columns",
         }:
-            raise ParamsError(f"signals of a representation: {told!r}; {allowed}")
-        rate, columns = told["rate_hz"], told.get("columns")
+            raise ParamsError(f"signals of a representation: {given!r}; {allowed}")
+        rate, columns = given["rate_hz"], given.get("columns")
         if not isinstance(rate, int | float) or not (math.isfinite(rate) and rate > 0):
             raise ParamsError(
-                f"signals of a representation: {told['name']} has rate_hz {rate!r}; a number above 0 is wanted"
+                f"signals of a representation: {given['name']} has rate_hz {rate!r}; a number above 0 is wanted"
             )
         if columns is not None and not (isinstance(columns, int) and columns >= 1):
-            raise ParamsError(f"signals of a representation: {told['name']} has columns {columns!r}; {allowed}")
-        return cls(str(told["name"]), str(told.get("unit") or ""), float(rate), columns)
+            raise ParamsError(f"signals of a representation: {given['name']} has columns {columns!r}; {allowed}")
+        return cls(str(given["name"]), str(given.get("unit") or ""), float(rate), columns)
 
     @property
     def rows(self) -> tuple[str, ...]:
