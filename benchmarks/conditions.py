@@ -41,7 +41,7 @@ def measure(
     from features.representation import make_representation
     from flows.engine.store import WorkStore
     from flows.paths import Layout
-    from flows.stages.augment.batches import batch_from_payloads
+    from flows.stages.augment.batches import Form, Stored, batch_of
     from flows.stages.augment.candidates import draw_sources
     from flows.stages.augment.gating import fit_gates
     from flows.stages.evaluate import agrees
@@ -80,15 +80,14 @@ def measure(
                 payloads.append(representation.decode(array).data)
             except PayloadError:
                 payloads.append(b"")
-        batch = batch_from_payloads(
-            summary["modality"],
+        stored = Stored(
             [d.key() for d in draws],
             [emotion] * n,
             payloads,
-            sha256=[hash_bytes(p) for p in payloads],
-            rate_hz=summary["rate_hz"],
+            [hash_bytes(p) for p in payloads],
             source_ids=[d.source_ids for d in draws],
         )
+        batch = batch_of(stored, Form(summary["modality"], summary["rate_hz"]))
         hits = sum(agrees(float(v)) for v in gate.gate.score(batch))
         recall[emotion] = [hits / n, *wilson_interval(hits, n)]
     real = {

@@ -24,21 +24,20 @@ def load(name: str, folder: Path, modality: str) -> Any:
     from corpora.fingerprint import hash_bytes
     from corpora.readers import make_corpus
     from corpora.schema import Sample
-    from flows.stages.augment.batches import batch_from_payloads
+    from flows.stages.augment.batches import Form, Stored, batch_of
 
     samples = [s for s in make_corpus(name).read(folder, name) if isinstance(s, Sample) and s.emotion]
     if modality == "physio":
         samples = [window for sample in samples for window in windows_of(sample)]
     unique = {hash_bytes(s.payload): s for s in samples}  # a repeat in train and pool would be a copy by right
-    return batch_from_payloads(
-        modality,
+    stored = Stored(
         [s.sample_id for s in unique.values()],
         [str(s.emotion) for s in unique.values()],
         [s.payload for s in unique.values()],
-        sha256=list(unique),
-        rate_hz=16000.0 if modality == "speech" else RATE_HZ,
+        list(unique),
         groups=[s.group_id or s.sample_id for s in unique.values()],
     )
+    return batch_of(stored, Form(modality, 16000.0 if modality == "speech" else RATE_HZ))
 
 
 def windows_of(trial: Any) -> list[Any]:

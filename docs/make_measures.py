@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from corpora.store.atomic import write_text
-from validators.maths.signals import RANGES
+from features.physio.ranges import RANGES
 from validators.measures.registry import METRICS, choices, options_of
 
 PAGE = Path(__file__).parent / "measures.md"

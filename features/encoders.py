@@ -45,10 +45,12 @@ class ConvNet(nn.Module):
         self.head = nn.Linear(EMBEDDING_DIM, n_classes)
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, 1, H, W] float32 -> the embedding [B, 32]."""
         out: torch.Tensor = self.embedding(self.dropout(self.stages(x).flatten(1)))
         return out
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, 1, H, W] float32 -> logits [B, K]."""
         out: torch.Tensor = self.head(self.embed(x))
         return out
 
@@ -116,12 +118,13 @@ class TrainedEncoder:
 
     @classmethod
     def load(cls, folder: Path) -> TrainedEncoder:
+        """What `save` wrote. Raises `IntegrityError` where weights and description do not belong together."""
         import json
 
         facts = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         weights = (folder / WEIGHTS_FILE).read_bytes()
         if hash_bytes(weights) != facts.pop("weights"):
             raise IntegrityError(f"{folder / WEIGHTS_FILE} is not the file that {CONFIG_FILE} was written with")
-        made = cls(facts.pop("classes"), **facts)
-        made.network.load_state_dict(load(weights))
-        return made
+        encoder = cls(facts.pop("classes"), **facts)
+        encoder.network.load_state_dict(load(weights))
+        return encoder

@@ -28,15 +28,15 @@ PREPARATIONS: dict[str, tuple[str, str, str]] = {
 def steps_of(modality: str, params: Mapping[str, Any]) -> Steps:
     """Checked steps of one modality; what `params` does not name has its default."""
     module, model, _ = _names(modality)
-    made: Steps = getattr(importlib.import_module(module), model).model_validate(dict(params))
-    return made
+    steps: Steps = getattr(importlib.import_module(module), model).model_validate(dict(params))
+    return steps
 
 
 def make_preparation(modality: str, params: Mapping[str, Any]) -> Preparation:
     """Raises `CorpusError` for a modality without preparation, pydantic's `ValidationError` for unknown steps."""
     module, _, runner = _names(modality)
-    made: Preparation = getattr(importlib.import_module(module), runner)(steps_of(modality, params))
-    return made
+    preparation: Preparation = getattr(importlib.import_module(module), runner)(steps_of(modality, params))
+    return preparation
 
 
 def preparation_module(modality: str) -> str:

@@ -63,31 +63,31 @@ def describe(payload: bytes, modality: str, signals: Sequence[Mapping[str, Any]]
     Raises `PayloadError` if it cannot be decoded, ValueError for an unknown modality.
     """
     if modality == "speech":
-        found = _speech(payload)
+        numbers = _speech(payload)
     elif modality == "face":
-        found = _face(payload)
+        numbers = _face(payload)
     elif modality == "text":
         text = decode_text(payload)
-        found = {"characters": float(len(text)), "words": float(len(text.split()))}
+        numbers = {"characters": float(len(text)), "words": float(len(text.split()))}
     elif modality == "physio":
-        found = {} if is_vector(signals) else _physio(payload, {str(s["name"]): float(s["rate_hz"]) for s in signals})
+        numbers = {} if is_vector(signals) else _physio(payload, {str(s["name"]): float(s["rate_hz"]) for s in signals})
     else:
         raise ValueError(f"no profile for modality {modality!r}")
-    return {name: float(value) for name, value in found.items() if np.isfinite(value)}
+    return {name: float(value) for name, value in numbers.items() if np.isfinite(value)}
 
 
 def _speech(payload: bytes) -> dict[str, float]:
     channels, rate_hz = decode_wav(payload)
     signal, _ = mixed_down(channels)
-    found = {"duration_s": len(signal) / rate_hz}
+    numbers = {"duration_s": len(signal) / rate_hz}
     f0 = median_f0(signal, rate_hz)
     if f0 is not None:
-        found["f0_hz"] = f0
+        numbers["f0_hz"] = f0
     if len(signal) >= _LOUDNESS_BLOCK_S * rate_hz and np.abs(signal).max() > 0:
         import pyloudnorm
 
-        found["loudness_lufs"] = float(pyloudnorm.Meter(rate_hz).integrated_loudness(signal))
-    return found
+        numbers["loudness_lufs"] = float(pyloudnorm.Meter(rate_hz).integrated_loudness(signal))
+    return numbers
 
 
 def median_f0(signal: np.ndarray, rate_hz: int) -> float | None:
@@ -124,22 +124,22 @@ def _face(payload: bytes) -> dict[str, float]:
 
 def _physio(payload: bytes, rates_hz: Mapping[str, float]) -> dict[str, float]:
     arrays = decode_signals(payload)
-    found: dict[str, float] = {"duration_s": max(len(a) / rates_hz[name] for name, a in arrays.items())}
+    numbers: dict[str, float] = {"duration_s": max(len(a) / rates_hz[name] for name, a in arrays.items())}
     for name, array in arrays.items():
         values, rate_hz, kind = np.asarray(array, dtype=np.float64), rates_hz[name], kind_of(name)
         if name.endswith(BASELINE):
             continue
         if kind == "EEG" and rate_hz >= 100:
-            found |= {f"eeg_{band}": share for band, share in band_shares(values, rate_hz).items()}
+            numbers |= {f"eeg_{band}": share for band, share in band_shares(values, rate_hz).items()}
         elif kind in ("BVP", "ECG"):
             bpm = pulse_bpm(values if values.ndim == 1 else values[:, 0], rate_hz)
             if bpm is not None:
-                found["heart_bpm"] = bpm
+                numbers["heart_bpm"] = bpm
         elif kind == "EDA":
-            found["eda"] = values.mean()
+            numbers["eda"] = values.mean()
         elif kind == "TEMP":
-            found["temperature"] = values.mean()
-    return found
+            numbers["temperature"] = values.mean()
+    return numbers
 
 
 def band_shares(eeg: np.ndarray, rate_hz: float) -> dict[str, float]:

@@ -1,12 +1,15 @@
 """What a generator models: a payload as an array of fixed shape, and the way back.
 
 A representation turns bytes into an array and an array into bytes. Generators see arrays only, so one generator serves
-every modality; gates see the decoded signal, so a representation cannot hide its own losses from them.
+every modality; gates see the decoded signal, so a representation cannot hide its own losses from them. Features without
+a way back (functionals, HOG, band powers) are a representation whose decoded payload is the vector itself
+(features/vectors.py).
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -14,12 +17,18 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from corpora.errors import UnknownNameError
-from corpora.schema import Payload
+from corpora.errors import ParamsError, UnknownNameError
+from corpora.schema import Payload, Signal
 
 REPRESENTATIONS: dict[str, str] = {
     "world": "features.speech.world:WorldRepresentation",
     "pixels": "features.faces.pixels:PixelRepresentation",
+    "rows": "features.physio.rows:RowsRepresentation",
+    "functionals": "features.speech.functionals:FunctionalsRepresentation",
+    "hog": "features.faces.pixels:HogRepresentation",
+    "bands": "features.physio.paces:BandsRepresentation",
+    "heart": "features.physio.heart:HeartRepresentation",
+    "sentence": "features.text.ngrams:SentenceRepresentation",
 }
 
 
@@ -74,18 +83,32 @@ class Spec:
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in config.items()})
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a corpus tells of the payloads that a run will prepare, before any is. `signals`: of physiology, as most
+    samples have them after the steps (shape: () of [n], (c,) of [n, c]); `window_s`: length of the windows that the
+    steps cut, None for whole trials; `longest_s`: of the samples before they are cut."""
+
+    signals: tuple[Signal, ...] = ()
+    window_s: float | None = None
+    longest_s: float | None = None
+
+
 @runtime_checkable
 class Representation(Protocol):
     """The way between a payload and an array. Constructed with keyword parameters from params.yaml.
 
-    Optional: `require(steps) -> steps`, the preparation steps of its modality (features/steps.py) with what it needs
-    of them settled; raises `ParamsError` that names the step where they ask for something else. Parameters annotated
-    `Path`, and values "path:PLACE", are what it loads: their content is in the plan.
+    Optional: `settled(params, known: Known) -> params`, a class method that fills in what params leave to the corpora;
+    asked once, when a run is planned, and what it returns is what the run's files say. `require(steps) -> steps`: the
+    steps of its modality with what it needs of them settled; raises `ParamsError` that names the step where they ask
+    for something else. Parameters annotated `Path`, and values "path:PLACE", are what it loads: their content is in
+    the plan.
     """
 
     spec: Spec
     modality: str
     lossless: bool  # decode(encode(payload)) holds what a prepared payload holds: no vocoder's shift to allow for
+    way_back: bool  # False: features; what `decode` gives is the vector as a payload, never a file of the modality
 
     def encode(self, payload: Payload) -> np.ndarray:
         """Payload -> array of the spec's shape. Raises `PayloadError` with a reason slug (too-long, silent, ...)."""
@@ -96,17 +119,27 @@ class Representation(Protocol):
         ...
 
 
-def representation_class(name: str) -> type:
-    """By name, of the registry or an entry point `emoforge.representations`. Raises `UnknownNameError`."""
-    found = {e.name: e.value for e in entry_points(group="emoforge.representations")} | REPRESENTATIONS
-    if name not in found:
-        raise UnknownNameError.of("representation", name, found)
-    module, _, attribute = found[name].partition(":")
-    kind: type = getattr(importlib.import_module(module), attribute)
-    return kind
+def representation_class(name: str) -> Any:
+    """The class registered under `name` (literal registry, then entry points `emoforge.representations`).
+
+    Raises `UnknownNameError`.
+    """
+    known = {e.name: e.value for e in entry_points(group="emoforge.representations")} | REPRESENTATIONS
+    if name not in known:
+        raise UnknownNameError.of("representation", name, known)
+    module, _, attribute = known[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def make_representation(name: str, params: Mapping[str, Any]) -> Representation:
-    """The representation `name` with its parameters. Raises `UnknownNameError`, and what its constructor raises."""
-    made: Representation = representation_class(name)(**params)
-    return made
+    """Constructs the representation registered under `name`.
+
+    Raises `UnknownNameError` (name), `ParamsError` (a parameter that it does not have, or a value that it refuses).
+    """
+    kind = representation_class(name)
+    known = [p for p in inspect.signature(kind).parameters if p not in ("args", "kwargs")]
+    for key in params:
+        if key not in known:
+            raise ParamsError(str(UnknownNameError.of(f"parameter of representation {name}", key, known)))
+    built: Representation = kind(**params)
+    return built

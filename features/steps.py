@@ -28,14 +28,14 @@ class Steps(BaseModel):
 
     def described(self) -> list[dict[str, Any]]:
         """[{"step": "trim-1", "params": {...}}] of the steps that are on, in order: what a release says of itself."""
-        found: list[dict[str, Any]] = []
+        steps: list[dict[str, Any]] = []
         for name in type(self).model_fields:
             value = getattr(self, name)
             if isinstance(value, Step):
-                found.append({"step": f"{name}-{value.VERSION}", "params": value.model_dump(mode="json")})
+                steps.append({"step": f"{name}-{value.VERSION}", "params": value.model_dump(mode="json")})
             elif value:  # a plain parameter of the modality
-                found.append({"step": name, "params": {name: self.model_dump(mode="json")[name]}})
-        return found
+                steps.append({"step": name, "params": {name: self.model_dump(mode="json")[name]}})
+        return steps
 
     def settled(self) -> Self:
         """The steps with everything decided that a representation may leave open: what runs, and what a plan holds."""

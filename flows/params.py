@@ -140,7 +140,9 @@ class RepresentationParams(BaseModel):
     """What the generator models. Further keys go to the representation and are checked by it."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    name: Name = Field(description="world (speech) | pixels (faces).")
+    name: Name = Field(
+        description="world, functionals (speech) | pixels, hog (faces) | rows, bands, heart (physio) | sentence (text)."
+    )
 
     @property
     def params(self) -> dict[str, Any]:

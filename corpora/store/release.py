@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from corpora.errors import CorpusError, IntegrityError, UnknownNameError
+from corpora.errors import CorpusError, IntegrityError, UnknownNameError, UserError
 from corpora.fingerprint import hash_file, hash_files, hash_json
 from corpora.formats.jsonfile import as_written, read_json
 from corpora.schema import SAMPLES, SCORES, SPLITS
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 README = "README.md"
+FEATURES = "features.parquet"
+UNIT = b"unit"  # key of a feature's unit in its column's metadata
 TABLES = ("index.parquet", "splits.parquet")
 SCORE_TABLE = "scores.parquet"
 FORMAT = Format("emoforge-release", 3)
@@ -165,6 +168,19 @@ class Release:
         if name not in self.views:
             raise UnknownNameError.of("split view", str(view), self.views)
         return name
+
+    def features(self) -> pa.Table:
+        """features.parquet of a release of feature rows: sample_id, split, corpus, ..., generator_id (null: real), then
+        one float32 column a feature; `schema.field(name).metadata[b"unit"]` is its unit.
+
+        Raises `UserError` where the release has none, `IntegrityError` where the file is not what it was.
+        """
+        if FEATURES not in self.manifest["files"]:
+            raise UserError(
+                f"{self.path} has no {FEATURES}: payloads were generated, and `samples()` reads them from the shards."
+            )
+        _check_file(self.path, FEATURES, self.manifest["files"][FEATURES])
+        return pq.ParquetFile(self.path / FEATURES).read()
 
     def verify(self) -> None:
         """The manifest, and every file of it: there, of its size and sha256; the hash of the whole; members of each tar

@@ -8,14 +8,20 @@ import numpy as np
 
 from corpora.codecs import decode_image, encode_png
 from corpora.errors import ParamsError, PayloadError
-from corpora.schema import Payload
+from corpora.schema import Payload, Signal
 from features.representation import Spec
+from features.vectors import VectorRepresentation, vector_spec
+
+if TYPE_CHECKING:  # what decodes a sample needs none of the code that prepares one
+    from features.faces.prepare import FaceSteps
 
 if TYPE_CHECKING:  # what decodes a sample needs none of the code that prepares one
     from features.faces.prepare import FaceSteps
 
 _BLOCK_EPS = 1e-5
 _HYSTERESIS = 0.2
+_BLOCK = 2  # cells of a block's side
+_CELLS = ("upper_left", "upper_right", "lower_left", "lower_right")  # of a block, in the order of its columns
 
 
 class PixelRepresentation:
@@ -23,6 +29,7 @@ class PixelRepresentation:
 
     modality = "face"
     lossless = True
+    way_back = True
 
     def __init__(self, size: int = 48) -> None:
         if not 16 <= size <= 512 or size % 8:
@@ -43,11 +50,7 @@ class PixelRepresentation:
 
         Raises `PayloadError`: wrong-size, not-grey, or what the decoder says of a broken file.
         """
-        pixels = decode_image(payload.data)
-        if pixels.ndim != 2:
-            raise PayloadError("not-grey", f"the {payload.codec} has shape {pixels.shape}: prepare it first")
-        if pixels.shape != (self.size, self.size):
-            raise PayloadError("wrong-size", f"{pixels.shape[0]} x {pixels.shape[1]}; wanted {self.size} x {self.size}")
+        pixels = grey_pixels(payload, self.size)
         return (pixels.astype(np.float32) / np.float32(127.5) - np.float32(1.0))[None]
 
     def decode(self, array: np.ndarray) -> Payload:
@@ -60,7 +63,59 @@ class PixelRepresentation:
         if not np.isfinite(array).all():
             raise PayloadError("non-finite", f"{int((~np.isfinite(array)).sum())} pixels are NaN or infinite")
         grey = np.rint((np.clip(array[0].astype(np.float64), -1.0, 1.0) + 1.0) * 127.5)
-        return Payload(encode_png(grey.astype(np.uint8)), "png")
+        image = Signal("image", "grey level", None, grey.shape)
+        return Payload(encode_png(grey.astype(np.uint8)), "png", (image,))
+
+
+class HogRepresentation(VectorRepresentation):
+    """png -> [D] float32: histograms of oriented gradients, without a way back to a face.
+
+    Columns are named by their block, their cell in it and their direction ("r0_c0_upper_left_90deg": an edge whose
+    gradient points down). Parameters: `size`, pixels of a side; `cell`, pixels of a cell's side; `orientations`, bins
+    of 180 degrees. D is 900 for 48, 8, 9.
+    """
+
+    modality = "face"
+
+    def __init__(self, size: int = 48, cell: int = 8, orientations: int = 9) -> None:
+        if not 4 <= cell <= 64 or not 16 <= size <= 512 or size % 8 or size < _BLOCK * cell:
+            raise ParamsError(
+                f"representation hog: size is {size}, cell {cell}; allowed are multiples of 8 from 16 to 512, "
+                f"and cells of 4 to 64 pixels of which {_BLOCK} fit on a side."
+            )
+        if not 2 <= orientations <= 36:
+            raise ParamsError(f"representation hog: orientations is {orientations}; allowed are 2 to 36.")
+        self.size, self.cell, self.orientations = size, cell, orientations
+        blocks = range(size // cell - _BLOCK + 1)
+        degrees = [f"{180.0 * o / orientations:g}deg" for o in range(orientations)]
+        columns = [f"r{r}_c{c}_{part}_{d}" for r in blocks for c in blocks for part in _CELLS for d in degrees]
+        self.spec = vector_spec(f"hog{size}-{cell}px-{orientations}", columns, [""] * len(columns))
+
+    def require(self, steps: FaceSteps) -> FaceSteps:
+        """Steps that make grey pictures of `size`. Raises `ParamsError` where they name another size, or colour."""
+        if steps.size.px not in (None, self.size):
+            raise ParamsError(f"prepare.face.size.px is {steps.size.px}, the representation's {self.size}")
+        if steps.colour.mode != "grey":
+            raise ParamsError(f"prepare.face.colour.mode is {steps.colour.mode}, the representation takes grey")
+        return steps.model_copy(update={"size": steps.size.model_copy(update={"px": self.size})})
+
+    def encode(self, payload: Payload) -> np.ndarray:
+        """Grey image file of size x size -> [D] float32.
+
+        Raises `PayloadError`: wrong-size, not-grey, or what the decoder says of a broken file.
+        """
+        image = grey_pixels(payload, self.size)
+        return hog_features(image[None], orientations=self.orientations, cell=self.cell, block=_BLOCK)[0]
+
+
+def grey_pixels(payload: Payload, size: int) -> np.ndarray:
+    """Grey image file -> [size, size] uint8. Raises `PayloadError`: wrong-size, not-grey, or what the decoder says."""
+    pixels = decode_image(payload.data)
+    if pixels.ndim != 2:
+        raise PayloadError("not-grey", f"the {payload.codec} has shape {pixels.shape}: prepare it first")
+    if pixels.shape != (size, size):
+        raise PayloadError("wrong-size", f"{pixels.shape[0]} x {pixels.shape[1]}; wanted {size} x {size}")
+    return pixels
 
 
 def hog_features(images: np.ndarray, *, orientations: int = 9, cell: int = 8, block: int = 2) -> np.ndarray:

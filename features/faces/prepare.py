@@ -106,7 +106,7 @@ class FaceSteps(Steps):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Detection:
     """One face in pixels of the picture. `eyes`: centres of the eye left and right in the picture, where known."""
 
     box: Box
@@ -119,7 +119,7 @@ class PrepareFaces:
 
     codec = "png"
 
-    def __init__(self, steps: FaceSteps, detect: Callable[[np.ndarray], Found | None] | None = None) -> None:
+    def __init__(self, steps: FaceSteps, detect: Callable[[np.ndarray], Detection | None] | None = None) -> None:
         self.steps = steps
         self.size = steps.size.px or DEFAULT_PX
         self.detect = detect or (lambda pixels: detect_face(pixels, steps.find))
@@ -130,58 +130,58 @@ class PrepareFaces:
     def __call__(self, source: Source) -> list[Piece]:
         """Raises `PayloadError`: no-face, flat, bad-box, or what the decoder says."""
         pixels = decode_image(source.payload)
-        square, found = self._crop(pixels, source)
+        square, detection = self._crop(pixels, source)
         grey = self.steps.colour.mode == "grey"
         as_it_is = (
-            found is None
+            detection is None
             and grey
             and source.codec == "png"
             and pixels.shape == (self.size, self.size)
             and _is_grey8_png(source.payload)
         )
-        made = pixels if as_it_is else resized(in_colour(square, grey=grey), self.size)
-        spread = int(made.max()) - int(made.min())
+        prepared = pixels if as_it_is else resized(in_colour(square, grey=grey), self.size)
+        spread = int(prepared.max()) - int(prepared.min())
         if spread <= FLAT_RANGE:
             raise PayloadError("flat", f"{spread} grey levels from darkest to brightest pixel; more than {FLAT_RANGE}")
-        facts = {"name": "image", "unit": "grey level", "rate_hz": None, "shape": list(made.shape)}
-        notes, counted = _notes(found)
-        payload = source.payload if as_it_is else encode_png(made)
+        facts = {"name": "image", "unit": "grey level", "rate_hz": None, "shape": list(prepared.shape)}
+        notes, counted = _notes(detection)
+        payload = source.payload if as_it_is else encode_png(prepared)
         return [Piece(payload, signals=(facts,), notes=notes, counted=counted)]
 
-    def _crop(self, pixels: np.ndarray, source: Source) -> tuple[np.ndarray, Found | None]:
+    def _crop(self, pixels: np.ndarray, source: Source) -> tuple[np.ndarray, Detection | None]:
         by = self.steps.find.by
         published = published_face(source.extra, pixels.shape) if by in ("auto", "corpus") else None
         if published is None and (by == "none" or (by == "auto" and source.reader in CROPPED)):
             return centre_square(pixels), None
         if published is None and by == "corpus":
             raise PayloadError("no-face", "the corpus has neither a box nor landmarks of this picture")
-        found = published or self.detect(pixels)
-        if found is None:
+        detection = published or self.detect(pixels)
+        if detection is None:
             raise PayloadError("no-face", f"no face found in {pixels.shape[1]} x {pixels.shape[0]} pixels")
         level = self.steps.align is not None
-        if self.steps.align is not None and found.eyes is not None:
-            level = abs(degrees(found.eyes)) <= self.steps.align.max_degrees
+        if self.steps.align is not None and detection.eyes is not None:
+            level = abs(degrees(detection.eyes)) <= self.steps.align.max_degrees
         if not level:
-            found = Found(found.box, None, found.n_faces)
-        return crop_face(pixels, found, margin=self.steps.crop.margin), found
+            detection = Detection(detection.box, None, detection.n_faces)
+        return crop_face(pixels, detection, margin=self.steps.crop.margin), detection
 
 
-def _notes(found: Found | None) -> tuple[dict[str, str], tuple[str, ...]]:
-    if found is None:
+def _notes(detection: Detection | None) -> tuple[dict[str, str], tuple[str, ...]]:
+    if detection is None:
         return {}, ()
-    notes = {"prepared_box": ",".join(f"{v:.1f}" for v in found.box)}
+    notes = {"prepared_box": ",".join(f"{v:.1f}" for v in detection.box)}
     counted = []
-    if found.n_faces > 1:
-        notes["faces_found"] = str(found.n_faces)
+    if detection.n_faces > 1:
+        notes["faces_found"] = str(detection.n_faces)
         counted.append("several-faces")
-    if found.eyes is None:
+    if detection.eyes is None:
         counted.append("no-eyes")
     else:
-        notes["turned_degrees"] = f"{degrees(found.eyes):.1f}"
+        notes["turned_degrees"] = f"{degrees(detection.eyes):.1f}"
     return notes, tuple(counted)
 
 
-def published_face(extra: dict[str, str] | Any, shape: Sequence[int]) -> Found | None:
+def published_face(extra: dict[str, str] | Any, shape: Sequence[int]) -> Detection | None:
     """What the corpus says of the face: its box, or one around its eyes. None where it says nothing.
 
     Raises `PayloadError` bad-box for what cannot be read or lies outside the picture.
@@ -217,7 +217,7 @@ def published_face(extra: dict[str, str] | Any, shape: Sequence[int]) -> Found |
         raise PayloadError("bad-box", f"{given} lies outside of {shape[1]} x {shape[0]} pixels")
     if max(width, height) > _HUGE * max(shape[:2]):
         raise PayloadError("bad-box", f"{given} is over {_HUGE} times as large as {shape[1]} x {shape[0]} pixels")
-    return Found((left, top, width, height), eyes)
+    return Detection((left, top, width, height), eyes)
 
 
 def degrees(eyes: tuple[Point, Point]) -> float:
@@ -233,15 +233,15 @@ def box_of_eyes(eyes: tuple[Point, Point]) -> Box:
     return ((ax + bx) / 2 - width / 2, (ay + by) / 2 - EYE_HEIGHT * width, width, width)
 
 
-def crop_face(pixels: np.ndarray, found: Found, *, margin: float) -> np.ndarray:
+def crop_face(pixels: np.ndarray, detection: Detection, *, margin: float) -> np.ndarray:
     """[H, W] or [H, W, 3] uint8 -> square of the face with `margin` of its width on each side, at the picture's scale.
 
     With eyes: turned about the middle between them until they are level; the middle comes to rest in the middle of the
     square's width and `EYE_HEIGHT` of the face down, and 1 / `FACE_WIDTHS` of the face's width lies between them.
     Without: the square about the box's middle, cut out pixel by pixel.
     """
-    if found.eyes is None:
-        left, top, width, height = found.box
+    if detection.eyes is None:
+        left, top, width, height = detection.box
         side = max(1, round(max(width, height) * (1 + 2 * margin)))
         x, y = round(left + width / 2 - side / 2), round(top + height / 2 - side / 2)
         before, after = (
@@ -252,10 +252,10 @@ def crop_face(pixels: np.ndarray, found: Found, *, margin: float) -> np.ndarray:
         padded = np.pad(pixels, [(before[0], after[0]), (before[1], after[1]), *rest], mode="edge")
         return padded[y + before[0] : y + before[0] + side, x + before[1] : x + before[1] + side]
     cv2 = _opencv()
-    _, _, width, _ = box_of_eyes(found.eyes)
+    _, _, width, _ = box_of_eyes(detection.eyes)
     side = max(1, round(width * (1 + 2 * margin)))
-    middle = np.mean(found.eyes, axis=0)
-    turn = cv2.getRotationMatrix2D((float(middle[0]), float(middle[1])), degrees(found.eyes), 1.0)
+    middle = np.mean(detection.eyes, axis=0)
+    turn = cv2.getRotationMatrix2D((float(middle[0]), float(middle[1])), degrees(detection.eyes), 1.0)
     # pixel centres: a square of n pixels has its middle at (n - 1) / 2
     turn[:, 2] += [(side - 1) / 2 - middle[0], (margin + EYE_HEIGHT) * width - 0.5 - middle[1]]
     turned: np.ndarray = cv2.warpAffine(
@@ -288,7 +288,7 @@ def resized(pixels: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize((size, size), how), dtype=np.uint8)
 
 
-def detect_face(pixels: np.ndarray, params: Find) -> Found | None:
+def detect_face(pixels: np.ndarray, params: Find) -> Detection | None:
     """The largest face; of several as large (0.8 of its area) the most central. None where no face is found."""
     if max(pixels.shape[:2]) > _STRIP * min(pixels.shape[:2]):
         return None
@@ -318,7 +318,7 @@ def detect_face(pixels: np.ndarray, params: Find) -> Found | None:
     if eyes is not None:  # (v + 0.5) / scale - 0.5: pixel centres of one scale in the other
         (ax, ay), (bx, by) = (tuple((v + 0.5) / scale - 0.5 - border for v in eye) for eye in eyes)
         scaled = ((ax, ay), (bx, by))
-    return Found((left - border, top - border, wide, high), scaled, len(boxes))
+    return Detection((left - border, top - border, wide, high), scaled, len(boxes))
 
 
 def detect_eyes(work: np.ndarray, face: Sequence[int]) -> tuple[Point, Point] | None:
@@ -330,10 +330,10 @@ def detect_eyes(work: np.ndarray, face: Sequence[int]) -> tuple[Point, Point] | 
     left, top, width, height = face
     upper = work[top : top + round(0.6 * height), left : left + width]
     least = max(8, round(0.12 * width))
-    found = _cascade("haarcascade_eye.xml").detectMultiScale(
+    eyes = _cascade("haarcascade_eye.xml").detectMultiScale(
         upper, scaleFactor=1.05, minNeighbors=3, minSize=(least, least), maxSize=(round(0.45 * width),) * 2
     )
-    centres = sorted((float(x + (w - 1) / 2), float(y + (h - 1) / 2)) for x, y, w, h in found)
+    centres = sorted((float(x + (w - 1) / 2), float(y + (h - 1) / 2)) for x, y, w, h in eyes)
     pairs = []
     for i, a in enumerate(centres):
         for b in centres[i + 1 :]:

@@ -7,7 +7,7 @@ features/physio/statistics.py, which records what it saw; it is no step of this 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from corpora.errors import PayloadError
+from corpora.schema import Signal
 from corpora.signals import BASELINE, check_trial, decode_signals, encode_signals, is_vector
 from features.physio.steps import (
     Arrays,
@@ -30,6 +31,7 @@ from features.physio.steps import (
     kind_of,
     mark_flat,
     mark_wild,
+    rate_after,
     resample,
 )
 from features.physio.windows import Window, Windows, cut
@@ -101,12 +103,7 @@ class PrepareSignals:
             arrays, rates = resample(arrays, rates, steps.resample)
         if steps.baseline is not None:
             arrays, rates = against_baseline(arrays, rates, steps.baseline)
-        units = {
-            name: "z"
-            if steps.baseline is not None and steps.baseline.scale == "zscore" and f"{name}{BASELINE}" in raw
-            else str(facts[name]["unit"])
-            for name in arrays
-        }
+        units = {s.name: str(s.unit) for s in signals_after([Signal.from_row(row) for row in source.signals], steps)}
         if steps.windows is None:
             worst = _worst(bad, marked, 0.0, math.inf)
             if steps.artefacts is not None and worst > steps.artefacts.max_share:
@@ -132,6 +129,19 @@ class PrepareSignals:
             )
         pieces[0] = replace(pieces[0], counted=("artefact-window",) * dropped)
         return pieces
+
+
+def signals_after(signals: Sequence[Signal], steps: SignalSteps) -> tuple[Signal, ...]:
+    """A record's signals -> what its prepared pieces have: names, units and rates; shapes stay those of the record."""
+    kept = {signal.name: signal for signal in signals if _kept(signal.name, steps.keep)}
+    baseline, after = steps.baseline, []
+    for name, signal in kept.items():
+        if baseline is not None and name.endswith(BASELINE):
+            continue
+        scaled = baseline is not None and baseline.scale == "zscore" and f"{name}{BASELINE}" in kept
+        rate_hz = None if signal.rate_hz is None else rate_after(name, signal.rate_hz, steps.resample)
+        after.append(replace(signal, unit="z" if scaled else signal.unit, rate_hz=rate_hz))
+    return tuple(after)
 
 
 def _kept(name: str, keep: tuple[str, ...]) -> bool:

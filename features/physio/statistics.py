@@ -139,5 +139,5 @@ class PopulationStatistics:
 
 def _add(moments: dict[str, Moments], arrays: Arrays) -> None:
     for name, array in arrays.items():
-        found = Moments.of(array)
-        moments[name] = moments[name].joined(found) if name in moments else found
+        own = Moments.of(array)
+        moments[name] = moments[name].joined(own) if name in moments else own

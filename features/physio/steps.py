@@ -192,25 +192,35 @@ def mark_flat(arrays: Arrays, rates_hz: Rates, params: Artefacts) -> dict[str, n
 
 
 def resample(arrays: Arrays, rates_hz: Rates, params: Resampling) -> tuple[Arrays, Rates]:
-    """Other rates by polyphase filters; ends continue along a line, so that a level does not ring.
+    """Other rates by polyphase filters. Raises `PayloadError` rate-misfit as `resampled` does."""
+    out, new = dict(arrays), dict(rates_hz)
+    for name, array in arrays.items():
+        new[name] = rate_after(name, rates_hz[name], params)
+        out[name] = resampled(array, rates_hz[name], new[name], name)
+    return out, new
 
-    Raises `PayloadError` rate-misfit: two rates without a ratio of whole numbers up to 10,000.
+
+def rate_after(name: str, rate_hz: float, params: Resampling | None) -> float:
+    """Hz of a signal after the step `resample`; None: the step is off."""
+    wanted = None if params is None else params.hz.get(kind_of(name), params.all_hz)
+    return rate_hz if wanted is None else wanted
+
+
+def resampled(array: np.ndarray, from_hz: float, to_hz: float, name: str) -> np.ndarray:
+    """[n] or [n, channels] at one rate -> the same signal at another, ceil(n * to / from) values.
+
+    Polyphase filters (scipy); ends continue along a line, so that a level does not ring. Raises `PayloadError`
+    rate-misfit: two rates without a ratio of whole numbers up to 10,000.
     """
     from scipy.signal import resample_poly
 
-    out, new = dict(arrays), dict(rates_hz)
-    for name, array in arrays.items():
-        wanted = params.hz.get(kind_of(name), params.all_hz)
-        if wanted is None or wanted == rates_hz[name]:
-            continue
-        ratio = Fraction(wanted / rates_hz[name]).limit_denominator(10_000)
-        if not math.isclose(ratio, wanted / rates_hz[name], rel_tol=1e-9):
-            raise PayloadError(
-                "rate-misfit", f"{name}: {rates_hz[name]:g} to {wanted:g} Hz is no ratio of whole numbers"
-            )
-        out[name] = resample_poly(array, ratio.numerator, ratio.denominator, axis=0, padtype="line")
-        new[name] = wanted
-    return out, new
+    if from_hz == to_hz:
+        return array
+    ratio = Fraction(to_hz / from_hz).limit_denominator(10_000)
+    if not math.isclose(ratio, to_hz / from_hz, rel_tol=1e-9):
+        raise PayloadError("rate-misfit", f"{name}: {from_hz:g} to {to_hz:g} Hz is no ratio of whole numbers")
+    done: np.ndarray = resample_poly(array, ratio.numerator, ratio.denominator, axis=0, padtype="line")
+    return done
 
 
 def against_baseline(arrays: Arrays, rates_hz: Rates, params: Baseline) -> tuple[Arrays, Rates]:

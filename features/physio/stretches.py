@@ -24,8 +24,8 @@ def runs_of(mask: np.ndarray) -> np.ndarray:
 def flat_runs(signal: np.ndarray, least: int) -> np.ndarray:
     """[T] -> [k, 2] (first, one after the last) of runs of one value, `least` values and longer; NaN is no value."""
     same = np.diff(np.asarray(signal, dtype=np.float64)) == 0
-    found = runs_of(same) + np.array([0, 1])
-    return found[found[:, 1] - found[:, 0] >= max(least, 2)]
+    runs = runs_of(same) + np.array([0, 1])
+    return runs[runs[:, 1] - runs[:, 0] >= max(least, 2)]
 
 
 def flat_values(rate_hz: float, flat_s: float = FLAT_S) -> int:
@@ -35,8 +35,8 @@ def flat_values(rate_hz: float, flat_s: float = FLAT_S) -> int:
 
 def flat_share(signal: np.ndarray, rate_hz: float, flat_s: float = FLAT_S) -> float:
     """[T] -> share of the time in flat stretches of `flat_s` (and `MIN_FLAT_VALUES`) or longer; 0 for no values."""
-    found = flat_runs(signal, flat_values(rate_hz, flat_s))
-    return float((found[:, 1] - found[:, 0]).sum() / max(len(signal), 1))
+    runs = flat_runs(signal, flat_values(rate_hz, flat_s))
+    return float((runs[:, 1] - runs[:, 0]).sum() / max(len(signal), 1))
 
 
 def beating(signal: np.ndarray, rate_hz: float) -> np.ndarray:

@@ -150,9 +150,9 @@ class PrepareSpeech:
         if loudest < SILENT_RMS:  # asked before the length: a file of silence is silent, not too short
             raise PayloadError("silent", f"the loudest 32 ms have RMS {loudest:.1e} of full scale")
         if steps.noise is not None:  # before trimming: the edges are where the noise can be heard alone
-            found = snr_db(signal, rate_hz)
-            if not found >= steps.noise.min_db:
-                raise PayloadError("noisy", f"estimated at {found:.1f} dB; at least {steps.noise.min_db:g} dB")
+            ratio_db = snr_db(signal, rate_hz)
+            if not ratio_db >= steps.noise.min_db:
+                raise PayloadError("noisy", f"estimated at {ratio_db:.1f} dB; at least {steps.noise.min_db:g} dB")
         start, stop = 0, len(signal)
         if steps.trim is not None:
             start, stop = active_span(signal, rate_hz, trim_db=steps.trim.below_db, margin_s=steps.trim.margin_s)
@@ -295,10 +295,10 @@ def loudness_lufs(signal: np.ndarray, rate_hz: int) -> float:
 
 def to_loudness(signal: np.ndarray, rate_hz: int, lufs: float, peak_db: float) -> np.ndarray:
     """[n] -> [n] with one gain. Raises `PayloadError` silent where BS.1770 finds no block above -70 LUFS."""
-    found = loudness_lufs(signal, rate_hz)
-    if not math.isfinite(found):
+    level_lufs = loudness_lufs(signal, rate_hz)
+    if not math.isfinite(level_lufs):
         raise PayloadError("silent", "no 0.4 s above -70 LUFS")
-    gain = 10.0 ** ((lufs - found) / 20.0)
+    gain = 10.0 ** ((lufs - level_lufs) / 20.0)
     room = 10.0 ** (peak_db / 20.0) / float(np.abs(signal).max())
     scaled: np.ndarray = signal * min(gain, room)
     return scaled

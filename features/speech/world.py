@@ -16,7 +16,8 @@ import numpy as np
 
 from corpora.codecs import decode_wav, encode_wav
 from corpora.errors import ParamsError, PayloadError
-from corpora.schema import Payload
+from corpora.schema import Payload, Signal
+from features.masks import valid_columns
 from features.representation import Spec
 from features.speech.vocoder import pyworld
 
@@ -81,16 +82,6 @@ def interpolated_log_f0(f0_hz: np.ndarray) -> np.ndarray:
     return np.interp(np.arange(len(f0_hz)), voiced, np.log(f0_hz[voiced]))
 
 
-def valid_columns(mask: np.ndarray) -> int:
-    """[W] mask values -> length of the prefix that is valid.
-
-    The step that fits best: the L that maximises sum(m[:L]) - sum(m[L:]) with m clipped to [-1, 1], so that single
-    columns of the wrong sign, as generators draw them, do not cut an utterance short.
-    """
-    m = np.clip(np.asarray(mask, dtype=np.float64), -1.0, 1.0)
-    return int(np.argmax(np.concatenate([[0.0], np.cumsum(m)])))
-
-
 class WorldRepresentation:
     """wav <-> [rows, columns] float32 with one column every `hop_s` seconds.
 
@@ -104,6 +95,7 @@ class WorldRepresentation:
 
     modality = "speech"
     lossless = False
+    way_back = True
 
     def __init__(
         self,
@@ -209,7 +201,8 @@ class WorldRepresentation:
         scaled down. Raises `PayloadError`: wrong-shape, non-finite (in a valid column or the mask), empty, silent.
         """
         signal = self.decode_signal(array)
-        return Payload(encode_wav(signal, self.rate_hz), "wav", duration_s=len(signal) / self.rate_hz)
+        audio = Signal("audio", "full scale", float(self.rate_hz), (len(signal), 1))
+        return Payload(encode_wav(signal, self.rate_hz), "wav", (audio,), len(signal) / self.rate_hz)
 
     def decode_signal(self, array: np.ndarray) -> np.ndarray:
         """[rows, columns] float32 -> [n] float32 in [-1, 1]; errors as in `decode`."""

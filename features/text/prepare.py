@@ -150,11 +150,11 @@ def with_placeholders(text: str) -> tuple[str, list[str]]:
     """
     originals: list[str] = []
 
-    def put(found: re.Match[str]) -> str:
-        originals.append(found.group())
-        if found.lastgroup and found["mask"]:
-            return f"[{(found['mask_word'] or found['mask_tag']).strip().upper().replace(' ', '_')}]"
-        return f"[{next(k for k in ('url', 'email', 'user') if found[k]).upper()}]"
+    def put(match: re.Match[str]) -> str:
+        originals.append(match.group())
+        if match.lastgroup and match["mask"]:
+            return f"[{(match['mask_word'] or match['mask_tag']).strip().upper().replace(' ', '_')}]"
+        return f"[{next(k for k in ('url', 'email', 'user') if match[k]).upper()}]"
 
     return _ANY.sub(put, text), originals
 
@@ -162,7 +162,7 @@ def with_placeholders(text: str) -> tuple[str, list[str]]:
 def restore(text: str, extra: Mapping[str, str]) -> str:
     """Undoes `with_placeholders` by the record's `extra`. Text without a note is returned as it is."""
     originals = iter(json.loads(extra[NOTE]) if NOTE in extra else [])
-    return re.sub(r"\[[A-Z][A-Z_]{1,30}\]", lambda found: next(originals, found.group()), text)
+    return re.sub(r"\[[A-Z][A-Z_]{1,30}\]", lambda match: next(originals, match.group()), text)
 
 
 def _require_length(text: str, limits: Words) -> None:

@@ -23,7 +23,7 @@ from corpora.store.shards import read_table, write_table
 from flows.engine.progress import progress
 from flows.params import Machine
 from flows.paths import Layout
-from flows.stages.augment.batches import batch_from_table
+from flows.stages.augment.batches import Form, batch_from_table
 from flows.stages.augment.gating import gate_seed, reference_batch
 from flows.stages.plan.plan import Plan
 from flows.stages.plan.weights import require_planned
@@ -43,8 +43,8 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     if summary["representation"] is None:  # a run without a generator: nothing synthetic to judge
         _write(folder, [], {}, None, None, balance)
         return
-    modality, rate = summary["modality"], summary["rate_hz"]
-    synthetic = batch_from_table(augmented, read_table(augmented / "index.parquet", SAMPLES), modality, rate)
+    form = Form.of(summary["modality"], summary["rate_hz"], summary["representation"])
+    synthetic = batch_from_table(augmented, read_table(augmented / "index.parquet", SAMPLES), form)
     train, dev = (reference_batch(prepared, summary, split) for split in ("train", "dev"))
     verdicts = set_verdicts(plan, train, dev, synthetic, summary["classes"])
     tested = self_test(plan, train, summary["classes"])
@@ -84,12 +84,16 @@ def _write(
 
 
 def split_batch(prepared: Path, summary: dict[str, Any], split: str) -> Batch:
-    """Real samples of a split, harmonised, as a training loop would read them from the release."""
+    """Real samples of a split, harmonised, as a training loop would read them from the release: of features without a
+    way back, the vectors."""
+    form = Form.of(summary["modality"], summary["rate_hz"], summary["representation"])
+    if form.layout == "vector":
+        return reference_batch(prepared, summary, split)
     table = read_table(prepared / "index.parquet", SAMPLES)
     splits = read_table(prepared / "splits.parquet", SPLITS)
     members = splits.filter(pc.equal(splits.column("split"), split)).column("sample_id")
     chosen = table.filter(pc.is_in(table.column("sample_id"), value_set=members.combine_chunks()))
-    return batch_from_table(prepared, chosen, summary["modality"], summary["rate_hz"])
+    return batch_from_table(prepared, chosen, form)
 
 
 def set_verdicts(plan: Plan, train: Batch, dev: Batch, synthetic: Batch, classes: list[str]) -> list[dict[str, Any]]:

@@ -1,11 +1,10 @@
 """The stage `release`: one folder that a training loop elsewhere reads with nothing of ours installed.
 
 data/runs/<run>/release/: shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet,
-scores.parquet, verdicts.parquet, selftest.json (planted defects), rejects.parquet, params.json, prepared.json (steps of
-preparation and their versions), statistics.json (of train, where a step needs them), audit.json, README.md,
-manifest.json. `release_hash` is a hash of the
-manifest, which holds the hash of every other file (corpora/store/release.py); time, place and versions are in none of
-them.
+features.parquet (where the representation has no way back), scores.parquet, verdicts.parquet, selftest.json (planted
+defects), rejects.parquet, params.json, prepared.json (steps of preparation and their versions), statistics.json (of
+train, where a step needs them), audit.json, README.md, manifest.json. `release_hash` is a hash of the manifest, which
+holds the hash of every other file (corpora/store/release.py); time, place and versions are in none of them.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from corpora.store.shards import read_table, write_table
 from flows.params import Machine
 from flows.paths import Layout
 from flows.records import ARRAYS
+from flows.stages.feature_rows import FeatureRows, vector_representation, write_feature_rows
 from flows.stages.plan.plan import Plan
 from generators.draws.balance import STOPS
 from validators.trials.conditions import UNJUDGED
@@ -70,6 +70,8 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
             shutil.copyfile(prepared / "statistics.json", folder / "statistics.json")
         write_json(folder / "audit.json", {"findings": summary["audit"], "dropped": summary["dropped"]})
         cards = _cards(layout, plan)
+        spec = vector_representation(plan.params["run"]["representation"])
+        rows = None if spec is None else write_feature_rows(folder, spec, prepared, augmented)
         manifest = {
             "name": plan.run,
             "modality": summary["modality"],
@@ -90,7 +92,9 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
             "leaks": summary["leaks"],
             "cannot_be_judged": {c: "; ".join(by) for c, by in unjudged(verdicts.to_pylist()).items()},
         }
-        write_text(folder / README, release_card(manifest))
+        if rows is not None:
+            manifest["features"] = rows.to_json()
+        write_text(folder / README, release_card(manifest, rows))
         paths = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
         write_json(folder / MANIFEST, sealed(manifest | {"files": describe_files(folder, paths)}))
 
@@ -260,7 +264,7 @@ def _counts(summary: dict[str, Any], synthetic: pa.Table) -> dict[str, dict[str,
     }
 
 
-def release_card(manifest: dict[str, Any]) -> str:
+def release_card(manifest: dict[str, Any], features: FeatureRows | None = None) -> str:
     """README.md of a release: what is in it, under which licence, and how to read it."""
     ending = {"speech": "wav", "face": "png", "text": "txt", "physio": "npz"}[manifest["modality"]]
     lines = [
@@ -283,6 +287,7 @@ def release_card(manifest: dict[str, Any]) -> str:
         if any(n["synthetic"] for by in manifest["counts"].values() for n in by.values())
         else "All samples are real.",
         "",
+        *(features.card() if features is not None else ()),
         *(f"- {note}" for note in manifest["notes"]),
         *(f"- Not for publishing: {reason}" for reason in manifest["reasons"]),
         *(f"- Not to be passed on: {reason}" for reason in manifest.get("restrictions", ())),

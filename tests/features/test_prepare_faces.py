@@ -17,9 +17,9 @@ from corpora.readers.fakes.face import Picture, draw_picture
 from features.faces.prepare import (
     EYE_HEIGHT,
     FACE_WIDTHS,
+    Detection,
     FaceSteps,
     Find,
-    Found,
     PrepareFaces,
     crop_face,
     degrees,
@@ -112,7 +112,7 @@ def test_a_published_box_is_cut_out_pixel_by_pixel() -> None:
 def test_a_corpus_of_crops_is_not_searched_and_a_box_comes_before_the_detector() -> None:
     asked: list[int] = []
 
-    def detect(pixels: np.ndarray) -> Found | None:
+    def detect(pixels: np.ndarray) -> Detection | None:
         asked.append(1)
         return None
 
@@ -142,7 +142,7 @@ def test_a_turned_face_is_levelled_and_scaled_by_its_eyes(turn: float) -> None:
     )
     assert degrees(eyes) == pytest.approx(turn)
     margin = 0.1
-    made = crop_face(image, Found((0, 0, 1, 1), eyes), margin=margin)
+    made = crop_face(image, Detection((0, 0, 1, 1), eyes), margin=margin)
     width = FACE_WIDTHS * apart
     assert made.shape == (round(width * 1.2),) * 2
     dots = made > 170
@@ -194,7 +194,7 @@ def test_landmarks_of_68_points_give_the_eyes_of_the_drawing() -> None:
     assert right == pytest.approx(tuple(marked[42:48].mean(axis=0)), abs=0.01)
     x, y, w, h = found.box
     assert x < left[0] < right[0] < x + w and y < left[1] < y + h / 2
-    assert published_face({"landmarks": "1,1;2,2;3,9"}, (20, 20)) == Found((1.0, 1.0, 2.0, 8.0), None)
+    assert published_face({"landmarks": "1,1;2,2;3,9"}, (20, 20)) == Detection((1.0, 1.0, 2.0, 8.0), None)
 
 
 def test_the_detector_finds_drawn_faces_where_they_are() -> None:

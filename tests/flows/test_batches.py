@@ -10,14 +10,14 @@ import pytest
 from corpora.codecs import encode_png, encode_text, encode_wav
 from corpora.errors import PayloadError, UserError
 from corpora.signals import encode_signals
-from flows.stages.augment.batches import batch_from_payloads, decode_signal
+from flows.stages.augment.batches import Form, Stored, batch_of, decode_signal
 from validators.batch import usable
 from validators.gate import Batch
 
 
 def batch(modality: str, payloads: list[bytes], rate_hz: float | None = None, **fields: Any) -> Batch:
     ids = [f"c/{i}" for i in range(len(payloads))]
-    return batch_from_payloads(modality, ids, ["joy"] * len(ids), payloads, sha256=ids, rate_hz=rate_hz, **fields)
+    return batch_of(Stored(ids, ["joy"] * len(ids), payloads, ids, **fields), Form(modality, rate_hz))
 
 
 def facts(**rates: float) -> list[dict[str, object]]:

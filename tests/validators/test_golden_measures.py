@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from features.physio import heart
 from tests.golden.inputs import INPUTS, fingerprint
-from validators.maths import heart, labels, mauve, signals
+from validators.maths import labels, mauve, signals
 from validators.maths.images import psnr, ssim
 from validators.maths.text import words as text
 from validators.measures.registry import measure

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from corpora.readers import make_corpus
 from corpora.schema import Sample
 from corpora.signals import decode_signals, encode_signals
+from features.physio.heart import HIGH_MS, LOW_MS, heart, of_beats
 from features.physio.stretches import beating, flat_runs, flat_share
 from features.profile import describe, pulse_bpm
-from validators.maths.heart import HIGH_MS, LOW_MS, heart, of_beats
 from validators.measures.registry import measure
 
 RATES = {"BVP": 64, "ECG": 256}

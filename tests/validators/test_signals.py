@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from corpora.errors import UnknownNameError, UserError
 from emoforge.cli import app
-from validators.maths.heart import heart, of_beats
+from features.physio.heart import heart, of_beats
+from features.physio.ranges import RANGES
 from validators.maths.signals import (
-    RANGES,
     autocorrelation,
     band_powers_db,
     bands_of,

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from corpora.errors import UserError
+from features.physio.paces import PACES_HZ, columns_at, trial_features
+from features.text.ngrams import PIECE_COLUMNS, WORD_COLUMNS, hashed_ngrams
 from validators.batch import rows_of, usable
 from validators.embeddings import kept
 from validators.embeddings.embedding import fit_embedding
 from validators.embeddings.features import FEATURES, features_of
 from validators.embeddings.images import encoder_images
 from validators.embeddings.projection import Projection
-from validators.embeddings.signal_features import PACES_HZ, PULSE_HZ, trial_features
-from validators.embeddings.text_features import PIECE_COLUMNS, WORD_COLUMNS, hashed_ngrams
 from validators.gate import Batch
 from validators.gates.agreement import Agreement
 from validators.maths.text.words import text_of
@@ -26,13 +26,6 @@ from validators.memo import Memo
 CLASSES = ("anger", "happiness", "sadness")
 Make = Callable[..., Batch]
 RATE = 128.0
-
-
-def columns_at(rate_hz: float) -> list[str]:
-    """Names of the features of one channel, at this rate."""
-    paces = [f"de_{low:g}-{high:g}Hz" for low, high in PACES_HZ if high <= rate_hz / 2]
-    pulse = ["pulse_hz", "pulse_share"] if PULSE_HZ[1] <= rate_hz / 2 else []
-    return ["mean", "log_sd", "skewness", "kurtosis", "trend", "roughness", *paces, *pulse]
 
 
 def of(signal: np.ndarray, rate: float = RATE) -> dict[str, float]:

@@ -7,12 +7,12 @@ import numpy as np
 
 from corpora.errors import UnknownNameError, UserError
 from features.faces.pixels import hog_features
+from features.physio.paces import trial_features
 from features.speech.functionals import functionals_matrix
+from features.text.ngrams import hashed_ngrams
 from validators.batch import Batch
 from validators.embeddings.images import FACE_SIDE, faces_at, mel_rows, pixel_rows
 from validators.embeddings.kept import Extractor, kept_features, rate_of
-from validators.embeddings.signal_features import trial_features
-from validators.embeddings.text_features import hashed_ngrams
 from validators.maths.text.words import text_of
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from features.physio.ranges import RANGES
 from features.physio.steps import RESTLESS, kind_of
 from features.physio.stretches import flat_share
-from validators.maths.signals import RANGES, longest_flat_s, out_of_range, share_at_limits
+from validators.maths.signals import longest_flat_s, out_of_range, share_at_limits
 
 MIN_TRIALS = 20  # real ones, from which it is learned that a channel never rests
 

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
+from features.physio import heart
+from features.physio.ranges import RANGES
 from features.physio.stretches import FLAT_S
 from features.profile import BANDS_HZ
-from validators.maths import heart, signals
+from validators.maths import signals
 from validators.maths.transport import wasserstein_1d
 from validators.measures import options
 from validators.measures.measured import Measured
@@ -327,9 +329,9 @@ def out_of_range(
 ) -> Measured:
     """`kind`: HR, EDA or TEMP, for all channels. Floor: the share among real values. The rate does not matter."""
     if not kind:
-        raise UserError(f"out-of-range needs the kind of signal: kind={'|'.join(signals.RANGES)}")
+        raise UserError(f"out-of-range needs the kind of signal: kind={'|'.join(RANGES)}")
     a, b = signals.trials_of(real), signals.trials_of(synthetic)
-    value, allowed = signals.out_of_range(b, kind), signals.RANGES[signals.kind_of(kind)]
+    value, allowed = signals.out_of_range(b, kind), RANGES[signals.kind_of(kind)]
     return Measured(
         value,
         "share",

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from corpora.codecs import decode_image, decode_text, decode_wav
 from corpora.errors import PayloadError, UserError
-from corpora.signals import decode_signals
+from corpora.signals import VECTOR, decode_signals
 from corpora.store.shards import iter_payloads
 from features.physio.steps import Resampling, resample
+from features.representation import make_representation
+from features.vectors import vector_of
 from validators.gate import Batch
 
 Columns = tuple[tuple[str, int], ...]  # names of signals, sorted, and how many columns each has
@@ -23,6 +27,7 @@ _EMPTY: dict[str, np.ndarray] = {
     "speech": np.zeros(0, np.float32),
     "text": np.zeros(0, np.uint8),
     "physio": np.zeros((0, 0), np.float32),
+    "vector": np.zeros(0, np.float32),
 }
 
 
@@ -43,97 +48,133 @@ def decode_signal(payload: bytes, modality: str) -> np.ndarray:
     return decode_image(payload)
 
 
-def batch_from_payloads(
-    modality: str,
-    ids: Sequence[str],
-    emotions: Sequence[str],
-    payloads: Sequence[bytes],
-    *,
-    sha256: Sequence[str],
-    rate_hz: float | None,
-    subjects: Sequence[str | None] = (),
-    groups: Sequence[str] = (),
-    source_ids: Sequence[Sequence[str]] = (),
-    facts: Sequence[Facts | None] = (),
-    dimensions: Mapping[str, Sequence[float | None]] | None = None,
-) -> Batch:
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The form in which gates see the samples of a run. `rate_hz`: of speech, and what signals of several rates are
+    brought to; None: they have one already. `layout`: "" (signals of the modality) or "vector" (rows of features)."""
+
+    modality: str
+    rate_hz: float | None = None
+    layout: str = ""
+
+    @classmethod
+    def of(cls, modality: str, rate_hz: float | None, representation: Mapping[str, Any] | None) -> Form:
+        """Of a run's modality, the rate of its speech and its representation (name and parameters; None: it has none):
+        signals are seen at the rate at which they are modelled."""
+        if representation is None:
+            return cls(modality, rate_hz)
+        params = {key: value for key, value in representation.items() if key != "name"}
+        spec = make_representation(representation["name"], params).spec
+        if spec.layout == "vector":
+            return cls(modality, None, "vector")
+        return cls(modality, rate_hz or (spec.rate_hz if modality == "physio" else None))
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Stored samples, column by column; row i of each is one. facts: the `signals` of each record (physiology needs
+    their rates); subjects, groups: of whom; source_ids: of conversions; dimensions: valence, arousal, dominance, None
+    where not known. A column that is left out is not known of any row."""
+
+    ids: Sequence[str]
+    emotions: Sequence[str]
+    payloads: Sequence[bytes]
+    sha256: Sequence[str]
+    facts: Sequence[Facts | None] = ()
+    subjects: Sequence[str | None] = ()
+    groups: Sequence[str] = ()
+    source_ids: Sequence[Sequence[str]] = ()
+    dimensions: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+
+
+def batch_of(stored: Stored, form: Form) -> Batch:
     """Decodes; what cannot be decoded keeps its row with an empty signal and the reason.
 
-    facts: of physio, the `signals` of each record. Signals of other rates are brought to `rate_hz` (polyphase filters);
-    None: to no other, all must have one already, which becomes the batch's. Slugs of physio beside those of
-    `decode_signals`: no-rate, rate-misfit, lengths-differ, other-channels (than most of the batch). Raises `UserError`
-    where physio has several rates and `rate_hz` is None. dimensions: valence, arousal, dominance; None: not known.
+    Signals of other rates are brought to the form's (polyphase filters). Slugs of physiology beside those of
+    `decode_signals`: no-rate, rate-misfit, lengths-differ, other-channels (than most of the batch); of vectors:
+    no-vector, other-columns (than most). Raises `UserError` where physiology has several rates and the form has none.
     """
-    empty = _EMPTY.get(modality, np.zeros((0, 0), np.uint8))
-    signals: list[np.ndarray] = []
-    errors: list[str | None] = []
-    layouts: list[Columns | None] = []
-    if modality == "physio" and facts:
-        rate_hz = rate_hz or _only_rate(facts)
-    for i, payload in enumerate(payloads):
-        layout: Columns | None = None
-        signal: np.ndarray
-        try:
-            if modality == "physio" and facts:
-                signal, layout = _trial(payload, facts[i], rate_hz)
-            else:
-                signal = decode_signal(payload, modality)
-            signals.append(signal)
-            errors.append(None)
-        except PayloadError as error:
-            signals.append(empty)
-            errors.append(error.reason)
-        layouts.append(layout)
-    usual = Counter(layout for layout in layouts if layout).most_common(1)
-    for i, layout in enumerate(layouts):
-        if layout and layout != usual[0][0]:
-            signals[i], errors[i] = empty, "other-channels"
+    rate_hz = form.rate_hz
+    if form.modality == "physio" and form.layout != "vector" and stored.facts:
+        rate_hz = rate_hz or _only_rate(stored.facts)
+    signals, errors = _decoded(stored, replace(form, rate_hz=rate_hz))
+    n = len(stored.ids)
     return Batch(
-        modality=modality,
-        ids=tuple(ids),
-        emotions=tuple(emotions),
+        modality=form.modality,
+        ids=tuple(stored.ids),
+        emotions=tuple(stored.emotions),
         signals=signals,
-        sha256=tuple(sha256),
-        rate_hz=rate_hz if modality in ("speech", "physio") else None,
-        subjects=tuple(subjects) or (None,) * len(ids),
-        groups=tuple(groups) or tuple(ids),
-        source_ids=tuple(map(tuple, source_ids)) or ((),) * len(ids),
+        sha256=tuple(stored.sha256),
+        rate_hz=rate_hz if form.modality in ("speech", "physio") and form.layout != "vector" else None,
+        subjects=tuple(stored.subjects) or (None,) * n,
+        groups=tuple(stored.groups) or tuple(stored.ids),
+        source_ids=tuple(map(tuple, stored.source_ids)) or ((),) * n,
         errors=tuple(errors),
         dimensions={
             name: np.asarray(values, np.float64)  # None becomes NaN
-            for name, values in (dimensions or {}).items()
+            for name, values in stored.dimensions.items()
             if any(value is not None for value in values)
         },
+        layout=form.layout,
     )
 
 
-def batch_from_table(folder: Path, table: pa.Table, modality: str, rate_hz: float | None) -> Batch:
+def _decoded(stored: Stored, form: Form) -> tuple[list[np.ndarray], list[str | None]]:
+    """-> signals, and why a row has none. Rows of other channels or columns than most have none either."""
+    vectors = form.layout == "vector"
+    empty = _EMPTY["vector"] if vectors else _EMPTY.get(form.modality, np.zeros((0, 0), np.uint8))
+    signals: list[np.ndarray] = []
+    errors: list[str | None] = []
+    columns: list[Columns | None] = []
+    for i, payload in enumerate(stored.payloads):
+        own: Columns | None = None
+        signal, error = empty, None
+        try:
+            if vectors:
+                signal = vector_of(payload)
+                own = ((VECTOR, len(signal)),)
+            elif form.modality == "physio" and stored.facts:
+                signal, own = _trial(payload, stored.facts[i], form.rate_hz)
+            else:
+                signal = decode_signal(payload, form.modality)
+        except PayloadError as refused:
+            error = refused.reason
+        signals.append(signal)
+        errors.append(error)
+        columns.append(own)
+    usual = Counter(own for own in columns if own).most_common(1)
+    for i, own in enumerate(columns):
+        if own and own != usual[0][0]:
+            signals[i], errors[i] = empty, "other-columns" if vectors else "other-channels"
+    return signals, errors
+
+
+def batch_from_table(folder: Path, table: pa.Table, form: Form) -> Batch:
     """Reads the payloads of `table` (SAMPLES) from the shards in `folder`, in the order of the shards."""
     rows, payloads = [], []
     for row, payload in iter_payloads(folder, table):
         rows.append(row)
         payloads.append(payload)
-    return batch_from_payloads(
-        modality,
+    stored = Stored(
         [r["sample_id"] for r in rows],
         [r["emotion"] for r in rows],
         payloads,
-        sha256=[r["sha256"] for r in rows],
-        rate_hz=rate_hz,
+        [r["sha256"] for r in rows],
+        facts=[r["signals"] for r in rows],
         subjects=[r["subject_id"] for r in rows],
         groups=[r["group_id"] for r in rows],
         source_ids=[r["source_ids"] or () for r in rows],
-        facts=[r["signals"] for r in rows] if modality == "physio" else (),
         dimensions={name: [r.get(name) for r in rows] for name in ("valence", "arousal", "dominance")},
     )
+    return batch_of(stored, form)
 
 
 def _only_rate(facts: Sequence[Facts | None]) -> float | None:
     rates = sorted({float(str(s["rate_hz"])) for of in facts for s in of or () if s.get("rate_hz")})
     if len(rates) > 1:
-        told = ", ".join(f"{rate:g}" for rate in rates)
+        named = ", ".join(f"{rate:g}" for rate in rates)
         raise UserError(
-            f"signals of {told} Hz do not stand in one array; name one rate: prepare.physio.resample.all_hz"
+            f"signals of {named} Hz do not stand in one array; name one rate: prepare.physio.resample.all_hz"
         )
     return rates[0] if rates else None
 
@@ -155,5 +196,5 @@ def _stacked(arrays: Mapping[str, np.ndarray], shortest: float) -> tuple[np.ndar
     lengths = [len(column) for column in columns.values()]
     if min(lengths) < shortest * max(lengths):
         raise PayloadError("lengths-differ", f"signals of {min(lengths)} to {max(lengths)} values in one trial")
-    found = np.concatenate([column[: min(lengths)] for column in columns.values()], axis=1)
-    return found.astype(np.float32), tuple((name, column.shape[1]) for name, column in columns.items())
+    trial = np.concatenate([column[: min(lengths)] for column in columns.values()], axis=1)
+    return trial.astype(np.float32), tuple((name, column.shape[1]) for name, column in columns.items())

@@ -19,7 +19,7 @@ from flows.engine.store import MissingItemError, WorkStore
 from flows.params import Machine
 from flows.paths import Layout
 from flows.records import ARRAYS
-from flows.stages.augment.batches import batch_from_payloads
+from flows.stages.augment.batches import Form, Stored, batch_of
 from flows.stages.augment.sampler import read_samples, samples_key, scores_key
 from flows.stages.fit.model_file import generator_id, read_model
 from flows.stages.plan.plan import Plan
@@ -149,6 +149,7 @@ class Drawer:
             table = read_table(prepared / "index.parquet", SAMPLES)
             pairs = zip(table.column("sample_id").to_pylist(), table.column("sha256").to_pylist(), strict=True)
             self.source_hash = dict(pairs)
+        self.form = Form.of(summary["modality"], summary["rate_hz"], described["representation"])
         self.sequence = draw_sources(plan.params["seed"], prepared, self.kind.takes)
         numerics = plan.numerics
         self.kwargs = {
@@ -216,16 +217,16 @@ class Drawer:
 
     def batch(self, candidates: list[Candidate]) -> Batch:
         """The candidates as gates see them."""
-        lists = {key: read_samples(self.store, key)[0] for key in dict.fromkeys(c.list_key for c in candidates)}
-        return batch_from_payloads(
-            self.plan.modality,
+        lists = {key: read_samples(self.store, key) for key in dict.fromkeys(c.list_key for c in candidates)}
+        stored = Stored(
             [c.sample_id for c in candidates],
             [str(c.draw.condition.emotion) for c in candidates],
-            [lists[c.list_key][c.row] for c in candidates],
-            sha256=[c.sha256 for c in candidates],
-            rate_hz=self.kwargs["rate_hz"],
+            [lists[c.list_key][0][c.row] for c in candidates],
+            [c.sha256 for c in candidates],
+            facts=[lists[c.list_key][1]["signals"][c.row] for c in candidates],
             source_ids=[c.draw.source_ids for c in candidates],
         )
+        return batch_of(stored, self.form)
 
     def _started(self) -> Executor:
         if self.pool is None:

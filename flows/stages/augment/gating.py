@@ -16,7 +16,7 @@ from corpora.store.shards import read_table
 from flows.engine.progress import progress
 from flows.engine.store import WorkStore
 from flows.paths import Layout
-from flows.stages.augment.batches import batch_from_table
+from flows.stages.augment.batches import Form, batch_from_table
 from flows.stages.plan.plan import Plan
 from flows.stages.plan.weights import require_loaded, require_planned
 from training.seeds import derive_seed
@@ -49,7 +49,8 @@ def reference_rows(prepared: Path, split: str) -> pa.Table:
 
 def reference_batch(prepared: Path, summary: dict[str, Any], split: str) -> Batch:
     """What a gate is fitted on: the payloads of `reference_rows`, decoded."""
-    return batch_from_table(prepared, reference_rows(prepared, split), summary["modality"], summary["rate_hz"])
+    form = Form.of(summary["modality"], summary["rate_hz"], summary["representation"])
+    return batch_from_table(prepared, reference_rows(prepared, split), form)
 
 
 def reference_hash(prepared: Path, summary: dict[str, Any], split: str, known_sha256: frozenset[str]) -> str:
@@ -58,7 +59,7 @@ def reference_hash(prepared: Path, summary: dict[str, Any], split: str, known_sh
     other column."""
     in_order = reference_rows(prepared, split).sort_by([("shard", "ascending"), ("offset", "ascending")])
     seen = [[row[name] for name in SEEN] for row in in_order.select(list(SEEN)).to_pylist()]
-    facts = [summary["classes"], summary["modality"], summary["rate_hz"]]
+    facts = [summary["classes"], summary["modality"], summary["rate_hz"], summary["representation"]]
     return hash_json([seen, facts, sorted(known_sha256)])
 
 

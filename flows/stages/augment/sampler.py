@@ -20,7 +20,7 @@ from corpora.store.shards import read_table
 from features.representation import make_representation
 from flows.engine.store import MissingItemError, WorkStore
 from flows.records import ARRAYS
-from flows.stages.augment.batches import batch_from_payloads
+from flows.stages.augment.batches import Form, Stored, batch_of
 from generators.generator import Device, Draw, generator_class
 from validators.gate import gate_class
 
@@ -54,7 +54,7 @@ class Sampler:
     ) -> None:
         self.store = WorkStore(store)
         self.cache = Path(cache)
-        self.modality, self.rate_hz, self.numerics = modality, rate_hz, numerics
+        self.form, self.numerics = Form.of(modality, rate_hz, representation), numerics
         self.device = Device(**device)
         self.representation = make_representation(
             representation["name"], {k: v for k, v in representation.items() if k != "name"}
@@ -124,15 +124,15 @@ class Sampler:
 
     def _score(self, key: str, draws: list[Draw], wanted: dict[str, str]) -> None:
         payloads, meta = read_samples(self.store, key)
-        batch = batch_from_payloads(
-            self.modality,
+        stored = Stored(
             meta["ids"],
             [str(d.condition.emotion) for d in draws],
             payloads,
-            sha256=meta["sha256"],
-            rate_hz=self.rate_hz,
+            meta["sha256"],
+            facts=meta["signals"],
             source_ids=[d.source_ids for d in draws],
         )
+        batch = batch_of(stored, self.form)
         for name, score_key in wanted.items():
             if name not in self._gates:
                 folder = self.store.fetch_folder(self.gate_keys[name], self.cache)

@@ -17,6 +17,7 @@ from corpora.errors import CorpusError, EmoforgeError, LeakError, ParamsError, S
 from corpora.labels import SCHEMES, classes_of
 from flows.params import Params
 from flows.paths import Layout
+from flows.stages.augment.batches import Form
 from flows.stages.augment.gating import gate_seed
 from flows.stages.augment.rounds import subject_counts
 from flows.stages.plan.plan import Plan, make_plans
@@ -56,12 +57,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class People:
-    """The labelled samples of a run's view. index: SAMPLES with the run's classes; split_of: id -> split."""
+    """The labelled samples of a run's view. index: SAMPLES with the run's classes; split_of: id -> split; layout: of
+    what is generated, as of a Batch."""
 
     index: pa.Table
     split_of: Mapping[str, str]
     classes: tuple[str, ...]
     modality: str
+    layout: str = ""
 
     def roster(self, split: str) -> Roster:
         part = self._of(split)
@@ -71,6 +74,7 @@ class People:
             tuple(part["emotion"].to_pylist()),
             tuple(part["group_id"].to_pylist()),
             tuple(part["subject_id"].to_pylist()),
+            self.layout,
         )
 
     def knows_intensity(self) -> bool:
@@ -161,7 +165,8 @@ def require_prepared(
     by_stage = {stage: Plan.read(layout, run, stage) for stage in ("prepare", "fit", "augment", "evaluate")}
     if by_stage["fit"].params["generator"] is None:
         return
-    people = People(index, split_of, tuple(classes), by_stage["fit"].modality)
+    plan = by_stage["fit"]
+    people = People(index, split_of, tuple(classes), plan.modality, layout_of(plan))
     _refuse(run, problems_of(people, by_stage), lambda: f"{ADVICE}{listed()}")
 
 
@@ -181,7 +186,12 @@ def _people(plan: Plan, layout: Layout, index: pa.Table) -> tuple[People, pa.Tab
     labelled, _ = label(index, plan.params["scheme"])
     pairs = zip(labelled["sample_id"].to_pylist(), labelled["emotion"].to_pylist(), strict=True)
     classes = classes_of(plan.params["scheme"], [e for i, e in pairs if i in split_of])
-    return People(labelled.select(_COLUMNS), split_of, classes, plan.modality), dropped
+    return People(labelled.select(_COLUMNS), split_of, classes, plan.modality, layout_of(plan)), dropped
+
+
+def layout_of(plan: Plan) -> str:
+    """As of the batches that the run's gates will see."""
+    return Form.of(plan.modality, None, plan.params["representation"]).layout
 
 
 def problems_of(people: People, plans: Mapping[str, Plan]) -> list[Problem]:

@@ -22,6 +22,7 @@ from features.steps import Steps
 from flows.params import Numerics, Params, RunParams, load_params
 from flows.paths import Layout
 from flows.stages.plan.code import INERT_FOR_GATES, INERT_FOR_PREPARING, code_hash, code_of, sampling_code
+from flows.stages.plan.representation import settled_run
 from flows.stages.plan.weights import loaded_of, path_parameters, weights_of
 from flows.stages.run import PLANNED
 from generators.draws.targets import require_subjects
@@ -88,6 +89,7 @@ def make_plans(params: Params, layout: Layout, run_name: str) -> list[Plan]:
         raise CorpusError(f"run {run_name!r} names corpora of different modalities ({found}); name corpora of one")
     modality = modalities.pop()
     require_steps_of_vectors(run_name, run, {name: m["is_vector"] for name, m in manifests.items()})
+    run = settled_run(run_name, run, modality, layout)
     contents = {n: m["content"] for n, m in manifests.items()}
     return _stage_plans(run_name, run, params.numerics, modality, contents)
 

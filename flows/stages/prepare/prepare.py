@@ -3,7 +3,8 @@
 Writes data/runs/<run>/prepared/:
   shards/<split>-real-*.tar + index.parquet   every sample of the view, prepared (a release holds these very files)
   coded/*.tar + coded.parquet                 train and dev after a trip through the representation, where it is lossy:
-                                              what gates compare with, so that a vocoder's own shift is nobody's fault
+                                              what gates compare with, so that a vocoder's own shift is nobody's fault;
+                                              features without a way back: the vectors of all splits
   arrays.npy + arrays.parquet                 train alone, [N, C, H, W] float32, and the ids of its rows; not in a run
                                               without a generator
   statistics.json                             of the train split, where a step needs them (prepare.physio.population)

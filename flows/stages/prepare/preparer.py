@@ -17,7 +17,7 @@ from features.prepare import make_preparation
 from features.representation import Representation, make_representation
 from features.steps import Piece, Source
 from flows.engine.store import WorkStore
-from flows.stages.prepare.records import Facts, PackRecord, Place, PreparedPiece, PreparedSample, Request
+from flows.stages.prepare.records import CodedAs, Facts, PackRecord, Place, PreparedPiece, PreparedSample, Request
 
 
 class Preparer:
@@ -63,20 +63,22 @@ class Preparer:
             row=-1 if array is None else len(pack.arrays) - 1,
             not_encoded=why,
             payload=pack.place("payload", piece.payload),
-            coded=pack.place("coded", coded),
+            coded=pack.place("coded", b"" if coded is None else coded.data),
+            coded_as=None if coded is None else CodedAs(coded.codec, coded.duration_s, coded.signals),
         )
 
-    def _encoded(self, piece: Piece) -> tuple[np.ndarray | None, bytes, tuple[str, str] | None]:
-        """The array, the payload after a trip through it, and for what the generator cannot model (reason, detail)."""
+    def _encoded(self, piece: Piece) -> tuple[np.ndarray | None, Payload | None, tuple[str, str] | None]:
+        """The array; the payload after a trip through it, where it is kept; of what cannot be modelled (reason,
+        detail)."""
         if self.representation is None:
-            return None, b"", None
+            return None, None, None
         try:
             signals = tuple(Signal.from_row(row) for row in piece.signals)
             payload = Payload(piece.payload, self.prepare.codec, signals, piece.duration_s)
             array = self.representation.encode(payload)
-            return array, self.representation.decode(array).data if self.lossy else b"", None
+            return array, self.representation.decode(array) if self.lossy else None, None
         except PayloadError as error:
-            return None, b"", (error.reason, error.detail)
+            return None, None, (error.reason, error.detail)
 
 
 class _Pack:
@@ -122,3 +124,12 @@ def is_lossy(params: dict[str, Any] | None) -> bool:
     """Whether the run's representation loses something of a payload. No representation loses nothing."""
     representation = representation_of(params)
     return representation is not None and not representation.lossless
+
+
+def coded_splits(params: dict[str, Any] | None) -> tuple[str, ...]:
+    """Splits of which samples are kept in coded form: none where nothing is lost; train and dev, which gates compare
+    with; of features without a way back all, since a classifier is trained and tested on them as well."""
+    if not is_lossy(params):
+        return ()
+    representation = representation_of(params)
+    return ("train", "dev") if getattr(representation, "way_back", True) else ("train", "dev", "test")

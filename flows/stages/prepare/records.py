@@ -66,9 +66,24 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class CodedAs:
+    """What a record says of a payload that went through the representation and back."""
+
+    codec: str
+    duration_s: float | None
+    signals: tuple[Signal, ...]
+
+    @classmethod
+    def from_json(cls, whole: Mapping[str, Any]) -> CodedAs:
+        signals = tuple(Signal.from_row(s) for s in whole["signals"])
+        return cls(str(whole["codec"]), whole["duration_s"], signals)
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedPiece:
     """One prepared payload of a sample, as `features.steps.Piece` describes it. `row`: of the pack's "arrays", -1 where
-    it is not encoded; `not_encoded`: then the reason and its detail. `payload`, `coded`: places in the pack's bytes."""
+    it is not encoded; `not_encoded`: then the reason and its detail. `payload`, `coded`: places in the pack's bytes.
+    `coded_as`: of the coded one; None where none is kept."""
 
     suffix: str
     duration_s: float | None
@@ -81,6 +96,7 @@ class PreparedPiece:
     not_encoded: tuple[str, str] | None
     payload: Place
     coded: Place
+    coded_as: CodedAs | None = None
 
     @classmethod
     def from_json(cls, whole: Mapping[str, Any]) -> PreparedPiece:
@@ -97,6 +113,7 @@ class PreparedPiece:
             not_encoded=None if reason is None else (reason[0], reason[1]),
             payload=(whole["payload"][0], whole["payload"][1]),
             coded=(whole["coded"][0], whole["coded"][1]),
+            coded_as=None if whole["coded_as"] is None else CodedAs.from_json(whole["coded_as"]),
         )
 
 

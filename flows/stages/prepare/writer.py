@@ -31,7 +31,7 @@ from flows.stages.ingest.reject_list import leave_rejects
 from flows.stages.plan.plan import Plan
 from flows.stages.prepare.packs import PACK, Packs, PieceContent
 from flows.stages.prepare.population import fit_population, standardised
-from flows.stages.prepare.preparer import is_lossy, representation_of
+from flows.stages.prepare.preparer import coded_splits, representation_of
 from flows.stages.prepare.records import Facts, Request, sample_key
 
 # Below this many samples, starting actors takes longer than the work (one process: about 25 utterances or detected
@@ -88,10 +88,10 @@ class Writer:
             for split in SPLIT_NAMES
         ]
         coded = arrays = None
-        if is_lossy(self.plan.params["representation"]):
+        if splits := coded_splits(self.plan.params["representation"]):
             coded = pa.concat_tables(
                 write_shards(self._samples(packs, rows, split, "coded"), folder, 4, f"coded/{split}-coded")
-                for split in ("train", "dev")
+                for split in splits
             )
         if self.plan.params["representation"] is not None:
             arrays = self._arrays(packs, rows, folder)
@@ -181,9 +181,15 @@ class Writer:
         self, packs: Packs, rows: Mapping[str, Row], split: str, form: Literal["payload", "coded"]
     ) -> Iterator[Sample]:
         for prepared in packs.each([i for i in rows if self.view[i] == split]):
-            data = prepared.payload if form == "payload" else prepared.coded
+            data, codec = prepared.payload, prepared.codec
+            coded_as = prepared.piece.coded_as if form == "coded" else None
+            if form == "coded":
+                data, codec = prepared.coded, coded_as.codec if coded_as else ""
             if data:  # else it cannot be encoded: kept as real data, unknown to the generator
-                sample = _piece_of(sample_from_row(dict(rows[prepared.sample_id]), data, prepared.codec), prepared)
+                sample = _piece_of(sample_from_row(dict(rows[prepared.sample_id]), data, codec), prepared)
+                if coded_as is not None:
+                    signals = [signal.as_row() for signal in coded_as.signals]
+                    sample = replace(sample, duration_s=coded_as.duration_s, signals=signals)
                 yield sample if self.population is None else standardised(sample, self.population)
 
     def _keep_some_as_they_came(self, folder: Path, rows: Mapping[str, Row]) -> None:

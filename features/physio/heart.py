@@ -10,16 +10,23 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from corpora.errors import UserError
+from corpora.errors import ParamsError, PayloadError, UserError
+from corpora.schema import Payload
+from features.physio.ranges import RANGES
+from features.physio.rows import Channels, require_units, settled_signals, trial_of
 from features.physio.steps import kind_of
 from features.physio.stretches import beating
-from validators.maths.signals import RANGES
+from features.representation import Known
+from features.vectors import VectorRepresentation, vector_spec
+
+if TYPE_CHECKING:  # what encodes a sample needs none of the code that prepares one
+    from features.physio.prepare import SignalSteps
 
 Source = Literal["ECG", "BVP"]
 MIN_INTERVALS = 3
@@ -54,6 +61,52 @@ class Heart:
     off_s: float = 0.0
 
 
+class HeartRepresentation(VectorRepresentation):
+    """npz of signals -> [3] float32: heart rate and its variability of one signal, without a way back to beats.
+
+    Columns: bpm, sdnn_ms, rmssd_ms of `Heart`. Give it windows of 30 s; too few sound beats cannot be encoded.
+    `signals`: one {name, unit, rate_hz, columns} of ECG or BVP; not given: that of the corpora, ECG before BVP.
+    """
+
+    modality = "physio"
+
+    def __init__(self, signals: Sequence[Mapping[str, Any]] = ()) -> None:
+        self.signals = tuple(Channels.of(signal) for signal in signals)
+        for signal in self.signals:
+            if kind_of(signal.name) not in ("ECG", "BVP") or signal.columns is not None or signal.rate_hz < MIN_RATE_HZ:
+                raise ParamsError(
+                    f"representation heart: {signal.name} at {signal.rate_hz:g} Hz; wanted is one channel of ECG "
+                    f"or BVP of {MIN_RATE_HZ:g} Hz and more"
+                )
+        if len(self.signals) > 1:
+            raise ParamsError(f"representation heart: {len(self.signals)} signals; beats are taken from one")
+        self.spec = vector_spec("heart", ("bpm", "sdnn_ms", "rmssd_ms"), ("beats/min", "ms", "ms"))
+
+    @classmethod
+    def settled(cls, params: Mapping[str, Any], known: Known) -> dict[str, Any]:
+        """What params leave open, from what is known of the corpora. Raises `ParamsError` where that does not say."""
+        signals = settled_signals(params, known, "heart")
+        beating_ones = [s for kind in ("ECG", "BVP") for s in signals if kind_of(str(s["name"])) == kind]
+        if not beating_ones:
+            names = ", ".join(str(s["name"]) for s in signals)
+            raise ParamsError(f"representation heart: no ECG and no BVP among {names}")
+        return dict(params) | {"signals": beating_ones[:1]}
+
+    def require(self, steps: SignalSteps) -> SignalSteps:
+        """Steps that leave units alone. Raises `ParamsError` as `require_units` does."""
+        return require_units(steps)
+
+    def encode(self, payload: Payload) -> np.ndarray:
+        """npz -> [3] float32. Raises `PayloadError` as `trial_of` does, or with the reason of `heart`."""
+        if not self.signals:
+            raise ParamsError("representation heart: its signal is settled when a run is planned; name it here")
+        signal = self.signals[0]
+        beats = heart(trial_of(payload, self.signals)[signal.name], signal.rate_hz, signal.name)
+        if beats.reason is not None:
+            raise PayloadError(beats.reason, f"{signal.name}: {beats.beats} beats, {beats.left_out} intervals left out")
+        return np.array([beats.bpm, beats.sdnn_ms, beats.rmssd_ms], dtype=np.float32)
+
+
 def heart(signal: np.ndarray, rate_hz: float, kind: str = "ECG") -> Heart:
     """[T] of ECG or BVP (any unit) -> `Heart`. Minutes give steady variability; from 10 s on the rate is usable.
 
@@ -84,8 +137,8 @@ def heart(signal: np.ndarray, rate_hz: float, kind: str = "ECG") -> Heart:
         return _none("flat")
     alike = _alike(signal, np.concatenate(runs), rate_hz)
     sound = np.split(alike, np.cumsum([len(run) for run in runs])[:-1])
-    found = of_beats(*(run / rate_hz for run in runs), seconds=signal.size / rate_hz, sound=sound)
-    return replace(found, off_s=(signal.size - int((stretches[:, 1] - stretches[:, 0]).sum())) / rate_hz)
+    measured = of_beats(*(run / rate_hz for run in runs), seconds=signal.size / rate_hz, sound=sound)
+    return replace(measured, off_s=(signal.size - int((stretches[:, 1] - stretches[:, 0]).sum())) / rate_hz)
 
 
 def of_beats(*runs_s: np.ndarray, seconds: float = 0.0, sound: Sequence[np.ndarray] = ()) -> Heart:
@@ -99,28 +152,32 @@ def of_beats(*runs_s: np.ndarray, seconds: float = 0.0, sound: Sequence[np.ndarr
     no two neighbours kept), gaps.
     """
     runs = [1000.0 * np.diff(np.asarray(times, dtype=np.float64)) for times in runs_s]
-    found, beats = np.concatenate(runs), sum(len(times) for times in runs_s)
-    if len(found) < MIN_INTERVALS:
-        return _none("too-short", beats, len(found))
-    possible = (found >= LOW_MS) & (found <= HIGH_MS)
+    intervals_ms, beats = np.concatenate(runs), sum(len(times) for times in runs_s)
+    if len(intervals_ms) < MIN_INTERVALS:
+        return _none("too-short", beats, len(intervals_ms))
+    possible = (intervals_ms >= LOW_MS) & (intervals_ms <= HIGH_MS)
     if possible.sum() < MIN_INTERVALS:
-        return _none("implausible", beats, len(found), len(found))
+        return _none("implausible", beats, len(intervals_ms), len(intervals_ms))
     if len(sound):
         possible &= np.concatenate([ok[1:] & ok[:-1] for ok in sound])
         if possible.sum() < MIN_INTERVALS:
-            return _none("artefacts", beats, len(found), int((~possible).sum()))
+            return _none("artefacts", beats, len(intervals_ms), int((~possible).sum()))
     kept = possible.copy()
-    kept[possible] = _like_neighbours(found[possible])
+    kept[possible] = _like_neighbours(intervals_ms[possible])
     left_out = int((~kept).sum())
     differences = np.concatenate(_differences(runs, kept))
-    if left_out > MAX_LEFT_OUT * len(found) or kept.sum() < MIN_INTERVALS or len(differences) < MIN_INTERVALS - 1:
-        return _none("artefacts", beats, len(found), left_out)
-    intervals_ms = found[kept]
-    if intervals_ms.sum() < 1000.0 * MIN_COVERED * seconds:
-        return _none("gaps", beats, len(found), left_out)
+    if (
+        left_out > MAX_LEFT_OUT * len(intervals_ms)
+        or kept.sum() < MIN_INTERVALS
+        or len(differences) < MIN_INTERVALS - 1
+    ):
+        return _none("artefacts", beats, len(intervals_ms), left_out)
+    kept_ms = intervals_ms[kept]
+    if kept_ms.sum() < 1000.0 * MIN_COVERED * seconds:
+        return _none("gaps", beats, len(intervals_ms), left_out)
     rmssd = math.sqrt(float(np.mean(differences**2)))
-    bpm = 60000.0 / float(intervals_ms.mean())
-    return Heart(bpm, float(intervals_ms.std(ddof=1)), rmssd, beats, None, len(found), left_out)
+    bpm = 60000.0 / float(kept_ms.mean())
+    return Heart(bpm, float(kept_ms.std(ddof=1)), rmssd, beats, None, len(intervals_ms), left_out)
 
 
 def _alike(signal: np.ndarray, beats: np.ndarray, rate_hz: float) -> np.ndarray:
@@ -130,15 +187,15 @@ def _alike(signal: np.ndarray, beats: np.ndarray, rate_hz: float) -> np.ndarray:
 
     half = round(_SHAPE_S * rate_hz)
     whole = np.flatnonzero((beats >= half) & (beats < len(signal) - half))
-    found = np.ones(len(beats), bool)
+    alike = np.ones(len(beats), bool)
     if len(whole) <= MIN_INTERVALS:
-        return found
+        return alike
     shapes = signal[beats[whole].astype(np.int64)[:, None] + np.arange(-half, half + 1)]
     shapes = detrend(shapes, axis=1)  # breath and wander are no shape
     shapes = shapes / (np.linalg.norm(shapes, axis=1, keepdims=True) + np.finfo(np.float64).tiny)
     usual = np.median(shapes, axis=0)
-    found[whole] = shapes @ (usual / (np.linalg.norm(usual) + np.finfo(np.float64).tiny)) >= _MIN_ALIKE
-    return found
+    alike[whole] = shapes @ (usual / (np.linalg.norm(usual) + np.finfo(np.float64).tiny)) >= _MIN_ALIKE
+    return alike
 
 
 def _like_neighbours(intervals_ms: np.ndarray) -> np.ndarray:
@@ -154,12 +211,12 @@ def _like_neighbours(intervals_ms: np.ndarray) -> np.ndarray:
 
 def _differences(runs: Sequence[np.ndarray], kept: np.ndarray) -> list[np.ndarray]:
     """Of intervals that follow one another and are both kept, run by run."""
-    found, start = [np.zeros(0)], 0
+    differences, start = [np.zeros(0)], 0
     for run in runs:
         own = kept[start : start + len(run)]
-        found.append(np.diff(run)[own[1:] & own[:-1]])
+        differences.append(np.diff(run)[own[1:] & own[:-1]])
         start += len(run)
-    return found
+    return differences
 
 
 def beats_of(signal: np.ndarray, rate_hz: float, kind: Source) -> np.ndarray:

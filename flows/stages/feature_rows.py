@@ -1,0 +1,120 @@
+"""features.parquet of a release: real and synthetic vectors of a run whose representation has no way back.
+
+One row a sample: who it is, its labels, and one float32 column a feature with its unit in the field's metadata. Real
+rows are of all splits, synthetic ones of train. Where there is a way back there is no such file: payloads are in the
+shards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from corpora.errors import IntegrityError
+from corpora.schema import SAMPLES, SPLITS
+from corpora.store.release import FEATURES, UNIT
+from corpora.store.shards import iter_payloads, read_table, write_table
+from features.representation import Spec, make_representation
+from features.vectors import vector_of
+
+# columns of the index that stand beside the features
+BESIDE = (
+    "sample_id",
+    "corpus",
+    "recording_id",
+    "subject_id",
+    "group_id",
+    "emotion",
+    "labels",
+    "intensity",
+    "valence",
+    "arousal",
+    "dominance",
+    "generator_id",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRows:
+    """What a release says of its features.parquet."""
+
+    representation: str
+    columns: int
+    real: int
+    synthetic: int
+
+    def to_json(self) -> dict[str, Any]:
+        """For the manifest."""
+        return {
+            "file": FEATURES,
+            "representation": self.representation,
+            "columns": self.columns,
+            "real": self.real,
+            "synthetic": self.synthetic,
+        }
+
+    def card(self) -> list[str]:
+        """Lines of the release's README.md: what the file is, and how it is read."""
+        return [
+            f"`{FEATURES}` holds what was generated: {self.columns} features ({self.representation}) of {self.real} "
+            f"real and {self.synthetic} synthetic samples, a float32 column each, its unit in the column's metadata. "
+            "Synthetic samples exist as features alone; their `<key>.npz` in the shards holds the same vector.",
+            "",
+            "```python",
+            "import pandas as pd",
+            "",
+            f'rows = pd.read_parquet("{FEATURES}")',
+            'features = list(rows.columns[rows.columns.get_loc("generator_id") + 1 :])',
+            'train, test = rows[rows.split == "train"], rows[rows.split == "test"]',
+            "real = train[train.generator_id.isna()]  # the others are synthetic",
+            "x, y = train[features].to_numpy(), train.emotion",
+            "```",
+            "",
+        ]
+
+
+def vector_representation(params: Mapping[str, Any] | None) -> Spec | None:
+    """The spec of a run's representation (name and parameters) where it has no way back, else None."""
+    if params is None:
+        return None
+    representation = make_representation(params["name"], {k: v for k, v in params.items() if k != "name"})
+    return None if getattr(representation, "way_back", True) else representation.spec
+
+
+def write_feature_rows(folder: Path, spec: Spec, prepared: Path, augmented: Path) -> FeatureRows:
+    """Writes features.parquet into `folder`, real rows first. Raises `IntegrityError` where a vector has other columns
+    than `spec`."""
+    splits = read_table(prepared / "splits.parquet", SPLITS)
+    split_of = dict(zip(splits["sample_id"].to_pylist(), splits["split"].to_pylist(), strict=True))
+    real = _rows(prepared, read_table(prepared / "coded.parquet", SAMPLES), spec, split_of)
+    synthetic = _rows(augmented, read_table(augmented / "index.parquet", SAMPLES), spec, {})
+    write_table(folder / FEATURES, pa.concat_tables([real, synthetic]))
+    return FeatureRows(spec.name, spec.shape[0], real.num_rows, synthetic.num_rows)
+
+
+def _rows(folder: Path, index: pa.Table, spec: Spec, split_of: Mapping[str, str]) -> pa.Table:
+    """`split_of` of real samples; synthetic ones are in train."""
+    rows: list[Mapping[str, Any]] = []
+    matrix = np.zeros((index.num_rows, spec.shape[0]), dtype=np.float32)
+    for row, payload in iter_payloads(folder, index):
+        vector = vector_of(payload)
+        if vector.shape != spec.shape:
+            raise IntegrityError(f"{row['sample_id']} has {len(vector)} features; {spec.name} has {spec.shape[0]}")
+        matrix[len(rows)] = vector
+        rows.append(row)
+    splits = [split_of.get(row["sample_id"], "train") for row in rows]
+    fields = [*(SAMPLES.field(name) for name in BESIDE)]
+    beside = [pa.array([row[f.name] for row in rows], f.type) for f in fields]
+    features = [
+        pa.field(name, pa.float32(), nullable=False, metadata={UNIT: unit})
+        for name, unit in zip(spec.rows, spec.units, strict=True)
+    ]
+    split = pa.field("split", pa.string(), nullable=False)
+    schema = pa.schema([fields[0], split, *fields[1:], *features])
+    columns = [beside[0], pa.array(splits, pa.string()), *beside[1:], *(pa.array(column) for column in matrix.T)]
+    return pa.table(columns, schema=schema)
