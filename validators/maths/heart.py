@@ -84,8 +84,8 @@ def heart(signal: np.ndarray, rate_hz: float, kind: str = "ECG") -> Heart:
         return _none("flat")
     alike = _alike(signal, np.concatenate(runs), rate_hz)
     sound = np.split(alike, np.cumsum([len(run) for run in runs])[:-1])
-    found = of_beats(*(run / rate_hz for run in runs), seconds=signal.size / rate_hz, sound=sound)
-    return replace(found, off_s=(signal.size - int((stretches[:, 1] - stretches[:, 0]).sum())) / rate_hz)
+    rhythm = of_beats(*(run / rate_hz for run in runs), seconds=signal.size / rate_hz, sound=sound)
+    return replace(rhythm, off_s=(signal.size - int((stretches[:, 1] - stretches[:, 0]).sum())) / rate_hz)
 
 
 def of_beats(*runs_s: np.ndarray, seconds: float = 0.0, sound: Sequence[np.ndarray] = ()) -> Heart:
@@ -99,28 +99,28 @@ def of_beats(*runs_s: np.ndarray, seconds: float = 0.0, sound: Sequence[np.ndarr
     no two neighbours kept), gaps.
     """
     runs = [1000.0 * np.diff(np.asarray(times, dtype=np.float64)) for times in runs_s]
-    found, beats = np.concatenate(runs), sum(len(times) for times in runs_s)
-    if len(found) < MIN_INTERVALS:
-        return _none("too-short", beats, len(found))
-    possible = (found >= LOW_MS) & (found <= HIGH_MS)
+    intervals, beats = np.concatenate(runs), sum(len(times) for times in runs_s)
+    if len(intervals) < MIN_INTERVALS:
+        return _none("too-short", beats, len(intervals))
+    possible = (intervals >= LOW_MS) & (intervals <= HIGH_MS)
     if possible.sum() < MIN_INTERVALS:
-        return _none("implausible", beats, len(found), len(found))
+        return _none("implausible", beats, len(intervals), len(intervals))
     if len(sound):
         possible &= np.concatenate([ok[1:] & ok[:-1] for ok in sound])
         if possible.sum() < MIN_INTERVALS:
-            return _none("artefacts", beats, len(found), int((~possible).sum()))
+            return _none("artefacts", beats, len(intervals), int((~possible).sum()))
     kept = possible.copy()
-    kept[possible] = _like_neighbours(found[possible])
+    kept[possible] = _like_neighbours(intervals[possible])
     left_out = int((~kept).sum())
     differences = np.concatenate(_differences(runs, kept))
-    if left_out > MAX_LEFT_OUT * len(found) or kept.sum() < MIN_INTERVALS or len(differences) < MIN_INTERVALS - 1:
-        return _none("artefacts", beats, len(found), left_out)
-    intervals_ms = found[kept]
+    if left_out > MAX_LEFT_OUT * len(intervals) or kept.sum() < MIN_INTERVALS or len(differences) < MIN_INTERVALS - 1:
+        return _none("artefacts", beats, len(intervals), left_out)
+    intervals_ms = intervals[kept]
     if intervals_ms.sum() < 1000.0 * MIN_COVERED * seconds:
-        return _none("gaps", beats, len(found), left_out)
+        return _none("gaps", beats, len(intervals), left_out)
     rmssd = math.sqrt(float(np.mean(differences**2)))
     bpm = 60000.0 / float(intervals_ms.mean())
-    return Heart(bpm, float(intervals_ms.std(ddof=1)), rmssd, beats, None, len(found), left_out)
+    return Heart(bpm, float(intervals_ms.std(ddof=1)), rmssd, beats, None, len(intervals), left_out)
 
 
 def _alike(signal: np.ndarray, beats: np.ndarray, rate_hz: float) -> np.ndarray:
@@ -130,15 +130,15 @@ def _alike(signal: np.ndarray, beats: np.ndarray, rate_hz: float) -> np.ndarray:
 
     half = round(_SHAPE_S * rate_hz)
     whole = np.flatnonzero((beats >= half) & (beats < len(signal) - half))
-    found = np.ones(len(beats), bool)
+    alike = np.ones(len(beats), bool)
     if len(whole) <= MIN_INTERVALS:
-        return found
+        return alike
     shapes = signal[beats[whole].astype(np.int64)[:, None] + np.arange(-half, half + 1)]
     shapes = detrend(shapes, axis=1)  # breath and wander are no shape
     shapes = shapes / (np.linalg.norm(shapes, axis=1, keepdims=True) + np.finfo(np.float64).tiny)
     usual = np.median(shapes, axis=0)
-    found[whole] = shapes @ (usual / (np.linalg.norm(usual) + np.finfo(np.float64).tiny)) >= _MIN_ALIKE
-    return found
+    alike[whole] = shapes @ (usual / (np.linalg.norm(usual) + np.finfo(np.float64).tiny)) >= _MIN_ALIKE
+    return alike
 
 
 def _like_neighbours(intervals_ms: np.ndarray) -> np.ndarray:
@@ -154,12 +154,12 @@ def _like_neighbours(intervals_ms: np.ndarray) -> np.ndarray:
 
 def _differences(runs: Sequence[np.ndarray], kept: np.ndarray) -> list[np.ndarray]:
     """Of intervals that follow one another and are both kept, run by run."""
-    found, start = [np.zeros(0)], 0
+    steps, start = [np.zeros(0)], 0
     for run in runs:
         own = kept[start : start + len(run)]
-        found.append(np.diff(run)[own[1:] & own[:-1]])
+        steps.append(np.diff(run)[own[1:] & own[:-1]])
         start += len(run)
-    return found
+    return steps
 
 
 def beats_of(signal: np.ndarray, rate_hz: float, kind: Source) -> np.ndarray:

@@ -34,10 +34,10 @@ MOST, MOST_REST = 250, 3000  # samples that are held out and spoiled; that the g
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one set came to. caught: a set gate fails it, or the sample gates together turn away at least 80 % of what
+    """What one set came to. caught: a set gate fails it, or the sample gates together reject at least 80 % of what
     is planted.
 
-    rejected: share of the planted rows that the sample gates turn away (of all rows where nothing is planted).
+    rejected: share of the planted rows that the sample gates reject (of all rows where nothing is planted).
     """
 
     defect: str
@@ -48,6 +48,7 @@ class Outcome:
     rejected: float
 
     def to_json(self) -> dict[str, Any]:
+        """The fields, as evaluation.json holds them."""
         return asdict(self)
 
 
@@ -86,8 +87,8 @@ def outcome(
     kept = rows_of(batch, passed)
     for gate_name, (gate, limit) in set_gates.items():
         verdicts = {
-            judge(found, limit=limit.resolve_floor(found), min_n=gate.min_n, better=gate.better)[0]
-            for found in measured_groups(gate, kept, seed=seed).values()
+            judge(estimate, limit=limit.resolve_floor(estimate), min_n=gate.min_n, better=gate.better)[0]
+            for estimate in measured_groups(gate, kept, seed=seed).values()
         }
         if "fail" in verdicts:
             by.append(gate_name)
@@ -107,6 +108,7 @@ class SelfTest:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
+        """As evaluation.json holds it: outcomes, why_not, left_out."""
         outcomes = [o.to_json() for o in self.outcomes]
         return {"outcomes": outcomes, "why_not": self.why_not, "left_out": dict(self.left_out)}
 

@@ -47,9 +47,9 @@ class WordIndex:
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray], *, n: int = N) -> WordIndex:
         """From what `arrays` gave. Raises `UserError` for n < 1."""
-        made = cls([], n=n)
-        made._build(arrays["words"], arrays["lengths"])
-        return made
+        index = cls([], n=n)
+        index._build(arrays["words"], arrays["lengths"])
+        return index
 
     def arrays(self) -> dict[str, np.ndarray]:
         """words [N] uint64, hashes one text after the other; lengths [n] int64, words of each text."""
@@ -70,8 +70,8 @@ class WordIndex:
 
     def words_of(self, row: int) -> np.ndarray:
         """[m] uint64 hashes of a real text's words."""
-        found: np.ndarray = self._words[self._starts[row] : self._starts[row] + self._lengths[row]]
-        return found
+        words: np.ndarray = self._words[self._starts[row] : self._starts[row] + self._lengths[row]]
+        return words
 
     def equal(self, hashes: np.ndarray) -> list[int]:
         """Rows of the real texts that have exactly these words."""
@@ -141,7 +141,7 @@ def _rolled(hashes: np.ndarray, n: int) -> np.ndarray:
     """[m] -> [m - n + 1] uint64 polynomial hashes of n words each; empty where m < n."""
     if len(hashes) < n:
         return np.zeros(0, np.uint64)
-    found = np.zeros(len(hashes) - n + 1, np.uint64)
+    rolled = np.zeros(len(hashes) - n + 1, np.uint64)
     for i in range(n):
-        found = found * _BASE + hashes[i : i + len(found)]
-    return found
+        rolled = rolled * _BASE + hashes[i : i + len(rolled)]
+    return rolled
