@@ -135,10 +135,10 @@ def load_model(kind: Any, folder: Path, what: str, *, device: str = "cpu", **opt
     Raises `UserError`: it cannot be loaded, or weights of it are missing.
     """
     with plain_errors(folder, what):
-        model, told = kind.from_pretrained(
+        model, info = kind.from_pretrained(
             str(folder), use_safetensors=True, output_loading_info=True, **LOCAL, **options
         )
-        missing = sorted(key for key in told["missing_keys"] if not UNUSED.search(key))
+        missing = sorted(key for key in info["missing_keys"] if not UNUSED.search(key))
         model = model.to(device).eval()
     if missing:
         raise UserError(

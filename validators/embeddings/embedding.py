@@ -45,6 +45,7 @@ class PlainEmbedding:
 
     @classmethod
     def fit(cls, train: Batch, features: str, *, dims: int = 32, whiten: bool = False) -> PlainEmbedding:
+        """`features`: a name of `features_of` for the modality; `whiten`: columns of unit variance on train."""
         return cls(features, Projection.fit(features_of(train, features)[usable(train)], dims, whiten=whiten))
 
     def embed(self, batch: Batch) -> np.ndarray:

@@ -71,8 +71,8 @@ SCRIPTED = (".pt", ".torchscript")
 
 def split_layer(path: str) -> tuple[Path, int | None]:
     """ "/models/hubert@layer7" -> the path and 7; without "@layer", None."""
-    found = re.fullmatch(r"(.+?)@layer(\d+)", path)
-    return (Path(found[1]).expanduser(), int(found[2])) if found else (Path(path).expanduser(), None)
+    match = re.fullmatch(r"(.+?)@layer(\d+)", path)
+    return (Path(match[1]).expanduser(), int(match[2])) if match else (Path(path).expanduser(), None)
 
 
 def weights_hash(path: str) -> str:

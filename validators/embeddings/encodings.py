@@ -47,10 +47,10 @@ class Encoder:
         out = np.full((len(samples), self.dim), np.nan)
         rows, ready = [], []
         for row, (sample, rate) in enumerate(zip(samples, rates, strict=True)):
-            made = self._prepared(sample, rate)
-            if made is not None:
+            prepared = self._prepared(sample, rate)
+            if prepared is not None:
                 rows.append(row)
-                ready.append(made)
+                ready.append(prepared)
         if rows:
             out[rows] = self._all(ready)
         return out
@@ -71,21 +71,23 @@ class Encoder:
     def _all(self, ready: list[Any]) -> np.ndarray:
         import torch
 
-        found: dict[int, np.ndarray] = {}
+        of_row: dict[int, np.ndarray] = {}
         with torch.inference_mode(), torch.autocast(torch.device(self._device).type, enabled=False):
             for rows in self._groups(ready):
                 features = self._batch([ready[i] for i in rows])
-                found.update(zip(rows, features.double().cpu().numpy(), strict=True))
-        return np.stack([found[i] for i in range(len(ready))])
+                of_row.update(zip(rows, features.double().cpu().numpy(), strict=True))
+        return np.stack([of_row[i] for i in range(len(ready))])
 
     def _measured(self, sample: Any, where: Path) -> None:
         """Sets `dim` by encoding a made-up sample: a folder whose parts do not fit together fails here, by name."""
         with plain_errors(where, type(self._model).__name__):
-            found = self._all([sample])
-        self.dim = found.shape[1]
+            features = self._all([sample])
+        self.dim = features.shape[1]
 
 
 class ImageEncoder(Encoder):
+    """Pictures through the model's own processor: projected features where it has them (CLIP), else the class token."""
+
     reads: Reads = "images"
 
     def __init__(self, model: Any, name: str, device: str, folder: Path, processor: Any) -> None:
@@ -103,8 +105,8 @@ class ImageEncoder(Encoder):
         pixels = pixels.to(self._device)
         if hasattr(self._model, "get_image_features"):
             return self._model.get_image_features(pixels).pooler_output
-        found = self._model(pixel_values=pixels)
-        return found.image_embeds if hasattr(found, "image_embeds") else found.last_hidden_state[:, 0]
+        output = self._model(pixel_values=pixels)
+        return output.image_embeds if hasattr(output, "image_embeds") else output.last_hidden_state[:, 0]
 
 
 class ScriptedEncoder(Encoder):
@@ -128,10 +130,10 @@ class ScriptedEncoder(Encoder):
 
         pixels = torch.from_numpy(np.stack(ready)).permute(0, 3, 1, 2).contiguous().to(self._device)
         with torch.jit.optimized_execution(False):  # else the second call runs other kernels than the first
-            found = self._model(pixels, return_features=True)
-        if not isinstance(found, torch.Tensor) or len(found) != len(ready):
-            raise ValueError(f"return_features=True gave {type(found).__name__}, not a tensor [n, d]")
-        return found.flatten(1)
+            output = self._model(pixels, return_features=True)
+        if not isinstance(output, torch.Tensor) or len(output) != len(ready):
+            raise ValueError(f"return_features=True gave {type(output).__name__}, not a tensor [n, d]")
+        return output.flatten(1)
 
 
 class SpeechEncoder(Encoder):
@@ -157,10 +159,10 @@ class SpeechEncoder(Encoder):
         return _alike([one.shape for one in ready])
 
     def _batch(self, ready: list[Any]) -> Any:
-        made = self._processor(ready, sampling_rate=self.rate_hz, return_tensors="pt", padding=False)
-        values = made["input_values"].to(self._device)
-        found = self._model(values, output_hidden_states=self._layer is not None)
-        hidden = found.last_hidden_state if self._layer is None else found.hidden_states[self._layer]
+        inputs = self._processor(ready, sampling_rate=self.rate_hz, return_tensors="pt", padding=False)
+        values = inputs["input_values"].to(self._device)
+        output = self._model(values, output_hidden_states=self._layer is not None)
+        hidden = output.last_hidden_state if self._layer is None else output.hidden_states[self._layer]
         return hidden.float().mean(dim=1)
 
 
@@ -185,8 +187,8 @@ class ClapEncoder(Encoder):
         import torch
 
         pieces = np.array_split(ready[0], math.ceil(ready[0].size / self._processor.nb_max_samples))
-        made = self._processor([np.asarray(p) for p in pieces], sampling_rate=self.rate_hz, return_tensors="pt")
-        mels = made["input_features"].float().to(self._device)
+        inputs = self._processor([np.asarray(p) for p in pieces], sampling_rate=self.rate_hz, return_tensors="pt")
+        mels = inputs["input_features"].float().to(self._device)
         longer = torch.zeros(len(pieces), 1, dtype=torch.bool, device=self._device)  # the processor sets one at random
         return self._model.get_audio_features(mels, is_longer=longer).pooler_output.mean(dim=0, keepdim=True)
 

@@ -103,6 +103,7 @@ class IdentityEmbedding:
         return out
 
     def save(self, folder: Path) -> None:
+        """Into `folder`, as `load` reads it: gate.safetensors and gate.json, and the network's own two files."""
         save_state(folder, self._arrays, {"identity": self.name, "modality": self.modality, "rate_hz": self.rate_hz})
         if self._encoder is not None:
             self._encoder.save(folder)

@@ -36,10 +36,10 @@ class Projection:
         standard = np.clip((x - mean) / scale, -10.0, 10.0)
         solver = "covariance_eigh" if len(x) > x.shape[1] else "full"
         d = max(1, min(dims, len(x) - 1, x.shape[1]))
-        found = PCA(d, svd_solver=solver).fit(standard)
-        components = found.components_
+        pca = PCA(d, svd_solver=solver).fit(standard)
+        components = pca.components_
         if whiten:
-            spreads = np.sqrt(found.explained_variance_)
+            spreads = np.sqrt(pca.explained_variance_)
             components = components / np.where(spreads > 1e-6 * spreads[0], spreads, np.inf)[:, None]
         return cls(mean, scale, components)
 
@@ -51,10 +51,12 @@ class Projection:
         return projected
 
     def arrays(self, prefix: str) -> dict[str, np.ndarray]:
+        """mean, scale and components under names that begin with `prefix`, for `save_state`."""
         return {f"{prefix}{f.name}": np.ascontiguousarray(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str) -> Projection:
+        """What `arrays(prefix)` gave. Raises `KeyError` where one of them is missing."""
         return cls(*(arrays[f"{prefix}{f.name}"] for f in dataclasses.fields(cls)))
 
 

@@ -57,21 +57,23 @@ class SentenceEncoder(Encoder):
     def _batch(self, ready: list[Any]) -> Any:
         import torch
 
-        made = self._tokenizer(ready, padding=True, truncation=True, max_length=self.longest, return_tensors="pt")
-        made = {key: made[key].to(self._device) for key in ("input_ids", "attention_mask")}
-        tokens = self._model(**made).last_hidden_state.float()
-        inside = made["attention_mask"].bool()[:, :, None]
+        inputs = self._tokenizer(ready, padding=True, truncation=True, max_length=self.longest, return_tensors="pt")
+        inputs = {key: inputs[key].to(self._device) for key in ("input_ids", "attention_mask")}
+        tokens = self._model(**inputs).last_hidden_state.float()
+        inside = inputs["attention_mask"].bool()[:, :, None]
         if self.modules.pooling == "cls":
-            found = tokens[:, 0]
+            pooled = tokens[:, 0]
         elif self.modules.pooling == "max":
-            found = tokens.masked_fill(~inside, -torch.inf).amax(dim=1)
+            pooled = tokens.masked_fill(~inside, -torch.inf).amax(dim=1)
         else:
-            found = tokens.masked_fill(~inside, 0.0).sum(dim=1) / inside.sum(dim=1)
-        return torch.nn.functional.normalize(found, dim=1) if self.modules.normalise else found
+            pooled = tokens.masked_fill(~inside, 0.0).sum(dim=1) / inside.sum(dim=1)
+        return torch.nn.functional.normalize(pooled, dim=1) if self.modules.normalise else pooled
 
 
 @dataclass(frozen=True)
 class SentenceModules:
+    """How a sentence encoder's folder says that tokens become one vector, and what is done to a text before."""
+
     pooling: str = "mean"  # mean, cls or max
     normalise: bool = False  # to length 1
     longest: int | None = None  # tokens
@@ -86,24 +88,24 @@ class SentenceModules:
         """
         if not (folder / "modules.json").is_file():
             return cls()
-        found: dict[str, Any] = {}
+        settings: dict[str, Any] = {}
         for module in read_json(folder / "modules.json"):
             kind, inside = str(module["type"]).rsplit(".", 1)[-1], folder / str(module.get("path", ""))
             if kind == "Pooling":
-                found["pooling"] = _pooling(read_json(inside / "config.json"), inside)
+                settings["pooling"] = _pooling(read_json(inside / "config.json"), inside)
             elif kind == "Normalize":
-                found["normalise"] = True
+                settings["normalise"] = True
             elif kind != "Transformer":
                 raise UserError(f"{folder}: modules.json names {kind}; known: Transformer, Pooling, Normalize")
             elif inside != folder:
                 raise UserError(f"{folder}: the model lies in {inside.name}; load and save it anew, into one folder")
             elif (inside / "sentence_bert_config.json").is_file():
-                told = read_json(inside / "sentence_bert_config.json")
-                found |= {"longest": told.get("max_seq_length"), "lower": bool(told.get("do_lower_case"))}
+                config = read_json(inside / "sentence_bert_config.json")
+                settings |= {"longest": config.get("max_seq_length"), "lower": bool(config.get("do_lower_case"))}
         if (folder / "config_sentence_transformers.json").is_file():
-            told = read_json(folder / "config_sentence_transformers.json")
-            found["prompt"] = (told.get("prompts") or {}).get(told.get("default_prompt_name")) or ""
-        return cls(**found)
+            config = read_json(folder / "config_sentence_transformers.json")
+            settings["prompt"] = (config.get("prompts") or {}).get(config.get("default_prompt_name")) or ""
+        return cls(**settings)
 
 
 def _pooling(config: Mapping[str, Any], where: Path) -> str:

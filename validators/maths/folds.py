@@ -47,9 +47,9 @@ def group_folds(groups: Names, labels: Names, k: int, seed: int) -> np.ndarray:
             )
     for folds in range(min(k, n_groups), 1, -1):
         for attempt in range(_ATTEMPTS):
-            made = _stratified(groups_, labels_, folds, seed + attempt)
-            if made is not None:
-                return made
+            folds_of_rows = _stratified(groups_, labels_, folds, seed + attempt)
+            if folds_of_rows is not None:
+                return folds_of_rows
     raise UserError(
         f"{n_groups} groups cannot be cut into 2 folds that both hold every class; add subjects, or leave out the "
         f"classes that few of them show: {', '.join(_rarest(groups_, labels_))}."

@@ -74,8 +74,8 @@ def prdc(real: np.ndarray, synthetic: np.ndarray, *, k: int = 5) -> Prdc:
         "coverage": flat_real & (in_synthetic[point_real] > 0),
     }
     covered = nearest < reach_real
-    found = {"precision": inside > 0, "recall": recalled, "density": inside / k, "coverage": covered}
-    values = {name: _mean(found[name][~unclear[name]]) for name in found}
+    parts = {"precision": inside > 0, "recall": recalled, "density": inside / k, "coverage": covered}
+    values = {name: _mean(parts[name][~unclear[name]]) for name in parts}
     return Prdc(**values, left_out={name: int(rows.sum()) for name, rows in unclear.items() if rows.any()})
 
 
@@ -93,7 +93,7 @@ def _mean(values: np.ndarray) -> float:
 
 def kth_neighbour(x: np.ndarray, k: int) -> np.ndarray:
     """[n, d] -> [n] squared distance to the k-th nearest other row; equal rows count as neighbours."""
-    found = np.empty(len(x))
+    kth = np.empty(len(x))
     # of a matrix with itself BLAS computes half (syrk): worth its memory, up to a bound
     whole = x @ x.T if x.dtype.itemsize * len(x) ** 2 <= _WHOLE else None
     squares = (x * x).sum(axis=1)
@@ -104,8 +104,8 @@ def kth_neighbour(x: np.ndarray, k: int) -> np.ndarray:
         part += squares[None]
         np.maximum(part, 0.0, out=part)
         part[np.arange(part.shape[0]), np.arange(rows.start, rows.stop)] = -1.0  # the row itself comes first
-        found[rows] = kth_smallest(part, k)
-    return found
+        kth[rows] = kth_smallest(part, k)
+    return kth
 
 
 def kth_smallest(x: np.ndarray, k: int) -> np.ndarray:
@@ -117,8 +117,8 @@ def kth_smallest(x: np.ndarray, k: int) -> np.ndarray:
     b, n = x.shape
     parts = n // _WIDTH
     if parts < 4 * (k + 1):
-        found: np.ndarray = np.partition(x, k, axis=1)[:, k]
-        return found
+        plain: np.ndarray = np.partition(x, k, axis=1)[:, k]
+        return plain
     minima = x[:, : parts * _WIDTH].reshape(b, _WIDTH, parts).min(axis=1)
     bound = np.partition(minima, k, axis=1)[:, k]
     rows, columns = np.nonzero(x <= bound[:, None])

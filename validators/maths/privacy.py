@@ -39,11 +39,11 @@ def nearest(x: np.ndarray, reference: np.ndarray, k: int = 1) -> np.ndarray:
         raise UserError(f"{len(reference)} reference rows; at least {k} are needed")
     centre = reference.mean(axis=0)  # squares of differences from a near point lose fewer digits
     x, reference = x - centre, reference - centre
-    found = np.empty((len(x), k))
+    distances = np.empty((len(x), k))
     for rows in blocks(len(x), _BLOCK):
         part = squared_distances(x[rows], reference)
-        found[rows] = np.sqrt(np.sort(np.partition(part, k - 1, axis=1)[:, :k], axis=1))
-    return found
+        distances[rows] = np.sqrt(np.sort(np.partition(part, k - 1, axis=1)[:, :k], axis=1))
+    return distances
 
 
 def dcr_share(train: np.ndarray, holdout: np.ndarray, synthetic: np.ndarray, *, seed: int = 0) -> Share:

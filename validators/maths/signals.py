@@ -74,8 +74,8 @@ def differential_entropy(x: np.ndarray, rate_hz: float, bands: Bands) -> np.ndar
     variance = np.stack([band_passed(x, rate_hz, *edges).var(axis=1) for edges in bands.values()], axis=-1)
     flat = has_flat(x, rate_hz)[:, :, None]
     with np.errstate(divide="ignore"):
-        found = 0.5 * np.log(2.0 * math.pi * math.e * variance)
-    return np.where(flat | ~np.isfinite(found), np.nan, found)
+        entropy = 0.5 * np.log(2.0 * math.pi * math.e * variance)
+    return np.where(flat | ~np.isfinite(entropy), np.nan, entropy)
 
 
 def spectrum(x: np.ndarray, rate_hz: float) -> tuple[np.ndarray, np.ndarray]:
@@ -96,27 +96,27 @@ def band_powers_db(x: np.ndarray, rate_hz: float, bands: Bands) -> np.ndarray:
     """[n, T, C] -> [n, C, bands]: 10 log10 of the mean density in a band, dB re unit^2/Hz; NaN where there is none,
     and for a channel with a flat stretch."""
     frequency, power = spectrum(x, rate_hz)
-    found = []
+    powers = []
     for low, high in bands.values():
         inside = (frequency >= low) & (frequency < high)
         if not inside.any():
             raise UserError(f"trials of {x.shape[1] / rate_hz:.2f} s have no line at {low:g} to {high:g} Hz")
-        found.append(power[:, :, inside].mean(axis=2))
-    return np.where(has_flat(x, rate_hz)[:, :, None], np.nan, decibels(np.stack(found, axis=-1)))
+        powers.append(power[:, :, inside].mean(axis=2))
+    return np.where(has_flat(x, rate_hz)[:, :, None], np.nan, decibels(np.stack(powers, axis=-1)))
 
 
 def has_flat(x: np.ndarray, rate_hz: float) -> np.ndarray:
     """[n, T, C] -> [n, C] bool: constant, or at one value for `FLAT_S` somewhere. What has power in the bands of the
     EEG never is, unless it was off or at the end of its range."""
-    found = [[flat_share(channel, rate_hz) > 0 for channel in trial.T] for trial in x]
-    return (np.ptp(x, axis=1) == 0) | np.array(found, dtype=bool).reshape(len(x), x.shape[2])
+    stands_still = [[flat_share(channel, rate_hz) > 0 for channel in trial.T] for trial in x]
+    return (np.ptp(x, axis=1) == 0) | np.array(stands_still, dtype=bool).reshape(len(x), x.shape[2])
 
 
 def decibels(power: np.ndarray) -> np.ndarray:
     """10 log10; NaN where there is no power."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = 10.0 * np.log10(power)
-    return np.where(np.isfinite(found), found, np.nan)
+        levels = 10.0 * np.log10(power)
+    return np.where(np.isfinite(levels), levels, np.nan)
 
 
 def log_spectral_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -170,10 +170,10 @@ def coherence(x: np.ndarray, rate_hz: float, bands: Bands) -> np.ndarray:
             pairs.append(
                 [value[:, (frequency >= low) & (frequency < high)].mean(axis=1) for low, high in bands.values()]
             )
-    found = np.moveaxis(np.array(pairs), 2, 0)
+    coherences = np.moveaxis(np.array(pairs), 2, 0)
     flat = has_flat(x, rate_hz)
     bad = [flat[:, i] | flat[:, j] for i in range(x.shape[2]) for j in range(i + 1, x.shape[2])]
-    return np.where(np.array(bad).T[:, :, None], np.nan, found)
+    return np.where(np.array(bad).T[:, :, None], np.nan, coherences)
 
 
 def out_of_range(x: np.ndarray, kind: str) -> float:
@@ -181,12 +181,12 @@ def out_of_range(x: np.ndarray, kind: str) -> float:
 
     Raises `UnknownNameError` for a kind without a range: ECG, BVP, EEG have no absolute scale across amplifiers.
     """
-    found = RANGES.get(kind_of(kind))
-    if found is None:
+    allowed = RANGES.get(kind_of(kind))
+    if allowed is None:
         raise UnknownNameError.of("kind of signal with a range", kind, RANGES)
     x = np.asarray(x, dtype=np.float64)
     with np.errstate(invalid="ignore"):
-        inside = (x >= found.low) & (x <= found.high)
+        inside = (x >= allowed.low) & (x <= allowed.high)
     return float(1.0 - inside.mean()) if x.size else math.nan
 
 

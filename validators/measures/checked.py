@@ -79,8 +79,8 @@ def sequence(value: Any, what: str, of: str) -> Sequence[Any]:
         raise UserError(f"{what} is {type(value).__name__}; a sequence of {of} is needed")
     if isinstance(value, np.ndarray) and value.ndim == 0:
         raise UserError(f"{what} is one value; a sequence of {of} is needed")
-    found: Sequence[Any] = value
-    return found
+    items: Sequence[Any] = value
+    return items
 
 
 def _line(line: Any, what: str, row: int) -> str:

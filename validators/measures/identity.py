@@ -51,8 +51,8 @@ def _similarity(
     for side in (real, synthetic):
         ids = tuple(str(i) for i in range(len(side)))
         batch = Batch(modality, ids, ids, [np.asarray(s) for s in side], ids, rate_hz)
-        found, name = _embedded(path, batch)
-        points.append(unit_rows(found))
+        embedded, name = _embedded(path, batch)
+        points.append(unit_rows(embedded))
     values = (points[0] * points[1]).sum(axis=1)
     pairs = [(float(v), None if math.isfinite(v) else "nobody to recognise") for v in values]
     return mean_of_pairs(pairs, "1", f"cosine, {name}")
@@ -70,9 +70,9 @@ def _embedded(path: str, batch: Batch) -> tuple[np.ndarray, str]:
     from validators.embeddings.encoders import READS, encoded, kept_encoder
 
     encoder = kept_encoder(path, reads=READS[batch.modality])
-    found = np.array(encoded(encoder, batch))
-    found[~recognisable(batch)] = np.nan
-    return found, encoder.name
+    embedded = np.array(encoded(encoder, batch))
+    embedded[~recognisable(batch)] = np.nan
+    return embedded, encoder.name
 
 
 def face_likeness(real: np.ndarray, synthetic: np.ndarray, *, k: int = 3, seed: int = 0) -> Measured:
@@ -101,13 +101,13 @@ def face_likeness(real: np.ndarray, synthetic: np.ndarray, *, k: int = 3, seed: 
         if typical <= 0.0:
             why = "half of the real faces have equals among the others; drop repeats first"
             return Measured(math.nan, "x typical real distance", convention, len(x), len(y), reason=why)
-        found = nearest(y, x[inside], k)[:, -1]
-        ratios += found / typical / 2
-        far += (found > np.quantile(theirs, 0.95)) / 2
+        distances = nearest(y, x[inside], k)[:, -1]
+        ratios += distances / typical / 2
+        far += (distances > np.quantile(theirs, 0.95)) / 2
         own.append(theirs / typical)
-    told: dict[str, Any] = {"farther than 95 % of real": float(far.mean())}
+    details: dict[str, Any] = {"farther than 95 % of real": float(far.mean())}
     measured = mean_of_pairs([(float(v), None) for v in ratios], "x typical real distance", convention)
     kept = {key: measured.details[key] for key in ("sd", "median")}
     return replace(
-        measured, n_real=len(x), n_synthetic=len(y), floor=float(np.concatenate(own).mean()), details=kept | told
+        measured, n_real=len(x), n_synthetic=len(y), floor=float(np.concatenate(own).mean()), details=kept | details
     )

@@ -55,8 +55,8 @@ def load_one(kind: Kind, path: Path) -> Any:
         return _column(path)
     if kind == "dimension":
         return np.array([_number(line, path, number) for number, line in enumerate(_column(path), start=1)])
-    told = "; for pictures, recordings or texts name an encoder: --embedding PATH" if kind == "features" else ""
-    raise UserError(f"{path}: {kind} are read from .npy files{told}")
+    hint = "; for pictures, recordings or texts name an encoder: --embedding PATH" if kind == "features" else ""
+    raise UserError(f"{path}: {kind} are read from .npy files{hint}")
 
 
 def embed_pair(encoder: Encoder, real: Path, synthetic: Path, *, by_name: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -92,16 +92,16 @@ def embed_one(encoder: Encoder, path: Path) -> np.ndarray:
 
 def _embedded(encoder: Encoder, samples: list[Any], path: Path) -> np.ndarray:
     if encoder.reads == "speech":
-        found = encoder.encode([signal for signal, _ in samples], rate_hz=[rate for _, rate in samples])
+        features = encoder.encode([signal for signal, _ in samples], rate_hz=[rate for _, rate in samples])
     else:
-        found = encoder.encode(samples)
-    bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
+        features = encoder.encode(samples)
+    bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if bad.size:
         raise UserError(
             f"{path}: {encoder.name} cannot encode {bad.size} of {len(samples)} samples (empty, not finite or too "
             f"short), the first is number {bad[0] + 1}"
         )
-    return found
+    return features
 
 
 def load_npy(path: Path) -> np.ndarray:
@@ -198,14 +198,14 @@ def named_pairs(real: Path, synthetic: Path, suffixes: Sequence[str]) -> tuple[l
 def files_below(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     """Relative name -> file, in order. Names are compared in Unicode form NFC: one system writes NFD. Raises
     `UserError` where two files have one name then."""
-    found: dict[str, Path] = {}
+    by_name: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix.lower() in suffixes:
             name = unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
-            if name in found:
+            if name in by_name:
                 raise UserError(f"{folder} holds two files whose names look alike: {name}. Rename one of them.")
-            found[name] = path
-    return found
+            by_name[name] = path
+    return by_name
 
 
 def _stem(name: str) -> str:

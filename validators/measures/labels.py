@@ -25,24 +25,24 @@ def _interval(n: int, value: Callable[[np.ndarray], float], seed: int) -> tuple[
     if n < 2:
         return math.nan, math.nan
     rng = np.random.default_rng(seed)
-    found = np.array([value(rng.integers(n, size=n)) for _ in range(RESAMPLES)])
-    found = found[np.isfinite(found)]
-    if found.size < RESAMPLES / 2:
+    values = np.array([value(rng.integers(n, size=n)) for _ in range(RESAMPLES)])
+    values = values[np.isfinite(values)]
+    if values.size < RESAMPLES / 2:
         return math.nan, math.nan
-    low, high = np.quantile(found, [0.025, 0.975])
+    low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
 
 
 def _classes(truth: Any, answer: Any, which: str, classes: Any, ignore_case: bool, seed: int) -> Measured:
     of, said, names = comparable(truth, answer, classes, ignore_case=ignore_case)
-    found = class_scores(of, said, names)
+    scores = class_scores(of, said, names)
     true, answered = np.asarray(of, dtype=str), np.asarray(said, dtype=str)
 
     def value(rows: np.ndarray) -> float:
         return float(getattr(class_scores(true[rows].tolist(), answered[rows].tolist(), names), which))
 
     low, high = _interval(len(of), value, seed)
-    details: dict[str, Any] = {"classes": list(names), "confusion (row: truth)": found.confusion.tolist()}
+    details: dict[str, Any] = {"classes": list(names), "confusion (row: truth)": scores.confusion.tolist()}
     if alone := sorted(set(said) - set(of)):
         details["answered, never true"] = alone  # a slip of the pen would stand here
     conventions = {
@@ -51,7 +51,7 @@ def _classes(truth: Any, answer: Any, which: str, classes: Any, ignore_case: boo
         "macro_f1": "mean F1 over classes that occur or are answered (UF1)",
     }
     return Measured(
-        float(getattr(found, which)),
+        float(getattr(scores, which)),
         "share",
         conventions[which],
         len(of),
@@ -140,17 +140,17 @@ def ece(
     def value(rows: np.ndarray) -> float:
         return expected_calibration_error(of[rows].tolist(), scores[rows], names, bins=bins)
 
-    found = value(np.arange(len(of)))
-    low, high = _interval(len(of), value, seed) if math.isfinite(found) else (math.nan, math.nan)
+    number = value(np.arange(len(of)))
+    low, high = _interval(len(of), value, seed) if math.isfinite(number) else (math.nan, math.nan)
     return Measured(
-        found,
+        number,
         "share",
         f"{bins} bins of equal width",
         len(of),
         len(scores),
         low=low,
         high=high,
-        reason="" if math.isfinite(found) else _why_none(scores, "no row"),
+        reason="" if math.isfinite(number) else _why_none(scores, "no row"),
     )
 
 

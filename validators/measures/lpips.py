@@ -132,12 +132,12 @@ def _tensors(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path} does not exist; a .safetensors or .pth file of weights is needed")
     try:
-        found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        tensors = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, SafetensorError, UnpicklingError) as error:
         raise UserError(f"{path} holds no weights that are read here (tensors by name): {error}") from error
-    if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise UserError(f"{path} holds {type(found).__name__}, not tensors by name")
-    return {str(key): value.to(torch.float32) for key, value in found.items()}
+    if not isinstance(tensors, Mapping) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
+        raise UserError(f"{path} holds {type(tensors).__name__}, not tensors by name")
+    return {str(key): value.to(torch.float32) for key, value in tensors.items()}
 
 
 def _checked(

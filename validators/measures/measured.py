@@ -11,6 +11,17 @@ Kind = Literal["features", "labels", "dimension", "audio", "images", "text", "si
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What goes with a number: its unit, the convention that it was computed by, further numbers, and why there is
+    none where the rows themselves are fine."""
+
+    unit: str
+    convention: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """A number and what it takes to compare it with another: same name, same convention, same options.
 

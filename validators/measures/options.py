@@ -56,16 +56,16 @@ def resolved(metric: str, function: Callable[..., Any], given: Mapping[str, Any]
     one option given twice.
     """
     defaults, choices = defaults_of(function), choices_of(function)
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in given.items():
         key = option_name(metric, name, defaults)
-        if key in found:
+        if key in values:
             raise UserError(f"option {key} of {metric} is given twice")
         if key in choices:
-            found[key] = chosen(f"value of {metric}'s option {key}", value, choices[key])
+            values[key] = chosen(f"value of {metric}'s option {key}", value, choices[key])
         else:
-            found[key] = _typed(key, value, defaults[key])
-    return found
+            values[key] = _typed(key, value, defaults[key])
+    return values
 
 
 def option_name(metric: str, name: str, valid: Iterable[str], also: Iterable[str] = ()) -> str:

@@ -92,7 +92,7 @@ def _pitch(
         raise UserError(f"align is {align!r}; known: linear, start")
     if f0 not in _TRACKERS:
         raise UserError(f"f0 is {f0!r}; known: dio, harvest")
-    found: list[PitchComparison] = [
+    compared: list[PitchComparison] = [
         compare_pitch(
             a[0],
             b[0],
@@ -102,7 +102,7 @@ def _pitch(
         )
         for a, b in _paired(real, synthetic)
     ]
-    return [(float(getattr(one, field)), one.reason) for one in found], f"{_TRACKERS[f0]}, 5 ms, aligned by {align}"
+    return [(float(getattr(one, field)), one.reason) for one in compared], f"{_TRACKERS[f0]}, 5 ms, aligned by {align}"
 
 
 def f0_rmse(
@@ -160,8 +160,8 @@ def energy_difference(
         for a, b in _paired(real, synthetic)
     ]
     path = "the DTW path of mcd24" if align == "dtw" else "frames from the start"
-    told = f"25 ms each 5 ms, from {levels.RANGE_DB:g} dB under the loudest frame on, mean over {path}"
-    return mean_of_pairs(pairs, "dB", told + (", gain counts" if gain else ", gain taken off"))
+    convention = f"25 ms each 5 ms, from {levels.RANGE_DB:g} dB under the loudest frame on, mean over {path}"
+    return mean_of_pairs(pairs, "dB", convention + (", gain counts" if gain else ", gain taken off"))
 
 
 def duration_difference(real: Sequence[Recording], synthetic: Sequence[Recording]) -> Measured:
@@ -177,14 +177,14 @@ def duration_difference(real: Sequence[Recording], synthetic: Sequence[Recording
         pairs.append((abs(len(b[0]) - len(a[0])) / rate, None))
         longer.append((len(b[0]) - len(a[0])) / rate)
         ratios.append(len(b[0]) / len(a[0]))
-    found = mean_of_pairs(pairs, "s", "|synthetic - real| of whole recordings, pauses included")
+    differences = mean_of_pairs(pairs, "s", "|synthetic - real| of whole recordings, pauses included")
     if not ratios:
-        return found
+        return differences
     more = {
         "mean of synthetic - real, s": float(np.mean(longer)),
         "ratio synthetic / real": float(np.exp(np.mean(np.log(ratios)))),
     }
-    return replace(found, details={**found.details, **more})
+    return replace(differences, details={**differences.details, **more})
 
 
 def _pictures(

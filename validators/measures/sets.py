@@ -22,7 +22,7 @@ from validators.maths.frechet import features_frechet
 from validators.maths.prdc import prdc
 from validators.maths.sets import checked_pair, finite, same_rows
 from validators.measures.checked import numbers
-from validators.measures.measured import Measured
+from validators.measures.measured import About, Measured
 
 HALVES = 10  # of real, for the floor
 RESAMPLES = 200  # for an interval where there is no closed form
@@ -33,30 +33,26 @@ Value = Callable[[np.ndarray, np.ndarray], float]
 def _measured(
     real: np.ndarray,
     synthetic: np.ndarray,
-    found: float,
+    number: float,
     value: Value | None,
+    about: About,
     *,
-    unit: str,
-    convention: str,
     interval: tuple[float, float] = (math.nan, math.nan),
     seed: int = 0,
-    details: dict[str, Any] | None = None,
-    why: str = "",
 ) -> Measured:
-    """`value`: the measure again, for the floor; None: no floor was asked for, or it would mean nothing. `why`: there
-    is no number, where the rows themselves are fine."""
+    """`value`: the measure again, for the floor; None: no floor was asked for, or it would mean nothing."""
     real, synthetic = checked_pair(real, synthetic)
     return Measured(
-        value=found,
-        unit=unit,
-        convention=convention,
+        value=number,
+        unit=about.unit,
+        convention=about.convention,
         n_real=len(real),
         n_synthetic=len(synthetic),
         low=interval[0],
         high=interval[1],
         floor=floor_of(real, value, seed) if value is not None else math.nan,
-        reason="" if math.isfinite(found) else why_none(real, synthetic, why),
-        details=details or {},
+        reason="" if math.isfinite(number) else why_none(real, synthetic, about.why),
+        details=about.details,
     )
 
 
@@ -73,11 +69,11 @@ def why_none(real: np.ndarray, synthetic: np.ndarray, otherwise: str = "", **oth
 def floor_of(real: np.ndarray, value: Value, seed: int) -> float:
     """Mean of `value` over random halves of real; NaN where a half is too small for it."""
     rng = np.random.default_rng(seed)
-    found = []
+    values = []
     for _ in range(HALVES):
         order = rng.permutation(len(real))
-        found.append(value(real[order[: len(real) // 2]], real[order[len(real) // 2 :]]))
-    return float(np.mean(found))
+        values.append(value(real[order[: len(real) // 2]], real[order[len(real) // 2 :]]))
+    return float(np.mean(values))
 
 
 def half_samples(real: np.ndarray, synthetic: np.ndarray, value: Value, seed: int) -> tuple[float, float]:
@@ -110,10 +106,9 @@ def frechet(
         synthetic,
         value(*checked_pair(real, synthetic)),
         value if floor else None,
+        About("squared feature units", "FID, ddof 1, no shrinkage"),
         interval=ends,
         seed=seed,
-        unit="squared feature units",
-        convention="FID, ddof 1, no shrinkage",
     )
 
 
@@ -126,16 +121,15 @@ def _kernel(
     floor: bool,
     seed: int,
 ) -> Measured:
-    found = form(real, synthetic)
+    distance = form(real, synthetic)
     again: Value = lambda a, b: form(a, b).value  # noqa: E731
     return _measured(
         real,
         synthetic,
-        found.value,
+        distance.value,
         again if floor else None,
-        unit=unit,
-        convention=convention,
-        interval=(found.low, found.high),
+        About(unit, convention),
+        interval=(distance.low, distance.high),
         seed=seed,
     )
 
@@ -155,6 +149,7 @@ def cmmd(
 
 
 def energy(real: np.ndarray, synthetic: np.ndarray, *, floor: bool = True, seed: int = 0) -> Measured:
+    """Energy distance (Szekely & Rizzo 2013), in feature units; `floor` real against real."""
     convention = "2 E|x-y| - E|x-x'| - E|y-y'|, unbiased"
     return _kernel(real, synthetic, kernel.energy_distance, "feature units", convention, floor, seed)
 
@@ -162,50 +157,51 @@ def energy(real: np.ndarray, synthetic: np.ndarray, *, floor: bool = True, seed:
 def sliced(
     real: np.ndarray, synthetic: np.ndarray, *, directions: int = 256, p: int = 2, floor: bool = True, seed: int = 0
 ) -> Measured:
+    """Sliced Wasserstein distance of order `p`, in feature units. `directions`: random ones that it is a mean over."""
     value = partial(transport.sliced_wasserstein, directions=directions, p=p, seed=seed)
     return _measured(
         real,
         synthetic,
         value(real, synthetic),
         value if floor else None,
+        About("feature units", f"W_{p} over {directions} directions, root of the mean power"),
         seed=seed,
-        unit="feature units",
-        convention=f"W_{p} over {directions} directions, root of the mean power",
     )
 
 
 def _neighbours(real: np.ndarray, synthetic: np.ndarray, which: str, k: int, floor: bool, seed: int) -> Measured:
-    found = prdc(real, synthetic, k=k)
+    result = prdc(real, synthetic, k=k)
     again: Value = lambda a, b: float(getattr(prdc(a, b, k=k), which))  # noqa: E731
     why = f"{len(real)} real and {len(synthetic)} synthetic rows are too few; more than {k} of both are needed"
-    if found.left_out.get(which):
+    if result.left_out.get(which):
         why = f"each row repeats more than {k} times, so that its ball has no radius; drop repeats first"
     return _measured(
         real,
         synthetic,
-        float(getattr(found, which)),
+        float(getattr(result, which)),
         again if floor else None,
+        About("share", f"k = {k}, squared Euclidean, strictly inside", details=asdict(result), why=why),
         seed=seed,
-        unit="share",
-        convention=f"k = {k}, squared Euclidean, strictly inside",
-        details=asdict(found),
-        why=why,
     )
 
 
 def precision(real: np.ndarray, synthetic: np.ndarray, *, k: int = 5, floor: bool = True, seed: int = 0) -> Measured:
+    """Share of synthetic rows inside a ball of a real row. `k`: neighbours that a ball reaches to."""
     return _neighbours(real, synthetic, "precision", k, floor, seed)
 
 
 def recall(real: np.ndarray, synthetic: np.ndarray, *, k: int = 5, floor: bool = True, seed: int = 0) -> Measured:
+    """Share of real rows inside a ball of a synthetic row. `k`: neighbours that a ball reaches to."""
     return _neighbours(real, synthetic, "recall", k, floor, seed)
 
 
 def density(real: np.ndarray, synthetic: np.ndarray, *, k: int = 5, floor: bool = True, seed: int = 0) -> Measured:
+    """Real balls that a synthetic row lies in, over `k`; above 1 where they overlap. `k`: neighbours in a ball."""
     return _neighbours(real, synthetic, "density", k, floor, seed)
 
 
 def coverage(real: np.ndarray, synthetic: np.ndarray, *, k: int = 5, floor: bool = True, seed: int = 0) -> Measured:
+    """Share of real balls that hold a synthetic row. `k`: neighbours that a ball reaches to."""
     return _neighbours(real, synthetic, "coverage", k, floor, seed)
 
 
@@ -219,9 +215,7 @@ def vendi(
     empty = int((np.abs(synthetic).sum(axis=1) == 0).sum()) if similarity == "cosine" else 0
     if empty:
         why = f"{empty} of {len(synthetic)} synthetic rows have length 0, hence no direction; take similarity=rbf"
-        return _measured(
-            real, synthetic, math.nan, None, unit="samples", convention="cosine similarity, order 1", why=why
-        )
+        return _measured(real, synthetic, math.nan, None, About("samples", "cosine similarity, order 1", why=why))
     rng = np.random.default_rng(seed)
     n = min(len(real), len(synthetic))
     of_real, of_synthetic = (
@@ -232,9 +226,7 @@ def vendi(
         synthetic,
         of_synthetic,
         None,
-        unit="samples",
-        details={"real": of_real, "n": n},
-        convention=f"{similarity} similarity, order 1, {n} rows of each set",
+        About("samples", f"{similarity} similarity, order 1, {n} rows of each set", details={"real": of_real, "n": n}),
     )
 
 
@@ -248,18 +240,20 @@ def c2st(
     seed: int = 0,
 ) -> Measured:
     """AUC of a cross-validated classifier, with its p value in `details`."""
-    found = twosample.c2st(real, synthetic, classifier=classifier, folds=folds, seed=seed)
+    result = twosample.c2st(real, synthetic, classifier=classifier, folds=folds, seed=seed)
     again: Value = lambda a, b: twosample.c2st(a, b, classifier=classifier, folds=folds, seed=seed).auc  # noqa: E731
     return _measured(
         real,
         synthetic,
-        found.auc,
+        result.auc,
         again if floor else None,
-        unit="AUC",
-        interval=(found.low, found.high),
+        About(
+            "AUC",
+            f"{classifier}, {folds} folds, classes weighted equally",
+            details={"accuracy": result.accuracy, "p": result.p},
+        ),
+        interval=(result.low, result.high),
         seed=seed,
-        convention=f"{classifier}, {folds} folds, classes weighted equally",
-        details={"accuracy": found.accuracy, "p": found.p},
     )
 
 
@@ -299,14 +293,7 @@ def nndr(real: np.ndarray, synthetic: np.ndarray) -> Measured:
     value, low = (float(np.median(ratio)), float(np.quantile(ratio, 0.05))) if ratio.size else (math.nan, math.nan)
     details = {"quantile_05": low} | ({"left out: equal to two train rows or more": left_out} if left_out else {})
     return _measured(
-        real,
-        synthetic,
-        value,
-        None,
-        unit="ratio",
-        convention=convention,
-        details=details,
-        why=ALL_COPIES if left_out else "",
+        real, synthetic, value, None, About("ratio", convention, details=details, why=ALL_COPIES if left_out else "")
     )
 
 
@@ -342,9 +329,11 @@ def _share(
         synthetic,
         share.value,
         None,
-        unit=unit,
-        convention=convention,
+        About(
+            unit,
+            convention,
+            details={"left out: equal to two train rows or more": left_out} if left_out else {},
+            why=why,
+        ),
         interval=(share.low, share.high),
-        why=why,
-        details={"left out: equal to two train rows or more": left_out} if left_out else {},
     )

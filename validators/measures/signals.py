@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,7 @@ from features.profile import BANDS_HZ
 from validators.maths import signals
 from validators.maths.transport import wasserstein_1d
 from validators.measures import options
-from validators.measures.measured import Measured
+from validators.measures.measured import About, Measured
 from validators.measures.sets import floor_of, half_samples
 
 MIN_TRIALS = 4  # for halves
@@ -46,31 +47,28 @@ def _measured(
     real: np.ndarray,
     synthetic: np.ndarray,
     value: Value,
+    about: About,
     *,
-    unit: str,
-    convention: str,
     floor: bool,
     seed: int,
-    details: dict[str, Any] | None = None,
-    why: str = "",
 ) -> Measured:
-    """`value` compares features of trials [n, d] and [m, d]. `details` goes with it."""
-    found, low, high, again = value(real, synthetic), math.nan, math.nan, math.nan
-    if math.isfinite(found) and min(len(real), len(synthetic)) >= MIN_TRIALS:
+    """`value` compares features of trials [n, d] and [m, d]."""
+    number, low, high, again = value(real, synthetic), math.nan, math.nan, math.nan
+    if math.isfinite(number) and min(len(real), len(synthetic)) >= MIN_TRIALS:
         low, high = half_samples(real, synthetic, value, seed)
     if floor and len(real) >= MIN_TRIALS:
         again = floor_of(real, value, seed)
     return Measured(
-        found,
-        unit,
-        convention,
+        number,
+        about.unit,
+        about.convention,
         len(real),
         len(synthetic),
         low=low,
         high=high,
         floor=again,
-        details=details or {},
-        reason="" if math.isfinite(found) else why or _why(real, synthetic),
+        details=about.details,
+        reason="" if math.isfinite(number) else about.why or _why(real, synthetic),
     )
 
 
@@ -95,12 +93,12 @@ def _flat(features: np.ndarray) -> np.ndarray:
 
 def _doubtful(real: np.ndarray, synthetic: np.ndarray, rate_hz: float) -> dict[str, int]:
     """How many trials stand still or at their limits in some channel: told, where signals that rest may be meant."""
-    found = {}
+    counts = {}
     for name, x in (("real", real), ("synthetic", synthetic)):
-        found[f"{name}, flat for {FLAT_S:g} s"] = int(signals.has_flat(x, rate_hz).any(axis=1).sum())
+        counts[f"{name}, flat for {FLAT_S:g} s"] = int(signals.has_flat(x, rate_hz).any(axis=1).sum())
         at_limits = [max(signals.share_at_limits(channel) for channel in trial.T) for trial in x]
-        found[f"{name}, clipped"] = int((np.array(at_limits) > CLIPPED_SHARE).sum())
-    return {key: count for key, count in found.items() if count}
+        counts[f"{name}, clipped"] = int((np.array(at_limits) > CLIPPED_SHARE).sum())
+    return {key: count for key, count in counts.items() if count}
 
 
 def _by_band(real: np.ndarray, synthetic: np.ndarray, bands: signals.Bands) -> dict[str, list[float]]:
@@ -119,12 +117,14 @@ def entropy(
         _flat(a),
         _flat(b),
         _gap,
-        unit="nats",
+        About(
+            "nats",
+            f"|difference of mean 1/2 ln(2 pi e var)|, mean over channels and {_edges_hz(chosen)}, "
+            "Butterworth 4 both ways",
+            details=_by_band(a, b, chosen) | _doubtful(real, synthetic, rate_hz),
+        ),
         floor=floor,
         seed=seed,
-        details=_by_band(a, b, chosen) | _doubtful(real, synthetic, rate_hz),
-        convention=f"|difference of mean 1/2 ln(2 pi e var)|, mean over channels and {_told(chosen)}, "
-        "Butterworth 4 both ways",
     )
 
 
@@ -139,11 +139,13 @@ def band_power(
         _flat(a),
         _flat(b),
         _gap,
-        unit="dB",
+        About(
+            "dB",
+            f"|difference of mean dB|, mean over channels and {_edges_hz(chosen)}, Welch Hann 2 s",
+            details=_by_band(a, b, chosen) | _doubtful(real, synthetic, rate_hz),
+        ),
         floor=floor,
         seed=seed,
-        details=_by_band(a, b, chosen) | _doubtful(real, synthetic, rate_hz),
-        convention=f"|difference of mean dB|, mean over channels and {_told(chosen)}, Welch Hann 2 s",
     )
 
 
@@ -152,7 +154,7 @@ def _bands(names: str | Sequence[str], rate_hz: float) -> signals.Bands:
     return signals.bands_of([options.chosen("band", name, BANDS_HZ) for name in options.names_in(names)], rate_hz)
 
 
-def _told(bands: signals.Bands) -> str:
+def _edges_hz(bands: signals.Bands) -> str:
     return ", ".join(f"{name} {low:g}-{high:g} Hz" for name, (low, high) in bands.items())
 
 
@@ -181,12 +183,14 @@ def psd_distance(
         _flat(a),
         _flat(b),
         value,
-        unit="dB",
+        About(
+            "dB",
+            f"rms log-spectral distance of mean spectra, Welch Hann 2 s, {frequency[inside][0]:g} to "
+            f"{frequency[inside][-1]:g} Hz, mean over channels",
+            details=dict(doubtful),
+        ),
         floor=floor,
         seed=seed,
-        details=dict(doubtful),
-        convention=f"rms log-spectral distance of mean spectra, Welch Hann 2 s, {frequency[inside][0]:g} to "
-        f"{frequency[inside][-1]:g} Hz, mean over channels",
     )
 
 
@@ -210,11 +214,13 @@ def autocorrelation(
         a,
         b,
         _gap,
-        unit="1",
+        About(
+            "1",
+            f"|difference of mean autocorrelation|, biased, to {longest_s:g} s, mean over lags and channels",
+            details=dict(_doubtful(real, synthetic, rate_hz)),
+        ),
         floor=floor,
         seed=seed,
-        details=dict(_doubtful(real, synthetic, rate_hz)),
-        convention=f"|difference of mean autocorrelation|, biased, to {longest_s:g} s, mean over lags and channels",
     )
 
 
@@ -231,11 +237,13 @@ def coherence(
         _flat(a),
         _flat(b),
         _gap,
-        unit="1",
+        About(
+            "1",
+            f"|difference of mean squared coherence|, Welch Hann 1 s, mean over pairs and {_edges_hz(chosen)}",
+            details=_by_band(a, b, chosen) | _doubtful(real, synthetic, rate_hz),
+        ),
         floor=floor,
         seed=seed,
-        details=_by_band(a, b, chosen) | _doubtful(real, synthetic, rate_hz),
-        convention=f"|difference of mean squared coherence|, Welch Hann 1 s, mean over pairs and {_told(chosen)}",
     )
 
 
@@ -251,7 +259,7 @@ def heart_rate(
 ) -> Measured:
     """`kind`: ECG or BVP. `channel`: which one it is. Of trials without a rate, `details` counts the reasons; of those
     with one, the intervals that were found and left out, and the seconds without a signal."""
-    return _heart(real, synthetic, "bpm", "beats/min", rate_hz, kind, channel, floor, seed)
+    return _heart(real, synthetic, "bpm", "beats/min", _Beats(rate_hz, kind, channel), floor=floor, seed=seed)
 
 
 def rmssd(
@@ -265,7 +273,7 @@ def rmssd(
     seed: int = 0,
 ) -> Measured:
     """As `heart-rate`; steady from about a minute a trial."""
-    return _heart(real, synthetic, "rmssd_ms", "ms", rate_hz, kind, channel, floor, seed)
+    return _heart(real, synthetic, "rmssd_ms", "ms", _Beats(rate_hz, kind, channel), floor=floor, seed=seed)
 
 
 def sdnn(
@@ -279,7 +287,16 @@ def sdnn(
     seed: int = 0,
 ) -> Measured:
     """As `heart-rate`; it grows with the length of a trial."""
-    return _heart(real, synthetic, "sdnn_ms", "ms", rate_hz, kind, channel, floor, seed)
+    return _heart(real, synthetic, "sdnn_ms", "ms", _Beats(rate_hz, kind, channel), floor=floor, seed=seed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Beats:
+    """Where heart beats are looked for: the rate in Hz, ECG or BVP, and the channel that holds it."""
+
+    rate_hz: float
+    kind: str
+    channel: int
 
 
 def _heart(
@@ -287,26 +304,25 @@ def _heart(
     synthetic: np.ndarray,
     field: str,
     unit: str,
-    rate_hz: float,
-    kind: str,
-    channel: int,
+    beats: _Beats,
+    *,
     floor: bool,
     seed: int,
 ) -> Measured:
-    real, synthetic = _pair(real, synthetic, rate_hz)
-    if not 0 <= channel < real.shape[2]:
-        raise UserError(f"channel {channel} of {real.shape[2]}; counted from 0")
+    real, synthetic = _pair(real, synthetic, beats.rate_hz)
+    if not 0 <= beats.channel < real.shape[2]:
+        raise UserError(f"channel {beats.channel} of {real.shape[2]}; counted from 0")
     details: dict[str, Any] = {}
     rows = []
     for name, x in (("real", real), ("synthetic", synthetic)):
-        found = [heart.heart(trial[:, channel], rate_hz, kind) for trial in x]
-        values = np.array([getattr(one, field) for one in found if one.reason is None], dtype=np.float64)
+        hearts = [heart.heart(trial[:, beats.channel], beats.rate_hz, beats.kind) for trial in x]
+        values = np.array([getattr(one, field) for one in hearts if one.reason is None], dtype=np.float64)
         details |= {
             f"{name}, mean": float(values.mean()) if values.size else math.nan,
-            f"{name}, left out": dict(Counter(one.reason for one in found if one.reason)),
-            f"{name}, intervals left out": sum(one.left_out for one in found if one.reason is None),
-            f"{name}, intervals": sum(one.intervals for one in found if one.reason is None),
-            f"{name}, seconds without a signal": sum(one.off_s for one in found if one.reason is None),
+            f"{name}, left out": dict(Counter(one.reason for one in hearts if one.reason)),
+            f"{name}, intervals left out": sum(one.left_out for one in hearts if one.reason is None),
+            f"{name}, intervals": sum(one.intervals for one in hearts if one.reason is None),
+            f"{name}, seconds without a signal": sum(one.off_s for one in hearts if one.reason is None),
         }
         rows.append(values[:, None])
     value: Value = lambda a, b: wasserstein_1d(a[:, 0], b[:, 0], p=1) if len(a) and len(b) else math.nan  # noqa: E731
@@ -314,13 +330,15 @@ def _heart(
         rows[0],
         rows[1],
         value,
-        unit=unit,
+        About(
+            unit,
+            f"Wasserstein-1 of trials' {field.partition('_')[0].upper()}, {signals.kind_of(beats.kind)}, "
+            f"{heart.CONVENTION}",
+            details=details,
+            why="no trial of one set has beats",
+        ),
         floor=floor,
         seed=seed,
-        details=details,
-        why="no trial of one set has beats",
-        convention=f"Wasserstein-1 of trials' {field.partition('_')[0].upper()}, {signals.kind_of(kind)}, "
-        f"{heart.CONVENTION}",
     )
 
 

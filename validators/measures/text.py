@@ -41,16 +41,16 @@ def chrf(real: Lines, synthetic: Lines) -> Measured:
     return _of_pairs(text.chrf(real, synthetic), real, synthetic)
 
 
-def _of_pairs(found: text.CorpusScore, real: Lines, synthetic: Lines) -> Measured:
+def _of_pairs(score: text.CorpusScore, real: Lines, synthetic: Lines) -> Measured:
     return Measured(
-        found.value,
+        score.value,
         "%",
-        f"sacrebleu {found.signature}",
+        f"sacrebleu {score.signature}",
         len(real),
         len(synthetic),
-        low=found.low,
-        high=found.high,
-        reason=found.reason,
+        low=score.low,
+        high=score.high,
+        reason=score.reason,
     )
 
 
@@ -61,9 +61,9 @@ def cosine(real: np.ndarray, synthetic: np.ndarray) -> Measured:
         raise UserError(f"{len(real)} real and {len(synthetic)} synthetic rows; pairs need as many of both")
     lengths = np.linalg.norm(real, axis=1) * np.linalg.norm(synthetic, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = (real * synthetic).sum(axis=1) / lengths
+        cosines = (real * synthetic).sum(axis=1) / lengths
     return mean_of_pairs(
-        [(float(v), "a row of length 0" if n == 0 else None) for v, n in zip(found, lengths, strict=True)],
+        [(float(v), "a row of length 0" if n == 0 else None) for v, n in zip(cosines, lengths, strict=True)],
         "1",
         "cosine of row i and row i, mean",
     )
@@ -72,17 +72,17 @@ def cosine(real: np.ndarray, synthetic: np.ndarray) -> Measured:
 def mauve(real: np.ndarray, synthetic: np.ndarray, *, clusters: int = 0, floor: bool = True, seed: int = 0) -> Measured:
     """`clusters`: 0 for a tenth of the smaller set. The floor is at half the size, where fewer clusters fit."""
     real, synthetic = checked_pair(real, synthetic)
-    found = frontier.mauve(real, synthetic, clusters=clusters, seed=seed)
+    result = frontier.mauve(real, synthetic, clusters=clusters, seed=seed)
     again = floor_of(real, lambda a, b: frontier.mauve(a, b, clusters=clusters, seed=seed).value, seed)
     return Measured(
-        found.value,
+        result.value,
         "1",
-        f"{frontier.CONVENTION} {found.clusters}",
+        f"{frontier.CONVENTION} {result.clusters}",
         len(real),
         len(synthetic),
         floor=again if floor else math.nan,
-        details=asdict(found),
-        reason="" if math.isfinite(found.value) else why_none(real, synthetic),
+        details=asdict(result),
+        reason="" if math.isfinite(result.value) else why_none(real, synthetic),
     )
 
 
@@ -140,20 +140,20 @@ def perplexity(
         from validators.embeddings.causallm import CausalModel
 
         loaded = CausalModel(model)
-        found, other = loaded.surprise(synthetic), loaded.surprise(real) if floor else None
+        surprise, other = loaded.surprise(synthetic), loaded.surprise(real) if floor else None
         convention = f"{loaded.name}, per token of its tokenizer"
     else:
         kind = "word" if level == "word" else "byte"
-        found = KneserNey(real, order=order, level=kind).surprise(synthetic)  # type: ignore[arg-type]
+        surprise = KneserNey(real, order=order, level=kind).surprise(synthetic)  # type: ignore[arg-type]
         other = _of_other_folds(real, order, kind, seed) if floor else None
         convention = f"interpolated Kneser-Ney of order {order} over {kind}s, ends of lines included"
-    low, high = found.interval(seed)
-    details = {"bits per byte": found.bits_per_byte(), "tokens": int(found.tokens.sum())}
+    low, high = surprise.interval(seed)
+    details = {"bits per byte": surprise.bits_per_byte(), "tokens": int(surprise.tokens.sum())}
     if not model and level == "word":
-        details |= {"unknown share": found.unknown_share(), "perplexity of known": found.perplexity_of_known()}
+        details |= {"unknown share": surprise.unknown_share(), "perplexity of known": surprise.perplexity_of_known()}
     if other is not None:
         details["real, bits per byte"] = other.bits_per_byte()
-    value = found.perplexity()
+    value = surprise.perplexity()
     return Measured(
         value,
         "perplexity",
@@ -233,11 +233,11 @@ def containment(real: Lines, synthetic: Lines, *, n: int = 5, floor: bool = True
     if not real or not synthetic:
         raise UserError(f"{len(real)} real and {len(synthetic)} synthetic lines; need at least one of each")
     index = WordIndex(real, n=n)
-    found = [index.overlap(line) for line in synthetic]
+    overlaps = [index.overlap(line) for line in synthetic]
     again = math.nan
     if floor and len(real) > 1:
         again = _nanmean([index.overlap(line, but=row).containment for row, line in enumerate(real)])
-    shares = np.array([one.containment for one in found])
+    shares = np.array([one.containment for one in overlaps])
     value = _nanmean(shares)
     near = [row for row, share in enumerate(shares) if share >= NEAR]
     return Measured(
@@ -250,8 +250,8 @@ def containment(real: Lines, synthetic: Lines, *, n: int = 5, floor: bool = True
         reason="" if math.isfinite(value) else "no synthetic line has a word",
         details={
             f"lines with {NEAR:g} and more": len(near),
-            "the first of them": [f"{row + 1} of {found[row].row + 1}" for row in near[:10]],
-            "longest common span, words": max(one.longest for one in found),
+            "the first of them": [f"{row + 1} of {overlaps[row].row + 1}" for row in near[:10]],
+            "longest common span, words": max(one.longest for one in overlaps),
         },
     )
 

@@ -169,10 +169,13 @@ def noisy(snr_db: float) -> Change:
 
 
 def louder(gain: float) -> Change:
+    """`gain` times as loud, cut at full scale."""
     return lambda signal, rate, rng: np.clip(signal * gain, -1, 1).astype(np.float32)
 
 
 def blurred(sigma_px: float) -> Change:
+    """Gaussian blur of this width in pixels."""
+
     def change(signal: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
         from scipy.ndimage import gaussian_filter
 
@@ -182,6 +185,7 @@ def blurred(sigma_px: float) -> Change:
 
 
 def grainy(gray_levels: float) -> Change:
+    """White noise of this standard deviation in gray levels (0 to 255)."""
     return lambda signal, rate, rng: np.clip(signal + gray_levels * rng.standard_normal(signal.shape), 0, 255).astype(
         np.uint8
     )

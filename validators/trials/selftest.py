@@ -47,6 +47,7 @@ class Outcome:
     rejected: float
 
     def to_json(self) -> dict[str, Any]:
+        """The fields, as evaluation.json holds them."""
         return asdict(self)
 
 
@@ -107,6 +108,7 @@ class SelfTest:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
+        """As evaluation.json holds it: outcomes, why_not, left_out."""
         outcomes = [o.to_json() for o in self.outcomes]
         return {"outcomes": outcomes, "why_not": self.why_not, "left_out": dict(self.left_out)}
 

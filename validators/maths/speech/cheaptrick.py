@@ -21,7 +21,7 @@ WINDOW_NOISE, POWER_NOISE = 1e-12, 2.220446049250313e-16
 BLOCK = 32  # frames at a time
 MOST_KEPT = (
     1 << 22
-)  # random numbers (32 MiB, about 25 s of sound) that stay in memory; for longer sound they are made anew
+)  # random numbers (32 MiB, about 25 s of sound) that stay in memory; for longer sound they are drawn anew
 
 
 def log_cepstrum(signal: np.ndarray, f0_hz: np.ndarray, times_s: np.ndarray, rate_hz: int, n_fft: int) -> np.ndarray:
@@ -58,10 +58,10 @@ def log_cepstrum(signal: np.ndarray, f0_hz: np.ndarray, times_s: np.ndarray, rat
 @lru_cache(maxsize=2)
 def _noise(n: int) -> np.ndarray:
     """-> [n] float64: the fixed sequence of WORLD, sums of 12 words of a xorshift generator less 6; read-only."""
-    made = np.empty(n)
-    _fill(made)
-    made.setflags(write=False)
-    return made
+    numbers = np.empty(n)
+    _fill(numbers)
+    numbers.setflags(write=False)
+    return numbers
 
 
 @numba.njit(cache=True, nogil=True)

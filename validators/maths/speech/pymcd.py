@@ -33,9 +33,9 @@ def resampled(signal: np.ndarray, rate_hz: int) -> np.ndarray:
     x = np.asarray(signal, dtype=np.float32)
     if rate_hz == RATE_HZ:
         return x
-    made = soxr.resample(x, rate_hz, RATE_HZ, quality="HQ")
+    resampled = soxr.resample(x, rate_hz, RATE_HZ, quality="HQ")
     n = math.ceil(len(x) * RATE_HZ / rate_hz)
-    fitted: np.ndarray = np.pad(made, (0, max(0, n - len(made))))[:n]
+    fitted: np.ndarray = np.pad(resampled, (0, max(0, n - len(resampled))))[:n]
     return fitted
 
 

@@ -56,9 +56,9 @@ class WordIndex:
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray], *, n: int = N) -> WordIndex:
         """From what `arrays` gave. Raises `UserError` for n < 1."""
-        made = cls([], n=n)
-        made._build(arrays["words"], arrays["lengths"])
-        return made
+        index = cls([], n=n)
+        index._build(arrays["words"], arrays["lengths"])
+        return index
 
     def arrays(self) -> dict[str, np.ndarray]:
         """words [N] uint64, hashes one text after the other; lengths [n] int64, words of each text."""
@@ -79,8 +79,8 @@ class WordIndex:
 
     def words_of(self, row: int) -> np.ndarray:
         """[m] uint64 hashes of a real text's words."""
-        found: np.ndarray = self._words[self._starts[row] : self._starts[row] + self._lengths[row]]
-        return found
+        words: np.ndarray = self._words[self._starts[row] : self._starts[row] + self._lengths[row]]
+        return words
 
     def equal(self, hashes: np.ndarray) -> list[int]:
         """Rows of the real texts that have exactly these words."""
@@ -150,10 +150,10 @@ def _rolled(hashes: np.ndarray, n: int) -> np.ndarray:
     """[m] -> [m - n + 1] uint64 polynomial hashes of n words each; empty where m < n."""
     if len(hashes) < n:
         return np.zeros(0, np.uint64)
-    found = np.zeros(len(hashes) - n + 1, np.uint64)
+    rolled = np.zeros(len(hashes) - n + 1, np.uint64)
     for i in range(n):
-        found = found * _BASE + hashes[i : i + len(found)]
-    return found
+        rolled = rolled * _BASE + hashes[i : i + len(rolled)]
+    return rolled
 
 
 class TextCopies:
@@ -178,23 +178,23 @@ class TextCopies:
         return rows, np.array([self._of_real(int(row)) for row in rows])
 
     def _of_real(self, row: int) -> float:
-        found = self.distances(self._index.words_of(row), but=int(self._groups[row]))
-        return float("nan") if found is None else float(found.min())
+        distances = self.distances(self._index.words_of(row), but=int(self._groups[row]))
+        return float("nan") if distances is None else float(distances.min())
 
     def distances(self, words: np.ndarray, *, but: int = -1) -> np.ndarray | None:
         """[m] hashes of a text's words -> [n] distances in [0, 1] to the real texts; those of the group `but` are at
         infinity. None: no words. All 1 for what `COMMON` groups other than `but` say word for word."""
         if not len(words):
             return None
-        found = np.ones(len(self._index))
+        distances = np.ones(len(self._index))
         equal = [row for row in self._index.equal(words) if self._groups[row] != but]
         if not self._common(equal):
             if len(words) >= WHOLE:
-                found -= self._index.shared(words)
-            found[equal] = 0.0
+                distances -= self._index.shared(words)
+            distances[equal] = 0.0
         if but >= 0:
-            found[self._groups == but] = np.inf
-        return found
+            distances[self._groups == but] = np.inf
+        return distances
 
     def is_common(self, text: str) -> bool:
         """At least `COMMON` groups of train say exactly these words."""
@@ -202,13 +202,13 @@ class TextCopies:
 
     def twins(self, rows: Sequence[int], limit: float) -> np.ndarray:
         """[n] bool: the real texts at `rows`, and those that are nearer than `limit` to one of them."""
-        found = np.zeros(len(self._index), dtype=bool)
+        is_twin = np.zeros(len(self._index), dtype=bool)
         for row in rows:
             near = self.distances(self._index.words_of(row))
             if near is not None:
-                found |= near < limit
-        found[list(rows)] = True
-        return found
+                is_twin |= near < limit
+        is_twin[list(rows)] = True
+        return is_twin
 
     def _common(self, rows: Sequence[int]) -> bool:
         return len({int(self._groups[row]) for row in rows}) >= COMMON
@@ -220,7 +220,7 @@ def near_texts(texts: Sequence[str], limit: float) -> list[tuple[int, int]]:
     Here every repeat counts, of common words too: one "thank you" in a set is enough.
     """
     index = WordIndex(texts, n=PAIR)
-    found = set()
+    pairs = set()
     for i in range(len(texts)):
         words = index.words_of(i)
         if not len(words):
@@ -228,5 +228,5 @@ def near_texts(texts: Sequence[str], limit: float) -> list[tuple[int, int]]:
         near = set(index.equal(words))
         if len(words) >= WHOLE:
             near |= set(np.flatnonzero(1.0 - index.shared(words) < limit).tolist())
-        found |= {(min(i, j), max(i, j)) for j in near if j != i}
-    return sorted(found)
+        pairs |= {(min(i, j), max(i, j)) for j in near if j != i}
+    return sorted(pairs)

@@ -65,12 +65,12 @@ class LanguageProfile:
 
 def character_ngrams(text: str) -> list[str]:
     """Of each word between blanks, 1 to 5 characters; a blank alone is none."""
-    found = []
+    grams = []
     for word in normalise("".join(c if c.isalpha() else " " for c in text)).split():
         padded = f" {word} "
         for n in range(1, LONGEST + 1):
-            found += [padded[i : i + n] for i in range(len(padded) - n + 1)]
-    return [gram for gram in found if gram != " "]
+            grams += [padded[i : i + n] for i in range(len(padded) - n + 1)]
+    return [gram for gram in grams if gram != " "]
 
 
 def _ranked(counts: Counter[str]) -> list[str]:
@@ -88,10 +88,10 @@ def read_word_list(path: Path) -> frozenset[str]:
         lines = decode_text(path.read_bytes()).splitlines()
     except (OSError, PayloadError) as error:
         raise UserError(f"{path} cannot be read as a word list: {error}") from error
-    found = frozenset(normalise(line.partition("#")[0]) for line in lines) - {""}
-    if not found:
+    listed = frozenset(normalise(line.partition("#")[0]) for line in lines) - {""}
+    if not listed:
         raise UserError(f"{path} lists no word")
-    return found
+    return listed
 
 
 def listed_words(text: str, words: frozenset[str]) -> list[str]:

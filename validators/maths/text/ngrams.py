@@ -51,6 +51,7 @@ class Surprise:
         return math.exp((self.nats.sum() - self.unknown_nats.sum()) / n) if n else math.nan
 
     def bits_per_byte(self) -> float:
+        """Of the texts' UTF-8, ends and the spelling of unknown words included: compares models of other tokens."""
         n = int(self.bytes.sum())
         return float(self.nats.sum() + self.spelling.sum()) / (n * math.log(2.0)) if n else math.nan
 
@@ -65,11 +66,11 @@ class Surprise:
         if n < 2:
             return math.nan, math.nan
         rng = np.random.default_rng(seed)
-        found = []
+        perplexities = []
         for _ in range(resamples):
             weight = np.bincount(rng.integers(0, n, n), minlength=n)
-            found.append((weight @ self.nats) / (weight @ self.tokens))
-        low, high = np.exp(np.quantile(found, [0.025, 0.975]))
+            perplexities.append((weight @ self.nats) / (weight @ self.tokens))
+        low, high = np.exp(np.quantile(perplexities, [0.025, 0.975]))
         return float(low), float(high)
 
 
@@ -111,10 +112,10 @@ class KneserNey:
     @classmethod
     def of_counts(cls, counts: Mapping[tuple[Token, ...], int], *, order: int, level: Level) -> KneserNey:
         """From `counts` of n-grams of the highest order, starts and ends among them: what a saved model keeps."""
-        made = cls.__new__(cls)
-        made.order, made.level = order, level
-        made._build(Counter(counts))
-        return made
+        model = cls.__new__(cls)
+        model.order, model.level = order, level
+        model._build(Counter(counts))
+        return model
 
     def _build(self, top: Counter[tuple[Token, ...]]) -> None:
         order, level, self.counts = self.order, self.level, top
@@ -185,6 +186,7 @@ def _discount(counts: Counter[tuple[Token, ...]]) -> float:
 
 
 def surprise_of(columns: Sequence[Sequence[float]]) -> Surprise:
+    """Rows of (nats, tokens, bytes, spelling, nats of unknown words, unknown words), one a text -> `Surprise`."""
     table = np.array(columns, dtype=np.float64).reshape(-1, 6)
     whole = table[:, [1, 2, 5]].astype(np.int64)
     return Surprise(table[:, 0], whole[:, 0], whole[:, 1], table[:, 3], table[:, 4], whole[:, 2])

@@ -46,7 +46,7 @@ class TextRules:
         enough = [letters_of(text) for text in texts]
         enough = [text for text in enough if len(text) >= options["language_letters"]]
         some = [enough[i] for i in rng.permutation(len(enough))[: int(options["language_texts"])]]
-        found = {
+        arrays = {
             "bounds": np.array(bounds, np.float64),
             "language": np.array([np.inf]),
             "grams": np.zeros((0, _ORDER), np.int16),
@@ -57,12 +57,12 @@ class TextRules:
             for part in range(_PARTS):
                 other = KneserNey(_without(some, part), order=_ORDER, level="byte")
                 bits += [_bits(other, text) for text in some[part::_PARTS]]
-            found["language"] = np.quantile(bits, [1.0 - options["language_tail"]])
+            arrays["language"] = np.quantile(bits, [1.0 - options["language_tail"]])
             model = KneserNey(some, order=_ORDER, level="byte")
             grams = sorted(model.counts, key=lambda gram: [_SPECIAL.get(t, t) for t in gram])
-            found["grams"] = np.array([[_SPECIAL.get(t, t) for t in gram] for gram in grams], np.int16)
-            found["counts"] = np.array([model.counts[gram] for gram in grams], np.int32)
-        return found
+            arrays["grams"] = np.array([[_SPECIAL.get(t, t) for t in gram] for gram in grams], np.int16)
+            arrays["counts"] = np.array([model.counts[gram] for gram in grams], np.int32)
+        return arrays
 
     def reason(self, signal: np.ndarray) -> str | None:
         """uint8 [n] -> the first rule that it breaks: not-utf8, no-words, too-short, too-long, repeated-characters,

@@ -84,8 +84,8 @@ def _sacrebleu(metric, references: Sequence[str], hypotheses: Sequence[str], int
     for name, texts in (("reference", references), ("hypothesis", hypotheses)):
         if not any(text.strip() for text in texts):
             return CorpusScore(math.nan, math.nan, math.nan, "none", f"every {name} is empty")
-    found = metric.corpus_score(list(hypotheses), [list(references)])
-    value, signature = float(found.score), str(metric.get_signature())
+    score = metric.corpus_score(list(hypotheses), [list(references)])
+    value, signature = float(score.score), str(metric.get_signature())
     low = high = math.nan
     if interval and len(references) > 1:
         again = metric.corpus_score(list(hypotheses), [list(references)], n_bootstrap=BOOTSTRAP)
@@ -127,7 +127,7 @@ def self_bleu(texts: Sequence[str], *, cap: int = 500, order: int = MAX_ORDER, s
             elif count > second.get(gram, 0):
                 second[gram] = count
     lengths = np.array([len(words) for words in said])
-    found = np.zeros(len(said))
+    scores = np.zeros(len(said))
     for row, own in enumerate(counts):
         if not said[row]:
             continue
@@ -138,7 +138,7 @@ def self_bleu(texts: Sequence[str], *, cap: int = 500, order: int = MAX_ORDER, s
         others = np.delete(lengths, row)
         others = others[others > 0]
         nearest = int(min(others, key=lambda length: (abs(length - lengths[row]), length)))
-        found[row] = BLEU.compute_bleu(
+        scores[row] = BLEU.compute_bleu(
             correct,
             total,
             int(lengths[row]),
@@ -147,7 +147,7 @@ def self_bleu(texts: Sequence[str], *, cap: int = 500, order: int = MAX_ORDER, s
             effective_order=True,
             max_ngram_order=order,
         ).score
-    return float(found.mean())
+    return float(scores.mean())
 
 
 def distinct_n(texts: Sequence[str], n: int = 2) -> float:
