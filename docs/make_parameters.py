@@ -100,7 +100,8 @@ def gate(name: str) -> Iterator[str]:
     side = "at most" if made.better == "lower" else "at least"
     yield (
         f"### gate `{name}`\n\n{_first(made)}\n\n"
-        f"{'Set gate' if name in SET_GATES else 'Sample gate'} for {' and '.join(made.modalities)}{rows}; unit: {made.unit}; "
+        f"{'Set gate' if name in SET_GATES else 'Sample gate'} for {' and '.join(made.modalities)}{rows}; "
+        f"unit: {made.unit}; "
         f"passes {side} the limit. Default limit: {_limit(default_limit(made))}."
     )
     if made.Params.model_fields:
