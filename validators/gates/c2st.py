@@ -33,6 +33,7 @@ class C2stGate(MatchedGate):
     Params = C2stParams
 
     def compare(self, s: list[np.ndarray], a: list[np.ndarray]) -> float:
+        """AUC of the discriminant of the two pooled sets."""
         return discriminant_auc(np.concatenate(a), np.concatenate(s))
 
 
@@ -40,7 +41,7 @@ def discriminant_auc(x: np.ndarray, y: np.ndarray) -> float:
     """x [n, d], y [m, d] -> mean over folds of the AUC of a discriminant that never saw the rows; NaN for < 6 rows."""
     if min(len(x), len(y)) < 2 * FOLDS:
         return float("nan")
-    found = []
+    aucs = []
     for fold in range(FOLDS):
         out_x, out_y = (np.arange(len(z)) % FOLDS == fold for z in (x, y))
         learn_x, learn_y = x[~out_x], y[~out_y]
@@ -52,5 +53,5 @@ def discriminant_auc(x: np.ndarray, y: np.ndarray) -> float:
         weights = np.linalg.solve(cov, difference)
         ranks = rankdata(np.concatenate([y[out_y], x[out_x]]) @ weights)
         m, n = int(out_y.sum()), int(out_x.sum())
-        found.append((ranks[:m].sum() - m * (m + 1) / 2) / (m * n))
-    return float(np.mean(found))
+        aucs.append((ranks[:m].sum() - m * (m + 1) / 2) / (m * n))
+    return float(np.mean(aucs))

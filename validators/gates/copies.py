@@ -131,6 +131,7 @@ class Copies(SampleGate):
         limit: Limit,
         seed: int,
     ) -> Foreseen:
+        """Fewer than 2 samples have no typical distance."""
         return Foreseen(
             "" if len(train) >= 2 else f"train has {len(train)} samples; 2 are needed for a typical distance"
         )
@@ -162,12 +163,12 @@ class Copies(SampleGate):
 
     def _copied(self, batch: Batch) -> np.ndarray:
         """-> [B] bool: the payload is known, and not a text that several people of train say."""
-        found = np.asarray([digest in self._known for digest in batch.sha256], dtype=bool)
+        copied = np.asarray([digest in self._known for digest in batch.sha256], dtype=bool)
         if self._text is not None:
-            for i in map(int, np.flatnonzero(found)):
+            for i in map(int, np.flatnonzero(copied)):
                 text = text_of(np.asarray(batch.signals[i]))
-                found[i] = text is None or not self._text.is_common(text)
-        return found
+                copied[i] = text is None or not self._text.is_common(text)
+        return copied
 
     def reference(self) -> dict[str, np.ndarray]:
         """Class -> ratios of real train samples to the nearest real sample of another group."""
@@ -222,10 +223,12 @@ class Copies(SampleGate):
         return float(ratios.min())
 
     def save(self, folder: Path) -> None:
+        """Writes gate.safetensors and gate.json."""
         save_state(folder, self._arrays, self._facts)
 
     @classmethod
     def load(cls, folder: Path) -> Copies:
+        """What `save` wrote. Raises `IntegrityError` where the two files do not belong together."""
         return cls(*load_state(folder))
 
 

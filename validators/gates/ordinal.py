@@ -102,11 +102,11 @@ class Ordinal(SampleGate):
         for f in range(int(fold.max()) + 1):
             learn = fold != f
             projection = Projection.fit(features[learn], components_of(batch.kind, options.components))
-            found = fit_proportional_odds(
+            judge = fit_proportional_odds(
                 projection.apply(features[learn]), target[learn], labels[learn], options.inverse_penalty
             )
-            arrays |= projection.arrays(f"{f}.") | {f"{f}.{key}": value for key, value in found.items()}
-            expected[~learn] = expected_rank(projection.apply(features[~learn]), **found)
+            arrays |= projection.arrays(f"{f}.") | {f"{f}.{key}": value for key, value in judge.items()}
+            expected[~learn] = expected_rank(projection.apply(features[~learn]), **judge)
         arrays |= {"strange": np.abs(expected - target), "expected": expected, "fold": fold}
         facts = {
             "rank": rank,
@@ -132,6 +132,7 @@ class Ordinal(SampleGate):
         limit: Limit,
         seed: int,
     ) -> Foreseen:
+        """An order that does not name each class once, and what `conformal` cannot do either."""
         options = OrdinalParams.of(params, cls.name)
         try:
             ranks_of(options.order, classes)
@@ -146,16 +147,16 @@ class Ordinal(SampleGate):
         interval."""
         own = np.asarray(self._facts["emotions"], dtype=str)
         rank = np.asarray([self._rank[name] for name in own])
-        found = too_few_to_refuse({name: int((own == name).sum()) for name in self._facts["classes"]}, limit)
+        unable = too_few_to_refuse({name: int((own == name).sum()) for name in self._facts["classes"]}, limit)
         for name in self._facts["classes"]:
             away = np.abs(self._arrays["expected"] - self._rank[name])
             low, auc = lowest_auc(away[own == name], away[rank != self._rank[name]])
             if low <= 0.5:
-                found[name] = (
+                unable[name] = (
                     f"{UNJUDGED}: judges place {int((own == name).sum())} real samples of {name} hardly nearer "
                     f"to its rank than samples of other ranks (AUC {auc:.2f}, chance is 0.50)"
                 )
-        return found
+        return unable
 
     def expect(self, batch: Batch) -> np.ndarray:
         """-> [B, F] expected rank by the judges of each fold; NaN: the row is not usable, or they have seen it."""
@@ -187,10 +188,12 @@ class Ordinal(SampleGate):
         return {name: rounded(own_p(self._arrays["strange"][own == name])) for name in self._facts["classes"]}
 
     def save(self, folder: Path) -> None:
+        """Writes gate.safetensors and gate.json."""
         save_state(folder, self._arrays, self._facts)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        """What `save` wrote. Raises `IntegrityError` where the two files do not belong together."""
         return cls(*load_state(folder))
 
 
@@ -256,8 +259,8 @@ def fit_proportional_odds(
 
     begin = np.concatenate([np.zeros(d), start[:1], steps])
     bounds = [(None, None)] * (d + 1) + [(-12.0, 12.0)] * (k - 2)  # e^-12 apart is no step at all
-    found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000}).x
-    return {"weights": found[:d], "cuts": _cuts(found[d:])}
+    solution = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000}).x
+    return {"weights": solution[:d], "cuts": _cuts(solution[d:])}
 
 
 def _cuts(free: np.ndarray) -> np.ndarray:
