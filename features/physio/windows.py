@@ -8,15 +8,13 @@ number for each signal, windows with hop = length tile a trial: each value stand
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from corpora.errors import PayloadError
-from corpora.schema import Sample
-from corpora.signals import encode_signals
 from features.steps import Step
 
 MAX_WINDOWS = 10_000  # of one trial; ids have four digits
@@ -91,22 +89,3 @@ def cut(arrays: Mapping[str, np.ndarray], rates_hz: Mapping[str, float], windows
             first = min(round(start_s * rates_hz[name]), len(array) - lengths[name])
             parts[name] = array[first : first + lengths[name]]
         yield Window(number, start_s, stop_s, parts)
-
-
-def window_sample(trial: Sample, window: Window) -> Sample:
-    """The record of a window: the trial's labels, subject and group, the trial as its recording, its own place.
-
-    Raises `PayloadError` as `encode_signals` does.
-    """
-    begin = trial.t_start_s or 0.0
-    facts = {str(signal["name"]): signal for signal in trial.signals}
-    return replace(
-        trial,
-        sample_id=trial.sample_id + window.suffix,
-        recording_id=trial.recording_id or trial.sample_id,
-        payload=encode_signals(window.arrays),
-        t_start_s=begin + window.start_s,
-        t_end_s=begin + window.stop_s,
-        duration_s=window.stop_s - window.start_s,
-        signals=[{**facts[name], "shape": list(window.arrays[name].shape)} for name in sorted(window.arrays)],
-    )

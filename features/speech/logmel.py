@@ -12,7 +12,6 @@ import numpy as np
 from scipy.fft import rfft
 
 FLOOR_POWER = 1e-10  # -100 dB: under the rounding noise of PCM16
-FLOOR_DB = -100.0
 _LINEAR_HZ_PER_MEL = 200.0 / 3.0
 _BREAK_HZ = 1000.0
 _LOG_STEP = np.log(6.4) / 27.0
@@ -99,18 +98,3 @@ def time_normalised_logmel(signal: np.ndarray, rate_hz: int, columns: int) -> np
     left = np.minimum(edges.astype(int), frames - 1)
     integral = sums[:, left] + (edges - left) * mel[:, left]
     return (np.diff(integral, axis=1) * (columns / frames)).astype(np.float32)
-
-
-def logmel_image(
-    signal: np.ndarray, rate_hz: int, columns: int, *, n_mels: int = 40, hop_s: float = 0.01, window_s: float = 0.025
-) -> np.ndarray:
-    """[n] float -> [n_mels, columns] float32 dB: the middle of a longer signal, a shorter one centred on -100 dB."""
-    mel = logmel(signal, rate_hz, n_mels=n_mels, hop_s=hop_s, window_s=window_s)
-    have = mel.shape[1]
-    if have >= columns:
-        start = (have - columns) // 2
-        return np.ascontiguousarray(mel[:, start : start + columns])
-    image = np.full((n_mels, columns), FLOOR_DB, dtype=np.float32)
-    start = (columns - have) // 2
-    image[:, start : start + have] = mel
-    return image

@@ -455,22 +455,3 @@ def _require_gpu_here(gpus: float) -> None:
             f"numerics.device asks for CUDA, and torch {torch.__version__} sees no CUDA device here. "
             "Set numerics.device: cpu, or run where there is one."
         )
-
-
-class Throughput:
-    """Items a second and the time that is left, from what came in so far."""
-
-    def __init__(self, total: int) -> None:
-        self.total, self.done, self._began = total, 0, time.monotonic()
-
-    def add(self, n: int = 1) -> None:
-        self.done += n
-
-    @property
-    def per_second(self) -> float:
-        return self.done / max(time.monotonic() - self._began, 1e-9)
-
-    @property
-    def remaining_s(self) -> float | None:
-        """Seconds, or None before the first item."""
-        return (self.total - self.done) / self.per_second if self.done else None

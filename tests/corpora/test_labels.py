@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from corpora.errors import CorpusError, PayloadError, UnknownNameError
 from corpora.labels import EMOTIONS, SCHEMES, assign, classes_of, clean_label, native_labels, rescale, to_scheme
-from corpora.licences import restrictions, terms_of
-from corpora.readers import make_corpus
+from corpora.licences import restrictions
 
 
 def test_schemes_speak_the_vocabulary() -> None:
@@ -98,22 +97,6 @@ def test_classes_present_in_the_order_of_the_scheme() -> None:
     assert classes_of("ekman6", ["happiness", None, "fear"]) == ("fear", "happiness")
     with pytest.raises(CorpusError, match="At least 2"):
         classes_of("ekman6", [None, "fear"])
-
-
-def test_strictest_licence_decides() -> None:
-    free, restricted = make_corpus("emodb").card, make_corpus("ravdess").card
-    assert terms_of([free]).may_redistribute
-    both = terms_of([free, restricted])
-    assert not both.may_redistribute and both.restricted_by == ("ravdess",)
-    assert both.non_commercial and both.share_alike
-    assert both.licenses == ("CC-BY-NC-SA-4.0", "CC0-1.0")
-
-
-@pytest.mark.parametrize(
-    ("name", "share_alike"), [("crema_d", True), ("meld", True), ("cafe", True), ("subesco", False)]
-)
-def test_licences_that_bind_what_is_made_of_a_corpus(name: str, share_alike: bool) -> None:
-    assert terms_of([make_corpus(name).card]).share_alike is share_alike
 
 
 def test_what_may_not_be_passed_on_is_named_with_its_licence() -> None:

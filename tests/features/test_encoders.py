@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from corpora.errors import IntegrityError, UserError
-from features.encoders import TrainedEncoder, time_normalised_logmel
-from features.speech.logmel import logmel
+from features.encoders import TrainedEncoder
+from features.speech.logmel import logmel, time_normalised_logmel
 
 
 def _encoder(seed: int = 0) -> TrainedEncoder:

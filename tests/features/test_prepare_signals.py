@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from corpora.errors import LeakError, PayloadError
 from corpora.readers.fakes.signal import make_signal
-from corpora.schema import Sample
 from corpora.signals import decode_signals, encode_signals
 from features.physio.prepare import PrepareSignals, SignalSteps
 from features.physio.statistics import Moments, PopulationStatistics, SubjectBaseline, opening
@@ -31,7 +30,7 @@ from features.physio.steps import (
     mark_wild,
     resample,
 )
-from features.physio.windows import MAX_WINDOWS, Windows, cut, spans, window_sample
+from features.physio.windows import MAX_WINDOWS, Windows, cut, spans
 from features.steps import Source
 
 
@@ -359,36 +358,6 @@ def test_windows_that_do_not_fit() -> None:
         Windows(length_s=1.0, hop_s=2.0)
     for count in range(1, 30):  # 0.7 / 0.1 is 6.999999999999999
         assert len(spans(count / 10, Windows(length_s=0.1))) == len(spans(count * 0.1, Windows(length_s=0.1))) == count
-
-
-def test_record_of_a_window_keeps_the_trial() -> None:
-    arrays = {"EEG": eeg(), "TEMP": np.ones(48, dtype=np.float32)}
-    facts = [
-        {"name": "EEG", "unit": "µV", "rate_hz": 128.0, "shape": [1536, 4]},
-        {"name": "TEMP", "unit": "°C", "rate_hz": 4.0, "shape": [48]},
-    ]
-    trial = Sample(
-        sample_id="deap/s01/07",
-        corpus="deap",
-        modality="physio",
-        payload=encode_signals(arrays),
-        codec="npz",
-        license="x",
-        group_id="deap:s01",
-        subject_id="deap:s01",
-        t_start_s=100.0,
-        t_end_s=112.0,
-        emotion="fear",
-        signals=facts,
-    )
-    windows = cut(arrays, {"EEG": 128.0, "TEMP": 4.0}, Windows(length_s=4.0, hop_s=2.0))
-    records = [window_sample(trial, window) for window in windows]
-    third = records[3]
-    assert (third.sample_id, third.recording_id) == ("deap/s01/07#w0003", "deap/s01/07")
-    assert (third.t_start_s, third.t_end_s, third.duration_s) == (106.0, 110.0, 4.0)
-    assert {record.group_id for record in records} == {"deap:s01"} and third.emotion == "fear"
-    assert {s["name"]: s["shape"] for s in third.signals} == {"EEG": [512, 4], "TEMP": [16]}
-    assert np.array_equal(decode_signals(third.payload)["EEG"], arrays["EEG"][768:1280])
 
 
 # --- all steps together

@@ -20,7 +20,7 @@ import pytest
 
 import corpora.quiet
 from corpora.errors import PayloadError, ResourceError
-from flows.engine.pool import ItemFailedError, Pool, Throughput, WorkItem, connected, places
+from flows.engine.pool import ItemFailedError, Pool, WorkItem, connected, places
 from flows.engine.worker import WorkerError, describe_error, environment, limited_threads, rebuild_error
 
 WORKERS = "tests.flows.pool_workers"
@@ -195,15 +195,6 @@ def test_places() -> None:
     assert places(nodes, 1, 0.0, 1024) == 4
     with pytest.raises(ResourceError, match=r"4 GPU.*8 CPU, 2 GPU, 4 GiB memory; 4 CPU, 0 GPU"):
         places(nodes, 1, 4.0, None)
-
-
-def test_throughput() -> None:
-    meter = Throughput(10)
-    assert meter.remaining_s is None
-    time.sleep(0.05)
-    meter.add(5)
-    assert 0 < meter.per_second <= 100
-    assert meter.remaining_s == pytest.approx(5 / meter.per_second, rel=0.2)
 
 
 # ------------------------------------------------------------------------------ Rays in processes of their own

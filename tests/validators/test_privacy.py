@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from corpora.errors import UserError
-from validators.maths.privacy import auth_pct, dcr_share, membership_auc, nearest, nndr, repeats_within, source_subjects
+from validators.maths.privacy import auth_pct, dcr_share, membership_auc, nearest, nndr
 
 
 @pytest.fixture
@@ -68,30 +68,11 @@ def test_ratio_is_one_where_two_are_equally_near() -> None:
     assert nndr(np.array([[0.0], [4.0]]), np.array([[1.0]])) == pytest.approx([1 / 3])
 
 
-def test_a_set_that_repeats_itself() -> None:
-    x = np.arange(20.0)[:, None]
-    assert repeats_within(x).value == 0
-    assert repeats_within(np.vstack([x, x[:5]])).value == pytest.approx(10 / 25)
-    near = repeats_within(np.vstack([x, x[:5] + 0.01]), tolerance=0.1)
-    assert near.value == pytest.approx(10 / 25) and near.low < 0.4 < near.high
-
-
-def test_subjects_behind_each_cluster() -> None:
-    rng = np.random.default_rng(0)
-    train = np.vstack([rng.normal(size=(20, 2)), rng.normal(size=(20, 2)) + 50])
-    subjects = ["one"] * 20 + [f"s{i}" for i in range(20)]
-    synthetic = np.vstack([rng.normal(size=(30, 2)), rng.normal(size=(25, 2)) + 50])
-    (n_one, one), (n_many, many) = source_subjects(train, subjects, synthetic, clusters=2)
-    assert (n_one, n_many) == (30, 25) and one == pytest.approx(1) and many > 5
-    with pytest.raises(UserError, match="subjects"):
-        source_subjects(train, ["one"], synthetic)
-
-
 def test_no_rows_no_number(people: tuple[np.ndarray, ...]) -> None:
     train, holdout, synthetic = people
     empty = np.zeros((0, 8))
     assert np.isnan(dcr_share(train, holdout, empty).value) and np.isnan(auth_pct(train, empty).value)
-    assert np.isnan(membership_auc(train, holdout, empty).value) and np.isnan(repeats_within(empty).value)
+    assert np.isnan(membership_auc(train, holdout, empty).value)
     synthetic[0, 0] = np.nan
     assert np.isnan(dcr_share(train, holdout, synthetic).value)
     with pytest.raises(UserError, match="reference rows"):

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
 from corpora.errors import UserError
-from validators.maths.c2st import auc_interval, c2st
+from validators.maths.auc import auc, auc_interval
+from validators.maths.c2st import c2st
 from validators.maths.diversity import vendi_score
 from validators.maths.kernel import cmmd, energy_distance, kid, mmd2, squared_distances
 from validators.maths.prdc import kth_neighbour, kth_smallest, prdc
+from validators.maths.sets import blocks, column_scale, unit_rows
 from validators.maths.transport import sliced_wasserstein, wasserstein_1d
 
 
@@ -156,6 +158,23 @@ def test_groups_stay_in_one_fold() -> None:
     apart = c2st(people[:64], people[64:], real_groups=names[:64], synthetic_groups=names[64:], classifier="knn")
     loose = c2st(people[:64], people[64:], classifier="knn")
     assert loose.auc > 0.98 and apart.auc < 0.85
+
+
+def test_auc_is_the_share_of_pairs_in_order() -> None:
+    rng = np.random.default_rng(0)
+    positive, negative = rng.integers(0, 5, 30) + 1.0, rng.integers(0, 5, 20) * 1.0
+    pairs = np.sign(positive[:, None] - negative[None]) / 2 + 0.5
+    assert auc(positive, negative) == pytest.approx(pairs.mean())
+    assert auc(negative, positive) == pytest.approx(1 - pairs.mean())
+    with pytest.raises(ValueError, match="0 positive"):
+        auc(positive[:0], negative)
+
+
+def test_rows_of_length_one_and_columns_that_stand_still() -> None:
+    x = np.array([[3.0, 4.0], [0.0, 0.0]])
+    np.testing.assert_array_equal(unit_rows(x), [[0.6, 0.8], [0.0, 0.0]])
+    np.testing.assert_array_equal(column_scale(np.array([2.0, 1e-8]), np.array([0.0, 1e3])), [2.0, 1.0])
+    assert [(b.start, b.stop) for b in blocks(5, 2)] == [(0, 2), (2, 4), (4, 5)]
 
 
 def test_auc_interval_is_hanley_and_mcneils() -> None:

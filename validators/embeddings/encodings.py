@@ -16,6 +16,7 @@ import numpy as np
 
 from corpora.errors import UserError
 from validators.embeddings.checkpoints import plain_errors
+from validators.maths.images import is_picture
 from validators.memo import Memo
 
 Reads = Literal["images", "speech", "text"]
@@ -195,11 +196,7 @@ def rgb(sample: Any) -> np.ndarray | None:
     picture = np.asarray(sample)
     if picture.size == 0:
         return None
-    if (
-        picture.dtype != np.uint8
-        or picture.ndim not in (2, 3)
-        or (picture.ndim == 3 and picture.shape[2] not in (1, 3))
-    ):
+    if not is_picture(picture):
         raise UserError(f"a picture is uint8 [H, W] or [H, W, 3]; this one is {picture.dtype} {picture.shape}")
     if picture.ndim == 2:
         picture = picture[:, :, None]

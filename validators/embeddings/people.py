@@ -20,8 +20,9 @@ from features.encoders import TrainedEncoder
 from features.speech.world import SILENT_PEAK
 from validators.batch import Batch, rows_of, usable
 from validators.embeddings.features import features_of
-from validators.embeddings.images import MEL_BANDS, MEL_COLUMNS, encoder_images
+from validators.embeddings.images import MEL_BANDS, MEL_COLUMNS, encoder_images, mel_of
 from validators.embeddings.network import fit_encoder
+from validators.maths.sets import column_scale, unit_rows
 from validators.state import arrays_hash, load_state, save_state
 
 KINDS = ("statistics", "network", "both")
@@ -49,8 +50,8 @@ def levelled(batch: Batch) -> Batch:
             np.asarray(s, np.float64) * (_LEVEL / np.sqrt(np.mean(np.square(s, dtype=np.float64)))) if good else s[:0]
             for good, s in zip(ok, batch.signals, strict=True)
         ]
-        found = features_of(replace(batch, signals=signals, cache={}), "mel")
-        batch.cache[key] = found if found.size else np.zeros((len(batch), MEL_BANDS * MEL_COLUMNS))
+        mel = mel_of(replace(batch, signals=signals, cache={}))
+        batch.cache[key] = mel if mel.size else np.zeros((len(batch), MEL_BANDS * MEL_COLUMNS))
     return replace(batch, cache={"mel": batch.cache[key]})
 
 
@@ -58,7 +59,7 @@ def statistics_of(batch: Batch) -> np.ndarray:
     """A levelled batch -> [B, 120] (speech, dB) or [B, D] (faces, HOG) float64."""
     if batch.modality != "speech":
         return features_of(batch, "hog")
-    mel = features_of(batch, "mel").reshape(-1, MEL_BANDS, MEL_COLUMNS)
+    mel = mel_of(batch).reshape(-1, MEL_BANDS, MEL_COLUMNS)
     return np.concatenate([mel.mean(axis=2), mel.std(axis=2), np.diff(mel, axis=2).std(axis=2)], axis=1)
 
 
@@ -92,13 +93,13 @@ class IdentityEmbedding:
         if "scalings" in self._arrays:
             d = self._arrays["scalings"].shape[1]
             x = (statistics_of(even) - self._arrays["mean"]) @ self._arrays["scalings"] if even else np.zeros((0, d))
-            parts.append(unit(x))
+            parts.append(unit_rows(x))
         if self._encoder is not None:
             x = self._encoder.embed(encoder_images(even)) if even else np.zeros((0, self._arrays["centre"].size))
-            parts.append(unit(x - self._arrays["centre"]))
-        found = np.concatenate(parts, axis=1) / np.sqrt(len(parts))
-        out = np.full((len(batch), found.shape[1]), np.nan)
-        out[ok] = found
+            parts.append(unit_rows(x - self._arrays["centre"]))
+        points = np.concatenate(parts, axis=1) / np.sqrt(len(parts))
+        out = np.full((len(batch), points.shape[1]), np.nan)
+        out[ok] = points
         return out
 
     def save(self, folder: Path) -> None:
@@ -116,13 +117,6 @@ class IdentityEmbedding:
             raise UserError(f"{folder} holds no identity embedding; of a gate, name the folder of one of its folds")
         encoder = TrainedEncoder.load(folder) if "centre" in arrays else None
         return cls(facts["modality"], facts["rate_hz"], arrays, encoder)
-
-
-def unit(x: np.ndarray) -> np.ndarray:
-    """[n, d] -> rows of length 1 (a row of zeros stays)."""
-    length = np.linalg.norm(x, axis=1, keepdims=True)
-    scaled: np.ndarray = x / np.where(length > 0, length, 1.0)
-    return scaled
 
 
 def fit_identity(
@@ -167,7 +161,7 @@ def discriminants(x: np.ndarray, who: np.ndarray) -> tuple[np.ndarray, np.ndarra
     centre = means.mean(axis=0)  # a class weighs as much as another: where nobody is
     within = x - means[of_row]
     spread = within.std(axis=0)
-    scale = np.where(spread > 1e-9 * (1.0 + np.abs(centre)), spread, 1.0)
+    scale = column_scale(spread, centre)
     turn = np.eye(x.shape[1])
     if x.shape[1] > WIDEST:
         turn = np.linalg.svd((x - centre) / scale, full_matrices=False)[2][:WIDEST].T
@@ -200,10 +194,10 @@ def why_no_people(subjects: Sequence[str | None]) -> str:
             "identity cannot be told: train has no subject labels (FER2013, for one, knows none). Leave the gate "
             "identity out, or use a corpus that names its subjects."
         )
-    found = sum(n >= 2 for n in counts.values())
-    if found < 2:
+    several = sum(n >= 2 for n in counts.values())
+    if several < 2:
         return (
-            f"identity cannot be told: {found} subjects of train have 2 usable samples; at least 2 such "
+            f"identity cannot be told: {several} subjects of train have 2 usable samples; at least 2 such "
             "subjects are needed. Leave the gate identity out, or add subjects."
         )
     return ""

@@ -10,6 +10,7 @@ import numpy as np
 from corpora.errors import UserError
 from validators.batch import Batch
 from validators.embeddings.features import plain_features
+from validators.maths.sets import column_scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Projection:
         from sklearn.decomposition import PCA
 
         mean, spread = x.mean(axis=0), x.std(axis=0)
-        scale = np.where(spread > 1e-9 * (1.0 + np.abs(mean)), spread, 1.0)  # a constant column stays 0
+        scale = column_scale(spread, mean)  # a constant column stays 0
         standard = np.clip((x - mean) / scale, -10.0, 10.0)
         solver = "covariance_eigh" if len(x) > x.shape[1] else "full"
         d = max(1, min(dims, len(x) - 1, x.shape[1]))

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from validators.maths.sets import unit_rows
+
 WORD_COLUMNS, PIECE_COLUMNS = 512, 512
 _WORD = r"(?u)\w(?:[\w'\u2019]*\w)?|[!?]+|\.\.+"  # signs that carry tone are words
 _PIECES = (2, 4)  # characters, inside of words between blanks
@@ -29,6 +31,5 @@ def hashed_ngrams(texts: Sequence[str]) -> np.ndarray:
     for kind in (words, pieces):
         counts = kind.transform(texts).toarray() if len(texts) else np.zeros((0, kind.n_features))
         damped = np.sign(counts) * np.log1p(np.abs(counts))
-        length = np.linalg.norm(damped, axis=1, keepdims=True)
-        parts.append(np.divide(damped, length, out=np.zeros_like(damped), where=length > 0))
+        parts.append(unit_rows(damped))
     return np.concatenate(parts, axis=1)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import rankdata
 
 from validators.gate import Limit
+from validators.maths.auc import auc
 from validators.reference import MatchedGate, SetParams
 
 FOLDS = 3
@@ -51,7 +51,6 @@ def discriminant_auc(x: np.ndarray, y: np.ndarray) -> float:
         level = max(float(np.trace(cov)) / len(cov), 1e-12)
         cov = (1 - SHRINKAGE) * cov + SHRINKAGE * level * np.eye(len(cov))
         weights = np.linalg.solve(cov, difference)
-        ranks = rankdata(np.concatenate([y[out_y], x[out_x]]) @ weights)
-        m, n = int(out_y.sum()), int(out_x.sum())
-        aucs.append((ranks[:m].sum() - m * (m + 1) / 2) / (m * n))
+        scores, m = np.concatenate([y[out_y], x[out_x]]) @ weights, int(out_y.sum())
+        aucs.append(auc(scores[:m], scores[m:]))
     return float(np.mean(aucs))

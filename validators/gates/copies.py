@@ -18,6 +18,7 @@ from validators.batch import Batch, rows_of, usable
 from validators.embeddings.features import features_of
 from validators.embeddings.images import MEL_BANDS, MEL_COLUMNS, faces_at, mel_of
 from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
+from validators.maths.sets import blocks, column_scale
 from validators.maths.text.copies import TextCopies, near_texts, word_hashes
 from validators.maths.text.words import text_of
 from validators.roster import Roster
@@ -97,7 +98,10 @@ class Copies(SampleGate):
             measured, nearest = TextCopies(arrays).real(batch.emotions, seed)
         else:
             raw = _raw(batch)
-            arrays = {"mean": raw.mean(axis=0), **({"spread": _spread(raw)} if batch.kind == "vector" else {})}
+            arrays = {
+                "mean": raw.mean(axis=0),
+                **({"spread": column_scale(raw.std(axis=0), raw.mean(axis=0))} if batch.kind == "vector" else {}),
+            }
             points = _placed(raw, arrays).astype(np.float32)
             mirrored = _placed(_raw(batch, mirror=True), arrays) if batch.kind == "face" else None
             for rows, distances in _distances(points, points, mirrored, on_sphere=batch.kind != "vector"):
@@ -270,12 +274,6 @@ def _texts(batch: Batch) -> list[str]:
     return [text_of(np.asarray(signal)) or "" for signal in batch.signals]
 
 
-def _spread(x: np.ndarray) -> np.ndarray:
-    """[n, D] -> [D] standard deviations; 1 for a constant column."""
-    spread = x.std(axis=0)
-    return np.where(spread > 1e-9 * (1.0 + np.abs(x.mean(axis=0))), spread, 1.0)
-
-
 def _placed(raw: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """[B, D] -> [B, D] points whose distances are compared: standardised by train and clipped at 10 where it has a
     spread (vectors), else on the unit sphere around the mean of train."""
@@ -296,8 +294,8 @@ def _distances(
     (on the sphere alone)."""
     across = train.T.astype(np.float64)
     length = np.square(across).sum(axis=0)
-    for start in range(0, len(points), _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, len(points)))
+    for block in blocks(len(points), _BLOCK):
+        rows = np.arange(len(points))[block]
         similarity = points[rows].astype(np.float64) @ across
         if mirrored is not None:
             similarity = np.maximum(similarity, mirrored[rows] @ across)

@@ -18,12 +18,12 @@ from validators.embeddings.people import (
     levelled,
     recognisable,
     subjects_of,
-    unit,
     why_no_people,
 )
 from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
 from validators.maths.chance import UNJUDGED
 from validators.maths.intervals import wilson_interval
+from validators.maths.sets import unit_rows
 from validators.roster import Roster
 from validators.state import arrays_hash, load_state, save_state
 
@@ -106,7 +106,7 @@ class Identity(SampleGate):
                 subjects=subjects,
             )
             points = embedding.embed(batch)
-            means = unit(np.stack([points[(fold != f) & (who == k)].mean(axis=0) for k in range(len(subjects))]))
+            means = unit_rows(np.stack([points[(fold != f) & (who == k)].mean(axis=0) for k in range(len(subjects))]))
             reference[fold == f] = _margin(points[fold == f], means, who[fold == f])
             embeddings.append(embedding)
             centroids.append(means)

@@ -7,12 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import rankdata
 
 from validators.batch import Batch, rows_of, usable
 from validators.embeddings.embedding import fit_embedding
 from validators.embeddings.features import PLAIN
 from validators.gate import AnyParams, Estimate, Foreseen, GateParams, Limit, SetGate
+from validators.maths.auc import auc
 from validators.maths.folds import group_halves
 from validators.maths.kernel import squared_distances
 from validators.reference import MIN_GROUPS, estimate_of, no_number
@@ -141,6 +141,4 @@ def _why_not(train: Roster, dev: Roster | None) -> str:
 
 def _auc(inside: np.ndarray, outside: np.ndarray) -> float:
     """Distances [n, s] of train and [m, s] of outsiders to the synthetic rows -> AUC of "nearer means inside"."""
-    near = -np.concatenate([inside.min(axis=1), outside.min(axis=1)])
-    n, m = len(inside), len(outside)
-    return float((rankdata(near)[:n].sum() - n * (n + 1) / 2) / (n * m))
+    return auc(-inside.min(axis=1), -outside.min(axis=1))

@@ -29,9 +29,9 @@ from validators.crossfit import conformal_p, own_p, rounded, too_few_to_refuse, 
 from validators.embeddings.features import PLAIN, features_of
 from validators.embeddings.projection import Projection, plain_components
 from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
+from validators.maths.auc import auc, auc_interval
 from validators.maths.chance import UNJUDGED
 from validators.maths.folds import group_folds
-from validators.maths.intervals import Z95
 from validators.maths.judges import components_of
 from validators.roster import Roster, why_no_judges
 from validators.state import arrays_hash, load_state, save_state
@@ -150,11 +150,11 @@ class Ordinal(SampleGate):
         unable = too_few_to_refuse({name: int((own == name).sum()) for name in self._facts["classes"]}, limit)
         for name in self._facts["classes"]:
             away = np.abs(self._arrays["expected"] - self._rank[name])
-            low, auc = lowest_auc(away[own == name], away[rank != self._rank[name]])
+            low, value = lowest_auc(away[own == name], away[rank != self._rank[name]])
             if low <= 0.5:
                 unable[name] = (
                     f"{UNJUDGED}: judges place {int((own == name).sum())} real samples of {name} hardly nearer "
-                    f"to its rank than samples of other ranks (AUC {auc:.2f}, chance is 0.50)"
+                    f"to its rank than samples of other ranks (AUC {value:.2f}, chance is 0.50)"
                 )
         return unable
 
@@ -198,17 +198,12 @@ class Ordinal(SampleGate):
 
 
 def lowest_auc(near: np.ndarray, far: np.ndarray) -> tuple[float, float]:
-    """[n], [m] distances -> (lower end of the 95 % interval, value) of the AUC of "smaller is the first kind". Standard
-    error: Hanley & McNeil 1982, Radiology 143, eq. 2."""
-    from scipy.stats import rankdata
-
-    n, m = near.size, far.size
-    if not n or not m:
+    """[n], [m] distances -> (lower end of the 95 % interval, value) of the AUC of "smaller is the first kind"; (0, NaN)
+    where there is nothing on a side."""
+    if not near.size or not far.size:
         return 0.0, float("nan")
-    auc = float((rankdata(-np.concatenate([near, far]))[:n].sum() - n * (n + 1) / 2) / (n * m))
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    variance = (auc * (1 - auc) + (n - 1) * (q1 - auc**2) + (m - 1) * (q2 - auc**2)) / (n * m)
-    return auc - Z95 * float(np.sqrt(max(variance, 0.0))), auc
+    value = auc(-near, -far)
+    return auc_interval(value, near.size, far.size)[0], value
 
 
 def ranks_of(order: Sequence[str | Sequence[str]] | None, classes: Sequence[str]) -> dict[str, int]:

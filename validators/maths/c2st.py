@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corpora.errors import UserError
+from validators.maths.auc import auc, auc_interval
 from validators.maths.sets import checked_pair, finite
 
 FEWEST = 10  # rows of a set: with less, every fold holds two or three
@@ -46,7 +47,7 @@ def c2st(
     too narrow, and the report says so. NaN with fewer than 10 rows in a set, fewer groups than 2 in one, or values that
     are not finite. Raises `UserError`.
     """
-    from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+    from sklearn.metrics import balanced_accuracy_score
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
     real, synthetic = checked_pair(real, synthetic)
@@ -59,9 +60,9 @@ def c2st(
     splitter = StratifiedGroupKFold(min(folds, per_side), shuffle=True, random_state=seed)
     score = cross_val_predict(_classifier(classifier, seed), x, y, groups=groups, cv=splitter, method="predict_proba")
     score = score[:, 1]
-    auc = float(roc_auc_score(y, score))
-    low, high = auc_interval(auc, m, n)
-    return TwoSample(float(balanced_accuracy_score(y, score > 0.5)), auc, low, high, _p_value(score[n:], score[:n]))
+    area = auc(score[n:], score[:n])
+    low, high = auc_interval(area, m, n)
+    return TwoSample(float(balanced_accuracy_score(y, score > 0.5)), area, low, high, _p_value(score[n:], score[:n]))
 
 
 def _groups(given: Sequence[str] | None, n: int, side: str) -> list[str]:
@@ -86,14 +87,6 @@ def _classifier(name: str, seed: int):  # type: ignore[no-untyped-def]
     if name == "knn":
         return make_pipeline(StandardScaler(), KNeighborsClassifier(5))
     raise UserError(f"classifier {name!r}; known: forest, knn, linear")
-
-
-def auc_interval(auc: float, n_positive: int, n_negative: int) -> tuple[float, float]:
-    """95 % interval of an AUC (Hanley & McNeil 1982, eq. 1), clipped to [0, 1]."""
-    q1, q2 = auc / (2 - auc), 2 * auc * auc / (1 + auc)
-    variance = auc * (1 - auc) + (n_positive - 1) * (q1 - auc**2) + (n_negative - 1) * (q2 - auc**2)
-    half = 1.959963984540054 * float(np.sqrt(max(variance, 0.0) / (n_positive * n_negative)))
-    return max(0.0, auc - half), min(1.0, auc + half)
 
 
 def _p_value(positive: np.ndarray, negative: np.ndarray) -> float:

@@ -12,6 +12,12 @@ from corpora.errors import UserError
 Convention = Literal["wang2004", "skimage"]
 
 
+def is_picture(array: np.ndarray) -> bool:
+    """uint8 [H, W], [H, W, 1] or [H, W, 3]; it may be empty."""
+    shaped = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3))
+    return array.dtype == np.uint8 and shaped
+
+
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     """uint8 [H, W] or [H, W, C] -> peak signal-to-noise ratio in dB against a peak of 255; inf for equal pictures.
 

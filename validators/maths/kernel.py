@@ -7,13 +7,13 @@ bounded by blocks of rows and nothing is resampled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from validators.maths.intervals import Z95
-from validators.maths.sets import checked_pair
+from validators.maths.sets import blocks, checked_pair
 
 _BLOCK = 1024  # rows of a kernel matrix in memory at once
 
@@ -49,8 +49,8 @@ def cmmd(x: np.ndarray, y: np.ndarray, *, sigma: float = 10.0, scale: float = 10
     def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.exp(-squared_distances(a, b) / (2.0 * sigma * sigma))
 
-    found = mmd2(x, y, kernel)
-    return Discrepancy(found.value * scale, found.low * scale, found.high * scale)
+    plain = mmd2(x, y, kernel)
+    return Discrepancy(plain.value * scale, plain.low * scale, plain.high * scale)
 
 
 def energy_distance(x: np.ndarray, y: np.ndarray) -> Discrepancy:
@@ -71,11 +71,11 @@ def polynomial_kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """[a, d], [b, d] -> [a, b], never below 0."""
-    found = a @ b.T
-    found *= -2.0
-    found += (a * a).sum(axis=1)[:, None]
-    found += (b * b).sum(axis=1)[None]
-    return np.maximum(found, 0.0, out=found)
+    squares = a @ b.T
+    squares *= -2.0
+    squares += (a * a).sum(axis=1)[:, None]
+    squares += (b * b).sum(axis=1)[None]
+    return np.maximum(squares, 0.0, out=squares)
 
 
 def mmd2(x: np.ndarray, y: np.ndarray, kernel: Kernel) -> Discrepancy:
@@ -103,20 +103,15 @@ def mmd2(x: np.ndarray, y: np.ndarray, kernel: Kernel) -> Discrepancy:
     return Discrepancy(float(value), float(value) - half, float(value) + half)
 
 
-def _blocks(n: int) -> Iterator[slice]:
-    for start in range(0, n, _BLOCK):
-        yield slice(start, min(n, start + _BLOCK))
-
-
 def _own_sums(x: np.ndarray, kernel: Kernel) -> np.ndarray:
     """[n, d] -> [n] sums of k(x_i, x_j) over j != i; each block of pairs is computed once, for it is symmetric."""
     sums = np.zeros(len(x))
-    blocks = list(_blocks(len(x)))
-    for i, rows in enumerate(blocks):
+    parts = list(blocks(len(x), _BLOCK))
+    for i, rows in enumerate(parts):
         square = kernel(x[rows], x[rows])
         np.fill_diagonal(square, 0.0)
         sums[rows] += square.sum(axis=1)
-        for columns in blocks[i + 1 :]:
+        for columns in parts[i + 1 :]:
             part = kernel(x[rows], x[columns])
             sums[rows] += part.sum(axis=1)
             sums[columns] += part.sum(axis=0)
@@ -126,8 +121,8 @@ def _own_sums(x: np.ndarray, kernel: Kernel) -> np.ndarray:
 def _cross_sums(x: np.ndarray, y: np.ndarray, kernel: Kernel) -> tuple[np.ndarray, np.ndarray]:
     """-> [n] sums over y and [m] sums over x of k(x_i, y_j)."""
     of_x, of_y = np.zeros(len(x)), np.zeros(len(y))
-    for rows in _blocks(len(x)):
-        for columns in _blocks(len(y)):
+    for rows in blocks(len(x), _BLOCK):
+        for columns in blocks(len(y), _BLOCK):
             part = kernel(x[rows], y[columns])
             of_x[rows] += part.sum(axis=1)
             of_y[columns] += part.sum(axis=0)

@@ -9,6 +9,7 @@ import numpy as np
 
 from corpora.errors import UserError
 from corpora.labels import nearest_label
+from validators.maths.auc import auc
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,6 @@ def macro_auc(truth: Sequence[str], scores: np.ndarray, classes: Sequence[str]) 
     Ties count half (Mann-Whitney). Classes that have no positive or no negative row are left out; NaN if none is left.
     Raises `UserError`: other shapes, a truth outside `classes` (it would count as negative in all of them).
     """
-    from scipy.stats import rankdata
-
     _refuse_string(classes)
     scores = np.asarray(scores, np.float64)
     if scores.shape != (len(truth), len(classes)):
@@ -67,14 +66,12 @@ def macro_auc(truth: Sequence[str], scores: np.ndarray, classes: Sequence[str]) 
     if not np.isfinite(scores).all():
         return float("nan")
     names = np.asarray(truth, dtype=str)
-    found = []
+    areas = []
     for column, name in enumerate(classes):
         positive = names == name
-        n, m = int(positive.sum()), int((~positive).sum())
-        if n and m:
-            ranks = rankdata(scores[:, column])
-            found.append((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
-    return float(np.mean(found)) if found else float("nan")
+        if positive.any() and not positive.all():
+            areas.append(auc(scores[positive, column], scores[~positive, column]))
+    return float(np.mean(areas)) if areas else float("nan")
 
 
 def refuse_unknown(labels: Sequence[str], classes: Sequence[str], what: str) -> None:

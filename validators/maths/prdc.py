@@ -12,14 +12,14 @@ counted, and where none is left there is no number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from corpora.errors import UserError
 from validators.maths.kernel import squared_distances
-from validators.maths.sets import checked_pair, finite, same_rows
+from validators.maths.sets import blocks, checked_pair, finite, same_rows
 
 _BLOCK = 512
 _WHOLE = 256 * 2**20  # bytes: n up to 5,792
@@ -61,7 +61,7 @@ def prdc(real: np.ndarray, synthetic: np.ndarray, *, k: int = 5) -> Prdc:
     inside = np.zeros(m)  # real balls that hold the synthetic point
     recalled = np.zeros(n, bool)
     nearest = np.full(n, np.inf)
-    for rows in _blocks(n):
+    for rows in blocks(n, _BLOCK):
         part = squared_distances(real[rows], synthetic)  # [b, m]
         inside += (part < reach_real[rows, None]).sum(axis=0)
         recalled[rows] = (part < reach_synthetic[None]).any(axis=1)
@@ -97,7 +97,7 @@ def kth_neighbour(x: np.ndarray, k: int) -> np.ndarray:
     # of a matrix with itself BLAS computes half (syrk): worth its memory, up to a bound
     whole = x @ x.T if x.dtype.itemsize * len(x) ** 2 <= _WHOLE else None
     squares = (x * x).sum(axis=1)
-    for rows in _blocks(len(x)):
+    for rows in blocks(len(x), _BLOCK):
         part = x[rows] @ x.T if whole is None else whole[rows]
         part *= -2.0
         part += squares[rows, None]
@@ -126,8 +126,3 @@ def kth_smallest(x: np.ndarray, k: int) -> np.ndarray:
     order = np.lexsort((values, rows))
     kth: np.ndarray = values[order][np.searchsorted(rows, np.arange(b)) + k]
     return kth
-
-
-def _blocks(n: int) -> Iterator[slice]:
-    for start in range(0, n, _BLOCK):
-        yield slice(start, min(n, start + _BLOCK))

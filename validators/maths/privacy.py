@@ -7,18 +7,17 @@ train means no more than chance if the two answers agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from corpora.errors import UserError
-from validators.maths.c2st import auc_interval
+from validators.maths.auc import auc, auc_interval
 from validators.maths.intervals import wilson_interval
 from validators.maths.kernel import squared_distances
-from validators.maths.sets import checked_pair, finite, same_rows
+from validators.maths.sets import blocks, checked_pair, finite, same_rows
 
-_BLOCK = 1024
+_BLOCK = 1024  # rows compared at once
 _KEPT = 200  # neighbours remembered; a resample misses all of them with a chance of 1e-80 at equal sizes
 _CUTS, _RESAMPLES = 20, 200
 
@@ -41,7 +40,7 @@ def nearest(x: np.ndarray, reference: np.ndarray, k: int = 1) -> np.ndarray:
     centre = reference.mean(axis=0)  # squares of differences from a near point lose fewer digits
     x, reference = x - centre, reference - centre
     found = np.empty((len(x), k))
-    for rows in _blocks(len(x)):
+    for rows in blocks(len(x), _BLOCK):
         part = squared_distances(x[rows], reference)
         found[rows] = np.sqrt(np.sort(np.partition(part, k - 1, axis=1)[:, :k], axis=1))
     return found
@@ -88,7 +87,7 @@ def _neighbours(x: np.ndarray, reference: np.ndarray) -> _Neighbours:
     centre = reference.mean(axis=0)
     x, reference = x - centre, reference - centre
     which, distance = np.empty((len(x), kept), np.int64), np.empty((len(x), kept))
-    for rows in _blocks(len(x)):
+    for rows in blocks(len(x), _BLOCK):
         part = squared_distances(x[rows], reference)
         near = np.argpartition(part, kept - 1, axis=1)[:, :kept]
         far = np.take_along_axis(part, near, axis=1)
@@ -142,7 +141,7 @@ def auth_pct(train: np.ndarray, synthetic: np.ndarray) -> Share:
     own = nearest(train, train, k=2)[:, 1]  # [:, 0] is the row itself
     own[times[point] > 1] = 0.0  # but for rounding
     authentic = 0
-    for rows in _blocks(len(synthetic)):
+    for rows in blocks(len(synthetic), _BLOCK):
         part = squared_distances(synthetic[rows], train)
         closest = part.argmin(axis=1)
         authentic += int((np.sqrt(part[np.arange(len(part)), closest]) >= own[closest]).sum())
@@ -157,62 +156,13 @@ def membership_auc(train: np.ndarray, holdout: np.ndarray, synthetic: np.ndarray
     full-black-box attack, which needs no shadow model). `train` and `holdout` must be of one kind (the same corpus,
     other people), or the attack sees the difference between the two. NaN for fewer than 2 rows.
     """
-    from sklearn.metrics import roc_auc_score
-
     train, synthetic = checked_pair(train, synthetic)
     holdout, _ = checked_pair(holdout, synthetic)
     n, m = len(train), len(holdout)
     nan = float("nan")
     if min(n, m) < 2 or len(synthetic) < k or not finite(train, holdout, synthetic):
         return Share(nan, nan, nan, n + m)
-    score = np.r_[-nearest(train, synthetic, k).mean(axis=1), -nearest(holdout, synthetic, k).mean(axis=1)]
-    auc = float(roc_auc_score(np.r_[np.ones(n), np.zeros(m)], score))
-    low, high = auc_interval(auc, n, m)
-    return Share(auc, low, high, n + m)
-
-
-def repeats_within(x: np.ndarray, *, tolerance: float = 0.0) -> Share:
-    """Share of rows that have another row within `tolerance` (Euclidean) in the same set: a set that repeats itself."""
-    x, _ = checked_pair(x, x)
-    nan = float("nan")
-    if len(x) < 2 or not finite(x):
-        return Share(nan, nan, nan, len(x))
-    if tolerance <= 0:
-        _, inverse, counts = np.unique(x, axis=0, return_inverse=True, return_counts=True)
-        repeated = int((counts[inverse.ravel()] > 1).sum())
-    else:
-        repeated = int((nearest(x, x, k=2)[:, 1] <= tolerance).sum())
-    low, high = wilson_interval(repeated, len(x))
-    return Share(repeated / len(x), low, high, len(x))
-
-
-def source_subjects(
-    train: np.ndarray, subjects: Sequence[str], synthetic: np.ndarray, *, clusters: int = 8, seed: int = 0
-) -> list[tuple[int, float]]:
-    """Synthetic rows in `clusters` (k-means) -> for each (rows, effective number of train subjects behind it).
-
-    A row's subject is that of its nearest train row; the effective number is exp of the entropy of their shares. 1: the
-    cluster repeats one person.
-    """
-    from sklearn.cluster import KMeans
-
-    train, synthetic = checked_pair(train, synthetic)
-    if len(subjects) != len(train):
-        raise UserError(f"{len(subjects)} subjects for {len(train)} train rows")
-    names = np.asarray(subjects, dtype=str)
-    parts = [squared_distances(synthetic[rows], train).argmin(axis=1) for rows in _blocks(len(synthetic))]
-    closest = np.concatenate(parts)
-    count = min(clusters, len(synthetic))
-    label = KMeans(count, n_init=4, random_state=seed).fit_predict(synthetic)
-    found = []
-    for cluster in range(count):
-        _, n = np.unique(names[closest[label == cluster]], return_counts=True)
-        if n.size:
-            share = n / n.sum()
-            found.append((int(n.sum()), float(np.exp(-(share * np.log(share)).sum()))))
-    return sorted(found, reverse=True)
-
-
-def _blocks(n: int) -> Iterator[slice]:
-    for start in range(0, n, _BLOCK):
-        yield slice(start, min(n, start + _BLOCK))
+    inside, outside = (-nearest(rows, synthetic, k).mean(axis=1) for rows in (train, holdout))
+    area = auc(inside, outside)
+    low, high = auc_interval(area, n, m)
+    return Share(area, low, high, n + m)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from corpora.errors import UserError
@@ -17,16 +19,37 @@ def checked_pair(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def finite(*arrays: np.ndarray) -> bool:
+    """Whether no value of any of them is NaN or infinite."""
     return all(bool(np.isfinite(array).all()) for array in arrays)
 
 
 def same_rows(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x [n, d], y [m, d] -> numbers [n], [m], equal where rows are equal to the last bit (0.0 and -0.0 are equal)."""
     numbers: dict[bytes, int] = {}
-    told = [
+    numbered = [
         np.array(
             [numbers.setdefault(row.tobytes(), len(numbers)) for row in np.ascontiguousarray(rows + 0.0)], np.int64
         )
         for rows in (x, y)
     ]
-    return told[0], told[1]
+    return numbered[0], numbered[1]
+
+
+def blocks(n: int, size: int) -> Iterator[slice]:
+    """0 to n in slices of `size` rows, the last one shorter: what bounds the memory of a matrix of distances."""
+    for start in range(0, n, size):
+        yield slice(start, min(n, start + size))
+
+
+def unit_rows(x: np.ndarray) -> np.ndarray:
+    """[n, d] -> rows of length 1; a row of zeros stays."""
+    length = np.linalg.norm(x, axis=1, keepdims=True)
+    scaled: np.ndarray = x / np.where(length > 0, length, 1.0)
+    return scaled
+
+
+def column_scale(spread: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """[d] standard deviations of columns at `level` [d] -> what to divide them by: 1 where a column is constant but for
+    rounding."""
+    scale: np.ndarray = np.where(spread > 1e-9 * (1.0 + np.abs(level)), spread, 1.0)
+    return scale

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
+from validators.maths.images import is_picture
 from validators.measures.measured import Kind
 
 LARGEST = 1e50  # the cubic kernel takes sixth powers
@@ -108,11 +109,7 @@ def _recording(one: Any, what: str, row: int) -> tuple[np.ndarray, int]:
 def _picture(one: Any, what: str, row: int) -> np.ndarray:
     name = f"{what}, picture {row + 1}"
     picture = np.asarray(one)
-    if (
-        picture.dtype != np.uint8
-        or picture.ndim not in (2, 3)
-        or (picture.ndim == 3 and picture.shape[2] not in (1, 3))
-    ):
+    if not is_picture(picture):
         raise UserError(f"{name} is {picture.dtype} {picture.shape}; uint8 [H, W] or [H, W, 3] is needed")
     if 0 in picture.shape:
         raise UserError(f"{name} is {picture.shape}: it has no pixel")

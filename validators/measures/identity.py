@@ -18,9 +18,9 @@ import numpy as np
 
 from corpora.errors import UserError
 from validators.batch import Batch
-from validators.embeddings.people import IdentityEmbedding, recognisable, unit
+from validators.embeddings.people import IdentityEmbedding, recognisable
 from validators.maths.privacy import nearest
-from validators.maths.sets import checked_pair, finite
+from validators.maths.sets import checked_pair, finite, unit_rows
 from validators.measures.measured import Measured
 from validators.measures.pairs import Recording, mean_of_pairs
 
@@ -52,7 +52,7 @@ def _similarity(
         ids = tuple(str(i) for i in range(len(side)))
         batch = Batch(modality, ids, ids, [np.asarray(s) for s in side], ids, rate_hz)
         found, name = _embedded(path, batch)
-        points.append(unit(found))
+        points.append(unit_rows(found))
     values = (points[0] * points[1]).sum(axis=1)
     pairs = [(float(v), None if math.isfinite(v) else "nobody to recognise") for v in values]
     return mean_of_pairs(pairs, "1", f"cosine, {name}")
