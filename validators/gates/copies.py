@@ -98,10 +98,9 @@ class Copies(SampleGate):
             measured, nearest = TextCopies(arrays).real(batch.emotions, seed)
         else:
             raw = _raw(batch)
-            arrays = {
-                "mean": raw.mean(axis=0),
-                **({"spread": column_scale(raw.std(axis=0), raw.mean(axis=0))} if batch.kind == "vector" else {}),
-            }
+            arrays = {"mean": raw.mean(axis=0)}
+            if batch.kind == "vector":
+                arrays["spread"] = column_scale(raw.std(axis=0), arrays["mean"])
             points = _placed(raw, arrays).astype(np.float32)
             mirrored = _placed(_raw(batch, mirror=True), arrays) if batch.kind == "face" else None
             for rows, distances in _distances(points, points, mirrored, on_sphere=batch.kind != "vector"):
