@@ -1,4 +1,4 @@
-"""How much averaging of voices the gate `variance` sees, and how many real strangers it turns away.
+"""How much averaging of voices the gate `variance` sees, and how many real strangers it rejects.
 
     python benchmarks/bench_variance.py RAVDESS [--splits 4]
 
@@ -81,7 +81,7 @@ def main() -> None:
                     bool(lets_in(gate, [v], [None], limits[e])[0]) for v, e in zip(scores, made.emotions, strict=True)
                 )
     print(f"{platform.machine()}, Python {platform.python_version()}; {len(people)} actors, {args.splits} splits\n")
-    print("| envelope averaged over | n | " + " | ".join(f"{name} turns away [95 %]" for name in args.gates) + " |")
+    print("| envelope averaged over | n | " + " | ".join(f"rejected by {name} [95 %]" for name in args.gates) + " |")
     print("|---|---:|" + "---|" * len(args.gates))
     for ms in WIDTHS_MS:
         cells = []

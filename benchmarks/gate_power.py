@@ -6,7 +6,7 @@ Each corpus is cut by group, several times: train (generators' and judges' side)
 a pool of people whom no gate has seen. Sets of n are drawn from the pool, as they are and with a defect
 (validators/trials/defects.py), go through the sample gates, and what is let through is measured by the set gates, all
 at their default limits. A set is caught if a set gate says fail, if the judges' recall over all of it is that of chance
-("conditions"), or, where single samples are bad, if at least 80 % of them are turned away. Undecided is not caught.
+("conditions"), or, where single samples are bad, if at least 80 % of them are rejected. Undecided is not caught.
 `--write` puts the tables into docs/gates.md.
 """
 
@@ -243,7 +243,7 @@ def tables(result: dict[str, Any]) -> str:
                     out.append(f"| {defect} | " + " | ".join(cells) + " |")
             out.append("")
         out += [
-            "**Sample gates**: share of the planted samples turned away (of all, where none is), all sizes.",
+            "**Sample gates**: share of the planted samples rejected (of all, where none is), all sizes.",
             "",
         ]
         out += [

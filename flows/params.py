@@ -146,6 +146,7 @@ class RepresentationParams(BaseModel):
 
     @property
     def params(self) -> dict[str, Any]:
+        """The representation's own keys."""
         return dict(self.model_extra or {})
 
 
@@ -378,11 +379,13 @@ class Params(_Model):
     runs: dict[Name, RunParams] = Field(default_factory=dict)
 
     def run(self, name: str) -> RunParams:
+        """A run by its name. Raises `UnknownNameError` with the nearest one."""
         if name not in self.runs:
             raise UnknownNameError.of("run", name, self.runs)
         return self.runs[name]
 
     def corpus(self, name: str) -> CorpusParams:
+        """A corpus by its name. Raises `UnknownNameError` with the nearest one."""
         if name not in self.corpora:
             raise UnknownNameError.of("corpus", name, self.corpora)
         return self.corpora[name]

@@ -22,8 +22,8 @@ _DIGITS = (
 
 def rounded(values: np.ndarray) -> np.ndarray:
     """To the digits that do not depend on the machine; what is compared with `<=` must have gone through this."""
-    found: np.ndarray = np.round(values, _DIGITS)
-    return found
+    short: np.ndarray = np.round(values, _DIGITS)
+    return short
 
 
 def unseen(batch: Batch, fold_of: Mapping[str, int], n_folds: int) -> np.ndarray:

@@ -92,6 +92,7 @@ class Reference:
 
     @property
     def judge(self) -> str:
+        """Names of the embeddings, with hashes of their weights; "none" where there is no reference."""
         return "+".join(part.embedding.name for part in self.parts) or "none"
 
 
@@ -303,11 +304,11 @@ class MatchedGate(SetGate):
         """ "all" and, where the gate looks at classes, each class of the synthetic set. The intervals of all groups
         hold together (Bonferroni): with ten classes, one would else be beyond its limit by chance in no time."""
         names = sorted(set(synthetic.emotions)) if self.measures_groups else []
-        found = {"all": self._measure(synthetic, seed, len(names) + 1)}
+        estimates = {"all": self._measure(synthetic, seed, len(names) + 1)}
         labels = np.asarray(synthetic.emotions, dtype=str)
         for name in names:
-            found[name] = self._measure(rows_of(synthetic, labels == name), seed, len(names) + 1)
-        return found
+            estimates[name] = self._measure(rows_of(synthetic, labels == name), seed, len(names) + 1)
+        return estimates
 
     def compare(self, s: list[np.ndarray], a: list[np.ndarray]) -> float:
         """Statistic of two matched sets, each by class: [m_c, d] arrays. NaN where there is no number."""
@@ -316,18 +317,18 @@ class MatchedGate(SetGate):
     def pairs(self, part: Part, synthetic: Batch, seed: int) -> np.ndarray:
         """-> [R, 2]: t(S, A) and t(B, A) of each repeat; NaN in repeats that have no number, (1, 2) of it for none."""
         points = part.embedding.embed(synthetic)
-        found = []
+        pairs = []
         for s, a, b in matched_rows(
             part, np.asarray(synthetic.emotions, dtype=str), repeats=self._options.repeats, seed=seed
         ):
             x_a = [part.points[rows] for rows in a]
-            found.append(
+            pairs.append(
                 (
                     self.compare([points[rows] for rows in s], x_a),
                     self.compare([part.points[rows] for rows in b], x_a),
                 )
             )
-        return np.asarray(found or [(np.nan, np.nan)])
+        return np.asarray(pairs or [(np.nan, np.nan)])
 
     def _measure(self, synthetic: Batch, seed: int, comparisons: int) -> Estimate:
         parts = self._reference.parts

@@ -30,7 +30,7 @@ def sample_expectations(
     have no duration."""
     if modality not in MODALITIES:
         raise ParamsError(f"unknown modality {modality!r}; known: {', '.join(MODALITIES)}")
-    found: list[Expectation] = [
+    expected: list[Expectation] = [
         ("ExpectColumnValuesToBeUnique", {"column": "sample_id"}),
         ("ExpectColumnValuesToMatchRegex", {"column": "sample_id", "regex": r"^[a-z][a-z0-9_]*/\S+$"}),
         ("ExpectColumnValuesToBeInSet", {"column": "modality", "value_set": [modality]}),
@@ -39,12 +39,12 @@ def sample_expectations(
         ("ExpectColumnValuesToBeBetween", {"column": "offset", "min_value": 512}),
         ("ExpectColumnValuesToBeBetween", {"column": "n_bytes", "min_value": 1}),
     ]
-    found += [_between(name, *bounds) for name, bounds in VALUES.items()]
+    expected += [_between(name, *bounds) for name, bounds in VALUES.items()]
     kind = "vector" if is_vector else modality
-    found.append(_codecs(*CODECS[kind]))
+    expected.append(_codecs(*CODECS[kind]))
     if "duration_s" in BOUNDS[kind]:
-        found += [_known("duration_s"), _between("duration_s", *BOUNDS[kind]["duration_s"])]
-    return found
+        expected += [_known("duration_s"), _between("duration_s", *BOUNDS[kind]["duration_s"])]
+    return expected
 
 
 def _between(column: str, low: float, high: float) -> Expectation:
@@ -77,9 +77,9 @@ def fact_table(index: pa.Table) -> pa.Table:
     names = ("rate_hz", "channels", "height_px", "width_px", "characters", "n_signals")
     columns: dict[str, list[float | None]] = {name: [] for name in names}
     for modality, signals in zip(index["modality"].to_pylist(), index["signals"].to_pylist(), strict=True):
-        told = facts_of(modality, signals or [])
+        facts = facts_of(modality, signals or [])
         for name, values in columns.items():
-            values.append(told.get(name))
+            values.append(facts.get(name))
     return pa.table({name: pa.array(values, pa.float64()) for name, values in columns.items()})
 
 
@@ -105,11 +105,11 @@ def check_counts(name: str, counts: Sequence[Mapping[str, Any]]) -> list[dict[st
 def schema_expectations(schema: pa.Schema) -> list[Expectation]:
     """The columns in their order, and no nulls where the schema allows none."""
     flat = [field for field in schema if not any(test(field.type) for test in _DROPPED)]
-    found: list[Expectation] = [
+    expected: list[Expectation] = [
         ("ExpectTableColumnsToMatchOrderedList", {"column_list": [field.name for field in flat]})
     ]
-    found += [("ExpectColumnValuesToNotBeNull", {"column": field.name}) for field in flat if not field.nullable]
-    return found
+    expected += [("ExpectColumnValuesToNotBeNull", {"column": field.name}) for field in flat if not field.nullable]
+    return expected
 
 
 def check_table(
@@ -185,12 +185,12 @@ def _run(table: pa.Table, name: str, suite: Sequence[Expectation]) -> list[dict[
         .add_batch_definition_whole_dataframe("whole")
         .get_batch({"dataframe": frame})
     )
-    made = gx.ExpectationSuite(name=name)
+    gx_suite = gx.ExpectationSuite(name=name)
     for kind, kwargs in suite:
         if not hasattr(known, kind):
             raise ParamsError(f"Great Expectations has no expectation {kind!r}")
-        made.add_expectation(getattr(known, kind)(**kwargs))
-    outcome = batch.validate(made)
+        gx_suite.add_expectation(getattr(known, kind)(**kwargs))
+    outcome = batch.validate(gx_suite)
     results = []
     for one in outcome.results:
         config = one.expectation_config

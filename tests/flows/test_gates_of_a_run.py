@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from corpora.errors import ParamsError
+from corpora.errors import ParamsError, UserError
+from emoforge.conductor import check_runs
 from features.representation import REPRESENTATIONS, Spec
-from flows.params import DEFAULT_GATES, RunParams
+from flows.params import DEFAULT_GATES, RunParams, load_params
+from flows.stages.plan.components import require_valid
 from flows.stages.plan.plan import _gates
 
 
@@ -18,6 +21,22 @@ class Rows:
     spec = Spec("toy", (8,), layout="vector")
     modality: ClassVar[str] = "speech"
     lossless = True
+
+
+PARAMS = """
+corpora:
+  a: {reader: fer2013}
+runs:
+  fine:
+    corpora: [a]
+    representation: {name: pixels, size: 32}
+    generator: {name: cvae, params: {latent: 16}}
+    gates: {kid: {params: {dims: 8}}}
+  a:
+    corpora: [a]
+    representation: {name: pixels}
+    generator: {name: transfer}
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +85,33 @@ def test_a_gate_of_signals_is_refused_for_vectors() -> None:
 def test_parameters_of_gates_are_checked_when_the_run_is_planned(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ParamsError, match=message):
         gates("world", "speech", **given)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            ("name: transfer}", "name: transfer}\n    gates: {kid: {params: {dimz: 8}}}"),
+            r"runs\.a\.gates\.kid: .*'dims'",
+        ),
+        (("name: transfer}", "name: transfer}\n    gates: {kidd: {}}"), r"runs\.a\.gates\.kidd: .*Did you mean 'kid'"),
+        (("name: transfer}", "name: transfer, params: {nobody: 1}}"), r"runs\.a\.generator: .*'nobody'.*Valid here"),
+        (("name: transfer}", "name: transferr}"), r"runs\.a\.generator: .*Did you mean 'transfer'"),
+        (("{name: pixels}", "{name: pixels, size: 7}"), r"runs\.a\.representation: .*size is 7"),
+        (("{name: pixels}", "{name: pixel}"), r"runs\.a\.representation: .*Did you mean 'pixels'"),
+    ],
+)
+def test_every_key_of_every_run_is_checked(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    require_valid(load_params(tmp_path / "params.yaml"))
+    (tmp_path / "params.yaml").write_text(PARAMS.replace(*change))
+    with pytest.raises(UserError, match=message):
+        require_valid(load_params(tmp_path / "params.yaml"))
+
+
+def test_check_refuses_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all runs of params.yaml, not only of the one that is asked about."""
+    wrong = PARAMS.replace("name: transfer}", "name: transfer}\n    gates: {support: {params: {foo: 1}}}")
+    (tmp_path / "params.yaml").write_text(wrong)
+    with pytest.raises(ParamsError, match=r"runs\.a\.gates\.support: .*'foo'"):
+        check_runs(["fine"], tmp_path, as_json=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from validators.gate import (
     admit,
     default_limit,
     gate_class,
+    gate_params,
     knows,
 )
 
@@ -150,6 +152,43 @@ def test_features_are_finite_and_cached(train: Batch) -> None:
         features_of(train, names[0] + "x")
 
 
+@pytest.mark.parametrize("name", [*SAMPLE_GATES, *SET_GATES])
+class TestDeclarations:
+    """What every gate says of itself, read without fitting it."""
+
+    def test_capabilities(self, name: str) -> None:
+        kind = gate_class(name)
+        assert kind.name == name and issubclass(kind, SampleGate if name in SAMPLE_GATES else SetGate)
+        assert kind.modalities and set(kind.layouts) <= {"signal", "vector"} and "signal" in kind.layouts
+        if issubclass(kind, SampleGate):
+            assert kind.drops_repeats == ("near_pairs" in vars(kind))
+        else:
+            assert kind.measures_groups in (True, False)
+
+    def test_parameters_have_descriptions_and_round_trip(self, name: str) -> None:
+        model = gate_class(name).Params
+        assert all(field.description for field in model.model_fields.values())
+        plain = json.loads(json.dumps(model().model_dump(mode="json")))
+        assert gate_params(name, plain) == model() == gate_params(name, {})
+        assert model.of(model(), name) == model()
+
+    def test_an_unknown_parameter_is_refused_with_the_nearest_name(self, name: str) -> None:
+        known = gate_class(name).Params.model_fields
+        for field in known:
+            with pytest.raises(
+                ParamsError, match=rf"gate {name}: unknown parameter '{field}z'\. Did you mean '{field}'"
+            ):
+                gate_params(name, {f"{field}z": 1})
+        with pytest.raises(ParamsError, match=f"'nobody'.* Valid here: {', '.join(sorted(known)) or 'none'}"):
+            gate_params(name, {"nobody": 1})
+
+    def test_no_parameter_takes_what_is_no_number_or_name(self, name: str) -> None:
+        for field in gate_class(name).Params.model_fields:
+            for wrong in (float("nan"), {"a": 1}):
+                with pytest.raises(ParamsError, match=f"'{field}"):
+                    gate_params(name, {field: wrong})
+
+
 def test_limits() -> None:
     assert Limit(absolute=2.0).resolve(np.zeros(0)) == 2.0
     assert Limit(quantile=0.5, times=2.0).resolve(np.array([1.0, 3.0, np.nan])) == 4.0
@@ -162,3 +201,6 @@ def test_limits() -> None:
 def test_an_unknown_gate_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnknownNameError, match="frechet"):
         gate_class("frechett")
+    monkeypatch.setitem(SAMPLE_GATES, "mine", "validators.batch:Batch")
+    with pytest.raises(ParamsError, match="derives neither from SampleGate nor from SetGate"):
+        gate_class("mine")

@@ -100,7 +100,7 @@ def test_a_class_that_some_halves_lack(strangers: Batch) -> None:
         parts.append(Part(embedding, rng.normal(size=(60, 4)), labels, groups))
     signals = [rng.normal(size=8).astype(np.float32) for _ in strangers.ids]
     made = replace(strangers, signals=signals, cache={})
-    gate = KidGate(Reference(tuple(parts)), CLASSES, KidGate.defaults)
+    gate = KidGate(Reference(tuple(parts)), CLASSES, KidGate.Params())
     angry = rows_of(made, np.asarray(made.emotions) == "anger")
     missing = [int(np.isnan(gate.pairs(part, angry, 1)).any(axis=1).sum()) for part in parts]
     assert 0 < max(missing) < 50 and missing[0] != missing[1], missing
@@ -233,7 +233,7 @@ def test_both_sides_of_the_pooled_kid_are_weighted_by_class() -> None:
         emotions,
         np.array([f"g{i // 2}" for i in range(n)]),
     )  # type: ignore[arg-type]
-    gate = KidGate(Reference((part,)), ("a", "b"), {**KidGate.defaults, "repeats": 3})
+    gate = KidGate(Reference((part,)), ("a", "b"), KidGate.Params(repeats=3))
     batch = Batch("speech", tuple(map(str, range(m))), tuple(asked), [made[i] for i in range(m)], ("",) * m)
     pairs = gate.pairs(part, batch, 2)
     halves = np.asarray(list(group_halves(part.groups, emotions, 3, 2)))

@@ -161,6 +161,7 @@ class Agreement(SampleGate):
         limit: Limit,
         seed: int,
     ) -> Foreseen:
+        """Why judges cannot be cross-fitted on these classes."""
         options = JudgeParams.of(params, cls.name)
         folds = _n_folds(options, _architectures(options.judge, train.kind, len(train)))
         return Foreseen(why_no_judges(train, classes, folds, seed))
@@ -211,12 +212,14 @@ class Agreement(SampleGate):
         return unseen(batch, self._fold_of, self._n_folds)
 
     def save(self, folder: Path) -> None:
+        """Writes gate.safetensors and gate.json, and each network into a folder of its own (fold-0, fold-1 ...)."""
         save_state(folder, self._arrays, self._facts)
         for f, network in enumerate(self._networks):
             network.save(folder / f"fold-{f}")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        """What `save` wrote. Raises `IntegrityError` where the two files do not belong together."""
         arrays, facts = load_state(folder)
         if "network" not in facts["judge"].split("+"):
             return cls(arrays, facts)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import rankdata
 
 from validators.gate import Limit
+from validators.maths.auc import auc
 from validators.reference import MatchedGate, SetParams
 
 FOLDS = 3
@@ -33,6 +33,7 @@ class C2stGate(MatchedGate):
     Params = C2stParams
 
     def compare(self, s: list[np.ndarray], a: list[np.ndarray]) -> float:
+        """AUC of the discriminant of the two pooled sets."""
         return discriminant_auc(np.concatenate(a), np.concatenate(s))
 
 
@@ -40,7 +41,7 @@ def discriminant_auc(x: np.ndarray, y: np.ndarray) -> float:
     """x [n, d], y [m, d] -> mean over folds of the AUC of a discriminant that never saw the rows; NaN for < 6 rows."""
     if min(len(x), len(y)) < 2 * FOLDS:
         return float("nan")
-    found = []
+    aucs = []
     for fold in range(FOLDS):
         out_x, out_y = (np.arange(len(z)) % FOLDS == fold for z in (x, y))
         learn_x, learn_y = x[~out_x], y[~out_y]
@@ -50,7 +51,6 @@ def discriminant_auc(x: np.ndarray, y: np.ndarray) -> float:
         level = max(float(np.trace(cov)) / len(cov), 1e-12)
         cov = (1 - SHRINKAGE) * cov + SHRINKAGE * level * np.eye(len(cov))
         weights = np.linalg.solve(cov, difference)
-        ranks = rankdata(np.concatenate([y[out_y], x[out_x]]) @ weights)
-        m, n = int(out_y.sum()), int(out_x.sum())
-        found.append((ranks[:m].sum() - m * (m + 1) / 2) / (m * n))
-    return float(np.mean(found))
+        scores, m = np.concatenate([y[out_y], x[out_x]]) @ weights, int(out_y.sum())
+        aucs.append(auc(scores[:m], scores[m:]))
+    return float(np.mean(aucs))

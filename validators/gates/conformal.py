@@ -60,6 +60,7 @@ class Conformal(Agreement):
         limit: Limit,
         seed: int,
     ) -> Foreseen:
+        """What `agreement` foresees, and classes with too few real samples for a p-value under the limit."""
         error = super().foresee(train, dev, classes=classes, params=params, limit=limit, seed=seed).error
         counts = {name: len(train.of_classes([name])) for name in classes}
         return Foreseen(error, too_few_to_refuse(counts, limit))

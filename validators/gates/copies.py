@@ -18,6 +18,7 @@ from validators.batch import Batch, rows_of, usable
 from validators.embeddings.features import features_of
 from validators.embeddings.images import MEL_BANDS, MEL_COLUMNS, faces_at, mel_of
 from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
+from validators.maths.sets import blocks, column_scale
 from validators.maths.text.copies import TextCopies, near_texts, word_hashes
 from validators.maths.text.words import text_of
 from validators.roster import Roster
@@ -97,7 +98,9 @@ class Copies(SampleGate):
             measured, nearest = TextCopies(arrays).real(batch.emotions, seed)
         else:
             raw = _raw(batch)
-            arrays = {"mean": raw.mean(axis=0), **({"spread": _spread(raw)} if batch.kind == "vector" else {})}
+            arrays = {"mean": raw.mean(axis=0)}
+            if batch.kind == "vector":
+                arrays["spread"] = column_scale(raw.std(axis=0), arrays["mean"])
             points = _placed(raw, arrays).astype(np.float32)
             mirrored = _placed(_raw(batch, mirror=True), arrays) if batch.kind == "face" else None
             for rows, distances in _distances(points, points, mirrored, on_sphere=batch.kind != "vector"):
@@ -131,6 +134,7 @@ class Copies(SampleGate):
         limit: Limit,
         seed: int,
     ) -> Foreseen:
+        """Fewer than 2 samples have no typical distance."""
         return Foreseen(
             "" if len(train) >= 2 else f"train has {len(train)} samples; 2 are needed for a typical distance"
         )
@@ -162,12 +166,12 @@ class Copies(SampleGate):
 
     def _copied(self, batch: Batch) -> np.ndarray:
         """-> [B] bool: the payload is known, and not a text that several people of train say."""
-        found = np.asarray([digest in self._known for digest in batch.sha256], dtype=bool)
+        copied = np.asarray([digest in self._known for digest in batch.sha256], dtype=bool)
         if self._text is not None:
-            for i in map(int, np.flatnonzero(found)):
+            for i in map(int, np.flatnonzero(copied)):
                 text = text_of(np.asarray(batch.signals[i]))
-                found[i] = text is None or not self._text.is_common(text)
-        return found
+                copied[i] = text is None or not self._text.is_common(text)
+        return copied
 
     def reference(self) -> dict[str, np.ndarray]:
         """Class -> ratios of real train samples to the nearest real sample of another group."""
@@ -222,10 +226,12 @@ class Copies(SampleGate):
         return float(ratios.min())
 
     def save(self, folder: Path) -> None:
+        """Writes gate.safetensors and gate.json."""
         save_state(folder, self._arrays, self._facts)
 
     @classmethod
     def load(cls, folder: Path) -> Copies:
+        """What `save` wrote. Raises `IntegrityError` where the two files do not belong together."""
         return cls(*load_state(folder))
 
 
@@ -267,12 +273,6 @@ def _texts(batch: Batch) -> list[str]:
     return [text_of(np.asarray(signal)) or "" for signal in batch.signals]
 
 
-def _spread(x: np.ndarray) -> np.ndarray:
-    """[n, D] -> [D] standard deviations; 1 for a constant column."""
-    spread = x.std(axis=0)
-    return np.where(spread > 1e-9 * (1.0 + np.abs(x.mean(axis=0))), spread, 1.0)
-
-
 def _placed(raw: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """[B, D] -> [B, D] points whose distances are compared: standardised by train and clipped at 10 where it has a
     spread (vectors), else on the unit sphere around the mean of train."""
@@ -293,8 +293,8 @@ def _distances(
     (on the sphere alone)."""
     across = train.T.astype(np.float64)
     length = np.square(across).sum(axis=0)
-    for start in range(0, len(points), _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, len(points)))
+    for block in blocks(len(points), _BLOCK):
+        rows = np.arange(len(points))[block]
         similarity = points[rows].astype(np.float64) @ across
         if mirrored is not None:
             similarity = np.maximum(similarity, mirrored[rows] @ across)

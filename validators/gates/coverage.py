@@ -31,4 +31,5 @@ class CoverageGate(MatchedGate):
     _options: CoverageParams
 
     def compare(self, s: list[np.ndarray], a: list[np.ndarray]) -> float:
+        """Coverage of the real set by the other."""
         return prdc(np.concatenate(a), np.concatenate(s), k=self._options.k).coverage

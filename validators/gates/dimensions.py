@@ -190,10 +190,12 @@ class Dimensions(SampleGate):
         return np.where(np.isfinite(values), np.searchsorted(self._arrays["edges"][d], values, side="right"), -1)
 
     def save(self, folder: Path) -> None:
+        """Writes gate.safetensors and gate.json."""
         save_state(folder, self._arrays, self._facts)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        """What `save` wrote. Raises `IntegrityError` where the two files do not belong together."""
         return cls(*load_state(folder))
 
 
@@ -210,8 +212,8 @@ def fit_ridge(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def predict_ridge(x: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     """-> [n], within the scale [-1, 1]."""
-    found: np.ndarray = np.clip(x @ coefficients[:-1] + coefficients[-1], -1.0, 1.0)
-    return found
+    predicted: np.ndarray = np.clip(x @ coefficients[:-1] + coefficients[-1], -1.0, 1.0)
+    return predicted
 
 
 def _asked(batch: Batch, names: Sequence[str]) -> np.ndarray:

@@ -73,8 +73,8 @@ class Identity(SampleGate):
         self._embeddings, self._arrays, self._facts = list(embeddings), dict(arrays), dict(facts)
         self._fold_of: dict[str, int] = facts["fold_of"]
         self._subject_of: dict[str, int] = facts["subject_of"]
-        told = hash_json([[e.name for e in embeddings], arrays_hash(arrays), dict(facts)])
-        self.judge = f"identity-{facts['kind']}/{told[:12]}"
+        digest = hash_json([[e.name for e in embeddings], arrays_hash(arrays), dict(facts)])
+        self.judge = f"identity-{facts['kind']}/{digest[:12]}"
 
     @classmethod
     def fit(
@@ -98,17 +98,17 @@ class Identity(SampleGate):
         reference = np.full(len(batch), np.nan)
         levelled(batch)  # once for all folds
         for f in range(folds):
-            made = fit_identity(
+            embedding = fit_identity(
                 rows_of(batch, fold != f),
                 kind=options.embedding,
                 seed=seed + f,
                 steps=options.steps or None,
                 subjects=subjects,
             )
-            points = made.embed(batch)
+            points = embedding.embed(batch)
             means = unit_rows(np.stack([points[(fold != f) & (who == k)].mean(axis=0) for k in range(len(subjects))]))
             reference[fold == f] = _margin(points[fold == f], means, who[fold == f])
-            embeddings.append(made)
+            embeddings.append(embedding)
             centroids.append(means)
         facts = {
             "kind": options.embedding,
@@ -134,20 +134,21 @@ class Identity(SampleGate):
         limit: Limit,
         seed: int,
     ) -> Foreseen:
+        """Subjects that are not known, or too few of them."""
         return Foreseen(why_no_people(train.subjects or (None,) * len(train)))
 
     def cannot_judge(self, limit: Limit) -> dict[str, str]:
         """Classes in which real people are nearest to themselves no more often than chance, by its 95 % interval: with
         a margin that means nothing, another person's voice or face passes as well as the own."""
-        chance, found = 1.0 / len(self._facts["subjects"]), {}
+        chance, unable = 1.0 / len(self._facts["subjects"]), {}
         for name, margins in self.reference().items():
             right = margins[np.isfinite(margins)] > 0
             if right.size and wilson_interval(float(right.sum()), right.size)[0] <= chance:
-                found[name] = (
+                unable[name] = (
                     f"{UNJUDGED}: {int(right.sum())} of {right.size} real samples of {name} are told to be their "
                     f"own person's ({right.mean():.2f}, chance is {chance:.2f})"
                 )
-        return found
+        return unable
 
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64; 2 without a source, NaN where `reasons` has something to say."""
@@ -197,6 +198,7 @@ class Identity(SampleGate):
 
     @classmethod
     def load(cls, folder: Path) -> Identity:
+        """What `save` wrote. Raises `IntegrityError` where the two files do not belong together."""
         arrays, facts = load_state(folder)
         facts.pop("arrays")
         folds = sum(key.endswith(".means") for key in arrays)

@@ -52,24 +52,28 @@ class KidGate(MatchedGate):
             of_r = np.flatnonzero(part.emotions[kept] == name)
             of_s = np.flatnonzero(emotions == name)
             of_r, of_s = (rng.permutation(rows)[:MOST] for rows in (of_r, of_s))
-            found = _class_pairs(part.points[kept[of_r]], points[of_s], halves[:, of_r], rng)
-            ok = np.isfinite(found).all(axis=1, keepdims=True)
-            total += np.where(ok, found, 0.0) * of_s.size
+            distances = _class_pairs(part.points[kept[of_r]], points[of_s], halves[:, of_r], rng)
+            ok = np.isfinite(distances).all(axis=1, keepdims=True)
+            total += np.where(ok, distances, 0.0) * of_s.size
             weight += ok * of_s.size
         with np.errstate(invalid="ignore", divide="ignore"):
             every: np.ndarray = total / weight
         return every  # a rare class falls on one side of some halves: NaN, those repeats say nothing about it
 
 
-def _class_pairs(real: np.ndarray, made: np.ndarray, in_a: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _class_pairs(real: np.ndarray, synthetic: np.ndarray, in_a: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """real [n, d], made [m, d], in_a [R, n] bool -> [R, 2]: unbiased KID of a half of `made` to A, and of B to A."""
-    m, repeats = len(made), len(in_a)
+    m, repeats = len(synthetic), len(in_a)
     half = (m + 1) // 2
     order = np.argsort(rng.random((repeats, m)), axis=1)
     u_s = np.zeros((repeats, m))
     np.put_along_axis(u_s, order[:, :half], 1.0, axis=1)
     u_a, u_b = in_a.astype(float), (~in_a).astype(float)
-    k_rr, k_ss, k_sr = polynomial_kernel(real, real), polynomial_kernel(made, made), polynomial_kernel(made, real)
+    k_rr, k_ss, k_sr = (
+        polynomial_kernel(real, real),
+        polynomial_kernel(synthetic, synthetic),
+        polynomial_kernel(synthetic, real),
+    )
     np.fill_diagonal(k_rr, 0.0)
     np.fill_diagonal(k_ss, 0.0)
     a, b = u_a.sum(axis=1), u_b.sum(axis=1)

@@ -127,6 +127,7 @@ class NearestMcd(SampleGate):
         limit: Limit,
         seed: int,
     ) -> Foreseen:
+        """Classes of one group, where the limit comes from real utterances."""
         spread = {name: len(set(train.of_classes([name]).group_names)) for name in classes}
         return Foreseen("", alone_in_class(spread, train.unit) if limit.quantile is not None else {})
 

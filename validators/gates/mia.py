@@ -7,12 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import rankdata
 
 from validators.batch import Batch, rows_of, usable
 from validators.embeddings.embedding import fit_embedding
 from validators.embeddings.features import PLAIN
 from validators.gate import AnyParams, Estimate, Foreseen, GateParams, Limit, SetGate
+from validators.maths.auc import auc
 from validators.maths.folds import group_halves
 from validators.maths.kernel import squared_distances
 from validators.reference import MIN_GROUPS, estimate_of, no_number
@@ -88,6 +88,7 @@ class MembershipGate(SetGate):
         limit: Limit,
         seed: int,
     ) -> Foreseen:
+        """Too few people to stand for those outside, or in train."""
         why = _why_not(train, dev)
         return Foreseen(undecided={"all": why} if why else {})
 
@@ -105,9 +106,9 @@ class MembershipGate(SetGate):
         if n < 4:
             return no_number(n_real, n, f"{n} synthetic samples are too few")
         rng = np.random.default_rng(seed)
-        made = embedding.embed(synthetic)[rng.permutation(n)[:MOST]]
+        points = embedding.embed(synthetic)[rng.permutation(n)[:MOST]]
         x, y = embedding.embed(train), embedding.embed(dev)
-        x_s, y_s, x_y, y_y = (squared_distances(p, q) for p, q in ((x, made), (y, made), (x, y), (y, y)))
+        x_s, y_s, x_y, y_y = (squared_distances(p, q) for p, q in ((x, points), (y, points), (x, y), (y, y)))
         for points, where in ((x, "train"), (y, "dev")):
             if np.ptp(points, axis=0).max() <= 1e-12:
                 return no_number(n_real, n, f"all {len(points)} real samples of {where} are alike", "reference")
@@ -116,12 +117,12 @@ class MembershipGate(SetGate):
         halves = zip(*(group_halves(g, ["all"] * len(g), repeats, seed + i) for i, g in enumerate(groups)), strict=True)
         pairs = []
         for of_train, of_dev in halves:
-            of_made = rng.permutation(len(made))[: (len(made) + 1) // 2]
+            of_synthetic = rng.permutation(len(points))[: (len(points) + 1) // 2]
             b = np.flatnonzero(~of_dev)
-            b = rng.permutation(b)[: min(b.size, of_made.size)]
+            b = rng.permutation(b)[: min(b.size, of_synthetic.size)]
             pairs.append(
                 (
-                    _auc(x_s[np.ix_(of_train, of_made)], y_s[np.ix_(of_dev, of_made)]),
+                    _auc(x_s[np.ix_(of_train, of_synthetic)], y_s[np.ix_(of_dev, of_synthetic)]),
                     _auc(x_y[np.ix_(of_train, b)], y_y[np.ix_(of_dev, b)]),
                 )
             )
@@ -140,6 +141,4 @@ def _why_not(train: Roster, dev: Roster | None) -> str:
 
 def _auc(inside: np.ndarray, outside: np.ndarray) -> float:
     """Distances [n, s] of train and [m, s] of outsiders to the synthetic rows -> AUC of "nearer means inside"."""
-    near = -np.concatenate([inside.min(axis=1), outside.min(axis=1)])
-    n, m = len(inside), len(outside)
-    return float((rankdata(near)[:n].sum() - n * (n + 1) / 2) / (n * m))
+    return auc(-inside.min(axis=1), -outside.min(axis=1))

@@ -29,9 +29,9 @@ from validators.crossfit import conformal_p, own_p, rounded, too_few_to_refuse, 
 from validators.embeddings.features import PLAIN, features_of
 from validators.embeddings.projection import Projection, plain_components
 from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
+from validators.maths.auc import auc, auc_interval
 from validators.maths.chance import UNJUDGED
 from validators.maths.folds import group_folds
-from validators.maths.intervals import Z95
 from validators.maths.judges import components_of
 from validators.roster import Roster, why_no_judges
 from validators.state import arrays_hash, load_state, save_state
@@ -102,11 +102,11 @@ class Ordinal(SampleGate):
         for f in range(int(fold.max()) + 1):
             learn = fold != f
             projection = Projection.fit(features[learn], components_of(batch.kind, options.components))
-            found = fit_proportional_odds(
+            judge = fit_proportional_odds(
                 projection.apply(features[learn]), target[learn], labels[learn], options.inverse_penalty
             )
-            arrays |= projection.arrays(f"{f}.") | {f"{f}.{key}": value for key, value in found.items()}
-            expected[~learn] = expected_rank(projection.apply(features[~learn]), **found)
+            arrays |= projection.arrays(f"{f}.") | {f"{f}.{key}": value for key, value in judge.items()}
+            expected[~learn] = expected_rank(projection.apply(features[~learn]), **judge)
         arrays |= {"strange": np.abs(expected - target), "expected": expected, "fold": fold}
         facts = {
             "rank": rank,
@@ -132,6 +132,7 @@ class Ordinal(SampleGate):
         limit: Limit,
         seed: int,
     ) -> Foreseen:
+        """An order that does not name each class once, and what `conformal` cannot do either."""
         options = OrdinalParams.of(params, cls.name)
         try:
             ranks_of(options.order, classes)
@@ -146,16 +147,16 @@ class Ordinal(SampleGate):
         interval."""
         own = np.asarray(self._facts["emotions"], dtype=str)
         rank = np.asarray([self._rank[name] for name in own])
-        found = too_few_to_refuse({name: int((own == name).sum()) for name in self._facts["classes"]}, limit)
+        unable = too_few_to_refuse({name: int((own == name).sum()) for name in self._facts["classes"]}, limit)
         for name in self._facts["classes"]:
             away = np.abs(self._arrays["expected"] - self._rank[name])
-            low, auc = lowest_auc(away[own == name], away[rank != self._rank[name]])
+            low, value = lowest_auc(away[own == name], away[rank != self._rank[name]])
             if low <= 0.5:
-                found[name] = (
+                unable[name] = (
                     f"{UNJUDGED}: judges place {int((own == name).sum())} real samples of {name} hardly nearer "
-                    f"to its rank than samples of other ranks (AUC {auc:.2f}, chance is 0.50)"
+                    f"to its rank than samples of other ranks (AUC {value:.2f}, chance is 0.50)"
                 )
-        return found
+        return unable
 
     def expect(self, batch: Batch) -> np.ndarray:
         """-> [B, F] expected rank by the judges of each fold; NaN: the row is not usable, or they have seen it."""
@@ -187,25 +188,22 @@ class Ordinal(SampleGate):
         return {name: rounded(own_p(self._arrays["strange"][own == name])) for name in self._facts["classes"]}
 
     def save(self, folder: Path) -> None:
+        """Writes gate.safetensors and gate.json."""
         save_state(folder, self._arrays, self._facts)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        """What `save` wrote. Raises `IntegrityError` where the two files do not belong together."""
         return cls(*load_state(folder))
 
 
 def lowest_auc(near: np.ndarray, far: np.ndarray) -> tuple[float, float]:
-    """[n], [m] distances -> (lower end of the 95 % interval, value) of the AUC of "smaller is the first kind". Standard
-    error: Hanley & McNeil 1982, Radiology 143, eq. 2."""
-    from scipy.stats import rankdata
-
-    n, m = near.size, far.size
-    if not n or not m:
+    """[n], [m] distances -> (lower end of the 95 % interval, value) of the AUC of "smaller is the first kind"; (0, NaN)
+    where there is nothing on a side."""
+    if not near.size or not far.size:
         return 0.0, float("nan")
-    auc = float((rankdata(-np.concatenate([near, far]))[:n].sum() - n * (n + 1) / 2) / (n * m))
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    variance = (auc * (1 - auc) + (n - 1) * (q1 - auc**2) + (m - 1) * (q2 - auc**2)) / (n * m)
-    return auc - Z95 * float(np.sqrt(max(variance, 0.0))), auc
+    value = auc(-near, -far)
+    return auc_interval(value, near.size, far.size)[0], value
 
 
 def ranks_of(order: Sequence[str | Sequence[str]] | None, classes: Sequence[str]) -> dict[str, int]:
@@ -256,8 +254,8 @@ def fit_proportional_odds(
 
     begin = np.concatenate([np.zeros(d), start[:1], steps])
     bounds = [(None, None)] * (d + 1) + [(-12.0, 12.0)] * (k - 2)  # e^-12 apart is no step at all
-    found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000}).x
-    return {"weights": found[:d], "cuts": _cuts(found[d:])}
+    solution = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000}).x
+    return {"weights": solution[:d], "cuts": _cuts(solution[d:])}
 
 
 def _cuts(free: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from corpora.errors import UserError
 from validators.batch import Batch, rows_of, usable
+from validators.crossfit import rounded, unseen
 from validators.embeddings.features import PLAIN, features_of
 from validators.embeddings.projection import Projection
 from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
@@ -18,8 +19,6 @@ from validators.maths.folds import group_folds
 from validators.maths.privacy import nearest
 from validators.roster import CERTAIN, Roster, lacks_groups, why_no_folds
 from validators.state import arrays_hash, load_state, save_state
-
-_DIGITS = 9  # scores are rounded: their last bits depend on how BLAS cuts a product
 
 
 class SupportParams(GateParams):
@@ -95,7 +94,7 @@ class Support(SampleGate):
             raise UserError(
                 "support: at least half of a class' samples equal one of another group; drop repeats first."
             )
-        reference = np.round(distance / scale[fold, target], _DIGITS)
+        reference = rounded(distance / scale[fold, target])
         return cls(arrays | {"scale": scale, "reference": reference}, facts)
 
     @classmethod
@@ -109,6 +108,7 @@ class Support(SampleGate):
         limit: Limit,
         seed: int,
     ) -> Foreseen:
+        """Classes of one group, and why train cannot be cut into folds."""
         spread = {name: len(set(train.of_classes([name]).group_names)) for name in classes}
         few = [lacks_groups(name, n, train.unit, "train") for name, n in spread.items() if n < 2]
         if few:
@@ -118,11 +118,11 @@ class Support(SampleGate):
 
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64 > 0. NaN: not usable, a class that train lacks, or sources in several folds."""
-        found = self._by_fold(batch)
-        judged = np.isfinite(found)
+        by_fold = self._by_fold(batch)
+        judged = np.isfinite(by_fold)
         with np.errstate(invalid="ignore"):
-            mean = np.nansum(found, axis=1) / np.where(judged.any(axis=1), judged.sum(axis=1), np.nan)
-        return np.round(mean, _DIGITS)
+            mean = np.nansum(by_fold, axis=1) / np.where(judged.any(axis=1), judged.sum(axis=1), np.nan)
+        return rounded(mean)
 
     def reference(self) -> dict[str, np.ndarray]:
         """Class -> scores of real train samples by the fold that holds them out."""
@@ -134,11 +134,7 @@ class Support(SampleGate):
         known = {name: i for i, name in enumerate(self._facts["classes"])}
         asked = np.asarray([known.get(name, -1) for name in batch.emotions], dtype=int)
         ok = usable(batch) & (asked >= 0)
-        allowed = np.tile(ok[:, None], (1, self._n_folds))
-        for i, own in enumerate(batch.ids):
-            for seen in (own, *(batch.source_ids[i] if batch.source_ids else ())):
-                if seen in self._fold_of:
-                    allowed[i] &= np.arange(self._n_folds) == self._fold_of[seen]
+        allowed = unseen(batch, self._fold_of, self._n_folds) & ok[:, None]
         out = np.full((len(batch), self._n_folds), np.nan)
         features = features_of(batch, PLAIN[self._facts["kind"]])
         for f in range(self._n_folds):
@@ -147,13 +143,15 @@ class Support(SampleGate):
                 rows = np.flatnonzero(allowed[:, f] & (asked == k))
                 near = self._arrays[f"{f}.points"][self._arrays[f"{f}.class"] == k]
                 if len(near):
-                    found = nearest(projection.apply(features[rows]), near, min(self._k, len(near)))[:, -1]
-                    out[rows, f] = found / self._arrays["scale"][f, k]
+                    distance = nearest(projection.apply(features[rows]), near, min(self._k, len(near)))[:, -1]
+                    out[rows, f] = distance / self._arrays["scale"][f, k]
         return out
 
     def save(self, folder: Path) -> None:
+        """Writes gate.safetensors and gate.json."""
         save_state(folder, self._arrays, self._facts)
 
     @classmethod
     def load(cls, folder: Path) -> Support:
+        """What `save` wrote. Raises `IntegrityError` where the two files do not belong together."""
         return cls(*load_state(folder))

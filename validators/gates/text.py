@@ -140,6 +140,7 @@ class TextGate(SampleGate):
         limit: Limit,
         seed: int,
     ) -> Foreseen:
+        """Why train cannot be cut into folds."""
         if len(set(train.group_names)) >= 2:
             return Foreseen()
         return Foreseen(why_no_folds(train, TextParams.of(params, cls.name).folds, seed, by_class=False))
@@ -150,24 +151,24 @@ class TextGate(SampleGate):
         ok = usable(batch) & np.array([reason is None for reason in self.reasons(batch)], bool)
         rows = np.flatnonzero(ok)
         if rows.size:
-            found = _scores(self._models, _texts(rows_of(batch, rows)), self._options.measure)
-            out[rows] = np.round(found, _DIGITS)
+            scores = _scores(self._models, _texts(rows_of(batch, rows)), self._options.measure)
+            out[rows] = np.round(scores, _DIGITS)
         return out
 
     def reasons(self, batch: Batch) -> list[str | None]:
         """What is wrong beside the score; None: nothing, or the score tells."""
-        found: list[str | None] = []
+        reasons: list[str | None] = []
         for i, signal in enumerate(batch.signals):
             text = text_of(np.asarray(signal))
             if text is None:
-                found.append("not-utf8" if signal.size else None)
+                reasons.append("not-utf8" if signal.size else None)
             elif not normalise(text):
-                found.append("no-words" if text else None)
+                reasons.append("no-words" if text else None)
             elif listed_words(text, self._listed):
-                found.append("listed-words")
+                reasons.append("listed-words")
             else:
-                found.append(self._against_source(text, batch.source_ids[i] if batch.source_ids else ()))
-        return found
+                reasons.append(self._against_source(text, batch.source_ids[i] if batch.source_ids else ()))
+        return reasons
 
     def reference(self) -> dict[str, np.ndarray]:
         """Class -> scores of real train lines by models of other groups' lines, up to 500 of them."""
@@ -187,10 +188,12 @@ class TextGate(SampleGate):
         return "too-like-source" if most is not None and nearest > most else None
 
     def save(self, folder: Path) -> None:
+        """Writes gate.safetensors and gate.json."""
         save_state(folder, self._arrays, self._facts)
 
     @classmethod
     def load(cls, folder: Path) -> TextGate:
+        """What `save` wrote. Raises `IntegrityError` where the two files do not belong together."""
         return cls(*load_state(folder))
 
 
@@ -227,10 +230,10 @@ def _scores(models: tuple[KneserNey, KneserNey], texts: Sequence[str], measure: 
     said = ordered.surprise(texts)
     with np.errstate(divide="ignore", invalid="ignore"):
         if measure == "bytes":
-            found = (said.nats + said.spelling) / (said.bytes * math.log(2.0))
+            bits = (said.nats + said.spelling) / (said.bytes * math.log(2.0))
         else:
-            found = (said.nats - alone.surprise(texts).nats) / (said.tokens * math.log(2.0))
-    return np.asarray(found, np.float64)
+            bits = (said.nats - alone.surprise(texts).nats) / (said.tokens * math.log(2.0))
+    return np.asarray(bits, np.float64)
 
 
 def _packed(model: KneserNey) -> tuple[dict[str, np.ndarray], list[str]]:

@@ -156,12 +156,14 @@ class Validity(SampleGate):
         return [errors[i] or self._reason(batch, i) for i in range(len(batch))]
 
     def score(self, batch: Batch) -> np.ndarray:
+        """-> [B] float64: 1, 0, or NaN where the payload is not decodable or not finite."""
         reasons = self.reasons(batch)
         scores = np.asarray([float(reason is None) for reason in reasons])
         scores[~usable(batch)] = np.nan
         return scores
 
     def reference(self) -> dict[str, np.ndarray]:
+        """Class -> scores of real train samples, by what samples of other groups allow."""
         of_row = np.asarray(self._facts["reference_emotions"], dtype=str)
         return {name: self._arrays["reference"][of_row == name] for name in self._facts["classes"]}
 
@@ -208,10 +210,12 @@ class Validity(SampleGate):
         return "too-dark" if mean < low else "too-bright" if mean > high else None
 
     def save(self, folder: Path) -> None:
+        """Writes gate.safetensors and gate.json."""
         save_state(folder, self._arrays, self._facts)
 
     @classmethod
     def load(cls, folder: Path) -> Validity:
+        """What `save` wrote. Raises `IntegrityError` where the two files do not belong together."""
         return cls(*load_state(folder))
 
 

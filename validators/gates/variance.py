@@ -97,6 +97,7 @@ class GlobalVariance(SampleGate):
         limit: Limit,
         seed: int,
     ) -> Foreseen:
+        """Classes of one group, where the limit comes from real utterances."""
         spread = {name: len(set(train.of_classes([name]).group_names)) for name in classes}
         return Foreseen("", alone_in_class(spread, train.unit) if limit.quantile is not None else {})
 
@@ -135,10 +136,12 @@ class GlobalVariance(SampleGate):
         return {name: self._arrays["reference"][of_row == name] for name in self._facts["classes"]}
 
     def save(self, folder: Path) -> None:
+        """Writes gate.safetensors and gate.json."""
         save_state(folder, self._arrays, self._facts)
 
     @classmethod
     def load(cls, folder: Path) -> GlobalVariance:
+        """What `save` wrote. Raises `IntegrityError` where the two files do not belong together."""
         return cls(*load_state(folder))
 
 

@@ -37,19 +37,20 @@ class VendiGate(MatchedGate):
     def pairs(self, part: Part, synthetic: Batch, seed: int) -> np.ndarray:
         """-> [R, 2]: mean log Vendi score of S over classes, and of A and B, for each repeat."""
         points = part.embedding.embed(synthetic)
-        found = [
+        pairs = [
             (_mean_log([points[r] for r in s]), _mean_log([part.points[r] for r in (*a, *b)]))
             for s, a, b in matched_rows(
                 part, np.asarray(synthetic.emotions, dtype=str), repeats=self._options.repeats, seed=seed
             )
         ]
-        return np.asarray(found or [(np.nan, np.nan)])
+        return np.asarray(pairs or [(np.nan, np.nan)])
 
     def estimate(self, pairs: np.ndarray, n_real: int, n_synthetic: int, comparisons: int) -> Estimate:
+        """The ratio of the two scores; its interval is that of the synthetic side."""
         real = float(pairs[:, 1].mean())
         against = np.stack([pairs[:, 0] - real, np.zeros(len(pairs))], axis=1)
-        found = super().estimate(against, n_real, n_synthetic, comparisons)
-        value, low, high, floor = (float(np.exp(v)) for v in (found.value, found.low, found.high, found.floor))
+        of_logs = super().estimate(against, n_real, n_synthetic, comparisons)
+        value, low, high, floor = (float(np.exp(v)) for v in (of_logs.value, of_logs.low, of_logs.high, of_logs.floor))
         return Estimate(value, low, high, floor, n_real, n_synthetic)
 
 

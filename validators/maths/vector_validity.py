@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from validators.maths.sets import column_scale
+
 
 class VectorRules:
     """What real rows allow. arrays: centre [D], the median of each column; reach [D], how far from it a row may be."""
@@ -23,8 +25,7 @@ class VectorRules:
         x = np.stack([np.ravel(row) for row in rows if np.size(row) == np.bincount(sizes).argmax()]).astype(np.float64)
         centre = np.median(x, axis=0)
         farthest = np.abs(x - centre).max(axis=0)
-        scale = np.where(farthest > 1e-9 * (1.0 + np.abs(centre)), farthest, 1.0)
-        return {"centre": centre, "reach": reach_times * scale}
+        return {"centre": centre, "reach": reach_times * column_scale(farthest, centre)}
 
     def reason(self, row: np.ndarray) -> str | None:
         """Finite [D] -> the first rule that it breaks: wrong-columns, out-of-range; None: possible."""
