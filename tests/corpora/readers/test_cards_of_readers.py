@@ -48,6 +48,7 @@ def test_records_and_rejects_are_those_of_the_reader(name: str, tmp_path: Path) 
         ("tess", 2, "OAF_angry/OAF_bite_angry.wav"),
         ("urdu", 22, "Angry/SM1_F1_A01.wav"),
         ("emovo", 6, "EMOVO/f1/rab-f1-b1.wav"),
+        ("emodb", 10, "wav/03a01Wa.wav"),
         ("savee", 4, "AudioData/DC/a01.wav"),
     ],
 )
