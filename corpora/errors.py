@@ -28,6 +28,7 @@ class UnknownNameError(UserError):
 
     @classmethod
     def of(cls, kind: str, name: str, valid: Iterable[str]) -> UnknownNameError:
+        """`kind`: what the name is of ("corpus reader"). The message names the nearest valid name and all of them."""
         known = sorted(valid)
         by_form = {each.casefold(): each for each in reversed(known)}
         near = difflib.get_close_matches(str(name).casefold(), list(by_form), n=1, cutoff=0.5)

@@ -1,6 +1,7 @@
 """emoforge: versioned, class-balanced, quality-gated releases of emotion corpora.
 
-The door. `open_release(folder)` reads what was published; everything else is behind the command `emoforge`.
+The door. `open_release(folder)` reads what was published, and its `to_pandas()` gives the index as a frame; everything
+else is behind the command `emoforge`.
 """
 
 from __future__ import annotations

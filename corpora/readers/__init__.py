@@ -15,7 +15,6 @@ from corpora.schema import Corpus
 CORPORA: dict[str, str] = {
     # speech
     "ravdess": "corpora.readers.speech.ravdess:Ravdess",
-    "emodb": "corpora.readers.speech.emodb:EmoDB",
     "iemocap": "corpora.readers.speech.iemocap:Iemocap",
     "msp_improv": "corpora.readers.speech.msp_improv:MspImprov",
     "msp_podcast": "corpora.readers.speech.msp_podcast:MspPodcast",

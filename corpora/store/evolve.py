@@ -109,7 +109,7 @@ def _older_samples(table: pa.Table, missing: list[str]) -> pa.Table:
         table = _with(table, "part", part)
     if "sources" in missing:
         sources = [
-            None if ids is None else [{"role": FROM, "id": one} for one in ids]
+            None if ids is None else [{"role": _role(n), "id": one} for n, one in enumerate(ids)]
             for ids in table["source_ids"].to_pylist()
         ]
         table = _with(table, "sources", pa.array(sources, SAMPLES.field("sources").type))
@@ -117,6 +117,11 @@ def _older_samples(table: pa.Table, missing: list[str]) -> pa.Table:
         ids = [None if of is None else [one["id"] for one in of] for of in table["sources"].to_pylist()]
         table = _with(table, "source_ids", pa.array(ids, pa.list_(pa.string())))
     return table
+
+
+def _role(place: int) -> str:
+    """Of a source that has a place in a list and no role: "from", "from2", ..."""
+    return FROM if place == 0 else f"{FROM}{place + 1}"
 
 
 def _with(table: pa.Table, name: str, values: Any) -> pa.Table:

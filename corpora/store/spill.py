@@ -178,6 +178,7 @@ class Spill:
 
     @property
     def n(self) -> int:
+        """Samples that it holds."""
         return self._n
 
     def close(self) -> None:

@@ -47,7 +47,7 @@ def test_parts_and_sources_of_formats_that_had_none(index: pa.Table) -> None:
     rows = {row["sample_id"]: row for row in older.to_pylist()}
     assert {row["part"] for row in rows.values()} == {"voice"}
     assert rows["c/1"]["sources"] is None
-    assert rows["syn/g/1"]["sources"] == [{"role": "from", "id": "c/1"}, {"role": "from", "id": "c/2"}]
+    assert rows["syn/g/1"]["sources"] == [{"role": "from", "id": "c/1"}, {"role": "from2", "id": "c/2"}]
     newer = evolved(index.drop_columns(["source_ids"]), SAMPLES, Path("t"))
     assert newer.equals(index), "a format that has left source_ids out: they follow from the sources"
 

@@ -14,8 +14,8 @@ import soundfile
 
 from corpora.codecs import decode_image, decode_wav, encode_wav
 from corpora.errors import CorpusError
+from corpora.readers import make_corpus
 from corpora.readers.faces.fer2013 import Fer2013
-from corpora.readers.speech.emodb import EmoDB
 from corpora.readers.speech.ravdess import SONG_COUNTS, SPEECH_COUNTS, Ravdess
 from corpora.schema import Corpus, Reject, Sample
 
@@ -135,7 +135,7 @@ def test_real_ravdess(shared_data: Path) -> None:
 def test_emodb_name_tells_everything(tmp_path: Path) -> None:
     (tmp_path / "wav").mkdir()
     (tmp_path / "wav" / "14b03Lb.wav").write_bytes(encode_wav(TONE, 16000))
-    (sample,), _ = read(EmoDB(), tmp_path)
+    (sample,), _ = read(make_corpus("emodb"), tmp_path)
     assert (sample.emotion, sample.emotion_raw, sample.gender, sample.age) == ("boredom", "L", "female", 35.0)
     assert (sample.subject_id, sample.sentence_id, sample.extra["version"]) == ("c:14", "c:b03", "b")
 
@@ -143,7 +143,7 @@ def test_emodb_name_tells_everything(tmp_path: Path) -> None:
 def test_emodb_bad_names_are_rejects(tmp_path: Path) -> None:
     for name in ("03a01Fa.wav", "03a01Xa.wav", "04a01Fa.wav", "03c01Fa.wav"):
         (tmp_path / name).write_bytes(encode_wav(TONE, 16000))
-    accepted, rejects = read(EmoDB(), tmp_path)
+    accepted, rejects = read(make_corpus("emodb"), tmp_path)
     assert len(accepted) == 1
     assert {r.path: r.reason for r in rejects} == {
         "03a01Xa.wav": "bad-label",
@@ -153,7 +153,7 @@ def test_emodb_bad_names_are_rejects(tmp_path: Path) -> None:
 
 
 def test_real_emodb(shared_data: Path) -> None:
-    found, rejects = read(EmoDB(), shared_data / "emodb")
+    found, rejects = read(make_corpus("emodb"), shared_data / "emodb")
     assert not rejects
     assert Counter(s.emotion for s in found) == {
         "anger": 27,

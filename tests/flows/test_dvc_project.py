@@ -81,8 +81,8 @@ def test_repro_reruns_exactly_what_changed(
     git(clone, "commit", "-qm", "Built")
     # a card of another corpus, and an edit in a reader that this one does not use: looked at, and nothing is read again
     (clone / "data/cards/other.yaml").write_text("title: Other\n")
-    emodb = clone / "corpora/readers/speech/emodb.py"
-    emodb.write_text(emodb.read_text() + "\n# an edit\n")
+    other = clone / "corpora/readers/speech/cafe.py"
+    other.write_text(other.read_text() + "\n# an edit\n")
     assert needed(["reader@tiny", "ingest@tiny"], repo=clone) == []
     assert not {"fake", "ingest", "prepare"} & ran(dvc(clone, "repro"))
     git(clone, "add", "-A")

@@ -80,7 +80,7 @@ def test_an_edited_reader_changes_the_corpora_that_it_reads(layout: Layout, monk
         monkeypatch.setattr(code, "source_of", lambda m: source(m) + b"\nEDITED = 1\n" * (m in modules))
         return changed(before, again(layout))
 
-    assert edited("corpora.readers.speech.emodb") == set()
+    assert edited("corpora.readers.speech.cafe") == set()
     assert edited("corpora.readers.speech.ravdess") == {"coded"}
     assert edited("corpora.readers.layouts.table") == {"two"}
     assert "one" in edited("corpora.readers.layouts.folder") and "two" not in edited("corpora.readers.layouts.folder")

@@ -19,6 +19,32 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 COMMIT = "4260ca319d4bcf725cba8852269fc072101f49f6"
 NAMES = {
+    "emodb": [
+        *("wav/03a01Fa.wav", "03a01Wc.WAV", "wav/08b10L.wav", "wav/09a02Nb.wav", "wav/10a04Ab.wav", "wav/11b03Td.wav"),
+        *(
+            "wav/12a05Ea.wav",
+            "wav/13b09Fa.wav",
+            "wav/14a07Wa.wav",
+            "wav/15b01Na.wav",
+            "wav/16b02Tb.wav",
+            "x/03a99Fa.wav",
+        ),
+        *(
+            "lablaut/03a01Fa.lablaut",
+            "labsilb/03a01Fa.labsilb",
+            "wav/03a01Fa.lab",
+            "wav/03a01Fa.F0",
+            "wav/03a01Fa.silb",
+        ),
+        *(
+            "wav/17a01Fa.wav",
+            "wav/03a01Xa.wav",
+            "wav/03c01Fa.wav",
+            "wav/03a01fa.wav",
+            "wav/x03a01Fa.wav",
+        ),
+        *("copy/03a01Fa.wav", "wav/03a01Fa.flac", "wav/03a01FA.wav", "wav/3a01Fa.wav"),
+    ],
     "tess": [
         *("OAF_angry/OAF_back_angry.wav", "OAF_neutral/OA_bite_neutral.wav", "YAF_food_ps.wav", "YAF_food_ps.WAV"),
         *("OAF_Pleasant_surprise/OAF_death_pleasant_surprise.wav", "YAF_wash_pleasant_surprised.wav"),
@@ -62,7 +88,13 @@ NAMES = {
         *("ALL/DC_z09.wav", "ALL/zz_z09.wav"),
     ],
 }
-BROKEN = {"tess": "OAF_bar_angry.wav", "urdu": "SM1_F1_A09.wav", "emovo": "dis-f2-b1.wav", "savee": "DC_a09.wav"}
+BROKEN = {
+    "emodb": "03b01Fa.wav",
+    "tess": "OAF_bar_angry.wav",
+    "urdu": "SM1_F1_A09.wav",
+    "emovo": "dis-f2-b1.wav",
+    "savee": "DC_a09.wav",
+}
 
 
 def lay(root: Path, corpus: str, payload: bytes) -> None:

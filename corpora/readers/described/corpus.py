@@ -57,6 +57,7 @@ class Layout(Protocol):
 
 
 def layout_of(card: Card) -> Layout:
+    """The reader of the layout that the card names."""
     module, _, name = _LAYOUTS[card.files.layout].partition(":")
     layout: Layout = getattr(importlib.import_module(module), name)(card)
     return layout
@@ -295,10 +296,10 @@ class Described:
         entries = native_labels(self.card.name, words, self.card.label_map)  # bad-label for one that the map lacks
         best = max(words.values(), default=0.0)
         heaviest = [word for word, weight in words.items() if weight == best]
-        raw = heaviest[0] if len(heaviest) == 1 else None
+        native = heaviest[0] if len(heaviest) == 1 else None
         return {
-            "emotion_raw": raw,
-            "emotion": self.card.label_map[raw] if raw is not None else None,
+            "emotion_raw": native,
+            "emotion": self.card.label_map[native] if native is not None else None,
             "labels": entries if len(words) > 1 else (),
         }
 

@@ -134,6 +134,7 @@ def payload_of(card: Card, row: Mapping[str, Any], suffix: str, rng: np.random.G
 
 
 def sentence(row: Mapping[str, Any], rng: np.random.Generator) -> str:
+    """A made-up sentence in the emotion of a row of `plan`."""
     from corpora.readers.fakes.text import write_sentence
 
     return write_sentence(row["emotion"], rng, person=row["subject"] or 0)

@@ -51,6 +51,7 @@ class Audformat:
         self._about: dict[str, dict[str, Any]] = {}
 
     def items(self, root: Path) -> Iterator[tuple[Any, str]]:
+        """See `Layout.items`."""
         self._root = root
         db = self._header(root)
         title = self.card.facts.title
@@ -174,6 +175,7 @@ class Audformat:
         return labels
 
     def raw_sample(self, item: Any, name: str) -> RawSample | None:
+        """See `Layout.raw_sample`."""
         given, fields = opened(item)
         row = dict(row_of(given))
         file = str(as_text(row.get("file")) or "")

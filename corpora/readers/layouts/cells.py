@@ -27,12 +27,14 @@ class PathFields:
 
     @classmethod
     def by(cls, match: re.Match[str], extra: Collection[str]) -> PathFields:
+        """The groups of a match; those that `extra` names are kept as they stand."""
         groups = match.groupdict()
         fields = {key: text for key, text in groups.items() if text is not None}
         kept = {key: fields.pop(key) for key in extra if key in fields}
         return cls(fields, kept, tuple(key for key, text in groups.items() if text is None))
 
     def also(self, other: PathFields) -> PathFields:
+        """Both together; what both know is the other's."""
         return PathFields(self.fields | other.fields, self.extra | other.extra, self.blank + other.blank)
 
 

@@ -54,6 +54,7 @@ class Datasets:
         self._root = Path()
 
     def items(self, root: Path) -> Iterator[tuple[Any, str]]:
+        """See `Layout.items`."""
         self._root = root
         title, wanted = self.card.facts.title, self.files.wanted()
         tables = find_tables(root, self.card, ["*.arrow", "*.parquet"])
@@ -118,6 +119,7 @@ class Datasets:
             yield (CUT_SHORT, named_fields, classes, ""), f"{shown}#{number:06d}"
 
     def raw_sample(self, item: Any, name: str) -> RawSample | None:
+        """See `Layout.raw_sample`."""
         row, named_fields, classes, native = item
         if isinstance(row, PayloadError):
             raise row

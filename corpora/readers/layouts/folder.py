@@ -43,6 +43,7 @@ class Folder:
         self._doubled: dict[str, list[str]] = {}
 
     def items(self, root: Path) -> Iterator[tuple[Path, str]]:
+        """See `Layout.items`."""
         facts = self.card.facts
         example = self.files.example or self.files.pattern
         if facts.modality in ("text", "physio"):  # whose files are documents elsewhere
@@ -81,6 +82,7 @@ class Folder:
         return path.suffix.lower() in _ENDINGS[self.card.facts.modality]
 
     def raw_sample(self, item: Path, name: str) -> RawSample | None:
+        """See `Layout.raw_sample`."""
         match = self.pattern.search(name)
         if match is None or not self._of_kind(item):
             raise PayloadError("not-of-this-corpus", f"the name is not like {self.files.example or self.files.pattern}")
@@ -125,7 +127,8 @@ class Folder:
         groups = {key: text for key, text in match.groupdict().items() if text is not None}
         template = (self.files.fake.get("path") or [""])[0]
         in_place = {name: groups.get(name, "1") for name in re.findall(r"\{(\w+)", template)} if template else groups
-        free = [key for key in in_place if key not in rows[0]["texts"]]
+        outer = set() if template else _outer(match, rows[0]["texts"])
+        free = [key for key in in_place if key not in rows[0]["texts"] and key not in outer]
         choices = {key: variants(self.files.fake.get(key), self.files.values.get(key), in_place[key]) for key in free}
         names: dict[str, dict[str, Any]] = {}  # all of them before anything is written
         for row in rows:
@@ -182,14 +185,26 @@ def _of_one_id(names: Iterable[str]) -> dict[str, list[str]]:
     return {native: same for native, same in by_id.items() if len(same) > 1}
 
 
+def _outer(match: re.Match[str], texts: Mapping[str, str]) -> set[str]:
+    """Groups without a text of their own around groups that have one: an id around subject and label."""
+    spans = {key: match.span(key) for key in match.re.groupindex if match[key] is not None}
+    return {
+        key
+        for key, (begin, end) in spans.items()
+        if key not in texts
+        and any(begin <= a and b <= end for other, (a, b) in spans.items() if other in texts and other != key)
+    }
+
+
 def _filled(pattern: re.Pattern[str], example: str, texts: dict[str, str]) -> str | None:
     """The example with these texts in its groups, or None where the pattern does not read them back. A group inside
-    another follows from it."""
+    another follows from it, but where only the inner one has a text."""
     match = pattern.search(example)
     assert match is not None
     name, at, placed = "", 0, {}
+    outer = _outer(match, texts)
     for begin, end, key in sorted((match.start(key), -match.end(key), key) for key in pattern.groupindex):
-        if match[key] is not None and begin >= at:
+        if key not in outer and match[key] is not None and begin >= at:
             placed[key] = texts.get(key, match[key])
             name += example[at:begin] + placed[key]
             at = -end

@@ -52,6 +52,7 @@ class Tables:
         self._features: list[str] = []
 
     def items(self, root: Path) -> Iterator[tuple[Any, str]]:
+        """See `Layout.items`."""
         self._root = root
         tables = find_tables(root, self.card, self.files.tables)
         self._several, self._features = len(tables) > 1, []
@@ -121,6 +122,7 @@ class Tables:
         return (((row, named_fields, PurePosixPath(name), vector), shown) for row, shown in rows)
 
     def raw_sample(self, item: Any, name: str) -> RawSample | None:
+        """See `Layout.raw_sample`."""
         row, named_fields, table, vector = opened(item)
         if isinstance(row, PayloadError):
             raise row

@@ -89,6 +89,16 @@ def test_what_does_not_fit_is_an_error_that_names_it(files: dict[str, Any], says
         make_corpus(card(tmp_path, **files))
 
 
+def test_made_up_names_of_an_id_around_other_groups(tmp_path: Path) -> None:
+    pattern = r"(?P<id>(?P<subject>[a-z]+)_(?P<label>[a-z])(?P<sentence>\d+))\.txt"
+    plain = {"pattern": pattern, "example": "ann_j01.txt", "compose": None, "extra": None, "same": None}
+    corpus = make_corpus(card(tmp_path, values={"subject": ["ANN", "BOB"]}, **plain))
+    corpus.fake(tmp_path / "fake", subjects=2, per_class=3, seed=1)
+    found = [item for item in corpus.read(tmp_path / "fake", "c") if isinstance(item, Sample)]
+    assert sorted(s.emotion or "" for s in found) == ["anger"] * 3 + ["happiness"] * 3
+    assert {s.subject_id for s in found} == {"c:ANN", "c:BOB"}
+
+
 def test_made_up_files_contradict_nothing(tmp_path: Path) -> None:
     fake = {"path": ["{box}/{subject}_{label}{n}.txt"], "n": ["1", "2", "3"]}
     compose = {"id": "{subject}-{label}{sentence}"}
