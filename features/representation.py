@@ -27,6 +27,7 @@ REPRESENTATIONS: dict[str, str] = {
     "functionals": "features.speech.functionals:FunctionalsRepresentation",
     "hog": "features.faces.pixels:HogRepresentation",
     "bands": "features.physio.paces:BandsRepresentation",
+    "features": "features.physio.table:TableRepresentation",
     "heart": "features.physio.heart:HeartRepresentation",
     "sentence": "features.text.ngrams:SentenceRepresentation",
 }
@@ -87,11 +88,13 @@ class Spec:
 class Known:
     """What a corpus tells of the payloads that a run will prepare, before any is. `signals`: of physiology, as most
     samples have them after the steps (shape: () of [n], (c,) of [n, c]); `window_s`: length of the windows that the
-    steps cut, None for whole trials; `longest_s`: of the samples before they are cut."""
+    steps cut, None for whole trials; `longest_s`: of the samples before they are cut; `columns`: names of the features
+    of corpora that are rows of features."""
 
     signals: tuple[Signal, ...] = ()
     window_s: float | None = None
     longest_s: float | None = None
+    columns: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -46,4 +46,4 @@ class VectorRepresentation:
         if not np.isfinite(array).all():
             raise PayloadError("non-finite", f"{int((~np.isfinite(array)).sum())} of {array.size} features")
         vector = np.asarray(array, dtype=np.float32)
-        return Payload(encode_signals({VECTOR: vector}), "npz", (Signal(VECTOR, None, None, vector.shape),))
+        return Payload(encode_signals({VECTOR: vector}), "npz", (Signal(VECTOR, "", None, vector.shape),))

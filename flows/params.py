@@ -141,7 +141,8 @@ class RepresentationParams(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     name: Name = Field(
-        description="world, functionals (speech) | pixels, hog (faces) | rows, bands, heart (physio) | sentence (text)."
+        description="world, functionals (speech) | pixels, hog (faces) | rows, bands, heart, features (physio) | "
+        "sentence (text)."
     )
 
     @property

@@ -129,12 +129,15 @@ def trial_of(payload: Payload, wanted: Sequence[Channels]) -> dict[str, np.ndarr
 
 
 class RowsRepresentation:
-    """npz of signals <-> [rows, columns] float32: every channel at one rate, a row each.
+    """npz of signals <-> [rows, columns] float32: every channel at one rate, a row each, and a row for its level.
 
     Parameters: `rate_hz` of the array; `seconds` that it holds (not given: the length of the windows that
     prepare.physio.windows cuts); `mask`: whether payloads may be shorter, which is then part of the array (a last row,
     +1 valid and -1 padding; not given: where no windows are cut); `signals`, a list of {name, unit, rate_hz, columns}
-    (not given: what most samples of the corpora have after the steps). Above half of `rate_hz` nothing is kept.
+    (not given: what most samples of the corpora have after the steps); `levels`: a channel's mean in a row of its own
+    ("EDA_level", the same in every column) and its course without it ("EDA"), because a skin temperature moves by 0.02
+    degrees in a window and by some degrees between people: in one row, what a model leaves over drowns the course.
+    Above half of `rate_hz` nothing is kept.
     """
 
     modality = "physio"
@@ -147,7 +150,11 @@ class RowsRepresentation:
         seconds: float | None = None,
         mask: bool | None = None,
         signals: Sequence[Mapping[str, Any]] = (),
+        levels: bool = True,
     ) -> None:
+        if not isinstance(levels, bool):
+            raise ParamsError(f"representation rows: levels is {levels!r}; allowed are true and false.")
+        self.levels = levels
         if not isinstance(rate_hz, int | float) or not 0.1 <= rate_hz <= 2048:
             raise ParamsError(f"representation rows: rate_hz is {rate_hz!r}; allowed are 0.1 to 2048.")
         if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds <= 3600):
@@ -196,6 +203,8 @@ class RowsRepresentation:
     def _spec_of(self, seconds: float) -> Spec:
         rows = [name for signal in self.signals for name in signal.rows]
         units = [signal.unit for signal in self.signals for _ in signal.rows]
+        if self.levels:
+            rows, units = [*rows, *(f"{row}_level" for row in rows)], 2 * units
         masked = ["mask"] if self.mask else []
         return Spec(
             name=f"rows{self.rate_hz:g}hz-{seconds:g}s",
@@ -227,6 +236,10 @@ class RowsRepresentation:
             course = _of_length(resampled(trial[signal.name], signal.rate_hz, self.rate_hz, signal.name), columns)
             out[first : first + len(signal.rows), :columns] = course.reshape(columns, -1).T
             first += len(signal.rows)
+        if self.levels:
+            level = out[:first, :columns].mean(axis=1, keepdims=True, dtype=np.float64)
+            out[:first, :columns] -= level
+            out[first : 2 * first, :columns] = level
         if self.mask:
             out[-1], out[-1, :columns] = -1.0, 1.0
         return out
@@ -246,9 +259,10 @@ class RowsRepresentation:
             seconds = columns / self.rate_hz
         if columns < MIN_VALUES:
             raise PayloadError("empty", f"the mask row holds {columns} valid columns")
+        courses = self._courses(array[:, :columns].astype(np.float64))
         arrays, facts, first = {}, [], 0
         for signal in self.signals:
-            rows = array[first : first + len(signal.rows), :columns].astype(np.float64).T  # [columns, channels]
+            rows = courses[first : first + len(signal.rows)].T  # [columns, channels]
             first += len(signal.rows)
             values = signal.values(seconds)
             if values < 1:
@@ -259,6 +273,15 @@ class RowsRepresentation:
             arrays[signal.name] = (course[:, 0] if signal.columns is None else course).astype(np.float32)
             facts.append(Signal(signal.name, signal.unit, signal.rate_hz, arrays[signal.name].shape))
         return Payload(encode_signals(arrays), "npz", tuple(facts), seconds)
+
+    def _courses(self, array: np.ndarray) -> np.ndarray:
+        """[rows, valid columns] -> [channels, valid columns], each with its level. A course is taken about its own mean
+        and a level is the mean of its row, so that a model need not keep to either."""
+        if not self.levels:
+            return array
+        channels = sum(len(signal.rows) for signal in self.signals)
+        course, level = array[:channels], array[channels : 2 * channels]
+        return course - course.mean(axis=1, keepdims=True) + level.mean(axis=1, keepdims=True)
 
     def _seconds(self, payload: Payload, trial: Mapping[str, np.ndarray]) -> float:
         if payload.duration_s is not None:

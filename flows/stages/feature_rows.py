@@ -91,7 +91,9 @@ def write_feature_rows(folder: Path, spec: Spec, prepared: Path, augmented: Path
     than `spec`."""
     splits = read_table(prepared / "splits.parquet", SPLITS)
     split_of = dict(zip(splits["sample_id"].to_pylist(), splits["split"].to_pylist(), strict=True))
-    real = _rows(prepared, read_table(prepared / "coded.parquet", SAMPLES), spec, split_of)
+    coded = prepared / "coded.parquet"  # not there where the corpus itself is rows of features
+    index = read_table(coded if coded.exists() else prepared / "index.parquet", SAMPLES)
+    real = _rows(prepared, index, spec, split_of)
     synthetic = _rows(augmented, read_table(augmented / "index.parquet", SAMPLES), spec, {})
     write_table(folder / FEATURES, pa.concat_tables([real, synthetic]))
     return FeatureRows(spec.name, spec.shape[0], real.num_rows, synthetic.num_rows)

@@ -37,7 +37,7 @@ def wristband(seconds: float, **other_rates: float) -> Payload:
 
 
 def test_each_channel_is_a_row_at_one_rate() -> None:
-    rows = make_representation("rows", {"rate_hz": 16, "seconds": 8, "signals": SIGNALS})
+    rows = make_representation("rows", {"rate_hz": 16, "seconds": 8, "signals": SIGNALS, "levels": False})
     assert isinstance(rows, Representation) and rows.way_back and not rows.lossless
     spec = rows.spec
     assert spec.layout == "rows" and spec.shape == (6, 128) and spec.rate_hz == 16 and spec.mask_row is None
@@ -48,6 +48,23 @@ def test_each_channel_is_a_row_at_one_rate() -> None:
     wanted = 3.0 + np.sin(2 * np.pi * 0.2 * np.arange(128) / 16.0)
     for row, factor in enumerate((1, 2, -1, 1, 1, 1)):
         np.testing.assert_allclose(array[row, 8:-16], factor * wanted[8:-16], atol=0.2)
+
+
+def test_levels_stand_in_rows_of_their_own() -> None:
+    plain = RowsRepresentation(rate_hz=16, seconds=8, signals=SIGNALS, levels=False).encode(wristband(8.0))
+    rows = RowsRepresentation(rate_hz=16, seconds=8, signals=SIGNALS)
+    array = rows.encode(wristband(8.0))
+    assert rows.spec.shape == (12, 128) and rows.spec.rows[6:] == tuple(f"{r}_level" for r in rows.spec.rows[:6])
+    assert rows.spec.units[:6] == rows.spec.units[6:]
+    np.testing.assert_allclose(array[:6].mean(axis=1), 0.0, atol=1e-5)
+    np.testing.assert_allclose(array[:6] + array[6:], plain, atol=1e-4)
+    assert (np.ptp(array[6:], axis=1) == 0).all()
+    # a model that draws a course off its mean and a level that wavers gives the same payload
+    wavering = array + 0.5
+    wavering[6:] += np.linspace(-1, 1, 128) - 0.5
+    old, new = (decode_signals(rows.decode(a.astype(np.float32)).data) for a in (array, wavering))
+    for name in old:
+        np.testing.assert_allclose(new[name], old[name], atol=1e-3)
 
 
 def test_the_way_back_has_the_facts_of_the_payload() -> None:
@@ -66,7 +83,7 @@ def test_the_way_back_has_the_facts_of_the_payload() -> None:
 @pytest.mark.parametrize("seconds", [8.0, 5.5, 2.0])
 def test_length_is_part_of_the_array_where_payloads_differ(seconds: float) -> None:
     rows = RowsRepresentation(rate_hz=16, seconds=8, mask=True, signals=SIGNALS)
-    assert rows.spec.rows[-1] == "mask" and rows.spec.mask_row == 6 and rows.spec.units[-1] == ""
+    assert rows.spec.rows[-1] == "mask" and rows.spec.mask_row == 12 and rows.spec.units[-1] == ""
     array = rows.encode(wristband(seconds))
     assert (array[-1] > 0).sum() == seconds * 16 and not array[:-1, round(seconds * 16) :].any()
     after = rows.decode(array)

@@ -43,6 +43,7 @@ CASES: dict[str, tuple[dict[str, Any], Payload]] = {
     "hog": ({}, Payload(encode_png(FACE), "png")),
     "bands": ({"signals": SIGNALS}, trial()),
     "heart": ({"signals": SIGNALS[:1]}, trial()),
+    "features": ({"columns": ["hr", "eda"]}, Payload(encode_signals({"features": np.array([61.0, 2.5])}), "npz")),
     "sentence": ({"words": 64, "pieces": 32}, Payload(encode_text("so happy!"), "txt")),
 }
 
@@ -51,7 +52,8 @@ CASES: dict[str, tuple[dict[str, Any], Payload]] = {
 def test_the_payload_is_the_vector(name: str) -> None:
     params, payload = CASES[name]
     features = make_representation(name, params)
-    assert isinstance(features, Representation) and not features.way_back and not features.lossless
+    assert isinstance(features, Representation) and not features.way_back
+    assert features.lossless is (name == "features")
     spec = features.spec
     assert spec.layout == "vector" and len(spec.rows) == len(spec.units) == spec.shape[0] == len(set(spec.rows))
     vector = features.encode(payload)
@@ -124,6 +126,7 @@ def test_hog_columns_are_in_the_order_of_the_features() -> None:
         ("hog", Payload(encode_png(np.zeros((48, 48, 3), np.uint8)), "png"), "not-grey"),
         ("bands", Payload(encode_signals({"BVP": PULSE}), "npz", trial().signals[:1]), "missing-signal"),
         ("heart", Payload(encode_signals({"BVP": np.ones(2560)}), "npz", trial().signals[:1]), "flat"),
+        ("features", Payload(encode_signals({"features": np.ones(3)}), "npz"), "other-columns"),
         ("sentence", Payload(b"\xff\xfe", "txt"), "not-utf8"),
     ],
 )
@@ -151,6 +154,8 @@ def test_signals_are_settled_from_the_corpora() -> None:
         ("hog", {"size": 50}, "size is 50"),
         ("hog", {"cell": 40}, "cell 40"),
         ("heart", {"signals": SIGNALS[1:]}, "TEMP at 4 Hz"),
+        ("features", {"columns": "hr"}, "a list of names"),
+        ("features", {"columns": ["hr", "hr"]}, "one name"),
         ("sentence", {"words": 0}, "words is 0"),
         ("sentence", {"wordz": 8}, "Did you mean 'words'"),
     ],

@@ -20,6 +20,7 @@ from flows.conduct.machine import survey
 from flows.params import Machine, load_params
 from flows.stages.release import release_card, subject_notes
 from flows.stages.run import run_stage
+from tests.flows.made_of import LENIENT
 
 CARD = """\
 title: Features of a wristband
@@ -84,6 +85,27 @@ def test_rows_of_features_become_a_release(tmp_path: Path, tiny_params: Any, pro
     # each feature by its own mean and deviation over train, as its neighbour has other units
     assert np.allclose(train.mean(axis=0), 0, atol=1e-3) and np.allclose(train.std(axis=0), 1, atol=1e-2)
     assert "features 3" in (folder / "data/runs/tiny/report.html").read_text()
+
+
+def test_a_generator_adds_rows_to_a_table(tmp_path: Path, tiny_params: Any, project: Any) -> None:
+    params = params_of(tiny_params)
+    run = params["runs"]["tiny"]
+    run |= {"representation": {"name": "features"}, "generator": {"name": "transfer"}, "policy": {"on_fail": "flag"}}
+    run |= {"gates": LENIENT, "evaluation": {"bootstrap": 100}, "target": {"policy": "number", "number": 40}}
+    folder = project(tmp_path / "p", params)
+    features(folder)
+    for verb in ("ingest", "plan", "prepare", "fit", "augment", "evaluate", "release"):
+        run_stage(verb, "tiny", repo=folder)
+    release = open_release(folder / "data/runs/tiny/release")
+    table = release.features()
+    assert table.schema.names[-3:] == ["eda_mean", "eda_sd", "hr"] and table.num_rows == release.index.num_rows
+    real, synthetic = (list(release.samples("train", synthetic=s)) for s in (False, True))
+    assert synthetic and {repr(r["signals"]) for r in real} == {repr(r["signals"]) for r in synthetic}
+    heart = {
+        e: np.mean([decode_signals(r["payload"])["features"][2] for r in synthetic if r["emotion"] == e])
+        for e in {r["emotion"] for r in synthetic}
+    }
+    assert heart["stress"] > heart["calm"] + 4, "10 beats a minute more, by the table"
 
 
 def test_vectors_stay_as_they_are_without_a_step(tmp_path: Path, tiny_params: Any, project: Any) -> None:

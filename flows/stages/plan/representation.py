@@ -6,6 +6,7 @@ these are stands in the corpora's indexes; from here on it stands in the plan, a
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 
 from corpora.errors import ParamsError
 from corpora.schema import SAMPLES, Signal
-from corpora.signals import BASELINE
+from corpora.signals import BASELINE, VECTOR
 from corpora.store.shards import read_table
 from features.physio.prepare import SignalSteps, signals_after
 from features.representation import Known, make_representation, representation_class
@@ -43,17 +44,27 @@ def settled_run(run_name: str, run: RunParams, modality: str, layout: Layout) ->
 
 
 def known_of(run: RunParams, layout: Layout) -> Known:
-    """What the indexes of the run's corpora tell of its payloads after the steps."""
+    """What the indexes of the run's corpora tell of its payloads after the steps. Raises `ParamsError` where corpora
+    of features have other columns than one another."""
     steps: SignalSteps = run.prepare.physio
     layouts: Counter[tuple[Signal, ...]] = Counter()
+    columns: Counter[str] = Counter()
     longest = 0.0
     for corpus in run.corpora:
         table = read_table(layout.corpus(corpus) / "index.parquet", SAMPLES)
         longest = max(longest, pc.max(table["duration_s"]).as_py() or 0.0)
         for row in table["signals"].to_pylist():
             layouts[_prepared(row or (), steps)] += 1
+        columns.update(dict(row or ()).get(VECTOR, "[]") for row in table["extra"].to_pylist())
+    if len(columns) > 1:
+        raise ParamsError(
+            f"the rows of features of {', '.join(run.corpora)} have {len(columns)} different lists of columns; name "
+            "corpora of one list"
+        )
     usual = max(layouts, key=lambda of: (layouts[of], len(of), repr(of)), default=())
-    return Known(usual, None if steps.windows is None else steps.windows.length_s, longest or None)
+    names = next(iter(columns), "[]")
+    window_s = None if steps.windows is None else steps.windows.length_s
+    return Known(usual, window_s, longest or None, tuple(json.loads(names)))
 
 
 def _prepared(rows: Any, steps: SignalSteps) -> tuple[Signal, ...]:
