@@ -34,7 +34,7 @@ BREAKS = {  # contract's first words -> module that imports, and what it must no
     "Inside validators": ("validators.maths.kernel", "validators.batch"),
     "Inside embeddings": ("validators.embeddings.linear", "validators.embeddings.embedding"),
     "Inside flows": ("flows.engine.store", "flows.stages.run"),
-    "Readers know": ("corpora.readers.speech.emodb", "corpora.splits.views"),
+    "Readers know": ("corpora.readers.speech.ravdess", "corpora.splits.views"),
     "Formats, records": ("corpora.records.ids", "corpora.readers"),
     "Draws know": ("generators.draws.targets", "generators.vae"),
     "Maths knows": ("validators.maths.prdc", "torch"),
