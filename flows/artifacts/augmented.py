@@ -1,11 +1,11 @@
 """augmented/: the synthetic samples of a run and what became of every candidate (flows/stages/augment/augment.py).
 
-  shards/train-synthetic-*.tar + index.parquet   what is released, no more than the target
-  accepted.parquet                               every candidate that passed all gates, and whether it is released
-  scores.parquet                                 every candidate and gate
-  rejected/*.tar + rejected.parquet              a few rejected candidates of each class and gate, to look at
-  reference.json                                 gate -> class -> scores of real samples that the gate had not met
-  balance.json                                   counts of every class, cell and round; limits
+shards/train-synthetic-*.tar + index.parquet   what is released, no more than the target
+accepted.parquet                               every candidate that passed all gates, and whether it is released
+scores.parquet                                 every candidate and gate
+rejected/*.tar + rejected.parquet              a few rejected candidates of each class and gate, to look at
+reference.json                                 gate -> class -> scores of real samples that the gate had not met
+balance.json                                   counts of every class, cell and round; limits
 """
 
 from __future__ import annotations

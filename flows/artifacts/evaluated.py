@@ -1,9 +1,9 @@
 """evaluation/: what the synthetic set is worth (flows/stages/evaluate.py).
 
-  verdicts.parquet   one row for each set gate and group, and for what no gate could say
-  conditions.json    class -> whether candidates show the class that was asked for
-  uplift.json        a plain classifier with and without the synthetic samples
-  selftest.json      the gates on held-out people and planted defects
+verdicts.parquet   one row for each set gate and group, and for what no gate could say
+conditions.json    class -> whether candidates show the class that was asked for
+uplift.json        a plain classifier with and without the synthetic samples
+selftest.json      the gates on held-out people and planted defects
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class VerdictRow:
 
 class ClassConditions(Record):
     """One class. recall_synthetic: share of candidates, before any gate, that judges who saw only real data name by the
-    class that was asked for, with its 95 % interval; recall_real: of real samples, by judges who had not met the person.
-    n, n_real: candidates and real samples. cannot_be_judged: "" or why."""
+    class that was asked for, with its 95 % interval; recall_real: of real samples, by judges who had not met the
+    person. n, n_real: candidates and real samples. cannot_be_judged: "" or why."""
 
     recall_synthetic: float
     low: float

@@ -1,11 +1,11 @@
 """prepared/: the samples of a run, split, harmonised and encoded (written by flows/stages/prepare/prepare.py).
 
-  shards/<split>-real-*.tar + index.parquet   every sample of the view, prepared
-  coded/*.tar + coded.parquet                 train and dev after a trip through the representation, where it is lossy
-  arrays.npy + arrays.parquet                 train, [N, *shape] float32, and the ids of its rows; with a generator
-  before/*.tar + before.parquet               a few train samples of each corpus as they came
-  statistics.json                             of the train split, where a step needs them
-  splits.parquet  rejects.parquet  summary.json
+shards/<split>-real-*.tar + index.parquet   every sample of the view, prepared
+coded/*.tar + coded.parquet                 train and dev after a trip through the representation, where it is lossy
+arrays.npy + arrays.parquet                 train, [N, *shape] float32, and the ids of its rows; with a generator
+before/*.tar + before.parquet               a few train samples of each corpus as they came
+statistics.json                             of the train split, where a step needs them
+splits.parquet  rejects.parquet  summary.json
 """
 
 from __future__ import annotations
@@ -174,5 +174,3 @@ class Prepared(Folder):
         """Ids of the samples that gates and judges learn from."""
         ids: list[str] = self.reference("train")["sample_id"].to_pylist()
         return ids
-
-

@@ -33,8 +33,8 @@ class ClassCount(Record):
 
 class Manifest(Record):
     """What a release says of itself, before it is sealed. counts: split -> class -> samples. publishable: gates and
-    audit allow it; reasons: why not. restrictions: of licences. notes: what a user must know. leaks: split -> what leaks
-    took. cannot_be_judged: class -> why."""
+    audit allow it; reasons: why not. restrictions: of licences. notes: what a user must know. leaks: split -> what
+    leaks took. cannot_be_judged: class -> why."""
 
     name: str
     modality: str
@@ -47,10 +47,10 @@ class Manifest(Record):
     licenses: tuple[str, ...]
     publishable: bool
     reasons: tuple[str, ...]
-    restrictions: tuple[str, ...] = ()
+    restrictions: tuple[str, ...]
     notes: tuple[str, ...]
-    leaks: dict[str, Leak] = {}
-    cannot_be_judged: dict[str, str] = {}
+    leaks: dict[str, Leak]
+    cannot_be_judged: dict[str, str]
 
     @property
     def has_synthetic(self) -> bool:

@@ -13,6 +13,7 @@ from corpora.fingerprint import hash_folder
 from corpora.schema import SAMPLES
 from corpora.store.atomic import atomic_folder
 from corpora.store.shards import read_table
+from flows.artifacts.prepared import Summary
 from flows.engine.pool import Pool, WorkItem
 from flows.engine.progress import Pace
 from flows.engine.store import MissingItemError, WorkStore
@@ -22,7 +23,7 @@ from flows.records import ARRAYS
 from flows.stages.augment.batches import batch_from_payloads
 from flows.stages.augment.sampler import read_samples, samples_key, scores_key
 from flows.stages.fit.model_file import read_model
-from flows.stages.plan.plan import Plan
+from flows.stages.plan.plans import Plan
 from generators.draws.balance import draw_sequence
 from generators.draws.sources import SourceTable, choose_sources
 from generators.draws.targets import Cell
@@ -128,7 +129,7 @@ class Drawer:
         store: WorkStore,
         prepared: Path,
         model: Path,
-        summary: dict[str, Any],
+        summary: Summary,
         gate_keys: dict[str, str],
     ) -> None:
         self.plan, self.machine, self.store, self.gate_keys = plan, machine, store, gate_keys
@@ -158,8 +159,8 @@ class Drawer:
             "model": model_key,
             "sources": sources,
             "gates": gate_keys,
-            "modality": summary["modality"],
-            "rate_hz": summary["rate_hz"],
+            "modality": summary.modality,
+            "rate_hz": summary.rate_hz,
             "representation": described["representation"],
             "generator": described["generator"],
             "device": {"kind": numerics["device"], "dtype": numerics["dtype"], "compile": numerics["compile"]},

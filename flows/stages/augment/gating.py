@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from corpora.fingerprint import hash_folder, hash_json
 from corpora.schema import SAMPLES
 from corpora.store.atomic import atomic_folder
 from corpora.store.shards import read_table
+from flows.artifacts.prepared import Summary
 from flows.engine.progress import progress
 from flows.engine.store import WorkStore
 from flows.paths import Layout
 from flows.stages.augment.batches import batch_from_table
-from flows.stages.plan.plan import Plan
+from flows.stages.plan.plans import Plan
 from flows.stages.plan.weights import require_planned
 from training.seeds import derive_seed
 from validators.gate import Batch, Limit, SampleGate, class_limits, gate_class
@@ -30,18 +32,16 @@ class FittedGate:
     gate: SampleGate
 
 
-def reference_batch(prepared: Path, summary: dict[str, Any], split: str) -> Batch:
+def reference_batch(prepared: Path, summary: Summary, split: str) -> Batch:
     """Real samples of `split` as the generator's representation renders them: the form that candidates come in."""
     coded = prepared / "coded.parquet"
     table = read_table(coded if coded.exists() else prepared / "index.parquet", SAMPLES)
     prefix = f"coded/{split}-coded" if coded.exists() else f"shards/{split}-real"
     chosen = table.filter(pa.array([s.startswith(prefix) for s in table.column("shard").to_pylist()], pa.bool_()))
-    return batch_from_table(prepared, chosen, summary["modality"], summary["rate_hz"])
+    return batch_from_table(prepared, chosen, summary.modality, summary.rate_hz)
 
 
-def fit_gates(
-    plan: Plan, layout: Layout, prepared: Path, summary: dict[str, Any], store: WorkStore
-) -> dict[str, FittedGate]:
+def fit_gates(plan: Plan, layout: Layout, prepared: Path, summary: Summary, store: WorkStore) -> dict[str, FittedGate]:
     """Builds each gate once from the train split; the store keeps it for actors, other rounds and other runs."""
     require_planned(plan.params["gates"])
     content = hash_folder(prepared)
@@ -62,7 +62,7 @@ def fit_gates(
             progress(f"augment: fitting gate {name}")
             gate = kind.fit(
                 train,
-                classes=summary["classes"],
+                classes=summary.classes,
                 known_sha256=known,
                 params=plan.params["gates"][name]["params"],
                 seed=gate_seed(plan, name),
@@ -95,7 +95,7 @@ def _known_hashes(prepared: Path) -> frozenset[str]:
 
 
 def resolve_limits(
-    plan: Plan, gates: dict[str, FittedGate], classes: list[str]
+    plan: Plan, gates: dict[str, FittedGate], classes: Sequence[str]
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, str]]]:
     """Gate -> class -> the number that a score is held against; and gate -> class -> why the gate has no say in it."""
     resolved, silent = {}, {}

@@ -2,37 +2,58 @@
 
 DVC cannot template a list of dependencies, so a stage depends on its JSON: resolved parameters, content hashes of the
 corpora and of the source of every module that the stage imports (grimp's closure). The stage reruns exactly when one of
-them changed. `Plan` is how a stage reads its JSON back.
+them changed. What is in each JSON: flows/stages/plan/plans.py.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from corpora.errors import CorpusError, IntegrityError, ParamsError
 from corpora.fingerprint import hash_bytes, hash_json
 from corpora.formats.jsonfile import read_json
-from corpora.store.atomic import atomic_folder, write_json
+from corpora.store.atomic import atomic_folder
 from features.faces.prepare import DEFAULT_PX, FaceSteps
 from features.prepare import preparation_module
 from features.representation import REPRESENTATIONS, make_representation
 from features.speech.prepare import SpeechSteps
 from features.steps import Steps
+from flows.artifacts.base import Described
 from flows.params import Numerics, Params, RunParams, load_params
 from flows.paths import PACKAGES, Layout
+from flows.stages.plan.plans import (
+    AugmentCompute,
+    AugmentPlan,
+    EvaluateCompute,
+    EvaluatePlan,
+    FitCompute,
+    FitPlan,
+    GeneratorName,
+    NoCompute,
+    Plan,
+    PlannedGate,
+    Plans,
+    PrepareCompute,
+    PreparePlan,
+    ReleasePlan,
+    ReportPlan,
+)
 from flows.stages.plan.weights import weights_of
 from flows.stages.run import PLANNED
 from generators.draws.targets import require_subjects
 from generators.generator import generator_class
 from generators.params import parse_params
-from validators.gate import Limit, default_limit, gate_class
-from validators.trials.selftest import QUICK_SAMPLE_GATES
+from validators.gate import Limit, default_limit, fits_at_once, gate_class, tells_class
 
+P = TypeVar("P", bound=Plan)
+C = TypeVar("C", bound=BaseModel)
 STAGES = tuple(PLANNED)
 
 # Modules that decide where and how work runs or how errors read, never what comes out. An edit there redoes nothing.
@@ -44,6 +65,7 @@ INERT = frozenset(
         "flows.params",
         "flows.paths",
         "flows.stages.plan.plan",
+        "flows.stages.plan.plans",
         "flows.engine.pool",
         "flows.engine.progress",
         "flows.engine.store",
@@ -52,34 +74,6 @@ INERT = frozenset(
 
 
 _STEPS_IN_TIME = ("keep", "resample", "baseline", "windows")  # of prepare.physio; off unless a run asks for them
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a stage may know. `params` are resolved; `code` maps module -> sha256 of its source."""
-
-    stage: str
-    run: str
-    modality: str
-    params: dict[str, Any]
-    numerics: dict[str, Any]
-    corpora: dict[str, str]
-    code: dict[str, str]
-
-    @property
-    def key(self) -> str:
-        """64 hex digits naming everything that the stage depends on, outs of earlier stages aside."""
-        return hash_json({f: getattr(self, f) for f in self.__slots__})
-
-    @classmethod
-    def read(cls, layout: Layout, run: str, stage: str) -> Plan:
-        path = layout.plan(run, stage)
-        if not path.exists():
-            raise IntegrityError(f"no {path}: run the stage plan@{run} first (`dvc repro` does it)")
-        told = read_json(path)
-        if told.keys() != set(cls.__slots__):
-            raise IntegrityError(f"{path} is not as `plan` wrote it: remove its folder and run plan@{run} again")
-        return cls(**told)
 
 
 def write_plan(layout: Layout, run_name: str) -> None:
@@ -94,10 +88,10 @@ def write_plan(layout: Layout, run_name: str) -> None:
     require_feasible(plans, layout)
     with atomic_folder(layout.run(run_name) / "plan") as folder:
         for plan in plans:
-            write_json(folder / f"{plan.stage}.json", {f: getattr(plan, f) for f in Plan.__slots__})
+            plan.write(folder)
 
 
-def make_plans(params: Params, layout: Layout, run_name: str) -> list[Plan]:
+def make_plans(params: Params, layout: Layout, run_name: str) -> Plans:
     """One for each later stage. Raises as `write_plan`, but for what labels and groups say."""
     run = params.run(run_name)
     manifests = {name: _manifest(layout, name) for name in run.corpora}
@@ -111,69 +105,102 @@ def make_plans(params: Params, layout: Layout, run_name: str) -> list[Plan]:
     return _stage_plans(run_name, run, params.numerics, modality, contents)
 
 
-def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, contents: dict[str, str]) -> list[Plan]:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What every plan of a run has in common."""
+
+    name: str
+    params: RunParams
+    modality: str
+
+    def of(self, kind: type[P], roots: Sequence[str] = (), *, compute: Any = None, **fields: Any) -> P:
+        """The plan of a stage, which imports the modules `roots` beside its own."""
+        return kind(
+            run=self.name,
+            modality=self.modality,
+            corpora=fields.pop("corpora", {}),
+            code=code_of([PLANNED[kind.STAGE], *roots]),
+            compute=NoCompute() if compute is None else compute,
+            **fields,
+        )
+
+
+def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, contents: dict[str, str]) -> Plans:
     values = run.model_dump(mode="json")
     steps = prepare_steps(name, run, modality)
-    described = {"version": steps.VERSION, "steps": steps.described()}
+    described = Described.model_validate({"version": steps.VERSION, "steps": steps.described()})
     values["prepare"] = {modality: steps.model_dump(mode="json"), "max_reject_share": run.prepare.max_reject_share}
-    made = _generator(run, modality)
-    split = _gates(name, run, modality) if made else {"sample": {}, "set": {}}
-    makes = [m for m in made or () if m]
-    shapes = [m for m in (made or ())[:1] if m]
-    judges = {kind: [gate_class(g).__module__ for g in members] for kind, members in split.items()}
-    codes = {g: hash_json(code_of([gate_class(g).__module__])) for g in split["sample"]}
-    tested = {g: split["sample"][g] for g in QUICK_SAMPLE_GATES if g in split["sample"]}  # evaluate's self-test
-    number = numerics.model_dump(mode="json")
-    fit_numerics = {k: number[k] for k in ("device", "dtype", "compile", "fit_threads", "ddp_world_size")}
-    draw_numerics = {k: number[k] for k in ("device", "dtype", "compile", "sample_threads", "draw_list")}
-    threads = {"fit_threads": number["fit_threads"]}
-    prepared = {
-        "steps": values["prepare"][modality],
-        "described": described,
-        "max_reject_share": run.prepare.max_reject_share,
-    }
+    modules = _generator(run, modality)
+    gates = _gates(name, run, modality) if modules else {"sample": {}, "set": {}}
+    used = [m for m in modules or () if m]
+    shapes = [m for m in (modules or ())[:1] if m]
+    tested = {n: gate for n, gate in gates["sample"].items() if fits_at_once(gate_class(n))}  # evaluate's self-test
+    common, corpora = _Run(name, run, modality), tuple(run.corpora)
 
-    def of(stage: str, keys: tuple[str, ...], extra: dict[str, Any], numbers: dict[str, Any], roots: list[str]) -> Plan:
-        chosen = {k: values[k] for k in keys} | extra
-        used = contents if stage in ("prepare", "report") else {}
-        return Plan(stage, name, modality, chosen, numbers, used, code_of([PLANNED[stage], *roots]))
+    def part(kind: type[C]) -> C:
+        return kind.model_validate({k: v for k, v in numerics.model_dump().items() if k in kind.model_fields})
 
-    return [
-        of(
-            "prepare",
-            ("corpora", "scheme", "view", "on_leak", "representation", "shards", "seed"),
-            prepared,
-            {"sample_threads": number["sample_threads"]},
+    return Plans(
+        prepare=common.of(
+            PreparePlan,
             [preparation_module(modality), *shapes],
+            compute=part(PrepareCompute),
+            corpora=contents,
+            corpus_names=corpora,
+            scheme=run.scheme,
+            view=run.view,
+            on_leak=run.on_leak,
+            representation=run.representation,
+            shards=run.shards,
+            seed=run.seed,
+            steps=steps,
+            described=described,
+            max_reject_share=run.prepare.max_reject_share,
         ),
-        of("fit", ("generator", "representation", "seed"), {}, fit_numerics, makes),
-        of(
-            "augment",
-            ("target", "rounds", "seed", "shards", "representation"),
-            {
-                "gates": split["sample"],
-                "gate_code": codes,
-                "generator": {"name": run.generator.name} if run.generator else None,
-            },
-            draw_numerics | threads,
-            [*makes, *judges["sample"]],
+        fit=common.of(
+            FitPlan,
+            used,
+            compute=part(FitCompute),
+            generator=run.generator,
+            representation=run.representation,
+            seed=run.seed,
         ),
-        of(
-            "evaluate",
-            ("evaluation", "seed"),
-            {"gates": split["set"], "sample_gates": tested},
-            threads,
-            [*judges["set"], *(gate_class(name).__module__ for name in tested)],
+        augment=common.of(
+            AugmentPlan,
+            [*used, *(gate_class(n).__module__ for n in gates["sample"])],
+            compute=part(AugmentCompute),
+            target=run.target,
+            rounds=run.rounds,
+            seed=run.seed,
+            shards=run.shards,
+            representation=run.representation,
+            gates=gates["sample"],
+            gate_code={n: hash_json(code_of([gate_class(n).__module__])) for n in gates["sample"]},
+            generator=GeneratorName(name=run.generator.name) if run.generator else None,
         ),
-        of(
-            "release",
-            ("policy", "corpora", "scheme", "view", "on_leak"),
-            {"run": values, "numerics": number, "prepared": described},
-            {},
-            [],
+        evaluate=common.of(
+            EvaluatePlan,
+            [gate_class(n).__module__ for n in [*gates["set"], *tested]],
+            compute=part(EvaluateCompute),
+            evaluation=run.evaluation,
+            seed=run.seed,
+            gates=gates["set"],
+            sample_gates=tested,
+            class_gate=next((n for n in gates["sample"] if tells_class(gate_class(n))), None),
         ),
-        of("report", (), {}, {}, []),
-    ]
+        release=common.of(
+            ReleasePlan,
+            policy=run.policy,
+            corpus_names=corpora,
+            scheme=run.scheme,
+            view=run.view,
+            on_leak=run.on_leak,
+            resolved=values,
+            all_numerics=numerics,
+            prepared=described,
+        ),
+        report=common.of(ReportPlan, corpora=contents),
+    )
 
 
 def require_steps_of_vectors(run_name: str, run: RunParams, vectors: Mapping[str, bool]) -> None:
@@ -240,10 +267,10 @@ def _generator(run: RunParams, modality: str) -> tuple[str | None, str] | None:
     return (shape.partition(":")[0] if shape else None), generator.__module__
 
 
-def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """-> {"sample": {gate: {"limit", "params"}}, "set": ...} of the gates that know the modality, limits resolved."""
+def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, PlannedGate]]:
+    """-> {"sample": {gate: ...}, "set": ...}: the gates that know the modality, with their limits."""
     allowed = {"sample": ("absolute", "quantile"), "set": ("absolute", "floor")}
-    found: dict[str, dict[str, dict[str, Any]]] = {"sample": {}, "set": {}}
+    planned: dict[str, dict[str, PlannedGate]] = {"sample": {}, "set": {}}
     for name, given in run.gate_params().items():
         gate = gate_class(name)
         if modality not in gate.modalities:
@@ -262,10 +289,8 @@ def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, 
         if form not in allowed[kind]:
             known = " or ".join(allowed[kind])
             raise ParamsError(f"runs.{run_name}.gates.{name}.limit: {form!r} does not fit a {kind} gate; use {known}")
-        found[kind][name] = {"limit": asdict(limit), "params": given.params}
-        if weights := weights_of(given.params):
-            found[kind][name]["weights"] = weights
-    return found
+        planned[kind][name] = PlannedGate(limit=limit, params=given.params, weights=weights_of(given.params))
+    return planned
 
 
 def _manifest(layout: Layout, corpus: str) -> dict[str, Any]:

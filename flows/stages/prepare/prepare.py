@@ -43,7 +43,7 @@ from flows.params import Machine
 from flows.paths import Layout
 from flows.records import ARRAYS, rejects_table, sample_from_row
 from flows.stages.ingest.reject_list import leave_rejects
-from flows.stages.plan.plan import Plan
+from flows.stages.plan.plans import Plan
 from flows.stages.prepare.population import fit_population, standardised
 from flows.stages.prepare.preparer import is_lossy, reader_of, representation_of
 
