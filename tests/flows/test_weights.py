@@ -13,7 +13,7 @@ from corpora.store.atomic import write_json
 from flows.conduct.dvcrun import needed, reasons, repro
 from flows.paths import Layout
 from flows.stages.augment.gating import _measures
-from flows.stages.plan.plan import Plan
+from flows.stages.plan.plans import EvaluatePlan
 from flows.stages.plan.weights import changed_weights, require_planned, weights_of
 from tests.toy import ALL, Toy
 
@@ -57,7 +57,7 @@ def test_a_plan_holds_the_weights_and_a_stage_refuses_others(
     folder = project(tmp_path / "p", params)
     run_all(folder, stages=("fake", "ingest", "plan"))
     layout = Layout(folder)
-    plan = Plan.read(layout, "tiny", "evaluate")
+    plan = EvaluatePlan.read(layout, "tiny")
     assert plan.params["gates"]["frechet"]["weights"] == weights_of({"embedding": named})
     assert "weights" not in plan.params["gates"]["kid"]
     require_planned(plan.params["gates"])
@@ -68,7 +68,7 @@ def test_a_plan_holds_the_weights_and_a_stage_refuses_others(
         require_planned(plan.params["gates"])
     assert changed_weights(layout, "tiny") == [f"weights of {named} are others"]
     run_all(folder, stages=("plan",))
-    assert Plan.read(layout, "tiny", "evaluate").key != plan.key
+    assert EvaluatePlan.read(layout, "tiny").key != plan.key
     assert changed_weights(layout, "tiny") == []
     (tmp_path / "m" / "model.safetensors").unlink()
     assert changed_weights(layout, "tiny") == [f"weights of {named} are others"]

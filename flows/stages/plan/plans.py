@@ -155,13 +155,13 @@ class Plan(_Frozen):
     def from_json(cls, written: Mapping[str, Any]) -> Self:
         """What `to_json` made. Raises `IntegrityError` for a key that is missing or of another version, and for a value
         of another type."""
-        if odd := sorted(written.keys() ^ _KEYS):
+        if odd := sorted({*written} ^ _KEYS):
             raise IntegrityError(f"its keys differ ({', '.join(odd)})")
         if written["stage"] != cls.STAGE or not isinstance(written["params"], Mapping):
             raise IntegrityError(f"it is of stage {written['stage']!r}, not {cls.STAGE!r}")
         field_of = {key: name for name, key in cls.ON_DISK.items()}
         own = {field_of.get(key, key): value for key, value in written["params"].items()}
-        if strange := sorted(own.keys() & {*_SHARED}):
+        if strange := sorted({*own} & {*_SHARED}):
             raise IntegrityError(f"params.{strange[0]} is no parameter of {cls.STAGE}")
         shared = {name: written[name] for name in _SHARED if name != "compute"}
         try:
