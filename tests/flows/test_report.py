@@ -114,20 +114,12 @@ def test_the_self_test_says_what_gates_miss(own_run: Path) -> None:
     def noted() -> list[str]:
         return selftest_notes(Evaluated.open(path.parent).selftest())
 
-    assert noted() == [
-        "self-test: the gates did not catch a planted defect (blurred 2 px, n = 20)"
-    ]
+    assert noted() == ["self-test: the gates did not catch a planted defect (blurred 2 px, n = 20)"]
     told["outcomes"][0] |= {"caught": True, "by": ["kid"]}
     write_json(path, told)
-    assert (
-        "wrongly failed" in page_of(own_run)
-        and "held-out people failed kid" in noted()[0]
-    )
+    assert "wrongly failed" in page_of(own_run) and "held-out people failed kid" in noted()[0]
     write_json(path, {"outcomes": [], "why_not": "train has 1 group"})
-    assert (
-        "Not tested: train has 1 group" in page_of(own_run)
-        and "1 group" in noted()[0]
-    )
+    assert "Not tested: train has 1 group" in page_of(own_run) and "1 group" in noted()[0]
     path.unlink()
     assert "Do the gates see" not in page_of(own_run) and noted() == []
 

@@ -159,15 +159,15 @@ class Plan(_Frozen):
             raise IntegrityError(f"its keys differ ({', '.join(odd)})")
         if written["stage"] != cls.STAGE or not isinstance(written["params"], Mapping):
             raise IntegrityError(f"it is of stage {written['stage']!r}, not {cls.STAGE!r}")
-        field_of = {key: name for name, key in cls.ON_DISK.items()}
-        own = {field_of.get(key, key): value for key, value in written["params"].items()}
-        if strange := sorted({*own} & {*_SHARED}):
-            raise IntegrityError(f"params.{strange[0]} is no parameter of {cls.STAGE}")
+        field_of = {cls.ON_DISK.get(name, name): name for name in cls.model_fields if name not in _SHARED}
+        if odd := sorted({*written["params"]} ^ {*field_of}):
+            raise IntegrityError(f"its keys differ (params.{odd[0]})")
+        own = {field_of[key]: value for key, value in written["params"].items()}
         shared = {name: written[name] for name in _SHARED if name != "compute"}
         try:
             plan = cls.model_validate({**own, **shared, "compute": written["numerics"]})
         except ValidationError as error:
-            raise IntegrityError(explained(error)) from None
+            raise IntegrityError(explained(error).replace("compute.", "numerics.", 1)) from None
         except EmoforgeError as error:  # a limit of two forms
             raise IntegrityError(str(error)) from None
         if other := _first_difference(plan.to_json(), written):  # a default that was filled in, a text for a number
