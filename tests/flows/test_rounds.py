@@ -91,7 +91,7 @@ def test_a_cell_with_nothing_to_convert_is_told_and_the_others_go_on() -> None:
     assert stops == {alone: "no-source", other: "filled", gone: "no-source"} and dealer.asked == [[4]]
     assert {c.draw.source_ids for c in seen[other]} == {("s/2",)}
     row = class_tally("b", 2, seen, stops, ["luck"])
-    assert row["stopped"] == "no-source" and not row["filled"] and row["target"] == 8
+    assert row.stopped == "no-source" and not row.filled and row.target == 8
 
 
 def test_a_release_says_why_a_class_was_not_filled() -> None:
