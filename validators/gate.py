@@ -242,10 +242,6 @@ class SampleGate(Protocol):
     #   lacks_reference: frozenset      slugs of `reasons` that blame the real samples, not the candidate
     #   cannot_judge(limit) -> {class: why}     what the gate has no say in, by what it found in real samples
     #   foresee(train, dev, *, classes, params, limit, seed) -> Foreseen      why `fit` would raise
-    # and what code asks of a gate (class or object) by the functions of the same names below, never by the gate's name:
-    #   tells_class: bool       a score of 1 or more: judges name the class that was asked for first
-    #   fits_at_once: bool      no network is trained, so that the self-test can fit it again
-    #   near_pairs(batch, limit) -> [(i, j)]    rows that repeat each other, of which the first alone is let in
 
     @classmethod
     def fit(
@@ -311,27 +307,6 @@ def measured_groups(gate: Any, synthetic: Batch, *, seed: int) -> dict[str, Esti
         found: dict[str, Estimate] = gate.measure_groups(synthetic, seed=seed)
         return found
     return {"all": gate.measure(synthetic, seed=seed)}
-
-
-def tells_class(gate: Any) -> bool:
-    """Whether scores say which class judges see: 1 or more where it is the one that was asked for."""
-    return bool(getattr(gate, "tells_class", False))
-
-
-def fits_at_once(gate: Any) -> bool:
-    """Whether `fit` takes seconds."""
-    return bool(getattr(gate, "fits_at_once", False))
-
-
-def near_pairs(gate: Any, batch: Batch, limit: float) -> list[tuple[int, int]]:
-    """Pairs of rows i < j of which j repeats i, by a fitted sample gate; [] from one that does not look for them."""
-    pairs: list[tuple[int, int]] = gate.near_pairs(batch, limit) if drops_repeats(gate) else []
-    return pairs
-
-
-def drops_repeats(gate: Any) -> bool:
-    """Whether the gate looks for rows that repeat each other (`near_pairs`)."""
-    return hasattr(gate, "near_pairs")
 
 
 def gate_class(name: str) -> Any:

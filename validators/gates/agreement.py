@@ -77,7 +77,6 @@ class Agreement:
     better: Better = "higher"
     modalities: tuple[str, ...] = ("speech", "face", "text", "physio")
     default_limit = Limit(quantile=0.25)
-    tells_class = True
 
     def __init__(
         self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], networks: Sequence[TrainedEncoder] = ()
@@ -231,7 +230,6 @@ class Conformal(Agreement):
     name = "conformal"
     unit = "p-value"
     default_limit = Limit(absolute=0.05)
-    tells_class = False  # a p-value of 1 is no first choice
 
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64 in (0, 1]; NaN as in `Agreement.score`."""

@@ -47,7 +47,6 @@ class Support:
     better: Better = "lower"
     modalities = ("speech", "face", "text", "physio")
     default_limit = Limit(quantile=0.99, times=1.1)
-    fits_at_once = True
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         self._arrays, self._facts = dict(arrays), dict(facts)

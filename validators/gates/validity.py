@@ -48,7 +48,6 @@ class Validity:
     better: Better = "higher"
     modalities = ("speech", "face", "text", "physio")
     default_limit = Limit(absolute=1.0)
-    fits_at_once = True
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         self._arrays, self._facts = dict(arrays), dict(facts)
