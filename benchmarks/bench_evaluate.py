@@ -44,7 +44,7 @@ from flows.paths import Layout
 from flows.stages.evaluate import run
 from flows.stages.plan.plans import EvaluateCompute, EvaluatePlan, PlannedGate
 from tests.flows.typed import SUMMARY, balance, tally
-from validators.gate import SAMPLE_GATES, SET_GATES, default_limit, fits_at_once, gate_class
+from validators.gate import SAMPLE_GATES, SET_GATES, default_limit, gate_class
 
 RATE = 16000
 FER = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")  # the corpus' codes 0 to 6
@@ -133,7 +133,7 @@ def defaults(names: tuple[str, ...]) -> dict[str, PlannedGate]:
 
 
 def measured(modality: str, parts: dict[str, list[Made]], candidates: list[Made], profile: bool) -> dict[str, Any]:
-    quick = tuple(name for name in DEFAULT_GATES if name in SAMPLE_GATES and fits_at_once(gate_class(name)))
+    quick = tuple(name for name in DEFAULT_GATES if name in SAMPLE_GATES and gate_class(name).fits_at_once)
     gates = tuple(name for name in DEFAULT_GATES if name in SET_GATES)
     with tempfile.TemporaryDirectory() as place:
         layout = Layout(Path(place))

@@ -20,7 +20,7 @@ import numpy as np
 from corpora.codecs import decode_wav
 from features.speech.prepare import PrepareSpeech, SpeechSteps
 from features.steps import Source
-from validators.embeddings.embedding import rows_of
+from validators.batch import rows_of
 from validators.embeddings.people import fit_identity
 from validators.gate import Batch, admit, default_limit
 from validators.gates.identity import Identity

@@ -1,4 +1,4 @@
-"""How much averaging of voices the gate `variance` sees, and how many real strangers it turns away.
+"""How much averaging of voices the gate `variance` sees, and how many real strangers it rejects.
 
     python benchmarks/bench_variance.py RAVDESS [--splits 4]
 
@@ -48,7 +48,7 @@ def averaged(signal: np.ndarray, ms: float) -> np.ndarray:
 
 
 def main() -> None:
-    from validators.embeddings.embedding import rows_of
+    from validators.batch import rows_of
     from validators.gate import Batch, class_limits, default_limit, gate_class, lets_in
     from validators.maths.intervals import wilson_interval
 
@@ -81,7 +81,7 @@ def main() -> None:
                     bool(lets_in(gate, [v], [None], limits[e])[0]) for v, e in zip(scores, made.emotions, strict=True)
                 )
     print(f"{platform.machine()}, Python {platform.python_version()}; {len(people)} actors, {args.splits} splits\n")
-    print("| envelope averaged over | n | " + " | ".join(f"{name} turns away [95 %]" for name in args.gates) + " |")
+    print("| envelope averaged over | n | " + " | ".join(f"rejected by {name} [95 %]" for name in args.gates) + " |")
     print("|---|---:|" + "---|" * len(args.gates))
     for ms in WIDTHS_MS:
         cells = []

@@ -65,7 +65,8 @@ class Pools:
 
     def __init__(self, name: str, data: Path, scratch: Path) -> None:
         from corpora.readers import make_corpus
-        from validators.embeddings.embedding import IMAGES, PLAIN
+        from validators.embeddings.features import PLAIN
+        from validators.embeddings.images import IMAGES
 
         self.name = name
         self.modality, self.rare, other = CORPORA[name]
@@ -83,7 +84,7 @@ class Pools:
 
     def form(self, key: str, change: Any) -> Any:
         """The corpus with `change` made to every sample (None: as it is)."""
-        from validators.embeddings.embedding import features_of
+        from validators.embeddings.features import features_of
         from validators.trials.defects import changed
 
         if key not in self._forms:
@@ -111,7 +112,7 @@ def perturbed(pools: Pools, pool: np.ndarray, judge: Any, rng: np.random.Generat
     """Samples of one class changed until the judges take them for another, which then was the asked one: random search
     on the judges' probabilities (Guo et al. 2019, Simple black-box adversarial attacks, with smooth patches of light
     and bands of the spectrum as directions). Those that could not be brought that far are left out."""
-    from validators.embeddings.embedding import rows_of
+    from validators.batch import rows_of
     from validators.trials.defects import as_candidates
 
     count, steps = ADVERSARIAL[pools.modality]

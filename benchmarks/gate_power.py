@@ -6,7 +6,7 @@ Each corpus is cut by group, several times: train (generators' and judges' side)
 a pool of people whom no gate has seen. Sets of n are drawn from the pool, as they are and with a defect
 (validators/trials/defects.py), go through the sample gates, and what is let through is measured by the set gates, all
 at their default limits. A set is caught if a set gate says fail, if the judges' recall over all of it is that of chance
-("conditions"), or, where single samples are bad, if at least 80 % of them are turned away. Undecided is not caught.
+("conditions"), or, where single samples are bad, if at least 80 % of them are rejected. Undecided is not caught.
 `--write` puts the tables into docs/gates.md.
 """
 
@@ -57,7 +57,7 @@ def draw(
     pools: Pools, defect: Any, train_rows: np.ndarray, pool: np.ndarray, n: int, rng: Any, judge: Any, fooled: Any
 ) -> Any:
     """A set of n with its defect. Features come with it wherever the signals are one of the forms."""
-    from validators.embeddings.embedding import rows_of
+    from validators.batch import rows_of
     from validators.trials.defects import Planted, as_candidates, lacking_mode, mode_key
 
     base = pools.form(NONE, None)
@@ -104,7 +104,7 @@ def conditions(planted: Any, agreement: Any) -> str:
 
 
 def measure(pools: Pools, seed: int, repeats: int, nulls: int, defaults: tuple[str, ...]) -> list[dict[str, Any]]:
-    from validators.embeddings.embedding import rows_of
+    from validators.batch import rows_of
     from validators.gate import judge, measured_groups
     from validators.trials.defects import DEFECTS
     from validators.trials.selftest import REJECTED
@@ -187,7 +187,7 @@ def measure(pools: Pools, seed: int, repeats: int, nulls: int, defaults: tuple[s
 
 def gain_of_mcd(pools: Pools, n: int = 8) -> dict[str, float]:
     """Largest change of an utterance's MCD score in dB, for each gain; NaN: clipped away, so left out."""
-    from validators.embeddings.embedding import rows_of
+    from validators.batch import rows_of
     from validators.gate import gate_class
     from validators.trials.defects import louder
 
@@ -243,7 +243,7 @@ def tables(result: dict[str, Any]) -> str:
                     out.append(f"| {defect} | " + " | ".join(cells) + " |")
             out.append("")
         out += [
-            "**Sample gates**: share of the planted samples turned away (of all, where none is), all sizes.",
+            "**Sample gates**: share of the planted samples rejected (of all, where none is), all sizes.",
             "",
         ]
         out += [

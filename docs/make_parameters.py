@@ -46,7 +46,8 @@ def page() -> str:
     parts.append(
         "## Gates\n\nKeys under `runs.<name>.gates.<gate>.params`, and the limit that holds where none is given. "
         f"Every run has {', '.join(f'`{g}`' for g in DEFAULT_GATES)} unless it sets `enabled: false`; "
-        "a gate that does not know the run's modality is left out. What each one measures: [gates.md](gates.md)."
+        "a gate that does not know the run's modality, or rows of features where these are generated, is left out. "
+        "What each one measures: [gates.md](gates.md)."
     )
     parts += [part for name in (*SAMPLE_GATES, *SET_GATES) for part in gate(name)]
     parts += ["## machine.yaml", *sections(Machine, "")]
@@ -89,27 +90,30 @@ def generator(name: str) -> Iterator[str]:
     """The pydantic model `Params` of a generator."""
     made = generator_class(name)
     yield f"### generator `{name}`\n\n{_first(inspect.getmodule(made))}"
-    rows = [
-        f"| `{key}` | {_default(field)} | {_allowed(field)} | {_cell(field.description)} |"
-        for key, field in made.Params.model_fields.items()
-    ]
-    yield "\n".join([HEADER, *rows])
+    yield "\n".join([HEADER, *_rows(made.Params)])
 
 
 def gate(name: str) -> Iterator[str]:
-    """What a gate says of itself: modalities, unit, default limit, parameters where it lists them."""
+    """What a gate says of itself: modalities, layouts, unit, default limit, and the model of its parameters."""
     made = gate_class(name)
+    rows = ", rows of features too" if "vector" in made.layouts else ""
     side = "at most" if made.better == "lower" else "at least"
     yield (
         f"### gate `{name}`\n\n{_first(made)}\n\n"
-        f"{'Set gate' if name in SET_GATES else 'Sample gate'} for {' and '.join(made.modalities)}; unit: {made.unit}; "
+        f"{'Set gate' if name in SET_GATES else 'Sample gate'} for {' and '.join(made.modalities)}{rows}; "
+        f"unit: {made.unit}; "
         f"passes {side} the limit. Default limit: {_limit(default_limit(made))}."
     )
-    module = inspect.getmodule(made)
-    options: dict[str, Any] = getattr(module, "DEFAULTS", None) or getattr(made, "DEFAULTS", {})
-    if options:
-        rows = [f"| `{key}` | {_value(value)} |" for key, value in options.items()]
-        yield "\n".join(["| key | default |\n|---|---|", *rows])
+    if made.Params.model_fields:
+        yield "\n".join([HEADER, *_rows(made.Params)])
+
+
+def _rows(model: type[BaseModel]) -> list[str]:
+    """A row for each field of a flat model."""
+    return [
+        f"| `{key}` | {_default(field)} | {_allowed(field)} | {_cell(field.description)} |"
+        for key, field in model.model_fields.items()
+    ]
 
 
 def _first(thing: Any) -> str:

@@ -49,9 +49,11 @@ def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
     """Prints what `run` would do, what sampling is expected to take, what is missing, and what labels and groups alone
     say of the way; -> whether it can go on. Changes nothing."""
     from flows.stages.augment.forecast import forecast_run
+    from flows.stages.plan.components import require_valid
     from flows.stages.plan.feasible import foreseen
 
     params, machine = load_params(repo / "params.yaml"), load_machine(repo / "machine.yaml")
+    require_valid(params)
     findings = survey(params, machine, repo, runs)
     stages = stages_of(params, runs)
     why = reasons(stages, repo=repo)

@@ -141,7 +141,8 @@ def list_gates(*, as_json: bool) -> None:
         limit = (
             {k: v for k, v in asdict(told).items() if v not in (None, 0.0) and (k, v) != ("times", 1.0)} if told else {}
         )
-        about = _about(gate_class(name), ("unit", "better", "modalities", "min_n"))
+        about = _about(gate_class(name), ("unit", "better", "modalities", "layouts", "min_n"))
+        about["params"] = {key: field.default for key, field in gate_class(name).Params.model_fields.items()}
         found.append({"name": name, "looks_at": kind, "default_limit": limit, **about})
     if as_json:
         console.print_json(found)
@@ -150,7 +151,7 @@ def list_gates(*, as_json: bool) -> None:
         [
             g["name"],
             g["looks_at"],
-            ", ".join(g.get("modalities") or ()),
+            ", ".join(g["modalities"]) + (", vectors" if "vector" in g["layouts"] else ""),
             g.get("better"),
             g.get("unit"),
             console.flat(g["default_limit"]),

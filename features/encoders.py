@@ -2,7 +2,7 @@
 
 The network classifies emotion; the outputs of its last but one layer (linear, no ReLU, so that they spread like a
 Gaussian rather than half of one) are the embedding. Training is the caller's
-(validators.embeddings.embedding.fit_encoder): this module knows the network, what goes into it, and how it is kept.
+(validators.embeddings.network.fit_encoder): this module knows the network, what goes into it, and how it is kept.
 Encoders from a hub or a path take the same methods.
 """
 
@@ -19,25 +19,10 @@ from torch import nn
 from corpora.errors import IntegrityError, UserError
 from corpora.fingerprint import hash_bytes
 from corpora.store.atomic import write_bytes, write_json
-from features.speech.logmel import logmel
 
 EMBEDDING_DIM = 32
 WEIGHTS_FILE = "encoder.safetensors"
 CONFIG_FILE = "encoder.json"
-
-
-def time_normalised_logmel(signal: np.ndarray, rate_hz: int, columns: int) -> np.ndarray:
-    """[n] float in [-1, 1] -> [40, columns] float32 dB: the whole utterance, stretched or squeezed to `columns`.
-
-    Linear interpolation along time of 25-ms windows at a 10-ms hop; a long utterance is averaged, not sampled.
-    """
-    mel = logmel(signal, rate_hz).astype(np.float64)  # [40, T]
-    frames = mel.shape[1]
-    sums = np.concatenate([np.zeros((len(mel), 1)), np.cumsum(mel, axis=1)], axis=1)  # integral up to each frame edge
-    edges = np.linspace(0.0, frames, columns + 1)
-    left = np.minimum(edges.astype(int), frames - 1)
-    integral = sums[:, left] + (edges - left) * mel[:, left]
-    return (np.diff(integral, axis=1) * (columns / frames)).astype(np.float32)
 
 
 class ConvNet(nn.Module):

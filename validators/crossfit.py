@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from validators.gate import Batch, Limit
+from validators.batch import Batch
+from validators.gate import Limit
 
 _DIGITS = (
     9  # scores are rounded: their last bits depend on how BLAS cuts a product, and a release is named by its bytes

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import importlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from corpora.errors import ParamsError, UnknownNameError
+from corpora.params import StrictParams, parse
+from validators.batch import Batch as Batch
+from validators.roster import Roster
 
 SAMPLE_GATES: dict[str, str] = {
     "validity": "validators.gates.validity:Validity",
     "copies": "validators.gates.copies:Copies",
     "agreement": "validators.gates.agreement:Agreement",
-    "conformal": "validators.gates.agreement:Conformal",
+    "conformal": "validators.gates.conformal:Conformal",
     "ordinal": "validators.gates.ordinal:Ordinal",
     "dimensions": "validators.gates.dimensions:Dimensions",
     "support": "validators.gates.support:Support",
@@ -33,7 +37,7 @@ SAMPLE_GATES: dict[str, str] = {
     "text": "validators.gates.text:TextGate",
 }
 SET_GATES: dict[str, str] = {
-    "frechet": "validators.maths.frechet:FrechetGate",
+    "frechet": "validators.gates.frechet:FrechetGate",
     "kid": "validators.gates.kid:KidGate",
     "c2st": "validators.gates.c2st:C2stGate",
     "vendi": "validators.gates.vendi:VendiGate",
@@ -42,36 +46,30 @@ SET_GATES: dict[str, str] = {
 }
 
 Better = Literal["lower", "higher"]
+Layout = Literal["signal", "vector"]
 Verdict = Literal["pass", "fail", "undecided"]
 Fault = Literal["", "reference", "synthetic"]
 
 
+class GateParams(StrictParams):
+    """What the parameters of every gate derive from; a gate that has none uses it as it is."""
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any] | GateParams, gate: str) -> Self:
+        """Checked parameters of a gate of this name; what is checked already is passed on. Raises `ParamsError`."""
+        return parse(cls, given, f"parameters of gate {gate}")
+
+
+AnyParams = Mapping[str, Any] | GateParams  # a gate's `Params`, or a mapping of some of its fields
+
+
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Decoded samples as gates see them; row i of every field is one sample.
+class Foreseen:
+    """error: why the gate cannot be fitted at all, "" where it can. undecided: "all" or a class -> why the gate will
+    never say anything about it."""
 
-    signals: speech [n_i] float32 in [-1, 1] at `rate_hz`; faces [H, W] uint8. An entry of length 0 could not be decoded
-    and `errors` says why (a reason slug), else None. emotions: the true class, or the class that was asked for.
-    sha256: of the payload. source_ids: of a conversion; empty for everything else. dimensions: valence, arousal,
-    dominance -> [B] float64 in [-1, 1], as rated or as asked for; NaN: not known; a name may be missing.
-    """
-
-    modality: str
-    ids: tuple[str, ...]
-    emotions: tuple[str, ...]
-    signals: Sequence[np.ndarray]
-    sha256: tuple[str, ...]
-    rate_hz: float | None = None
-    subjects: tuple[str | None, ...] = ()
-    groups: tuple[str, ...] = ()
-    source_ids: tuple[tuple[str, ...], ...] = ()
-    errors: tuple[str | None, ...] = ()
-    dimensions: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
-    # features by extractor name, filled by validators.embeddings.embedding on first use; never compared
-    cache: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
-
-    def __len__(self) -> int:
-        return len(self.ids)
+    error: str = ""
+    undecided: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,51 +114,32 @@ class Limit:
         return estimate.floor * self.floor + self.margin
 
 
-def default_limit(gate: Any) -> Limit:
+def default_limit(gate: Gate | type[Gate]) -> Limit:
     """The limit that a gate (class or object) brings along as `default_limit`, where params name none."""
-    found = getattr(gate, "default_limit", None)
-    if not isinstance(found, Limit):
-        raise ParamsError(f"gate {getattr(gate, 'name', gate)!r} has no default limit; give it one in params.yaml")
-    return found
+    limit: Limit | None = gate.default_limit
+    if limit is None:
+        raise ParamsError(f"gate {gate.name!r} has no default limit; give it one in params.yaml")
+    return limit
 
 
-def class_limits(gate: Any, limit: Limit, classes: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
+def class_limits(gate: SampleGate, limit: Limit, classes: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
     """A fitted sample gate -> class -> the number that scores are held against; and class -> why the gate has no say
     in it: its judges do not tell the class on real people whom they had not met, or no real sample gives a limit.
 
     Such a class is undecided. A limit that would come from real samples is then infinite, on the side that lets in
     whatever has a score at all: what judges make of people whom they do not tell is no yardstick. An absolute limit is
-    the user's and stands. A gate that knows more than its scores offers `cannot_judge(limit) -> {class: why}`.
+    the user's and stands.
     """
     real = gate.reference() if limit.quantile is not None else {}
     limits = {name: limit.resolve(np.asarray(real.get(name, ()), dtype=np.float64)) for name in classes}
-    said: dict[str, str] = gate.cannot_judge(limit) if hasattr(gate, "cannot_judge") else {}
+    unable = gate.cannot_judge(limit)
     silent = {}
     for name in classes:
-        if name in said or math.isnan(limits[name]):
-            silent[name] = said.get(name, f"no real sample of {name} has a score, so there is no limit")
+        if name in unable or math.isnan(limits[name]):
+            silent[name] = unable.get(name, f"no real sample of {name} has a score, so there is no limit")
             if limit.absolute is None:
                 limits[name] = math.inf if gate.better == "lower" else -math.inf
     return limits, silent
-
-
-def reasons_of(gate: Any, batch: Batch, values: np.ndarray, passed: np.ndarray) -> list[str | None]:
-    """Why each row did not pass, as a slug that can be counted; None for rows that passed.
-
-    A gate that knows more than its number offers `reasons(batch) -> list[str | None]`. Else: the payload's own error,
-    "not-a-number", or "<gate>-beyond-limit".
-    """
-    own = gate.reasons(batch) if hasattr(gate, "reasons") else [None] * len(batch)
-    errors = batch.errors or (None,) * len(batch)
-    out: list[str | None] = []
-    for error, said, value, ok in zip(errors, own, values, passed, strict=True):
-        if ok:
-            out.append(None)
-        elif error or said:
-            out.append(error or said)
-        else:
-            out.append(f"{gate.name}-beyond-limit" if math.isfinite(value) else "not-a-number")
-    return out
 
 
 def admit(values: np.ndarray, limit: float, better: Better) -> np.ndarray:
@@ -171,12 +150,11 @@ def admit(values: np.ndarray, limit: float, better: Better) -> np.ndarray:
     return passed
 
 
-def lets_in(gate: Any, values: Sequence[float], reasons: Sequence[str | None], limit: float) -> np.ndarray:
+def lets_in(gate: SampleGate, values: Sequence[float], reasons: Sequence[str | None], limit: float) -> np.ndarray:
     """[B] scores of one class, what the gate said of each row, the class' limit -> [B] bool: those that `admit` lets
     in, and rows that have no score for want of real samples, which is no fault of theirs (`lacks_reference`)."""
-    excused: frozenset[str] = getattr(gate, "lacks_reference", frozenset())
     passed = admit(np.asarray(values, dtype=np.float64), limit, gate.better)
-    return passed | np.array([reason in excused for reason in reasons], dtype=bool)
+    return passed | np.array([reason in gate.lacks_reference for reason in reasons], dtype=bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +182,8 @@ def judge(estimate: Estimate, *, limit: float, min_n: int, better: Better) -> tu
     """Verdict and reason. Undecided: too few samples, nothing real to compare with, or the interval holds the limit.
     Fail: the interval is beyond the limit, or synthetic samples cannot be measured."""
     if estimate.fault:
-        said: Verdict = "fail" if estimate.fault == "synthetic" else "undecided"
-        return said, estimate.reason or f"the {estimate.fault} samples give no finite number"
+        verdict: Verdict = "fail" if estimate.fault == "synthetic" else "undecided"
+        return verdict, estimate.reason or f"the {estimate.fault} samples give no finite number"
     for n, side in ((estimate.n_synthetic, "synthetic"), (estimate.n_real, "real")):
         if n < min_n:
             return "undecided", f"{n} {side} sample{'' if n == 1 else 's'}; the gate needs {min_n}"
@@ -225,94 +203,176 @@ def judge(estimate: Estimate, *, limit: float, min_n: int, better: Better) -> tu
     return "undecided", estimate.reason or "the interval holds the limit"
 
 
-@runtime_checkable
-class SampleGate(Protocol):
-    """Scores single candidates. Built once from the train split, saved, and loaded by every actor."""
+class Gate(ABC):
+    """What both kinds of gate declare. Code that needs to know something of a gate asks it here, never by its name.
 
-    name: str
-    unit: str
-    better: Better
-    modalities: tuple[str, ...]
-    judge: str  # name and content hash of what measures; stands in every score
+    name, unit, better: as scores and verdicts show them. judge: name and content hash of what measures; stands in
+    every score. Everything below has a default.
+    """
 
-    # Optional, read through `default_limit(gate)` and `reasons_of(gate, ...)` above:
-    #   default_limit: Limit            where params name no limit
-    #   reasons(batch) -> [B] slugs     None where the gate has nothing to say about a row
-    # and through `class_limits(gate, ...)` above, and `foresee(gate, ...)` of validators/roster.py:
-    #   lacks_reference: frozenset      slugs of `reasons` that blame the real samples, not the candidate
-    #   cannot_judge(limit) -> {class: why}     what the gate has no say in, by what it found in real samples
-    #   foresee(train, dev, *, classes, params, limit, seed) -> Foreseen      why `fit` would raise
+    name: ClassVar[str]
+    unit: ClassVar[str]
+    better: ClassVar[Better]
+    judge: str
+    modalities: ClassVar[tuple[str, ...]]
+    layouts: ClassVar[tuple[Layout, ...]] = ("signal",)  # of batches that it can look at; see `Batch.layout`
+    default_limit: ClassVar[Limit | None] = None  # where params name none
+    Params: ClassVar[type[GateParams]] = GateParams  # its own parameters
+    asks: ClassVar[tuple[str, ...]] = ()  # candidates must have been asked for one of these, beside a class
+    fits_at_once: ClassVar[bool] = False  # in seconds: it takes part in the self-test of every evaluation
 
     @classmethod
+    def foresee(
+        cls,
+        train: Roster,
+        dev: Roster | None,
+        *,
+        classes: Sequence[str],
+        params: AnyParams,
+        limit: Limit,
+        seed: int,
+    ) -> Foreseen:
+        """What labels and groups alone say beforehand: why `fit` would raise, and what will stay undecided."""
+        return Foreseen()
+
+
+class SampleGate(Gate):
+    """Scores single candidates. Built once from the train split, saved, and loaded by every actor."""
+
+    lacks_reference: ClassVar[frozenset[str]] = frozenset()  # slugs of `reasons` that blame the real samples
+    drops_repeats: ClassVar[bool] = False  # `near_pairs` says which candidates repeat one another
+    tells_class: ClassVar[bool] = False  # a score of 1: judges' first choice is the class that was asked for
+
+    @classmethod
+    @abstractmethod
     def fit(
         cls,
         train: Batch,
         *,
         classes: Sequence[str],
         known_sha256: frozenset[str],
-        params: Mapping[str, Any],
+        params: AnyParams,
         seed: int,
-    ) -> SampleGate:
+    ) -> Self:
         """`train`: real train samples that passed through the generator's representation. `known_sha256`: payload
-        hashes of every real sample in any form. Raises `UserError` if the train split cannot support the gate."""
-        ...
+        hashes of every real sample in any form. `params`: the gate's `Params`, or a mapping of some of its fields.
 
+        Raises `ParamsError` for parameters that do not fit `Params`, `UserError` if the train split cannot support the
+        gate.
+        """
+
+    @abstractmethod
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64; NaN = cannot be scored = rejected."""
-        ...
 
+    @abstractmethod
     def reference(self) -> dict[str, np.ndarray]:
         """Class -> scores of real train samples by parts of the gate that never saw them (cross-fitted by group)."""
-        ...
 
+    @abstractmethod
     def save(self, folder: Path) -> None:
         """safetensors + JSON; no pickle."""
-        ...
 
     @classmethod
-    def load(cls, folder: Path) -> SampleGate: ...
+    @abstractmethod
+    def load(cls, folder: Path) -> Self:
+        """What `save` wrote: the same `judge`, scores and reference. Raises `IntegrityError` for damaged files."""
+
+    def reasons(self, batch: Batch) -> list[str | None]:
+        """-> [B] slugs that can be counted, of what the gate knows beyond its number; None: nothing to say."""
+        return [None] * len(batch)
+
+    def cannot_judge(self, limit: Limit) -> dict[str, str]:
+        """Class -> why the gate has no say in it, by what it learned of real samples (see `class_limits`)."""
+        return {}
+
+    def near_pairs(self, batch: Batch, limit: float) -> list[tuple[int, int]]:
+        """Pairs i < j of rows that repeat each other, at this limit of the gate; of a gate that `drops_repeats`."""
+        return []
 
 
-@runtime_checkable
-class SetGate(Protocol):
+class SetGate(Gate):
     """Measures a set of candidates against real samples that its reference holds."""
 
-    name: str
-    unit: str
-    better: Better
-    modalities: tuple[str, ...]
-    min_n: int
-    judge: str
+    min_n: int  # of real and of synthetic samples; with fewer: undecided
+    measures_groups: ClassVar[bool] = False  # one estimate for each class beside the pooled one
 
     @classmethod
+    @abstractmethod
     def fit(
-        cls, train: Batch, dev: Batch | None, *, classes: Sequence[str], params: Mapping[str, Any], seed: int
-    ) -> SetGate:
-        """Reference: `dev` where it has at least 4 groups, else cross-fitted held-out folds of `train`."""
-        ...
+        cls,
+        train: Batch,
+        dev: Batch | None,
+        *,
+        classes: Sequence[str],
+        params: AnyParams,
+        seed: int,
+    ) -> Self:
+        """Reference: `dev` where it has at least 4 groups, else cross-fitted held-out folds of `train`. `params`: the
+        gate's `Params`, or a mapping of some of its fields; `ParamsError` where they do not fit."""
 
+    @abstractmethod
     def measure(self, synthetic: Batch, *, seed: int) -> Estimate:
         """Over the whole batch. n = 0, 1, 2 give an Estimate with NaN and a reason, never a number that means
         nothing; `fault` says whether real or synthetic samples are why."""
-        ...
 
-    # Optional, read through `measured_groups(gate, ...)` below, and `foresee(gate, ...)` of validators/roster.py:
-    #   measure_groups(synthetic, *, seed) -> {"all": Estimate, class: Estimate ...}
-    #   foresee(train, dev, *, classes, params, limit, seed) -> Foreseen      what can never be measured
+    def measure_groups(self, synthetic: Batch, *, seed: int) -> dict[str, Estimate]:
+        """ "all" -> the estimate over the whole batch and, where it `measures_groups`, one for each class."""
+        return {"all": self.measure(synthetic, seed=seed)}
 
 
-def measured_groups(gate: Any, synthetic: Batch, *, seed: int) -> dict[str, Estimate]:
+def measured_groups(gate: SetGate, synthetic: Batch, *, seed: int) -> dict[str, Estimate]:
     """ "all" -> the estimate over the whole batch and, from a gate that looks at classes, one for each of them."""
-    if hasattr(gate, "measure_groups"):
-        found: dict[str, Estimate] = gate.measure_groups(synthetic, seed=seed)
-        return found
-    return {"all": gate.measure(synthetic, seed=seed)}
+    return gate.measure_groups(synthetic, seed=seed)
+
+
+def foresee(
+    gate: type[Gate],
+    train: Roster,
+    dev: Roster | None,
+    *,
+    classes: Sequence[str],
+    params: AnyParams,
+    limit: Limit,
+    seed: int,
+) -> Foreseen:
+    """What is known of a gate beforehand, of the samples of these classes. The seed is that of `fit`: so are folds."""
+    return gate.foresee(
+        train.of_classes(classes),
+        None if dev is None else dev.of_classes(classes),
+        classes=classes,
+        params=params,
+        limit=limit,
+        seed=seed,
+    )
 
 
 def gate_class(name: str) -> Any:
-    """The class registered under `name` (literal registries, then entry points `emoforge.gates`)."""
-    found = {e.name: e.value for e in entry_points(group="emoforge.gates")} | SAMPLE_GATES | SET_GATES
-    if name not in found:
-        raise UnknownNameError.of("gate", name, found)
-    module, _, attribute = found[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    """The class registered under `name` (literal registries, then entry points `emoforge.gates`).
+
+    Raises `UnknownNameError` for a name that nobody registered, `ParamsError` for a class that is no gate.
+    """
+    registered = {e.name: e.value for e in entry_points(group="emoforge.gates")} | SAMPLE_GATES | SET_GATES
+    if name not in registered:
+        raise UnknownNameError.of("gate", name, registered)
+    module, _, attribute = registered[name].partition(":")
+    kind = getattr(importlib.import_module(module), attribute)
+    if not (isinstance(kind, type) and issubclass(kind, SampleGate | SetGate)):
+        raise ParamsError(
+            f"gate {name!r}: {registered[name]} derives neither from SampleGate nor from SetGate of validators.gate "
+            "(docs/add-a-gate.md)"
+        )
+    return kind
+
+
+def gate_params(name: str, given: Mapping[str, Any]) -> GateParams:
+    """The checked parameters of the gate `name`. Raises `ParamsError` that names the nearest valid key,
+    `UnknownNameError` for an unknown gate."""
+    params: GateParams = gate_class(name).Params.of(given, name)
+    return params
+
+
+def knows(gate: type[Gate], modality: str, layout: str = "") -> bool:
+    """Whether a gate can look at samples of this modality and layout (`Batch.layout`, or `Spec.layout` of a
+    representation: whatever is no vector is decoded to a signal before gates see it)."""
+    return modality in gate.modalities and ("vector" if layout == "vector" else "signal") in gate.layouts

@@ -16,33 +16,50 @@ Pseudo-replication: half samples), so no bootstrap is needed, whose repeated row
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
+from pydantic import Field, field_validator
 from scipy.stats import norm
 
-from corpora.errors import UserError
+from corpora.errors import UnknownNameError, UserError
 from corpora.fingerprint import hash_json
-from validators.embeddings.embedding import Embedding, fit_embedding, rows_of, usable, weights_named
-from validators.gate import Batch, Better, Estimate, Fault, Limit
+from validators.batch import Batch, rows_of, usable
+from validators.embeddings.embedding import FROM_PATH, Embedding, fit_embedding, weights_named
+from validators.embeddings.features import PLAIN
+from validators.gate import AnyParams, Better, Estimate, Fault, Foreseen, GateParams, Limit, SetGate
 from validators.maths.folds import group_folds, group_halves
-from validators.roster import CERTAIN, Foreseen, Roster, counted, lacks_groups
+from validators.roster import CERTAIN, Roster, counted, lacks_groups
 
-DEFAULTS: dict[str, Any] = {
-    "embedding": "both",  # trained | hand-made (functionals, hog ...) | both side by side | path:FOLDER (docs/gates.md)
-    "dims": 16,  # principal components of the embedding; of each, where there are two
-    "whiten": True,  # components of unit variance, or as they are
-    "folds": 2,  # of train, where it serves as reference
-    "repeats": 100,  # group-disjoint halves
-    "min_n": None,  # of real and of synthetic samples; None: the gate's own
-    "steps": None,  # of the embedding's training
-}
 FOLD = "a held-out fold of train"
 MIN_GROUPS = 4  # of a reference: two halves of at least two groups each
 LEVEL = 0.05  # of the intervals of a gate, all its groups together
 Rows = tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]  # by class: rows of S, of A and of B
+
+
+class SetParams(GateParams):
+    """Parameters of every set gate that compares in an embedding."""
+
+    embedding: str = Field(
+        "both",
+        description="trained, hand-made (functionals, hog ...), both side by side, or path:FOLDER (docs/gates.md)",
+    )
+    dims: int = Field(16, ge=1, description="principal components of the embedding; of each, where there are two")
+    whiten: bool = Field(True, description="components of unit variance, or as they are")
+    folds: int = Field(2, ge=2, le=1000, description="of train, where it serves as reference")
+    repeats: int = Field(100, ge=2, le=1_000_000, description="group-disjoint halves")
+    min_n: int | None = Field(None, ge=1, description="of real and of synthetic samples; none: 2 for each of `dims`")
+    steps: int | None = Field(None, ge=1, description="of the embedding's training; none: by the size of train")
+
+    @field_validator("embedding")
+    @classmethod
+    def _known(cls, embedding: str) -> str:
+        known = ("trained", "both", *PLAIN.values())
+        if embedding not in known and not embedding.startswith(FROM_PATH):
+            raise ValueError(str(UnknownNameError.of("embedding", embedding, (*known, f"{FROM_PATH}FOLDER"))))
+        return embedding
 
 
 @dataclass(frozen=True)
@@ -93,16 +110,17 @@ def remembered(key: str, make: Callable[[], Reference]) -> Reference:
 
 
 def fit_reference(
-    train: Batch, dev: Batch | None, *, classes: Sequence[str], options: Mapping[str, Any], seed: int
+    train: Batch, dev: Batch | None, *, classes: Sequence[str], options: SetParams, seed: int
 ) -> Reference:
     """The reference of `options` (embedding, dims, folds, steps). Never raises for too little data: `why_not` then
     says why there is none. Raises `UserError` for an unknown embedding."""
-    chosen = {name: options[name] for name in ("embedding", "dims", "whiten", "folds", "steps")}
+    chosen = options.model_dump(include={"embedding", "dims", "whiten", "folds", "steps"})
     seen = [
         [list(b.ids), list(b.sha256), list(b.emotions), list(b.groups)] if b is not None else None for b in (train, dev)
     ]
-    key = hash_json([chosen, weights_named(str(chosen["embedding"])), seed, list(classes), train.modality, seen])
-    return remembered(key, lambda: _fitted(train, dev, classes, chosen, seed))
+    weights, kind = weights_named(options.embedding), [train.modality, train.layout]
+    key = hash_json([chosen, weights, seed, list(classes), kind, seen])
+    return remembered(key, lambda: _fitted(train, dev, classes, options, seed))
 
 
 def too_few(emotions: np.ndarray, groups: np.ndarray, classes: Sequence[str], unit: str, where: str) -> str:
@@ -119,9 +137,9 @@ class Source:
     why_not: str = ""
 
 
-def choose_source(train: Roster, dev: Roster | None, options: Mapping[str, Any], seed: int) -> Source:
+def choose_source(train: Roster, dev: Roster | None, options: SetParams, seed: int) -> Source:
     """dev where it is big enough, else held-out folds of train, else the reason. By labels and groups alone."""
-    if dev is not None and len(set(dev.groups)) >= MIN_GROUPS and len(dev) >= 2 * int(options["dims"]):
+    if dev is not None and len(set(dev.groups)) >= MIN_GROUPS and len(dev) >= 2 * options.dims:
         return Source()
     n_groups = len(set(train.groups) or train.ids)
     if n_groups < MIN_GROUPS:
@@ -132,15 +150,13 @@ def choose_source(train: Roster, dev: Roster | None, options: Mapping[str, Any],
         )
         return Source(why_not=why)
     try:
-        folds = min(int(options["folds"]), n_groups // 2)
+        folds = min(options.folds, n_groups // 2)
         return Source(group_folds(train.groups, train.emotions, folds, seed))
     except UserError as error:
         return Source(why_not=str(error))
 
 
-def _fitted(
-    train: Batch, dev: Batch | None, classes: Sequence[str], options: Mapping[str, Any], seed: int
-) -> Reference:
+def _fitted(train: Batch, dev: Batch | None, classes: Sequence[str], options: SetParams, seed: int) -> Reference:
     train = _of_classes(train, classes)
     dev = None if dev is None else _of_classes(dev, classes)
     source = choose_source(Roster.of(train), None if dev is None else Roster.of(dev), options, seed)
@@ -162,21 +178,24 @@ def _of_classes(batch: Batch, classes: Sequence[str]) -> Batch:
     return rows_of(batch, usable(batch) & np.isin(np.asarray(batch.emotions, dtype=str), classes))
 
 
-def _part(
-    train: Batch, reference: Batch, classes: Sequence[str], options: Mapping[str, Any], seed: int, where: str
-) -> Part:
+def _part(train: Batch, reference: Batch, classes: Sequence[str], options: SetParams, seed: int, where: str) -> Part:
     embedding = fit_embedding(
-        str(options["embedding"]),
+        options.embedding,
         train,
         classes=classes,
         seed=seed,
-        dims=int(options["dims"]),
-        whiten=bool(options["whiten"]),
-        options={"steps": options["steps"]},
+        dims=options.dims,
+        whiten=options.whiten,
+        options={"steps": options.steps},
     )
     groups = np.asarray(reference.groups or reference.ids, dtype=str)
     emotions, unit = np.asarray(reference.emotions, dtype=str), Roster.of(reference).unit
     return Part(embedding, embedding.embed(reference), emotions, groups, where, unit)
+
+
+def minimum_n(options: SetParams) -> int:
+    """2 for each dimension unless params say otherwise: with fewer, a covariance is mostly noise."""
+    return options.min_n or 2 * options.dims
 
 
 def matched_rows(part: Part, emotions: np.ndarray, *, repeats: int, seed: int) -> Iterator[Rows]:
@@ -203,39 +222,37 @@ def matched_rows(part: Part, emotions: np.ndarray, *, repeats: int, seed: int) -
         yield chosen
 
 
-class MatchedGate:
+class MatchedGate(SetGate):
     """A set gate made of a statistic of two matched sets. Subclasses say what they measure; see the module's docstring.
 
-    params: see `DEFAULTS`. Unit: the embedding's columns have unit variance on train.
+    Unit: the embedding's columns have unit variance on train.
     """
 
-    name: ClassVar[str]
-    unit: ClassVar[str]
     better: ClassVar[Better] = "lower"
-    modalities: ClassVar[tuple[str, ...]] = ("speech", "face", "text", "physio")
-    default_limit: ClassVar[Limit]
-    defaults: ClassVar[Mapping[str, Any]] = DEFAULTS
-    by_class: ClassVar[bool] = False  # one estimate for each class beside the pooled one
+    modalities = ("speech", "face", "text", "physio")
+    layouts = ("signal", "vector")
+    Params: ClassVar[type[SetParams]] = SetParams
 
-    def __init__(self, reference: Reference, classes: Sequence[str], options: Mapping[str, Any]) -> None:
-        self._reference, self._classes, self._options = reference, tuple(classes), dict(options)
-        self.min_n = self.minimum_n(options)
+    def __init__(self, reference: Reference, classes: Sequence[str], options: SetParams) -> None:
+        self._reference, self._classes, self._options = reference, tuple(classes), options
+        self.min_n = minimum_n(options)
         self.judge = reference.judge
 
     @classmethod
-    def minimum_n(cls, options: Mapping[str, Any]) -> int:
-        """2 for each dimension unless params say otherwise: with fewer, a covariance is mostly noise."""
-        return int(options["min_n"] or 2 * int(options["dims"]))
-
-    @classmethod
     def fit(
-        cls, train: Batch, dev: Batch | None, *, classes: Sequence[str], params: Mapping[str, Any], seed: int
+        cls,
+        train: Batch,
+        dev: Batch | None,
+        *,
+        classes: Sequence[str],
+        params: AnyParams,
+        seed: int,
     ) -> Self:
         """Never raises for too little data: `measure` then says why there is no number. Raises `UserError` for an
         unknown embedding."""
-        options = {**cls.defaults, **params}
-        found = fit_reference(train, dev, classes=classes, options=options, seed=seed)
-        return cls(found, classes, options)
+        options = cls.Params.of(params, cls.name)
+        reference = fit_reference(train, dev, classes=classes, options=options, seed=seed)
+        return cls(reference, classes, options)
 
     @classmethod
     def foresee(
@@ -244,16 +261,16 @@ class MatchedGate:
         dev: Roster | None,
         *,
         classes: Sequence[str],
-        params: Mapping[str, Any],
+        params: AnyParams,
         limit: Limit,
         seed: int,
     ) -> Foreseen:
         """What has too few groups, or samples, to be compared with, whatever is drawn."""
-        options = {**cls.defaults, **params}
-        least = cls.minimum_n(options)
-        named = {"all": list(classes)} | ({name: [name] for name in classes} if cls.by_class else {})
+        options = cls.Params.of(params, cls.name)
+        least = minimum_n(options)
+        named = {"all": list(classes)} | ({name: [name] for name in classes} if cls.measures_groups else {})
         big = min((len(set(train.of_classes([c]).group_names)) for c in classes), default=0) >= CERTAIN * 4
-        enough = dev is not None and len(set(dev.groups)) >= MIN_GROUPS and len(dev) >= 2 * int(options["dims"])
+        enough = dev is not None and len(set(dev.groups)) >= MIN_GROUPS and len(dev) >= 2 * options.dims
         if big and not enough:
             return Foreseen()  # every fold holds many groups of each class
         source = choose_source(train, dev, options, seed)
@@ -285,7 +302,7 @@ class MatchedGate:
     def measure_groups(self, synthetic: Batch, *, seed: int) -> dict[str, Estimate]:
         """ "all" and, where the gate looks at classes, each class of the synthetic set. The intervals of all groups
         hold together (Bonferroni): with ten classes, one would else be beyond its limit by chance in no time."""
-        names = sorted(set(synthetic.emotions)) if self.by_class else []
+        names = sorted(set(synthetic.emotions)) if self.measures_groups else []
         found = {"all": self._measure(synthetic, seed, len(names) + 1)}
         labels = np.asarray(synthetic.emotions, dtype=str)
         for name in names:
@@ -301,7 +318,7 @@ class MatchedGate:
         points = part.embedding.embed(synthetic)
         found = []
         for s, a, b in matched_rows(
-            part, np.asarray(synthetic.emotions, dtype=str), repeats=int(self._options["repeats"]), seed=seed
+            part, np.asarray(synthetic.emotions, dtype=str), repeats=self._options.repeats, seed=seed
         ):
             x_a = [part.points[rows] for rows in a]
             found.append(
@@ -371,5 +388,6 @@ def estimate_of(pairs: np.ndarray, n_real: int, n_synthetic: int, comparisons: i
 
 
 def no_number(n_real: int, n_synthetic: int, reason: str, fault: Fault = "") -> Estimate:
+    """An estimate of NaN, with its reason and whose doing it is (`Estimate.fault`)."""
     nan = float("nan")
     return Estimate(nan, nan, nan, nan, n_real, n_synthetic, reason, fault)

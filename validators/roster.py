@@ -1,20 +1,14 @@
-"""Who is in a split, by labels and groups alone, and what can be said of gates before anything is decoded or fitted.
-
-A gate may offer a class method `foresee(train, dev, *, classes, params, limit, seed) -> Foreseen`, read through
-`foresee` below: why its `fit` would raise, and what it can never measure. Seeds are those that `fit` gets, so folds are
-the very folds.
-"""
+"""Who is in a split, by labels and groups alone, and what that says before anything is decoded or fitted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from corpora.errors import UserError
-from validators.gate import Batch, Limit
+from validators.batch import Batch
 from validators.maths.folds import group_folds
 
 CERTAIN = 8  # groups of every class: folds that hold each class are then always met, and looking for them takes long
@@ -30,10 +24,17 @@ class Roster:
     emotions: tuple[str, ...]
     groups: tuple[str, ...] = ()
     subjects: tuple[str | None, ...] = ()
+    layout: str = ""  # as of a Batch
 
     @classmethod
     def of(cls, batch: Batch) -> Roster:
-        return cls(batch.modality, batch.ids, batch.emotions, batch.groups, batch.subjects)
+        """Who is in a batch."""
+        return cls(batch.modality, batch.ids, batch.emotions, batch.groups, batch.subjects, batch.layout)
+
+    @property
+    def kind(self) -> str:
+        """As of a `Batch`: the modality, or "vector"."""
+        return self.layout or self.modality
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -41,10 +42,12 @@ class Roster:
     def rows(self, mask: np.ndarray) -> Roster:
         """The rows of a boolean mask."""
         kept = np.flatnonzero(mask)
-        cut = [tuple(f[i] for i in kept) if f else () for f in (self.ids, self.emotions, self.groups, self.subjects)]
-        return Roster(self.modality, *cut)  # type: ignore[arg-type]
+        names = ("ids", "emotions", "groups", "subjects")
+        cut = {name: tuple(column[i] for i in kept) if (column := getattr(self, name)) else () for name in names}
+        return replace(self, **cut)
 
     def of_classes(self, classes: Sequence[str]) -> Roster:
+        """The rows of these classes."""
         return self.rows(np.isin(np.asarray(self.emotions, dtype=str), list(classes)))
 
     @property
@@ -78,39 +81,6 @@ def alone_in_class(spread: Mapping[str, int], unit: str) -> dict[str, str]:
     return {name: lacks_groups(name, n, unit, "train") for name, n in spread.items() if n < 2}
 
 
-@dataclass(frozen=True, slots=True)
-class Foreseen:
-    """error: why the gate cannot be fitted at all, "" where it can. undecided: "all" or a class -> why the gate will
-    never say anything about it."""
-
-    error: str = ""
-    undecided: Mapping[str, str] = field(default_factory=dict)
-
-
-def foresee(
-    gate: Any,
-    train: Roster,
-    dev: Roster | None,
-    *,
-    classes: Sequence[str],
-    params: Mapping[str, Any],
-    limit: Limit,
-    seed: int,
-) -> Foreseen:
-    """What is known of a gate (a class) beforehand; nothing of one that offers no `foresee`."""
-    if not hasattr(gate, "foresee"):
-        return Foreseen()
-    found: Foreseen = gate.foresee(
-        train.of_classes(classes),
-        None if dev is None else dev.of_classes(classes),
-        classes=classes,
-        params=params,
-        limit=limit,
-        seed=seed,
-    )
-    return found
-
-
 def why_no_judges(train: Roster, classes: Sequence[str], folds: int, seed: int) -> str:
     """Why no judge of these classes can be cross-fitted on train; "" where it can."""
     if len(classes) < 2:
@@ -124,6 +94,7 @@ def why_no_judges(train: Roster, classes: Sequence[str], folds: int, seed: int) 
 
 
 def why_no_folds(train: Roster, folds: int, seed: int, *, by_class: bool = True) -> str:
+    """Why train cannot be cut into folds that share no group (`by_class`: and hold each class); "" where it can."""
     try:
         group_folds(train.group_names, train.emotions if by_class else ["all"] * len(train), folds, seed)
     except UserError as error:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from corpora.errors import CorpusError, PayloadError
-from corpora.formats.tables import no_doubles
-from corpora.readers.layouts.cells import has_columns
+from corpora.formats.tables import has_columns, no_doubles
 from corpora.records.files import printable
 
 BATCH = 256  # rows in memory

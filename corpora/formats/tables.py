@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import json
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -81,6 +82,16 @@ def header_of(
     names = [name.strip() if name.strip() in wanted else clean_label(name) for name in found]
     no_doubles([name for name in names if name or "" in wanted], f"{title}: {path}")
     return names
+
+
+def has_columns(there: Iterable[str], wanted: Iterable[str], where: str) -> None:
+    """Raises `CorpusError` naming the column, the nearest one and all that were found."""
+    names = list(there)
+    for column in wanted:
+        if column not in names:
+            near = difflib.get_close_matches(column, names, n=1, cutoff=0.5)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise CorpusError(f"{where}: column {column!r} not in table.{hint} Found: {', '.join(names)[:500]}")
 
 
 def no_doubles(names: Sequence[str], where: str) -> None:

@@ -26,7 +26,7 @@ from corpora.codecs import (
 from corpora.errors import CorpusError, PayloadError, UnknownLabelError, UnknownNameError, refused
 from corpora.formats.pictures import picture_codec, turn_of
 from corpora.labels import nearest_label
-from corpora.readers.faces.boxes import upright_places
+from corpora.records.boxes import upright_places
 from corpora.records.ids import check_text, valid_id
 from corpora.records.turns import Done, current_turn
 from corpora.schema import CorpusCard, Reject, Sample

@@ -87,6 +87,20 @@ def logmel(
     return mel.astype(np.float32)
 
 
+def time_normalised_logmel(signal: np.ndarray, rate_hz: int, columns: int) -> np.ndarray:
+    """[n] float in [-1, 1] -> [40, columns] float32 dB: the whole utterance, stretched or squeezed to `columns`.
+
+    Linear interpolation along time of 25-ms windows at a 10-ms hop; a long utterance is averaged, not sampled.
+    """
+    mel = logmel(signal, rate_hz).astype(np.float64)  # [40, T]
+    frames = mel.shape[1]
+    sums = np.concatenate([np.zeros((len(mel), 1)), np.cumsum(mel, axis=1)], axis=1)  # integral up to each frame edge
+    edges = np.linspace(0.0, frames, columns + 1)
+    left = np.minimum(edges.astype(int), frames - 1)
+    integral = sums[:, left] + (edges - left) * mel[:, left]
+    return (np.diff(integral, axis=1) * (columns / frames)).astype(np.float32)
+
+
 def logmel_image(
     signal: np.ndarray, rate_hz: int, columns: int, *, n_mels: int = 40, hop_s: float = 0.01, window_s: float = 0.025
 ) -> np.ndarray:

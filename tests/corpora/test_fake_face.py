@@ -10,8 +10,8 @@ import pytest
 
 from corpora.codecs import encode_png, image_header
 from corpora.errors import PayloadError
-from corpora.readers.faces.boxes import face_box, landmark_text
 from corpora.readers.fakes.face import draw_picture, encode_jpg
+from corpora.records.boxes import face_box, landmark_text
 from corpora.schema import Corpus, Reject, Sample
 
 

@@ -16,8 +16,8 @@ from PIL import Image
 from corpora.codecs import decode_image, image_header
 from corpora.errors import PayloadError
 from corpora.formats.pictures import Turn, turn_of
-from corpora.readers.faces.boxes import MIRRORED_68, upright_places
 from corpora.readers.faces.expw import ExpW
+from corpora.records.boxes import MIRRORED_68, upright_places
 from corpora.schema import Reject, Sample
 from features.faces.prepare import published_face
 

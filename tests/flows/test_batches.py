@@ -11,7 +11,7 @@ from corpora.codecs import encode_png, encode_text, encode_wav
 from corpora.errors import PayloadError, UserError
 from corpora.signals import encode_signals
 from flows.stages.augment.batches import batch_from_payloads, decode_signal
-from validators.embeddings.embedding import usable
+from validators.batch import usable
 from validators.gate import Batch
 
 

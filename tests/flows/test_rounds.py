@@ -56,6 +56,8 @@ def candidate(i: int, key: str, **fate: Any) -> Candidate:
 
 class Luck:
     better = "higher"
+    lacks_reference: frozenset[str] = frozenset()
+    drops_repeats = False
 
 
 def played(wanted: list[Cell], passes: Any, budget: Budget, sequence: DrawSource | None = None) -> Any:

@@ -31,7 +31,8 @@ TARGETS = (
     _target("validators.gates.mcd", 12, "validators/test_mcd"),
     # who judges whom
     _target("validators.maths.folds", 15, "validators/test_folds"),
-    _target("validators.gates.agreement", 10, "validators/test_agreement", "validators/test_conformal"),
+    _target("validators.gates.agreement", 8, "validators/test_agreement", "validators/test_conformal"),
+    _target("validators.gates.conformal", 4, "validators/test_conformal"),
     # splits
     _target("corpora.splits.splits", 20, "corpora/test_splits", "corpora/test_split_edges"),
     _target("corpora.splits.views", 12, "corpora/test_splits"),

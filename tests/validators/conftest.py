@@ -21,7 +21,8 @@ MakeBatch = Callable[..., Batch]
 def make_batch(modality: str, signals: Sequence[np.ndarray], emotions: Sequence[str], groups: Sequence[str]) -> Batch:
     hashes = tuple(hashlib.sha256(s.tobytes()).hexdigest() for s in signals)
     return Batch(
-        modality=modality,
+        modality="physio" if modality == "vector" else modality,
+        layout="vector" if modality == "vector" else "",
         ids=tuple(f"{group}/{i}/{digest[:6]}" for i, (group, digest) in enumerate(zip(groups, hashes, strict=True))),
         emotions=tuple(emotions),
         signals=list(signals),
@@ -165,7 +166,17 @@ def _trial(emotion: int, group: int, rng: np.random.Generator) -> np.ndarray:
     return np.stack([pulse + rng.normal(0, 2, t.size), skin], axis=1).astype(np.float32)
 
 
-_DRAW = {"speech": _utterance, "face": _face, "text": _line, "physio": _trial}
+def _vector(emotion: int, group: int, rng: np.random.Generator) -> np.ndarray:
+    """[30]: features of unlike units and spreads; some tell classes apart, some people, some nothing."""
+    person = np.random.default_rng(4000 + group)
+    of_class = np.random.default_rng(5000 + emotion).normal(0, 1, 12)
+    row = rng.normal(0, 1, 30)
+    row[:12] += of_class
+    row[8:20] += 0.6 * person.normal(0, 1, 12)
+    return (10.0 ** np.linspace(-2, 3, 30) * (5.0 + row)).astype(np.float32)
+
+
+_DRAW = {"speech": _utterance, "face": _face, "text": _line, "physio": _trial, "vector": _vector}
 
 
 def made(modality: str, *, groups: Sequence[int], per_cell: int = 3, seed: int = 0) -> Batch:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from corpora.errors import IntegrityError, UnknownNameError, UserError
-from validators.embeddings.embedding import rows_of
+from corpora.errors import IntegrityError, ParamsError, UserError
+from validators.batch import rows_of
 from validators.gate import Batch
-from validators.gates.agreement import Agreement, fit_temperature
+from validators.gates.agreement import Agreement
+from validators.maths.judges import fit_temperature
 
 CLASSES = ("anger", "happiness", "sadness")
 
@@ -114,7 +115,7 @@ def test_networks_as_judges(make: Callable[..., Batch], tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.score(strangers), scores)
     labels = np.asarray(train.emotions)
     assert loaded.reference()["anger"] == pytest.approx(gate.score(train)[labels == "anger"], rel=1e-5)
-    with pytest.raises(UnknownNameError, match="network"):
+    with pytest.raises(ParamsError, match="Did you mean 'network'"):
         _fit(train, judge="netwrok")
 
 

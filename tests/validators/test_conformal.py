@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from validators.embeddings.embedding import features_of, rows_of
+from validators.batch import rows_of
+from validators.embeddings.features import features_of
 from validators.gate import Batch, admit
-from validators.gates.agreement import Conformal
+from validators.gates.conformal import Conformal
 
 CLASSES = ("common", "rare")
 SIZES = {"common": 160, "rare": 12}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from corpora.errors import ParamsError, UnknownNameError
-from validators.embeddings.embedding import features_of, rows_of
+from validators.batch import rows_of
+from validators.embeddings.features import features_of
 from validators.gate import (
     SAMPLE_GATES,
     SET_GATES,
@@ -21,11 +23,18 @@ from validators.gate import (
     admit,
     default_limit,
     gate_class,
-    reasons_of,
+    gate_params,
+    knows,
 )
 
 CLASSES = ("anger", "happiness", "sadness")
-FEATURES = {"speech": ("functionals", "mel"), "face": ("hog", "pixels"), "text": ("ngrams",), "physio": ("paces",)}
+FEATURES = {
+    "speech": ("functionals", "mel"),
+    "face": ("hog", "pixels"),
+    "text": ("ngrams",),
+    "physio": ("paces",),
+    "vector": ("plain",),
+}
 PARAMS: dict[str, dict[str, Any]] = {
     "ordinal": {"order": ["sadness", "anger", "happiness"]}
 }  # what a gate cannot do without
@@ -39,8 +48,8 @@ def modality(request: pytest.FixtureRequest) -> str:
 
 def _fit(name: str, train: Batch) -> Any:
     kind = gate_class(name)
-    if train.modality not in kind.modalities:
-        pytest.skip(f"{name} is not for {train.modality}")
+    if not knows(kind, train.modality, train.layout):
+        pytest.skip(f"{name} is not for {train.kind}")
     return kind.fit(train, classes=CLASSES, known_sha256=frozenset(train.sha256), params=PARAMS.get(name, {}), seed=0)
 
 
@@ -72,17 +81,17 @@ def test_small_batches(gate: Any, strangers: Batch, n: int) -> None:
     few = rows_of(strangers, np.arange(n))
     values = gate.score(few)
     assert values.shape == (n,)
-    assert len(reasons_of(gate, few, values, admit(values, 0.0, gate.better))) == n
+    assert len(gate.reasons(few)) == n
 
 
 def test_what_is_not_a_signal_never_passes(gate: Any, strangers: Batch) -> None:
     like = strangers.signals[0]
     bad = [np.zeros(0, like.dtype)]
-    if strangers.modality == "text":
+    if strangers.kind == "text":
         bad += [np.frombuffer(b"caf\xe9 au lait", np.uint8)]
-    if strangers.modality == "physio":
+    if strangers.kind == "physio":
         bad += [np.full(like.shape, np.nan, np.float32), np.where(np.arange(len(like))[:, None] == 9, np.inf, like)]
-    if strangers.modality == "speech":
+    if strangers.kind in ("speech", "vector"):
         bad += [np.full(like.shape, np.nan, np.float32), np.where(np.arange(like.size) == 9, np.inf, like)]
     broken = replace(
         rows_of(strangers, np.arange(4)),
@@ -95,7 +104,6 @@ def test_what_is_not_a_signal_never_passes(gate: Any, strangers: Batch) -> None:
     for limit in (-np.inf, 0.0, np.inf):
         passed = admit(values, limit, gate.better)
         assert not passed[: len(bad)].any()
-        assert all(reasons_of(gate, broken, values, passed)[: len(bad)])
 
 
 def test_saved_and_loaded_it_scores_the_same(gate: Any, strangers: Batch, tmp_path: Path) -> None:
@@ -124,7 +132,7 @@ def test_real_samples_of_others_mostly_pass(gate: Any, strangers: Batch) -> None
 
 @pytest.mark.parametrize("name", sorted(SET_GATES))
 def test_set_gates(name: str, train: Batch, strangers: Batch) -> None:
-    plain = {"embedding": FEATURES[train.modality][0]}
+    plain = {"embedding": FEATURES[train.kind][0]}
     dev = replace(strangers, groups=tuple(f"dev {name}" for name in strangers.groups)) if name == "mia" else None
     made = gate_class(name).fit(train, dev, classes=CLASSES, params=plain if name != "mia" else {}, seed=0)
     assert isinstance(made, SetGate) and made.min_n > 2 and isinstance(default_limit(made), Limit)
@@ -134,7 +142,7 @@ def test_set_gates(name: str, train: Batch, strangers: Batch) -> None:
 
 
 def test_features_are_finite_and_cached(train: Batch) -> None:
-    names = FEATURES[train.modality]
+    names = FEATURES[train.kind]
     broken = replace(train, signals=[np.zeros(0, train.signals[0].dtype), *train.signals[1:]], cache={})
     for name in names:
         found = features_of(broken, name)
@@ -142,6 +150,43 @@ def test_features_are_finite_and_cached(train: Batch) -> None:
         assert features_of(broken, name) is found
     with pytest.raises(UnknownNameError, match=names[0]):
         features_of(train, names[0] + "x")
+
+
+@pytest.mark.parametrize("name", [*SAMPLE_GATES, *SET_GATES])
+class TestDeclarations:
+    """What every gate says of itself, read without fitting it."""
+
+    def test_capabilities(self, name: str) -> None:
+        kind = gate_class(name)
+        assert kind.name == name and issubclass(kind, SampleGate if name in SAMPLE_GATES else SetGate)
+        assert kind.modalities and set(kind.layouts) <= {"signal", "vector"} and "signal" in kind.layouts
+        if issubclass(kind, SampleGate):
+            assert kind.drops_repeats == ("near_pairs" in vars(kind))
+        else:
+            assert kind.measures_groups in (True, False)
+
+    def test_parameters_have_descriptions_and_round_trip(self, name: str) -> None:
+        model = gate_class(name).Params
+        assert all(field.description for field in model.model_fields.values())
+        plain = json.loads(json.dumps(model().model_dump(mode="json")))
+        assert gate_params(name, plain) == model() == gate_params(name, {})
+        assert model.of(model(), name) == model()
+
+    def test_an_unknown_parameter_is_refused_with_the_nearest_name(self, name: str) -> None:
+        known = gate_class(name).Params.model_fields
+        for field in known:
+            with pytest.raises(
+                ParamsError, match=rf"gate {name}: unknown parameter '{field}z'\. Did you mean '{field}'"
+            ):
+                gate_params(name, {f"{field}z": 1})
+        with pytest.raises(ParamsError, match=f"'nobody'.* Valid here: {', '.join(sorted(known)) or 'none'}"):
+            gate_params(name, {"nobody": 1})
+
+    def test_no_parameter_takes_what_is_no_number_or_name(self, name: str) -> None:
+        for field in gate_class(name).Params.model_fields:
+            for wrong in (float("nan"), {"a": 1}):
+                with pytest.raises(ParamsError, match=f"'{field}"):
+                    gate_params(name, {field: wrong})
 
 
 def test_limits() -> None:
@@ -156,3 +201,6 @@ def test_limits() -> None:
 def test_an_unknown_gate_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnknownNameError, match="frechet"):
         gate_class("frechett")
+    monkeypatch.setitem(SAMPLE_GATES, "mine", "validators.batch:Batch")
+    with pytest.raises(ParamsError, match="derives neither from SampleGate nor from SetGate"):
+        gate_class("mine")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import rows_of
+from validators.batch import rows_of
 from validators.gate import Batch, admit
 from validators.gates.copies import Copies
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests.validators.test_selftest import CLASSES, test_every_defect_says_which_rows_it_is_in
-from validators.gate import Batch, default_limit, gate_class
+from validators.gate import SAMPLE_GATES, Batch, default_limit, gate_class
 from validators.gates.validity import Validity
 from validators.trials.defects import DEFECTS, channels_noisy, mode_key
-from validators.trials.selftest import HELD_OUT, QUICK, QUICK_SAMPLE_GATES, quick
+from validators.trials.selftest import HELD_OUT, QUICK, quick
 
 __all__ = ["test_every_defect_says_which_rows_it_is_in"]  # the test of voices and faces, here on texts and signals
 
@@ -55,7 +55,7 @@ def test_validity_turns_the_broken_ones_away(train: Batch, strangers: Batch, mod
 def test_the_quick_form(make: Callable[..., Batch], modality: str) -> None:
     train = make(modality, groups=range(12), per_cell=3)
     sets = {name: ({}, default_limit(gate_class(name))) for name in ("frechet", "vendi")}
-    sample = {name: ({}, default_limit(gate_class(name))) for name in QUICK_SAMPLE_GATES}
+    sample = {name: ({}, default_limit(gate_class(name))) for name in SAMPLE_GATES if gate_class(name).fits_at_once}
     found = quick(train, classes=CLASSES, sample_gates=sample, set_gates=sets, seed=0)
     seen = {o.defect: o for o in found.outcomes}
     assert set(seen) == {HELD_OUT, *QUICK[modality]}

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corpora.errors import UnknownNameError, UserError
-from validators.embeddings.embedding import rows_of
+from corpora.errors import ParamsError, UserError
+from validators.batch import rows_of
 from validators.gate import Batch, admit
 from validators.gates.dimensions import Dimensions, fit_ridge, predict_ridge
 
@@ -98,7 +98,7 @@ def test_nothing_asked_and_beyond_the_scale() -> None:
 
 def test_too_few_ratings_and_names_that_are_none() -> None:
     train, _ = world(4)
-    with pytest.raises(UnknownNameError, match="arousal"):
+    with pytest.raises(ParamsError, match="arousal"):
         fitted(train, dimensions=["arrousal"])
     for few in (train.dimensions | {"valence": np.where(np.arange(N) < 19, 0.1, np.nan)}, {}):
         with pytest.raises(UserError, match="at least 20 rated"):

@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import rows_of
+from validators.batch import rows_of
 from validators.gate import Batch
 from validators.trials.downstream import bootstrap_weights, uplift, weighted_scores
 

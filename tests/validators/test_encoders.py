@@ -19,7 +19,7 @@ from tests.validators.conftest import CLASSES, made, make_batch, with_signals
 from tests.validators.tiny_encoders import MAKERS, RATE, WORDS, as_sentence_encoder, pictures
 from validators.embeddings.embedding import fit_embedding
 from validators.embeddings.encoders import load_encoder, weights_hash
-from validators.maths.frechet import FrechetGate
+from validators.gates.frechet import FrechetGate
 from validators.measures.inputs import embed_one
 from validators.measures.registry import measure
 

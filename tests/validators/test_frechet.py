@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg.lapack import dsygst
 
-from corpora.errors import UnknownNameError, UserError
-from validators.embeddings.embedding import rows_of
+from corpora.errors import ParamsError, UserError
+from validators.batch import rows_of
 from validators.gate import Batch, judge
+from validators.gates.frechet import FrechetGate
 from validators.maths import frechet
-from validators.maths.frechet import FrechetGate, features_frechet, frechet_distance
+from validators.maths.frechet import features_frechet, frechet_distance
 
 CLASSES = ("anger", "happiness", "sadness")
 
@@ -207,7 +208,7 @@ def test_dev_is_the_reference_where_it_has_enough_groups(train: Batch, strangers
 
 
 def test_unknown_embedding_is_named(train: Batch) -> None:
-    with pytest.raises(UnknownNameError, match="trained"):
+    with pytest.raises(ParamsError, match="Did you mean 'trained'"):
         FrechetGate.fit(train, None, classes=CLASSES, params={"embedding": "trainde"}, seed=0)
 
 

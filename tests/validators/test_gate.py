@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora.errors import ParamsError, UnknownNameError
-from validators.gate import Batch, Estimate, Limit, admit, default_limit, gate_class, judge, reasons_of
+from validators.gate import Estimate, Limit, admit, default_limit, gate_class, judge
 
 NAN, INF = math.nan, math.inf
 
@@ -88,30 +88,8 @@ def test_turning_the_scale_turns_no_verdict(a: float, b: float, value: float, li
     assert judge(estimate(-value, -high, -low), limit=-limit, min_n=1, better="higher")[0] == lower
 
 
-def test_each_row_that_did_not_pass_has_a_reason() -> None:
-    batch = Batch(
-        "face",
-        ("a", "b", "c", "d", "e"),
-        ("x",) * 5,
-        [np.zeros(1)] * 5,
-        ("",) * 5,
-        errors=(None, "truncated", None, None, None),
-    )
-    values, passed = np.array([1.0, NAN, 5.0, NAN, 5.0]), np.array([True, False, False, False, False])
-    plain = SimpleNamespace(name="g")
-    assert reasons_of(plain, batch, values, passed) == [
-        None,
-        "truncated",
-        "g-beyond-limit",
-        "not-a-number",
-        "g-beyond-limit",
-    ]
-    knows = SimpleNamespace(name="g", reasons=lambda batch: ["no", "no", "silent", None, None])
-    assert reasons_of(knows, batch, values, passed) == [None, "truncated", "silent", "not-a-number", "g-beyond-limit"]
-
-
 def test_a_gate_without_a_limit_of_its_own_asks_for_one() -> None:
     with pytest.raises(ParamsError, match=r"'g' has no default limit"):
-        default_limit(SimpleNamespace(name="g"))
+        default_limit(SimpleNamespace(name="g", default_limit=None))
     with pytest.raises(UnknownNameError, match="Did you mean 'frechet'"):
         gate_class("freche")

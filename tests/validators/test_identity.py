@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corpora.errors import IntegrityError, ParamsError, UnknownNameError, UserError
-from validators.embeddings.embedding import rows_of
+from corpora.errors import IntegrityError, ParamsError, UserError
+from validators.batch import rows_of
 from validators.embeddings.people import KINDS, IdentityEmbedding, discriminants, fit_identity, levelled
 from validators.gate import Batch, admit, default_limit
 from validators.gates.identity import NO_SOURCE, Identity, folds_within
@@ -211,11 +211,11 @@ def test_where_it_cannot_be_used(train: Batch, make: MakeBatch) -> None:
     for batch in (one, few):
         with pytest.raises(UserError, match="1 subjects of train have 2 usable samples"):
             fit(batch)
-    with pytest.raises(UnknownNameError, match="fold"):
+    with pytest.raises(ParamsError, match="Did you mean 'folds'"):
         fit(train, fold=3)
-    with pytest.raises(ParamsError, match="folds is 1"):
+    with pytest.raises(ParamsError, match="'folds' is 1"):
         fit(train, folds=1)
-    with pytest.raises(UnknownNameError, match="statistics"):
+    with pytest.raises(ParamsError, match="statistics"):
         fit(train, embedding="statistic")
 
 

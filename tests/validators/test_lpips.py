@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from corpora.codecs import encode_png
 from corpora.errors import UserError
 from emoforge.cli import app
-from validators.embeddings.lpips import Lpips
+from validators.measures.lpips import Lpips
 from validators.measures.registry import measure
 
 torch = pytest.importorskip("torch")

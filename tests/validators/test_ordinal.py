@@ -11,8 +11,8 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from corpora.errors import ParamsError, UserError
+from validators.batch import rows_of
 from validators.crossfit import conformal_p, own_p, unseen
-from validators.embeddings.embedding import rows_of
 from validators.gate import Batch, admit
 from validators.gates.ordinal import Ordinal, expected_rank, fit_proportional_odds, ranks_of
 

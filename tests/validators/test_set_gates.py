@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from corpora.errors import UnknownNameError
-from validators.embeddings.embedding import rows_of
+from corpora.errors import ParamsError
+from validators import reference
+from validators.batch import rows_of
 from validators.gate import Batch, default_limit, judge, measured_groups
-from validators.gates import reference
 from validators.gates.c2st import C2stGate, discriminant_auc
 from validators.gates.coverage import CoverageGate
+from validators.gates.frechet import FrechetGate
 from validators.gates.kid import KidGate, _class_pairs
 from validators.gates.mia import MembershipGate
 from validators.gates.vendi import VendiGate
 from validators.maths.folds import group_halves
-from validators.maths.frechet import FrechetGate
 from validators.maths.kernel import kid
 from validators.maths.prdc import prdc
 from validators.reference import Part, Reference, estimate_of, matched_rows
@@ -189,7 +189,7 @@ def test_bad_input_gives_no_number(kind: Any, train: Batch, strangers: Batch) ->
     for bad in (awe, empty, rows_of(strangers, np.arange(0))):
         found = measured_groups(gate, bad, seed=1)["all"]
         assert np.isnan(found.value) and found.reason
-    with pytest.raises(UnknownNameError, match="both"):
+    with pytest.raises(ParamsError, match="Did you mean 'both'"):
         _fit(kind, train, embedding="boht")
 
 

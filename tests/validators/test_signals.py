@@ -30,7 +30,7 @@ from validators.maths.signals import (
 from validators.measures.registry import METRICS, measure
 
 RATE = 128.0
-ALL = bands_of("", RATE)
+ALL = bands_of((), RATE)
 
 
 def sine(hz: float, seconds: float = 10.0, amplitude: float = 1.0) -> np.ndarray:

@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from corpora.errors import UserError
-from validators.embeddings.embedding import PLAIN, Projection, features_of, rows_of
+from corpora.errors import ParamsError, UserError
+from validators.batch import rows_of
+from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.projection import Projection
 from validators.gate import Batch, admit
 from validators.gates.support import Support
 
@@ -66,7 +68,7 @@ def test_bad_input(train: Batch, strangers: Batch) -> None:
     other = next(i for i in train.ids if gate._fold_of[i] != gate._fold_of[train.ids[0]])
     mixed = replace(strangers, source_ids=((train.ids[0], other),) * len(strangers))
     assert np.isnan(gate.score(mixed)).all()
-    with pytest.raises(UserError, match="at least 1 neighbour"):
+    with pytest.raises(ParamsError, match="'k' is 0"):
         _fit(train, k=0)
     with pytest.raises(UserError, match="at least 2 groups"):
         _fit(replace(train, groups=("one",) * len(train)))

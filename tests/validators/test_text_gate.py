@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corpora.errors import UnknownNameError, UserError
+from corpora.errors import ParamsError, UserError
 from tests.validators.test_copies import lines
-from validators.embeddings.embedding import rows_of
+from validators.batch import rows_of
 from validators.gate import Batch, admit
 from validators.gates.text import TextGate, similarity
 
@@ -60,7 +60,7 @@ def test_rare_words_drop_out_of_order_but_not_of_bytes(train: Batch) -> None:
     order, by_bytes = (TextGate.fit(train, classes=CLASSES, params={"measure": m}, seed=0) for m in ("order", "bytes"))
     assert by_bytes.score(lines([rare]))[0] > by_bytes.score(lines([line]))[0] > 0
     assert order.judge != by_bytes.judge
-    with pytest.raises(UnknownNameError, match="order"):
+    with pytest.raises(ParamsError, match="'order' or 'bytes'"):
         TextGate.fit(train, classes=CLASSES, params={"measure": "perplexity"}, seed=0)
 
 
@@ -95,8 +95,11 @@ def test_likeness_to_the_source(train: Batch) -> None:
     assert gate.reasons(several) == [None]  # the nearest counts
     free = TextGate.fit(train, classes=CLASSES, params={}, seed=0)
     assert free.reasons(asked) == [None] * 5
-    for bad in ({"least_similarity": 1.2}, {"least_similarity": 0.9, "most_similarity": 0.1}):
-        with pytest.raises(UserError, match="0 to 1"):
+    for bad, why in (
+        ({"least_similarity": 1.2}, "'least_similarity' is 1.2.* less than or equal to 1"),
+        ({"least_similarity": 0.9, "most_similarity": 0.1}, "least_similarity is 0.9, above most_similarity 0.1"),
+    ):
+        with pytest.raises(ParamsError, match=why):
             TextGate.fit(train, classes=CLASSES, params=bad, seed=0)
 
 

@@ -10,16 +10,29 @@ import numpy as np
 import pytest
 
 from corpora.errors import UserError
-from validators.embeddings import embedding as embeddings
-from validators.embeddings.embedding import Projection, encoder_images, features_of, fit_embedding, usable
-from validators.embeddings.signal_features import PACES_HZ, columns_at, trial_features
-from validators.embeddings.text_features import PIECE_COLUMNS, WORD_COLUMNS, hashed_ngrams, text_of
+from validators.batch import rows_of, usable
+from validators.embeddings import kept
+from validators.embeddings.embedding import fit_embedding
+from validators.embeddings.features import FEATURES, features_of
+from validators.embeddings.images import encoder_images
+from validators.embeddings.projection import Projection
+from validators.embeddings.signal_features import PACES_HZ, PULSE_HZ, trial_features
+from validators.embeddings.text_features import PIECE_COLUMNS, WORD_COLUMNS, hashed_ngrams
 from validators.gate import Batch
 from validators.gates.agreement import Agreement
+from validators.maths.text.words import text_of
+from validators.memo import Memo
 
 CLASSES = ("anger", "happiness", "sadness")
 Make = Callable[..., Batch]
 RATE = 128.0
+
+
+def columns_at(rate_hz: float) -> list[str]:
+    """Names of the features of one channel, at this rate."""
+    paces = [f"de_{low:g}-{high:g}Hz" for low, high in PACES_HZ if high <= rate_hz / 2]
+    pulse = ["pulse_hz", "pulse_share"] if PULSE_HZ[1] <= rate_hz / 2 else []
+    return ["mean", "log_sd", "skewness", "kurtosis", "trend", "roughness", *paces, *pulse]
 
 
 def of(signal: np.ndarray, rate: float = RATE) -> dict[str, float]:
@@ -129,19 +142,27 @@ def test_no_network_looks_at_them(make: Make, modality: str) -> None:
 
 def test_features_are_kept_by_content(make: Callable[..., Batch], monkeypatch: pytest.MonkeyPatch) -> None:
     """Another batch of the same signals is not looked at again and gets the same bits; the oldest are forgotten."""
-    monkeypatch.setattr(embeddings, "_MEMO", type(embeddings._MEMO)())
-    real, asked = embeddings.FEATURES["face"]["hog"], []
+    monkeypatch.setattr(kept, "_MEMO", Memo(10**6, size=lambda row: row.size))
+    real, asked = FEATURES["face"]["hog"], []
 
     def counted(batch: Batch, rows: np.ndarray) -> np.ndarray:
         asked.append(len(rows))
         return real(batch, rows)
 
-    monkeypatch.setitem(embeddings.FEATURES["face"], "hog", counted)
+    monkeypatch.setitem(FEATURES["face"], "hog", counted)
     batch = make("face", groups=range(2))
     first = features_of(replace(batch, cache={}), "hog")
-    half = replace(embeddings.rows_of(batch, np.arange(0, len(batch), 2)), cache={})
+    half = replace(rows_of(batch, np.arange(0, len(batch), 2)), cache={})
     np.testing.assert_array_equal(features_of(half, "hog"), first[::2])
     assert asked == [len(batch)]
-    monkeypatch.setattr(embeddings, "_MEMO_VALUES", first.shape[1])
+    memo: Memo[tuple[str, str, bytes], np.ndarray] = Memo(first.shape[1], size=lambda row: row.size)
+    monkeypatch.setattr(kept, "_MEMO", memo)
     features_of(replace(make("face", groups=range(5, 7)), cache={}), "hog")
-    assert len(embeddings._MEMO) == 1
+    assert len(memo) == 1
+
+
+def test_a_sample_is_known_by_values_shape_type_and_rate() -> None:
+    x = np.arange(6, dtype=np.float32)
+    assert kept.content_key(x, 8000) == kept.content_key(x.copy(), 8000.0)
+    others = [(x, 4000.0), (x, None), (x.reshape(2, 3), 8000.0), (x.view(np.int32), 8000.0), (x + 1, 8000.0)]
+    assert len({kept.content_key(x, 8000.0), *(kept.content_key(*other) for other in others)}) == 6

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import rows_of
-from validators.gate import Batch, admit, reasons_of
+from validators.batch import rows_of
+from validators.gate import Batch, admit
 from validators.gates.validity import Validity
 
 CLASSES = ("anger", "happiness", "sadness")
@@ -51,7 +51,7 @@ def test_every_reason(modality: str, cases: dict[str, np.ndarray], make: Callabl
     broken = replace(batch, signals=[*cases.values(), *batch.signals[len(names) :]], cache={})
     values = gate.score(broken)
     passed = admit(values, 1.0, gate.better)
-    assert reasons_of(gate, broken, values, passed)[: len(names)] == names
+    assert gate.reasons(broken)[: len(names)] == names
     assert not passed[: len(names)].any() and passed[len(names) :].all()
 
 
@@ -76,7 +76,7 @@ def test_the_payloads_own_error_is_the_reason(train: Batch, strangers: Batch) ->
     gate = _fit(train)
     values = gate.score(broken)
     assert np.isnan(values[0])
-    assert reasons_of(gate, broken, values, admit(values, 1.0, "higher"))[0] == "truncated"
+    assert gate.reasons(broken)[0] == "truncated"
 
 
 def test_nothing_to_learn_from(train: Batch) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from validators.embeddings.embedding import rows_of
-from validators.gate import Batch, SampleGate, admit, default_limit, reasons_of
+from validators.batch import rows_of
+from validators.gate import Batch, SampleGate, default_limit
 from validators.gates.validity import Validity
 
 RATE = 64.0
@@ -65,8 +65,7 @@ def fitted(batch: Batch, **params: object) -> Validity:
 
 
 def found_reasons(gate: Validity, batch: Batch) -> list[str | None]:
-    values = gate.score(batch)
-    return reasons_of(gate, batch, values, admit(values, 1.0, gate.better))
+    return gate.reasons(batch)
 
 
 TEXTS = {

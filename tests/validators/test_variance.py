@@ -12,12 +12,12 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import resample_poly
 
 from corpora.codecs import decode_wav
-from corpora.errors import UnknownNameError, UserError
+from corpora.errors import ParamsError, UserError
 from corpora.readers import make_corpus
 from corpora.schema import Sample
 from features.speech.vocoder import pyworld
 from features.speech.world import analyse
-from validators.embeddings.embedding import rows_of
+from validators.batch import rows_of
 from validators.gate import Batch, admit, class_limits, default_limit, gate_class
 from validators.gates.variance import GlobalVariance, log_variance
 from validators.maths.speech.melcepstrum import mel_cepstrum
@@ -98,7 +98,7 @@ def test_a_class_of_one_person_is_undecided_and_turns_nobody_away(voices: tuple[
 
 
 def test_bad_params_and_batches_are_named(voices: tuple[Batch, Batch]) -> None:
-    with pytest.raises(UnknownNameError, match="k"):
+    with pytest.raises(ParamsError, match="unknown parameter 'k'"):
         GlobalVariance.fit(voices[0], classes=CLASSES, params={"k": 3}, seed=0)
     with pytest.raises(UserError, match="face"):
         GlobalVariance.fit(dataclasses.replace(voices[0], modality="face"), classes=CLASSES, params={}, seed=0)

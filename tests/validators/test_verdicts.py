@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from corpora.errors import UserError
 from tests.validators.test_contract import CLASSES, FEATURES, PARAMS, _fit
+from validators.batch import rows_of
 from validators.crossfit import too_few_to_refuse
-from validators.embeddings.embedding import rows_of
 from validators.gate import (
     SAMPLE_GATES,
     SET_GATES,
@@ -24,12 +24,13 @@ from validators.gate import (
     Limit,
     class_limits,
     default_limit,
+    foresee,
     gate_class,
     judge,
     lets_in,
     measured_groups,
 )
-from validators.roster import Roster, foresee
+from validators.roster import Roster
 from validators.trials.conditions import honoured, honoured_by_class, unheard
 
 MakeBatch = Callable[..., Batch]

@@ -12,9 +12,7 @@ A path is a folder in Hugging Face's format, or a TorchScript file; what happens
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
+from validators.batch import Batch, usable
 from validators.embeddings.checkpoints import (
     LOCAL,
     checkpoint_hash,
@@ -31,7 +30,6 @@ from validators.embeddings.checkpoints import (
     read_json,
     transformers_for,
 )
-from validators.embeddings.embedding import Projection, arrays_hash, usable
 from validators.embeddings.encodings import (
     ClapEncoder,
     Encoder,
@@ -40,8 +38,11 @@ from validators.embeddings.encodings import (
     ScriptedEncoder,
     SpeechEncoder,
 )
+from validators.embeddings.kept import content_key
+from validators.embeddings.projection import Projection
 from validators.embeddings.sentences import SentenceEncoder
-from validators.gate import Batch
+from validators.memo import Memo
+from validators.state import arrays_hash
 
 MODELS: dict[Reads, dict[str, str]] = {  # model_type of config.json -> class of transformers
     "images": {
@@ -146,19 +147,18 @@ def _from_folder(folder: Path, kind: str, digest: str, layer: int | None, device
     return SpeechEncoder(model, name, device, folder, processor, layer)
 
 
-_LOADED: OrderedDict[tuple[str, str, str, Reads | None], Encoder] = OrderedDict()
+_LOADED: Memo[tuple[str, str, str, Reads | None], Encoder] = Memo(2)
 READS: Mapping[str, Reads] = {"speech": "speech", "face": "images", "text": "text"}  # of a batch's modality
 
 
 def kept_encoder(path: str, *, reads: Reads | None = None, device: str = "cpu") -> Encoder:
     """`load_encoder`, or what it gave for the same path with the same weights; the last two are kept."""
     key = (path, weights_hash(path), device, reads)
-    if key not in _LOADED:
-        _LOADED[key] = load_encoder(path, reads=reads, device=device)
-        while len(_LOADED) > 2:
-            _LOADED.popitem(last=False)
-    _LOADED.move_to_end(key)
-    return _LOADED[key]
+    encoder = _LOADED.get(key)
+    if encoder is None:
+        encoder = load_encoder(path, reads=reads, device=device)
+        _LOADED.put(key, encoder)
+    return encoder
 
 
 class PathEmbedding:
@@ -173,8 +173,8 @@ class PathEmbedding:
     @classmethod
     def fit(cls, path: str, train: Batch, *, dims: int, whiten: bool = False) -> PathEmbedding:
         """Raises `UserError`: what `load_encoder` raises, a modality that no encoder reads, fewer than 2 samples."""
-        if train.modality not in READS:
-            raise UserError(f"no encoder from a path reads {train.modality}; known: {', '.join(READS)}")
+        if train.kind not in READS:
+            raise UserError(f"no encoder from a path reads {train.kind}; known: {', '.join(READS)}")
         encoder = kept_encoder(path, reads=READS[train.modality])
         x = encoded(encoder, train)
         x = x[np.isfinite(x).all(axis=1)]
@@ -201,13 +201,13 @@ def encoded(encoder: Encoder, batch: Batch) -> np.ndarray:
         rate = float(batch.rate_hz) if batch.rate_hz else None
         out = np.full((len(batch), encoder.dim), np.nan)
         rows = [int(row) for row in np.flatnonzero(usable(batch))]
-        keys = [_content(batch.signals[row], rate) for row in rows]
+        keys = [content_key(batch.signals[row], rate) for row in rows]
         known = [encoder.memory.get(key) for key in keys]
         new = [row for row, features in zip(rows, known, strict=True) if features is None]
-        made = iter(encoder.encode([_sample(encoder, batch.signals[row]) for row in new], rate_hz=rate))
+        computed = iter(encoder.encode([_sample(encoder, batch.signals[row]) for row in new], rate_hz=rate))
         for row, key, features in zip(rows, keys, known, strict=True):
-            out[row] = next(made) if features is None else features
-            encoder.remember(key, out[row].copy())
+            out[row] = next(computed) if features is None else features
+            encoder.memory.put(key, out[row].copy())
         batch.cache[encoder.name] = out
     return batch.cache[encoder.name]
 
@@ -215,9 +215,3 @@ def encoded(encoder: Encoder, batch: Batch) -> np.ndarray:
 def _sample(encoder: Encoder, signal: np.ndarray) -> Any:
     """A batch holds texts as the bytes of their UTF-8."""
     return signal.tobytes().decode("utf-8", "replace") if encoder.reads == "text" else signal
-
-
-def _content(signal: np.ndarray, rate_hz: float | None) -> bytes:
-    said = hashlib.blake2b(f"{signal.dtype} {signal.shape} {rate_hz}".encode(), digest_size=16)
-    said.update(np.ascontiguousarray(signal).tobytes())
-    return said.digest()

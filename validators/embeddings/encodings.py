@@ -8,7 +8,6 @@ consecutive windows). Texts: validators/embeddings/sentences.py.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +16,7 @@ import numpy as np
 
 from corpora.errors import UserError
 from validators.embeddings.checkpoints import plain_errors
+from validators.memo import Memo
 
 Reads = Literal["images", "speech", "text"]
 LONGEST_S = 300.0  # of a recording: attention grows with the square of it
@@ -32,7 +32,7 @@ class Encoder:
     def __init__(self, model: Any, name: str, device: str) -> None:
         self._model, self.name, self._device = model, name, device
         self.dim = 0
-        self.memory: OrderedDict[bytes, np.ndarray] = OrderedDict()  # by content of a sample, for who asks often
+        self.memory: Memo[bytes, np.ndarray] = Memo(REMEMBERED)  # features by content of a sample, for who asks often
 
     def encode(self, samples: Sequence[Any], *, rate_hz: float | Sequence[float] | None = None) -> np.ndarray:
         """-> [n, dim] float64; NaN rows for samples that cannot be encoded (empty, not finite, shorter than a frame).
@@ -53,12 +53,6 @@ class Encoder:
         if rows:
             out[rows] = self._all(ready)
         return out
-
-    def remember(self, key: bytes, row: np.ndarray) -> None:
-        """Keeps the features of a sample; the last `REMEMBERED` are kept."""
-        self.memory[key] = row
-        while len(self.memory) > REMEMBERED:
-            self.memory.popitem(last=False)
 
     def _prepared(self, sample: Any, rate_hz: float | None) -> Any:
         """-> what `_batch` takes, or None for a sample that cannot be encoded."""

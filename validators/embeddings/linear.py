@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import PLAIN, Projection, arrays_hash, features_of, rows_of, usable
-from validators.gate import Batch
+from validators.batch import Batch, rows_of, usable
+from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.projection import Projection
 from validators.maths.judges import components_of, fit_linear, linear_logits
+from validators.state import arrays_hash
 
 INVERSE_PENALTY = 0.03  # scikit-learn's C, as `agreement` has it
 
@@ -39,9 +41,9 @@ class LinearEmbedding:
         there = [name for name in classes if name in set(batch.emotions)]
         if len(there) < 2:
             raise UserError(f"a classifier needs 2 classes with usable train samples; there are {len(there)}.")
-        features = PLAIN[train.modality]
+        features = PLAIN[train.kind]
         x = features_of(batch, features)
-        inner = Projection.fit(x, components_of(train.modality, None))
+        inner = Projection.fit(x, components_of(train.kind, None))
         target = np.asarray([there.index(name) for name in batch.emotions])
         judge = fit_linear(inner.apply(x), target, len(there), {"inverse_penalty": INVERSE_PENALTY})
         logits = _centred(linear_logits(judge, inner.apply(x)))

@@ -18,19 +18,11 @@ import numpy as np
 from corpora.errors import UnknownNameError, UserError
 from features.encoders import TrainedEncoder
 from features.speech.world import SILENT_PEAK
-from validators.embeddings.embedding import (
-    MEL_BANDS,
-    MEL_COLUMNS,
-    arrays_hash,
-    encoder_images,
-    features_of,
-    fit_encoder,
-    load_state,
-    rows_of,
-    save_state,
-    usable,
-)
-from validators.gate import Batch
+from validators.batch import Batch, rows_of, usable
+from validators.embeddings.features import features_of
+from validators.embeddings.images import MEL_BANDS, MEL_COLUMNS, encoder_images
+from validators.embeddings.network import fit_encoder
+from validators.state import arrays_hash, load_state, save_state
 
 KINDS = ("statistics", "network", "both")
 WIDEST = 128  # columns of a covariance that is inverted

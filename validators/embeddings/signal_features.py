@@ -20,13 +20,6 @@ PULSE_HZ = (0.7, 3.0)  # 42 to 180 beats a minute
 _FLOOR = 1e-12  # of a channel's variance: what a band without power has
 
 
-def columns_at(rate_hz: float) -> list[str]:
-    """Names of the features of one channel, at this rate."""
-    paces = [f"de_{low:g}-{high:g}Hz" for low, high in PACES_HZ if high <= rate_hz / 2]
-    pulse = ["pulse_hz", "pulse_share"] if PULSE_HZ[1] <= rate_hz / 2 else []
-    return ["mean", "log_sd", "skewness", "kurtosis", "trend", "roughness", *paces, *pulse]
-
-
 def trial_features(signals: list[np.ndarray], rate_hz: float) -> np.ndarray:
     """Finite [T_i, C] (or [T_i]) in one order of channels -> [n, C * columns] float64, all finite.
 

@@ -15,16 +15,6 @@ _WORD = r"(?u)\w(?:[\w'\u2019]*\w)?|[!?]+|\.\.+"  # signs that carry tone are wo
 _PIECES = (2, 4)  # characters, inside of words between blanks
 
 
-def text_of(signal: np.ndarray) -> str | None:
-    """uint8 [n], the bytes of UTF-8 -> text; None where it is none, or no bytes."""
-    if signal.dtype != np.uint8 or signal.ndim != 1:
-        return None
-    try:
-        return signal.tobytes().decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-
-
 def hashed_ngrams(texts: Sequence[str]) -> np.ndarray:
     """-> [n, 1024] float64: words, then pieces of 2 to 4 characters; row i depends on text i only.
 

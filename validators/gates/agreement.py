@@ -5,8 +5,8 @@ judged by the mean of all judges, a conversion only by judges that never saw its
 that never saw it. The probabilities of each architecture are temperature-scaled on its held-out logits (Guo et al.
 2017, On Calibration of Modern Neural Networks), then averaged.
 
-Two rules. `Agreement` asks how the class compares with the judges' first choice; `Conformal` how unusual the answer
-would be for a real sample of the class.
+The gate `conformal` asks the same judges another question: how unusual their answer would be for a real sample of the
+class.
 """
 
 from __future__ import annotations
@@ -16,25 +16,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from pydantic import Field, field_validator
 from scipy.special import log_softmax
 
 from corpora.errors import UnknownNameError, UserError
 from corpora.fingerprint import hash_json
-from validators.crossfit import conformal_p, own_p, rounded, too_few_to_refuse, unseen
-from validators.embeddings.embedding import (
-    IMAGES,
-    PLAIN,
-    Projection,
-    arrays_hash,
-    encoder_images,
-    features_of,
-    fit_encoder,
-    load_state,
-    rows_of,
-    save_state,
-    usable,
-)
-from validators.gate import Batch, Better, Limit
+from validators.batch import Batch, rows_of, usable
+from validators.crossfit import rounded, unseen
+from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.images import IMAGES, encoder_images
+from validators.embeddings.network import fit_encoder
+from validators.embeddings.projection import Projection, plain_components
+from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
+from validators.maths.chance import unheard
 from validators.maths.folds import group_folds
 from validators.maths.judges import (
     ARCHITECTURES,
@@ -44,39 +38,57 @@ from validators.maths.judges import (
     fit_temperature,
     forest_logits,
     linear_logits,
-    plain_components,
 )
-from validators.roster import Foreseen, Roster, why_no_judges
-from validators.trials.conditions import unheard
+from validators.roster import Roster, why_no_judges
+from validators.state import arrays_hash, load_state, save_state
 
 if TYPE_CHECKING:
     from features.encoders import TrainedEncoder
 
-__all__ = ["Agreement", "Conformal", "fit_temperature"]
-
-DEFAULTS: dict[str, Any] = {
-    "judge": None,  # linear | forest | network, or several joined by +; None: linear+forest, +network for many faces
-    "folds": None,  # None: 4, or 3 where there are networks
-    "components": None,  # of linear and forest: principal components of hand-made features; None: 100, of texts 1000
-    "inverse_penalty": 0.03,  # of linear: scikit-learn's C
-    "trees": 60,  # of forest
-    "steps": None,  # of the network's training
-}
 NETWORK_FROM = 1500  # train samples; with fewer the network learns them by heart
 
 
-class Agreement:
+class JudgeParams(GateParams):
+    """Parameters of gates whose judges tell classes apart."""
+
+    judge: str | None = Field(
+        None,
+        description="linear, forest, network, or several joined by +; none: linear+forest, with network for many faces",
+    )
+    folds: int | None = Field(None, ge=2, le=1000, description="of train; none: 4, or 3 where there are networks")
+    components: int | None = Field(
+        None,
+        ge=1,
+        description="of linear and forest: principal components of hand-made features; none: 100, of texts 1000",
+    )
+    inverse_penalty: float = Field(0.03, gt=0, description="of linear: scikit-learn's C")
+    trees: int = Field(60, ge=1, le=100_000, description="of forest")
+    steps: int | None = Field(None, ge=1, description="of the network's training; none: by the size of train")
+
+    @field_validator("judge")
+    @classmethod
+    def _known(cls, judge: str | None) -> str | None:
+        for kind in judge.split("+") if judge is not None else ():
+            if kind not in ARCHITECTURES:
+                raise ValueError(str(UnknownNameError.of("judge", kind, ARCHITECTURES)))
+        return judge
+
+
+class Agreement(SampleGate):
     """score = p(asked class) / max over classes p, in (0, 1]; 1: the asked class is the judges' first choice.
 
     The judges (validators/maths/judges.py) weigh classes equally; none is the classifier that `downstream` asks, and
-    none shares weights with a generator. params: see `DEFAULTS`.
+    none shares weights with a generator.
     """
 
     name = "agreement"
     unit = "p(asked)/max p"
-    better: Better = "higher"
-    modalities: tuple[str, ...] = ("speech", "face", "text", "physio")
+    better = "higher"
+    modalities = ("speech", "face", "text", "physio")
+    layouts = ("signal", "vector")
     default_limit = Limit(quantile=0.25)
+    Params = JudgeParams
+    tells_class = True
 
     def __init__(
         self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], networks: Sequence[TrainedEncoder] = ()
@@ -96,12 +108,12 @@ class Agreement:
         *,
         classes: Sequence[str],
         known_sha256: frozenset[str] = frozenset(),
-        params: Mapping[str, Any],
+        params: AnyParams,
         seed: int,
     ) -> Self:
         """Raises `UserError` where a class has no or one train sample, or lies in one group, or there are < 2
         groups."""
-        options = {**DEFAULTS, **params}
+        options = JudgeParams.of(params, cls.name)
         batch = rows_of(train, usable(train) & np.isin(np.asarray(train.emotions, str), classes))
         labels = np.asarray(batch.emotions, dtype=str)
         for name in classes:
@@ -109,7 +121,7 @@ class Agreement:
                 raise UserError(f"class {name!r} has no usable sample in train: no judge can learn it.")
         if len(classes) < 2:
             raise UserError(f"agreement needs at least 2 classes; this run has {len(classes)}: {', '.join(classes)}.")
-        kinds = _kinds(options["judge"], train.modality, len(batch))
+        kinds = _architectures(options.judge, train.kind, len(batch))
         n_folds = _n_folds(options, kinds)
         fold = group_folds(batch.groups, batch.emotions, n_folds, seed)
         target = np.asarray([list(classes).index(name) for name in labels])
@@ -120,7 +132,7 @@ class Agreement:
             learn, held_out = rows_of(batch, fold != f), rows_of(batch, fold == f)
             arrays |= _fit_fold(f, kinds, learn, target[fold != f], len(classes), options, seed)
             if "network" in kinds:
-                networks.append(fit_encoder(learn, classes=classes, seed=seed + f, steps=options["steps"]))
+                networks.append(fit_encoder(learn, classes=classes, seed=seed + f, steps=options.steps))
             logits[:, fold == f] = _logits(f, kinds, held_out, arrays, networks)
         temperature = np.asarray([fit_temperature(of_kind, target) for of_kind in logits])
         arrays |= {
@@ -134,7 +146,7 @@ class Agreement:
             "judge": "+".join(kinds),
             "folds": int(fold.max()) + 1,
             "fold_of": dict(zip(batch.ids, fold.tolist(), strict=True)),
-            "modality": train.modality,
+            "kind": train.kind,
         }
         return cls(arrays, facts, networks)
 
@@ -145,12 +157,12 @@ class Agreement:
         dev: Roster | None,
         *,
         classes: Sequence[str],
-        params: Mapping[str, Any],
+        params: AnyParams,
         limit: Limit,
         seed: int,
     ) -> Foreseen:
-        options = {**DEFAULTS, **params}
-        folds = _n_folds(options, _kinds(options["judge"], train.modality, len(train)))
+        options = JudgeParams.of(params, cls.name)
+        folds = _n_folds(options, _architectures(options.judge, train.kind, len(train)))
         return Foreseen(why_no_judges(train, classes, folds, seed))
 
     def cannot_judge(self, limit: Limit) -> dict[str, str]:
@@ -213,95 +225,38 @@ class Agreement:
         return cls(arrays, facts, [TrainedEncoder.load(folder / f"fold-{f}") for f in range(int(facts["folds"]))])
 
 
-class Conformal(Agreement):
-    """score = p-value of "a real sample of the asked class", in (0, 1]: Mondrian conformal prediction, per class.
-
-        p = (1 + #{real samples i of the class : p_i(class) <= p(class)}) / (1 + n)        (Vovk et al. 2005, eq. 4.5)
-
-    p_i is what judges say that never saw i's group. With judges of F folds the counts are added over folds, each
-    candidate compared with held-out samples of fold f by the very judges of fold f (cross-conformal: Vovk 2015). A
-    limit of alpha then rejects at most alpha of what is exchangeable with the real samples of the class. For each fold
-    on its own that is a theorem; for their sum the proven bound is 2 alpha (Vovk et al. 2018, for cross-conformal
-    predictors), and what is measured stays below alpha (tests/validators/test_conformal.py). With fewer than
-    1 / alpha - 1 samples a class rejects nobody: that is the price of the guarantee. A conversion is compared with the
-    one fold that holds its source. Samples of one unseen person are less exchangeable than strangers are.
-    """
-
-    name = "conformal"
-    unit = "p-value"
-    default_limit = Limit(absolute=0.05)
-
-    def score(self, batch: Batch) -> np.ndarray:
-        """-> [B] float64 in (0, 1]; NaN as in `Agreement.score`."""
-        by_fold, asked = self.predict_folds(batch), self._asked(batch)
-        out = np.full(len(batch), np.nan)
-        for k in range(len(self.classes)):
-            rows = np.flatnonzero(asked == k)
-            own, fold = self._own_p(k)
-            out[rows] = conformal_p(-by_fold[rows, :, k], -own, fold)
-        return out
-
-    def reference(self) -> dict[str, np.ndarray]:
-        """Class -> p-values of its real train samples, each against the others of its own fold and all other folds."""
-        return {name: own_p(-self._own_p(k)[0]) for k, name in enumerate(self.classes)}
-
-    @classmethod
-    def foresee(
-        cls,
-        train: Roster,
-        dev: Roster | None,
-        *,
-        classes: Sequence[str],
-        params: Mapping[str, Any],
-        limit: Limit,
-        seed: int,
-    ) -> Foreseen:
-        found = super().foresee(train, dev, classes=classes, params=params, limit=limit, seed=seed)
-        counts = {name: len(train.of_classes([name])) for name in classes}
-        return Foreseen(found.error, too_few_to_refuse(counts, limit))
-
-    def cannot_judge(self, limit: Limit) -> dict[str, str]:
-        """Those of `Agreement`, and classes with too few real samples for any p-value to be under the limit."""
-        counts = {name: int((self._arrays["oof_target"] == k).sum()) for k, name in enumerate(self.classes)}
-        return too_few_to_refuse(counts, limit) | super().cannot_judge(limit)
-
-    def _own_p(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Held-out probabilities of class k of its real samples [n], and their folds [n]."""
-        of_class = self._arrays["oof_target"] == k
-        return rounded(self._arrays["oof_p"][of_class, k]), self._arrays["oof_fold"][of_class]
+def _n_folds(options: JudgeParams, kinds: Sequence[str]) -> int:
+    return options.folds or (3 if "network" in kinds else 4)
 
 
-def _n_folds(options: Mapping[str, Any], kinds: Sequence[str]) -> int:
-    return int(options["folds"] or (3 if "network" in kinds else 4))
-
-
-def _kinds(asked: str | None, modality: str, n: int) -> tuple[str, ...]:
+def _architectures(asked: str | None, kind: str, n: int) -> tuple[str, ...]:
+    """Those that are asked for, or the usual ones for n samples of a kind. Raises `UserError` for a network of what is
+    no picture."""
     if asked is None:
-        return ARCHITECTURES if modality == "face" and n >= NETWORK_FROM else ARCHITECTURES[:2]
-    kinds = tuple(str(asked).split("+"))
-    for kind in kinds:
-        if kind not in ARCHITECTURES:
-            raise UnknownNameError.of("judge of agreement", kind, ARCHITECTURES)
-    if "network" in kinds and modality not in IMAGES:
-        raise UserError(f"agreement: no network looks at {modality}; judges of it are linear and forest")
-    return kinds
+        return ARCHITECTURES if kind == "face" and n >= NETWORK_FROM else ARCHITECTURES[:2]
+    architectures = tuple(asked.split("+"))
+    if "network" in architectures and kind not in IMAGES:
+        raise UserError(f"agreement: no network looks at {kind}; judges of it are linear and forest")
+    return architectures
 
 
 def _fit_fold(
-    f: int, kinds: Sequence[str], learn: Batch, target: np.ndarray, k: int, options: Mapping[str, Any], seed: int
+    f: int, kinds: Sequence[str], learn: Batch, target: np.ndarray, k: int, options: JudgeParams, seed: int
 ) -> dict[str, np.ndarray]:
     """The arrays of fold f: its projection and the judges that are arrays."""
     if set(kinds) == {"network"}:
         return {}
-    features = features_of(learn, PLAIN[learn.modality])
-    projection = Projection.fit(features, components_of(learn.modality, options["components"]))
-    found = projection.arrays(f"{f}.")
+    features = features_of(learn, PLAIN[learn.kind])
+    projection = Projection.fit(features, components_of(learn.kind, options.components))
+    arrays = projection.arrays(f"{f}.")
     x = projection.apply(features)
     if "linear" in kinds:
-        found |= {f"{f}.linear.{key}": value for key, value in fit_linear(x, target, k, options).items()}
+        linear = fit_linear(x, target, k, {"inverse_penalty": options.inverse_penalty})
+        arrays |= {f"{f}.linear.{key}": value for key, value in linear.items()}
     if "forest" in kinds:
-        found |= {f"{f}.forest.{key}": value for key, value in fit_forest(x, target, options, seed + f).items()}
-    return found
+        forest = fit_forest(x, target, {"trees": options.trees}, seed + f)
+        arrays |= {f"{f}.forest.{key}": value for key, value in forest.items()}
+    return arrays
 
 
 def _logits(
@@ -313,15 +268,15 @@ def _logits(
 ) -> np.ndarray:
     """[J, B, K] of the judges of fold f; every row of the batch is usable."""
     x = plain_components(batch, Projection.of_arrays(arrays, f"{f}.")) if set(kinds) != {"network"} else np.zeros(0)
-    found = []
+    logits = []
     for kind in kinds:
         prefix = f"{f}.{kind}."
         own = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
         if kind == "network":
-            found.append(networks[f].logits(encoder_images(batch)))
+            logits.append(networks[f].logits(encoder_images(batch)))
         else:
-            found.append(linear_logits(own, x) if kind == "linear" else forest_logits(own, x))
-    return np.stack(found)
+            logits.append(linear_logits(own, x) if kind == "linear" else forest_logits(own, x))
+    return np.stack(logits)
 
 
 def _mean_p(logits: np.ndarray, temperature: np.ndarray) -> np.ndarray:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
-
 import numpy as np
+from pydantic import Field
 from scipy.stats import rankdata
 
 from validators.gate import Limit
-from validators.reference import DEFAULTS, MatchedGate
+from validators.reference import MatchedGate, SetParams
 
 FOLDS = 3
 SHRINKAGE = 0.1  # of the within-set covariance towards its mean variance: a fold holds few rows
+
+
+class C2stParams(SetParams):
+    """Parameters of the gate `c2st`."""
+
+    repeats: int = Field(50, ge=2, le=1_000_000, description="group-disjoint halves")
+    min_n: int | None = Field(20, ge=1, description="of real and of synthetic samples; none: 2 for each of `dims`")
 
 
 class C2stGate(MatchedGate):
@@ -25,7 +30,7 @@ class C2stGate(MatchedGate):
     name = "c2st"
     unit = "AUC"
     default_limit = Limit(floor=1.0, margin=0.12)
-    defaults: ClassVar[Mapping[str, Any]] = {**DEFAULTS, "repeats": 50, "min_n": 20}
+    Params = C2stParams
 
     def compare(self, s: list[np.ndarray], a: list[np.ndarray]) -> float:
         return discriminant_auc(np.concatenate(a), np.concatenate(s))

@@ -11,28 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import (
-    MEL_BANDS,
-    MEL_COLUMNS,
-    arrays_hash,
-    faces_at,
-    features_of,
-    load_state,
-    rows_of,
-    save_state,
-    usable,
-)
-from validators.embeddings.text_features import text_of
-from validators.gate import Batch, Better, Limit
-from validators.gates.copies_text import TextCopies, near_texts
-from validators.maths.text.copies import word_hashes
-from validators.roster import Foreseen, Roster
+from validators.batch import Batch, rows_of, usable
+from validators.embeddings.features import features_of
+from validators.embeddings.images import MEL_BANDS, MEL_COLUMNS, faces_at, mel_of
+from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
+from validators.maths.text.copies import TextCopies, near_texts, word_hashes
+from validators.maths.text.words import text_of
+from validators.roster import Roster
+from validators.state import arrays_hash, load_state, save_state
 
-DEFAULTS: dict[str, Any] = {
-    "own_times": 5.0,  # a conversion may be this many times closer to its own source than to any other train sample
-}
 _TIMES = 256  # parts of a trial of signals
 _SIDE = 16  # pixels: finer detail is what a copy changes first
 _RANGE_DB = 40.0  # below the loudest bin is silence: less would take noise floors for content
@@ -40,31 +30,45 @@ _BLOCK = 512  # rows compared at once: bounds memory to _BLOCK x n_train distanc
 _DIGITS = 9  # scores are rounded: their last bits depend on how BLAS cuts a product
 
 
-class Copies:
+class CopiesParams(GateParams):
+    """Parameters of the gate `copies`."""
+
+    own_times: float = Field(
+        5.0,
+        ge=1,
+        description="a conversion may be this many times closer to its source than to any other train sample",
+    )
+
+
+class Copies(SampleGate):
     """score = distance to the nearest train sample / typical distance of a real sample to the nearest of other groups.
 
     0: a copy; about 1: as far from train as real samples of other people are. An exact copy of any known payload
     scores 0. A conversion's own sources are judged more mildly (`own_times`), so that a conversion which changed
-    nothing is still a copy. Faces are compared with their mirror images too. params: own_times.
+    nothing is still a copy. Faces are compared with their mirror images too.
 
     Space: low-pass pixels (16 x 16), time-normalised log-mel below its loudest bin, or time-normalised channels of
     signals, each with mean 0 and length 1; minus the mean of train, on the unit sphere: gain, brightness, contrast and
-    offset drop out. Texts have no such space; they are compared by pairs of words (validators/gates/copies_text.py),
-    and what several people say word for word is nobody's copy. Copies among synthetic samples: `near_pairs`.
+    offset drop out. Vectors are compared as train standardises them. Texts have no such space; they are compared by
+    pairs of words (validators/maths/text/copies.py), and what several people say word for word is nobody's copy.
+    Copies among synthetic samples: `near_pairs`.
     """
 
     name = "copies"
     unit = "x typical real distance"
-    better: Better = "higher"
+    better = "higher"
     modalities = ("speech", "face", "text", "physio")
+    layouts = ("signal", "vector")
     default_limit = Limit(absolute=0.5)
+    Params = CopiesParams
+    fits_at_once = True
+    drops_repeats = True
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         self._arrays, self._facts = dict(arrays), dict(facts)
         self._scale = float(facts["scale"])
-        self._text = TextCopies(arrays) if facts["modality"] == "text" else None
-        if self._text is None:
-            self._mean, self._points = arrays["mean"], arrays["points"]
+        self._text = TextCopies(arrays) if facts["kind"] == "text" else None
+        self._on_sphere = facts["kind"] != "vector"
         self._row_of: dict[str, int] = {name: i for i, name in enumerate(facts["ids"])}
         self._known = frozenset(facts["known_sha256"])
         self.judge = f"nearest-train/{arrays_hash(arrays)}"
@@ -76,10 +80,11 @@ class Copies:
         *,
         classes: Sequence[str],
         known_sha256: frozenset[str] = frozenset(),
-        params: Mapping[str, Any],
+        params: AnyParams,
         seed: int,
     ) -> Copies:
         """Raises `UserError` where train has fewer than 2 usable samples: there is no typical distance then."""
+        options = CopiesParams.of(params, cls.name)
         batch = rows_of(train, usable(train))
         if len(batch) < 2:
             raise UserError(f"copies: needs at least 2 usable train samples for a typical distance, has {len(batch)}.")
@@ -87,18 +92,18 @@ class Copies:
         if len(np.unique(groups)) < 2:
             groups = np.asarray(batch.ids)  # one group: typical is then the distance within it
         measured, nearest, arrays = np.arange(len(batch)), np.empty(len(batch)), {}
-        if batch.modality == "text":
+        if batch.kind == "text":
             arrays = TextCopies.learn(_texts(batch), groups.tolist())
             measured, nearest = TextCopies(arrays).real(batch.emotions, seed)
         else:
             raw = _raw(batch)
-            mean = raw.mean(axis=0)
-            points = _on_sphere(raw - mean).astype(np.float32)
-            mirrored = _on_sphere(_raw(batch, mirror=True) - mean) if batch.modality == "face" else None
-            for rows, distances in _distances(points, points, mirrored):
+            arrays = {"mean": raw.mean(axis=0), **({"spread": _spread(raw)} if batch.kind == "vector" else {})}
+            points = _placed(raw, arrays).astype(np.float32)
+            mirrored = _placed(_raw(batch, mirror=True), arrays) if batch.kind == "face" else None
+            for rows, distances in _distances(points, points, mirrored, on_sphere=batch.kind != "vector"):
                 distances[groups[rows][:, None] == groups[None, :]] = np.inf
                 nearest[rows] = distances.min(axis=1)
-            arrays = {"mean": mean, "points": points}
+            arrays |= {"points": points}
         scale = float(np.median(nearest[np.isfinite(nearest)])) if np.isfinite(nearest).any() else 0.0
         if not scale > 0:
             raise UserError(
@@ -108,10 +113,10 @@ class Copies:
             "scale": scale,
             "ids": list(batch.ids),
             "known_sha256": sorted(known_sha256 | set(train.sha256)),
-            "options": {**DEFAULTS, **params},
+            "own_times": options.own_times,
             "emotions": [batch.emotions[i] for i in measured],
             "classes": list(classes),
-            "modality": batch.modality,
+            "kind": batch.kind,
         }
         return cls(arrays | {"reference": np.round(nearest / scale, _DIGITS)}, facts)
 
@@ -122,7 +127,7 @@ class Copies:
         dev: Roster | None,
         *,
         classes: Sequence[str],
-        params: Mapping[str, Any],
+        params: AnyParams,
         limit: Limit,
         seed: int,
     ) -> Foreseen:
@@ -142,7 +147,9 @@ class Copies:
                     scores[i] = self._nearest(ratios, batch.source_ids[i] if batch.source_ids else ())
         elif ok.size:
             part = rows_of(batch, ok)
-            for rows, distances in _distances(*self._vectors(part)):
+            points, mirrored = self._vectors(part)
+            train = self._arrays["points"]
+            for rows, distances in _distances(points, train, mirrored, on_sphere=self._on_sphere):
                 ratios = distances / self._scale
                 for place, i in enumerate(rows):
                     scores[ok[i]] = self._nearest(ratios[place], part.source_ids[i] if part.source_ids else ())
@@ -180,31 +187,36 @@ class Copies:
         if self._text is not None:
             near = near_texts(_texts(rows_of(batch, ok)), limit * self._scale)
             return [(int(ok[i]), int(ok[j])) for i, j in near]
-        points, _, mirrored = self._vectors(rows_of(batch, ok))
-        found = []
-        for rows, distances in _distances(points, points.astype(np.float32), mirrored):
+        points, mirrored = self._vectors(rows_of(batch, ok))
+        pairs = []
+        for rows, distances in _distances(points, points.astype(np.float32), mirrored, on_sphere=self._on_sphere):
             for place, j in zip(*np.nonzero(distances < limit * self._scale), strict=True):
                 if rows[place] < j:
-                    found.append((int(ok[rows[place]]), int(ok[j])))
-        return sorted(found)
+                    pairs.append((int(ok[rows[place]]), int(ok[j])))
+        return sorted(pairs)
 
-    def _vectors(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        mirrored = _on_sphere(_raw(batch, mirror=True) - self._mean) if batch.modality == "face" else None
-        raw = _raw(batch)
-        if raw.shape[1] != self._mean.size:
-            raise UserError(f"copies: {raw.shape[1] // _TIMES} channels, train has {self._mean.size // _TIMES}")
-        return _on_sphere(raw - self._mean), self._points, mirrored
+    def _vectors(self, batch: Batch) -> tuple[np.ndarray, np.ndarray | None]:
+        """[B, D] points of usable rows, and of faces' mirror images. Raises `UserError` for other columns than
+        train's."""
+        raw, columns = _raw(batch), self._arrays["mean"].size
+        if raw.shape[1] != columns:
+            what, many = ("channels", _TIMES) if batch.kind == "physio" else ("columns", 1)
+            raise UserError(f"copies: {raw.shape[1] // many} {what}, train has {columns // many}")
+        mirrored = _placed(_raw(batch, mirror=True), self._arrays) if batch.kind == "face" else None
+        return _placed(raw, self._arrays), mirrored
 
     def _nearest(self, ratios: np.ndarray, sources: tuple[str, ...]) -> float:
         """ratios [n_train] of one candidate. Its own sources, and what equals them, count `own_times` as far."""
         own = [self._row_of[name] for name in sources if name in self._row_of]
         if own:
-            times = float(self._facts["options"]["own_times"])
+            times = float(self._facts["own_times"])
             ratios = ratios.copy()
             if self._text is not None:
                 twins = self._text.twins(own, self._scale / times)
             else:
-                twins = (self._points[own] @ self._points.T > 1.0 - (self._scale / times) ** 2 / 2).any(axis=0)
+                points = self._arrays["points"]
+                distances = _distances(points[own], points, None, on_sphere=self._on_sphere)
+                twins = np.concatenate([block for _, block in distances]).min(axis=0) < self._scale / times
             twins[own] = True  # recordings that a corpus holds twice
             ratios[twins] *= times
         return float(ratios.min())
@@ -218,19 +230,22 @@ class Copies:
 
 
 def _raw(batch: Batch, *, mirror: bool = False) -> np.ndarray:
-    """[B, D] float64, each row with mean 0 and length 1: what is compared, before the mean of train is taken off."""
-    if batch.modality == "face":
+    """[B, D] float64, each row with mean 0 and length 1: what is compared, before the mean of train is taken off.
+    Vectors: as they are."""
+    if batch.kind == "vector":
+        return features_of(batch, "plain")
+    if batch.kind == "face":
         x = faces_at(batch.signals, 48).astype(np.float64)
         x = x[:, :, ::-1] if mirror else x
         x = x.reshape(len(x), _SIDE, 48 // _SIDE, _SIDE, 48 // _SIDE).mean(axis=(2, 4))
-    elif batch.modality == "physio":
+    elif batch.kind == "physio":
         trials = [np.asarray(s, np.float64).reshape(len(s), -1) for s in batch.signals]
         if len(widths := sorted({trial.shape[1] for trial in trials})) > 1:
             raise UserError(f"copies: trials of {', '.join(map(str, widths))} channels do not stand in one batch")
         x = np.stack([_drawn_alike(trial) for trial in trials])
         return _on_sphere(x.reshape(len(x), -1))
     else:
-        mel = features_of(batch, "mel").reshape(len(batch), MEL_BANDS, MEL_COLUMNS)
+        mel = mel_of(batch).reshape(len(batch), MEL_BANDS, MEL_COLUMNS)
         x = np.maximum(mel - mel.max(axis=(1, 2), keepdims=True), -_RANGE_DB)
         x = x.reshape(len(x), MEL_BANDS // 2, 2, MEL_COLUMNS // 2, 2).mean(axis=(2, 4))
     flat = x.reshape(len(x), -1)
@@ -252,6 +267,19 @@ def _texts(batch: Batch) -> list[str]:
     return [text_of(np.asarray(signal)) or "" for signal in batch.signals]
 
 
+def _spread(x: np.ndarray) -> np.ndarray:
+    """[n, D] -> [D] standard deviations; 1 for a constant column."""
+    spread = x.std(axis=0)
+    return np.where(spread > 1e-9 * (1.0 + np.abs(x.mean(axis=0))), spread, 1.0)
+
+
+def _placed(raw: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """[B, D] -> [B, D] points whose distances are compared: standardised by train and clipped at 10 where it has a
+    spread (vectors), else on the unit sphere around the mean of train."""
+    centred = raw - arrays["mean"]
+    return np.clip(centred / arrays["spread"], -10.0, 10.0) if "spread" in arrays else _on_sphere(centred)
+
+
 def _on_sphere(x: np.ndarray) -> np.ndarray:
     """Rows to length 1; rows of (nearly) nothing stay 0, at distance 1 from everything."""
     length = np.linalg.norm(x, axis=1, keepdims=True)
@@ -259,13 +287,18 @@ def _on_sphere(x: np.ndarray) -> np.ndarray:
 
 
 def _distances(
-    points: np.ndarray, train: np.ndarray, mirrored: np.ndarray | None
+    points: np.ndarray, train: np.ndarray, mirrored: np.ndarray | None, *, on_sphere: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Blocks of (rows, Euclidean distances [rows, n_train]); the smaller of plain and mirrored where both are given."""
+    """Blocks of (rows, Euclidean distances [rows, n_train]); the smaller of plain and mirrored where both are given
+    (on the sphere alone)."""
     across = train.T.astype(np.float64)
+    length = np.square(across).sum(axis=0)
     for start in range(0, len(points), _BLOCK):
         rows = np.arange(start, min(start + _BLOCK, len(points)))
         similarity = points[rows].astype(np.float64) @ across
         if mirrored is not None:
             similarity = np.maximum(similarity, mirrored[rows] @ across)
-        yield rows, np.sqrt(np.maximum(2.0 - 2.0 * similarity, 0.0))
+        squares: np.ndarray | float = 2.0
+        if not on_sphere:
+            squares = np.square(points[rows], dtype=np.float64).sum(axis=1)[:, None] + length
+        yield rows, np.sqrt(np.maximum(squares - 2.0 * similarity, 0.0))

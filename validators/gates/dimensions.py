@@ -11,40 +11,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
+from pydantic import Field
 
-from corpora.errors import UnknownNameError, UserError
+from corpora.errors import UserError
+from validators.batch import Batch, rows_of, usable
 from validators.crossfit import conformal_p, own_p, rounded, unseen
-from validators.embeddings.embedding import (
-    PLAIN,
-    Projection,
-    arrays_hash,
-    features_of,
-    load_state,
-    rows_of,
-    save_state,
-    usable,
-)
-from validators.gate import Batch, Better, Limit
+from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.projection import Projection, plain_components
+from validators.gate import AnyParams, GateParams, Limit, SampleGate
 from validators.maths.folds import group_folds
-from validators.maths.judges import components_of, plain_components
+from validators.maths.judges import components_of
 from validators.maths.labels import ccc
+from validators.state import arrays_hash, load_state, save_state
 
 DIMENSIONS = ("valence", "arousal", "dominance")
-DEFAULTS: dict[str, Any] = {
-    "dimensions": None,  # which to judge; None: all that train has ratings of
-    "bins": 3,  # parts of the ratings, equally many samples each, within which candidates are compared
-    "min_ccc": 0.1,  # judges that agree less with held-out real people's ratings may not judge
-    "folds": 4,
-    "components": None,  # principal components of hand-made features; None: 100, of texts 1000
-}
 _PENALTIES = np.logspace(0, 6, 13)
 _FEWEST = 20  # rated samples
 
 
-class Dimensions:
+class DimensionsParams(GateParams):
+    """Parameters of the gate `dimensions`."""
+
+    dimensions: tuple[Literal["valence", "arousal", "dominance"], ...] | None = Field(
+        None, description="which to judge; none: all that train has ratings of"
+    )
+    bins: int = Field(
+        3,
+        ge=1,
+        le=1000,
+        description="parts of the ratings, equally large, within which candidates are compared",
+    )
+    min_ccc: float = Field(
+        0.1, ge=-1, le=1, description="judges that agree less with held-out real people's ratings may not judge"
+    )
+    folds: int = Field(4, ge=2, le=1000, description="of train")
+    components: int | None = Field(
+        None, ge=1, description="principal components of hand-made features; none: 100, of texts 1000"
+    )
+
+
+class Dimensions(SampleGate):
     """score = p-value of "a real sample with these ratings", in (0, 1]: the smallest over the dimensions that were
     asked for, times their number (Bonferroni), at most 1.
 
@@ -56,15 +65,16 @@ class Dimensions:
     A dimension whose judges reach no `min_ccc` on held-out real people is left out: it neither rejects nor counts. The
     fact `ccc` keeps the number, and `judge` names the dimensions that do judge. Where none is left the gate cannot be
     fitted, and says so: a gate that lets everything in would look like a check.
-    params: see `DEFAULTS`.
     """
 
     name = "dimensions"
-    asks = "valence, arousal or dominance"  # what candidates must have been asked for, beside a class
     unit = "p-value"
-    better: Better = "higher"
-    modalities: tuple[str, ...] = ("speech", "face", "text", "physio")
+    better = "higher"
+    modalities = ("speech", "face", "text", "physio")
+    layouts = ("signal", "vector")
     default_limit = Limit(absolute=0.05)
+    Params = DimensionsParams
+    asks = DIMENSIONS
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         self._arrays, self._facts = dict(arrays), dict(facts)
@@ -81,21 +91,21 @@ class Dimensions:
         *,
         classes: Sequence[str],
         known_sha256: frozenset[str] = frozenset(),
-        params: Mapping[str, Any],
+        params: AnyParams,
         seed: int,
     ) -> Self:
-        """Raises `UnknownNameError` for a dimension that is none, `UserError` where train has too few ratings or
+        """Raises `ParamsError` for a dimension that is none, `UserError` where train has too few ratings or
         groups, or where no judge can tell any dimension of people that it has not met."""
-        options = {**DEFAULTS, **params}
+        options = DimensionsParams.of(params, cls.name)
         batch = rows_of(train, usable(train) & _rated(train))
-        wanted = _wanted(options["dimensions"], batch)
-        fold = group_folds(batch.groups, ["rated"] * len(batch), int(options["folds"]), seed)
-        features = features_of(batch, PLAIN[batch.modality])
+        wanted = _wanted(options.dimensions, batch)
+        fold = group_folds(batch.groups, ["rated"] * len(batch), options.folds, seed)
+        features = features_of(batch, PLAIN[batch.kind])
         predicted = np.full((len(batch), len(wanted)), np.nan)
         arrays: dict[str, np.ndarray] = {}
         for f in range(int(fold.max()) + 1):
             learn = fold != f
-            projection = Projection.fit(features[learn], components_of(batch.modality, options["components"]))
+            projection = Projection.fit(features[learn], components_of(batch.kind, options.components))
             arrays |= projection.arrays(f"{f}.")
             x, held_out = projection.apply(features[learn]), projection.apply(features[~learn])
             for d, name in enumerate(wanted):
@@ -103,15 +113,15 @@ class Dimensions:
                 predicted[~learn, d] = predict_ridge(held_out, arrays[f"{f}.{name}"])
         known = np.stack([batch.dimensions[name] for name in wanted], axis=1)
         worth = {name: _held_out_ccc(known[:, d], predicted[:, d]) for d, name in enumerate(wanted)}
-        judged = [name for name in wanted if worth[name] >= float(options["min_ccc"])]
+        judged = [name for name in wanted if worth[name] >= options.min_ccc]
         if not judged:
-            told = ", ".join(f"{name} {value:.2f}" for name, value in worth.items())
+            numbers = ", ".join(f"{name} {value:.2f}" for name, value in worth.items())
             raise UserError(
-                f"dimensions: no judge can tell the ratings of people that it has not met (CCC: {told}; min_ccc is "
-                f"{options['min_ccc']}). Leave the gate out, or give it more rated train samples."
+                f"dimensions: no judge can tell the ratings of people that it has not met (CCC: {numbers}; min_ccc is "
+                f"{options.min_ccc}). Leave the gate out, or give it more rated train samples."
             )
         kept = [wanted.index(name) for name in judged]
-        inner = np.linspace(0, 1, int(options["bins"]) + 1)[1:-1]
+        inner = np.linspace(0, 1, options.bins + 1)[1:-1]
         arrays = {key: value for key, value in arrays.items() if key.split(".")[1] not in set(wanted) - set(judged)}
         arrays |= {
             "known": known[:, kept],
@@ -126,7 +136,7 @@ class Dimensions:
             "emotions": list(batch.emotions),
             "folds": int(fold.max()) + 1,
             "fold_of": dict(zip(batch.ids, fold.tolist(), strict=True)),
-            "modality": train.modality,
+            "kind": train.kind,
         }
         return cls(arrays, facts)
 
@@ -217,23 +227,20 @@ def _rated(batch: Batch) -> np.ndarray:
 
 
 def _wanted(names: Sequence[str] | None, batch: Batch) -> list[str]:
-    """The dimensions to judge. Raises where one is unknown, or has too few ratings or groups to be learned and held
+    """The dimensions to judge. Raises `UserError` where one has too few ratings or groups to be learned and held
     out."""
-    for name in names or ():
-        if name not in DIMENSIONS:
-            raise UnknownNameError.of("dimension", name, DIMENSIONS)
-    groups, found, why = np.asarray(batch.groups or batch.ids, dtype=str), [], []
+    groups, enough, why = np.asarray(batch.groups or batch.ids, dtype=str), [], []
     for name in dict.fromkeys(names or DIMENSIONS):
         rated = np.isfinite(batch.dimensions.get(name, np.full(len(batch), np.nan)))
         if rated.sum() >= _FEWEST and len(np.unique(groups[rated])) >= 4:
-            found.append(name)
+            enough.append(name)
         else:
             why.append(f"{name}: {int(rated.sum())} rated samples of {len(np.unique(groups[rated]))} groups")
-    if not found or (names and why):
+    if not enough or (names and why):
         raise UserError(
             f"dimensions needs at least {_FEWEST} rated train samples of 4 groups; there are {'; '.join(why)}."
         )
-    return found
+    return enough
 
 
 def _held_out_ccc(known: np.ndarray, predicted: np.ndarray) -> float:

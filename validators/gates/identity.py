@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
-from corpora.errors import ParamsError, UnknownNameError
 from corpora.fingerprint import hash_json
-from validators.embeddings.embedding import arrays_hash, load_state, rows_of, save_state, usable
+from validators.batch import Batch, rows_of, usable
 from validators.embeddings.people import (
     IdentityEmbedding,
     fit_identity,
@@ -21,16 +21,25 @@ from validators.embeddings.people import (
     unit,
     why_no_people,
 )
-from validators.gate import Batch, Better, Limit
+from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
+from validators.maths.chance import UNJUDGED
 from validators.maths.intervals import wilson_interval
-from validators.roster import Foreseen, Roster
-from validators.trials.conditions import UNJUDGED
+from validators.roster import Roster
+from validators.state import arrays_hash, load_state, save_state
 
 NO_SOURCE = 2.0  # score of what has no identity to keep: the largest that a difference of two cosines can be
 _DIGITS = 5  # scores are rounded: their last bits depend on how many rows went through a network together
 
 
-class Identity:
+class IdentityParams(GateParams):
+    """Parameters of the gate `identity`."""
+
+    embedding: Literal["statistics", "network", "both"] = Field("statistics", description="what tells people apart")
+    folds: int = Field(3, ge=2, le=1000, description="parts of each subject's samples, held out in turn")
+    steps: int = Field(0, ge=0, description="of the network's training; 0: by the size of train")
+
+
+class Identity(SampleGate):
     """score = cosine(candidate, its source's subject) - largest cosine(candidate, another subject of train).
 
     In [-2, 2]; above 0: the candidate is nearer to the person it was made from than to anybody else of train. A margin
@@ -48,15 +57,15 @@ class Identity:
 
     Cannot be used, and `fit` says so: with fewer than 2 subjects of 2 samples, and where a corpus names no subjects
     (FER2013). It compares with the people of train only: a stranger may be nearer to the subject than to the others.
-    Not among the default gates. params: embedding (statistics; network, both), folds (3), steps (of the network; 0: by
-    the size of train).
+    Not among the default gates.
     """
 
     name = "identity"
     unit = "difference of cosines"
-    better: Better = "higher"
+    better = "higher"
     modalities = ("speech", "face")
     default_limit = Limit(quantile=0.05)
+    Params = IdentityParams
 
     def __init__(
         self, embeddings: Sequence[IdentityEmbedding], arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]
@@ -74,18 +83,12 @@ class Identity:
         *,
         classes: Sequence[str],
         known_sha256: frozenset[str],
-        params: Mapping[str, Any],
+        params: AnyParams,
         seed: int,
     ) -> Identity:
-        """Raises `UserError` without 2 subjects of 2 samples each, `ParamsError` or `UnknownNameError` for params."""
-        options = {"embedding": "statistics", "folds": 3, "steps": 0}
-        for key, value in params.items():
-            if key not in options:
-                raise UnknownNameError.of("parameter of gate identity", key, options)
-            options[key] = value
-        folds, steps = int(str(options["folds"])), int(str(options["steps"]))
-        if folds < 2 or steps < 0:
-            raise ParamsError(f"gate identity: folds is {folds}, steps is {steps}; at least 2 and 0 are needed.")
+        """Raises `UserError` without 2 subjects of 2 samples each, `ParamsError` for parameters."""
+        options = IdentityParams.of(params, cls.name)
+        folds = options.folds
         batch = rows_of(train, recognisable(train) & np.isin(np.asarray(train.emotions, str), classes))
         subjects = known_subjects(batch)
         batch = rows_of(batch, np.isin(subjects_of(batch), subjects))
@@ -97,9 +100,9 @@ class Identity:
         for f in range(folds):
             made = fit_identity(
                 rows_of(batch, fold != f),
-                kind=str(options["embedding"]),
+                kind=options.embedding,
                 seed=seed + f,
-                steps=steps or None,
+                steps=options.steps or None,
                 subjects=subjects,
             )
             points = made.embed(batch)
@@ -108,7 +111,7 @@ class Identity:
             embeddings.append(made)
             centroids.append(means)
         facts = {
-            "kind": str(options["embedding"]),
+            "kind": options.embedding,
             "modality": train.modality,
             "rate_hz": train.rate_hz or None,
             "classes": list(classes),
@@ -127,7 +130,7 @@ class Identity:
         dev: Roster | None,
         *,
         classes: Sequence[str],
-        params: Mapping[str, Any],
+        params: AnyParams,
         limit: Limit,
         seed: int,
     ) -> Foreseen:

@@ -7,17 +7,22 @@ labels leave the pooled distribution as it is, and move every class.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
-
 import numpy as np
+from pydantic import Field
 
-from validators.gate import Batch, Limit
+from validators.batch import Batch
+from validators.gate import Limit
 from validators.maths.folds import group_halves
 from validators.maths.kernel import polynomial_kernel
-from validators.reference import DEFAULTS, MatchedGate, Part
+from validators.reference import MatchedGate, Part, SetParams
 
 MOST = 1500  # samples of a class and side that enter the kernel matrices: 18 MB each
+
+
+class KidParams(SetParams):
+    """Parameters of the gate `kid`."""
+
+    min_n: int | None = Field(8, ge=1, description="of real and of synthetic samples; none: 2 for each of `dims`")
 
 
 class KidGate(MatchedGate):
@@ -30,8 +35,8 @@ class KidGate(MatchedGate):
     name = "kid"
     unit = "squared MMD"
     default_limit = Limit(floor=1.25, margin=0.06)
-    defaults: ClassVar[Mapping[str, Any]] = {**DEFAULTS, "min_n": 8}
-    by_class = True
+    Params = KidParams
+    measures_groups = True
 
     def pairs(self, part: Part, synthetic: Batch, seed: int) -> np.ndarray:
         """-> [R, 2]: the weighted mean over classes of KID(S_c, A_c) and of KID(B_c, A_c), for each repeat."""
@@ -41,9 +46,7 @@ class KidGate(MatchedGate):
         if len(np.unique(part.groups[kept])) < 2:
             return np.full((1, 2), np.nan)
         rng = np.random.default_rng(seed)
-        halves = np.asarray(
-            list(group_halves(part.groups[kept], part.emotions[kept], int(self._options["repeats"]), seed))
-        )
+        halves = np.asarray(list(group_halves(part.groups[kept], part.emotions[kept], self._options.repeats, seed)))
         total, weight = np.zeros((len(halves), 2)), np.zeros((len(halves), 1))
         for name in classes:
             of_r = np.flatnonzero(part.emotions[kept] == name)

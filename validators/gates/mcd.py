@@ -5,22 +5,38 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
+from pydantic import Field, model_validator
 
-from corpora.errors import IntegrityError, ParamsError, UnknownNameError, UserError
+from corpora.errors import IntegrityError, UserError
 from corpora.fingerprint import hash_bytes, hash_json
 from corpora.store.atomic import write_bytes, write_json
-from validators.gate import Batch, Better, Limit
+from validators.batch import Batch
+from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
 from validators.maths.speech.melcepstrum import CONVENTION, ORDER, mcd_dtw, mel_cepstrum, refusal, summary
-from validators.roster import Foreseen, Roster, alone_in_class
+from validators.roster import Roster, alone_in_class
 
 
-class NearestMcd:
+class McdParams(GateParams):
+    """Parameters of the gate `mcd`."""
+
+    k: int = Field(5, ge=1, description="nearest real utterances of the class whose distances are averaged")
+    candidates: int = Field(25, ge=1, description="utterances that are compared exactly, nearest in mean and spread")
+    reference_cap: int = Field(40, ge=1, description="real utterances of a class that are scored for the limit")
+
+    @model_validator(mode="after")
+    def _enough(self) -> McdParams:
+        if self.candidates < self.k:
+            raise ValueError(f"candidates is {self.candidates}, less than k = {self.k}")
+        return self
+
+
+class NearestMcd(SampleGate):
     """Mean MCD in dB to the k nearest real utterances of the asked class: a spectral envelope that nobody has is far.
 
     Convention: mcd24-dtw-5ms-nearest<k>. Unpaired samples have no reference of their own, so the k nearest of the class
@@ -29,15 +45,15 @@ class NearestMcd:
 
     DTW against a whole class is dear: the `candidates` utterances that are nearest in mean and spread of the cepstra
     and in log duration are compared exactly. The result can only be too high, alike for real and synthetic (how much:
-    benchmarks/bench_mcd.py). Params: k (5), candidates (25), reference_cap (40: so many real utterances of a class,
-    drawn by `seed`, are scored for the limit).
+    benchmarks/bench_mcd.py).
     """
 
     name = "mcd"
     unit = "dB"
-    better: Better = "lower"
-    modalities: tuple[str, ...] = ("speech",)
+    better = "lower"
+    modalities = ("speech",)
     default_limit = Limit(quantile=0.98)
+    Params = McdParams
     lacks_reference = frozenset({"no-utterance-of-class", "no-utterance-of-another-group"})
 
     def __init__(
@@ -71,24 +87,16 @@ class NearestMcd:
         *,
         classes: Sequence[str],
         known_sha256: frozenset[str],
-        params: Mapping[str, Any],
+        params: AnyParams,
         seed: int,
     ) -> NearestMcd:
         """Analyses every train utterance of `classes`; those that have no cepstrum (silent, too short) are left out.
 
         Raises `UserError` if nothing is left or the batch is no speech, `ParamsError` for unknown or senseless params.
         """
-        if train.modality not in cls.modalities or not train.rate_hz:
-            raise UserError(f"gate mcd scores speech with a sampling rate; this batch is {train.modality!r}.")
-        chosen = {"k": 5, "candidates": 25, "reference_cap": 40}
-        for key, value in params.items():
-            if key not in chosen:
-                raise UnknownNameError.of("parameter of gate mcd", key, chosen)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ParamsError(f"gate mcd: {key} is {value!r}; allowed are whole numbers from 1.")
-            chosen[key] = value
-        if chosen["candidates"] < chosen["k"]:
-            raise ParamsError(f"gate mcd: candidates is {chosen['candidates']}, less than k = {chosen['k']}.")
+        options = McdParams.of(params, cls.name)
+        if train.kind not in cls.modalities or not train.rate_hz:
+            raise UserError(f"gate mcd scores speech with a sampling rate; this batch is {train.kind!r}.")
         kept: list[tuple[int, np.ndarray]] = []
         for i, signal in enumerate(train.signals):
             if train.emotions[i] in classes and refusal(signal, train.rate_hz) is None:
@@ -105,7 +113,7 @@ class NearestMcd:
             subjects=[train.subjects[i] if train.subjects else None for i in rows],
             groups=[train.groups[i] if train.groups else None for i in rows],
             cepstra=[c for _, c in kept],
-            **chosen,
+            **options.model_dump(),
         )
 
     @classmethod
@@ -115,7 +123,7 @@ class NearestMcd:
         dev: Roster | None,
         *,
         classes: Sequence[str],
-        params: Mapping[str, Any],
+        params: AnyParams,
         limit: Limit,
         seed: int,
     ) -> Foreseen:

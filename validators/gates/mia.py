@@ -6,20 +6,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
+from pydantic import Field
 from scipy.stats import rankdata
 
-from validators.embeddings.embedding import PLAIN, fit_embedding, rows_of, usable
-from validators.gate import Batch, Better, Estimate, Limit
+from validators.batch import Batch, rows_of, usable
+from validators.embeddings.embedding import fit_embedding
+from validators.embeddings.features import PLAIN
+from validators.gate import AnyParams, Estimate, Foreseen, GateParams, Limit, SetGate
 from validators.maths.folds import group_halves
 from validators.maths.kernel import squared_distances
 from validators.reference import MIN_GROUPS, estimate_of, no_number
-from validators.roster import Foreseen, Roster, counted
+from validators.roster import Roster, counted
 
-DEFAULTS: dict[str, Any] = {"dims": 32, "repeats": 100, "min_n": 30}
 MOST = 3000  # rows of a set that are compared: 72 MB of distances
 
 
-class MembershipGate:
+class MembershipParams(GateParams):
+    """Parameters of the gate `mia`."""
+
+    dims: int = Field(32, ge=1, description="whitened principal components of the hand-made features")
+    repeats: int = Field(100, ge=2, le=1_000_000, description="group-disjoint halves of dev, and halves of train")
+    min_n: int = Field(30, ge=1, description="of real and of synthetic samples")
+
+
+class MembershipGate(SetGate):
     """AUC of the attack "a real sample that is near a synthetic one was in train" (Chen et al. 2020, GAN-Leaks, full
     black box). 0.5: it learns nothing; 1: every train sample is given away.
 
@@ -31,21 +41,29 @@ class MembershipGate:
 
     name = "mia"
     unit = "AUC"
-    better: Better = "lower"
+    better = "lower"
     modalities = ("speech", "face", "text", "physio")
+    layouts = ("signal", "vector")
     default_limit = Limit(floor=1.0, margin=0.1)
+    Params = MembershipParams
 
-    def __init__(self, sides: Mapping[str, Any] | None, options: Mapping[str, Any], why_not: str = "") -> None:
-        self._sides, self._options, self._why_not = sides, dict(options), why_not
-        self.min_n = int(options["min_n"])
+    def __init__(self, sides: Mapping[str, Any] | None, options: MembershipParams, why_not: str = "") -> None:
+        self._sides, self._options, self._why_not = sides, options, why_not
+        self.min_n = options.min_n
         self.judge = sides["embedding"].name if sides else "none"
 
     @classmethod
     def fit(
-        cls, train: Batch, dev: Batch | None, *, classes: Sequence[str], params: Mapping[str, Any], seed: int
+        cls,
+        train: Batch,
+        dev: Batch | None,
+        *,
+        classes: Sequence[str],
+        params: AnyParams,
+        seed: int,
     ) -> Self:
         """Never raises for too little data: `measure` then says why there is no number."""
-        options = {**DEFAULTS, **params}
+        options = MembershipParams.of(params, cls.name)
         if dev is not None:
             train, dev = (rows_of(b, usable(b) & np.isin(np.asarray(b.emotions, str), classes)) for b in (train, dev))
         if why := _why_not(Roster.of(train), None if dev is None else Roster.of(dev)):
@@ -54,7 +72,7 @@ class MembershipGate:
         rng = np.random.default_rng(seed)
         train, dev = (rows_of(b, np.sort(rng.permutation(len(b))[:MOST])) for b in (train, dev))
         embedding = fit_embedding(
-            PLAIN[train.modality], train, classes=classes, seed=seed, dims=int(options["dims"]), whiten=True, options={}
+            PLAIN[train.kind], train, classes=classes, seed=seed, dims=options.dims, whiten=True, options={}
         )
         sides = {"embedding": embedding, "train": train, "dev": dev}
         return cls(sides, options)
@@ -66,7 +84,7 @@ class MembershipGate:
         dev: Roster | None,
         *,
         classes: Sequence[str],
-        params: Mapping[str, Any],
+        params: AnyParams,
         limit: Limit,
         seed: int,
     ) -> Foreseen:
@@ -94,7 +112,7 @@ class MembershipGate:
             if np.ptp(points, axis=0).max() <= 1e-12:
                 return no_number(n_real, n, f"all {len(points)} real samples of {where} are alike", "reference")
         groups = [np.asarray(b.groups or b.ids, dtype=str) for b in (train, dev)]
-        repeats = int(self._options["repeats"])
+        repeats = self._options.repeats
         halves = zip(*(group_halves(g, ["all"] * len(g), repeats, seed + i) for i, g in enumerate(groups)), strict=True)
         pairs = []
         for of_train, of_dev in halves:

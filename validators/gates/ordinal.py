@@ -18,51 +18,55 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from pydantic import Field
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 from scipy.stats import spearmanr
 
 from corpora.errors import ParamsError, UserError
+from validators.batch import Batch, rows_of, usable
 from validators.crossfit import conformal_p, own_p, rounded, too_few_to_refuse, unseen
-from validators.embeddings.embedding import (
-    PLAIN,
-    Projection,
-    arrays_hash,
-    features_of,
-    load_state,
-    rows_of,
-    save_state,
-    usable,
-)
-from validators.gate import Batch, Better, Limit
+from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.projection import Projection, plain_components
+from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
+from validators.maths.chance import UNJUDGED
 from validators.maths.folds import group_folds
 from validators.maths.intervals import Z95
-from validators.maths.judges import components_of, plain_components
-from validators.roster import Foreseen, Roster, why_no_judges
-from validators.trials.conditions import UNJUDGED
-
-DEFAULTS: dict[str, Any] = {
-    "order": None,  # the classes from lowest to highest; a list in the list: classes that share a rank. Must be given
-    "folds": 4,
-    "components": None,  # principal components of hand-made features; None: 100, of texts 1000
-    "inverse_penalty": 0.03,  # as scikit-learn's C
-}
+from validators.maths.judges import components_of
+from validators.roster import Roster, why_no_judges
+from validators.state import arrays_hash, load_state, save_state
 
 
-class Ordinal:
+class OrdinalParams(GateParams):
+    """Parameters of the gate `ordinal`."""
+
+    order: tuple[str | tuple[str, ...], ...] | None = Field(
+        None,
+        description="every class of the run once, from lowest to highest; a list in the list: classes of one rank. It "
+        "must be given",
+    )
+    folds: int = Field(4, ge=2, le=1000, description="of train")
+    components: int | None = Field(
+        None, ge=1, description="principal components of hand-made features; none: 100, of texts 1000"
+    )
+    inverse_penalty: float = Field(0.03, gt=0, description="as scikit-learn's C")
+
+
+class Ordinal(SampleGate):
     """score = p-value of "a real sample of the asked class" by how far the judges place it from the asked rank.
 
     How unusual a sample is: |E[rank] - asked rank| under the judges' probabilities; p compares it with real held-out
     samples of the same class (Mondrian conformal; validators/crossfit.py tells what is guaranteed). Within
     1 / alpha - 1 real samples a class rejects nobody. A conversion is judged only by judges that never saw its source.
-    params: see `DEFAULTS`; `order` names every class of the run once.
     """
 
     name = "ordinal"
     unit = "p-value"
-    better: Better = "higher"
-    modalities: tuple[str, ...] = ("speech", "face", "text", "physio")
+    better = "higher"
+    modalities = ("speech", "face", "text", "physio")
+    layouts = ("signal", "vector")
     default_limit = Limit(absolute=0.05)
+    Params = OrdinalParams
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         self._arrays, self._facts = dict(arrays), dict(facts)
@@ -78,28 +82,28 @@ class Ordinal:
         *,
         classes: Sequence[str],
         known_sha256: frozenset[str] = frozenset(),
-        params: Mapping[str, Any],
+        params: AnyParams,
         seed: int,
     ) -> Self:
         """Raises `ParamsError` for an order that does not name each class once, `UserError` where a class has no usable
         train sample, lies in one group, or there are fewer than 2 groups."""
-        options = {**DEFAULTS, **params}
-        rank = ranks_of(options["order"], classes)
+        options = OrdinalParams.of(params, cls.name)
+        rank = ranks_of(options.order, classes)
         batch = rows_of(train, usable(train) & np.isin(np.asarray(train.emotions, str), list(classes)))
         labels = np.asarray(batch.emotions, dtype=str)
         for name in classes:
             if not (labels == name).any():
                 raise UserError(f"class {name!r} has no usable sample in train: no judge can learn its rank.")
-        fold = group_folds(batch.groups, batch.emotions, int(options["folds"]), seed)
+        fold = group_folds(batch.groups, batch.emotions, options.folds, seed)
         target = np.asarray([rank[name] for name in batch.emotions])
-        features = features_of(batch, PLAIN[batch.modality])
+        features = features_of(batch, PLAIN[batch.kind])
         arrays: dict[str, np.ndarray] = {}
         expected = np.full(len(batch), np.nan)
         for f in range(int(fold.max()) + 1):
             learn = fold != f
-            projection = Projection.fit(features[learn], components_of(batch.modality, options["components"]))
+            projection = Projection.fit(features[learn], components_of(batch.kind, options.components))
             found = fit_proportional_odds(
-                projection.apply(features[learn]), target[learn], labels[learn], float(options["inverse_penalty"])
+                projection.apply(features[learn]), target[learn], labels[learn], options.inverse_penalty
             )
             arrays |= projection.arrays(f"{f}.") | {f"{f}.{key}": value for key, value in found.items()}
             expected[~learn] = expected_rank(projection.apply(features[~learn]), **found)
@@ -110,7 +114,7 @@ class Ordinal:
             "emotions": list(batch.emotions),
             "folds": int(fold.max()) + 1,
             "fold_of": dict(zip(batch.ids, fold.tolist(), strict=True)),
-            "modality": train.modality,
+            "kind": train.kind,
             # of held-out real people: what the judges are worth
             "mean_absolute_rank_error": float(np.abs(expected - target).mean()),
             "rank_correlation": float(spearmanr(expected, target).statistic) if np.ptp(expected) else 0.0,
@@ -124,17 +128,17 @@ class Ordinal:
         dev: Roster | None,
         *,
         classes: Sequence[str],
-        params: Mapping[str, Any],
+        params: AnyParams,
         limit: Limit,
         seed: int,
     ) -> Foreseen:
-        options = {**DEFAULTS, **params}
+        options = OrdinalParams.of(params, cls.name)
         try:
-            ranks_of(options["order"], classes)
+            ranks_of(options.order, classes)
         except ParamsError as error:
             return Foreseen(str(error))
         counts = {name: len(train.of_classes([name])) for name in classes}
-        return Foreseen(why_no_judges(train, classes, int(options["folds"]), seed), too_few_to_refuse(counts, limit))
+        return Foreseen(why_no_judges(train, classes, options.folds, seed), too_few_to_refuse(counts, limit))
 
     def cannot_judge(self, limit: Limit) -> dict[str, str]:
         """Classes with too few real samples for any p-value to be under the limit, and those whose real samples the
@@ -204,18 +208,18 @@ def lowest_auc(near: np.ndarray, far: np.ndarray) -> tuple[float, float]:
     return auc - Z95 * float(np.sqrt(max(variance, 0.0))), auc
 
 
-def ranks_of(order: Any, classes: Sequence[str]) -> dict[str, int]:
+def ranks_of(order: Sequence[str | Sequence[str]] | None, classes: Sequence[str]) -> dict[str, int]:
     """[class, [class, class], ...] from lowest to highest -> rank of each class. Raises `ParamsError`."""
     example = f"gates.ordinal.params.order: [{', '.join(classes)}], from lowest to highest"
-    if not isinstance(order, Sequence) or isinstance(order, str) or not order:
+    if not order:
         raise ParamsError(f"gate ordinal needs the order of the classes: {example}; classes of one rank in a list.")
     levels = [[level] if isinstance(level, str) else list(level) for level in order]
     named = [name for level in levels for name in level]
     missing, unknown = [c for c in classes if c not in named], [str(c) for c in named if c not in classes]
     if missing or unknown or len(named) != len(set(named)) or len(levels) < 2:
-        told = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"unknown: {', '.join(unknown)}"] * bool(unknown)
+        wrong = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"unknown: {', '.join(unknown)}"] * bool(unknown)
         raise ParamsError(
-            f"an order names each class of the run once, at 2 ranks or more ({'; '.join(told) or order}): {example}."
+            f"an order names each class of the run once, at 2 ranks or more ({'; '.join(wrong) or order}): {example}."
         )
     return {name: rank for rank, level in enumerate(levels) for name in level}
 

@@ -7,52 +7,53 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import (
-    PLAIN,
-    Projection,
-    arrays_hash,
-    features_of,
-    load_state,
-    rows_of,
-    save_state,
-    usable,
-)
-from validators.gate import Batch, Better, Limit
+from validators.batch import Batch, rows_of, usable
+from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.projection import Projection
+from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
 from validators.maths.folds import group_folds
 from validators.maths.privacy import nearest
-from validators.roster import CERTAIN, Foreseen, Roster, lacks_groups, why_no_folds
+from validators.roster import CERTAIN, Roster, lacks_groups, why_no_folds
+from validators.state import arrays_hash, load_state, save_state
 
-DEFAULTS: dict[str, Any] = {
-    "k": 3,  # the k-th nearest real sample of the class
-    "dims": 24,  # whitened principal components of the hand-made features
-    "folds": 4,  # of train
-}
 _DIGITS = 9  # scores are rounded: their last bits depend on how BLAS cuts a product
 
 
-class Support:
+class SupportParams(GateParams):
+    """Parameters of the gate `support`."""
+
+    k: int = Field(3, ge=1, description="the k-th nearest real sample of the class")
+    dims: int = Field(24, ge=1, description="whitened principal components of the hand-made features")
+    folds: int = Field(4, ge=2, le=1000, description="of train")
+
+
+class Support(SampleGate):
     """score = distance to the k-th nearest real sample of the asked class / typical such distance of real samples.
 
     About 1: as near to real samples of the class as real samples of other people are (Sun et al. 2022,
     Out-of-distribution detection with deep nearest neighbors, with a hand-made space). Cross-fitted: train is cut into
     group folds; fold f has a space and neighbours of its own, fitted and taken from all other folds. A synthetic sample
     gets the mean of all folds, a conversion that of the fold that holds its sources, a real train sample that of its
-    own fold. One-sided: what is duller than real samples lies among them. params: see `DEFAULTS`.
+    own fold. One-sided: what is duller than real samples lies among them.
     """
 
     name = "support"
     unit = "x typical real distance"
-    better: Better = "lower"
+    better = "lower"
     modalities = ("speech", "face", "text", "physio")
+    layouts = ("signal", "vector")
     default_limit = Limit(quantile=0.99, times=1.1)
+    Params = SupportParams
+    fits_at_once = True
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         self._arrays, self._facts = dict(arrays), dict(facts)
         self._fold_of: dict[str, int] = facts["fold_of"]
         self._n_folds, self._k = int(facts["folds"]), int(facts["k"])
-        self.judge = f"{PLAIN[facts['modality']]}-knn{self._k}/{arrays_hash(arrays)}"
+        self.judge = f"{PLAIN[facts['kind']]}-knn{self._k}/{arrays_hash(arrays)}"
 
     @classmethod
     def fit(
@@ -61,26 +62,24 @@ class Support:
         *,
         classes: Sequence[str],
         known_sha256: frozenset[str] = frozenset(),
-        params: Mapping[str, Any],
+        params: AnyParams,
         seed: int,
     ) -> Support:
         """Raises `UserError` where train cannot be cut into group folds that leave each class some neighbours."""
-        options = {**DEFAULTS, **params}
-        if int(options["k"]) < 1:
-            raise UserError(f"support: k is {options['k']}; at least 1 neighbour is needed")
+        options = SupportParams.of(params, cls.name)
         batch = rows_of(train, usable(train) & np.isin(np.asarray(train.emotions, str), classes))
-        fold = group_folds(batch.groups, batch.emotions, int(options["folds"]), seed)
-        features = features_of(batch, PLAIN[train.modality])
+        fold = group_folds(batch.groups, batch.emotions, options.folds, seed)
+        features = features_of(batch, PLAIN[train.kind])
         arrays: dict[str, np.ndarray] = {}
         target = np.asarray([list(classes).index(name) for name in batch.emotions])
         for f in np.unique(fold):
-            projection = Projection.fit(features[fold != f], int(options["dims"]), whiten=True)
+            projection = Projection.fit(features[fold != f], options.dims, whiten=True)
             arrays |= projection.arrays(f"{f}.")
             arrays |= {f"{f}.points": projection.apply(features[fold != f]), f"{f}.class": target[fold != f]}
         facts: dict[str, Any] = {
             "classes": list(classes),
-            "modality": train.modality,
-            "k": int(options["k"]),
+            "kind": train.kind,
+            "k": options.k,
             "folds": int(fold.max()) + 1,
             "fold_of": dict(zip(batch.ids, fold.tolist(), strict=True)),
             "emotions": list(batch.emotions),
@@ -106,7 +105,7 @@ class Support:
         dev: Roster | None,
         *,
         classes: Sequence[str],
-        params: Mapping[str, Any],
+        params: AnyParams,
         limit: Limit,
         seed: int,
     ) -> Foreseen:
@@ -115,7 +114,7 @@ class Support:
         if few:
             return Foreseen("; ".join(few) + ": a real sample is compared with those of others")
         certain = min(spread.values(), default=0) >= CERTAIN
-        return Foreseen("" if certain else why_no_folds(train, int({**DEFAULTS, **params}["folds"]), seed))
+        return Foreseen("" if certain else why_no_folds(train, SupportParams.of(params, cls.name).folds, seed))
 
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64 > 0. NaN: not usable, a class that train lacks, or sources in several folds."""
@@ -141,7 +140,7 @@ class Support:
                 if seen in self._fold_of:
                     allowed[i] &= np.arange(self._n_folds) == self._fold_of[seen]
         out = np.full((len(batch), self._n_folds), np.nan)
-        features = features_of(batch, PLAIN[self._facts["modality"]])
+        features = features_of(batch, PLAIN[self._facts["kind"]])
         for f in range(self._n_folds):
             projection = Projection.of_arrays(self._arrays, f"{f}.")
             for k in np.unique(asked[allowed[:, f]]):

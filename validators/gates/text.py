@@ -11,35 +11,52 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field, model_validator
 
-from corpora.errors import UnknownNameError, UserError
 from corpora.fingerprint import hash_json
 from corpora.near.text import normalise
-from validators.embeddings.embedding import arrays_hash, load_state, rows_of, save_state, usable
-from validators.embeddings.text_features import text_of
-from validators.gate import Batch, Better, Limit
+from validators.batch import Batch, rows_of, usable
+from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
 from validators.maths.folds import group_folds
 from validators.maths.text.language import listed_words, read_word_list
 from validators.maths.text.ngrams import KneserNey
-from validators.roster import Foreseen, Roster, why_no_folds
+from validators.maths.text.words import text_of
+from validators.roster import Roster, why_no_folds
+from validators.state import arrays_hash, load_state, save_state
 
-DEFAULTS: dict[str, Any] = {
-    "measure": "order",  # order: what the words' order costs beyond the words themselves; bytes: bits a byte
-    "n": 2,  # words of an n-gram of the language model
-    "folds": 4,  # of train
-    "texts": 20000,  # real lines that the model is fitted to, at most
-    "word_list": None,  # path of a file, a word or phrase a line: a text that holds one is turned away
-    "least_similarity": None,  # chrF to the nearest of its sources, 0 to 1; less: unlike-source
-    "most_similarity": None,  # more: too-like-source
-}
 _OF_CLASS = 500  # real lines of each class whose scores are the reference
 _DIGITS = 9
 
 
-class TextGate:
+class TextParams(GateParams):
+    """Parameters of the gate `text`."""
+
+    measure: Literal["order", "bytes"] = Field(
+        "order", description="order: what the words' order costs beyond the words themselves; bytes: bits a byte"
+    )
+    n: int = Field(2, ge=1, le=20, description="words of an n-gram of the language model")
+    folds: int = Field(4, ge=2, le=1000, description="of train")
+    texts: int = Field(20000, ge=2, description="real lines that the model is fitted to, at most")
+    word_list: str | None = Field(
+        None, description="path of a file, a word or phrase a line: a text that holds one is rejected"
+    )
+    least_similarity: float | None = Field(
+        None, ge=0, le=1, description="chrF to the nearest of its sources; less: unlike-source"
+    )
+    most_similarity: float | None = Field(None, ge=0, le=1, description="of the same; more: too-like-source")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> TextParams:
+        least, most = self.least_similarity, self.most_similarity
+        if least is not None and most is not None and least > most:
+            raise ValueError(f"least_similarity is {least:g}, above most_similarity {most:g}")
+        return self
+
+
+class TextGate(SampleGate):
     """score = what the order of a text's words costs beyond the words themselves, bits a word; less is better.
 
         (log2 p1(text) - log2 pn(text)) / tokens
@@ -56,17 +73,18 @@ class TextGate:
 
     name = "text"
     unit = "bits a word (order), bits a byte (bytes)"
-    better: Better = "lower"
+    better = "lower"
     modalities = ("text",)
     default_limit = Limit(quantile=0.99)
+    Params = TextParams
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         self._arrays, self._facts = dict(arrays), dict(facts)
-        self._options: dict[str, Any] = facts["options"]
+        self._options = TextParams.model_validate(facts["options"])
         self._listed = frozenset(facts["listed"])
-        self._models = _unpacked(arrays, facts["vocabulary"], int(self._options["n"]))
-        rules = hash_json([facts["vocabulary"], self._options, sorted(self._listed), facts["sources"]])[:12]
-        self.judge = f"kneser-ney{self._options['n']}-{self._options['measure']}/{arrays_hash(arrays)}:{rules}"
+        self._models = _unpacked(arrays, facts["vocabulary"], self._options.n)
+        rules = hash_json([facts["vocabulary"], facts["options"], sorted(self._listed), facts["sources"]])[:12]
+        self.judge = f"kneser-ney{self._options.n}-{self._options.measure}/{arrays_hash(arrays)}:{rules}"
 
     @classmethod
     def fit(
@@ -75,38 +93,34 @@ class TextGate:
         *,
         classes: Sequence[str],
         known_sha256: frozenset[str] = frozenset(),
-        params: Mapping[str, Any],
+        params: AnyParams,
         seed: int,
     ) -> TextGate:
-        """Raises `UserError`: no two real lines with words in two groups, a list that cannot be read, impossible
-        similarities."""
-        options = {**DEFAULTS, **params}
-        if options["measure"] not in ("order", "bytes"):
-            raise UnknownNameError.of("measure of the text gate", str(options["measure"]), ("order", "bytes"))
-        _checked(options)
-        listed = read_word_list(Path(options["word_list"])) if options["word_list"] else frozenset()
+        """Raises `UserError`: no two real lines with words in two groups, a list that cannot be read."""
+        options = TextParams.of(params, cls.name)
+        listed = read_word_list(Path(options.word_list)) if options.word_list else frozenset()
         batch = rows_of(train, usable(train))
         texts = _texts(batch)
         batch = rows_of(batch, np.array([bool(normalise(text)) for text in texts], bool))
-        some = np.sort(np.random.default_rng(seed).permutation(len(batch))[: int(options["texts"])])
+        some = np.sort(np.random.default_rng(seed).permutation(len(batch))[: options.texts])
         batch = rows_of(batch, some)
         texts = _texts(batch)
-        fold = group_folds(batch.groups, ["all"] * len(batch), int(options["folds"]), seed)
+        fold = group_folds(batch.groups, ["all"] * len(batch), options.folds, seed)
         labels = np.asarray(batch.emotions, dtype=str)
         members = [np.flatnonzero(labels == name)[:_OF_CLASS] for name in classes]
         measured = np.sort(np.concatenate([np.zeros(0, np.int64), *members]))
         reference = np.full(len(batch), np.nan)
         for f in np.unique(fold):
-            other = _models([text for text, own in zip(texts, fold, strict=True) if own != f], int(options["n"]))
+            other = _models([text for text, own in zip(texts, fold, strict=True) if own != f], options.n)
             rows = measured[fold[measured] == f]
-            reference[rows] = _scores(other, [texts[i] for i in rows], options["measure"])
+            reference[rows] = _scores(other, [texts[i] for i in rows], options.measure)
         hits = [bool(listed_words(texts[i], listed)) for i in measured]
         reference[measured[np.array(hits, bool)]] = np.nan
-        arrays, vocabulary = _packed(_models(texts, int(options["n"]))[1])
-        compared = options["least_similarity"] is not None or options["most_similarity"] is not None
+        arrays, vocabulary = _packed(_models(texts, options.n)[1])
+        compared = options.least_similarity is not None or options.most_similarity is not None
         real = rows_of(train, usable(train))
         facts = {
-            "options": {**options, "word_list": bool(options["word_list"])},
+            "options": options.model_dump(mode="json", exclude={"word_list"}),  # the list is kept, not where it stood
             "listed": sorted(listed),
             "vocabulary": vocabulary,
             "sources": dict(zip(real.ids, _texts(real), strict=True)) if compared else {},
@@ -122,13 +136,13 @@ class TextGate:
         dev: Roster | None,
         *,
         classes: Sequence[str],
-        params: Mapping[str, Any],
+        params: AnyParams,
         limit: Limit,
         seed: int,
     ) -> Foreseen:
         if len(set(train.group_names)) >= 2:
             return Foreseen()
-        return Foreseen(why_no_folds(train, int({**DEFAULTS, **params}["folds"]), seed, by_class=False))
+        return Foreseen(why_no_folds(train, TextParams.of(params, cls.name).folds, seed, by_class=False))
 
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64; NaN as `reasons` says, or not decodable."""
@@ -136,7 +150,7 @@ class TextGate:
         ok = usable(batch) & np.array([reason is None for reason in self.reasons(batch)], bool)
         rows = np.flatnonzero(ok)
         if rows.size:
-            found = _scores(self._models, _texts(rows_of(batch, rows)), self._options["measure"])
+            found = _scores(self._models, _texts(rows_of(batch, rows)), self._options.measure)
             out[rows] = np.round(found, _DIGITS)
         return out
 
@@ -161,7 +175,7 @@ class TextGate:
         return {name: self._arrays["reference"][of_row == name] for name in self._facts["classes"]}
 
     def _against_source(self, text: str, sources: Sequence[str]) -> str | None:
-        least, most = self._options["least_similarity"], self._options["most_similarity"]
+        least, most = self._options.least_similarity, self._options.most_similarity
         if not sources or (least is None and most is None):
             return None
         known = [self._facts["sources"][name] for name in sources if name in self._facts["sources"]]
@@ -190,13 +204,6 @@ def _chrf():  # type: ignore[no-untyped-def]
     from sacrebleu.metrics import CHRF
 
     return CHRF()
-
-
-def _checked(options: Mapping[str, Any]) -> None:
-    least, most = options["least_similarity"], options["most_similarity"]
-    given = [float(value) for value in (least, most) if value is not None]
-    if any(not 0.0 <= value <= 1.0 for value in given) or (len(given) == 2 and given[0] > given[1]):
-        raise UserError(f"text: similarity from {least} to {most}; both lie in 0 to 1, the least below the most")
 
 
 def _texts(batch: Batch) -> list[str]:

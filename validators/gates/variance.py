@@ -16,28 +16,29 @@ from typing import Any
 
 import numpy as np
 
-from corpora.errors import UnknownNameError, UserError
-from validators.embeddings.embedding import arrays_hash, load_state, rows_of, save_state
-from validators.gate import Batch, Better, Limit
+from corpora.errors import UserError
+from validators.batch import Batch, rows_of
+from validators.gate import AnyParams, Foreseen, Limit, SampleGate
 from validators.maths.speech.melcepstrum import CONVENTION, ORDER, mel_cepstrum, refusal
-from validators.roster import Foreseen, Roster, alone_in_class
+from validators.roster import Roster, alone_in_class
+from validators.state import arrays_hash, load_state, save_state
 
 _DIGITS = 9  # scores are rounded: their last bits depend on how BLAS cuts a product
 _CACHED = f"global variance {CONVENTION}"
 
 
-class GlobalVariance:
+class GlobalVariance(SampleGate):
     """score = geometric mean over c1 to c24 of: variance over the utterance / its median over real ones of the class.
 
     1: moves as much as real utterances of the class do; 0: one frame held. Variances of the mel-cepstrum each 5 ms
     (`mcd24-dtw-5ms` without the alignment). Real utterances are scored against those of other groups, candidates
-    against all. What moves too much is noise, which `mcd` and `support` see. No params.
+    against all. What moves too much is noise, which `mcd` and `support` see.
     """
 
     name = "variance"
     unit = "x real variance"
-    better: Better = "higher"
-    modalities: tuple[str, ...] = ("speech",)
+    better = "higher"
+    modalities = ("speech",)
     default_limit = Limit(quantile=0.02, times=0.85)
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
@@ -53,15 +54,14 @@ class GlobalVariance:
         *,
         classes: Sequence[str],
         known_sha256: frozenset[str] = frozenset(),
-        params: Mapping[str, Any],
+        params: AnyParams,
         seed: int,
     ) -> GlobalVariance:
-        """Raises `UserError` where no train utterance has a cepstrum or the batch is no speech, `UnknownNameError` for
-        any param."""
-        for key in params:
-            raise UnknownNameError.of("parameter of gate variance", key, ())
-        if train.modality not in cls.modalities or not train.rate_hz:
-            raise UserError(f"gate variance scores speech with a sampling rate; this batch is {train.modality!r}.")
+        """Raises `UserError` where no train utterance has a cepstrum or the batch is no speech, `ParamsError` for any
+        parameter."""
+        cls.Params.of(params, cls.name)
+        if train.kind not in cls.modalities or not train.rate_hz:
+            raise UserError(f"gate variance scores speech with a sampling rate; this batch is {train.kind!r}.")
         logs = _log_variances(train)
         kept = np.isfinite(logs).all(axis=1) & np.isin(np.asarray(train.emotions, dtype=str), list(classes))
         if not kept.any():
@@ -93,7 +93,7 @@ class GlobalVariance:
         dev: Roster | None,
         *,
         classes: Sequence[str],
-        params: Mapping[str, Any],
+        params: AnyParams,
         limit: Limit,
         seed: int,
     ) -> Foreseen:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
-
 import numpy as np
+from pydantic import Field
 
-from validators.gate import Batch, Better, Estimate, Limit
+from validators.batch import Batch
+from validators.gate import Estimate, Limit
 from validators.maths.diversity import vendi_score
-from validators.reference import DEFAULTS, MatchedGate, Part, matched_rows
+from validators.reference import MatchedGate, Part, SetParams, matched_rows
+
+
+class VendiParams(SetParams):
+    """Parameters of the gate `vendi`."""
+
+    min_n: int | None = Field(6, ge=1, description="of real and of synthetic samples; none: 2 for each of `dims`")
 
 
 class VendiGate(MatchedGate):
@@ -24,10 +29,10 @@ class VendiGate(MatchedGate):
 
     name = "vendi"
     unit = "ratio"
-    better: ClassVar[Better] = "higher"
+    better = "higher"
     default_limit = Limit(floor=0.8)
-    defaults: ClassVar[Mapping[str, Any]] = {**DEFAULTS, "min_n": 6}
-    by_class = True
+    Params = VendiParams
+    measures_groups = True
 
     def pairs(self, part: Part, synthetic: Batch, seed: int) -> np.ndarray:
         """-> [R, 2]: mean log Vendi score of S over classes, and of A and B, for each repeat."""
@@ -35,7 +40,7 @@ class VendiGate(MatchedGate):
         found = [
             (_mean_log([points[r] for r in s]), _mean_log([part.points[r] for r in (*a, *b)]))
             for s, a, b in matched_rows(
-                part, np.asarray(synthetic.emotions, dtype=str), repeats=int(self._options["repeats"]), seed=seed
+                part, np.asarray(synthetic.emotions, dtype=str), repeats=self._options.repeats, seed=seed
             )
         ]
         return np.asarray(found or [(np.nan, np.nan)])

@@ -6,8 +6,8 @@ The trace of the root is the sum of the roots of the eigenvalues of R^T C2 R for
 positive semi-definite whatever the rank: no complex roots, no epsilon on the diagonal. R is the Cholesky factor where
 C1 has full rank, else it comes from the eigenvectors. Covariances use ddof = 1 (as FID does).
 
-The distance of two finite samples is biased upwards, the more the smaller they are. `FrechetGate` therefore never
-compares it with a fixed number but with what real data gets against real data at the very same sizes and class counts.
+The distance of two finite samples is biased upwards, the more the smaller they are. Whoever compares it does so with
+what real data gets against real data at the very same sizes and class counts.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from scipy.linalg import eigvalsh
 from scipy.linalg.lapack import dpotrf, dsygst
 
 from corpora.errors import UserError
-from validators.gate import Limit
-from validators.reference import MatchedGate
 
 
 def frechet_distance(mu1: np.ndarray, cov1: np.ndarray, mu2: np.ndarray, cov2: np.ndarray) -> float:
@@ -91,17 +89,3 @@ def _distance(difference: np.ndarray, traces: float, product: np.ndarray) -> flo
     # 1e-8 of it.
     spectrum[spectrum < max(spectrum[-1], 0.0) * spectrum.size * np.finfo(np.float64).eps] = 0.0
     return max(float(difference @ difference + traces - 2.0 * np.sqrt(spectrum).sum()), 0.0)
-
-
-class FrechetGate(MatchedGate):
-    """Pooled Frechet distance of synthetic samples to real ones of other people, beside its real-against-real floor.
-
-    The distance is biased upwards at finite n, so all three sets of a repeat have the same size and class counts.
-    """
-
-    name = "frechet"
-    unit = "squared standard deviations"
-    default_limit = Limit(floor=1.25)
-
-    def compare(self, s: list[np.ndarray], a: list[np.ndarray]) -> float:
-        return features_frechet(np.concatenate(s), np.concatenate(a))

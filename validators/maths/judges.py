@@ -14,9 +14,6 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from validators.embeddings.embedding import PLAIN, Projection, features_of
-from validators.gate import Batch
-
 ARCHITECTURES = ("linear", "forest", "network")
 _COMPONENTS = {"text": 1000}  # a class of texts is known by its words: the leading components are of length and topic
 _FLOOR = 1e-3  # of a forest's probability: its log is what temperature scales
@@ -89,11 +86,6 @@ def forest_logits(arrays: Mapping[str, np.ndarray], x: np.ndarray) -> np.ndarray
         out.append(arrays["value"][node].astype(np.float64).mean(axis=1))
     p = np.concatenate(out) if out else np.zeros((0, arrays["value"].shape[1]))
     return np.log(np.maximum(p, _FLOOR))
-
-
-def plain_components(batch: Batch, projection: Projection) -> np.ndarray:
-    """-> [B, d]: the hand-made features of the modality, projected."""
-    return projection.apply(features_of(batch, PLAIN[batch.modality]))
 
 
 def fit_temperature(logits: np.ndarray, target: np.ndarray) -> float:

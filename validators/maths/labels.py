@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corpora.errors import UserError
-from validators.measures.answers import refuse_unknown
+from corpora.labels import nearest_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,25 @@ def macro_auc(truth: Sequence[str], scores: np.ndarray, classes: Sequence[str]) 
             ranks = rankdata(scores[:, column])
             found.append((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
     return float(np.mean(found)) if found else float("nan")
+
+
+def refuse_unknown(labels: Sequence[str], classes: Sequence[str], what: str) -> None:
+    """Raises `UserError` for the first label outside `classes`: how many, its row, what is allowed, the nearest."""
+    known = set(classes)
+    if known.issuperset(labels):
+        return
+    rows = [row for row, label in enumerate(labels, start=1) if label not in known]
+    label = labels[rows[0] - 1]
+    near = nearest_label(label, classes)
+    hint = f" Did you mean {near!r}?" if near else ""
+    if near and near.casefold() == label.casefold():
+        hint += " ignore_case=true takes letters of either case as one."
+    others = sorted({labels[row - 1] for row in rows} - {label})
+    more = f" (and {', '.join(others[:5])})" if others else ""
+    raise UserError(
+        f"{what}, row {rows[0]}: {label!r}{more} is not among the classes {', '.join(classes)}; {len(rows)} of "
+        f"{len(labels)} rows.{hint}"
+    )
 
 
 def _refuse_string(classes: Sequence[str]) -> None:

@@ -11,19 +11,10 @@ from typing import Any
 import numpy as np
 
 from features.physio.steps import RESTLESS, kind_of
-from features.physio.stretches import FLAT_S, flat_share
+from features.physio.stretches import flat_share
 from validators.maths.signals import RANGES, longest_flat_s, out_of_range, share_at_limits
 
 MIN_TRIALS = 20  # real ones, from which it is learned that a channel never rests
-DEFAULTS: dict[str, Any] = {
-    "flat_share": 0.2,  # of a trial that a channel may always stay at one value, if it is of a kind that may rest
-    "flat_s": FLAT_S,  # at one value: no channel stays as long that never rests, by its kind or in all real trials
-    "still_share": 0.05,  # of a trial that a channel may stay so whose kind is not known and that no real one does
-    "limit_share": 0.02,  # of a trial that a channel may always stand at its own extremes
-    "share_times": 1.5,  # of the 99 % quantile of these shares in real trials
-    "reach_times": 3.0,  # of the 99 % quantile of how far real trials go from the median
-    "channels": (),  # names of the channels ("EDA", "wrist_TEMP"): kinds with a range must keep it; none: not checked
-}
 
 
 class SignalRules:

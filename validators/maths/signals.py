@@ -17,8 +17,6 @@ from corpora.errors import UnknownNameError, UserError
 from features.physio.steps import kind_of
 from features.physio.stretches import flat_runs, flat_share
 from features.profile import BANDS_HZ
-from validators.measures.options import chosen as of_choice
-from validators.measures.options import names_in
 
 Bands = Mapping[str, tuple[float, float]]
 FILTER_ORDER = 4  # of the Butterworth band-pass, before it runs backwards too
@@ -53,10 +51,13 @@ def trials_of(array: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(x), x, np.nan)
 
 
-def bands_of(names: str | Sequence[str], rate_hz: float) -> Bands:
-    """ "alpha,beta" or names -> {name: (low, high) Hz}; none named: all five. Case does not matter. Raises `UserError`:
-    unknown, or beyond half the rate."""
-    chosen = [of_choice("band", name, BANDS_HZ) for name in names_in(names)] or list(BANDS_HZ)
+def bands_of(names: Sequence[str], rate_hz: float) -> Bands:
+    """Names of `BANDS_HZ` -> {name: (low, high) Hz}; none named: all five. Raises `UnknownNameError` for another name,
+    `UserError` for a band that reaches half the rate."""
+    chosen = list(names) or list(BANDS_HZ)
+    for name in chosen:
+        if name not in BANDS_HZ:
+            raise UnknownNameError.of("band", name, BANDS_HZ)
     fitting = [name for name in chosen if BANDS_HZ[name][1] < rate_hz / 2]
     if fitting != chosen:
         raise UserError(

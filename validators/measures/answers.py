@@ -6,14 +6,15 @@ case, a class that is not in the list) is an error that names the value, its row
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from corpora.errors import UserError
-from corpora.labels import clean_label, folded, nearest_label
+from corpora.labels import clean_label, folded
 from corpora.records.unknown import is_unknown
+from validators.maths.labels import refuse_unknown
 from validators.measures.checked import sequence
 
 
@@ -91,25 +92,6 @@ def spellings(labels: Iterable[str]) -> dict[str, str]:
     """Label -> the first one that differs from it in case alone (or itself)."""
     first: dict[str, str] = {}
     return {label: first.setdefault(label.casefold(), label) for label in labels}
-
-
-def refuse_unknown(labels: Sequence[str], classes: Sequence[str], what: str) -> None:
-    """Raises `UserError` for the first label outside `classes`: how many, its row, what is allowed, the nearest."""
-    known = set(classes)
-    if known.issuperset(labels):
-        return
-    rows = [row for row, label in enumerate(labels, start=1) if label not in known]
-    label = labels[rows[0] - 1]
-    near = nearest_label(label, classes)
-    hint = f" Did you mean {near!r}?" if near else ""
-    if near and near.casefold() == label.casefold():
-        hint += " ignore_case=true takes letters of either case as one."
-    others = sorted({labels[row - 1] for row in rows} - {label})
-    told = f" (and {', '.join(others[:5])})" if others else ""
-    raise UserError(
-        f"{what}, row {rows[0]}: {label!r}{told} is not among the classes {', '.join(classes)}; {len(rows)} of "
-        f"{len(labels)} rows.{hint}"
-    )
 
 
 def _refuse_twins(names: Iterable[str]) -> None:

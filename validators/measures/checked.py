@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from corpora.errors import UserError
+from validators.measures.measured import Kind
 
 LARGEST = 1e50  # the cubic kernel takes sixth powers
-
-if TYPE_CHECKING:
-    from validators.measures.registry import Kind
 
 
 def checked_inputs(kind: Kind, real: Any, synthetic: Any) -> tuple[Any, Any]:

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
+from validators.batch import Batch
 from validators.embeddings.people import IdentityEmbedding, recognisable, unit
-from validators.gate import Batch
 from validators.maths.privacy import nearest
 from validators.maths.sets import checked_pair, finite
+from validators.measures.measured import Measured
 from validators.measures.pairs import Recording, mean_of_pairs
-from validators.measures.registry import Measured
 
 
 def speaker_similarity(real: Sequence[Recording], synthetic: Sequence[Recording], *, embedding: str = "") -> Measured:

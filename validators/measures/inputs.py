@@ -14,7 +14,7 @@ from corpora.codecs import decode_image, decode_text, decode_wav
 from corpora.errors import PayloadError, UserError
 from corpora.formats.channels import mixed_down
 from corpora.labels import clean_label
-from validators.measures.registry import Kind
+from validators.measures.measured import Kind
 
 if TYPE_CHECKING:
     from validators.embeddings.encodings import Encoder

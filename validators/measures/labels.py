@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
-from validators.maths.labels import ccc, class_scores, expected_calibration_error, macro_auc
-from validators.measures.answers import classes_of, comparable, labels_of, refuse_unknown, spellings
-from validators.measures.registry import Measured
+from validators.maths.labels import ccc, class_scores, expected_calibration_error, macro_auc, refuse_unknown
+from validators.measures.answers import classes_of, comparable, labels_of, spellings
+from validators.measures.measured import Measured
 
 RESAMPLES = 1000
 

@@ -18,7 +18,7 @@ from corpora.errors import UserError
 from validators.maths import images
 from validators.maths.speech import levels, melcepstrum, pymcd
 from validators.maths.speech.pitch import PitchComparison, compare_pitch
-from validators.measures.registry import Measured
+from validators.measures.measured import Measured
 
 Align = Literal["start", "linear"]
 Recording = tuple[np.ndarray, int]  # [n] float32 in [-1, 1], Hz

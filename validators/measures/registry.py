@@ -7,37 +7,14 @@ validators/measures/inputs.py.
 from __future__ import annotations
 
 import importlib
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from corpora.errors import UnknownNameError
 from validators.measures.checked import checked_inputs
+from validators.measures.measured import Kind, Measured, finished
 from validators.measures.options import choices_of, defaults_of, resolved
-
-Kind = Literal["features", "labels", "dimension", "audio", "images", "text", "signals"]
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A number and what it takes to compare it with another: same name, same convention, same options.
-
-    low, high: 95 % interval, NaN where the measure has none. floor: real against real, group-blind halves of `real`,
-    NaN where it was not asked for. `details`: further numbers (per class, per direction).
-    """
-
-    value: float
-    unit: str
-    convention: str
-    n_real: int
-    n_synthetic: int
-    metric: str = ""  # filled in by `measure`
-    low: float = math.nan
-    high: float = math.nan
-    floor: float = math.nan
-    reason: str = ""  # why there is no number, where value is NaN
-    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +63,7 @@ METRICS: dict[str, Metric] = {
     # pictures
     "psnr": Metric("images", "higher", "peak signal-to-noise ratio of pairs", "validators.measures.pairs:psnr"),
     "ssim": Metric("images", "higher", "structural similarity of pairs", "validators.measures.pairs:ssim"),
-    "lpips": Metric("images", "lower", "how different pairs look to a network", "validators.embeddings.lpips:lpips"),
+    "lpips": Metric("images", "lower", "how different pairs look to a network", "validators.measures.lpips:lpips"),
     "identity-similarity": Metric("images", "higher", "same face", "validators.measures.identity:identity_similarity"),
     "face-likeness": Metric("features", "lower", "far from real faces", "validators.measures.identity:face_likeness"),
     # texts; cosine and mauve read embeddings of them
@@ -114,16 +91,17 @@ METRICS: dict[str, Metric] = {
 
 
 def metric(name: str) -> Metric:
-    """Raises `UnknownNameError`."""
+    """The entry of `METRICS` under `name`. Raises `UnknownNameError`, which names the nearest."""
     if name not in METRICS:
         raise UnknownNameError.of("metric", name, METRICS)
     return METRICS[name]
 
 
 def function_of(name: str) -> Callable[..., Measured]:
+    """The function behind a metric: (real, synthetic, **options) -> Measured. Raises `UnknownNameError`."""
     module, _, attribute = metric(name).function.partition(":")
-    found: Callable[..., Measured] = getattr(importlib.import_module(module), attribute)
-    return found
+    function: Callable[..., Measured] = getattr(importlib.import_module(module), attribute)
+    return function
 
 
 def options_of(name: str) -> dict[str, Any]:
@@ -144,19 +122,5 @@ def measure(name: str, real: Any, synthetic: Any, **options: Any) -> Measured:
     """
     function = function_of(name)
     given = resolved(name, function, options)
-    found = function(*checked_inputs(metric(name).kind, real, synthetic), **given)
-    return finished(replace(found, metric=name))
-
-
-def finished(found: Measured) -> Measured:
-    """Infinite numbers are none; no value has no interval; a value that is none has a reason."""
-    value, low, high, floor = (
-        x if math.isfinite(x) else math.nan for x in (found.value, found.low, found.high, found.floor)
-    )
-    reason = found.reason
-    if not math.isfinite(value):
-        low = high = math.nan
-        reason = reason or "the numbers of the input are too large or too small to compute with"
-    if not (math.isfinite(low) and math.isfinite(high)):
-        low = high = math.nan
-    return replace(found, value=value, low=low, high=high, floor=floor, reason=reason)
+    number = function(*checked_inputs(metric(name).kind, real, synthetic), **given)
+    return finished(replace(number, metric=name))

@@ -22,7 +22,7 @@ from validators.maths.frechet import features_frechet
 from validators.maths.prdc import prdc
 from validators.maths.sets import checked_pair, finite, same_rows
 from validators.measures.checked import numbers
-from validators.measures.registry import Measured
+from validators.measures.measured import Measured
 
 HALVES = 10  # of real, for the floor
 RESAMPLES = 200  # for an interval where there is no closed form

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,9 +17,11 @@ import numpy as np
 
 from corpora.errors import UserError
 from features.physio.stretches import FLAT_S
+from features.profile import BANDS_HZ
 from validators.maths import heart, signals
 from validators.maths.transport import wasserstein_1d
-from validators.measures.registry import Measured
+from validators.measures import options
+from validators.measures.measured import Measured
 from validators.measures.sets import floor_of, half_samples
 
 MIN_TRIALS = 4  # for halves
@@ -109,7 +111,7 @@ def entropy(
 ) -> Measured:
     """`bands`: names by comma, all five where none is named. `details`: means of real and synthetic by band."""
     real, synthetic = _pair(real, synthetic, rate_hz)
-    chosen = signals.bands_of(bands, rate_hz)
+    chosen = _bands(bands, rate_hz)
     a, b = (signals.differential_entropy(x, rate_hz, chosen) for x in (real, synthetic))
     return _measured(
         _flat(a),
@@ -129,7 +131,7 @@ def band_power(
 ) -> Measured:
     """`bands`: names by comma, all five where none is named. `details`: means of real and synthetic by band."""
     real, synthetic = _pair(real, synthetic, rate_hz)
-    chosen = signals.bands_of(bands, rate_hz)
+    chosen = _bands(bands, rate_hz)
     a, b = (signals.band_powers_db(x, rate_hz, chosen) for x in (real, synthetic))
     return _measured(
         _flat(a),
@@ -141,6 +143,11 @@ def band_power(
         details=_by_band(a, b, chosen) | _doubtful(real, synthetic, rate_hz),
         convention=f"|difference of mean dB|, mean over channels and {_told(chosen)}, Welch Hann 2 s",
     )
+
+
+def _bands(names: str | Sequence[str], rate_hz: float) -> signals.Bands:
+    """ "alpha,beta" or names, case aside -> {name: (low, high) Hz}. Raises what `bands_of` raises."""
+    return signals.bands_of([options.chosen("band", name, BANDS_HZ) for name in options.names_in(names)], rate_hz)
 
 
 def _told(bands: signals.Bands) -> str:
@@ -216,7 +223,7 @@ def coherence(
     real, synthetic = _pair(real, synthetic, rate_hz)
     if real.shape[1] != synthetic.shape[1]:
         raise UserError(f"trials of {real.shape[1]} and {synthetic.shape[1]} values; coherence needs one length")
-    chosen = signals.bands_of(bands, rate_hz)
+    chosen = _bands(bands, rate_hz)
     a, b = (signals.coherence(x, rate_hz, chosen) for x in (real, synthetic))
     return _measured(
         _flat(a),

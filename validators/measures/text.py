@@ -21,8 +21,8 @@ from validators.maths.text import words as text
 from validators.maths.text.copies import WordIndex
 from validators.maths.text.language import LanguageProfile, listed_words, read_word_list
 from validators.maths.text.ngrams import KneserNey, Surprise
+from validators.measures.measured import Measured
 from validators.measures.pairs import mean_of_pairs
-from validators.measures.registry import Measured
 from validators.measures.sets import floor_of, why_none
 
 NEAR = 0.8  # of a text's n-grams in one real text: a near copy

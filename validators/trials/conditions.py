@@ -16,11 +16,11 @@ import numpy as np
 from scipy.stats import norm
 
 from validators.gate import Estimate, Fault, Limit
+from validators.maths.chance import UNJUDGED, above_chance, interval_of_mean, unheard
 from validators.maths.intervals import wilson_interval
 
 MIN_N = 20  # candidates of all classes
 MIN_N_CLASS = 8  # of one
-UNJUDGED = "cannot be judged"  # how the reason of a class begins that judges do not tell on real people
 SHARE = 0.5  # of the way from chance to the recall on real people
 
 
@@ -45,36 +45,11 @@ def honoured(made: Mapping[str, np.ndarray], real: Mapping[str, np.ndarray]) -> 
     value = float(np.mean([np.mean(made[name]) for name in names]))
     floor = float(np.mean([np.mean(real[name]) for name in names]))
     chance = 1.0 / len(real)
-    if not all(_above_chance({name: real[name] for name in some if len(real[name])}, chance) for some in (names, real)):
+    if not all(above_chance({name: real[name] for name in some if len(real[name])}, chance) for some in (names, real)):
         why = f"judges find {floor:.2f} of {n_real} real samples of these classes, chance is {chance:.2f}"
         return Estimate(value, 0.0, 1.0, floor, n_real, n, why), _limit(len(real))
-    low, high = _interval(value, [len(made[name]) for name in names])
+    low, high = interval_of_mean(value, [len(made[name]) for name in names])
     return Estimate(value, low, high, floor, n_real, n), _limit(len(real))
-
-
-def unheard(real: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """class -> [n] bool, whether judges that had not met the person name the class of a real sample -> class -> why
-    candidates of it cannot be judged: recall of real people that is not above chance (1 / number of classes) by its
-    95 % interval (Wilson); every class, where that holds for all together, as of judges who always say the same.
-    """
-    if not real:
-        return {}
-    chance = 1.0 / len(real)
-    known = {name: np.asarray(v, dtype=bool) for name, v in real.items() if len(v)}
-    found = {name: f"{UNJUDGED}: no real sample of {name} was heard by judges" for name in real if name not in known}
-    if not known:
-        return found
-    if not _above_chance(known, chance):
-        floor, n = float(np.mean([v.mean() for v in known.values()])), sum(map(len, known.values()))
-        why = f"{UNJUDGED}: judges find {floor:.2f} of {n} real samples of all classes, chance is {chance:.2f}"
-        return dict.fromkeys(real, why)
-    for name, v in known.items():
-        if wilson_interval(float(v.sum()), len(v))[0] <= chance:
-            found[name] = (
-                f"{UNJUDGED}: judges name {name} in {int(v.sum())} of {len(v)} real samples of it "
-                f"({v.mean():.2f}, chance is {chance:.2f})"
-            )
-    return found
 
 
 def honoured_by_class(
@@ -95,18 +70,6 @@ def honoured_by_class(
         fault: Fault = "reference" if why else ""
         found[name] = Estimate(value, low, high, floor, heard.size, v.size, why, fault), _limit(len(real))
     return found
-
-
-def _above_chance(real: Mapping[str, np.ndarray], chance: float) -> bool:
-    """The mean recall of these classes, by its 95 % interval."""
-    mean = float(np.mean([np.mean(v) for v in real.values()]))
-    return _interval(mean, [len(v) for v in real.values()])[0] > chance
-
-
-def _interval(mean: float, sizes: list[int]) -> tuple[float, float]:
-    """Of a mean of proportions of samples of these sizes."""
-    effective = len(sizes) ** 2 / sum(1.0 / n for n in sizes)
-    return wilson_interval(min(mean, 1.0) * effective, effective)
 
 
 def _limit(n_classes: int) -> Limit:

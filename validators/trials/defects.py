@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from validators.embeddings.embedding import rows_of
-from validators.embeddings.text_features import text_of
-from validators.gate import Batch
+from validators.batch import Batch, rows_of
+from validators.maths.text.words import text_of
 
 Change = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]  # signal, rate in Hz (faces: 0), rng
 SHARE = 0.05  # of a set that is constant, not a number or clipped
@@ -133,7 +132,9 @@ def lacking_mode(real: Batch, train: Batch, rng: np.random.Generator) -> Planted
 
 def mode_key(batch: Batch) -> np.ndarray:
     """[B] what `lacking_mode` sorts by: mean log-F0 of voices, mean gray level of faces, bytes of texts, mean of the
-    first channel of signals."""
+    first channel of signals, first column of vectors."""
+    if batch.kind == "vector":
+        return np.asarray([float(s.flat[0]) if s.size else 0.0 for s in batch.signals])
     if batch.modality == "face":
         return np.asarray([float(np.mean(s)) for s in batch.signals])
     if batch.modality == "text":
@@ -141,7 +142,7 @@ def mode_key(batch: Batch) -> np.ndarray:
     if batch.modality == "physio":
         return np.asarray([float(np.mean(s.reshape(len(s), -1)[:, 0])) if s.size else 0.0 for s in batch.signals])
     from features.speech.functionals import FUNCTIONAL_NAMES
-    from validators.embeddings.embedding import features_of
+    from validators.embeddings.features import features_of
 
     return features_of(batch, "functionals")[:, FUNCTIONAL_NAMES.index("logf0_mean")]
 
@@ -263,6 +264,34 @@ def _near_trial(signal: np.ndarray, rate: float, rng: np.random.Generator) -> np
     return channels_noisy(30.0)((rng.uniform(0.9, 1.1) * signal).astype(np.float32), rate, rng)
 
 
+def _columns(
+    name: str, change: Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray], share: float = 1.0
+) -> Defect:
+    """Of vectors: `change(row, spread of train's columns, rng)` in this share of the rows."""
+
+    def plant(real: Batch, train: Batch, rng: np.random.Generator) -> Planted:
+        spread = np.std([np.asarray(s, np.float64) for s in train.signals], axis=0)
+        rows = rng.permutation(len(real))[: max(1, round(share * len(real)))]
+        out = changed(real, rows, lambda row, _, rng: change(row, spread, rng).astype(np.float32), rng)
+        return Planted(out, _mask(len(real), rows))
+
+    return Defect(name, "set" if share == 1.0 else "samples", plant, share)
+
+
+def _far_column(row: np.ndarray, spread: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One column, of those that vary, a hundred standard deviations away."""
+    out = row.astype(np.float64)
+    varies = np.flatnonzero(spread > 0)
+    column = rng.choice(varies) if varies.size else 0
+    out[column] += 100.0 * (spread[column] or 1.0)
+    return out
+
+
+def _noise(times: float) -> Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]:
+    """White noise of this many standard deviations of each column."""
+    return lambda row, spread, rng: row + times * spread * rng.standard_normal(row.shape)
+
+
 _COPIES = (0.01, 0.05, 0.2)
 _ANY = [
     Defect("shuffled labels", "set", shuffled_labels),
@@ -302,6 +331,13 @@ DEFECTS: dict[str, list[Defect]] = {
         *(_copies(f"copies {share:.0%}", share, None) for share in _COPIES),
         *(_copies(f"near copies {share:.0%}", share, _near_trial) for share in _COPIES),
         _some("flat channel 5 %", _flat_channel),
+        _some("not a number 5 %", _not_a_number),
+    ],
+    "vector": [
+        *_ANY,
+        *(_columns(f"noisy {sd:g} sd", _noise(sd)) for sd in (0.5, 1.0, 2.0)),
+        *(_copies(f"copies {share:.0%}", share, None) for share in _COPIES),
+        _columns("far column 5 %", _far_column, SHARE),
         _some("not a number 5 %", _not_a_number),
     ],
 }

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import PLAIN, Projection, features_of, rows_of, usable
-from validators.gate import Batch
+from validators.batch import Batch, rows_of, usable
+from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.projection import Projection
 
 COMPONENTS = 100
 CLASSIFIER = f"SVM (RBF, C = 3) on {COMPONENTS} principal components of "
@@ -74,7 +75,7 @@ def uplift(
     else:
         outcome = "win" if difference["low"] > 0 else "loss" if difference["high"] < 0 else "no difference"
     return {
-        "classifier": CLASSIFIER + PLAIN[train.modality],
+        "classifier": CLASSIFIER + PLAIN[train.kind],
         "classes": names,
         "n_train": len(y_train),
         "n_synthetic": len(y_syn),
@@ -129,7 +130,7 @@ def weighted_scores(
 def _matrix(batch: Batch, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     part = rows_of(batch, usable(batch) & np.isin(np.asarray(batch.emotions, dtype=str), names))
     labels = np.asarray([names.index(name) for name in part.emotions], dtype=int)
-    return features_of(part, PLAIN[batch.modality]), labels, np.asarray(part.groups or part.ids, dtype=str)
+    return features_of(part, PLAIN[batch.kind]), labels, np.asarray(part.groups or part.ids, dtype=str)
 
 
 def _oversample(labels: np.ndarray, seed: int) -> np.ndarray:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
-from validators.embeddings.embedding import PLAIN, rows_of, usable
-from validators.gate import Batch, Limit, admit, class_limits, gate_class, judge, measured_groups
+from validators.batch import Batch, rows_of, usable
+from validators.embeddings.features import PLAIN
+from validators.gate import Limit, admit, class_limits, gate_class, judge, measured_groups
 from validators.maths.folds import group_folds
-from validators.reference import MatchedGate
 from validators.trials.defects import DEFECTS, Defect, Planted, as_candidates
 
 QUICK = {  # one of each kind, at a strength that nobody would publish
@@ -24,8 +24,8 @@ QUICK = {  # one of each kind, at a strength that nobody would publish
     "face": ("one class collapsed", "blurred 2 px", "noisy 32 levels", "copies 5%", "constant 5 %"),
     "text": ("one class collapsed", "words repeated 5 %", "copies 5%", "not UTF-8 5 %"),
     "physio": ("one class collapsed", "noisy 0 dB", "copies 5%", "flat channel 5 %", "not a number 5 %"),
+    "vector": ("one class collapsed", "noisy 2 sd", "copies 5%", "far column 5 %", "not a number 5 %"),
 }
-QUICK_SAMPLE_GATES = ("validity", "copies", "support")  # those that are fitted in no time
 HELD_OUT = "none (real people held out)"
 REJECTED = 0.8  # of planted rows: the sample gates have caught it
 MOST, MOST_REST = 250, 3000  # samples that are held out and spoiled; that the gates learn from
@@ -33,10 +33,10 @@ MOST, MOST_REST = 250, 3000  # samples that are held out and spoiled; that the g
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one set came to. caught: a set gate fails it, or the sample gates together turn away at least 80 % of what
-    is planted.
+    """What one set came to. caught: a set gate fails it, or the sample gates together reject at least 80 % of what is
+    planted.
 
-    rejected: share of the planted rows that the sample gates turn away (of all rows where nothing is planted).
+    rejected: share of the planted rows that the sample gates reject (of all rows where nothing is planted).
     """
 
     defect: str
@@ -72,21 +72,22 @@ def outcome(
         if rows.any() and (~own[rows]).mean() >= REJECTED:
             by.append(gate_name)
         passed &= own
-    if "copies" in sample_gates:
-        gate, limits = sample_gates["copies"]
+    for gate_name, (gate, limits) in sample_gates.items():
+        if not gate.drops_repeats:
+            continue
         repeats = np.zeros(len(batch), bool)
         for i, j in gate.near_pairs(batch, max(limits.values())):
             repeats[j] |= not repeats[i]
-        if rows.any() and repeats[rows].mean() >= REJECTED and "copies" not in by:
-            by.append("copies")
+        if rows.any() and repeats[rows].mean() >= REJECTED and gate_name not in by:
+            by.append(gate_name)
         passed &= ~repeats
     rejected = float((~passed[rows]).mean()) if rows.any() else float((~passed).mean())
     undecided = []
     kept = rows_of(batch, passed)
     for gate_name, (gate, limit) in set_gates.items():
         verdicts = {
-            judge(found, limit=limit.resolve_floor(found), min_n=gate.min_n, better=gate.better)[0]
-            for found in measured_groups(gate, kept, seed=seed).values()
+            judge(estimate, limit=limit.resolve_floor(estimate), min_n=gate.min_n, better=gate.better)[0]
+            for estimate in measured_groups(gate, kept, seed=seed).values()
         }
         if "fail" in verdicts:
             by.append(gate_name)
@@ -120,8 +121,8 @@ def quick(
 ) -> SelfTest:
     """A quarter of the train groups is held out, spoiled, and judged by gates fitted on the rest.
 
-    sample_gates, set_gates: name -> (params, limit) as the run has them. Of sample gates only those of
-    `QUICK_SAMPLE_GATES` take part; set gates compare in hand-made features: no network is trained.
+    sample_gates, set_gates: name -> (params, limit) as the run has them. Of sample gates only those take part that are
+    `fits_at_once`; set gates compare in hand-made features: no network is trained.
     """
     train = rows_of(train, usable(train) & np.isin(np.asarray(train.emotions, dtype=str), classes))
     rng = np.random.default_rng(seed)
@@ -130,12 +131,12 @@ def quick(
         rest, held_out = (_some(rows_of(train, m), n, rng) for m, n in ((fold != 0, MOST_REST), (fold == 0, MOST)))
         sample: dict[str, tuple[Any, Mapping[str, float]]] = {}
         left_out: dict[str, str] = {}
-        for name in (n for n in QUICK_SAMPLE_GATES if n in sample_gates):
-            params, limit = sample_gates[name]
+        for name, (params, limit) in sample_gates.items():
+            kind = gate_class(name)
+            if not kind.fits_at_once:
+                continue
             try:
-                gate = gate_class(name).fit(
-                    rest, classes=classes, known_sha256=frozenset(rest.sha256), params=params, seed=seed
-                )
+                gate = kind.fit(rest, classes=classes, known_sha256=frozenset(rest.sha256), params=params, seed=seed)
             except UserError as error:  # three quarters of a small train may be too few for folds of their own
                 left_out[name] = str(error)
                 continue
@@ -143,11 +144,11 @@ def quick(
         sets: dict[str, tuple[Any, Limit]] = {}
         for name, (params, limit) in set_gates.items():
             kind = gate_class(name)
-            plain = {**params, "embedding": PLAIN[train.modality]} if issubclass(kind, MatchedGate) else params
+            plain = {**params, "embedding": PLAIN[train.kind]} if "embedding" in kind.Params.model_fields else params
             sets[name] = (kind.fit(rest, None, classes=classes, params=plain, seed=seed), limit)
     except UserError as error:
         return SelfTest((), str(error))
-    chosen = [d for d in DEFECTS[train.modality] if d.name in QUICK[train.modality]]
+    chosen = [d for d in DEFECTS[train.kind] if d.name in QUICK[train.kind]]
     none = Defect(HELD_OUT, "set", lambda real, _, __: Planted(as_candidates(real), np.zeros(len(real), bool)))
     return SelfTest(
         tuple(outcome(d.name, d.plant(held_out, rest, rng), sample, sets, seed=seed) for d in (none, *chosen)),

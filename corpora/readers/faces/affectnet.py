@@ -34,7 +34,7 @@ from numpy.lib import format as npy
 from corpora.errors import CorpusError, PayloadError, UnknownNameError
 from corpora.formats.tables import Row, number_of, read_table, row_of
 from corpora.labels import rescale
-from corpora.readers.faces.boxes import face_box, landmark_text, picture_key
+from corpora.records.boxes import face_box, landmark_text, picture_key
 from corpora.records.files import (
     MAX_IMAGE_BYTES,
     class_counts,

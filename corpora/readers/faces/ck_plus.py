@@ -27,8 +27,8 @@ import numpy as np
 from corpora.codecs import encode_png
 from corpora.errors import CorpusError, PayloadError
 from corpora.formats.tables import number_of
-from corpora.readers.faces.boxes import landmark_text
 from corpora.readers.faces.sequences import NEUTRAL, chosen_frames, known_frames, refuse_lost
+from corpora.records.boxes import landmark_text
 from corpora.records.files import (
     class_counts,
     corpus_files,

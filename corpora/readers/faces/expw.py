@@ -21,7 +21,7 @@ import numpy as np
 
 from corpora.errors import CorpusError, PayloadError
 from corpora.formats.tables import Row, find_file, number_of, read_table, row_of
-from corpora.readers.faces.boxes import face_box, picture_key
+from corpora.records.boxes import face_box, picture_key
 from corpora.records.files import (
     MAX_IMAGE_BYTES,
     class_counts,

@@ -22,7 +22,7 @@ import numpy as np
 
 from corpora.codecs import decode_image, encode_png
 from corpora.errors import CorpusError, PayloadError, UnknownLabelError
-from corpora.readers.faces.boxes import picture_key
+from corpora.records.boxes import picture_key
 from corpora.records.files import class_counts, corpus_files, face_sample, known, printable, read_items, rejected
 from corpora.schema import CorpusCard, Reject, Sample
 from corpora.store.atomic import write_bytes

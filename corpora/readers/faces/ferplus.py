@@ -36,9 +36,9 @@ from corpora.codecs import decode_image, encode_png
 from corpora.errors import CorpusError, PayloadError, UnknownNameError
 from corpora.formats.tables import Row, find_file, number_of, read_table, row_of
 from corpora.labels import native_labels
-from corpora.readers.faces.boxes import picture_key
 from corpora.readers.faces.fer2013 import USAGES, Fer2013, find_csv, read_labels, read_rows
 from corpora.readers.faces.ferplus_join import UNREADABLE, Place, doubled_names, same_order
+from corpora.records.boxes import picture_key
 from corpora.records.files import (
     MAX_IMAGE_BYTES,
     class_counts,

@@ -26,7 +26,7 @@ import numpy as np
 from corpora.errors import CorpusError, PayloadError, UnknownNameError
 from corpora.formats.tables import Row, number_of, read_table, row_of
 from corpora.labels import native_labels
-from corpora.readers.faces.boxes import face_box, landmark_text, picture_key
+from corpora.records.boxes import face_box, landmark_text, picture_key
 from corpora.records.files import (
     MAX_IMAGE_BYTES,
     class_counts,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from corpora.errors import CorpusError, PayloadError
-from corpora.formats.tables import number_of
+from corpora.formats.tables import has_columns, number_of
 from corpora.readers.described.cardfile import Card, _Columns
 from corpora.records.unknown import is_unknown
 
@@ -44,16 +43,6 @@ def fields_of_name(files: _Columns, name: str, card: Card) -> Told:
     if match is None:
         raise CorpusError(f"{card.facts.title}: the table {name} does not fit name_pattern {files.name_pattern!r}")
     return Told.by(match, files.extra)
-
-
-def has_columns(there: Iterable[str], wanted: Iterable[str], where: str) -> None:
-    """Raises `CorpusError` naming the column, the nearest one and all that were found."""
-    names = list(there)
-    for column in wanted:
-        if column not in names:
-            near = difflib.get_close_matches(column, names, n=1, cutoff=0.5)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise CorpusError(f"{where}: column {column!r} not in table.{hint} Found: {', '.join(names)[:500]}")
 
 
 def columns_like(globs: Iterable[str], there: Iterable[str], taken: Iterable[str], where: str) -> list[str]:

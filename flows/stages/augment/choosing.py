@@ -19,7 +19,8 @@ from flows.stages.augment.gating import gate_seed, reference_batch
 from flows.stages.plan.plans import AugmentPlan
 from generators.draws.selection import at_random, spread_out
 from generators.draws.targets import Cell
-from validators.embeddings.embedding import PLAIN, Embedding, fit_embedding
+from validators.embeddings.embedding import Embedding, fit_embedding
+from validators.embeddings.features import PLAIN
 from validators.gate import Batch
 
 

@@ -16,7 +16,7 @@ from flows.stages.augment.gating import FittedGate
 from generators.draws.balance import STOPS, Budget, Stop, next_step
 from generators.draws.targets import BySubject, Cell, cells
 from generators.generator import Draw
-from validators.gate import drops_repeats, lets_in, near_pairs
+from validators.gate import lets_in
 
 
 def budget_of(rounds: Rounds) -> Budget:
@@ -138,10 +138,10 @@ def _part_repeats(
 ) -> None:
     """Of candidates that are copies of one another the first stays: a score of one row cannot see its siblings."""
     for name, fitted in gates.items():
-        if not drops_repeats(fitted.gate) or not any(c.failed is None for c in new):
+        if not fitted.gate.drops_repeats or not any(c.failed is None for c in new):
             continue
         standing = [c for c in [*old, *new] if c.failed is None]
-        for i, j in near_pairs(fitted.gate, draw.batch(standing), limits[name]):
+        for i, j in fitted.gate.near_pairs(draw.batch(standing), limits[name]):
             if standing[i].failed is None and standing[j].failed is None:
                 standing[j].failed, standing[j].refused_by = name, (name,)
                 standing[j].reasons[name] = "repeats-another-candidate"

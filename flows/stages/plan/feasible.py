@@ -24,8 +24,8 @@ from flows.stages.plan.plan import make_plans
 from flows.stages.plan.plans import Plans, PreparePlan
 from flows.stages.prepare.prepare import choose_view, label, leak_shares, load_indexes
 from generators.draws.targets import cells
-from validators.gate import gate_class
-from validators.roster import Roster, counted, foresee
+from validators.gate import foresee, gate_class
+from validators.roster import Roster, counted
 
 MIN_TRAIN = 2  # samples of each class
 TRIED = (

@@ -50,7 +50,7 @@ from flows.stages.run import PLANNED
 from generators.draws.targets import require_subjects
 from generators.generator import generator_class
 from generators.params import parse_params
-from validators.gate import Limit, default_limit, fits_at_once, gate_class, tells_class
+from validators.gate import Limit, SetGate, default_limit, gate_class, gate_params, knows
 
 P = TypeVar("P", bound=Plan)
 C = TypeVar("C", bound=BaseModel)
@@ -134,7 +134,7 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
     gates = _gates(name, run, modality) if modules else {"sample": {}, "set": {}}
     used = [m for m in modules or () if m]
     shapes = [m for m in (modules or ())[:1] if m]
-    tested = {n: gate for n, gate in gates["sample"].items() if fits_at_once(gate_class(n))}  # evaluate's self-test
+    tested = {n: gate for n, gate in gates["sample"].items() if gate_class(n).fits_at_once}  # evaluate's self-test
     common, corpora = _Run(name, run, modality), tuple(run.corpora)
 
     def part(kind: type[C]) -> C:
@@ -186,7 +186,7 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
             seed=run.seed,
             gates=gates["set"],
             sample_gates=tested,
-            class_gate=next((n for n in gates["sample"] if tells_class(gate_class(n))), None),
+            class_gate=next((n for n in gates["sample"] if gate_class(n).tells_class), None),
         ),
         release=common.of(
             ReleasePlan,
@@ -268,22 +268,31 @@ def _generator(run: RunParams, modality: str) -> tuple[str | None, str] | None:
 
 
 def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, PlannedGate]]:
-    """-> {"sample": {gate: ...}, "set": ...}: the gates that know the modality, with their limits."""
+    """-> {"sample": {gate: ...}, "set": ...}: the gates that know the modality and the layout of what is generated,
+    limits resolved and parameters checked."""
+    assert run.representation is not None  # a run with gates has a generator, and with it a representation
+    layout = make_representation(run.representation.name, run.representation.params).spec.layout
     allowed = {"sample": ("absolute", "quantile"), "set": ("absolute", "floor")}
     planned: dict[str, dict[str, PlannedGate]] = {"sample": {}, "set": {}}
     for name, given in run.gate_params().items():
         gate = gate_class(name)
-        if modality not in gate.modalities:
+        if not knows(gate, modality, layout):
             if name in run.gates:
-                known = ", ".join(gate.modalities)
-                raise ParamsError(f"runs.{run_name}.gates.{name}: this gate knows {known}; the run is {modality}")
+                known = f"{', '.join(gate.modalities)} as {' or '.join(gate.layouts)}"
+                raise ParamsError(
+                    f"runs.{run_name}.gates.{name}: this gate knows {known}; the run is {modality} as {layout}"
+                )
             continue
-        if hasattr(gate, "asks"):  # said before hours of drawing what would all be refused
+        try:
+            gate_params(name, given.params)
+        except ParamsError as error:
+            raise ParamsError(f"runs.{run_name}.gates.{name}.params: {error}") from None
+        if gate.asks:  # said before hours of drawing what would all be refused
             raise ParamsError(
-                f"runs.{run_name}.gates.{name}: it judges candidates that were asked for {gate.asks}; "
+                f"runs.{run_name}.gates.{name}: it judges candidates that were asked for {' or '.join(gate.asks)}; "
                 "generators are asked for classes alone. Leave it out"
             )
-        kind = "set" if hasattr(gate, "measure") else "sample"
+        kind = "set" if issubclass(gate, SetGate) else "sample"
         limit = default_limit(gate) if given.limit is None else Limit(**given.limit.model_dump())
         form = next(k for k in ("absolute", "quantile", "floor") if getattr(limit, k) is not None)
         if form not in allowed[kind]:

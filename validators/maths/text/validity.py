@@ -13,17 +13,9 @@ from typing import Any
 import numpy as np
 
 from corpora.near.text import normalise
-from validators.embeddings.text_features import text_of
 from validators.maths.text.ngrams import END, START, KneserNey, Token
-from validators.maths.text.words import ngrams
+from validators.maths.text.words import ngrams, text_of
 
-DEFAULTS: dict[str, Any] = {
-    "run": 6.0,  # equal characters in a row that are always allowed
-    "loop_share": 0.5,  # share of repeated pairs of words that is always allowed, in texts of 8 words or more
-    "language_tail": 0.01,  # of real lines, beyond which letters are not those of the language
-    "language_letters": 12.0,  # fewer letters say nothing of a language
-    "language_texts": 4000.0,  # real lines that the letters are learned from
-}
 _ORDER = 4  # bytes: three letters say the fourth
 _PARTS = 2  # of real lines: each is judged by letters of the other part
 _LONGEST = 400  # bytes of a text that are looked at for its language

@@ -30,6 +30,16 @@ class CorpusScore:
     reason: str = ""  # why there is no number, where value is NaN
 
 
+def text_of(signal: np.ndarray) -> str | None:
+    """uint8 [n], the bytes of UTF-8 -> text; None where it is none, or no bytes."""
+    if signal.dtype != np.uint8 or signal.ndim != 1:
+        return None
+    try:
+        return signal.tobytes().decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
 def tokens(text: str) -> list[str]:
     """Words and signs as mteval-v13a parts them: sacrebleu's default, made for European languages."""
     return _tokenizer()(text).split()

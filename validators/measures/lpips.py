@@ -18,7 +18,8 @@ import numpy as np
 from corpora.errors import UserError
 from validators.embeddings.checkpoints import files_hash
 from validators.embeddings.encodings import rgb
-from validators.measures.registry import Measured
+from validators.measures.measured import Measured
+from validators.measures.pairs import mean_of_pairs
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of the channels R, G, B, in units of [-1, 1]
 TINY = 1e-10  # added to lengths: a position without any activation stays 0
@@ -108,8 +109,6 @@ def lpips(
     real: Sequence[np.ndarray], synthetic: Sequence[np.ndarray], *, weights: str = "", linear: str = ""
 ) -> Measured:
     """The metric: mean over pairs. `weights`, `linear`: files as `Lpips` reads them. Raises `UserError`."""
-    from validators.measures.pairs import mean_of_pairs
-
     if not weights or not linear:
         raise UserError(
             "lpips needs weights and linear: files of AlexNet's or VGG16's features (torchvision's names) and of the "

@@ -1,0 +1,62 @@
+"""From many features to few coordinates: standardised, clipped, on principal components of real train samples."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from corpora.errors import UserError
+from validators.batch import Batch
+from validators.embeddings.features import plain_features
+
+
+@dataclasses.dataclass(frozen=True)
+class Projection:
+    """Standardise each column, clip at 10 standard deviations, project on the leading principal components.
+
+    mean, scale [D]; components [d, D]. The clip keeps one wild functional (a jitter of nearly nothing) from owning the
+    distance; it is far outside of what real samples show.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    components: np.ndarray
+
+    @classmethod
+    def fit(cls, x: np.ndarray, dims: int, *, whiten: bool = False) -> Projection:
+        """x [n, D] float64, n >= 2 -> at most `dims` components, never more than min(n - 1, D); `whiten`: each of unit
+        variance on x, else they keep their own."""
+        from sklearn.decomposition import PCA
+
+        mean, spread = x.mean(axis=0), x.std(axis=0)
+        scale = np.where(spread > 1e-9 * (1.0 + np.abs(mean)), spread, 1.0)  # a constant column stays 0
+        standard = np.clip((x - mean) / scale, -10.0, 10.0)
+        solver = "covariance_eigh" if len(x) > x.shape[1] else "full"
+        d = max(1, min(dims, len(x) - 1, x.shape[1]))
+        found = PCA(d, svd_solver=solver).fit(standard)
+        components = found.components_
+        if whiten:
+            spreads = np.sqrt(found.explained_variance_)
+            components = components / np.where(spreads > 1e-6 * spreads[0], spreads, np.inf)[:, None]
+        return cls(mean, scale, components)
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """[n, D] -> [n, d] float64. Raises `UserError` where D is not that of `fit`: other channels, another rate."""
+        if x.ndim != 2 or x.shape[1] != self.mean.size:
+            raise UserError(f"features {x.shape} where [n, {self.mean.size}] were learned: other channels or rate?")
+        projected: np.ndarray = np.clip((x - self.mean) / self.scale, -10.0, 10.0) @ self.components.T
+        return projected
+
+    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
+        return {f"{prefix}{f.name}": np.ascontiguousarray(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str) -> Projection:
+        return cls(*(arrays[f"{prefix}{f.name}"] for f in dataclasses.fields(cls)))
+
+
+def plain_components(batch: Batch, projection: Projection) -> np.ndarray:
+    """-> [B, d] float64: the hand-made features of the modality, projected."""
+    return projection.apply(plain_features(batch))
