@@ -94,14 +94,14 @@ def write_plan(layout: Layout, run_name: str) -> None:
 def make_plans(params: Params, layout: Layout, run_name: str) -> Plans:
     """One for each later stage. Raises as `write_plan`, but for what labels and groups say."""
     run = params.run(run_name)
-    manifests = {name: _manifest(layout, name) for name in run.corpora}
-    modalities = {m["modality"] for m in manifests.values()}
+    ingested = {name: _ingested(layout, name) for name in run.corpora}
+    modalities = {corpus.modality for corpus in ingested.values()}
     if len(modalities) != 1:
-        found = ", ".join(f"{name}: {m['modality']}" for name, m in manifests.items())
-        raise CorpusError(f"run {run_name!r} names corpora of different modalities ({found}); name corpora of one")
+        listed = ", ".join(f"{name}: {corpus.modality}" for name, corpus in ingested.items())
+        raise CorpusError(f"run {run_name!r} names corpora of different modalities ({listed}); name corpora of one")
     modality = modalities.pop()
-    require_steps_of_vectors(run_name, run, {name: m["is_vector"] for name, m in manifests.items()})
-    contents = {n: m["content"] for n, m in manifests.items()}
+    require_steps_of_vectors(run_name, run, {name: corpus.is_vector for name, corpus in ingested.items()})
+    contents = {name: corpus.content for name, corpus in ingested.items()}
     return _stage_plans(run_name, run, params.numerics, modality, contents)
 
 
@@ -302,7 +302,17 @@ def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, 
     return planned
 
 
-def _manifest(layout: Layout, corpus: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Ingested:
+    """What planning needs to know of an ingested corpus. content: hash of all that ingest wrote; is_vector: its samples
+    are rows of features."""
+
+    modality: str
+    content: str
+    is_vector: bool
+
+
+def _ingested(layout: Layout, corpus: str) -> _Ingested:
     path = layout.corpus(corpus) / "manifest.json"
     if not path.exists():
         raise CorpusError(
@@ -311,8 +321,7 @@ def _manifest(layout: Layout, corpus: str) -> dict[str, Any]:
         )
     try:
         card = read_json(path.parent / "card.json")["card"]
-        content = read_json(path)["content_hash"]
-        return {"modality": card["modality"], "content": content, "is_vector": card.get("is_vector", False)}
+        return _Ingested(card["modality"], read_json(path)["content_hash"], card.get("is_vector", False))
     except (KeyError, TypeError):
         raise IntegrityError(f"{path.parent} is not as `ingest` wrote it: remove it and run again") from None
 

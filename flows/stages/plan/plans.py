@@ -131,10 +131,9 @@ class Plan(_Frozen):
     @property
     def numerics(self) -> dict[str, Any]:
         """What the stage uses of `numerics`."""
-        plain: dict[str, Any] = self.compute.model_dump(mode="json")
-        return plain
+        return {**self.compute.model_dump(mode="json")}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """As it is written."""
         return {
             "stage": self.stage,
@@ -142,8 +141,8 @@ class Plan(_Frozen):
             "modality": self.modality,
             "params": self.params,
             "numerics": self.numerics,
-            "corpora": self.corpora,
-            "code": self.code,
+            "corpora": {**self.corpora},
+            "code": {**self.code},
         }
 
     @property
