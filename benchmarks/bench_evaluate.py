@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import cProfile
 import csv
-import dataclasses
 import io
 import json
 import os
@@ -39,10 +38,12 @@ from corpora.codecs import encode_png, encode_wav
 from corpora.schema import SCORES, SPLITS, Sample
 from corpora.store.atomic import write_json
 from corpora.store.shards import write_shards, write_table
-from flows.params import DEFAULT_GATES, Machine
+from flows.artifacts.augmented import Augmented
+from flows.params import DEFAULT_GATES, Evaluation, Machine
 from flows.paths import Layout
 from flows.stages.evaluate import run
-from flows.stages.plan.plan import Plan
+from flows.stages.plan.plans import EvaluateCompute, EvaluatePlan, PlannedGate
+from tests.flows.typed import SUMMARY, balance, tally
 from validators.gate import SAMPLE_GATES, SET_GATES, default_limit, gate_class
 
 RATE = 16000
@@ -101,10 +102,8 @@ def assemble(folder: Path, modality: str, parts: dict[str, list[Made]], candidat
     write_table(prepared / "splits.parquet", pa.Table.from_pylist(rows, schema=SPLITS))
     classes = sorted({emotion for emotion, _, _ in parts["train"]})
     rate = RATE if modality == "speech" else None
-    write_json(
-        prepared / "summary.json",
-        {"representation": "bench", "modality": modality, "rate_hz": rate, "classes": classes},
-    )
+    summary = SUMMARY | {"representation": {"name": "bench"}, "modality": modality, "rate_hz": rate}
+    write_json(prepared / "summary.json", summary | {"classes": classes})
     own = samples([(e, f"c{i}", payload) for i, (e, _, payload) in enumerate(candidates)], modality, "syn")
     write_table(augmented / "index.parquet", write_shards(own, augmented, 4, "shards/train-synthetic"))
     rng = np.random.default_rng(0)
@@ -124,24 +123,33 @@ def assemble(folder: Path, modality: str, parts: dict[str, list[Made]], candidat
     ]
     write_table(augmented / "scores.parquet", pa.Table.from_pylist(scored, schema=SCORES))
     write_json(augmented / "reference.json", {"agreement": {c: [1.0, 0.7, 1.0] * 20 for c in classes}})
-    counts = [{"class": c, "candidates": len(own), "accepted": len(own), "surplus": 0, "filled": True} for c in classes]
-    write_json(augmented / "balance.json", {"classes": counts})
+    n = {"candidates": len(own), "accepted": len(own)}
+    Augmented(augmented).write_balance(balance(*(tally(c, True, **n) for c in classes)))
     return classes
 
 
-def defaults(names: tuple[str, ...]) -> dict[str, Any]:
-    limits = {name: dataclasses.asdict(default_limit(gate_class(name))) for name in names}
-    return {name: {"params": {}, "limit": limit} for name, limit in limits.items()}
+def defaults(names: tuple[str, ...]) -> dict[str, PlannedGate]:
+    return {name: PlannedGate(limit=default_limit(gate_class(name)), params={}) for name in names}
 
 
 def measured(modality: str, parts: dict[str, list[Made]], candidates: list[Made], profile: bool) -> dict[str, Any]:
     quick = tuple(name for name in DEFAULT_GATES if name in SAMPLE_GATES and gate_class(name).fits_at_once)
     gates = tuple(name for name in DEFAULT_GATES if name in SET_GATES)
-    params = {"gates": defaults(gates), "sample_gates": defaults(quick), "evaluation": {"bootstrap": 1000}, "seed": 0}
     with tempfile.TemporaryDirectory() as place:
         layout = Layout(Path(place))
         assemble(layout.run("bench"), modality, parts, candidates)
-        plan = Plan("evaluate", "bench", modality, params, {"fit_threads": 1}, {}, {})
+        plan = EvaluatePlan(
+            run="bench",
+            modality=modality,
+            corpora={},
+            code={},
+            compute=EvaluateCompute(fit_threads=1),
+            evaluation=Evaluation(bootstrap=1000),
+            seed=0,
+            gates=defaults(gates),
+            sample_gates=defaults(quick),
+            class_gate="agreement",
+        )
         profiler = cProfile.Profile()
         begun, used = time.perf_counter(), time.process_time()
         if profile:

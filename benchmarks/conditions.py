@@ -39,6 +39,7 @@ def measure(
     from corpora.errors import PayloadError
     from corpora.fingerprint import hash_bytes
     from features.representation import make_representation
+    from flows.artifacts.prepared import Prepared
     from flows.engine.store import WorkStore
     from flows.paths import Layout
     from flows.stages.augment.batches import Form, Stored, batch_of
@@ -46,17 +47,17 @@ def measure(
     from flows.stages.augment.gating import fit_gates
     from flows.stages.evaluate import agrees
     from flows.stages.fit.fit import load_train
-    from flows.stages.plan.plan import Plan
+    from flows.stages.plan.plans import AugmentPlan, FitPlan
     from generators.generator import Device, generator_class
     from training.seeds import derive_seed
     from validators.maths.intervals import wilson_interval
 
     layout = Layout(folder)
-    plan = Plan.read(layout, corpus, "augment")
-    prepared = layout.run(corpus) / "prepared"
-    summary = json.loads((prepared / "summary.json").read_text())
-    gate = fit_gates(plan, layout, prepared, summary, WorkStore(layout.store))["agreement"]
-    fit = Plan.read(layout, corpus, "fit")
+    plan = AugmentPlan.read(layout, corpus)
+    prepared = Prepared.open(layout.run(corpus) / "prepared")
+    summary = prepared.summary()
+    gate = fit_gates(plan, layout, prepared.path, summary, WorkStore(layout.store))["agreement"]
+    fit = FitPlan.read(layout, corpus)
     data = load_train(prepared, fit)
     if shuffle:
         order = np.random.default_rng(seed).permutation(len(data.emotions))
@@ -68,7 +69,7 @@ def measure(
         pass
     shape = dict(fit.params["representation"])
     representation = make_representation(shape.pop("name"), shape)
-    source = draw_sources(seed, prepared, model.takes)
+    source = draw_sources(seed, prepared.path, model.takes)
     rows = {s: i for i, s in enumerate(data.ids)}
     recall = {}
     for emotion in data.classes:
@@ -87,7 +88,7 @@ def measure(
             [hash_bytes(p) for p in payloads],
             source_ids=[d.source_ids for d in draws],
         )
-        batch = batch_of(stored, Form(summary["modality"], summary["rate_hz"]))
+        batch = batch_of(stored, Form(summary.modality, summary.rate_hz))
         hits = sum(agrees(float(v)) for v in gate.gate.score(batch))
         recall[emotion] = [hits / n, *wilson_interval(hits, n)]
     real = {

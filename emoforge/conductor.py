@@ -98,7 +98,7 @@ def _print_outlook(run: str, outlook: Outlook) -> None:
         console.table(f"{run}: outlook, from labels and groups alone", ["", "stage", "what"], rows)
     if outlook.advice:
         console.out.print(outlook.advice)
-    for line in leak_lines(outlook.leaks):
+    for line in leak_lines({split: leak.to_json() for split, leak in outlook.leaks.items()}):
         console.out.print(f"{run}: {line}")
 
 

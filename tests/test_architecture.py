@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import os
@@ -159,3 +160,71 @@ def test_no_pickle_is_opened() -> None:
     assert not [f"{path.relative_to(REPO)}: {word}" for path, text in texts.items() for word in words if word in text]
     loads = {p: [line for line in text.splitlines() if "torch.load(" in line] for p, text in texts.items()}
     assert all("weights_only=True" in line for lines in loads.values() for line in lines), "tensors only"
+
+
+# How many `dict[str, Any]` each part of flows has at most, and why. A part that is not here has none.
+OPEN_DICTS = {
+    "flows/params.py": (7, "options of readers, gates, generators and representations, checked by their own models"),
+    "flows/records.py": (1, "a row of a table, whose schema says what is in it"),
+    "flows/conduct": (5, "YAML of params and machine as people wrote it, cards, answers of DVC"),
+    "flows/engine": (18, "work items and answers cross processes as JSON"),
+    "flows/stages/augment": (13, "work items of draws, and metadata of the work store, are JSON"),
+    "flows/stages/fit": (2, "the arguments of a worker, and a model's emoforge.json, are JSON"),
+    "flows/stages/ingest": (14, "cards and options of readers are their own"),
+    "flows/stages/plan": (3, "a gate's own parameters; a plan's settings as plain JSON"),
+    "flows/stages/prepare": (15, "work items of preparation, and metadata of the work store, are JSON"),
+    "flows/stages/report": (10, "what templates show"),
+}
+# Functions with more than seven parameters. New ones take a small frozen dataclass.
+MANY_PARAMETERS = {
+    "flows/engine/pool.py:__init__",
+    "flows/engine/train.py:fit_in_group",
+    "flows/stages/augment/batches.py:batch_from_payloads",
+    "flows/stages/augment/candidates.py:__init__",
+    "flows/stages/augment/sampler.py:__init__",
+    "flows/stages/ingest/ingest.py:ingest_corpus",
+    "flows/stages/ingest/unknown_labels.py:judge_labels",
+}
+MOST_PARAMETERS = 7
+# names of gates that are words of the field as well: a modality, a way to choose
+ALSO_WORDS = {"text", "coverage"}
+
+
+def _sources(*parts: str) -> dict[str, str]:
+    """Path below the repository -> text of every module."""
+    paths = [p for part in parts for p in (REPO / part).rglob("*.py")]
+    return {p.relative_to(REPO).as_posix(): p.read_text(encoding="utf-8") for p in paths}
+
+
+def test_open_dictionaries_in_flows_become_fewer() -> None:
+    counts: dict[str, int] = {}
+    for path, text in _sources("flows").items():
+        part = next((p for p in OPEN_DICTS if path == p or path.startswith(p + "/")), path)
+        counts[part] = counts.get(part, 0) + text.count("dict[str, Any]")
+    assert {part: n for part, n in counts.items() if n > OPEN_DICTS.get(part, (0, ""))[0]} == {}
+
+
+def test_no_function_of_flows_has_more_than_seven_parameters() -> None:
+    many = set()
+    for path, text in _sources("flows").items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                own = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                if sum(a.arg not in ("self", "cls") for a in own) > MOST_PARAMETERS:
+                    many.add(f"{path}:{node.name}")
+    assert many <= MANY_PARAMETERS
+
+
+def test_no_gate_is_known_by_its_name_outside_its_file() -> None:
+    """Code asks a gate for what it can do (validators/gate.py). The defaults of params.yaml name some."""
+    from flows.params import DEFAULT_GATES
+    from validators.gate import SAMPLE_GATES, SET_GATES
+
+    names = {*SAMPLE_GATES, *SET_GATES} - ALSO_WORDS
+    named = [
+        f"{path}: {node.value}"
+        for path, text in _sources("flows", "emoforge", "validators/trials").items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Constant) and node.value in names
+    ]
+    assert sorted(named) == sorted(f"flows/params.py: {name}" for name in DEFAULT_GATES)

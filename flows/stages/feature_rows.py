@@ -16,11 +16,13 @@ import numpy as np
 import pyarrow as pa
 
 from corpora.errors import IntegrityError
-from corpora.schema import SAMPLES, SPLITS
+from corpora.schema import SAMPLES
 from corpora.store.release import FEATURES, UNIT
-from corpora.store.shards import iter_payloads, read_table, write_table
+from corpora.store.shards import iter_payloads, write_table
 from features.representation import Spec, make_representation
 from features.vectors import vector_of
+from flows.artifacts.augmented import Augmented
+from flows.artifacts.prepared import Prepared
 
 # columns of the index that stand beside the features
 BESIDE = (
@@ -86,15 +88,12 @@ def vector_representation(params: Mapping[str, Any] | None) -> Spec | None:
     return None if getattr(representation, "way_back", True) else representation.spec
 
 
-def write_feature_rows(folder: Path, spec: Spec, prepared: Path, augmented: Path) -> FeatureRows:
+def write_feature_rows(folder: Path, spec: Spec, prepared: Prepared, augmented: Augmented) -> FeatureRows:
     """Writes features.parquet into `folder`, real rows first. Raises `IntegrityError` where a vector has other columns
     than `spec`."""
-    splits = read_table(prepared / "splits.parquet", SPLITS)
-    split_of = dict(zip(splits["sample_id"].to_pylist(), splits["split"].to_pylist(), strict=True))
-    coded = prepared / "coded.parquet"  # not there where the corpus itself is rows of features
-    index = read_table(coded if coded.exists() else prepared / "index.parquet", SAMPLES)
-    real = _rows(prepared, index, spec, split_of)
-    synthetic = _rows(augmented, read_table(augmented / "index.parquet", SAMPLES), spec, {})
+    # where the corpus itself is rows of features, they are not coded again
+    real = _rows(prepared.path, prepared.coded(), spec, prepared.split_of())
+    synthetic = _rows(augmented.path, augmented.index(), spec, {})
     write_table(folder / FEATURES, pa.concat_tables([real, synthetic]))
     return FeatureRows(spec.name, spec.shape[0], real.num_rows, synthetic.num_rows)
 

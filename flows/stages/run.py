@@ -45,9 +45,9 @@ def run_stage(verb: str, name: str, *, repo: Path) -> None:
 
         from flows.engine.worker import limited_threads
         from flows.params import load_machine
-        from flows.stages.plan.plan import Plan
+        from flows.stages.plan.plans import PLANS
 
-        plan = Plan.read(layout, name, verb)
+        plan = PLANS[verb].read(layout, name)
         # threads change the order of sums, hence bytes: the number in params holds in every library
         with limited_threads(int(plan.numerics.get("fit_threads", 1))):
             importlib.import_module(PLANNED[verb]).run(plan, layout, load_machine(layout.machine))

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
-from typing import Any
 
 import pytest
 
 from flows.stages.release import decide, notes, selftest_notes, synthetic_splits, unjudged
+from tests.flows.typed import balance, policy, summary, tally, verdict
+from validators.trials.selftest import HELD_OUT, Outcome, SelfTest
 
-
-def verdict(gate: str, said: str, group: str = "all", reason: str = "because") -> dict[str, Any]:
-    return {"gate": gate, "group": group, "verdict": said, "reason": reason}
-
-
-def of_class(emotion: str, filled: bool, **more: Any) -> dict[str, Any]:
-    return {"emotion": emotion, "filled": filled, "real_train": 3, "accepted": 4, "target": 9} | more
-
-
-FULL = {"classes": [of_class("fear", True)]}
-LACKING = {"classes": [of_class("fear", False, stopped="draws"), of_class("anger", True)]}
+FULL = balance(tally("fear", True))
+LACKING = balance(tally("fear", False), tally("anger", True))
 
 
 @pytest.mark.parametrize(
     ("on_fail", "on_undecided", "said"), product(["block", "flag"], ["block", "flag"], ["pass", "fail", "undecided"])
 )
 def test_each_verdict_goes_where_the_policy_says(on_fail: str, on_undecided: str, said: str) -> None:
-    policy = {"on_fail": on_fail, "on_undecided": on_undecided, "on_unfilled": "flag"}
-    blocking, flagged = decide(policy, [verdict("kid", said)], FULL)
+    rules = policy(on_fail, on_undecided, "flag")
+    blocking, flagged = decide(rules, [verdict("kid", said)], FULL)
     line = [f"kid (all): {said}, because"]
     assert blocking == (
         line if (said, on_fail) == ("fail", "block") or (said, on_undecided) == ("undecided", "block") else []
@@ -43,8 +36,8 @@ def test_one_line_for_all_groups_of_a_gate_and_verdict() -> None:
         verdict("mcd", "fail", "anger", "anger is x"),
         verdict("mcd", "fail", "fear", "y"),
     ]
-    policy = {"on_fail": "flag", "on_undecided": "flag", "on_unfilled": "flag"}
-    assert decide(policy, rows, FULL) == (
+    rules = policy("flag", "flag", "flag")
+    assert decide(rules, rows, FULL) == (
         [],
         ["kid (anger, fear): fail, far", "mcd (anger, fear): fail, anger is x; fear: y"],
     )
@@ -52,14 +45,16 @@ def test_one_line_for_all_groups_of_a_gate_and_verdict() -> None:
 
 @pytest.mark.parametrize("on_unfilled", ["block", "flag"])
 def test_a_class_that_was_not_filled_blocks_if_it_shall(on_unfilled: str) -> None:
-    policy = {"on_fail": "block", "on_undecided": "block", "on_unfilled": on_unfilled}
-    blocking, flagged = decide(policy, [verdict("kid", "pass")], LACKING)
+    rules = policy("block", "block", on_unfilled)
+    blocking, flagged = decide(rules, [verdict("kid", "pass")], LACKING)
     told = "class 'fear' has 7 of 9 train samples (the budget of draws is spent)"
     assert (blocking, flagged) == ([told] if on_unfilled == "block" else [], [])
 
 
 def test_users_are_told_what_is_undecided_unfilled_leaked_and_real_alone() -> None:
-    audit = [{"kind": "split_unit", "splits": ["train", "test"], "counts": {"keys": 2}, "action": "fail"}]
+    audit = [
+        {"kind": "split_unit", "splits": ["train", "test"], "counts": {"keys": 2}, "action": "fail", "members": {}}
+    ]
     rows = [
         verdict("kid", "undecided", "fear", "few"),
         verdict("kid", "undecided", "anger", "few"),
@@ -68,7 +63,7 @@ def test_users_are_told_what_is_undecided_unfilled_leaked_and_real_alone() -> No
         verdict("agreement", "undecided", "fear", "cannot be judged: deaf"),
         verdict("conditions", "undecided", "all", "cannot be judged: deaf"),
     ]
-    said = notes(rows, LACKING, {"representation": {"name": "world"}, "audit": audit})
+    said = notes(rows, LACKING, summary(audit=audit))
     assert said == [
         "class 'fear' cannot be judged by conditions and agreement, 4 synthetic samples of it are released all the "
         "same: deaf",
@@ -78,30 +73,20 @@ def test_users_are_told_what_is_undecided_unfilled_leaked_and_real_alone() -> No
         "audit: split unit in train and test, 2 found, by default: fail",
     ]
     assert unjudged(rows) == {"fear": {"deaf": ["conditions", "agreement"]}}
-    real = notes([], FULL, {"representation": None, "audit": []})
+    real = notes([], FULL, summary(representation=None))
     assert len(real) == 1 and real[0].startswith("no generator: real samples alone")
 
 
-def test_the_self_test_says_what_it_missed_and_whom_it_turned_away(tmp_path: Any) -> None:
-    from corpora.store.atomic import write_json
-    from validators.trials.selftest import HELD_OUT
-
-    path = tmp_path / "selftest.json"
-    assert selftest_notes(path) == []
-    write_json(path, {"why_not": "no people", "outcomes": []})
-    assert selftest_notes(path) == ["the gates could not be tested on planted defects: no people"]
-    outcomes = [
-        {"defect": HELD_OUT, "caught": True, "n": 9, "by": ["kid", "mcd"]},
-        {"defect": "noise", "caught": True, "n": 9, "by": ["kid"]},
-        {"defect": "copies", "caught": False, "n": 9, "by": []},
-    ]
-    write_json(path, {"why_not": "", "outcomes": outcomes})
-    assert selftest_notes(path) == [
+def test_the_self_test_says_what_it_missed_and_whom_it_rejected() -> None:
+    assert selftest_notes(None) == []
+    assert selftest_notes(SelfTest((), "no people")) == ["the gates could not be tested on planted defects: no people"]
+    real = Outcome(HELD_OUT, 9, True, ("kid", "mcd"), (), 0.1)
+    noise, copies = Outcome("noise", 9, True, ("kid",), (), 0.9), Outcome("copies", 9, False, (), (), 0.1)
+    assert selftest_notes(SelfTest((real, noise, copies))) == [
         "self-test: 9 real samples of held-out people failed kid, mcd",
         "self-test: the gates did not catch a planted defect (copies, n = 9)",
     ]
-    write_json(path, {"why_not": "", "outcomes": [outcomes[0] | {"caught": False}]})
-    assert selftest_notes(path) == []
+    assert selftest_notes(SelfTest((replace(real, caught=False),))) == []
 
 
 def test_synthetic_rows_are_in_train_alone() -> None:

@@ -21,6 +21,7 @@ import pytest
 
 from corpora.errors import IntegrityError
 from corpora.store.atomic import write_json
+from flows.artifacts.evaluated import Evaluated
 from flows.stages.release import selftest_notes
 from flows.stages.report import figures
 from flows.stages.report.data import read_run
@@ -109,14 +110,18 @@ def test_the_self_test_says_what_gates_miss(own_run: Path) -> None:
     rows = re.findall(r"<td>(copies 5%|blurred 2 px|none [^<]*)</td><td>.*?>([a-z ]+)</span>", page_of(own_run))
     assert [said for _, said in rows] == ["yes", "yes", "missed"]
     told = json.loads(path.read_text())
-    assert selftest_notes(path) == ["self-test: the gates did not catch a planted defect (blurred 2 px, n = 20)"]
+
+    def noted() -> list[str]:
+        return selftest_notes(Evaluated.open(path.parent).selftest())
+
+    assert noted() == ["self-test: the gates did not catch a planted defect (blurred 2 px, n = 20)"]
     told["outcomes"][0] |= {"caught": True, "by": ["kid"]}
     write_json(path, told)
-    assert "wrongly failed" in page_of(own_run) and "held-out people failed kid" in selftest_notes(path)[0]
+    assert "wrongly failed" in page_of(own_run) and "held-out people failed kid" in noted()[0]
     write_json(path, {"outcomes": [], "why_not": "train has 1 group"})
-    assert "Not tested: train has 1 group" in page_of(own_run) and "1 group" in selftest_notes(path)[0]
+    assert "Not tested: train has 1 group" in page_of(own_run) and "1 group" in noted()[0]
     path.unlink()
-    assert "Do the gates see" not in page_of(own_run) and selftest_notes(path) == []
+    assert "Do the gates see" not in page_of(own_run) and noted() == []
 
 
 def test_same_bytes_twice_and_no_clock(face_run: Path) -> None:

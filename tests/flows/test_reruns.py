@@ -34,7 +34,8 @@ from flows.stages.augment.gating import SEEN, gate_key, reference_hash
 from flows.stages.fit.model_file import generator_id
 from flows.stages.ingest.reader import reader_of
 from flows.stages.plan import code
-from flows.stages.plan.plan import Plan, make_plans
+from flows.stages.plan.plan import make_plans
+from flows.stages.plan.plans import AugmentPlan
 from flows.stages.run import run_stage
 from generators.conversion import Transfer
 
@@ -353,7 +354,7 @@ def test_a_generator_is_named_by_what_draws() -> None:
 def test_a_fitted_gate_is_keyed_by_its_reference_rows(folder: Path) -> None:
     stages(folder, verbs="plan prepare")
     layout, run = Layout(folder), folder / "data/runs/tiny/prepared"
-    plan = Plan.read(layout, "tiny", "augment")
+    plan = AugmentPlan.read(layout, "tiny")
     summary = json.loads((run / "summary.json").read_text())
     known = frozenset({"a"})
     key = gate_key(plan, "support", reference_hash(run, summary, "train", known))

@@ -17,12 +17,13 @@ from pydantic import BaseModel
 
 from corpora.errors import ParamsError
 from emoforge.conductor import _print_forecast
+from flows.artifacts.augmented import GateCost
 from flows.params import Machine, Numerics, load_params
 from flows.paths import Layout
 from flows.stages.augment.candidates import Candidate, DrawSource
 from flows.stages.augment.forecast import forecast_run, people_of, too_few
 from flows.stages.augment.rounds import fill, subject_counts
-from flows.stages.augment.tallies import cell_row, class_row, seconds_per_draw, spent, timings
+from flows.stages.augment.tallies import Timings, cell_tally, class_tally, seconds_per_draw, spent, timings
 from flows.stages.release import decide, notes
 from flows.stages.report.report import write_report
 from flows.stages.run import run_stage
@@ -31,6 +32,7 @@ from generators.draws.sources import SourceTable
 from generators.draws.targets import Cell
 from generators.generator import Condition, Device, Draw, Progress, TrainData
 from tests.flows.conftest import TINY
+from tests.flows.typed import balance, policy, summary, tally
 
 
 class Dealer:
@@ -54,6 +56,8 @@ def candidate(i: int, key: str, **fate: Any) -> Candidate:
 
 class Luck:
     better = "higher"
+    lacks_reference: frozenset[str] = frozenset()
+    drops_repeats = False
 
 
 def played(wanted: list[Cell], passes: Any, budget: Budget, sequence: DrawSource | None = None) -> Any:
@@ -68,7 +72,7 @@ def test_each_cell_ends_for_its_own_reason() -> None:
     seen, stops, rounds, _ = played([full, easy, hopeless], lambda d: d.condition.emotion == "b", Budget())
     assert stops == {full: "complete", easy: "filled", hopeless: "acceptance"}
     assert [len(seen[c]) for c in (full, easy, hopeless)] == [0, 8, 56], "12, then 44 of which none passes"
-    assert {r["class"] for r in rounds} == {"b", "c"} and all(c.cell is easy for c in seen[easy])
+    assert {r.emotion for r in rounds} == {"b", "c"} and all(c.cell is easy for c in seen[easy])
     _, stops, _, _ = played([hopeless], lambda d: False, Budget(max_rounds=1, give_up_after=99))
     assert stops == {hopeless: "rounds"}
     seen, stops, _, _ = played([hopeless], lambda d: False, Budget(max_draws=2, give_up_after=99))
@@ -88,18 +92,17 @@ def test_a_cell_with_nothing_to_convert_is_told_and_the_others_go_on() -> None:
     seen, stops, _, dealer = played([alone, other, gone], lambda d: True, Budget(), sequence)
     assert stops == {alone: "no-source", other: "filled", gone: "no-source"} and dealer.asked == [[4]]
     assert {c.draw.source_ids for c in seen[other]} == {("s/2",)}
-    row = class_row("b", 2, seen, stops, ["luck"])
-    assert row["stopped"] == "no-source" and not row["filled"] and row["target"] == 8
+    row = class_tally("b", 2, seen, stops, ["luck"])
+    assert row.stopped == "no-source" and not row.filled and row.target == 8
 
 
 def test_a_release_says_why_a_class_was_not_filled() -> None:
-    row = {"emotion": "fear", "real_train": 3, "accepted": 1, "target": 9, "filled": False, "stopped": "acceptance"}
-    summary = {"representation": {}, "audit": []}
-    assert notes([], {"classes": [row]}, summary) == [
+    row = tally("fear", False, accepted=1, stopped="acceptance")
+    assert notes([], balance(row), summary()) == [
         "class 'fear' was not filled: 4 of 9 train samples (acceptance fell below the limit)"
     ]
-    policy = {"on_fail": "flag", "on_undecided": "flag", "on_unfilled": "block"}
-    assert "fell below" in decide(policy, [], {"classes": [row]})[0][0]
+    rules = policy("flag", "flag", "block")
+    assert "fell below" in decide(rules, [], balance(row))[0][0]
 
 
 def test_what_a_gate_costs() -> None:
@@ -107,36 +110,33 @@ def test_what_a_gate_costs() -> None:
     fates = [(), (), ("x",), ("x",), ("x", "y"), ("y",), (), ("x",)]
     made = [candidate(i, "k", refused_by=f, failed=f[0] if f else None) for i, f in enumerate(fates)]
     made[6].surplus = True
-    row = cell_row(cell, made, {cell: "filled"}, ["x", "y", "z"])
-    assert (row["accepted"], row["surplus"], row["filled"], row["rejected"]) == (2, 1, True, {"x": 4, "y": 1})
-    assert row["acceptance"] == 3 / 8 and row["draws_per_accepted"] == 8 / 3
+    row = cell_tally(cell, made, {cell: "filled"}, ["x", "y", "z"])
+    assert (row.accepted, row.surplus, row.filled, row.rejected) == (2, 1, True, {"x": 4, "y": 1})
+    assert row.acceptance == 3 / 8 and row.draws_per_accepted == 8 / 3
     # without x three more pass: 8 / 6 draws for each instead of 8 / 3
-    assert row["gates"]["x"] == {"refused": 4, "alone": 3, "draws_per_accepted": pytest.approx(8 / 3 - 8 / 6)}
-    assert row["gates"]["y"]["refused"] == 2 and row["gates"]["z"] == {
-        "refused": 0,
-        "alone": 0,
-        "draws_per_accepted": 0,
-    }
-    nothing = cell_row(cell, made[2:6], {}, ["x"])
-    assert nothing["draws_per_accepted"] is None and nothing["gates"]["x"]["draws_per_accepted"] is None
-    assert cell_row(cell, [], {}, ["x"])["gates"] == {} and cell_row(cell, [], {}, [])["acceptance"] is None
+    assert row.gates["x"].draws_per_accepted == pytest.approx(8 / 3 - 8 / 6)
+    assert (row.gates["x"].refused, row.gates["x"].alone) == (4, 3)
+    assert row.gates["y"].refused == 2 and row.gates["z"] == GateCost(refused=0, alone=0, draws_per_accepted=0)
+    nothing = cell_tally(cell, made[2:6], {}, ["x"])
+    assert nothing.draws_per_accepted is None and nothing.gates["x"].draws_per_accepted is None
+    assert cell_tally(cell, [], {}, ["x"]).gates == {} and cell_tally(cell, [], {}, []).acceptance is None
 
 
 def test_seconds_are_kept_beside_and_a_class_that_cost_nothing_now_keeps_what_it_had(tmp_path: Path) -> None:
     path = tmp_path / "timings" / "draws.json"
-    assert timings(path) == {} and seconds_per_draw({}, ["a"]) == {}
+    assert timings(path) == Timings() and seconds_per_draw(Timings(), ["a"]) == {}
     cell, other = Cell("a", None, 0, 2), Cell("b", None, 0, 2)
     made = {c: [candidate(i, c.emotion) for i in range(4)] for c in (cell, other)}
     made[cell][0].failed = "x"
     told = spent(path, made, {"a": {"sample": 1.0, "x": 0.5}}, actors=2)
-    assert told["classes"] == {
+    assert told.to_json()["classes"] == {
         "a": {"draws": 4, "accepted": 3, "seconds": {"sample": 1.0, "x": 0.5}, "per_accepted_s": 0.5}
     }
     again = spent(path, made, {"a": {"x": 9.0}, "b": {"sample": 2.0}}, actors=2)
-    assert again["classes"]["a"] == told["classes"]["a"], "scored anew, not drawn"
+    assert again.classes["a"] == told.classes["a"], "scored anew, not drawn"
     assert seconds_per_draw(timings(path), ["a", "c"]) == {"a": 0.375, "c": pytest.approx((0.375 + 0.5) / 2)}
     path.write_text("{")
-    assert timings(path) == {}
+    assert timings(path) == Timings()
 
 
 # -- the whole way, on the speech of six people

@@ -9,8 +9,11 @@ import pytest
 
 from corpora.schema import SCORES
 from emoforge.summary import leak_lines
+from flows.artifacts.augmented import Balance
 from flows.stages.evaluate import conditions_honoured, conditions_verdict, unsaid
 from flows.stages.release import decide, notes, unjudged
+from tests.flows import typed
+from tests.flows.typed import policy, summary, tally, verdict
 
 CLASSES = ["anger", "neutral", "sadness"]
 # what judges who had not met the person made of real samples: anger is heard once in fifty
@@ -41,28 +44,28 @@ def scores(**hits: int) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SCORES)
 
 
-def balance(**undecided: str) -> dict[str, Any]:
-    rows = [{"emotion": c, "real_train": 50, "accepted": 48, "target": 98, "filled": True} for c in CLASSES]
-    return {"classes": rows, "undecided": {"agreement": undecided}}
+def balance(**undecided: str) -> Balance:
+    rows = [tally(c, True, real_train=50, accepted=48, target=98) for c in CLASSES]
+    return typed.balance(*rows, undecided={"agreement": undecided})
 
 
 WHY = "cannot be judged: judges name anger in 1 of 50 real samples of it (0.02, chance is 0.33)"
 
 
 def test_each_class_has_a_verdict_of_its_own() -> None:
-    rows = {r["group"]: r for r in conditions_verdict(scores(anger=0, neutral=40, sadness=2), CLASSES, REAL)}
+    rows = {r.group: r for r in conditions_verdict(scores(anger=0, neutral=40, sadness=2), CLASSES, REAL)}
     assert list(rows) == ["all", *CLASSES]
-    assert {c: rows[c]["verdict"] for c in CLASSES} == {"anger": "undecided", "neutral": "pass", "sadness": "fail"}
-    assert rows["anger"]["reason"] == WHY and rows["anger"]["value"] == 0.0
-    assert rows["anger"]["floor"] == 0.02 and rows["anger"]["n_synthetic"] == 48
-    assert "anger cannot be judged" in rows["all"]["reason"]
-    policy = {"on_fail": "block", "on_undecided": "flag", "on_unfilled": "flag"}
-    (stops,), _ = decide(policy, list(rows.values()), balance())
+    assert {c: rows[c].verdict for c in CLASSES} == {"anger": "undecided", "neutral": "pass", "sadness": "fail"}
+    assert rows["anger"].reason == WHY and rows["anger"].value == 0.0
+    assert rows["anger"].floor == 0.02 and rows["anger"].n_synthetic == 48
+    assert "anger cannot be judged" in rows["all"].reason
+    rules = policy("block", "flag", "flag")
+    (stops,), _ = decide(rules, list(rows.values()), balance())
     assert stops.startswith("conditions (") and "sadness): fail" in stops
 
 
 def test_a_class_that_nobody_drew_has_none_and_a_class_alone_is_judged() -> None:
-    assert [r["group"] for r in conditions_verdict(scores(neutral=40), CLASSES, REAL)] == ["all", "neutral"]
+    assert [r.group for r in conditions_verdict(scores(neutral=40), CLASSES, REAL)] == ["all", "neutral"]
     assert conditions_verdict(scores(), CLASSES, REAL) == []
 
 
@@ -70,32 +73,29 @@ def test_the_release_says_which_class_nobody_judged_and_how_many_samples_that_ar
     made = scores(anger=0, neutral=40, sadness=40)
     told = balance(anger=WHY, happiness=WHY)
     rows = conditions_verdict(made, CLASSES, REAL) + unsaid(told, made)
-    assert [(r["gate"], r["group"], r["verdict"]) for r in rows if r["reason"] == WHY] == [
+    assert [(r.gate, r.group, r.verdict) for r in rows if r.reason == WHY] == [
         ("conditions", "anger", "undecided"),
         ("agreement", "anger", "undecided"),
     ], "happiness was not drawn"
     assert unjudged(rows) == {"anger": {WHY.removeprefix("cannot be judged: "): ["conditions", "agreement"]}}
-    said = notes(rows, told, {"representation": {}, "audit": []})
+    said = notes(rows, told, summary())
     assert said == [
         "class 'anger' cannot be judged by conditions and agreement, 48 synthetic samples of it are released all the "
         "same: judges name anger in 1 of 50 real samples of it (0.02, chance is 0.33)"
     ]
-    stops, _ = decide({"on_fail": "block", "on_undecided": "block", "on_unfilled": "flag"}, rows, told)
+    stops, _ = decide(policy("block", "block", "flag"), rows, told)
     assert any(line.startswith("agreement (anger): undecided") for line in stops)
 
 
 def test_the_table_of_the_report_knows_it() -> None:
     found = conditions_honoured(scores(anger=0, neutral=40), CLASSES, REAL)
-    assert found["anger"]["cannot_be_judged"] == WHY and found["neutral"]["cannot_be_judged"] == ""
+    assert found["anger"].cannot_be_judged == WHY and found["neutral"].cannot_be_judged == ""
 
 
 def test_several_reasons_are_told_each() -> None:
-    rows = [
-        {"gate": "kid", "group": g, "verdict": "undecided", "reason": f"{g} has 1 speaker in dev; 2 are needed"}
-        for g in ("anger", "fear")
-    ]
-    policy = {"on_fail": "flag", "on_undecided": "block", "on_unfilled": "flag"}
-    (line,), _ = decide(policy, rows, {"classes": []})
+    rows = [verdict("kid", "undecided", g, f"{g} has 1 speaker in dev; 2 are needed") for g in ("anger", "fear")]
+    rules = policy("flag", "block", "flag")
+    (line,), _ = decide(rules, rows, typed.balance())
     assert line == (
         "kid (anger, fear): undecided, anger has 1 speaker in dev; 2 are needed; "
         "fear has 1 speaker in dev; 2 are needed"

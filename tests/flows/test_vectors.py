@@ -16,6 +16,7 @@ from corpora.errors import ParamsError
 from corpora.signals import decode_signals
 from corpora.store.release import open_release
 from corpora.store.shards import read_payload
+from flows.artifacts.released import Manifest
 from flows.conduct.machine import survey
 from flows.params import Machine, load_params
 from flows.stages.release import release_card, subject_notes
@@ -144,14 +145,21 @@ def test_a_release_says_of_whom_nothing_is_known() -> None:
     assert some.startswith("subjects are not known of 2 of 3 samples of a")
     both = pa.table({"corpus": ["a", "b"], "subject_id": pa.array(["a:1", None], pa.string())})
     assert [note.partition(":")[0] for note in subject_notes(both)] == ["no subjects are known in b"]
-    card = {
-        "name": "x",
-        "release_hash": "h",
-        "modality": "text",
-        "corpora": [{"id": "a"}],
-        "licenses": ["CC0-1.0"],
-        "counts": {},
-        "notes": [none],
-        "reasons": [],
-    }
-    assert f"- {none}" in release_card(card)
+    manifest = Manifest(
+        name="x",
+        modality="text",
+        rate_hz=None,
+        classes=(),
+        corpora=({"id": "a"},),
+        view="group",
+        scheme="corpus",
+        counts={},
+        licenses=("CC0-1.0",),
+        publishable=True,
+        reasons=(),
+        restrictions=(),
+        notes=(none,),
+        leaks={},
+        cannot_be_judged={},
+    )
+    assert f"- {none}" in release_card(manifest)

@@ -14,10 +14,13 @@ from corpora.errors import LeakError, ParamsError, SplitError
 from corpora.readers import make_corpus
 from corpora.schema import SAMPLES
 from corpora.store.shards import read_table
+from flows.artifacts.base import Described
+from flows.artifacts.prepared import Prepared
 from flows.params import RunParams, load_params
 from flows.paths import Layout
 from flows.stages.ingest.ingest import IngestPlaces, IngestSettings, ingest_corpus
-from flows.stages.plan.plan import Plan
+from flows.stages.plan.plan import prepare_steps
+from flows.stages.plan.plans import NoCompute, PreparePlan
 from flows.stages.prepare.prepare import choose_view, load_indexes
 from flows.stages.release import what_was_seen
 
@@ -54,7 +57,26 @@ def chosen(layout: Layout, view: Any, corpora: list[str], **on_leak: str) -> tup
             "generator": {"name": "cvae"},
         }
     )
-    plan = Plan("prepare", "r", "speech", run.model_dump(mode="json"), {}, {}, {})
+    steps = prepare_steps("r", run, "speech")
+    plan = PreparePlan(
+        run="r",
+        modality="speech",
+        corpora={},
+        code={},
+        compute=NoCompute(),
+        corpus_names=tuple(corpora),
+        scheme=run.scheme,
+        view=run.view,
+        on_leak=run.on_leak,
+        representation=run.representation,
+        shards=run.shards,
+        seed=run.seed,
+        steps=steps,
+        described=Described.model_validate({"version": steps.VERSION, "steps": steps.described()}),
+        max_reject_share=0.5,
+        loads={},
+        worker_code="",
+    )
     splits, findings, dropped = choose_view(plan, layout, load_indexes(plan, layout))
     return splits, {(f.kind, f.splits): f for f in findings}, dropped.num_rows
 
@@ -123,6 +145,7 @@ def test_what_was_seen_is_read_from_the_files_that_were_learnt_from(tmp_path: Pa
     )
     write_table(tmp_path / "arrays.parquet", pa.table({"sample_id": ["c/0"], "row": [0]}, schema=ARRAYS))
     made = Sample("syn/1", "c", "face", b"y", "png", "CC0-1.0", "g1", generator_id="g", seed=1, sources={"from": "c/1"})
-    seen = what_was_seen(tmp_path, real, write_shards([made], tmp_path, 1, "synthetic"))
+    write_table(tmp_path / "index.parquet", real)
+    seen = what_was_seen(Prepared.open(tmp_path), write_shards([made], tmp_path, 1, "synthetic"))
     assert seen["generator"] == ["c/0"] and seen["sources of synthetic samples"] == ["c/1"]
     assert sorted(seen["gates and judges"]) == ["c/0", "c/1"]

@@ -10,19 +10,18 @@ rejected/ (a few of each class and gate, to look at), balance.json. Beside it, i
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from corpora.fingerprint import hash_bytes
-from corpora.schema import SAMPLES, SCORES, Sample
-from corpora.store.atomic import atomic_folder, write_json
-from corpora.store.shards import read_table, write_shards, write_table
+from corpora.schema import SCORES, Sample
+from flows.artifacts.augmented import Augmented, Balance, Chosen, Reference, RoundTally
+from flows.artifacts.prepared import Prepared, Summary
 from flows.engine.store import WorkStore
 from flows.params import Machine
 from flows.paths import Layout
@@ -31,8 +30,8 @@ from flows.stages.augment.choosing import accepted_table, choose, require_embedd
 from flows.stages.augment.gating import FittedGate, fit_gates, resolve_limits
 from flows.stages.augment.rounds import budget_of, fill, prepared_cells
 from flows.stages.augment.sampler import read_samples
-from flows.stages.augment.tallies import cell_row, class_row, spent
-from flows.stages.plan.plan import Plan
+from flows.stages.augment.tallies import cell_tally, class_tally, spent
+from flows.stages.plan.plans import AugmentPlan
 from generators.draws.balance import Stop
 from generators.draws.targets import Cell
 from validators.gate import lets_in
@@ -41,81 +40,87 @@ SHOWN_REJECTS = 3  # rejected payloads kept for each class and gate, for people 
 TIMINGS = "draws"  # .emoforge/timings/<run>/draws.json
 
 
-def run(plan: Plan, layout: Layout, machine: Machine) -> None:
+@dataclass(frozen=True)
+class Drawn:
+    """What the rounds came to. seen: every candidate of each cell, with its fate; limits: gate -> class -> number;
+    silent: gate -> class -> why the gate has no say in it; stops: why each cell ended."""
+
+    seen: Mapping[Cell, list[Candidate]]
+    gates: Mapping[str, FittedGate] = field(default_factory=dict)
+    limits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    silent: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    stops: Mapping[Cell, Stop] = field(default_factory=dict)
+    rounds: Sequence[RoundTally] = ()
+    chosen: Chosen = field(default_factory=Chosen)
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """Of all cells, in the order of the draws."""
+        return [c for of_cell in self.seen.values() for c in of_cell]
+
+    @classmethod
+    def nothing(cls, summary: Summary) -> Drawn:
+        """Of a run of real samples alone: nothing drawn, nothing missing."""
+        return cls({Cell(c, None, n, n): [] for c, n in summary.counts["train"].items()})
+
+
+def run(plan: AugmentPlan, layout: Layout, machine: Machine) -> None:
     """Raises `UserError` where a gate cannot be built from the train split."""
-    prepared = layout.run(plan.run) / "prepared"
-    summary = json.loads((prepared / "summary.json").read_text(encoding="utf-8"))
+    prepared = Prepared.open(layout.run(plan.run) / "prepared")
+    summary = prepared.summary()
     store = WorkStore(machine.store or layout.store)
-    if plan.params["generator"] is None:  # real samples alone: nothing drawn, nothing missing
-        as_found: dict[Cell, list[Candidate]] = {Cell(c, None, n, n): [] for c, n in summary["counts"]["train"].items()}
-        _write(plan, layout, store, prepared, summary, {}, {}, {}, as_found, {}, [], {})
+    if plan.generator is None:
+        _write(plan, layout, prepared, store, Drawn.nothing(summary))
         return
     require_embedding(plan)
-    gates = fit_gates(plan, layout, prepared, summary, store)
-    limits, silent = resolve_limits(plan, gates, summary["classes"])
-    model = layout.run(plan.run) / "model"
-    with Drawer(plan, layout, machine, store, prepared, model, summary, {n: g.key for n, g in gates.items()}) as draw:
-        wanted = prepared_cells(plan.params["target"], prepared)
-        budget = budget_of(plan.params["rounds"])
-        seen, stops, rounds = fill(wanted, gates, limits, draw, budget, int(plan.numerics["draw_list"]))
-        chosen = choose(plan, prepared, summary, seen, draw)
-    _write(plan, layout, store, prepared, summary, gates, limits, silent, seen, stops, rounds, chosen)
+    gates = fit_gates(plan, layout, prepared.path, summary, store)
+    limits, silent = resolve_limits(plan, gates, summary.classes)
+    model, keys = layout.run(plan.run) / "model", {name: gate.key for name, gate in gates.items()}
+    with Drawer(plan, layout, machine, store, prepared.path, model, summary, keys) as draw:
+        wanted = prepared_cells(plan.target, prepared)
+        seen, stops, rounds = fill(wanted, gates, limits, draw, budget_of(plan.rounds), plan.compute.draw_list)
+        chosen = choose(plan, prepared, seen, draw)
+    _write(plan, layout, prepared, store, Drawn(seen, gates, limits, silent, stops, rounds, chosen))
     spent(layout.timing_file(TIMINGS, plan.run), seen, draw.seconds, machine.actors)
 
 
-def _write(
-    plan: Plan,
-    layout: Layout,
-    store: WorkStore,
-    prepared: Path,
-    summary: dict[str, Any],
-    gates: dict[str, FittedGate],
-    limits: dict[str, dict[str, float]],
-    silent: dict[str, dict[str, str]],
-    seen: dict[Cell, list[Candidate]],
-    stops: dict[Cell, Stop],
-    rounds: list[dict[str, Any]],
-    how_chosen: dict[str, Any],
-) -> None:
-    real = {r["sample_id"]: r for r in read_table(prepared / "index.parquet", SAMPLES).to_pylist()}
-    candidates = [c for of_cell in seen.values() for c in of_cell]
-    chosen = [c for c in candidates if c.failed is None and not c.surplus]
-    with atomic_folder(layout.run(plan.run) / "augmented") as folder:
-        index = write_shards(
-            _as_samples(chosen, store, summary, real), folder, plan.params["shards"], "shards/train-synthetic"
-        )
-        write_table(folder / "index.parquet", index)
-        shown = _shown_rejects(candidates)
-        if shown:
-            rejected = write_shards(_as_samples(shown, store, summary, real), folder, 1, "rejected/rejected")
-            write_table(folder / "rejected.parquet", rejected)
-        write_table(folder / "scores.parquet", _scores(candidates, gates, limits))
-        write_table(folder / "accepted.parquet", accepted_table(seen))
-        reference = {n: g.gate.reference() for n, g in gates.items()}
-        write_json(
-            folder / "reference.json",  # what real samples score, for limits, yardsticks and figures
-            {n: {c: [_finite(float(v)) for v in by[c]] for c in sorted(by)} for n, by in reference.items()},
-        )
-        made = plan.params["generator"] is not None
-        write_json(
-            folder / "balance.json",
-            {
-                "within": plan.params["target"]["within"] if made else None,
-                "target": plan.params["target"] if made else None,
-                "classes": [
-                    class_row(c, summary["counts"]["train"][c], seen, stops, list(gates)) for c in summary["classes"]
-                ],
-                "cells": [
-                    cell_row(cell, of_cell, stops, list(gates))
-                    for cell, of_cell in seen.items()
-                    if cell.corpus is not None or cell.subject is not None
-                ],
-                "rounds": rounds,
-                "chosen": how_chosen,
-                "limits": {n: {c: _finite(v) for c, v in by.items()} for n, by in limits.items()},
-                "undecided": {n: by for n, by in silent.items() if by},  # gate -> class -> why it has no say
-            },
-        )
+def _write(plan: AugmentPlan, layout: Layout, prepared: Prepared, store: WorkStore, drawn: Drawn) -> None:
+    summary = prepared.summary()
+    real = {r["sample_id"]: r for r in prepared.index().to_pylist()}
+    released = [c for c in drawn.candidates if c.failed is None and not c.surplus]
+    with Augmented.written(layout.run(plan.run) / "augmented") as out:
+        out.write_samples(_as_samples(released, store, summary.modality, real), plan.shards)
+        if shown := _shown_rejects(drawn.candidates):
+            out.write_rejected(_as_samples(shown, store, summary.modality, real))
+        out.write_tables(_scores(drawn), accepted_table(drawn.seen))
+        out.write_reference(_reference(drawn.gates))
+        out.write_balance(_balance(plan, summary, drawn))
+
+
+def _reference(gates: Mapping[str, FittedGate]) -> Reference:
+    return {
+        name: {c: [_finite(float(v)) for v in scores] for c, scores in sorted(fitted.gate.reference().items())}
+        for name, fitted in gates.items()
+    }
+
+
+def _balance(plan: AugmentPlan, summary: Summary, drawn: Drawn) -> Balance:
+    target = None if plan.generator is None else plan.target
+    gates, counts = list(drawn.gates), summary.counts["train"]
+    return Balance(
+        within=None if target is None else target.within,
+        target=target,
+        classes=tuple(class_tally(c, counts[c], drawn.seen, drawn.stops, gates) for c in summary.classes),
+        cells=tuple(
+            cell_tally(cell, of_cell, drawn.stops, gates)
+            for cell, of_cell in drawn.seen.items()
+            if cell.corpus is not None or cell.subject is not None
+        ),
+        rounds=tuple(drawn.rounds),
+        chosen=drawn.chosen,
+        limits={n: {c: _finite(v) for c, v in by_class.items()} for n, by_class in drawn.limits.items()},
+        undecided={n: dict(by_class) for n, by_class in drawn.silent.items() if by_class},
+    )
 
 
 def _finite(value: float) -> float | None:
@@ -136,7 +141,7 @@ def _shown_rejects(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def _as_samples(
-    candidates: list[Candidate], store: WorkStore, summary: dict[str, Any], real: dict[str, Any]
+    candidates: list[Candidate], store: WorkStore, modality: str, real: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Sample]:
     """A conversion keeps its source's subject, group and licence. A free sample is its own group and nobody's, unless
     it was drawn as a subject of train: then it is that subject's, and of the subject's group where there is one."""
@@ -158,7 +163,7 @@ def _as_samples(
             yield Sample(
                 sample_id=c.sample_id,
                 corpus="syn" if source is None else source["corpus"],
-                modality=summary["modality"],
+                modality=modality,
                 part=source["part"] if source else next(iter(parts)) if len(parts) == 1 else None,
                 payload=payloads[c.row],
                 codec=meta["codecs"][c.row],
@@ -194,12 +199,13 @@ def _extra(c: Candidate) -> dict[str, str]:
     return filled if c.failed is None else filled | {"gate": c.failed, "value": repr(c.values[c.failed])}
 
 
-def _scores(candidates: list[Candidate], gates: dict[str, FittedGate], limits: dict[str, dict[str, float]]) -> pa.Table:
-    columns: dict[str, list[Any]] = {name: [] for name in SCORES.names}
-    for c in candidates:
+def _scores(drawn: Drawn) -> pa.Table:
+    """SCORES: a row for each candidate and gate."""
+    columns: dict[str, list[object]] = {name: [] for name in SCORES.names}
+    for c in drawn.candidates:
         emotion = str(c.draw.condition.emotion)
-        for name, fitted in gates.items():
-            limit = limits[name][emotion]
+        for name, fitted in drawn.gates.items():
+            limit = drawn.limits[name][emotion]
             reason = c.reasons[name]
             ok = bool(lets_in(fitted.gate, [c.values[name]], [reason], limit)[0])
             ok = ok and c.failed != name  # within the limit, but a copy of another candidate

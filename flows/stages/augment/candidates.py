@@ -13,6 +13,7 @@ from corpora.fingerprint import hash_folder
 from corpora.schema import SAMPLES
 from corpora.store.atomic import atomic_folder
 from corpora.store.shards import read_table
+from flows.artifacts.prepared import Summary
 from flows.engine.executor import Executor, Worker, WorkItem, executor
 from flows.engine.progress import Pace
 from flows.engine.store import MissingItemError, WorkStore
@@ -22,7 +23,7 @@ from flows.records import ARRAYS
 from flows.stages.augment.batches import Form, Stored, batch_of
 from flows.stages.augment.sampler import read_samples, samples_key, scores_key
 from flows.stages.fit.model_file import generator_id, read_model
-from flows.stages.plan.plan import Plan
+from flows.stages.plan.plans import AugmentPlan
 from generators.draws.balance import draw_sequence
 from generators.draws.sources import SourceTable, choose_sources
 from generators.draws.targets import Cell
@@ -121,13 +122,13 @@ class Drawer:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: AugmentPlan,
         layout: Layout,
         machine: Machine,
         store: WorkStore,
         prepared: Path,
         model: Path,
-        summary: dict[str, Any],
+        summary: Summary,
         gate_keys: dict[str, str],
     ) -> None:
         self.plan, self.machine, self.store, self.gate_keys = plan, machine, store, gate_keys
@@ -149,7 +150,7 @@ class Drawer:
             table = read_table(prepared / "index.parquet", SAMPLES)
             pairs = zip(table.column("sample_id").to_pylist(), table.column("sha256").to_pylist(), strict=True)
             self.source_hash = dict(pairs)
-        self.form = Form.of(summary["modality"], summary["rate_hz"], described["representation"])
+        self.form = Form.of(summary.modality, summary.rate_hz, described["representation"])
         self.sequence = draw_sources(plan.params["seed"], prepared, self.kind.takes)
         numerics = plan.numerics
         self.kwargs = {
@@ -158,8 +159,8 @@ class Drawer:
             "model": model_key,
             "sources": sources,
             "gates": gate_keys,
-            "modality": summary["modality"],
-            "rate_hz": summary["rate_hz"],
+            "modality": summary.modality,
+            "rate_hz": summary.rate_hz,
             "representation": described["representation"],
             "generator": described["generator"],
             "device": {"kind": numerics["device"], "dtype": numerics["dtype"], "compile": numerics["compile"]},

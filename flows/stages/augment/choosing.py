@@ -5,57 +5,42 @@ Nothing is drawn or judged here: another way to choose reuses every draw and sco
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from corpora.errors import ParamsError
+from flows.artifacts.augmented import ACCEPTED, Chosen
+from flows.artifacts.prepared import Prepared
 from flows.engine.progress import progress
 from flows.stages.augment.candidates import Candidate, Drawer
 from flows.stages.augment.gating import gate_seed, reference_batch
-from flows.stages.plan.plan import Plan
+from flows.stages.plan.plans import AugmentPlan
 from generators.draws.selection import at_random, spread_out
 from generators.draws.targets import Cell
 from validators.embeddings.embedding import Embedding, fit_embedding
 from validators.embeddings.features import PLAIN
 from validators.gate import Batch
 
-# augmented/accepted.parquet: every candidate that passed all gates. `place`: its turn among those of its cell, in the
-# order of choice; `released`: whether it is in the release.
-ACCEPTED = pa.schema(
-    [
-        pa.field("sample_id", pa.string(), nullable=False),
-        pa.field("emotion", pa.string(), nullable=False),
-        pa.field("corpus", pa.string()),
-        pa.field("subject_id", pa.string()),
-        pa.field("round", pa.int32(), nullable=False),
-        pa.field("place", pa.int32()),
-        pa.field("released", pa.bool_(), nullable=False),
-    ]
-)
 
-
-def choose(
-    plan: Plan, prepared: Path, summary: Mapping[str, Any], seen: Mapping[Cell, list[Candidate]], draw: Drawer
-) -> dict[str, Any]:
+def choose(plan: AugmentPlan, prepared: Prepared, seen: Mapping[Cell, list[Candidate]], draw: Drawer) -> Chosen:
     """Marks what is not needed as `surplus`, gives the others their `place`; -> how it was done, for the record."""
-    how = plan.params["rounds"]["choose"]
+    how = plan.rounds.choose
     crowded = {}
     for cell, candidates in seen.items():
         passed = [c for c in candidates if c.failed is None]
         if len(passed) > cell.lacking > 0:
             crowded[cell] = passed
         _mark(passed, list(range(len(passed)))[: cell.lacking])
-    done = {"by": how["by"], "cells_with_a_choice": len(crowded)}
-    if how["by"] == "random":
+    embedding = None
+    if how.by == "random":
         for cell, passed in crowded.items():
-            _mark(passed, at_random([c.sample_id for c in passed], cell.lacking, plan.params["seed"]))
-    elif how["by"] == "diverse" and crowded:
-        done |= _spread(plan, prepared, summary, crowded, draw)
-    return done
+            _mark(passed, at_random([c.sample_id for c in passed], cell.lacking, plan.seed))
+    elif how.by == "diverse" and crowded:
+        embedding = _spread(plan, prepared, crowded, draw)
+    spread = None if embedding is None else how.spread
+    return Chosen(by=how.by, cells_with_a_choice=len(crowded), spread=spread, embedding=embedding)
 
 
 def _mark(passed: list[Candidate], kept: list[int]) -> None:
@@ -65,40 +50,40 @@ def _mark(passed: list[Candidate], kept: list[int]) -> None:
         passed[i].surplus, passed[i].place = False, place
 
 
-def _spread(
-    plan: Plan, prepared: Path, summary: Mapping[str, Any], crowded: Mapping[Cell, list[Candidate]], draw: Drawer
-) -> dict[str, Any]:
-    """Real train samples of the class are there already, in the form that candidates come in."""
-    how = plan.params["rounds"]["choose"]
-    progress(f"augment: choosing among accepted candidates by {how['spread']}, {how['embedding']} embedding")
-    train = reference_batch(prepared, dict(summary), "train")
-    embedding = _embedding(plan, train, list(summary["classes"]))
+def _spread(plan: AugmentPlan, prepared: Prepared, crowded: Mapping[Cell, list[Candidate]], draw: Drawer) -> str:
+    """Real train samples of the class are there already, in the form that candidates come in.
+
+    -> the embedding's name."""
+    how, summary = plan.rounds.choose, prepared.summary()
+    progress(f"augment: choosing among accepted candidates by {how.spread}, {how.embedding} embedding")
+    train = reference_batch(prepared.path, summary, "train")
+    embedding = _embedding(plan, train, summary.classes)
     real, emotions = embedding.embed(train), np.array(train.emotions)
     for cell, passed in crowded.items():
-        made = embedding.embed(draw.batch(passed))
-        _mark(passed, spread_out(made, cell.lacking, real[emotions == cell.emotion], how["spread"]))
-    return {"spread": how["spread"], "embedding": embedding.name}
+        embedded = embedding.embed(draw.batch(passed))
+        _mark(passed, spread_out(embedded, cell.lacking, real[emotions == cell.emotion], how.spread))
+    return embedding.name
 
 
-def require_embedding(plan: Plan) -> None:
+def require_embedding(plan: AugmentPlan) -> None:
     """Raises `ParamsError` where the modality has no embedding to be spread out in. To be asked before anything is
     drawn."""
-    if plan.params["rounds"]["choose"]["by"] == "diverse" and plan.modality not in PLAIN:
+    if plan.rounds.choose.by == "diverse" and plan.modality not in PLAIN:
         raise ParamsError(
             f"rounds.choose.by is 'diverse', and {plan.modality} has no embedding yet (known: {', '.join(PLAIN)}); "
             "use first or random"
         )
 
 
-def _embedding(plan: Plan, train: Batch, classes: list[str]) -> Embedding:
-    how = plan.params["rounds"]["choose"]
-    kind = PLAIN[plan.modality] if how["embedding"] == "plain" else how["embedding"]
+def _embedding(plan: AugmentPlan, train: Batch, classes: Sequence[str]) -> Embedding:
+    how = plan.rounds.choose
+    kind = PLAIN[plan.modality] if how.embedding == "plain" else how.embedding
     seed = gate_seed(plan, "choose")
-    return fit_embedding(kind, train, classes=classes, seed=seed, dims=how["dims"], options={})
+    return fit_embedding(kind, train, classes=list(classes), seed=seed, dims=how.dims, options={})
 
 
 def accepted_table(seen: Mapping[Cell, list[Candidate]]) -> pa.Table:
-    """Every candidate that passed all gates, by cell, in the order of the draws."""
+    """ACCEPTED: every candidate that passed all gates, by cell, in the order of the draws."""
     rows = [
         {
             "sample_id": c.sample_id,

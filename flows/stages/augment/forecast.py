@@ -8,23 +8,33 @@ Acceptance comes from the last run where there is one, else from the prior of ge
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from corpora.errors import EmoforgeError, IntegrityError
-from corpora.formats.jsonfile import read_json
 from corpora.labels import assign, classes_of
 from corpora.schema import SAMPLES, SPLITS
 from corpora.splits.splits import make_view
 from corpora.splits.views import ViewSpec
 from corpora.store.shards import read_table
+from flows.artifacts.augmented import Augmented
+from flows.artifacts.prepared import Prepared
 from flows.params import Machine, Numerics, RunParams
 from flows.paths import Layout
 from flows.stages.augment.rounds import budget_of, prepared_cells, prepared_subjects, subject_counts
 from flows.stages.augment.tallies import seconds_per_draw, timings
-from generators.draws.balance import PRIOR_ACCEPTED, PRIOR_TRIED, STOPS, Forecast, expected_acceptance, forecast
+from generators.draws.balance import (
+    PRIOR_ACCEPTED,
+    PRIOR_TRIED,
+    STOPS,
+    Forecast,
+    Stop,
+    expected_acceptance,
+    forecast,
+)
 from generators.draws.targets import BySubject, Cell, cells
 
 FEW_SAMPLES = 20  # real train samples of a class; below, a model learns the samples and not the class
@@ -53,7 +63,8 @@ class ClassForecast:
     people: int | None = None
     warning: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, JsonValue]:
+        """Plain JSON."""
         return asdict(self)
 
 
@@ -66,8 +77,22 @@ class RunForecast:
     reason: str
     classes: tuple[ClassForecast, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, JsonValue]:
+        """Plain JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """Of one class. rate: share of draws that passes; seen: as of the last run; cells: what each of its cells takes."""
+
+    rate: float
+    seen: bool
+    cells: tuple[Forecast, ...]
+
+    @property
+    def draws(self) -> int:
+        return sum(f.draws for f in self.cells)
 
 
 def forecast_run(name: str, run: RunParams, numerics: Numerics, machine: Machine, layout: Layout) -> RunForecast | None:
@@ -81,23 +106,22 @@ def forecast_run(name: str, run: RunParams, numerics: Numerics, machine: Machine
     if wanted is None:
         todo = " ".join(f"ingest@{corpus}" for corpus in run.corpora)
         return RunForecast(name, "", f"counts of classes are known once the corpora are ingested: dvc repro {todo}")
-    told = timings(layout.timing_file("draws", name))
-    last = _last_run(layout.run(name) / "augmented" / "balance.json")
+    last = _last_run(layout.run(name) / "augmented")
     classes = list(dict.fromkeys(cell.emotion for cell in wanted))
-    per_draw = seconds_per_draw(told, classes)
-    budget = budget_of(run.rounds.model_dump())
-    found: dict[str, tuple[float, bool, list[Forecast]]] = {}
+    per_draw = seconds_per_draw(timings(layout.timing_file("draws", name)), classes)
+    budget = budget_of(run.rounds)
+    expected: dict[str, _Expected] = {}
     for emotion in classes:
         tried, passed = last.get(emotion, (0, 0))
         rate = expected_acceptance(tried, passed)
         lacking = [c.lacking for c in wanted if c.emotion == emotion]
-        found[emotion] = rate, tried > 0, [forecast(n, rate, budget, numerics.draw_list) for n in lacking]
-    lists = math.ceil(sum(f.draws for _, _, expected in found.values() for f in expected) / numerics.draw_list)
+        of_cells = tuple(forecast(n, rate, budget, numerics.draw_list) for n in lacking)
+        expected[emotion] = _Expected(rate, tried > 0, of_cells)
+    lists = math.ceil(sum(e.draws for e in expected.values()) / numerics.draw_list)
     at_once = max(1, min(machine.actors, lists))
     rows = []
-    for emotion, (rate, seen, expected) in found.items():
+    for emotion, of_class in expected.items():
         own = [c for c in wanted if c.emotion == emotion]
-        draws = sum(f.draws for f in expected)
         real, people = sum(c.real for c in own), people_of(by_subject, emotion)
         rows.append(
             ClassForecast(
@@ -105,13 +129,13 @@ def forecast_run(name: str, run: RunParams, numerics: Numerics, machine: Machine
                 real=real,
                 target=sum(c.target for c in own),
                 missing=sum(c.lacking for c in own),
-                acceptance=rate,
-                known_from="last run" if seen else PRIOR,
-                draws=draws,
-                rounds=max(f.rounds for f in expected),
-                passed=sum(f.passed for f in expected),
-                stopped=_worst(expected),
-                seconds=draws * per_draw[emotion] / at_once if emotion in per_draw else None,
+                acceptance=of_class.rate,
+                known_from="last run" if of_class.seen else PRIOR,
+                draws=of_class.draws,
+                rounds=max(f.rounds for f in of_class.cells),
+                passed=sum(f.passed for f in of_class.cells),
+                stopped=_worst(of_class.cells),
+                seconds=of_class.draws * per_draw[emotion] / at_once if emotion in per_draw else None,
                 people=people,
                 warning=too_few(real, people),
             )
@@ -121,14 +145,14 @@ def forecast_run(name: str, run: RunParams, numerics: Numerics, machine: Machine
 
 def people_of(by_subject: BySubject, emotion: str) -> int | None:
     """Subjects with a sample of the class; None where a sample of it names nobody."""
-    found: set[tuple[str, str]] = set()
+    people: set[tuple[str, str]] = set()
     for corpus, subjects in by_subject.items():
         for subject, counts in subjects.items():
             if counts.get(emotion, 0) > 0:
                 if subject is None:
                     return None
-                found.add((corpus, subject))
-    return len(found)
+                people.add((corpus, subject))
+    return len(people)
 
 
 def too_few(real: int, people: int | None) -> str:
@@ -140,55 +164,52 @@ def too_few(real: int, people: int | None) -> str:
     return f"{samples}{of}: too few to learn the class from"
 
 
-def _worst(expected: list[Forecast]) -> str:
+def _worst(expected: Sequence[Forecast]) -> Stop:
     return min((f.stopped for f in expected), key=list(STOPS).index)
 
 
-def _last_run(path: Path) -> dict[str, tuple[int, int]]:
+def _last_run(augmented: Path) -> dict[str, tuple[int, int]]:
     """Class -> (draws, passed) of the last run; {} where there is none that can be read."""
     try:
-        rows = read_json(path)["classes"]
-        return {r["emotion"]: (r["candidates"], r["accepted"] + r["surplus"]) for r in rows}
-    except (IntegrityError, KeyError, TypeError):
+        rows = Augmented.open(augmented).balance().classes
+    except IntegrityError:
         return {}
+    return {row.emotion: (row.candidates, row.passed) for row in rows}
 
 
 def _cells(name: str, run: RunParams, layout: Layout) -> tuple[list[Cell] | None, BySubject, str]:
     """-> the cells (None: not known yet), train samples of each subject and class, and where they were counted."""
-    target = run.target.model_dump(mode="json")
-    prepared = layout.run(name) / "prepared"
-    if _is_prepared(prepared, run):
-        return prepared_cells(target, prepared), prepared_subjects(prepared), "prepared data"
+    prepared = _prepared(layout.run(name) / "prepared", run)
+    if prepared is not None:
+        return prepared_cells(run.target, prepared), prepared_subjects(prepared), "prepared data"
     folders = [layout.corpus(corpus) for corpus in run.corpora]
     if not all((folder / "index.parquet").exists() for folder in folders):
         return None, {}, ""
-    return *_ingested_cells(run, folders, target), "ingested corpora, before preparation"
+    return *_ingested_cells(run, folders), "ingested corpora, before preparation"
 
 
-def _is_prepared(prepared: Path, run: RunParams) -> bool:
-    """Whether what lies there was made of these corpora, with this view and scheme."""
+def _prepared(folder: Path, run: RunParams) -> Prepared | None:
+    """What lies there, where it was made of these corpora, with this view and scheme."""
     try:
-        summary = read_json(prepared / "summary.json")
+        prepared = Prepared.open(folder)
+        summary = prepared.summary()
     except IntegrityError:
-        return False
-    made_of: Mapping[str, Any] = {"corpora": run.corpora, "view": run.view, "scheme": run.scheme}
-    return all(summary.get(key) == value for key, value in made_of.items())
+        return None
+    same = (list(summary.corpora), summary.view, summary.scheme) == (run.corpora, run.view, run.scheme)
+    return prepared if same else None
 
 
-def _ingested_cells(run: RunParams, folders: list[Path], target: Mapping[str, Any]) -> tuple[list[Cell], BySubject]:
+def _ingested_cells(run: RunParams, folders: list[Path]) -> tuple[list[Cell], BySubject]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     index = pa.concat_tables([read_table(folder / "index.parquet", SAMPLES) for folder in folders])
     spec = ViewSpec.parse(run.view)
-    made = pa.concat_tables([read_table(folder / "splits.parquet", SPLITS) for folder in folders])
-    made = made.filter(pc.equal(made.column("view"), spec.outer.name))
-    outer = made if made.num_rows else None
-    if outer is not None and spec == spec.outer:
-        split = dict(zip(made.column("sample_id").to_pylist(), made.column("split").to_pylist(), strict=True))
-    else:
-        view = make_view(index, spec, outer=outer)
-        split = dict(zip(view.column("sample_id").to_pylist(), view.column("split").to_pylist(), strict=True))
+    splits = pa.concat_tables([read_table(folder / "splits.parquet", SPLITS) for folder in folders])
+    of_view = splits.filter(pc.equal(splits.column("view"), spec.outer.name))
+    outer = of_view if of_view.num_rows else None
+    view = outer if outer is not None and spec == spec.outer else make_view(index, spec, outer=outer)
+    split = dict(zip(view.column("sample_id").to_pylist(), view.column("split").to_pylist(), strict=True))
     records = index.select(["emotion", "labels", "valence", "arousal", "dominance"]).to_pylist()
     emotions = [assign(record, run.scheme) for record in records]
     at = index.schema.get_field_index("emotion")
@@ -201,4 +222,4 @@ def _ingested_cells(run: RunParams, folders: list[Path], target: Mapping[str, An
         for corpus in run.corpora
     }
     counts = {c: sum(own[c] for own in by_corpus.values()) for c in classes}
-    return cells(classes, counts, by_corpus, by_subject=by_subject, **target), by_subject
+    return cells(classes, counts, by_corpus, by_subject=by_subject, **run.target.model_dump()), by_subject

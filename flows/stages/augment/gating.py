@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from corpora.fingerprint import hash_json
 from corpora.schema import SAMPLES
 from corpora.store.atomic import atomic_folder
 from corpora.store.shards import read_table
+from flows.artifacts.prepared import Summary
 from flows.engine.progress import progress
 from flows.engine.store import WorkStore
 from flows.paths import Layout
 from flows.stages.augment.batches import Form, batch_from_table
-from flows.stages.plan.plan import Plan
+from flows.stages.plan.plans import AugmentPlan, Plan
 from flows.stages.plan.weights import require_loaded, require_planned
 from training.seeds import derive_seed
 from validators.gate import Batch, Limit, SampleGate, class_limits, gate_class
@@ -47,23 +49,27 @@ def reference_rows(prepared: Path, split: str) -> pa.Table:
     return table.filter(pa.array([s.startswith(prefix) for s in table.column("shard").to_pylist()], pa.bool_()))
 
 
-def reference_batch(prepared: Path, summary: dict[str, Any], split: str) -> Batch:
+def form_of(summary: Summary) -> Form:
+    """What the batches of a run are made of."""
+    return Form.of(summary.modality, summary.rate_hz, summary.representation)
+
+
+def reference_batch(prepared: Path, summary: Summary, split: str) -> Batch:
     """What a gate is fitted on: the payloads of `reference_rows`, decoded."""
-    form = Form.of(summary["modality"], summary["rate_hz"], summary["representation"])
-    return batch_from_table(prepared, reference_rows(prepared, split), form)
+    return batch_from_table(prepared, reference_rows(prepared, split), form_of(summary))
 
 
-def reference_hash(prepared: Path, summary: dict[str, Any], split: str, known_sha256: frozenset[str]) -> str:
+def reference_hash(prepared: Path, summary: Summary, split: str, known_sha256: frozenset[str]) -> str:
     """64 hex digits over all that a gate is handed when it is fitted: of each reference row what stands in its Batch
     (`SEEN`), in its order, classes, modality and rate, and the payloads that are known. No reject, count, report or
     other column."""
     in_order = reference_rows(prepared, split).sort_by([("shard", "ascending"), ("offset", "ascending")])
     seen = [[row[name] for name in SEEN] for row in in_order.select(list(SEEN)).to_pylist()]
-    facts = [summary["classes"], summary["modality"], summary["rate_hz"], summary["representation"]]
+    facts = [summary.classes, summary.modality, summary.rate_hz, summary.representation]
     return hash_json([seen, facts, sorted(known_sha256)])
 
 
-def gate_key(plan: Plan, name: str, reference: str) -> str:
+def gate_key(plan: AugmentPlan, name: str, reference: str) -> str:
     """Where the work store keeps a fitted gate: by its code, its parameters with the hashes of weights, the seed, and
     what it was fitted on (`reference_hash`). Never by its limit."""
     params = plan.params
@@ -72,7 +78,7 @@ def gate_key(plan: Plan, name: str, reference: str) -> str:
 
 
 def fit_gates(
-    plan: Plan, layout: Layout, prepared: Path, summary: dict[str, Any], store: WorkStore
+    plan: AugmentPlan, layout: Layout, prepared: Path, summary: Summary, store: WorkStore
 ) -> dict[str, FittedGate]:
     """Builds each gate once from the train split; the store keeps it for actors, other rounds and other runs."""
     require_planned(plan.params["gates"])
@@ -91,7 +97,7 @@ def fit_gates(
             progress(f"augment: fitting gate {name}")
             gate = kind.fit(
                 train,
-                classes=summary["classes"],
+                classes=summary.classes,
                 known_sha256=known,
                 params=plan.params["gates"][name]["params"],
                 seed=gate_seed(plan, name),
@@ -124,7 +130,7 @@ def _known_hashes(prepared: Path) -> frozenset[str]:
 
 
 def resolve_limits(
-    plan: Plan, gates: dict[str, FittedGate], classes: list[str]
+    plan: Plan, gates: dict[str, FittedGate], classes: Sequence[str]
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, str]]]:
     """Gate -> class -> the number that a score is held against; and gate -> class -> why the gate has no say in it."""
     resolved, silent = {}, {}

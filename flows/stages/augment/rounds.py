@@ -5,16 +5,12 @@ actors.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import pyarrow as pa
 
-from corpora.schema import SAMPLES, SPLITS
-from corpora.store.shards import read_table
+from flows.artifacts.augmented import RoundTally
+from flows.artifacts.prepared import Prepared
 from flows.engine.progress import progress
+from flows.params import Rounds, Target
 from flows.stages.augment.candidates import Candidate, Drawer
 from flows.stages.augment.gating import FittedGate
 from generators.draws.balance import STOPS, Budget, Stop, next_step
@@ -22,33 +18,27 @@ from generators.draws.targets import BySubject, Cell, cells
 from generators.generator import Draw
 from validators.gate import lets_in
 
-Row = dict[str, Any]
 
-
-def budget_of(rounds: Mapping[str, Any]) -> Budget:
+def budget_of(rounds: Rounds) -> Budget:
     """`rounds` as params give it."""
     return Budget(
-        rounds["max_rounds"],
-        rounds["max_draws"],
-        rounds["min_acceptance"],
-        rounds["give_up_after"],
-        rounds["choose"]["gather"],
+        rounds.max_rounds, rounds.max_draws, rounds.min_acceptance, rounds.give_up_after, rounds.choose.gather
     )
 
 
-def prepared_cells(target: Mapping[str, Any], prepared: Path) -> list[Cell]:
+def prepared_cells(target: Target, prepared: Prepared) -> list[Cell]:
     """What is to be filled: the classes of the run, of each corpus, or of each subject, by what prepare left."""
-    summary = json.loads((prepared / "summary.json").read_text(encoding="utf-8"))
-    by_corpus = {name: told["counts"]["train"] for name, told in summary["by_corpus"].items()}
-    by_subject = prepared_subjects(prepared) if target["cells"] == "subject" else None
-    return cells(summary["classes"], summary["counts"]["train"], by_corpus, by_subject=by_subject, **target)
+    summary = prepared.summary()
+    by_corpus = {name: corpus.counts["train"] for name, corpus in summary.by_corpus.items()}
+    by_subject = prepared_subjects(prepared) if target.cells == "subject" else None
+    counts = summary.counts["train"]
+    return cells(summary.classes, counts, by_corpus, by_subject=by_subject, **target.model_dump())
 
 
-def prepared_subjects(prepared: Path) -> BySubject:
+def prepared_subjects(prepared: Prepared) -> BySubject:
     """Train samples of each subject and class, by what prepare left."""
-    splits = read_table(prepared / "splits.parquet", SPLITS).to_pylist()
-    train = {row["sample_id"] for row in splits if row["split"] == "train"}
-    return subject_counts(read_table(prepared / "index.parquet", SAMPLES), train)
+    train = {sample_id for sample_id, split in prepared.split_of().items() if split == "train"}
+    return subject_counts(prepared.index(), train)
 
 
 def subject_counts(index: pa.Table, chosen: set[str]) -> BySubject:
@@ -68,12 +58,12 @@ def fill(
     draw: Drawer,
     budget: Budget,
     draw_list: int,
-) -> tuple[dict[Cell, list[Candidate]], dict[Cell, Stop], list[Row]]:
+) -> tuple[dict[Cell, list[Candidate]], dict[Cell, Stop], list[RoundTally]]:
     """-> every candidate with its fate, why each cell ended, and one row for each round and cell."""
     seen: dict[Cell, list[Candidate]] = {cell: [] for cell in wanted}
     history: dict[Cell, list[tuple[int, int]]] = {cell: [] for cell in wanted}
     stops: dict[Cell, Stop] = {c: "no-source" for c in wanted if c.lacking > 0 and not draw.sequence.can_draw(c)}
-    rounds: list[Row] = []
+    rounds: list[RoundTally] = []
     number = 0
     while True:
         number += 1
@@ -110,9 +100,14 @@ def fill(
             passed = sum(c.failed is None for c in candidates)
             history[cell].append((len(candidates), passed))
             rounds.append(
-                {"round": number, "class": cell.emotion, "candidates": len(candidates), "accepted": passed}
-                | ({} if cell.corpus is None else {"corpus": cell.corpus})
-                | ({} if cell.subject is None else {"subject": cell.subject})
+                RoundTally(
+                    round=number,
+                    emotion=cell.emotion,
+                    candidates=len(candidates),
+                    accepted=passed,
+                    corpus=cell.corpus,
+                    subject=cell.subject,
+                )
             )
             progress(
                 f"augment: round {number}, {cell.named}: {passed} of {len(candidates)} candidates passed every gate"
@@ -142,13 +137,11 @@ def _part_repeats(
     new: list[Candidate], old: list[Candidate], gates: dict[str, FittedGate], limits: dict[str, float], draw: Drawer
 ) -> None:
     """Of candidates that are copies of one another the first stays: a score of one row cannot see its siblings."""
-    if "copies" not in gates:
-        return
-    standing = [c for c in [*old, *new] if c.failed is None]
-    if not any(c.failed is None for c in new):
-        return
-    batch = draw.batch(standing)
-    for i, j in gates["copies"].gate.near_pairs(batch, limits["copies"]):  # type: ignore[attr-defined]
-        if standing[i].failed is None and standing[j].failed is None:
-            standing[j].failed, standing[j].refused_by = "copies", ("copies",)
-            standing[j].reasons["copies"] = "repeats-another-candidate"
+    for name, fitted in gates.items():
+        if not fitted.gate.drops_repeats or not any(c.failed is None for c in new):
+            continue
+        standing = [c for c in [*old, *new] if c.failed is None]
+        for i, j in fitted.gate.near_pairs(draw.batch(standing), limits[name]):
+            if standing[i].failed is None and standing[j].failed is None:
+                standing[j].failed, standing[j].refused_by = name, (name,)
+                standing[j].reasons[name] = "repeats-another-candidate"

@@ -6,57 +6,53 @@ fit/loss.csv and fit/fit.json. A killed fit goes on from its last checkpoint in 
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 
 from corpora.errors import UserError
 from corpora.fingerprint import hash_folder, hash_json
-from corpora.schema import SAMPLES
-from corpora.store.atomic import atomic_folder, write_bytes, write_json
-from corpora.store.shards import read_table
-from features.representation import make_representation
+from corpora.store.atomic import atomic_folder, write_bytes
+from features.representation import Spec, make_representation
+from flows.artifacts.fitted import FitSummary, Fitted
+from flows.artifacts.prepared import Prepared
 from flows.engine.executor import Resources
 from flows.engine.progress import Pace
-from flows.params import Machine
+from flows.params import GeneratorParams, Machine, RepresentationParams
 from flows.paths import Layout
-from flows.records import ARRAYS
 from flows.stages.fit.model_file import seal_model
 from flows.stages.fit.monitor import held_out_distance
-from flows.stages.plan.plan import Plan
+from flows.stages.plan.plans import FitPlan
 from flows.stages.plan.weights import require_loaded
-from generators.generator import RATED, Device, Generator, TrainData, generator_class
+from generators.generator import RATED, Device, Generator, Progress, TrainData, generator_class
 from training.seeds import derive_seed
 
 TELL_EVERY_S = 30.0  # a fit takes hours, and its curve is in loss.csv
+Row = dict[str, float]  # of the curve of losses: "step", and a mean of each loss
 
 
-def run(plan: Plan, layout: Layout, machine: Machine) -> None:
+def run(plan: FitPlan, layout: Layout, machine: Machine) -> None:
     """Raises `ParamsError` (a parameter that the generator does not have), `UserError` (data it cannot learn from)."""
-    if plan.params["generator"] is None:
+    if plan.generator is None:
         _nothing_to_fit(layout.run(plan.run))
         return
-    require_loaded(plan.params["loads"])
+    require_loaded(plan.loads)
     prepared = layout.run(plan.run) / "prepared"
     # what a checkpoint belongs to: everything that the stage depends on
     state = layout.scratch / "fits" / hash_json([plan.key, hash_folder(prepared)])[:40]
-    workers = int(plan.numerics["ddp_world_size"])
-    arguments: dict[str, Any] = {
-        "plan": {f: getattr(plan, f) for f in plan.__slots__},
-        "prepared": str(prepared),
-        "state": str(state),
-    }
-    if workers > 1:
+    arguments: dict[str, Any] = {"plan": plan.to_json(), "prepared": str(prepared), "state": str(state)}
+    if plan.compute.ddp_world_size > 1:
         from flows.engine.train import fit_in_group
 
         needs = Resources(
-            actors=workers,
-            threads=int(plan.numerics["fit_threads"]),
-            device=plan.numerics["device"],
+            actors=plan.compute.ddp_world_size,
+            threads=plan.compute.fit_threads,
+            device=plan.compute.device,
             address=machine.ray_address,
         )
         fit_in_group("flows.stages.fit.fit:fit_worker", arguments, needs, machine.patience())
@@ -66,60 +62,34 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     run_folder = layout.run(plan.run)
     with atomic_folder(run_folder / "model") as folder:
         shutil.copytree(result / "model", folder, dirs_exist_ok=True)
-    with atomic_folder(run_folder / "fit") as folder:
-        for name in ("loss.csv", "fit.json"):
-            shutil.copy(result / name, folder / name)
+    with Fitted.written(run_folder / "fit") as fitted:
+        shutil.copytree(result / "fit", fitted.path, dirs_exist_ok=True)
 
 
 def _nothing_to_fit(run_folder: Path) -> None:
     """The outs of a run without a generator, which say so."""
     with atomic_folder(run_folder / "model") as folder:
         seal_model(folder, {"generator": None})
-    with atomic_folder(run_folder / "fit") as folder:
-        write_json(folder / "fit.json", {"generator": None, "steps": 0, "steps_done": 0, "trains": False})
-        write_bytes(folder / "loss.csv", _csv([]))
+    with Fitted.written(run_folder / "fit") as fitted:
+        fitted.write(FitSummary(generator=None, steps=0, steps_done=0, trains=False), [])
 
 
-def fit_worker(plan: dict[str, Any], prepared: str, state: str) -> None:
-    """Fits in this process (or in every process of a torch process group); rank 0 writes <state>/result."""
+def fit_worker(plan: dict[str, JsonValue], prepared: str, state: str) -> None:
+    """Fits in this process (or in every process of a torch process group); rank 0 writes <state>/result.
+
+    plan: `FitPlan.to_json()`, with a generator; prepared, state: folders. JSON-able, for another process.
+    """
     import torch.distributed as dist
 
-    settings = Plan(**plan)
+    settings = FitPlan.from_json(plan)
+    generator, representation = settings.generator, settings.representation
+    if generator is None or representation is None:
+        raise UserError(f"run {settings.run!r} has no generator, so there is nothing to fit")
     folder = Path(state)
-    params = settings.params["generator"]
-    data = load_train(Path(prepared), settings)
-    model: Generator = generator_class(params["name"])(data.spec, data.classes, **params["params"])
-    numerics = settings.numerics
-    device = Device(numerics["device"], numerics["dtype"], numerics["compile"])
-    stop = params["early_stop"]
-    monitor = held_out_distance(data, device, settings.params["seed"]) if stop["every"] and model.trains else None
-    losses: list[dict[str, float]] = []
+    data = load_train(Prepared.open(Path(prepared)), settings)
+    model: Generator = generator_class(generator.name)(data.spec, data.classes, **generator.params)
     curve = folder / "loss.jsonl"
-    pace = Pace("fit", "steps", params["steps"], every_s=TELL_EVERY_S)
-    for report in model.fit(
-        data,
-        steps=params["steps"],
-        seed=derive_seed("fit", settings.params["seed"]),
-        device=device,
-        checkpoints=folder / "checkpoints",
-        checkpoint_every=params["checkpoint_every"],
-        monitor=monitor,
-        monitor_every=stop["every"],
-        patience=stop["patience"],
-    ):
-        row = {"step": report.step, **{k: float(v) for k, v in report.losses.items()}}
-        if not all(np.isfinite(list(row.values()))):
-            raise UserError(
-                f"the loss of {params['name']!r} is not finite at step {report.step} ({row}); "
-                "lower its learning rate or look for bad values in the corpus"
-            )
-        losses.append(row)
-        if report.step % params["checkpoint_every"] == 0:
-            _merge_curve(curve, losses)
-        shown = ", ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "step")
-        pace.add(report.step - pace.done, shown, seconds=report.seconds)
-    if model.trains:
-        pace.end()
+    losses = _curve(generator, _reports(model, data, generator, settings, folder / "checkpoints"), curve, model.trains)
     if dist.is_available() and dist.is_initialized() and dist.get_rank() != 0:
         return
     rows = _merge_curve(curve, losses)
@@ -128,45 +98,81 @@ def fit_worker(plan: dict[str, Any], prepared: str, state: str) -> None:
         seal_model(
             result / "model",
             {
-                "generator": params["name"],
-                "params": params["params"],
-                "representation": settings.params["representation"],
+                "generator": generator.name,
+                "params": generator.params,
+                "representation": representation.model_dump(mode="json"),
                 "classes": list(data.classes),
             },
         )
-        write_bytes(result / "loss.csv", _csv(rows))
-        write_json(
-            result / "fit.json",
-            {
-                "generator": params["name"],
-                "params": params["params"],
-                "steps": params["steps"],
-                "steps_done": rows[-1]["step"] if rows else 0,
-                "n_train": int((~data.held_out).sum()),
-                "n_held_out": int(data.held_out.sum()),
-                "trains": bool(model.trains),
-            },
+        summary = FitSummary(
+            generator=generator.name,
+            params=generator.params,
+            steps=generator.steps,
+            steps_done=int(rows[-1]["step"]) if rows else 0,
+            n_train=int((~data.held_out).sum()),
+            n_held_out=int(data.held_out.sum()),
+            trains=bool(model.trains),
         )
+        Fitted(result / "fit").write(summary, rows)
 
 
-def load_train(prepared: Path, plan: Plan) -> TrainData:
-    """The train split as memory-mapped arrays with their labels."""
-    summary = json.loads((prepared / "summary.json").read_text(encoding="utf-8"))
-    representation = plan.params["representation"]
-    spec = make_representation(representation["name"], {k: v for k, v in representation.items() if k != "name"}).spec
-    arrays = np.load(prepared / "arrays.npy", mmap_mode="r", allow_pickle=False)
-    ids = read_table(prepared / "arrays.parquet", ARRAYS).column("sample_id").to_pylist()
+def _reports(
+    model: Generator, data: TrainData, params: GeneratorParams, plan: FitPlan, checkpoints: Path
+) -> Iterator[Progress]:
+    """The fit itself, as it goes on."""
+    compute, stop = plan.compute, params.early_stop
+    device = Device(compute.device, compute.dtype, compute.compile)
+    return model.fit(
+        data,
+        steps=params.steps,
+        seed=derive_seed("fit", plan.seed),
+        device=device,
+        checkpoints=checkpoints,
+        checkpoint_every=params.checkpoint_every,
+        monitor=held_out_distance(data, device, plan.seed) if stop.every and model.trains else None,
+        monitor_every=stop.every,
+        patience=stop.patience,
+    )
+
+
+def _curve(params: GeneratorParams, reports: Iterator[Progress], kept: Path, trains: bool) -> list[Row]:
+    """Runs the fit to its end; -> its curve. `kept`: where the curve lies beside the checkpoints. Raises `UserError`
+    where a loss is no finite number."""
+    losses: list[Row] = []
+    pace = Pace("fit", "steps", params.steps, every_s=TELL_EVERY_S)
+    for report in reports:
+        row: Row = {"step": report.step, **{k: float(v) for k, v in report.losses.items()}}
+        if not all(np.isfinite(list(row.values()))):
+            raise UserError(
+                f"the loss of {params.name!r} is not finite at step {report.step} ({row}); "
+                "lower its learning rate or look for bad values in the corpus"
+            )
+        losses.append(row)
+        if report.step % params.checkpoint_every == 0:
+            _merge_curve(kept, losses)
+        shown = ", ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "step")
+        pace.add(report.step - pace.done, shown, seconds=report.seconds)
+    if trains:
+        pace.end()
+    return losses
+
+
+def load_train(prepared: Prepared, plan: FitPlan) -> TrainData:
+    """The train split as memory-mapped arrays with their labels. Raises `UserError` where the plan has no
+    representation, or too few groups to hold some out."""
+    if plan.representation is None:
+        raise UserError(f"run {plan.run!r} has no representation, so there are no arrays to learn from")
+    ids = prepared.encoded_ids()
     columns = ["sample_id", "emotion", "subject_id", "group_id", *RATED]
-    table = read_table(prepared / "index.parquet", SAMPLES).select(columns).to_pylist()
-    by_id = {row["sample_id"]: row for row in table}
+    by_id = {row["sample_id"]: row for row in prepared.index().select(columns).to_pylist()}
     rows = [by_id[i] for i in ids]
     groups = tuple(r["group_id"] for r in rows)
-    stop = plan.params["generator"].get("early_stop", {"every": 0})
-    held = held_out_groups(groups, stop["share"], plan.params["seed"]) if stop["every"] else frozenset()
+    stop = plan.generator.early_stop if plan.generator is not None else None
+    held = held_out_groups(groups, stop.share, plan.seed) if stop is not None and stop.every else frozenset()
     return TrainData(
-        spec=spec,
-        classes=tuple(summary["classes"]),
-        arrays=arrays,
+        spec=_spec_of(plan.representation),
+        classes=prepared.summary().classes,
+        arrays=prepared.arrays(),
         emotions=tuple(r["emotion"] for r in rows),
         ids=tuple(ids),
         groups=groups,
@@ -176,6 +182,10 @@ def load_train(prepared: Path, plan: Plan) -> TrainData:
             name: np.array([np.nan if r[name] is None else r[name] for r in rows], dtype=np.float64) for name in RATED
         },
     )
+
+
+def _spec_of(representation: RepresentationParams) -> Spec:
+    return make_representation(representation.name, representation.params).spec
 
 
 def held_out_groups(groups: tuple[str, ...], share: float, seed: int) -> frozenset[str]:
@@ -191,21 +201,10 @@ def held_out_groups(groups: tuple[str, ...], share: float, seed: int) -> frozens
     return frozenset(unique[i] for i in chosen)
 
 
-def _merge_curve(path: Path, new: list[dict[str, float]]) -> list[dict[str, float]]:
+def _merge_curve(path: Path, new: list[Row]) -> list[Row]:
     """A resumed fit reports its own steps only; what was reported before is kept beside the checkpoints."""
     old = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     first = new[0]["step"] if new else float("inf")
     rows = [r for r in old if r["step"] < first] + new
     write_bytes(path, "".join(json.dumps(r) + "\n" for r in rows).encode())
     return rows
-
-
-def _csv(rows: list[dict[str, float]]) -> bytes:
-    import io
-
-    names = list(dict.fromkeys(k for r in rows for k in r)) or ["step"]
-    out = io.StringIO()
-    writer = csv.DictWriter(out, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: (v if k == "step" else f"{v:.6g}") for k, v in r.items()} for r in rows)
-    return out.getvalue().encode()

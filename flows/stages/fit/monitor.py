@@ -2,50 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from corpora.errors import UserError
+from generators.draws.sources import SourceTable, choose_sources
 from generators.generator import Condition, Device, Draw, Generator, TrainData
 from training.seeds import derive_seed
+from validators.maths.kernel import energy_distance
 
 SAMPLES_PER_CLASS = 16
 CELLS = 256  # arrays are averaged down to about this many cells, so that the distance sees shape and not noise
+FEWEST = 2  # held-out rows of a class: the distance within one sample is not known
 
 
 def held_out_distance(data: TrainData, device: Device, seed: int) -> Callable[[Generator], float]:
-    """-> monitor(model): mean over classes of the squared energy distance (Szekely & Rizzo 2013), lower is better.
+    """-> monitor(model): mean over classes of the energy distance (validators/maths/kernel.py), lower is better.
 
     Per class, between `SAMPLES_PER_CLASS` samples (the same draws at every look) and the held-out rows of the class, in
-    row-standardised, averaged-down arrays. Classes without held-out rows are left out.
+    row-standardised, averaged-down arrays. A model that converts starts from rows of train that are not held out.
+    Classes with fewer than `FEWEST` held-out rows are left out; raises `UserError` where that leaves none.
     """
     held = np.flatnonzero(data.held_out)
+    rows = {c: [n for n, i in enumerate(held) if data.emotions[i] == c] for c in data.classes}
+    rows = {c: members for c, members in rows.items() if len(members) >= FEWEST}
+    if not rows:
+        raise UserError(
+            f"early stopping holds out {len(held)} train samples, and no class has {FEWEST} of them; hold out more "
+            "(generator.early_stop.share), or set generator.early_stop.every to 0"
+        )
     real = _cells(np.asarray(data.arrays[held], dtype=np.float32))
     centre, scale = real.mean(0), real.std(0) + 1e-6
-    rows = {c: [n for n, i in enumerate(held) if data.emotions[i] == c] for c in data.classes}
+    sources = _Sources(data, seed)
 
     def monitor(model: Generator) -> float:
         distances = []
         for emotion, members in rows.items():
-            if not members:
-                continue
-            draws = [
-                Draw(Condition(emotion), derive_seed("monitor", seed, emotion, k)) for k in range(SAMPLES_PER_CLASS)
-            ]
-            made = _cells(model.sample(draws, None, device=device))
-            distances.append(energy_distance((made - centre) / scale, (real[members] - centre) / scale))
+            draws = [_draw(emotion, k, seed, sources, model.takes) for k in range(SAMPLES_PER_CLASS)]
+            sampled = _cells(model.sample(draws, sources.arrays(draws) if model.takes else None, device=device))
+            distances.append(energy_distance((sampled - centre) / scale, (real[members] - centre) / scale).value)
         return float(np.mean(distances))
 
     return monitor
 
 
-def energy_distance(x: np.ndarray, y: np.ndarray) -> float:
-    """[n, d], [m, d] -> 2 E|X-Y| - E|X-X'| - E|Y-Y'| as a V-statistic, >= 0."""
+def _draw(emotion: str, k: int, seed: int, sources: _Sources, takes: Sequence[str]) -> Draw:
+    """The k-th draw of a class: the same at every look."""
+    chosen = sources.of(emotion, k) if takes else {}
+    return Draw(Condition(emotion), derive_seed("monitor", seed, emotion, k), chosen)
 
-    def mean_distance(a: np.ndarray, b: np.ndarray) -> float:
-        return float(np.sqrt(((a[:, None] - b[None]) ** 2).sum(-1)).mean())
 
-    return 2 * mean_distance(x, y) - mean_distance(x, x) - mean_distance(y, y)
+class _Sources:
+    """What conversions may start from: rows of train that gradients see."""
+
+    def __init__(self, data: TrainData, seed: int) -> None:
+        seen = np.flatnonzero(~data.held_out).tolist()
+        self._data, self._seed = data, derive_seed("monitor-sources", seed)
+        self._row = {data.ids[i]: i for i in seen}
+        self._table = SourceTable(
+            ids=tuple(data.ids[i] for i in seen),
+            emotions=tuple(data.emotions[i] for i in seen),
+            subjects=tuple(data.subjects[i] for i in seen),
+        )
+
+    def of(self, emotion: str, k: int) -> dict[str, str]:
+        """Role -> id of the source of the k-th draw."""
+        return choose_sources([k], self._table, emotion, self._seed)[0]
+
+    def arrays(self, draws: Sequence[Draw]) -> np.ndarray:
+        """[n, *shape] float32: the source of each draw."""
+        rows = [self._row[draw.sources["from"]] for draw in draws]
+        return np.stack([np.asarray(self._data.arrays[i], dtype=np.float32) for i in rows])
 
 
 def _cells(arrays: np.ndarray) -> np.ndarray:

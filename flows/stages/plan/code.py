@@ -40,6 +40,7 @@ INERT: dict[str, str] = {
     "flows.stages.plan.code": "what it says is in the plan",
     "flows.stages.plan.feasible": "refuses a run, changes none",
     "flows.stages.plan.plan": "what it says is in the plan",
+    "flows.stages.plan.plans": "what it says is in the plan",
     "flows.stages.plan.weights": "what it says is in the plan",
 }
 _RECORDS = "types and the columns of tables: they carry bytes and what is said of them, and compute neither"

@@ -9,21 +9,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 import pyarrow as pa
+from pydantic import JsonValue
 
 from corpora.errors import CorpusError, EmoforgeError, LeakError, ParamsError, SplitError
 from corpora.labels import SCHEMES, classes_of
-from flows.params import Params
+from flows.artifacts.prepared import Leak
+from flows.params import GeneratorParams, Params, Target
 from flows.paths import Layout
 from flows.stages.augment.batches import Form
 from flows.stages.augment.gating import gate_seed
 from flows.stages.augment.rounds import subject_counts
-from flows.stages.plan.plan import Plan, make_plans
-from flows.stages.prepare.prepare import choose_view, label, leak_shares, load_indexes
+from flows.stages.plan.plan import make_plans
+from flows.stages.plan.plans import FitPlan, Plans, PreparePlan
+from flows.stages.prepare.prepare import choose_view, label, load_indexes
+from flows.stages.prepare.summary import leak_shares
 from generators.draws.targets import cells
-from validators.gate import Limit, foresee, gate_class
+from validators.gate import foresee, gate_class
 from validators.roster import Roster, counted
 
 MIN_TRAIN = 2  # samples of each class
@@ -51,7 +54,8 @@ class Problem:
     text: str
     stops: bool
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, JsonValue]:
+        """Plain JSON."""
         return asdict(self)
 
 
@@ -81,7 +85,7 @@ class People:
         part = self._of("train")["intensity"]
         return part.null_count < len(part)
 
-    def cells(self, target: Mapping[str, Any], corpora: Sequence[str]) -> None:
+    def cells(self, target: Target, corpora: Sequence[str]) -> None:
         """Raises `ParamsError` where there is nothing to balance, or nobody is named whose classes could be."""
         by_subject = subject_counts(self.index, {i for i, split in self.split_of.items() if split == "train"})
         by_corpus = {
@@ -89,7 +93,7 @@ class People:
             for c in corpora
         }
         counts = {name: sum(own[name] for own in by_corpus.values()) for name in self.classes}
-        cells(self.classes, counts, by_corpus, by_subject=by_subject, **target)
+        cells(self.classes, counts, by_corpus, by_subject=by_subject, **target.model_dump())
 
     def _of(self, split: str) -> pa.Table:
         kept = [self.split_of.get(i) == split for i in self.index["sample_id"].to_pylist()]
@@ -99,13 +103,14 @@ class People:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What `emoforge check` tells of a run. leaks: `leak_shares` of flows/stages/prepare/prepare.py."""
+    """What `emoforge check` tells of a run. leaks: `leak_shares` of flows/stages/prepare/summary.py."""
 
     problems: tuple[Problem, ...] = ()
     advice: str = ""
-    leaks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    leaks: Mapping[str, Leak] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, JsonValue]:
+        """Plain JSON."""
         return asdict(self)
 
     @property
@@ -113,17 +118,16 @@ class Outlook:
         return tuple(p for p in self.problems if p.stops)
 
 
-def outlook(plans: Sequence[Plan], layout: Layout) -> Outlook:
+def outlook(plans: Plans, layout: Layout) -> Outlook:
     """Of corpora that are ingested. Raises nothing for what labels, groups or leaks forbid: that is its answer."""
-    by_stage = {plan.stage: plan for plan in plans}
-    index = load_indexes(by_stage["prepare"], layout)
+    index = load_indexes(plans.prepare, layout)
     try:
-        people, dropped = _people(by_stage["prepare"], layout, index)
+        people, dropped = _people(plans.prepare, layout, index)
     except (SplitError, LeakError, CorpusError) as error:
-        return Outlook((Problem("prepare", str(error), True),), _advice(by_stage, layout, index))
-    problems = tuple(problems_of(people, by_stage))
-    advice = _advice(by_stage, layout, index) if any(p.stops for p in problems) else ""
-    return Outlook(problems, advice, leak_shares(dict(people.split_of), dropped))
+        return Outlook((Problem("prepare", str(error), True),), _advice(plans, layout, index))
+    problems = tuple(problems_of(people, plans))
+    advice = _advice(plans, layout, index) if any(p.stops for p in problems) else ""
+    return Outlook(problems, advice, leak_shares(people.split_of, dropped))
 
 
 def foreseen(params: Params, layout: Layout, run: str) -> Outlook | None:
@@ -136,20 +140,19 @@ def foreseen(params: Params, layout: Layout, run: str) -> Outlook | None:
         return Outlook((Problem("plan", str(error), True),))
 
 
-def require_feasible(plans: Sequence[Plan], layout: Layout) -> None:
+def require_feasible(plans: Plans, layout: Layout) -> None:
     """Raises what the view raises (`SplitError`, `LeakError`, `CorpusError`), `CorpusError` with every reason for which
     a later stage could not end, and the views and schemes with which it could. Nothing for a run without a generator:
     real samples need no judges."""
-    by_stage = {plan.stage: plan for plan in plans}
-    if by_stage["fit"].params["generator"] is None:
+    if plans.fit.generator is None:
         return
-    index = load_indexes(by_stage["prepare"], layout)
+    index = load_indexes(plans.prepare, layout)
     try:
-        people, _ = _people(by_stage["prepare"], layout, index)
+        people, _ = _people(plans.prepare, layout, index)
     except (SplitError, LeakError) as error:
-        advice = _advice(by_stage, layout, index)
+        advice = _advice(plans, layout, index)
         raise type(error)(f"{error}{' ' + advice if advice else ''}") from None
-    _refuse(by_stage["fit"].run, problems_of(people, by_stage), lambda: _advice(by_stage, layout, index))
+    _refuse(plans.fit.run, problems_of(people, plans), lambda: _advice(plans, layout, index))
 
 
 def require_prepared(
@@ -162,64 +165,61 @@ def require_prepared(
 ) -> None:
     """The same of what preparation left. `listed`: writes down what it refused, and says where; "" for nothing. Raises
     `CorpusError`."""
-    by_stage = {stage: Plan.read(layout, run, stage) for stage in ("prepare", "fit", "augment", "evaluate")}
-    if by_stage["fit"].params["generator"] is None:
+    plans = Plans.read(layout, run)
+    if plans.fit.generator is None:
         return
-    plan = by_stage["fit"]
-    people = People(index, split_of, tuple(classes), plan.modality, layout_of(plan))
-    _refuse(run, problems_of(people, by_stage), lambda: f"{ADVICE}{listed()}")
+    people = People(index, split_of, tuple(classes), plans.fit.modality, layout_of(plans.fit))
+    _refuse(run, problems_of(people, plans), lambda: f"{ADVICE}{listed()}")
 
 
 ADVICE = "Choose another view, a coarser label scheme, or more data."
 
 
-def _refuse(run: str, problems: Iterable[Problem], advise: Any) -> None:
+def _refuse(run: str, problems: Iterable[Problem], advise: Callable[[], str]) -> None:
     stops = [p for p in problems if p.stops]
     if stops:
-        told = "; ".join(f"{p.stage}: {p.text.rstrip('.')}" for p in stops)
-        raise CorpusError(f"run {run!r} cannot come to its end ({told}). {advise()}")
+        reasons = "; ".join(f"{p.stage}: {p.text.rstrip('.')}" for p in stops)
+        raise CorpusError(f"run {run!r} cannot come to its end ({reasons}). {advise()}")
 
 
-def _people(plan: Plan, layout: Layout, index: pa.Table) -> tuple[People, pa.Table]:
+def _people(plan: PreparePlan, layout: Layout, index: pa.Table) -> tuple[People, pa.Table]:
     """-> who is where, and what leaks took (DROPPED)."""
     split_of, _, dropped = choose_view(plan, layout, index)
-    labelled, _ = label(index, plan.params["scheme"])
+    labelled, _ = label(index, plan.scheme)
     pairs = zip(labelled["sample_id"].to_pylist(), labelled["emotion"].to_pylist(), strict=True)
-    classes = classes_of(plan.params["scheme"], [e for i, e in pairs if i in split_of])
+    classes = classes_of(plan.scheme, [e for i, e in pairs if i in split_of])
     return People(labelled.select(_COLUMNS), split_of, classes, plan.modality, layout_of(plan)), dropped
 
 
-def layout_of(plan: Plan) -> str:
+def layout_of(plan: PreparePlan | FitPlan) -> str:
     """As of the batches that the run's gates will see."""
     return Form.of(plan.modality, None, plan.params["representation"]).layout
 
 
-def problems_of(people: People, plans: Mapping[str, Plan]) -> list[Problem]:
+def problems_of(people: People, plans: Plans) -> list[Problem]:
     """What stops the run, in the order of its stages; then what will stay undecided."""
-    if plans["fit"].params["generator"] is None:
+    if plans.fit.generator is None:
         return []
     train, dev, test = (people.roster(split) for split in ("train", "dev", "test"))
-    found = [Problem("fit", text, True) for text in _fit(people, train, plans["fit"])]
-    found += [Problem("augment", text, True) for text in _targets(people, plans)]
-    found += _gates(train, dev, people.classes, plans)
-    found += _worth(test, people.classes)
-    return sorted(found, key=lambda p: not p.stops)
+    problems = [Problem("fit", text, True) for text in _fit(people, train, plans.fit.generator, plans.fit.seed)]
+    problems += [Problem("augment", text, True) for text in _targets(people, plans)]
+    problems += _gates(train, dev, people.classes, plans)
+    problems += _worth(test, people.classes)
+    return sorted(problems, key=lambda p: not p.stops)
 
 
-def _fit(people: People, train: Roster, plan: Plan) -> list[str]:
+def _fit(people: People, train: Roster, generator: GeneratorParams, seed: int) -> list[str]:
     counts = Counter(train.emotions)
     few = {c: counts[c] for c in people.classes if counts[c] < MIN_TRAIN}
-    found = []
+    texts = []
     if few:
         named = ", ".join(f"{c} ({n})" for c, n in sorted(few.items()))
-        found.append(f"too few train samples of {named}; at least {MIN_TRAIN} of each class are needed")
-    generator = plan.params["generator"]
-    if generator["params"].get("use_intensity") and not people.knows_intensity():
-        found.append("generator.params.use_intensity is true, but no train sample has an intensity; set it to false")
-    stop = generator["early_stop"]
-    if stop["every"]:
-        found += _early_stop(people.classes, train, stop["share"], plan.params["seed"])
-    return found
+        texts.append(f"too few train samples of {named}; at least {MIN_TRAIN} of each class are needed")
+    if generator.params.get("use_intensity") and not people.knows_intensity():
+        texts.append("generator.params.use_intensity is true, but no train sample has an intensity; set it to false")
+    if generator.early_stop.every:
+        texts += _early_stop(people.classes, train, generator.early_stop.share, seed)
+    return texts
 
 
 def _early_stop(classes: Sequence[str], train: Roster, share: float, seed: int) -> list[str]:
@@ -237,38 +237,37 @@ def _early_stop(classes: Sequence[str], train: Roster, share: float, seed: int) 
     ]
 
 
-def _targets(people: People, plans: Mapping[str, Plan]) -> list[str]:
+def _targets(people: People, plans: Plans) -> list[str]:
     try:
-        people.cells(plans["augment"].params["target"], plans["prepare"].params["corpora"])
+        people.cells(plans.augment.target, plans.prepare.corpus_names)
     except ParamsError as error:
         return [str(error)]
     return []
 
 
-def _gates(train: Roster, dev: Roster, classes: Sequence[str], plans: Mapping[str, Plan]) -> list[Problem]:
+def _gates(train: Roster, dev: Roster, classes: Sequence[str], plans: Plans) -> list[Problem]:
     """The run's gates, one line for all that share a reason."""
     stops: dict[tuple[str, str], list[str]] = {}
     silent: dict[tuple[str, str], list[str]] = {}
-    for stage in ("augment", "evaluate"):
-        plan = plans[stage]
-        for name, gate in plan.params["gates"].items():
-            told = foresee(
+    for plan in (plans.augment, plans.evaluate):
+        for name, gate in plan.gates.items():
+            foreseen = foresee(
                 gate_class(name),
                 train,
                 dev if len(dev) else None,
                 classes=classes,
-                params=gate["params"],
-                limit=Limit(**gate["limit"]),
-                seed=gate_seed(plan, name if stage == "augment" else "reference"),
+                params=gate.params,
+                limit=gate.limit,
+                seed=gate_seed(plan, name if plan is plans.augment else "reference"),
             )
-            if told.error:
-                stops.setdefault((stage, told.error), []).append(name)
-            for group, why in told.undecided.items():
-                silent.setdefault((stage, why), []).append(name if group == "all" else f"{name} of {group}")
-    found = [Problem(stage, f"{', '.join(gates)}: {why}", True) for (stage, why), gates in stops.items()]
+            if foreseen.error:
+                stops.setdefault((plan.stage, foreseen.error), []).append(name)
+            for group, why in foreseen.undecided.items():
+                silent.setdefault((plan.stage, why), []).append(name if group == "all" else f"{name} of {group}")
+    problems = [Problem(stage, f"{', '.join(gates)}: {why}", True) for (stage, why), gates in stops.items()]
     for (stage, why), gates in silent.items():
-        found.append(Problem(stage, f"{', '.join(gates)} will stay undecided: {why}", False))
-    return found
+        problems.append(Problem(stage, f"{', '.join(gates)} will stay undecided: {why}", False))
+    return problems
 
 
 def _worth(test: Roster, classes: Sequence[str]) -> list[Problem]:
@@ -276,20 +275,19 @@ def _worth(test: Roster, classes: Sequence[str]) -> list[Problem]:
     held = [c for c in classes if c in test.emotions]
     if not held:
         return [Problem("evaluate", "the test split holds no sample of the run's classes", True)]
-    found = []
+    texts = []
     if len(held) < len(classes):
         gone = ", ".join(c for c in classes if c not in held)
-        found.append(f"test has no sample of {gone}: what they are worth to a classifier is not measured")
+        texts.append(f"test has no sample of {gone}: what they are worth to a classifier is not measured")
     n = len(set(test.group_names))
     if n < 2:
-        found.append(f"test has {counted(n, test.unit)}: whether the synthetic samples help stays undecided")
-    return [Problem("evaluate", text, False) for text in found]
+        texts.append(f"test has {counted(n, test.unit)}: whether the synthetic samples help stays undecided")
+    return [Problem("evaluate", text, False) for text in texts]
 
 
-def _advice(plans: Mapping[str, Plan], layout: Layout, index: pa.Table) -> str:
+def _advice(plans: Plans, layout: Layout, index: pa.Table) -> str:
     """The first views with which the run could end, else the label schemes; what else there is to do where none is."""
-    given = plans["prepare"].params
-    views = [view for view in TRIED if view != given["view"]]
+    views = [view for view in TRIED if view != plans.prepare.view]
     if index.num_rows > MOST_TRIED:
         views = views[:2]
     good = [view for view in views if _works(plans, layout, index, view=view)]
@@ -299,14 +297,14 @@ def _advice(plans: Mapping[str, Plan], layout: Layout, index: pa.Table) -> str:
     smaller = [name for name, scheme in SCHEMES.items() if scheme.classes and len(scheme.classes) < have]
     good = [name for name in smaller if _works(plans, layout, index, scheme=name)]
     if good:
-        return f"Label schemes with which it can: {', '.join(good[:ADVISED])} (runs.{plans['fit'].run}.scheme)."
+        return f"Label schemes with which it can: {', '.join(good[:ADVISED])} (runs.{plans.fit.run}.scheme)."
     return f"No view that was tried ({', '.join(views)}) mends it. {ADVICE}"
 
 
-def _works(plans: Mapping[str, Plan], layout: Layout, index: pa.Table, **change: str) -> bool:
-    tried = replace(plans["prepare"], params=plans["prepare"].params | change)
+def _works(plans: Plans, layout: Layout, index: pa.Table, **change: str) -> bool:
+    tried = plans.prepare.model_copy(update=change)
     try:
         people, _ = _people(tried, layout, index)
-        return not any(p.stops for p in problems_of(people, {**plans, "prepare": tried}))
+        return not any(p.stops for p in problems_of(people, replace(plans, prepare=tried)))
     except EmoforgeError:
         return False

@@ -2,26 +2,44 @@
 
 DVC cannot template a list of dependencies, so a stage depends on its JSON: resolved parameters, content hashes of the
 corpora and of the source of every module that the stage imports (grimp's closure). The stage reruns exactly when one of
-them changed. `Plan` is how a stage reads its JSON back.
+them changed. What is in each JSON: flows/stages/plan/plans.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from corpora.errors import CorpusError, IntegrityError, ParamsError, UserError
-from corpora.fingerprint import hash_json
 from corpora.formats.jsonfile import read_json
-from corpora.store.atomic import atomic_folder, write_json
+from corpora.store.atomic import atomic_folder
 from corpora.store.ingested import corpus_manifest
 from features.prepare import preparation_module
 from features.representation import make_representation, representation_class
 from features.steps import Steps
+from flows.artifacts.base import Described
 from flows.params import Numerics, Params, RunParams, load_params
 from flows.paths import Layout
 from flows.stages.plan.code import INERT_FOR_GATES, INERT_FOR_PREPARING, code_hash, code_of, sampling_code
+from flows.stages.plan.plans import (
+    AugmentCompute,
+    AugmentPlan,
+    DrawnBy,
+    EvaluateCompute,
+    EvaluatePlan,
+    FitCompute,
+    FitPlan,
+    NoCompute,
+    Plan,
+    PlannedGate,
+    Plans,
+    PreparePlan,
+    ReleasePlan,
+    ReportPlan,
+)
 from flows.stages.plan.representation import settled_run
 from flows.stages.plan.weights import loaded_of, path_parameters, weights_of
 from flows.stages.run import PLANNED
@@ -30,38 +48,12 @@ from generators.generator import generator_class, require_layout
 from generators.params import parse_params
 from validators.gate import Limit, SetGate, default_limit, gate_class, gate_params, knows
 
+P = TypeVar("P", bound=Plan)
+C = TypeVar("C", bound=BaseModel)
 STAGES = tuple(PLANNED)
 PREPARER = "flows.stages.prepare.preparer"
 
 _STEPS_IN_TIME = ("keep", "resample", "baseline", "windows")  # of prepare.physio; off unless a run asks for them
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a stage may know. `params` are resolved; `code` maps module -> sha256 of its source."""
-
-    stage: str
-    run: str
-    modality: str
-    params: dict[str, Any]
-    numerics: dict[str, Any]
-    corpora: dict[str, str]
-    code: dict[str, str]
-
-    @property
-    def key(self) -> str:
-        """64 hex digits naming everything that the stage depends on, outs of earlier stages aside."""
-        return hash_json({f: getattr(self, f) for f in self.__slots__})
-
-    @classmethod
-    def read(cls, layout: Layout, run: str, stage: str) -> Plan:
-        path = layout.plan(run, stage)
-        if not path.exists():
-            raise IntegrityError(f"no {path}: run the stage plan@{run} first (`dvc repro` does it)")
-        told = read_json(path)
-        if told.keys() != set(cls.__slots__):
-            raise IntegrityError(f"{path} is not as `plan` wrote it: remove its folder and run plan@{run} again")
-        return cls(**told)
 
 
 def write_plan(layout: Layout, run_name: str) -> None:
@@ -76,94 +68,129 @@ def write_plan(layout: Layout, run_name: str) -> None:
     require_feasible(plans, layout)
     with atomic_folder(layout.run(run_name) / "plan") as folder:
         for plan in plans:
-            write_json(folder / f"{plan.stage}.json", {f: getattr(plan, f) for f in Plan.__slots__})
+            plan.write(folder)
 
 
-def make_plans(params: Params, layout: Layout, run_name: str) -> list[Plan]:
+def make_plans(params: Params, layout: Layout, run_name: str) -> Plans:
     """One for each later stage. Raises as `write_plan`, but for what labels and groups say."""
     run = params.run(run_name)
-    manifests = {name: _manifest(layout, name) for name in run.corpora}
-    modalities = {m["modality"] for m in manifests.values()}
+    ingested = {name: _ingested(layout, name) for name in run.corpora}
+    modalities = {corpus.modality for corpus in ingested.values()}
     if len(modalities) != 1:
-        found = ", ".join(f"{name}: {m['modality']}" for name, m in manifests.items())
-        raise CorpusError(f"run {run_name!r} names corpora of different modalities ({found}); name corpora of one")
+        listed = ", ".join(f"{name}: {corpus.modality}" for name, corpus in ingested.items())
+        raise CorpusError(f"run {run_name!r} names corpora of different modalities ({listed}); name corpora of one")
     modality = modalities.pop()
-    require_steps_of_vectors(run_name, run, {name: m["is_vector"] for name, m in manifests.items()})
+    require_steps_of_vectors(run_name, run, {name: corpus.is_vector for name, corpus in ingested.items()})
     run = settled_run(run_name, run, modality, layout)
-    contents = {n: m["content"] for n, m in manifests.items()}
+    contents = {name: corpus.content for name, corpus in ingested.items()}
     return _stage_plans(run_name, run, params.numerics, modality, contents)
 
 
-def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, contents: dict[str, str]) -> list[Plan]:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What every plan of a run has in common."""
+
+    name: str
+    params: RunParams
+    modality: str
+
+    def of(self, kind: type[P], roots: Sequence[str] = (), *, compute: Any = None, **fields: Any) -> P:
+        """The plan of a stage, which imports the modules `roots` beside its own."""
+        return kind(
+            run=self.name,
+            modality=self.modality,
+            corpora=fields.pop("corpora", {}),
+            code=code_of([PLANNED[kind.STAGE], *roots]),
+            compute=NoCompute() if compute is None else compute,
+            **fields,
+        )
+
+
+def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, contents: dict[str, str]) -> Plans:
     values = run.model_dump(mode="json")
     steps = prepare_steps(name, run, modality)
-    described = {"version": steps.VERSION, "steps": steps.described()}
+    described = Described.model_validate({"version": steps.VERSION, "steps": steps.described()})
     values["prepare"] = {modality: steps.model_dump(mode="json"), "max_reject_share": run.prepare.max_reject_share}
     generator = _generator(run)
-    split = _gates(name, run, modality) if run.generator else {"sample": {}, "set": {}}
+    gates = _gates(name, run, modality) if run.generator else {"sample": {}, "set": {}}
     shape = _representation_module(run)
     shapes = [shape] if shape else []
-    makes = [*shapes, *([generator] if generator else [])]
+    used = [*shapes, *([generator] if generator else [])]
     shaped, loads = _loads(name, run)
-    judges = {kind: [gate_class(g).__module__ for g in members] for kind, members in split.items()}
-    codes = {g: code_hash([gate_class(g).__module__], without=INERT_FOR_GATES) for g in split["sample"]}
-    tested = {g: planned for g, planned in split["sample"].items() if gate_class(g).fits_at_once}  # for the self-test
-    number = numerics.model_dump(mode="json")
-    fit_numerics = {k: number[k] for k in ("device", "dtype", "compile", "fit_threads", "ddp_world_size")}
-    draw_numerics = {k: number[k] for k in ("device", "dtype", "compile", "sample_threads", "draw_list")}
-    threads = {"fit_threads": number["fit_threads"]}
-    prepared = {
-        "steps": values["prepare"][modality],
-        "described": described,
-        "max_reject_share": run.prepare.max_reject_share,
-    }
     worker = [PREPARER, preparation_module(modality), *shapes]
     drawn = None
     if run.generator is not None and generator is not None and shape is not None:
-        drawn = {"name": run.generator.name, "code": sampling_code(generator, shape)}
+        drawn = DrawnBy(name=run.generator.name, code=sampling_code(generator, shape))
+    tested = {n: gate for n, gate in gates["sample"].items() if gate_class(n).fits_at_once}  # evaluate's self-test
+    common, corpora = _Run(name, run, modality), tuple(run.corpora)
 
-    def of(stage: str, keys: tuple[str, ...], extra: dict[str, Any], numbers: dict[str, Any], roots: list[str]) -> Plan:
-        chosen = {k: values[k] for k in keys} | extra
-        used = contents if stage in ("prepare", "report") else {}
-        return Plan(stage, name, modality, chosen, numbers, used, code_of([PLANNED[stage], *roots]))
+    def part(kind: type[C]) -> C:
+        return kind.model_validate({k: v for k, v in numerics.model_dump().items() if k in kind.model_fields})
 
-    return [
-        of(
-            "prepare",
-            ("corpora", "scheme", "view", "on_leak", "representation", "shards", "seed"),
-            prepared | {"loads": shaped, "worker_code": code_hash(worker, without=INERT_FOR_PREPARING)},
-            {},
+    return Plans(
+        prepare=common.of(
+            PreparePlan,
             worker,
+            corpora=contents,
+            corpus_names=corpora,
+            scheme=run.scheme,
+            view=run.view,
+            on_leak=run.on_leak,
+            representation=run.representation,
+            shards=run.shards,
+            seed=run.seed,
+            steps=steps,
+            described=described,
+            max_reject_share=run.prepare.max_reject_share,
+            loads=shaped,
+            worker_code=code_hash(worker, without=INERT_FOR_PREPARING),
         ),
-        of("fit", ("generator", "representation", "seed"), {"loads": loads}, fit_numerics, makes),
-        of(
-            "augment",
-            ("target", "rounds", "seed", "shards", "representation"),
-            {
-                "gates": split["sample"],
-                "gate_code": codes,
-                "generator": drawn,
-                "loads": loads,
-            },
-            draw_numerics | threads,
-            [*makes, *judges["sample"]],
+        fit=common.of(
+            FitPlan,
+            used,
+            compute=part(FitCompute),
+            generator=run.generator,
+            representation=run.representation,
+            seed=run.seed,
+            loads=loads,
         ),
-        of(
-            "evaluate",
-            ("evaluation", "seed"),
-            {"gates": split["set"], "sample_gates": tested},
-            threads,
-            [*judges["set"], *(gate_class(name).__module__ for name in tested)],
+        augment=common.of(
+            AugmentPlan,
+            [*used, *(gate_class(n).__module__ for n in gates["sample"])],
+            compute=part(AugmentCompute),
+            target=run.target,
+            rounds=run.rounds,
+            seed=run.seed,
+            shards=run.shards,
+            representation=run.representation,
+            gates=gates["sample"],
+            gate_code={n: code_hash([gate_class(n).__module__], without=INERT_FOR_GATES) for n in gates["sample"]},
+            generator=drawn,
+            loads=loads,
         ),
-        of(
-            "release",
-            ("policy", "corpora", "scheme", "view", "on_leak"),
-            {"run": values, "numerics": number, "prepared": described},
-            {},
-            [],
+        evaluate=common.of(
+            EvaluatePlan,
+            [gate_class(n).__module__ for n in [*gates["set"], *tested]],
+            compute=part(EvaluateCompute),
+            evaluation=run.evaluation,
+            seed=run.seed,
+            gates=gates["set"],
+            sample_gates=tested,
+            class_gate=next((n for n in gates["sample"] if gate_class(n).tells_class), None),
         ),
-        of("report", (), {}, {}, []),
-    ]
+        release=common.of(
+            ReleasePlan,
+            policy=run.policy,
+            corpus_names=corpora,
+            scheme=run.scheme,
+            view=run.view,
+            on_leak=run.on_leak,
+            resolved=values,
+            all_numerics=numerics,
+            prepared=described,
+        ),
+        report=common.of(ReportPlan, corpora=contents),
+    )
 
 
 def require_steps_of_vectors(run_name: str, run: RunParams, vectors: Mapping[str, bool]) -> None:
@@ -242,13 +269,13 @@ def _loads(run_name: str, run: RunParams) -> tuple[dict[str, str], dict[str, str
     return shaped, dict(sorted((shaped | drawn).items()))
 
 
-def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """-> {"sample": {gate: {"limit", "params"}}, "set": ...} of the gates that know the modality and the layout of what
-    is generated, limits resolved and parameters checked."""
+def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, PlannedGate]]:
+    """-> {"sample": {gate: ...}, "set": ...}: the gates that know the modality and the layout of what is generated,
+    limits resolved and parameters checked."""
     assert run.representation is not None  # a run with gates has a generator, and with it a representation
     layout = make_representation(run.representation.name, run.representation.params).spec.layout
     allowed = {"sample": ("absolute", "quantile"), "set": ("absolute", "floor")}
-    found: dict[str, dict[str, dict[str, Any]]] = {"sample": {}, "set": {}}
+    planned: dict[str, dict[str, PlannedGate]] = {"sample": {}, "set": {}}
     for name, given in run.gate_params().items():
         gate = gate_class(name)
         if not knows(gate, modality, layout):
@@ -273,13 +300,21 @@ def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, 
         if form not in allowed[kind]:
             known = " or ".join(allowed[kind])
             raise ParamsError(f"runs.{run_name}.gates.{name}.limit: {form!r} does not fit a {kind} gate; use {known}")
-        found[kind][name] = {"limit": asdict(limit), "params": given.params}
-        if weights := weights_of(given.params):
-            found[kind][name]["weights"] = weights
-    return found
+        planned[kind][name] = PlannedGate(limit=limit, params=given.params, weights=weights_of(given.params))
+    return planned
 
 
-def _manifest(layout: Layout, corpus: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Ingested:
+    """What planning needs to know of an ingested corpus. content: hash of all that ingest wrote; is_vector: its samples
+    are rows of features."""
+
+    modality: str
+    content: str
+    is_vector: bool
+
+
+def _ingested(layout: Layout, corpus: str) -> _Ingested:
     path = layout.corpus(corpus) / "manifest.json"
     if not path.exists():
         raise CorpusError(
@@ -288,7 +323,7 @@ def _manifest(layout: Layout, corpus: str) -> dict[str, Any]:
         )
     try:
         card = read_json(path.parent / "card.json")["card"]
-        content = corpus_manifest(path.parent)["content_hash"]
-        return {"modality": card["modality"], "content": content, "is_vector": card.get("is_vector", False)}
+        content = str(corpus_manifest(path.parent)["content_hash"])
+        return _Ingested(card["modality"], content, card.get("is_vector", False))
     except (KeyError, TypeError):
         raise IntegrityError(f"{path.parent} is not as `ingest` wrote it: remove it and run again") from None

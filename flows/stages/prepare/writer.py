@@ -21,14 +21,15 @@ from corpora.store.atomic import write_json
 from corpora.store.shards import read_payload, write_shards, write_table
 from features.physio.statistics import PopulationStatistics
 from features.prepare import make_preparation
+from flows.artifacts.prepared import PreparedTables
 from flows.engine.executor import Worker, WorkItem, executor
 from flows.engine.progress import Pace
 from flows.engine.store import WorkStore
 from flows.params import Machine
 from flows.paths import Layout
-from flows.records import ARRAYS, sample_from_row
+from flows.records import ARRAYS, rejects_table, sample_from_row
 from flows.stages.ingest.reject_list import leave_rejects
-from flows.stages.plan.plan import Plan
+from flows.stages.plan.plans import PreparePlan
 from flows.stages.prepare.packs import PACK, Packs, PieceContent
 from flows.stages.prepare.population import fit_population, standardised
 from flows.stages.prepare.preparer import coded_splits, representation_of
@@ -50,10 +51,11 @@ class Writer:
     `index`: SAMPLES, labelled, shards by absolute path. `view`: sample id -> split. After `write`: `split_of`, id of
     each prepared piece -> split; `rejects`, in the order of ids; `noted`, corpus -> slug -> samples (several-faces,
     ...); `rejected_of_class`, corpus -> class -> rejects: a step that rejects one class more than another biases what
-    is learned; `n_samples`, corpus -> samples of the view; `n_not_encoded`, pieces unknown to the generator.
+    is learned; `n_samples`, corpus -> samples of the view; `n_not_encoded`, pieces unknown to
+    the generator; `prepared`, (corpus, split, class) -> pieces.
     """
 
-    plan: Plan
+    plan: PreparePlan
     layout: Layout
     machine: Machine
     store: WorkStore
@@ -65,11 +67,12 @@ class Writer:
     rejected_of_class: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     n_samples: Counter[str] = field(default_factory=Counter)
     n_not_encoded: int = 0
+    prepared: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     population: PopulationStatistics | None = None
 
-    def write(self, folder: Path) -> tuple[pa.Table, pa.Table | None, pa.Table | None]:
-        """-> index of the prepared samples and of the coded ones (SAMPLES), ids of the rows of arrays.npy (ARRAYS);
-        None for what the run has not. Raises `CorpusError`: too many rejects, or nothing to learn from."""
+    def write(self, folder: Path) -> PreparedTables:
+        """Writes shards, arrays and statistics into `folder`; -> the tables that belong to them. Raises `CorpusError`:
+        too many rejects, or nothing to learn from."""
         rows = {r["sample_id"]: r for r in _rows(self.index) if r["sample_id"] in self.view and r["emotion"]}
         rows = {sample_id: rows[sample_id] for sample_id in sorted(rows)}
         packs = Packs.complete(self.store, self.settings, self._requests(rows), self._make)
@@ -77,44 +80,50 @@ class Writer:
             self.n_samples[row["corpus"]] += 1
         self._take_stock(packs, rows)
         self.require_few_rejected()
-        if self.plan.params["steps"].get("population") is not None:
+        if getattr(self.plan.steps, "population", None) is not None:
             train = [i for i in rows if self.view[i] == "train"]
             self.population = fit_population(packs.in_order(train), self.split_of)
             write_json(folder / "statistics.json", self.population.as_json())
         self._keep_some_as_they_came(folder, rows)
-        n_shards = self.plan.params["shards"]
+        n_shards = self.plan.shards
         tables = [
             write_shards(self._samples(packs, rows, split, "payload"), folder, n_shards, f"shards/{split}-real")
             for split in SPLIT_NAMES
         ]
         coded = arrays = None
-        if splits := coded_splits(self.plan.params["representation"]):
+        if splits := coded_splits(self.representation):
             coded = pa.concat_tables(
                 write_shards(self._samples(packs, rows, split, "coded"), folder, 4, f"coded/{split}-coded")
                 for split in splits
             )
-        if self.plan.params["representation"] is not None:
+        if self.representation is not None:
             arrays = self._arrays(packs, rows, folder)
-        return pa.concat_tables(tables), coded, arrays
+        return PreparedTables(pa.concat_tables(tables), coded, arrays, rejects_table(self.rejects))
 
     @cached_property
     def steps(self) -> dict[str, Any]:
         """The steps that the worker does."""
-        steps: Mapping[str, Any] = self.plan.params["steps"]
+        steps: Mapping[str, Any] = self.plan.steps.model_dump(mode="json")
         return {name: value for name, value in steps.items() if name not in OF_THE_STAGE}
+
+    @cached_property
+    def representation(self) -> dict[str, Any] | None:
+        """The representation's name and parameters, as JSON; None in a run without a generator."""
+        representation = self.plan.representation
+        return None if representation is None else representation.model_dump(mode="json")
 
     @cached_property
     def settings(self) -> str:
         """40 hex digits over all that decides how a payload is prepared: the worker's settings, code and weights."""
-        params = self.plan.params
-        made_by = [self.plan.modality, self.steps, params["representation"], params["loads"], params["worker_code"]]
+        plan = self.plan
+        made_by = [plan.modality, self.steps, self.representation, plan.loads, plan.worker_code]
         return hash_json(made_by)[:40]
 
     def require_few_rejected(self) -> None:
         """Raises `CorpusError` where more of a corpus was rejected than the run allows."""
         for corpus, n in self.n_samples.items():
             reasons = Counter(r.reason for r in self.rejects if r.corpus == corpus)
-            if sum(reasons.values()) > self.plan.params["max_reject_share"] * n:
+            if sum(reasons.values()) > self.plan.max_reject_share * n:
                 counts = ", ".join(f"{reason} {k}" for reason, k in reasons.most_common())
                 first = next(r for r in self.rejects if r.corpus == corpus)
                 hint = (
@@ -122,7 +131,7 @@ class Writer:
                 )
                 raise CorpusError(
                     f"run {self.plan.run!r}: preparation refused {sum(reasons.values())} of {n} samples of {corpus!r} "
-                    f"({counts}); at most {self.plan.params['max_reject_share']:.0%} may be (prepare.max_reject_share)."
+                    f"({counts}); at most {self.plan.max_reject_share:.0%} may be (prepare.max_reject_share)."
                     f" First: {first.path} ({first.reason}: {first.detail}).{hint}{self.listed()}"
                 )
 
@@ -133,7 +142,7 @@ class Writer:
     def _requests(self, rows: Mapping[str, Row]) -> dict[str, Request]:
         """Sample id -> what the worker is asked for it."""
         reads = make_preparation(self.plan.modality, self.steps).reads
-        readers = {c: reader_of(self.layout.corpus(c)) for c in self.plan.params["corpora"]}
+        readers = {c: reader_of(self.layout.corpus(c)) for c in self.plan.corpus_names}
         requests = {}
         for sample_id, row in rows.items():
             facts = Facts.of(row, readers[row["corpus"]], reads)
@@ -152,7 +161,7 @@ class Writer:
             "store": self.store.url,
             "modality": self.plan.modality,
             "steps": self.steps,
-            "representation": self.plan.params["representation"],
+            "representation": self.representation,
         }
         worker = Worker("flows.stages.prepare.preparer:Preparer", settings)
         needs = self.machine.resources(threads=THREADS, here=not parallel)
@@ -162,7 +171,7 @@ class Writer:
 
     def _take_stock(self, packs: Packs, rows: Mapping[str, Row]) -> None:
         """Rejects, notes and the split of every piece, in the order of ids."""
-        encodes = self.plan.params["representation"] is not None
+        encodes = self.representation is not None
         for sample_id, row in rows.items():
             sample, corpus = packs.record(sample_id), row["corpus"]
             if sample.error is not None:
@@ -174,6 +183,7 @@ class Writer:
                 self.noted[corpus]["cut-into-pieces"] += 1
             for piece in sample.pieces:
                 self.split_of[sample_id + piece.suffix] = self.view[sample_id]
+                self.prepared[corpus, self.view[sample_id], row["emotion"]] += 1
                 self.noted[corpus].update(piece.counted)
                 self.n_not_encoded += encodes and piece.row < 0
 
@@ -211,7 +221,7 @@ class Writer:
 
     def _arrays(self, packs: Packs, rows: Mapping[str, Row], folder: Path) -> pa.Table:
         """arrays.npy, [n, *shape of the spec] float32 in the order of ids, written row by row: memory stays flat."""
-        representation = representation_of(self.plan.params["representation"])
+        representation = representation_of(self.representation)
         assert representation is not None
         spec = representation.spec
         train = [i for i in rows if self.view[i] == "train"]

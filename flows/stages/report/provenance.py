@@ -11,7 +11,7 @@ from typing import Any
 from corpora.errors import IntegrityError
 from corpora.formats.jsonfile import read_json
 from flows.paths import Layout
-from flows.stages.plan.plan import Plan
+from flows.stages.plan.plans import PLANS, Plan, PreparePlan
 
 STAGES = ("prepare", "fit", "augment", "evaluate", "release")
 
@@ -24,8 +24,8 @@ def provenance(plan: Plan, layout: Layout) -> dict[str, Any]:
         "release_hash": manifest["release_hash"],
         "git_commit": _git(layout, "rev-parse", "HEAD"),
         "git_dirty": bool(_git(layout, "status", "--porcelain", "--untracked-files=no")),
-        "code": {s: Plan.read(layout, plan.run, s).code for s in STAGES},
-        "corpora": Plan.read(layout, plan.run, "prepare").corpora,
+        "code": {s: PLANS[s].read(layout, plan.run).code for s in STAGES},
+        "corpora": PreparePlan.read(layout, plan.run).corpora,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),

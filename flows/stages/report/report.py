@@ -14,7 +14,7 @@ from typing import Any
 from corpora.store.atomic import write_json, write_text
 from flows.params import Machine
 from flows.paths import Layout
-from flows.stages.plan.plan import Plan
+from flows.stages.plan.plans import Plan
 from flows.stages.report import figures
 from flows.stages.report.data import CorpusFolder, RunFolder, read_run
 from flows.stages.report.profiles import profile_corpus

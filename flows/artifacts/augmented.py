@@ -1,0 +1,189 @@
+"""augmented/: the synthetic samples of a run and what became of every candidate (flows/stages/augment/augment.py).
+
+shards/train-synthetic-*.tar + index.parquet   what is released, no more than the target
+accepted.parquet                               every candidate that passed all gates, and whether it is released
+scores.parquet                                 every candidate and gate
+rejected/*.tar + rejected.parquet              a few rejected candidates of each class and gate, to look at
+reference.json                                 gate -> class -> scores of real samples that the gate had not met
+balance.json                                   counts of every class, cell and round; limits
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+
+from corpora.schema import SAMPLES, SCORES, Sample
+from corpora.store.shards import read_table, write_shards, write_table
+from flows.artifacts.base import Folder, Record, optional_table, read_as, write_as
+from flows.params import Target
+from generators.draws.balance import Stop
+
+Reference = dict[str, dict[str, list[float | None]]]  # gate -> class -> scores; None: no finite one
+
+# accepted.parquet: `place`: its turn among those of its cell, in the order of choice
+ACCEPTED = pa.schema(
+    [
+        pa.field("sample_id", pa.string(), nullable=False),
+        pa.field("emotion", pa.string(), nullable=False),
+        pa.field("corpus", pa.string()),
+        pa.field("subject_id", pa.string()),
+        pa.field("round", pa.int32(), nullable=False),
+        pa.field("place", pa.int32()),
+        pa.field("released", pa.bool_(), nullable=False),
+    ]
+)
+
+
+class GateCost(Record):
+    """What one gate costs a class. refused: candidates that it refuses, whatever the others say; alone: those that only
+    it refuses. draws_per_accepted: how many more draws an accepted sample takes because of it; None where none passed.
+    """
+
+    refused: int
+    alone: int
+    draws_per_accepted: float | None
+
+
+class ClassTally(Record):
+    """Counts of a class. real_train, target: train samples, real and wanted. accepted: released; surplus: passed and
+    were not needed. rejected: gate that refused first -> candidates. acceptance: share that passed, None where nothing
+    was drawn. stopped: why sampling ended (generators/draws/balance.py)."""
+
+    emotion: str
+    real_train: int
+    target: int
+    candidates: int
+    accepted: int
+    surplus: int
+    rejected: dict[str, int]
+    acceptance: float | None
+    draws_per_accepted: float | None
+    gates: dict[str, GateCost]
+    filled: bool
+    stopped: Stop
+
+    @property
+    def passed(self) -> int:
+        """Candidates that passed every gate."""
+        return self.accepted + self.surplus
+
+
+class CellTally(ClassTally):
+    """The same of a class of one corpus, or of one subject."""
+
+    corpus: str | None
+    subject: str | None
+
+
+class RoundTally(Record):
+    """One round of one cell. accepted: candidates that passed every gate."""
+
+    round: int
+    emotion: str = Field(alias="class")
+    candidates: int
+    accepted: int
+    corpus: str | None = None
+    subject: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_owner(self, dump: SerializerFunctionWrapHandler) -> dict[str, str | int]:
+        """A round of a class of the run has neither corpus nor subject."""
+        return {k: v for k, v in dump(self).items() if v is not None}
+
+
+class Chosen(Record):
+    """How the released samples were chosen among those that passed; nothing of it without a generator.
+    cells_with_a_choice: cells in which more passed than were needed. spread, embedding: of `diverse` alone."""
+
+    by: str | None = None
+    cells_with_a_choice: int | None = None
+    spread: str | None = None
+    embedding: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _what_was_done(self, dump: SerializerFunctionWrapHandler) -> dict[str, str | int]:
+        return {k: v for k, v in dump(self).items() if v is not None}
+
+
+class Balance(Record):
+    """balance.json. within, target: of the run's params; None without a generator. cells: where corpora or subjects are
+    balanced on their own. limits: gate -> class -> the number that scores were
+    held against, None: none. undecided: gate -> class -> why the gate has no say in it."""
+
+    within: str | None
+    target: Target | None
+    classes: tuple[ClassTally, ...]
+    cells: tuple[CellTally, ...]
+    rounds: tuple[RoundTally, ...]
+    chosen: Chosen
+    limits: dict[str, dict[str, float | None]]
+    undecided: dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Augmented(Folder):
+    """data/runs/<run>/augmented. Readers raise `IntegrityError` that names the file."""
+
+    @property
+    def shards(self) -> Path:
+        """The folder of the tars that `index` points into."""
+        return self.path / "shards"
+
+    @property
+    def scores_file(self) -> Path:
+        """scores.parquet, which a release holds as it is."""
+        return self.path / "scores.parquet"
+
+    def index(self) -> pa.Table:
+        """SAMPLES that are released."""
+        return read_table(self.path / "index.parquet", SAMPLES)
+
+    def rejected(self) -> pa.Table | None:
+        """SAMPLES of some rejected candidates; None where none has a payload."""
+        return optional_table(self.path / "rejected.parquet", SAMPLES)
+
+    def accepted(self) -> pa.Table:
+        """ACCEPTED."""
+        return read_table(self.path / "accepted.parquet", ACCEPTED)
+
+    def scores(self) -> pa.Table:
+        """SCORES of every candidate and gate."""
+        return read_table(self.scores_file, SCORES)
+
+    def reference(self) -> Reference:
+        """Scores of real samples by parts of each gate that had not met them."""
+        found: Reference = read_as(self.path / "reference.json", Reference)
+        return found
+
+    def balance(self) -> Balance:
+        """Counts of classes, cells and rounds."""
+        found: Balance = read_as(self.path / "balance.json", Balance)
+        return found
+
+    def write_samples(self, released: Iterable[Sample], shards: int) -> None:
+        """Tars and index of what is released."""
+        table = write_shards(iter(released), self.path, shards, "shards/train-synthetic")
+        write_table(self.path / "index.parquet", table)
+
+    def write_rejected(self, shown: Iterable[Sample]) -> None:
+        """Tar and index of rejected candidates to look at."""
+        table = write_shards(iter(shown), self.path, 1, "rejected/rejected")
+        write_table(self.path / "rejected.parquet", table)
+
+    def write_tables(self, scores: pa.Table, accepted: pa.Table) -> None:
+        """SCORES and ACCEPTED."""
+        write_table(self.scores_file, scores)
+        write_table(self.path / "accepted.parquet", accepted)
+
+    def write_reference(self, reference: Mapping[str, Mapping[str, list[float | None]]]) -> None:
+        """What real samples score, for limits, yardsticks and figures."""
+        write_as(self.path / "reference.json", reference, Reference)
+
+    def write_balance(self, balance: Balance) -> None:
+        """balance.json."""
+        write_as(self.path / "balance.json", balance, Balance)

@@ -1,0 +1,124 @@
+"""release/: what a training loop elsewhere reads (flows/stages/release.py; opened by corpora/store/release.py).
+
+shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet, scores.parquet,
+verdicts.parquet, selftest.json, rejects.parquet, params.json, prepared.json, statistics.json, audit.json, README.md,
+manifest.json.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from pydantic import JsonValue
+
+from corpora.store.atomic import write_json, write_text
+from corpora.store.release import MANIFEST, README, describe_files, sealed
+from corpora.store.shards import write_table
+from flows.artifacts.base import Described, Folder, Record, read_as
+from flows.artifacts.prepared import FindingRecord, Leak
+
+Card = dict[str, JsonValue]  # card.json of a corpus, as ingest wrote it, with the corpus' `id`
+
+
+class ClassCount(Record):
+    """Samples of a class in a split."""
+
+    real: int
+    synthetic: int
+
+
+class Manifest(Record):
+    """What a release says of itself, before it is sealed. counts: split -> class -> samples. publishable: gates and
+    audit allow it; reasons: why not. restrictions: of licences. notes: what a user must know. leaks: split -> what
+    leaks took. cannot_be_judged: class -> why. features: what stands in features.parquet, None without that file."""
+
+    name: str
+    modality: str
+    rate_hz: int | float | None
+    classes: tuple[str, ...]
+    corpora: tuple[Card, ...]
+    view: str
+    scheme: str
+    counts: dict[str, dict[str, ClassCount]]
+    licenses: tuple[str, ...]
+    publishable: bool
+    reasons: tuple[str, ...]
+    restrictions: tuple[str, ...]
+    notes: tuple[str, ...]
+    leaks: dict[str, Leak]
+    cannot_be_judged: dict[str, str]
+    features: dict[str, JsonValue] | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Without `features` where there are none."""
+        return {k: v for k, v in super().to_json().items() if k != "features" or v is not None}
+
+    @property
+    def has_synthetic(self) -> bool:
+        """Whether anything in it was drawn."""
+        return any(n.synthetic for by_class in self.counts.values() for n in by_class.values())
+
+
+class SealedFile(Record):
+    """One file of a release."""
+
+    sha256: str
+    n_bytes: int
+
+
+class Sealed(Manifest):
+    """manifest.json."""
+
+    format: str
+    files: dict[str, SealedFile]
+    release_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Released(Folder):
+    """data/runs/<run>/release."""
+
+    def manifest(self) -> Sealed:
+        """Raises `IntegrityError` that names the key; whether files are what it says, `open_release` tells."""
+        found: Sealed = read_as(self.path / MANIFEST, Sealed)
+        return found
+
+    def link_shards(self, folders: Sequence[Path]) -> None:
+        """Copies by reflink where the file system can; content-addressed storage keeps one copy anyway."""
+        target = self.path / "shards"
+        target.mkdir()
+        for folder in folders:
+            for path in sorted(folder.glob("*.tar")):
+                shutil.copyfile(path, target / path.name)
+                (target / path.name).chmod(0o644)
+
+    def write_tables(self, tables: Mapping[str, pa.Table]) -> None:
+        """Name (index, splits, verdicts, rejects) -> its table."""
+        for name, table in tables.items():
+            write_table(self.path / f"{name}.parquet", table)
+
+    def copy(self, files: Iterable[Path | None]) -> None:
+        """Files of other stages, as they are; None: there is none."""
+        for path in files:
+            if path is not None:
+                shutil.copyfile(path, self.path / path.name)
+
+    def write_settings(self, params: Mapping[str, JsonValue], prepared: Described) -> None:
+        """params.json, and prepared.json: the steps of preparation and their versions."""
+        write_json(self.path / "params.json", dict(params))
+        write_json(self.path / "prepared.json", prepared.to_json())
+
+    def write_audit(self, findings: Sequence[FindingRecord], dropped: int) -> None:
+        """audit.json."""
+        write_json(self.path / "audit.json", {"findings": [f.to_json() for f in findings], "dropped": dropped})
+
+    def seal(self, manifest: Manifest, card: str) -> None:
+        """README.md, then manifest.json over every file that is there: the last that is written."""
+        write_text(self.path / README, card)
+        names = [path.relative_to(self.path).as_posix() for path in self.path.rglob("*") if path.is_file()]
+        files = describe_files(self.path, names)
+        write_json(self.path / MANIFEST, sealed({**manifest.to_json(), "files": files}))
