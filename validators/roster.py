@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from validators.batch import Batch
 from validators.maths.folds import group_folds
 
 CERTAIN = 8  # groups of every class: folds that hold each class are then always met, and looking for them takes long
+T = TypeVar("T")
 _PLURAL = {"person": "people"}
 
 
@@ -42,9 +44,8 @@ class Roster:
     def rows(self, mask: np.ndarray) -> Roster:
         """The rows of a boolean mask."""
         kept = np.flatnonzero(mask)
-        names = ("ids", "emotions", "groups", "subjects")
-        cut = {name: tuple(column[i] for i in kept) if (column := getattr(self, name)) else () for name in names}
-        return replace(self, **cut)
+        ids, emotions, groups = (_cut(column, kept) for column in (self.ids, self.emotions, self.groups))
+        return replace(self, ids=ids, emotions=emotions, groups=groups, subjects=_cut(self.subjects, kept))
 
     def of_classes(self, classes: Sequence[str]) -> Roster:
         """The rows of these classes."""
@@ -64,6 +65,10 @@ class Roster:
         if len(pairs) > len(set(self.groups)) or len(pairs) > len(set(self.subjects)):
             return "group"
         return "speaker" if self.modality == "speech" else "person"
+
+
+def _cut(column: tuple[T, ...], rows: np.ndarray) -> tuple[T, ...]:
+    return tuple(column[i] for i in rows) if column else ()
 
 
 def counted(n: int, unit: str) -> str:

@@ -135,6 +135,8 @@ def test_membership_is_given_away_by_copies_and_not_by_strangers(make: Callable[
     assert good["all"] != "fail" and bad["all"] == "fail"
     found = gate.measure(as_candidates(train), seed=1)  # half of the copies are drawn: at most half are given away
     assert found.low > found.floor + 0.1 and found.value > 0.6
+    few = gate.measure(rows_of(as_candidates(strangers), np.arange(0, len(strangers), 3)), seed=1)
+    assert few.n_synthetic == len(strangers) // 3 < len(dev) and few.value < 0.6, "fewer than dev has, and strangers"
     alone = MembershipGate.fit(train, None, classes=CLASSES, params={}, seed=0)
     assert "4 groups" in alone.measure(strangers, seed=1).reason
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,8 +126,8 @@ def test_a_constant_column_has_the_scale_one() -> None:
 
 
 def test_planted_defects_are_caught(train: Batch) -> None:
-    sample = {name: ({}, default_limit(gate_class(name))) for name in ("validity", "copies", "support")}
-    sets = {name: ({}, default_limit(gate_class(name))) for name in ("frechet", "kid", "vendi")}
+    sample: dict[str, Any] = {name: ({}, default_limit(gate_class(name))) for name in ("validity", "copies", "support")}
+    sets: dict[str, Any] = {name: ({}, default_limit(gate_class(name))) for name in ("frechet", "kid", "vendi")}
     outcomes = {
         o.defect: o for o in quick(train, classes=CLASSES, sample_gates=sample, set_gates=sets, seed=0).outcomes
     }

@@ -106,9 +106,9 @@ class MembershipGate(SetGate):
         if n < 4:
             return no_number(n_real, n, f"{n} synthetic samples are too few")
         rng = np.random.default_rng(seed)
-        points = embedding.embed(synthetic)[rng.permutation(n)[:MOST]]
+        s = embedding.embed(synthetic)[rng.permutation(n)[:MOST]]
         x, y = embedding.embed(train), embedding.embed(dev)
-        x_s, y_s, x_y, y_y = (squared_distances(p, q) for p, q in ((x, points), (y, points), (x, y), (y, y)))
+        x_s, y_s, x_y, y_y = (squared_distances(p, q) for p, q in ((x, s), (y, s), (x, y), (y, y)))
         for points, where in ((x, "train"), (y, "dev")):
             if np.ptp(points, axis=0).max() <= 1e-12:
                 return no_number(n_real, n, f"all {len(points)} real samples of {where} are alike", "reference")
@@ -117,7 +117,7 @@ class MembershipGate(SetGate):
         halves = zip(*(group_halves(g, ["all"] * len(g), repeats, seed + i) for i, g in enumerate(groups)), strict=True)
         pairs = []
         for of_train, of_dev in halves:
-            of_synthetic = rng.permutation(len(points))[: (len(points) + 1) // 2]
+            of_synthetic = rng.permutation(len(s))[: (len(s) + 1) // 2]
             b = np.flatnonzero(~of_dev)
             b = rng.permutation(b)[: min(b.size, of_synthetic.size)]
             pairs.append(
