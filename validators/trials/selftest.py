@@ -34,8 +34,8 @@ MOST, MOST_REST = 250, 3000  # samples that are held out and spoiled; that the g
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one set came to. caught: a set gate fails it, or the sample gates together reject at least 80 % of what
-    is planted.
+    """What one set came to. caught: a set gate fails it, or the sample gates together reject at least 80 % of what is
+    planted.
 
     rejected: share of the planted rows that the sample gates reject (of all rows where nothing is planted).
     """
