@@ -141,7 +141,7 @@ def _rolled(hashes: np.ndarray, n: int) -> np.ndarray:
     """[m] -> [m - n + 1] uint64 polynomial hashes of n words each; empty where m < n."""
     if len(hashes) < n:
         return np.zeros(0, np.uint64)
-    found = np.zeros(len(hashes) - n + 1, np.uint64)
+    rolled = np.zeros(len(hashes) - n + 1, np.uint64)
     for i in range(n):
-        found = found * _BASE + hashes[i : i + len(found)]
-    return found
+        rolled = rolled * _BASE + hashes[i : i + len(rolled)]
+    return rolled
