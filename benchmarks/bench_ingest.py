@@ -115,23 +115,19 @@ def ours(corpus: str, root: Path, out: Path) -> Callable[[], int]:
 def ours_checked(corpus: str, root: Path, out: Path, *, actors: int = 0) -> Callable[[], int]:
     importlib.import_module("great_expectations.expectations")
     from flows.params import Machine
-    from flows.stages.ingest.ingest import ingest_corpus
+    from flows.stages.ingest.ingest import IngestPlaces, IngestSettings, ingest_corpus
     from flows.stages.ingest.parts import shared_out
 
     def work() -> int:
-        told = ingest_corpus(
+        result = ingest_corpus(
             corpus,
-            reader="ravdess" if corpus == "noise" else corpus,
-            root=root,
-            target=out,
-            shards=8,
-            ratios=RATIOS,
-            split_seed=0,
-            max_reject_share=0.1,
-            work=out.parent / "work",
+            IngestSettings(
+                "ravdess" if corpus == "noise" else corpus, shards=8, ratios=RATIOS, split_seed=0, max_reject_share=0.1
+            ),
+            IngestPlaces(root, out, work=out.parent / "work"),
             share=shared_out(Machine(actors=actors)) if actors else None,
         )
-        return int(told["manifest"]["n"])
+        return int(result["manifest"]["n"])
 
     return work
 

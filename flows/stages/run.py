@@ -75,26 +75,27 @@ def _fake(layout: Layout, name: str) -> None:
 def _ingest(layout: Layout, name: str) -> None:
     from flows.engine.progress import progress
     from flows.params import load_machine, load_params
-    from flows.stages.ingest.ingest import ingest_corpus
+    from flows.stages.ingest.ingest import IngestPlaces, IngestSettings, ingest_corpus
     from flows.stages.ingest.parts import SHARED_FROM_BYTES, bytes_below, shared_out
 
     params, machine, root = load_params(layout.params), load_machine(layout.machine), layout.raw(name)
     corpus = params.corpus(name)
-    ingest_corpus(
-        name,
+    settings = IngestSettings(
         reader=corpus.reader,
-        options=corpus.options,
-        base=layout.repo,
-        root=root,
-        target=layout.corpus(name),
         shards=corpus.shards,
         ratios=corpus.ratios.model_dump(),
         split_seed=corpus.split_seed,
         max_reject_share=corpus.max_reject_share,
         on_unknown_label=corpus.on_unknown_label,
+        options=corpus.options,
+        base=layout.repo,
         made_up=name in params.demo,
+    )
+    places = IngestPlaces(
+        root,
+        layout.corpus(name),
         work=layout.scratch / "ingest" / name,
-        share=shared_out(machine) if machine.actors > 1 and bytes_below(root) >= SHARED_FROM_BYTES else None,
-        tell=progress,
         rejects_to=layout.rejects_file("ingest", name),
     )
+    share = shared_out(machine) if machine.actors > 1 and bytes_below(root) >= SHARED_FROM_BYTES else None
+    ingest_corpus(name, settings, places, share=share, tell=progress)

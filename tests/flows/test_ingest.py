@@ -21,7 +21,7 @@ from corpora.readers import make_corpus
 from corpora.schema import REJECTS, SAMPLES, SPLITS, Reject
 from corpora.store.release import compute_release_hash, describe_files
 from corpora.store.shards import iter_payloads, read_table
-from flows.stages.ingest.ingest import _why_different, ingest_corpus
+from flows.stages.ingest.ingest import IngestPlaces, IngestSettings, _why_different, ingest_corpus
 
 RATIOS = {"train": 0.6, "dev": 0.2, "test": 0.2}
 
@@ -36,7 +36,9 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ingest(root: Path, target: Path, reader: str, **more: Any) -> dict[str, Any]:
     options = {"shards": 3, "ratios": RATIOS, "split_seed": 0, "max_reject_share": 0.1} | more
-    return ingest_corpus("mine", reader=reader, root=root, target=target, **options)
+    places = IngestPlaces(root, target, options.pop("work", None), options.pop("rejects_to", None))
+    hooks = {name: options.pop(name) for name in ("share", "tell") if name in options}
+    return ingest_corpus("mine", IngestSettings(reader, **options), places, **hooks)
 
 
 def load(path: Path) -> Any:
@@ -253,16 +255,8 @@ def test_wrong_reader_is_one_clear_error(raw: Path, tmp_path: Path, reader: str,
 
 def test_name_of_a_corpus_is_checked(raw: Path, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="allowed are a-z"):
-        ingest_corpus(
-            "My Corpus",
-            reader="ravdess",
-            root=raw,
-            target=tmp_path / "o",
-            shards=1,
-            ratios=RATIOS,
-            split_seed=0,
-            max_reject_share=0.1,
-        )
+        settings = IngestSettings("ravdess", shards=1, ratios=RATIOS, split_seed=0, max_reject_share=0.1)
+        ingest_corpus("My Corpus", settings, IngestPlaces(raw, tmp_path / "o"))
 
 
 def test_real_corpora(shared_data: Path, tmp_path: Path) -> None:

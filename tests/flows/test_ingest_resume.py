@@ -17,7 +17,7 @@ from corpora.codecs import encode_text
 from corpora.readers import CORPORA, make_corpus
 from corpora.records.files import text_sample
 from corpora.schema import Reject, Sample
-from flows.stages.ingest.ingest import ingest_corpus
+from flows.stages.ingest.ingest import IngestPlaces, IngestSettings, ingest_corpus
 from flows.stages.ingest.parts import PartReader, ReadTask, Tell, bytes_below
 
 REPO = Path(__file__).resolve().parents[2]
@@ -41,7 +41,9 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ingest(raw: Path, target: Path, **more: Any) -> dict[str, Any]:
-    done = ingest_corpus("voices", reader="ravdess", root=raw, target=target, **(SETTINGS | more))
+    work, hooks = more.pop("work", None), {name: more.pop(name) for name in ("share", "tell") if name in more}
+    settings = IngestSettings("ravdess", **(SETTINGS | more))
+    done = ingest_corpus("voices", settings, IngestPlaces(raw, target, work), **hooks)
     manifest: dict[str, Any] = done["manifest"]
     return manifest
 
@@ -57,7 +59,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 import corpora.readers.speech.ravdess as reader
-from flows.stages.ingest.ingest import ingest_corpus
+from flows.stages.ingest.ingest import IngestPlaces, IngestSettings, ingest_corpus
 read, n = reader.read_wav, 0
 def dying(path):
     global n
@@ -66,8 +68,8 @@ def dying(path):
         os.kill(os.getpid(), 9)
     return read(path)
 reader.read_wav = dying
-paths = dict(root=Path({raw!r}), target=Path({target!r}), work=Path({work!r}))
-ingest_corpus("voices", reader="ravdess", **paths, **{settings!r})
+places = IngestPlaces(root=Path({raw!r}), target=Path({target!r}), work=Path({work!r}))
+ingest_corpus("voices", IngestSettings("ravdess", **{settings!r}), places)
 """
 
 

@@ -19,7 +19,7 @@ from corpora.schema import REJECTS, SAMPLES, Reject, Sample
 from corpora.store.atomic import write_json
 from corpora.store.shards import read_table
 from corpora.store.spill import Spill
-from flows.stages.ingest.ingest import ingest_corpus
+from flows.stages.ingest.ingest import IngestPlaces, IngestSettings, ingest_corpus
 from flows.stages.ingest.unknown_labels import HALF, MANY, judge_labels, listed, unknown_labels
 from tests.flows.test_report import make_run, page_of
 
@@ -52,7 +52,9 @@ def ingest(folder: Path, **more: Any) -> tuple[dict[str, Any], list[str]]:
         "split_seed": 0,
         "max_reject_share": 0.1,
     }
-    ingest_corpus("mine", root=folder / "raw", target=folder / "out", tell=told.append, **options | more)
+    settings = IngestSettings(**{k: v for k, v in (options | more).items() if k != "rejects_to"})
+    places = IngestPlaces(folder / "raw", folder / "out", rejects_to=more.get("rejects_to"))
+    ingest_corpus("mine", settings, places, tell=told.append)
     card: dict[str, Any] = json.loads((folder / "out" / "card.json").read_text(encoding="utf-8"))
     return card, told
 

@@ -16,7 +16,7 @@ from corpora.schema import SAMPLES
 from corpora.store.shards import read_table
 from flows.params import RunParams, load_params
 from flows.paths import Layout
-from flows.stages.ingest.ingest import ingest_corpus
+from flows.stages.ingest.ingest import IngestPlaces, IngestSettings, ingest_corpus
 from flows.stages.plan.plan import Plan
 from flows.stages.prepare.prepare import choose_view, load_indexes
 from flows.stages.release import what_was_seen
@@ -39,7 +39,8 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     files["b"][0].write_bytes(softer.getvalue())
     files["b"][1].write_bytes(files["a"][1].read_bytes())
     for name in "ab":
-        ingest_corpus(name, reader="ravdess", root=root / "raw" / name, target=layout.corpus(name), **options)
+        settings = IngestSettings("ravdess", **options)
+        ingest_corpus(name, settings, IngestPlaces(root / "raw" / name, layout.corpus(name)))
     return layout
 
 

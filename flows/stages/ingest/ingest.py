@@ -9,7 +9,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from flows.stages.ingest.parts import ReadTask, Share, Tell, read_corpus
 from flows.stages.ingest.reject_list import leave_rejects
 from flows.stages.ingest.unknown_labels import (
     LISTED,
+    Asked,
     OnUnknownLabel,
     UnknownLabel,
     judge_labels,
@@ -39,34 +40,50 @@ from flows.stages.ingest.unknown_labels import (
 from validators.tables import FACTS, check_counts, check_table, fact_table, sample_expectations
 
 
-def ingest_corpus(
-    name: str,
-    *,
-    reader: str,
-    root: Path,
-    target: Path,
-    shards: int,
-    ratios: Mapping[str, float],
-    split_seed: int,
-    max_reject_share: float,
-    on_unknown_label: OnUnknownLabel = "stop",
-    options: Mapping[str, Any] | None = None,
-    base: Path | None = None,
-    made_up: bool = False,
-    work: Path | None = None,
-    share: Share | None = None,
-    tell: Tell | None = None,
-    rejects_to: Path | None = None,
-) -> dict[str, Any]:
-    """Reads corpus `name` below `root` with `reader` and writes the folder `target` whole or not at all.
+@dataclass(frozen=True, slots=True)
+class IngestSettings:
+    """How a corpus is read: `corpora.<name>` of params.yaml, which decides what comes out.
 
     `options`: the reader's own. `base`: what a card's path is relative to (None: the current folder). `made_up`: what
-    lies below `root` was written by the reader's `fake()`, so licence and published counts of the real corpus do not
-    hold for it. `work`: a folder where what was read outlives a crash (None:
-    it does not). `share`: reads the corpus in parts, in other processes (flows.stages.ingest.parts). `rejects_to`: a
-    csv file for the rejects of an ingest that ends with an error because of them, which is named in its message.
+    is read was written by the reader's `fake()`, so licence and published counts of the real corpus do not hold for it.
+    """
 
-    Files: shards/*.tar, index.parquet (SAMPLES; `shard` relative to `target`), rejects.parquet, splits.parquet (views
+    reader: str
+    shards: int
+    ratios: Mapping[str, float]
+    split_seed: int
+    max_reject_share: float
+    on_unknown_label: OnUnknownLabel = "stop"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    base: Path | None = None
+    made_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IngestPlaces:
+    """Where a corpus is read from and written to. `work`: a folder where what was read outlives a crash (None: it does
+    not). `rejects_to`: a csv file for the rejects of an ingest that ends with an error because of them, which is named
+    in its message."""
+
+    root: Path
+    target: Path
+    work: Path | None = None
+    rejects_to: Path | None = None
+
+
+def ingest_corpus(
+    name: str,
+    settings: IngestSettings,
+    places: IngestPlaces,
+    *,
+    share: Share | None = None,
+    tell: Tell | None = None,
+) -> dict[str, Any]:
+    """Reads corpus `name` below `places.root` and writes the folder `places.target` whole or not at all.
+
+    `share`: reads the corpus in parts, in other processes (flows.stages.ingest.parts). `tell`: takes lines of progress.
+
+    Files: shards/*.tar, index.parquet (SAMPLES; `shard` relative to the folder), rejects.parquet, splits.parquet (views
     `official` and `group`, where they exist), near.parquet (what near copies are found by: corpora/near/pairs.py),
     near_pairs.parquet (those that were found), audit.json (findings of each view; why a view is missing; conflicts:
     corpora/splits/conflicts.py), quality.json (result of the table checks), card.json (card, counts found against
@@ -80,15 +97,15 @@ def ingest_corpus(
     begun = time.perf_counter()
     if not CORPUS_ID.fullmatch(name):
         raise CorpusError(f"corpus name {name!r}: allowed are a-z, 0-9 and _, beginning with a letter, 40 at most")
-    corpus = make_corpus(reader, options, base=base)
-    described = {"card_sha256": sha256} if (sha256 := getattr(corpus, "card_sha256", None)) else {}
-    card = made_up_card(corpus.card) if made_up else corpus.card
-    target = Path(target)
-    where = str(base.resolve()) if base else str(Path.cwd())
+    reader, work = settings.reader, places.work
+    corpus = make_corpus(reader, settings.options, base=settings.base)
+    card_sha256 = getattr(corpus, "card_sha256", None)  # of a described corpus
+    card = made_up_card(corpus.card) if settings.made_up else corpus.card
+    where = str(settings.base.resolve()) if settings.base else str(Path.cwd())
     task = ReadTask(
-        name, reader, dict(options or {}), str(root), shards, card.license, where, described.get("card_sha256")
+        name, reader, dict(settings.options), str(places.root), settings.shards, card.license, where, card_sha256
     )
-    with atomic_folder(target) as folder:
+    with atomic_folder(places.target) as folder:
         spills = read_corpus(task, work or folder / ".spill", keep=work is not None, share=share, tell=tell)
         rejects = [reject for spill in spills for reject in spill.rejects]
         index = assemble(spills, folder, "shards/" + name)
@@ -96,42 +113,40 @@ def ingest_corpus(
             shutil.rmtree(folder / ".spill")
         unknown = unknown_labels(rejects)
         _tell_rejects(name, rejects, unknown, tell)
-        if on_unknown_label == "stop":
+        if settings.on_unknown_label == "stop":
             judge_labels(
-                name,
-                root,
-                corpus.card,
+                Asked(name, places.root, corpus.card, described=card_sha256 is not None),
                 unknown,
                 n_read=index.num_rows + len(rejects),
                 by_label=native_counts(index, corpus.card),
-                described=bool(described),
-                listed_in=lambda: leave_rejects(rejects_to, rejects),
+                listed_in=lambda: leave_rejects(places.rejects_to, rejects),
             )
-        _judge_rejects(name, root, index.num_rows, rejects, max_reject_share, rejects_to)
+        _judge_rejects(name, places, index.num_rows, rejects, settings.max_reject_share)
         write_table(folder / "index.parquet", index)
         write_table(folder / "rejects.parquet", _reject_table(rejects))
         write_fingerprints(folder, index, folder / "near.parquet")
         near = near_pairs(read_table(folder / "near.parquet", FINGERPRINTS))
         write_table(folder / "near_pairs.parquet", near)
-        views, audit = _views(index, ratios, split_seed, near)
+        views, audit = _views(index, settings.ratios, settings.split_seed, near)
         write_table(folder / "splits.parquet", views)
         conflicts = find_conflicts(index)
         write_json(folder / "audit.json", audit | {"conflicts": conflicts_to_json(conflicts)})
-        told = _card(card, reader, index, rejects) | {"made_up": made_up, **described}
-        told["unknown_labels"] = [one.as_dict() for one in unknown[:LISTED]]
-        told["notes"] = conflict_notes(conflicts)
+        described = {"card_sha256": card_sha256} if card_sha256 else {}
+        facts = _card(card, reader, index, rejects) | {"made_up": settings.made_up, **described}
+        facts["unknown_labels"] = [one.as_dict() for one in unknown[:LISTED]]
+        facts["notes"] = conflict_notes(conflicts)
         if tell is not None:
-            for note in told["notes"]:
+            for note in facts["notes"]:
                 tell(f"{name}: {note}")
-        quality = _quality(name, card, index, told["counts"])
+        quality = _quality(name, card, index, facts["counts"])
         write_json(folder / "quality.json", quality)
-        write_json(folder / "card.json", told)
+        write_json(folder / "card.json", facts)
         manifest = _manifest(folder, name, reader, index, rejects, audit)
         write_json(folder / "manifest.json", manifest)
     if work is not None:
         shutil.rmtree(work, ignore_errors=True)
-    if rejects_to is not None:
-        rejects_to.unlink(missing_ok=True)
+    if places.rejects_to is not None:
+        places.rejects_to.unlink(missing_ok=True)
     return {"manifest": manifest, "seconds": time.perf_counter() - begun}
 
 
@@ -163,19 +178,17 @@ def _reasons(rejects: list[Reject]) -> dict[str, int]:
     return dict(sorted(Counter(reject.reason for reject in rejects).items()))
 
 
-def _judge_rejects(
-    name: str, root: Path, accepted: int, rejects: list[Reject], max_share: float, rejects_to: Path | None
-) -> None:
+def _judge_rejects(name: str, places: IngestPlaces, accepted: int, rejects: list[Reject], max_share: float) -> None:
     total = accepted + len(rejects)
     share = len(rejects) / total if total else 1.0
     if accepted and share <= max_share:
         return
-    told = ", ".join(f"{reason} {count}" for reason, count in _reasons(rejects).items()) or "there was nothing to read"
+    counts = ", ".join(f"{reason} {count}" for reason, count in _reasons(rejects).items())
     first = f" First: {rejects[0].path} ({rejects[0].reason}: {rejects[0].detail})." if rejects else ""
     raise CorpusError(
-        f"corpus {name!r} at {root}: {len(rejects)} of {total} files were rejected ({share:.0%}, at most "
-        f"{max_share:.0%} are allowed): {told}.{first}{leave_rejects(rejects_to, rejects)} Mend or remove them, or "
-        f"raise corpora.{name}.max_reject_share."
+        f"corpus {name!r} at {places.root}: {len(rejects)} of {total} files were rejected ({share:.0%}, at most "
+        f"{max_share:.0%} are allowed): {counts or 'there was nothing to read'}.{first}"
+        f"{leave_rejects(places.rejects_to, rejects)} Mend or remove them, or raise corpora.{name}.max_reject_share."
     )
 
 
@@ -195,8 +208,8 @@ def _quality(name: str, card: CorpusCard, index: pa.Table, counts: list[dict[str
 def _judge_quality(name: str, results: list[dict[str, Any]]) -> None:
     failed = [result for result in results if not result["success"]]
     if failed:
-        told = "; ".join(f"{r['type']}({r['column'] or ''}) observed {r['observed']}" for r in failed[:5])
-        raise CorpusError(f"corpus {name!r}: the index fails {len(failed)} table check(s): {told}")
+        checks = "; ".join(f"{r['type']}({r['column'] or ''}) observed {r['observed']}" for r in failed[:5])
+        raise CorpusError(f"corpus {name!r}: the index fails {len(failed)} table check(s): {checks}")
 
 
 def _reject_table(rejects: list[Reject]) -> pa.Table:
@@ -206,7 +219,7 @@ def _reject_table(rejects: list[Reject]) -> pa.Table:
 
 def _views(index: pa.Table, ratios: Mapping[str, float], seed: int, near: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
     """The views that exist, and the audit: findings of each, or the reason why it does not exist."""
-    made: list[pa.Table] = []
+    views: list[pa.Table] = []
     audit: dict[str, Any] = {}
     makers = {"group": lambda: group_view(index, ratios, seed), "official": lambda: official_view(index)}
     for name, make in makers.items():
@@ -218,37 +231,37 @@ def _views(index: pa.Table, ratios: Mapping[str, float], seed: int, near: pa.Tab
         if view is None:
             audit[name] = {"feasible": False, "reason": "the corpus publishes no split", "findings": []}
             continue
-        made.append(view)
+        views.append(view)
         findings = [finding.to_json() for finding in audit_view(index, view, near)]
         counts = dict(sorted(Counter(view["split"].to_pylist()).items()))
-        told = {"feasible": True, "reason": None, "hash": view_hash(view), "counts": counts, "findings": findings}
-        audit[name] = told
-    return pa.concat_tables(made).combine_chunks() if made else SPLITS.empty_table(), {"views": audit}
+        facts = {"feasible": True, "reason": None, "hash": view_hash(view), "counts": counts, "findings": findings}
+        audit[name] = facts
+    return pa.concat_tables(views).combine_chunks() if views else SPLITS.empty_table(), {"views": audit}
 
 
 def native_counts(index: pa.Table, card: CorpusCard) -> Counter[str]:
     """Native label -> samples that carry it: entries of `labels` in the corpus' own scheme, else `emotion_raw`."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for raw, labels in zip(index["emotion_raw"].to_pylist(), index["labels"].to_pylist(), strict=True):
         own = {entry["label"] for entry in labels or () if entry["scheme"] == card.name and entry["weight"] != 0}
-        found.update(own or ([raw] if raw is not None else []))
-    return found
+        counts.update(own or ([raw] if raw is not None else []))
+    return counts
 
 
 def _card(card: CorpusCard, reader: str, index: pa.Table, rejects: list[Reject]) -> dict[str, Any]:
     """Card and counts: found, published and their difference for each native label; null where nothing is published."""
-    found = native_counts(index, card)
+    present = native_counts(index, card)
     published = dict(card.counts or {})
     counts = [
         {
             "label": label,
             "emotion": card.label_map.get(label),
-            "found": found.get(label, 0),
+            "found": present.get(label, 0),
             "published": published.get(label),
-            "difference": found.get(label, 0) - published[label] if label in published else None,
+            "difference": present.get(label, 0) - published[label] if label in published else None,
         }
-        for label in dict.fromkeys([*card.label_map, *published, *sorted(found)])
-        if label in published or found.get(label)
+        for label in dict.fromkeys([*card.label_map, *published, *sorted(present)])
+        if label in published or present.get(label)
     ]
     subjects = {subject for subject in index["subject_id"].to_pylist() if subject is not None}
     off = [row for row in counts if row["difference"]]
@@ -296,7 +309,7 @@ def _manifest(
         "reader": reader,
         "n": index.num_rows,
         "n_rejects": len(rejects),
-        "views": sorted(view for view, told in audit["views"].items() if told["feasible"]),
+        "views": sorted(view for view, facts in audit["views"].items() if facts["feasible"]),
         "files": files,
-        "content_hash": compute_release_hash({path: told["sha256"] for path, told in files.items()}),
+        "content_hash": compute_release_hash({path: file["sha256"] for path, file in files.items()}),
     }

@@ -35,7 +35,7 @@ class UnknownLabel:
         return {"label": self.label, "count": self.count, "nearest": self.nearest}
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """ "'DISGUST' 195 (nearest: 'disgust')" """
         return f"{self.label!r} {self.count}" + (f" (nearest: {self.nearest!r})" if self.nearest else "")
 
@@ -43,35 +43,42 @@ class UnknownLabel:
 def unknown_labels(rejects: Iterable[Reject]) -> list[UnknownLabel]:
     """Most frequent first, then by name."""
     counts = Counter((reject.label, reject.nearest) for reject in rejects if reject.label is not None)
-    found = [UnknownLabel(str(label), n, nearest) for (label, nearest), n in counts.items()]
-    return sorted(found, key=lambda one: (-one.count, one.label))
+    labels = [UnknownLabel(str(label), n, nearest) for (label, nearest), n in counts.items()]
+    return sorted(labels, key=lambda one: (-one.count, one.label))
 
 
 def listed(labels: Sequence[UnknownLabel], most: int = 10) -> str:
     """ "'DISGUST' 195 (nearest: 'disgust'), 'bored' 3, 2 more" """
     more = [f"{len(labels) - most} more"] if len(labels) > most else []
-    return ", ".join([one.told for one in labels[:most]] + more)
+    return ", ".join([one.text for one in labels[:most]] + more)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The corpus whose labels are judged. `described`: by a card that its owner can edit."""
+
+    name: str
+    root: Path
+    card: CorpusCard
+    described: bool
 
 
 def judge_labels(
-    name: str,
-    root: Path,
-    card: CorpusCard,
+    corpus: Asked,
     labels: Sequence[UnknownLabel],
     *,
     n_read: int,
     by_label: Mapping[str, int],
-    described: bool,
     listed_in: Callable[[], str] = lambda: "",
 ) -> None:
     """Raises `CorpusError` for a whole label that nobody knows, or half of a class.
 
-    `n_read`: files or rows, rejects among them. `by_label`: native label -> accepted samples. `described`: by a card
-    that its owner can edit. `listed_in`: writes the rejects down where a person can open them, and says where.
+    `n_read`: files or rows, rejects among them. `by_label`: native label -> accepted samples. `listed_in`: writes the
+    rejects down where a person can open them, and says where.
     """
     why: dict[UnknownLabel, str] = {}
-    for emotion, lost in _lost_spellings(card, labels).items():
-        kept = sum(n for label, n in by_label.items() if _class_of(card, label) == emotion)
+    for emotion, lost in _lost_spellings(corpus.card, labels).items():
+        kept = sum(n for label, n in by_label.items() if _class_of(corpus.card, label) == emotion)
         gone = sum(one.count for one in lost)
         if gone >= HALF * (kept + gone):
             why |= dict.fromkeys(lost, f"{gone} of {kept + gone} samples of {emotion}")
@@ -80,15 +87,14 @@ def judge_labels(
             why.setdefault(one, f"all {one.count} samples of it")
     if not why:
         return
-    told = "; ".join(
+    losses = "; ".join(
         f"{one.label!r} ({loss} would be lost{f'; did you mean {one.nearest!r}?' if one.nearest else ''})"
         for one, loss in list(why.items())[:10]
     )
-    whose = "its card" if described else "its reader"
+    whose = "its card" if corpus.described else "its reader"
     raise CorpusError(
-        f"corpus {name!r} at {root}: {'labels' if len(why) > 1 else 'a label'} that {whose} does not know: {told}. "
-        + _advice(name, card, list(why), described)
-        + listed_in()
+        f"corpus {corpus.name!r} at {corpus.root}: {'labels' if len(why) > 1 else 'a label'} that {whose} does not "
+        f"know: {losses}. {_advice(corpus, list(why))}{listed_in()}"
     )
 
 
@@ -99,22 +105,22 @@ def _class_of(card: CorpusCard, label: str) -> str:
 
 def _lost_spellings(card: CorpusCard, labels: Iterable[UnknownLabel]) -> dict[str, list[UnknownLabel]]:
     """Class -> unknown labels that are near spellings of one of its labels."""
-    found: dict[str, list[UnknownLabel]] = {}
+    lost: dict[str, list[UnknownLabel]] = {}
     for one in labels:
         if one.nearest in card.label_map:
-            found.setdefault(_class_of(card, str(one.nearest)), []).append(one)
-    return found
+            lost.setdefault(_class_of(card, str(one.nearest)), []).append(one)
+    return lost
 
 
-def _advice(name: str, card: CorpusCard, labels: Sequence[UnknownLabel], described: bool) -> str:
-    param = f"corpora.{name}.on_unknown_label: reject in params.yaml counts them as rejects"
-    if not described:
+def _advice(corpus: Asked, labels: Sequence[UnknownLabel]) -> str:
+    param = f"corpora.{corpus.name}.on_unknown_label: reject in params.yaml counts them as rejects"
+    if not corpus.described:
         return f"Spell them as the corpus is published; or {param}."
     first = labels[0]
-    meant = card.label_map.get(first.nearest or "", "an emotion") or "null"
+    meant = corpus.card.label_map.get(first.nearest or "", "an emotion") or "null"
     entry = f"label_map: {{{first.label}: {meant}}}, or files.values.label where the card has it"
     case = any(one.nearest and one.nearest.casefold() == one.label.casefold() for one in labels)
     ways = [f"say in the card what they mean ({entry}; null in label_map leaves a label without a class on purpose)"]
     ways += ["let case be ignored (files.ignore_case: true)"] if case else []
-    told = "; ".join(ways)
-    return f"{told[0].upper()}{told[1:]}; or {param}."
+    text = "; ".join(ways)
+    return f"{text[0].upper()}{text[1:]}; or {param}."

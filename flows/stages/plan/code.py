@@ -101,10 +101,18 @@ def sampling_code(generator: str, representation: str) -> str:
 
 def source_of(module: str) -> bytes:
     """The source of a module; of an extension its binary. Raises `IntegrityError` where there is no such file."""
-    spec = importlib.util.find_spec(module)
+    return _file_of(module).read_bytes()
+
+
+@cache
+def _file_of(module: str) -> Path:
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # not even its package
+        spec = None
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise IntegrityError(f"module {module!r} has no source file")
-    return Path(spec.origin).read_bytes()
+    return Path(spec.origin)
 
 
 @lru_cache(maxsize=4096)
