@@ -8,13 +8,22 @@ from typing import Any
 
 import pytest
 
-from corpora.errors import IntegrityError, UserError
+from corpora.errors import IntegrityError, ParamsError, UserError
 from corpora.store.atomic import write_json
 from flows.conduct.dvcrun import needed, reasons, repro
 from flows.paths import Layout
 from flows.stages.augment.gating import _measures
 from flows.stages.plan.plan import Plan
-from flows.stages.plan.weights import changed_weights, require_planned, weights_of
+from flows.stages.plan.weights import (
+    changed_weights,
+    loaded_of,
+    path_parameters,
+    require_loaded,
+    require_planned,
+    weights_of,
+)
+from generators.conversion import Transfer
+from generators.params import GeneratorParams
 from tests.toy import ALL, Toy
 
 
@@ -102,3 +111,57 @@ def test_dvc_is_told_to_plan_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     repro("plan@toy", repo=toy.folder, on_line=lambda line: None)
     assert (toy.folder / "calls.txt").read_text().count("plan@toy") == before + 1
     assert json.loads((toy.folder / "data/runs/toy/plan/fit.json").read_text())["seed"] == "1"
+
+
+class Loading(GeneratorParams):
+    """Of a generator that loads a vocoder, and a language model for each class."""
+
+    vocoder: Path | None = None
+    models: dict[str, str] | None = None
+    width: int = 8
+
+
+def test_what_a_generator_or_representation_loads_is_named_by_its_content(tmp_path: Path) -> None:
+    class Encoded:
+        def __init__(self, size: int = 8, encoder: Path | None = None, note: str = "") -> None: ...
+
+    assert path_parameters(Loading) == {"vocoder"} and path_parameters(Encoded) == {"encoder"}
+    (tmp_path / "vocoder.onnx").write_bytes(b"one")
+    model = checkpoint(tmp_path / "lm")
+    params = {"vocoder": str(tmp_path / "vocoder.onnx"), "models": {"anger": model}, "width": 8}
+    before = loaded_of(params, path_parameters(Loading))
+    assert list(before) == sorted([model, params["vocoder"]]) and loaded_of({"width": 8, "vocoder": None}) == {}
+    require_loaded(before)
+    (tmp_path / "lm" / "tokenizer.json").write_text("{}")
+    after = loaded_of(params, path_parameters(Loading))
+    assert after[model] != before[model], "every file of the folder counts"
+    assert after[params["vocoder"]] == before[params["vocoder"]]
+    with pytest.raises(IntegrityError, match=r"generator or representation: path:.*the plan was made for"):
+        require_loaded(before)
+    (tmp_path / "vocoder.onnx").unlink()
+    with pytest.raises(UserError, match=r"vocoder\.onnx does not exist"):
+        loaded_of(params, path_parameters(Loading))
+
+
+def test_what_is_loaded_stands_in_the_plans_and_is_refused_where_it_is_not_there(
+    tmp_path: Path, tiny_params: Any, project: Any, run_all: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Params(Transfer.Params):  # type: ignore[misc, name-defined]
+        encoder: Path | None = None
+
+    monkeypatch.setattr(Transfer, "Params", Params)
+    params, named = tiny_params("faces"), f"path:{tmp_path / 'm'}"
+    params["runs"]["tiny"]["generator"] = {"name": "transfer", "params": {"encoder": named}}
+    folder = project(tmp_path / "p", params)
+    with pytest.raises(ParamsError, match=r"runs\.tiny\.generator\.params: .*m does not exist"):
+        run_all(folder, stages=("fake", "ingest", "plan"))
+    checkpoint(tmp_path / "m")
+    run_all(folder, stages=("plan",))
+    layout = Layout(folder)
+    plans = {stage: Plan.read(layout, "tiny", stage) for stage in ("prepare", "fit", "augment", "evaluate")}
+    assert [list(plans[s].params.get("loads", {})) for s in plans] == [[], [named], [named], []]
+    assert changed_weights(layout, "tiny") == []
+    checkpoint(tmp_path / "m", b"two, longer")
+    assert changed_weights(layout, "tiny") == [f"weights of {named} are others"]
+    run_all(folder, stages=("plan",))
+    assert {s for s in plans if Plan.read(layout, "tiny", s).key != plans[s].key} == {"fit", "augment"}
