@@ -52,7 +52,7 @@ def load_tensors(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]
 
 
 def content_hash(folder: Path) -> str:
-    """20 hex digits over all files of a saved model: the generator_id."""
+    """20 hex digits over all files of a saved model: equal fits have equal ones."""
     return hash_folder(folder)[:20]
 
 

@@ -47,7 +47,11 @@ class Hand:
                 piece = PreparedPiece("", None, None, None, (), {}, (), row, None, places, (0, 0))
                 samples.append(PreparedSample(r.key, None, (piece,)))
             arrays = np.array([[float(sum(r.sha256.encode()))] for r in requests], np.float32)
-            tensors = {"payload": np.frombuffer(blob, np.uint8), "coded": np.zeros(0, np.uint8), "arrays": arrays}
+            tensors: dict[str, np.ndarray] = {
+                "payload": np.frombuffer(blob, np.uint8),
+                "coded": np.zeros(0, np.uint8),
+                "arrays": arrays,
+            }
             self.store.put_arrays(key, tensors, PackRecord("txt", tuple(samples)).to_json())
 
 
@@ -127,20 +131,20 @@ def test_a_store_that_keeps_nothing_is_named(tmp_path: Path) -> None:
 
 
 def test_a_key_holds_what_the_steps_look_at_and_nothing_else() -> None:
-    def key(reads: Reads, reader: str = "fer2013", sha256: str = "0", **changes: Any) -> str:
-        return sample_key(sha256, Facts.of(ROW | changes, reader, reads))
+    def key(reads: Reads, changes: dict[str, Any] | None = None, reader: str = "fer2013", sha256: str = "0") -> str:
+        return sample_key(sha256, Facts.of(ROW | (changes or {}), reader, reads))
 
     nothing, all_of_it = Reads(), Reads(signals=True, extra=frozenset({"face_box"}), reader=True)
     for change in ({"emotion": "fear"}, {"sample_id": "x"}, {"valence": 0.5}, {"new_column": 1}, {"subject_id": "s"}):
-        assert key(nothing, **change) == key(nothing) and key(all_of_it, **change) == key(all_of_it)
+        assert key(nothing, change) == key(nothing) and key(all_of_it, change) == key(all_of_it)
     with_note = {"extra": [*ROW["extra"], ("note", "x")]}
-    assert key(all_of_it, **with_note) == key(all_of_it)
+    assert key(all_of_it, with_note) == key(all_of_it)
     other_box, other_signal = {"extra": [("face_box", "9,9,9,9")]}, {"signals": [{**ROW["signals"][0], "unit": "V"}]}
     for reads, differs in ((nothing, False), (all_of_it, True)):
-        assert (key(reads, **other_box) != key(reads)) == differs
-        assert (key(reads, **other_signal) != key(reads)) == differs
+        assert (key(reads, other_box) != key(reads)) == differs
+        assert (key(reads, other_signal) != key(reads)) == differs
         assert (key(reads, reader="expw") != key(reads)) == differs
-    assert key(nothing, sha256="1") != key(nothing) != key(nothing, codec="jpg")
+    assert key(nothing, sha256="1") != key(nothing) != key(nothing, {"codec": "jpg"})
 
 
 def test_requests_come_through_json() -> None:

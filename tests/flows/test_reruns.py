@@ -305,7 +305,8 @@ UPTO_AUGMENT = "plan prepare fit augment"
 def test_samples_keep_their_names_and_are_drawn_once(
     folder: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, edits = code.source_of, {}
+    source = code.source_of
+    edits: dict[str, Callable[[bytes], bytes]] = {}
     monkeypatch.setattr(code, "source_of", lambda m: edits[m](source(m)) if m in edits else source(m))
     stages(folder, verbs=UPTO_AUGMENT)
     ids, drawn = sample_ids(folder), counted.taken()[2]

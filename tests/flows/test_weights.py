@@ -22,7 +22,7 @@ from flows.stages.plan.weights import (
     require_planned,
     weights_of,
 )
-from generators.conversion import Transfer
+from generators.conversion import Transfer, TransferParams
 from generators.params import GeneratorParams
 from tests.toy import ALL, Toy
 
@@ -128,14 +128,15 @@ def test_what_a_generator_or_representation_loads_is_named_by_its_content(tmp_pa
     assert path_parameters(Loading) == {"vocoder"} and path_parameters(Encoded) == {"encoder"}
     (tmp_path / "vocoder.onnx").write_bytes(b"one")
     model = checkpoint(tmp_path / "lm")
-    params = {"vocoder": str(tmp_path / "vocoder.onnx"), "models": {"anger": model}, "width": 8}
+    vocoder = str(tmp_path / "vocoder.onnx")
+    params = {"vocoder": vocoder, "models": {"anger": model}, "width": 8}
     before = loaded_of(params, path_parameters(Loading))
-    assert list(before) == sorted([model, params["vocoder"]]) and loaded_of({"width": 8, "vocoder": None}) == {}
+    assert list(before) == sorted([model, vocoder]) and loaded_of({"width": 8, "vocoder": None}) == {}
     require_loaded(before)
     (tmp_path / "lm" / "tokenizer.json").write_text("{}")
     after = loaded_of(params, path_parameters(Loading))
     assert after[model] != before[model], "every file of the folder counts"
-    assert after[params["vocoder"]] == before[params["vocoder"]]
+    assert after[vocoder] == before[vocoder]
     with pytest.raises(IntegrityError, match=r"generator or representation: path:.*the plan was made for"):
         require_loaded(before)
     (tmp_path / "vocoder.onnx").unlink()
@@ -146,7 +147,7 @@ def test_what_a_generator_or_representation_loads_is_named_by_its_content(tmp_pa
 def test_what_is_loaded_stands_in_the_plans_and_is_refused_where_it_is_not_there(
     tmp_path: Path, tiny_params: Any, project: Any, run_all: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Params(Transfer.Params):  # type: ignore[misc, name-defined]
+    class Params(TransferParams):
         encoder: Path | None = None
 
     monkeypatch.setattr(Transfer, "Params", Params)

@@ -39,7 +39,7 @@ def path_parameters(kind: type) -> frozenset[str]:
     if issubclass(kind, BaseModel):
         hints: dict[str, Any] = {name: field.annotation for name, field in kind.model_fields.items()}
     else:
-        hints = typing.get_type_hints(kind.__init__)  # type: ignore[misc]  # that of this very class
+        hints = typing.get_type_hints(kind.__init__)
     return frozenset(name for name, hint in hints.items() if hint is Path or Path in typing.get_args(hint))
 
 
