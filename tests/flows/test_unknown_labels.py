@@ -230,9 +230,7 @@ def test_nothing_that_matters_passes(counts: dict[str, int], kept: int) -> None:
         or (disgust and disgust >= HALF * (disgust + kept))
     )
     try:
-        judge_labels(
-            "c", Path("r"), card, labels, n_read=n_read, by_label={"joy": kept, "disgust": kept}, described=True
-        )
+        judge_labels(Asked("c", Path("r"), card, True), labels, n_read=n_read, by_label={"joy": kept, "disgust": kept})
     except CorpusError:
         assert matters
     else:
