@@ -277,9 +277,10 @@ def test_each_payload_is_prepared_and_encoded_once_whatever_the_view(folder: Pat
 
     one_more_picture(folder)
     stages(folder, verbs="ingest plan prepare")
-    assert counted.taken()[:2] == (1, 1) and len(prepared_payloads(folder)) == len(seen) + 1
+    payloads = prepared_payloads(folder)
+    assert counted.taken()[:2] == (1, 1) and len(payloads.keys() - seen.keys()) == 1
     stages(folder, of_run(representation={"name": "pixels", "size": 24}), verbs="plan prepare")
-    assert counted.taken()[:2] == (n + 1, n + 1), "other arrays are made anew"
+    assert counted.taken()[:2] == (len(payloads), len(payloads)), "other arrays are made anew"
 
 
 def test_nothing_that_is_written_depends_on_who_shares_a_pack(folder: Path, tmp_path: Path) -> None:

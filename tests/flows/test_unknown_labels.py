@@ -20,7 +20,7 @@ from corpora.store.atomic import write_json
 from corpora.store.shards import read_table
 from corpora.store.spill import Spill
 from flows.stages.ingest.ingest import IngestPlaces, IngestSettings, ingest_corpus
-from flows.stages.ingest.unknown_labels import HALF, MANY, judge_labels, listed, unknown_labels
+from flows.stages.ingest.unknown_labels import HALF, MANY, Asked, judge_labels, listed, unknown_labels
 from tests.flows.test_report import make_run, page_of
 
 CARD = """\
@@ -123,7 +123,7 @@ def test_what_stops(tmp_path: Path, labels: dict[str, int], stops: bool) -> None
     kept = Counter(item.emotion_raw for item in items if isinstance(item, Sample))
 
     def judge() -> None:
-        judge_labels("mine", folder, reader.card, unknown, n_read=len(items), by_label=kept, described=True)
+        judge_labels(Asked("mine", folder, reader.card, True), unknown, n_read=len(items), by_label=kept)
 
     if stops:
         with pytest.raises(CorpusError, match="does not know"):
@@ -230,9 +230,7 @@ def test_nothing_that_matters_passes(counts: dict[str, int], kept: int) -> None:
         or (disgust and disgust >= HALF * (disgust + kept))
     )
     try:
-        judge_labels(
-            "c", Path("r"), card, labels, n_read=n_read, by_label={"joy": kept, "disgust": kept}, described=True
-        )
+        judge_labels(Asked("c", Path("r"), card, True), labels, n_read=n_read, by_label={"joy": kept, "disgust": kept})
     except CorpusError:
         assert matters
     else:
