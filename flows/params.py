@@ -6,10 +6,8 @@ where). Every stage reads its part from the JSON that `plan` wrote, so a stage n
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-import reprlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar
@@ -18,12 +16,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from corpora.errors import ParamsError, UnknownNameError, UserError
 from corpora.formats.yamlfile import LARGEST, read_yaml
+from corpora.params import StrictParams as _Model
+from corpora.params import problems
 from corpora.splits.audit import SHORT_TEXT
 from corpora.splits.views import ViewSpec
 from features.faces.prepare import FaceSteps
 from features.physio.prepare import SignalSteps
 from features.speech.prepare import SpeechSteps
 from features.text.prepare import TextSteps
+from flows.asking import Ask
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -72,10 +73,6 @@ def _store(value: str) -> str:
 
 Reader = Annotated[str, AfterValidator(_reader)]
 Options = Annotated[dict[str, Any], AfterValidator(_options)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Numerics(_Model):
@@ -336,6 +333,7 @@ class RunParams(_Model):
     )
     target: Target = Field(default_factory=lambda: Target())
     rounds: Rounds = Field(default_factory=lambda: Rounds())
+    ask: Ask = Field(default_factory=lambda: Ask())
     gates: dict[Name, GateParams] = Field(default_factory=dict, description="Overrides of DEFAULT_GATES, by name.")
     policy: Policy = Field(default_factory=lambda: Policy())
     evaluation: Evaluation = Field(default_factory=lambda: Evaluation())
@@ -365,6 +363,8 @@ class RunParams(_Model):
             raise ValueError(
                 f"`{given}` is given and `{lacking}` is not: a generator needs both, a release of real samples neither"
             )
+        if self.generator is None and self.ask != Ask():
+            raise ValueError("`ask` is what synthetic samples are asked for, and without a `generator` there are none")
         if self.generator is None and self.gates:
             raise ValueError("`gates` judge synthetic samples, and without a `generator` there are none")
         return self
@@ -463,35 +463,4 @@ def _validated(model: type[M], raw: Mapping[str, Any], path: Path) -> M:
     try:
         return model.model_validate(dict(raw))
     except ValidationError as error:
-        lines = [_explain(model, item) for item in error.errors(include_url=False)]
-        raise ParamsError(f"{path.name}: " + "; ".join(lines)) from None
-
-
-def _explain(model: type[BaseModel], item: Any) -> str:
-    where = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        valid = sorted(_fields_at(model, item["loc"][:-1]))
-        near = difflib.get_close_matches(str(item["loc"][-1]), valid, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        return f"unknown parameter {where!r}.{hint} Valid here: {', '.join(valid)}"
-    if item["type"] == "missing":
-        return f"parameter {where!r} is missing"
-    return f"parameter {where!r} is {reprlib.repr(item['input'])}: {item['msg']}"
-
-
-def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
-    """Names of the fields of the model that `location` leads to; dict levels pass through."""
-    import typing
-
-    current: Any = model
-    for part in location:
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            field = current.model_fields.get(str(part))
-            current = field.annotation if field else None
-        else:
-            args = [a for a in typing.get_args(current) if a is not type(None)]
-            current = args[-1] if args else None
-        while typing.get_origin(current) is not None and typing.get_origin(current) is not dict:
-            args = [a for a in typing.get_args(current) if a is not type(None)]
-            current = args[0] if args else None
-    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []
+        raise ParamsError(f"{path.name}: " + "; ".join(problems(model, error))) from None

@@ -44,6 +44,22 @@ class Condition:
     given: Mapping[str, Given] = field(default_factory=dict)
 
     @property
+    def one_class(self) -> str | None:
+        """The class that is asked for; None where several are mixed: a soft label is never named as one class."""
+        if isinstance(self.emotion, str):
+            return self.emotion
+        asked = [name for name, weight in self.emotion.items() if weight > 0]
+        return asked[0] if len(asked) == 1 else None
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Class -> its share of what is asked for, by name; shares sum to 1."""
+        if isinstance(self.emotion, str):
+            return {self.emotion: 1.0}
+        whole = sum(self.emotion.values())
+        return {name: float(weight) / whole for name, weight in sorted(self.emotion.items()) if weight > 0}
+
+    @property
     def subject(self) -> str | None:
         """The subject that is asked for, if one is."""
         subject = self.given.get("subject")

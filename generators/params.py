@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-import reprlib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from corpora.errors import ParamsError
+from corpora.params import StrictParams, parse
+from generators.generator import RATED
 
 
-class GeneratorParams(BaseModel):
+class GeneratorParams(StrictParams):
     """What every generator's `Params` derives from; field descriptions and ranges feed docs/parameters.md."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TrainedParams(GeneratorParams):
@@ -33,25 +30,23 @@ class TrainedParams(GeneratorParams):
     class_balance: float = Field(
         0.5, ge=0, le=1, description="0: classes as often as they are in train; 1: all classes equally often"
     )
-    use_intensity: bool = Field(False, description="condition on intensity as well, where the corpus rates it")
+    honours: tuple[Literal["intensity", "valence", "arousal", "dominance", "subject"], ...] = Field(
+        (),
+        description="what draws may ask for beside the class, learned where train's records have it: intensity, "
+        "valence, arousal, dominance, subject",
+    )
+    use_intensity: bool = Field(False, description="the same as `honours: [intensity]`")
+
+    @property
+    def rated(self) -> tuple[str, ...]:
+        """Ratings to honour, in one order however they were listed."""
+        asked = {*self.honours, *(("intensity",) if self.use_intensity else ())}
+        return tuple(name for name in RATED if name in asked)
 
 
 P = TypeVar("P", bound=GeneratorParams)
 
 
 def parse_params(model: type[P], given: Mapping[str, Any], owner: str) -> P:
-    """Checks `given` against `model`. Raises `ParamsError` with one line for each wrong field."""
-    try:
-        return model.model_validate(dict(given))
-    except ValidationError as error:
-        lines = [_line(model, problem) for problem in error.errors()]
-        raise ParamsError(f"parameters of generator {owner}: " + "; ".join(lines)) from error
-
-
-def _line(model: type[GeneratorParams], problem: Mapping[str, Any]) -> str:
-    name = ".".join(map(str, problem["loc"]))
-    if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        return f"unknown parameter {name!r}.{hint} Known: {', '.join(sorted(model.model_fields))}"
-    return f"{name} = {reprlib.repr(problem['input'])}: {problem['msg']}"
+    """Checks `given` against `model`. Raises `ParamsError` that names each wrong field and what is allowed."""
+    return parse(model, given, f"parameters of generator {owner}")

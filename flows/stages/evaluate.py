@@ -44,7 +44,9 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
         _write(folder, [], {}, None, None, balance)
         return
     modality, rate = summary["modality"], summary["rate_hz"]
-    synthetic = batch_from_table(augmented, read_table(augmented / "index.parquet", SAMPLES), modality, rate)
+    released = read_table(augmented / "index.parquet", SAMPLES)
+    of_a_class = released.filter(pc.is_valid(released.column("emotion")))  # a mixture is compared with no class
+    synthetic = batch_from_table(augmented, of_a_class, modality, rate)
     train, dev = (reference_batch(prepared, summary, split) for split in ("train", "dev"))
     verdicts = set_verdicts(plan, train, dev, synthetic, summary["classes"])
     tested = self_test(plan, train, summary["classes"])

@@ -74,6 +74,7 @@ class Agreement:
 
     name = "agreement"
     unit = "p(asked)/max p"
+    judges_class = True
     better: Better = "higher"
     modalities: tuple[str, ...] = ("speech", "face", "text", "physio")
     default_limit = Limit(quantile=0.25)

@@ -60,7 +60,7 @@ class Dimensions:
     """
 
     name = "dimensions"
-    asks = "valence, arousal or dominance"  # what candidates must have been asked for, beside a class
+    asks = DIMENSIONS
     unit = "p-value"
     better: Better = "higher"
     modalities: tuple[str, ...] = ("speech", "face", "text", "physio")

@@ -35,6 +35,7 @@ class NearestMcd:
 
     name = "mcd"
     unit = "dB"
+    judges_class = True
     better: Better = "lower"
     modalities: tuple[str, ...] = ("speech",)
     default_limit = Limit(quantile=0.98)

@@ -60,6 +60,7 @@ class Ordinal:
 
     name = "ordinal"
     unit = "p-value"
+    judges_class = True
     better: Better = "higher"
     modalities: tuple[str, ...] = ("speech", "face", "text", "physio")
     default_limit = Limit(absolute=0.05)

@@ -44,6 +44,7 @@ class Support:
 
     name = "support"
     unit = "x typical real distance"
+    judges_class = True
     better: Better = "lower"
     modalities = ("speech", "face", "text", "physio")
     default_limit = Limit(quantile=0.99, times=1.1)

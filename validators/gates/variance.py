@@ -36,6 +36,7 @@ class GlobalVariance:
 
     name = "variance"
     unit = "x real variance"
+    judges_class = True
     better: Better = "higher"
     modalities: tuple[str, ...] = ("speech",)
     default_limit = Limit(quantile=0.02, times=0.85)

@@ -29,13 +29,12 @@ from flows.paths import Layout
 from flows.stages.augment.candidates import Candidate, Drawer
 from flows.stages.augment.choosing import accepted_table, choose, require_embedding
 from flows.stages.augment.gating import FittedGate, fit_gates, resolve_limits
-from flows.stages.augment.rounds import budget_of, fill, prepared_cells
-from flows.stages.augment.sampler import read_samples
+from flows.stages.augment.rounds import budget_of, fill, limit_of, passes, prepared_cells
+from flows.stages.augment.sampler import asked_emotion, read_samples
 from flows.stages.augment.tallies import cell_row, class_row, spent
 from flows.stages.plan.plan import Plan
 from generators.draws.balance import Stop
 from generators.draws.targets import Cell
-from validators.gate import lets_in
 
 SHOWN_REJECTS = 3  # rejected payloads kept for each class and gate, for people to look at
 TIMINGS = "draws"  # .emoforge/timings/<run>/draws.json
@@ -55,7 +54,7 @@ def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     limits, silent = resolve_limits(plan, gates, summary["classes"])
     model = layout.run(plan.run) / "model"
     with Drawer(plan, layout, machine, store, prepared, model, summary, {n: g.key for n, g in gates.items()}) as draw:
-        wanted = prepared_cells(plan.params["target"], prepared)
+        wanted = prepared_cells(plan.params["target"], prepared) + draw.sequence.asked.cells()
         budget = budget_of(plan.params["rounds"])
         seen, stops, rounds = fill(wanted, gates, limits, draw, budget, int(plan.numerics["draw_list"]))
         chosen = choose(plan, prepared, summary, seen, draw)
@@ -108,7 +107,7 @@ def _write(
                 "cells": [
                     cell_row(cell, of_cell, stops, list(gates))
                     for cell, of_cell in seen.items()
-                    if cell.corpus is not None or cell.subject is not None
+                    if cell.corpus is not None or cell.subject is not None or cell.mixture
                 ],
                 "rounds": rounds,
                 "chosen": how_chosen,
@@ -128,7 +127,7 @@ def _shown_rejects(candidates: list[Candidate]) -> list[Candidate]:
     shown = []
     empty = hash_bytes(b"")
     for c in candidates:
-        place = (c.draw.condition.emotion, c.failed or "")
+        place = (c.draw.condition.one_class, c.failed or "")
         if c.failed is not None and c.sha256 != empty and taken[place] < SHOWN_REJECTS:
             taken[place] += 1
             shown.append(c)
@@ -152,7 +151,7 @@ def _as_samples(
         payloads, meta = read_samples(store, key)
         for c in members:
             source = real[c.draw.sources["from"]] if "from" in c.draw.sources else None
-            emotion, subject = str(c.draw.condition.emotion), c.draw.condition.subject
+            emotion, subject = c.draw.condition.one_class, c.draw.condition.subject
             own = groups.get(subject, set()) if subject is not None else set()
             yield Sample(
                 sample_id=c.sample_id,
@@ -166,6 +165,7 @@ def _as_samples(
                 group_id=source["group_id"] if source else next(iter(own)) if len(own) == 1 else c.sample_id,
                 subject_id=subject if source is None else source["subject_id"],
                 emotion=emotion,
+                labels=[] if emotion is not None else _labels(c, summary["scheme"]),
                 language=None if source is None else source["language"],
                 gender=None if source is None else source["gender"],
                 sentence_id=None if source is None else source["sentence_id"],
@@ -178,6 +178,11 @@ def _as_samples(
                 source_ids=c.draw.source_ids,
                 extra=_extra(c),
             )
+
+
+def _labels(c: Candidate, scheme: str) -> list[dict[str, object]]:
+    """A soft label as the column `labels` has it: one entry for each class, with its weight."""
+    return [{"scheme": scheme, "label": name, "weight": share} for name, share in c.draw.condition.shares.items()]
 
 
 def _rated(c: Candidate, name: str) -> float | None:
@@ -195,11 +200,11 @@ def _extra(c: Candidate) -> dict[str, str]:
 def _scores(candidates: list[Candidate], gates: dict[str, FittedGate], limits: dict[str, dict[str, float]]) -> pa.Table:
     columns: dict[str, list[Any]] = {name: [] for name in SCORES.names}
     for c in candidates:
-        emotion = str(c.draw.condition.emotion)
+        emotion, classes = asked_emotion(c.draw), tuple(c.draw.condition.shares)
         for name, fitted in gates.items():
-            limit = limits[name][emotion]
+            limit = limit_of(fitted.gate, limits[name], classes)
             reason = c.reasons[name]
-            ok = bool(lets_in(fitted.gate, [c.values[name]], [reason], limit)[0])
+            ok = bool(passes(fitted.gate, [c.values[name]], [reason], limit)[0])
             ok = ok and c.failed != name  # within the limit, but a copy of another candidate
             if not ok and reason is None:
                 finite = math.isfinite(c.values[name])

@@ -75,7 +75,7 @@ def _spread(
     real, emotions = embedding.embed(train), np.array(train.emotions)
     for cell, passed in crowded.items():
         made = embedding.embed(draw.batch(passed))
-        _mark(passed, spread_out(made, cell.lacking, real[emotions == cell.emotion], how["spread"]))
+        _mark(passed, spread_out(made, cell.lacking, real[np.isin(emotions, cell.classes)], how["spread"]))
     return {"spread": how["spread"], "embedding": embedding.name}
 
 

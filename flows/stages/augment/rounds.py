@@ -6,10 +6,11 @@ actors.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from corpora.schema import SAMPLES, SPLITS
@@ -17,10 +18,11 @@ from corpora.store.shards import read_table
 from flows.engine.progress import progress
 from flows.stages.augment.candidates import Candidate, Drawer
 from flows.stages.augment.gating import FittedGate
+from flows.stages.augment.sampler import NO_CLASS
 from generators.draws.balance import STOPS, Budget, Stop, next_step
 from generators.draws.targets import BySubject, Cell, cells
 from generators.generator import Draw
-from validators.gate import lets_in
+from validators.gate import SampleGate, lets_in
 
 Row = dict[str, Any]
 
@@ -90,7 +92,7 @@ def fill(
             start = len(seen[cell])
             for k in range(n):
                 at = start + k * draw_list
-                lists.append(draw.sequence.draws(cell.emotion, at, draw_list, cell.corpus, cell.subject))
+                lists.append(draw.sequence.draws(cell, at, draw_list))
             owners += [cell] * n
         if not lists:
             return seen, stops, rounds
@@ -98,11 +100,11 @@ def fill(
         for i, candidate in enumerate(draw(lists, number)):
             candidate.cell = owners[i // draw_list]
             fresh.setdefault(candidate.cell, []).append(candidate)
-        for emotion in dict.fromkeys(cell.emotion for cell in fresh):
+        for classes in dict.fromkeys(cell.classes for cell in fresh):
             # a copy of a candidate that fills the same class of another corpus or subject is a copy as well
-            new = [c for cell in fresh if cell.emotion == emotion for c in fresh[cell]]
-            old = [c for cell in wanted if cell.emotion == emotion for c in seen[cell]]
-            of_class = {n: by_class[emotion] for n, by_class in limits.items()}
+            new = [c for cell in fresh if cell.classes == classes for c in fresh[cell]]
+            old = [c for cell in wanted if cell.classes == classes for c in seen[cell]]
+            of_class = {n: limit_of(g.gate, limits[n], classes) for n, g in gates.items()}
             _admit(new, gates, of_class)
             _part_repeats(new, old, gates, of_class, draw)
         for cell, candidates in fresh.items():
@@ -110,13 +112,29 @@ def fill(
             passed = sum(c.failed is None for c in candidates)
             history[cell].append((len(candidates), passed))
             rounds.append(
-                {"round": number, "class": cell.emotion, "candidates": len(candidates), "accepted": passed}
+                {
+                    "round": number,
+                    "class": cell.emotion or cell.named,
+                    "candidates": len(candidates),
+                    "accepted": passed,
+                }
                 | ({} if cell.corpus is None else {"corpus": cell.corpus})
                 | ({} if cell.subject is None else {"subject": cell.subject})
             )
             progress(
                 f"augment: round {number}, {cell.named}: {passed} of {len(candidates)} candidates passed every gate"
             )
+
+
+def limit_of(gate: SampleGate, by_class: Mapping[str, float], classes: Sequence[str]) -> float:
+    """The limit of a cell: its class'; of a mixture the strictest of its classes."""
+    limits = [by_class[name] for name in classes]
+    return min(limits) if gate.better == "lower" else max(limits)
+
+
+def passes(gate: SampleGate, values: Sequence[float], reasons: Sequence[str | None], limit: float) -> np.ndarray:
+    """[B] bool: what the gate lets in; a mixture is excused by a gate that judges classes (`NO_CLASS`)."""
+    return lets_in(gate, values, reasons, limit) | np.array([reason == NO_CLASS for reason in reasons], dtype=bool)
 
 
 def _tell_stop(cell: Cell, stop: Stop, history: list[tuple[int, int]], budget: Budget) -> None:
@@ -130,7 +148,7 @@ def _tell_stop(cell: Cell, stop: Stop, history: list[tuple[int, int]], budget: B
 def _admit(candidates: list[Candidate], gates: dict[str, FittedGate], limits: dict[str, float]) -> None:
     """Marks each candidate with the gates that refuse it, in the order of the gates."""
     passed = {
-        n: lets_in(g.gate, [c.values[n] for c in candidates], [c.reasons[n] for c in candidates], limits[n])
+        n: passes(g.gate, [c.values[n] for c in candidates], [c.reasons[n] for c in candidates], limits[n])
         for n, g in gates.items()
     }
     for i, candidate in enumerate(candidates):

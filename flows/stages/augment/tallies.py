@@ -44,6 +44,7 @@ def cell_row(cell: Cell, candidates: list[Candidate], stops: Mapping[Cell, Stop]
         "emotion": cell.emotion,
         "corpus": cell.corpus,
         "subject": cell.subject,
+        **({"mixture": dict(cell.mixture)} if cell.mixture else {}),
         "real_train": cell.real,
         "target": cell.target,
         **_counts(candidates, gates),

@@ -13,8 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from corpora.errors import CorpusError, EmoforgeError, LeakError, ParamsError, SplitError
+from corpora.errors import CorpusError, EmoforgeError, LeakError, ParamsError, SplitError, UnknownNameError
 from corpora.labels import SCHEMES, classes_of
+from flows.asking import Ask, problems_of_ask
 from flows.params import Params
 from flows.paths import Layout
 from flows.stages.augment.gating import gate_seed
@@ -22,6 +23,7 @@ from flows.stages.augment.rounds import subject_counts
 from flows.stages.plan.plan import Plan, make_plans
 from flows.stages.prepare.prepare import choose_view, label, leak_shares, load_indexes
 from generators.draws.targets import cells
+from generators.generator import RATED, generator_class
 from validators.gate import Limit, gate_class
 from validators.roster import Roster, counted, foresee
 
@@ -39,7 +41,7 @@ TRIED = (
 )
 ADVISED = 3  # views that an error names
 MOST_TRIED = 60_000  # samples; of a bigger corpus fewer views are tried, each takes seconds
-_COLUMNS = ["sample_id", "emotion", "group_id", "subject_id", "corpus", "intensity"]
+_COLUMNS = ["sample_id", "emotion", "group_id", "subject_id", "corpus", *RATED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,9 @@ class People:
             tuple(part["subject_id"].to_pylist()),
         )
 
-    def knows_intensity(self) -> bool:
-        part = self._of("train")["intensity"]
+    def knows(self, condition: str) -> bool:
+        """Whether a train sample has the rating, or names its subject."""
+        part = self._of("train")["subject_id" if condition == "subject" else condition]
         return part.null_count < len(part)
 
     def cells(self, target: Mapping[str, Any], corpora: Sequence[str]) -> None:
@@ -190,10 +193,39 @@ def problems_of(people: People, plans: Mapping[str, Plan]) -> list[Problem]:
         return []
     train, dev, test = (people.roster(split) for split in ("train", "dev", "test"))
     found = [Problem("fit", text, True) for text in _fit(people, train, plans["fit"])]
-    found += [Problem("augment", text, True) for text in _targets(people, plans)]
+    found += [Problem("augment", text, True) for text in [*_targets(people, plans), *_asked(people, train, plans)]]
     found += _gates(train, dev, people.classes, plans)
     found += _worth(test, people.classes)
     return sorted(found, key=lambda p: not p.stops)
+
+
+def _asked(people: People, train: Roster, plans: Mapping[str, Plan]) -> list[str]:
+    """What the run asks for and cannot have: classes and subjects that are none, or that a generator never learns."""
+    plan, fit = plans["augment"], plans["fit"]
+    gates = {name: gate_class(name).asks for name in plan.params["gates"] if getattr(gate_class(name), "asks", ())}
+    asked = Ask(**plan.params["ask"]).asked()
+    texts = problems_of_ask(asked, people.classes, gates)
+    generator = fit.params["generator"]
+    if "subject" not in generator_class(generator["name"]).can_honour(generator["params"]):
+        return texts
+    there = {s for s in train.subjects if s is not None}
+    texts += [f"ask.subject: {UnknownNameError.of('subject', s, there)}" for s in asked.subjects if s not in there]
+    wanted = there if plan.params["target"]["cells"] == "subject" else there & set(asked.subjects)
+    stop = generator["early_stop"]
+    if stop["every"] and wanted:
+        from flows.stages.fit.fit import held_out_groups
+
+        try:
+            held = held_out_groups(tuple(train.group_names.tolist()), stop["share"], fit.params["seed"])
+        except EmoforgeError:
+            return texts  # `_fit` says it
+        seen = {s for s, group in zip(train.subjects, train.group_names, strict=True) if group not in held}
+        texts += [
+            f"early stopping holds out every sample of subject {s}, who is asked for; set generator.early_stop.every "
+            "to 0, or do not ask for subjects"
+            for s in sorted(wanted - seen)
+        ]
+    return texts
 
 
 def _fit(people: People, train: Roster, plan: Plan) -> list[str]:
@@ -204,8 +236,10 @@ def _fit(people: People, train: Roster, plan: Plan) -> list[str]:
         named = ", ".join(f"{c} ({n})" for c, n in sorted(few.items()))
         found.append(f"too few train samples of {named}; at least {MIN_TRAIN} of each class are needed")
     generator = plan.params["generator"]
-    if generator["params"].get("use_intensity") and not people.knows_intensity():
-        found.append("generator.params.use_intensity is true, but no train sample has an intensity; set it to false")
+    for name in sorted(generator_class(generator["name"]).can_honour(generator["params"])):
+        if not people.knows(name):
+            thing = f"an {name}" if name[0] in "ai" else f"a {name}"
+            found.append(f"generator.params: it is to honour {name}, but no train sample has {thing}; leave it out")
     stop = generator["early_stop"]
     if stop["every"]:
         found += _early_stop(people.classes, train, stop["share"], plan.params["seed"])

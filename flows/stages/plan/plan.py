@@ -23,6 +23,7 @@ from features.prepare import preparation_module
 from features.representation import REPRESENTATIONS, make_representation
 from features.speech.prepare import SpeechSteps
 from features.steps import Steps
+from flows.asking import require_asked, require_honoured
 from flows.params import Numerics, Params, RunParams, load_params
 from flows.paths import PACKAGES, Layout
 from flows.stages.plan.weights import weights_of
@@ -41,6 +42,7 @@ INERT = frozenset(
         "corpora.errors",
         "corpora.quiet",
         "flows.stages.plan.feasible",
+        "flows.asking",
         "flows.params",
         "flows.paths",
         "flows.stages.plan.plan",
@@ -116,7 +118,7 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
     steps = prepare_steps(name, run, modality)
     described = {"version": steps.VERSION, "steps": steps.described()}
     values["prepare"] = {modality: steps.model_dump(mode="json"), "max_reject_share": run.prepare.max_reject_share}
-    made = _generator(run, modality)
+    made = _generator(name, run)
     split = _gates(name, run, modality) if made else {"sample": {}, "set": {}}
     makes = [m for m in made or () if m]
     shapes = [m for m in (made or ())[:1] if m]
@@ -149,7 +151,7 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
         of("fit", ("generator", "representation", "seed"), {}, fit_numerics, makes),
         of(
             "augment",
-            ("target", "rounds", "seed", "shards", "representation"),
+            ("target", "rounds", "ask", "seed", "shards", "representation"),
             {
                 "gates": split["sample"],
                 "gate_code": codes,
@@ -228,7 +230,7 @@ def prepare_steps(run_name: str, run: RunParams, modality: str) -> Steps:
     return checked
 
 
-def _generator(run: RunParams, modality: str) -> tuple[str | None, str] | None:
+def _generator(run_name: str, run: RunParams) -> tuple[str | None, str] | None:
     """-> modules of the representation (None: not one of ours) and the generator; None for a run without one."""
     if run.generator is None or run.representation is None:
         return None
@@ -236,6 +238,8 @@ def _generator(run: RunParams, modality: str) -> tuple[str | None, str] | None:
     parse_params(generator.Params, run.generator.params, run.generator.name)
     spec = make_representation(run.representation.name, run.representation.params).spec
     require_layout(run.generator.name, generator, spec)
+    by_subject = run.target.cells == "subject"
+    require_honoured(f"runs.{run_name}", run.ask.asked(), generator, run.generator.params, by_subject=by_subject)
     if run.target.cells == "subject":  # said before hours of fitting
         require_subjects(run.generator.name, generator, run.generator.params)
     shape = REPRESENTATIONS.get(run.representation.name)
@@ -253,11 +257,8 @@ def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, 
                 known = ", ".join(gate.modalities)
                 raise ParamsError(f"runs.{run_name}.gates.{name}: this gate knows {known}; the run is {modality}")
             continue
-        if hasattr(gate, "asks"):  # said before hours of drawing what would all be refused
-            raise ParamsError(
-                f"runs.{run_name}.gates.{name}: it judges candidates that were asked for {gate.asks}; "
-                "generators are asked for classes alone. Leave it out"
-            )
+        if wanted := getattr(gate, "asks", ()):  # said before hours of drawing what would all be refused
+            require_asked(f"runs.{run_name}", name, wanted, run.ask.asked())
         kind = "set" if hasattr(gate, "measure") else "sample"
         limit = default_limit(gate) if given.limit is None else Limit(**given.limit.model_dump())
         form = next(k for k in ("absolute", "quantile", "floor") if getattr(limit, k) is not None)
