@@ -6,15 +6,14 @@ every modality; gates see the decoded signal, so a representation cannot hide it
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from corpora.errors import UnknownNameError
+from corpora.registry import Registry
 from corpora.schema import Payload
 
 REPRESENTATIONS: dict[str, str] = {
@@ -92,10 +91,8 @@ class Representation(Protocol):
 
 
 def make_representation(name: str, params: Mapping[str, Any]) -> Representation:
-    """Looks `name` up in the registry (and entry points `emoforge.representations`) and constructs it."""
-    found = {e.name: e.value for e in entry_points(group="emoforge.representations")} | REPRESENTATIONS
-    if name not in found:
-        raise UnknownNameError.of("representation", name, found)
-    module, _, attribute = found[name].partition(":")
-    made: Representation = getattr(importlib.import_module(module), attribute)(**params)
-    return made
+    """The representation `name` (of REPRESENTATIONS, or an entry point `emoforge.representations`) with its parameters.
+    Raises `UnknownNameError`, and what its constructor raises."""
+    kind = Registry("representation", "emoforge.representations", REPRESENTATIONS).load(name)
+    representation: Representation = kind(**params)
+    return representation

@@ -5,17 +5,16 @@ Generators know no gates, no Ray, no Prefect and no DVC. What they need from out
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from corpora.errors import IntegrityError, ParamsError, UnknownNameError
+from corpora.errors import IntegrityError, ParamsError
 from corpora.fingerprint import hash_json
+from corpora.registry import Registry
 from features.representation import Spec
 
 GENERATORS: dict[str, str] = {
@@ -209,9 +208,6 @@ def require_layout(name: str, kind: Any, spec: Spec) -> None:
 
 
 def generator_class(name: str) -> Any:
-    """The class registered under `name` (literal registry, then entry points `emoforge.generators`)."""
-    found = {e.name: e.value for e in entry_points(group="emoforge.generators")} | GENERATORS
-    if name not in found:
-        raise UnknownNameError.of("generator", name, found)
-    module, _, attribute = found[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    """The class registered under `name`: of GENERATORS, or an entry point `emoforge.generators`. Raises
+    `UnknownNameError`."""
+    return Registry("generator", "emoforge.generators", GENERATORS).load(name)
