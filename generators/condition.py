@@ -143,8 +143,9 @@ class ConditionEncoder(nn.Module):
         for name in fields.rated:
             self.parts[name] = nn.Linear(2, size)
         if fields.subjects:
-            self.parts["subject"] = nn.Linear(len(fields.subjects), size, bias=False)
-            nn.init.normal_(self.parts["subject"].weight)
+            people = nn.Linear(len(fields.subjects), size, bias=False)
+            nn.init.normal_(people.weight)
+            self.parts["subject"] = people
         if fields.vector is not None:
             self.parts["vector"] = nn.Linear(fields.vector[1], size)
         self.null = nn.Parameter(torch.zeros(size))

@@ -158,7 +158,11 @@ class Generator(Protocol):
     takes: tuple[str, ...]  # roles of the sources that every Draw names and whose arrays `sample` wants; () for none
     layouts: frozenset[str]  # of the representations that it can model
     trains: bool  # False: `fit` is a closed form without steps (transfer)
-    honours: frozenset[str]  # names of `Condition.given` that a draw may set
+
+    @property
+    def honours(self) -> frozenset[str]:
+        """Names of `Condition.given` that a draw may set."""
+        ...
 
     @classmethod
     def can_honour(cls, params: Mapping[str, Any]) -> frozenset[str]:
