@@ -48,6 +48,7 @@ def measure(
     from flows.stages.evaluate import agrees
     from flows.stages.fit.fit import load_train
     from flows.stages.plan.plans import AugmentPlan, FitPlan
+    from generators.draws.targets import Cell
     from generators.generator import Device, generator_class
     from training.seeds import derive_seed
     from validators.maths.intervals import wilson_interval
@@ -73,7 +74,7 @@ def measure(
     rows = {s: i for i, s in enumerate(data.ids)}
     recall = {}
     for emotion in data.classes:
-        draws = source.draws(emotion, 0, n)
+        draws = source.draws(Cell(emotion, None, 0, n), 0, n)
         sources = np.stack([data.arrays[rows[d.sources["from"]]] for d in draws]) if model.takes else None
         payloads = []
         for array in model.sample(draws, sources, device=device):

@@ -8,16 +8,15 @@ a way back (functionals, HOG, band powers) are a representation whose decoded pa
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from corpora.errors import ParamsError, UnknownNameError
+from corpora.registry import Registry
 from corpora.schema import Payload, Signal
 
 REPRESENTATIONS: dict[str, str] = {
@@ -123,15 +122,11 @@ class Representation(Protocol):
 
 
 def representation_class(name: str) -> Any:
-    """The class registered under `name` (literal registry, then entry points `emoforge.representations`).
+    """The class registered under `name`: of REPRESENTATIONS, or an entry point `emoforge.representations`.
 
     Raises `UnknownNameError`.
     """
-    known = {e.name: e.value for e in entry_points(group="emoforge.representations")} | REPRESENTATIONS
-    if name not in known:
-        raise UnknownNameError.of("representation", name, known)
-    module, _, attribute = known[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    return Registry("representation", "emoforge.representations", REPRESENTATIONS).load(name)
 
 
 def make_representation(name: str, params: Mapping[str, Any]) -> Representation:

@@ -24,6 +24,7 @@ from features.faces.prepare import FaceSteps
 from features.physio.prepare import SignalSteps
 from features.speech.prepare import SpeechSteps
 from features.text.prepare import TextSteps
+from flows.asking import Ask
 from flows.machine import Machine
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -327,6 +328,7 @@ class RunParams(_Model):
     )
     target: Target = Field(default_factory=lambda: Target())
     rounds: Rounds = Field(default_factory=lambda: Rounds())
+    ask: Ask = Field(default_factory=lambda: Ask())
     gates: dict[Name, GateParams] = Field(default_factory=dict, description="Overrides of DEFAULT_GATES, by name.")
     policy: Policy = Field(default_factory=lambda: Policy())
     evaluation: Evaluation = Field(default_factory=lambda: Evaluation())
@@ -356,6 +358,8 @@ class RunParams(_Model):
             raise ValueError(
                 f"`{given}` is given and `{lacking}` is not: a generator needs both, a release of real samples neither"
             )
+        if self.generator is None and self.ask != Ask():
+            raise ValueError("`ask` is what synthetic samples are asked for, and without a `generator` there are none")
         if self.generator is None and self.gates:
             raise ValueError("`gates` judge synthetic samples, and without a `generator` there are none")
         return self

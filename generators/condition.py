@@ -22,7 +22,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class ConditionFields:
     """What beside the emotion a fitted model honours. `rated`: names of `generators.generator.RATED`; subjects: the ids
-    that it knows, in index order; `vector`: name and length."""
+    that it learned from, in index order; `vector`: name and length."""
 
     rated: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
@@ -65,9 +65,10 @@ def require_honoured(condition: Condition, names: Collection[str], owner: str) -
 
 
 def encode_conditions(conditions: Sequence[Condition], classes: Sequence[str], fields: ConditionFields) -> Conditions:
-    """n conditions -> {"emotion": [n, K], each rated name: [n, 2] (value, known), "subject": [n] int64, "vector":
-    [n, D]}, only what `fields` has. A rated name that is not asked for is 1 for intensity, else unknown. Raises
-    `UserError` for a name that is set and not honoured, an unknown class or subject, or a value out of range.
+    """n conditions -> {"emotion": [n, K], each rated name: [n, 2] (value, known), "subject": [n, S], "vector": [n, D]},
+    only what `fields` has. A rated name that is not asked for is 1 for intensity, else unknown; a subject that is not
+    asked for is nobody in particular, an equal share of all. Raises `UserError` for a name that is set and not
+    honoured, an unknown class or subject, or a value out of range.
     """
     for condition in conditions:
         require_honoured(condition, fields.names, "this generator")
@@ -78,7 +79,10 @@ def encode_conditions(conditions: Sequence[Condition], classes: Sequence[str], f
         pairs = [[0.0, 0.0] if v is None else [float(v), 1.0] for v in values]  # type: ignore[arg-type]
         encoded[name] = torch.tensor(pairs, dtype=torch.float32).reshape(-1, 2)
     if fields.subjects:
-        encoded["subject"] = torch.tensor([_subject(c.subject, fields.subjects) for c in conditions])
+        for condition in conditions:
+            if condition.subject is not None and condition.subject not in fields.subjects:
+                raise UnknownNameError.of("subject", condition.subject, fields.subjects)
+        encoded["subject"] = _subjects([c.subject for c in conditions], fields.subjects)
     if fields.vector is not None:
         encoded["vector"] = torch.tensor([_vector(c, fields.vector) for c in conditions], dtype=torch.float32)
     return encoded
@@ -90,10 +94,15 @@ def _needed(value: T | None, field: str) -> T:
     return value
 
 
-def _subject(subject: str | None, known: Sequence[str]) -> int:
-    if _needed(subject, "subject_id") not in known:
-        raise UnknownNameError.of("subject", str(subject), known)
-    return list(known).index(str(subject))
+def _subjects(asked: Sequence[str | None], known: Sequence[str]) -> torch.Tensor:
+    """[n, S] float32 shares: 1 for the subject that is named, equal ones for None and for whom the model never saw."""
+    shares = torch.full((len(asked), len(known)), 1.0 / len(known))
+    place = {subject: i for i, subject in enumerate(known)}
+    for row, subject in enumerate(asked):
+        if subject in place:
+            shares[row] = 0.0
+            shares[row, place[subject]] = 1.0
+    return shares
 
 
 def _vector(condition: Condition, wanted: tuple[str, int]) -> tuple[float, ...]:
@@ -105,7 +114,9 @@ def _vector(condition: Condition, wanted: tuple[str, int]) -> tuple[float, ...]:
 
 
 def train_conditions(data: TrainData, fields: ConditionFields) -> Conditions:
-    """The conditions under which the train samples themselves stand. A rating that is not known is marked so."""
+    """The conditions under which the train samples themselves stand, in the form of `encode_conditions`. A rating that
+    is not known is marked so, a subject that is not in `fields` is nobody in particular. Raises `UserError` where no
+    sample has a rating that the generator is to honour."""
     index = {name: i for i, name in enumerate(data.classes)}
     onehot = np.zeros((len(data.emotions), len(data.classes)), np.float32)
     onehot[np.arange(len(data.emotions)), [index[e] for e in data.emotions]] = 1.0
@@ -117,7 +128,7 @@ def train_conditions(data: TrainData, fields: ConditionFields) -> Conditions:
         known = np.isfinite(ratings)
         encoded[name] = torch.from_numpy(np.stack([np.where(known, ratings, 0.0), known], axis=1).astype(np.float32))
     if fields.subjects:
-        encoded["subject"] = torch.tensor([_subject(s, fields.subjects) for s in data.subjects])
+        encoded["subject"] = _subjects(data.subjects, fields.subjects)
     return encoded
 
 
@@ -132,7 +143,9 @@ class ConditionEncoder(nn.Module):
         for name in fields.rated:
             self.parts[name] = nn.Linear(2, size)
         if fields.subjects:
-            self.parts["subject"] = nn.Embedding(len(fields.subjects), size)
+            people = nn.Linear(len(fields.subjects), size, bias=False)
+            nn.init.normal_(people.weight)
+            self.parts["subject"] = people
         if fields.vector is not None:
             self.parts["vector"] = nn.Linear(fields.vector[1], size)
         self.null = nn.Parameter(torch.zeros(size))

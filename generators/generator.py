@@ -5,17 +5,16 @@ Generators know no gates, no Ray, no Prefect and no DVC. What they need from out
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from corpora.errors import IntegrityError, ParamsError, UnknownNameError
+from corpora.errors import IntegrityError, ParamsError
 from corpora.fingerprint import hash_json
+from corpora.registry import Registry
 from features.representation import Spec
 
 GENERATORS: dict[str, str] = {
@@ -42,6 +41,22 @@ class Condition:
 
     emotion: str | Mapping[str, float]
     given: Mapping[str, Given] = field(default_factory=dict)
+
+    @property
+    def one_class(self) -> str | None:
+        """The class that is asked for; None where several are mixed: a soft label is never named as one class."""
+        if isinstance(self.emotion, str):
+            return self.emotion
+        asked = [name for name, weight in self.emotion.items() if weight > 0]
+        return asked[0] if len(asked) == 1 else None
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Class -> its share of what is asked for, by name; shares sum to 1."""
+        if isinstance(self.emotion, str):
+            return {self.emotion: 1.0}
+        whole = sum(self.emotion.values())
+        return {name: float(weight) / whole for name, weight in sorted(self.emotion.items()) if weight > 0}
 
     @property
     def subject(self) -> str | None:
@@ -143,7 +158,11 @@ class Generator(Protocol):
     takes: tuple[str, ...]  # roles of the sources that every Draw names and whose arrays `sample` wants; () for none
     layouts: frozenset[str]  # of the representations that it can model
     trains: bool  # False: `fit` is a closed form without steps (transfer)
-    honours: frozenset[str]  # names of `Condition.given` that a draw may set
+
+    @property
+    def honours(self) -> frozenset[str]:
+        """Names of `Condition.given` that a draw may set."""
+        ...
 
     @classmethod
     def can_honour(cls, params: Mapping[str, Any]) -> frozenset[str]:
@@ -193,9 +212,6 @@ def require_layout(name: str, kind: Any, spec: Spec) -> None:
 
 
 def generator_class(name: str) -> Any:
-    """The class registered under `name` (literal registry, then entry points `emoforge.generators`)."""
-    found = {e.name: e.value for e in entry_points(group="emoforge.generators")} | GENERATORS
-    if name not in found:
-        raise UnknownNameError.of("generator", name, found)
-    module, _, attribute = found[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    """The class registered under `name`: of GENERATORS, or an entry point `emoforge.generators`. Raises
+    `UnknownNameError`."""
+    return Registry("generator", "emoforge.generators", GENERATORS).load(name)

@@ -136,7 +136,7 @@ class TimeUNet(nn.Module):
         levels: list[torch.Tensor] = []
         for i, blocks in enumerate(self.down):
             h = h if i == 0 else self.grid.down(h)
-            for block in blocks:  # type: ignore[union-attr]
+            for block in blocks:  # type: ignore[attr-defined]
                 h = block(h, embedding)
             levels.append(h)
         if self.attention is not None and self.attention_norm is not None:
@@ -145,7 +145,7 @@ class TimeUNet(nn.Module):
         h = self.middle(h, embedding)
         for i, blocks in enumerate(self.up):
             h = torch.cat([h if i == 0 else self.grid.up(h), levels[-1 - i]], dim=1)
-            for block in blocks:  # type: ignore[union-attr]
+            for block in blocks:  # type: ignore[attr-defined]
                 h = block(h, embedding)
         out: torch.Tensor = self.out(F.silu(self.norm(h)))
         return out

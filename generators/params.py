@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
 from corpora.params import StrictParams, parse
+from generators.generator import RATED
 
 
 class GeneratorParams(StrictParams):
@@ -29,12 +30,23 @@ class TrainedParams(GeneratorParams):
     class_balance: float = Field(
         0.5, ge=0, le=1, description="0: classes as often as they are in train; 1: all classes equally often"
     )
-    use_intensity: bool = Field(False, description="condition on intensity as well, where the corpus rates it")
+    honours: tuple[Literal["intensity", "valence", "arousal", "dominance", "subject"], ...] = Field(
+        (),
+        description="what draws may ask for beside the class, learned where train's records have it: intensity, "
+        "valence, arousal, dominance, subject",
+    )
+    use_intensity: bool = Field(False, description="the same as `honours: [intensity]`")
+
+    @property
+    def rated(self) -> tuple[str, ...]:
+        """Ratings to honour, in one order however they were listed."""
+        asked = {*self.honours, *(("intensity",) if self.use_intensity else ())}
+        return tuple(name for name in RATED if name in asked)
 
 
 P = TypeVar("P", bound=GeneratorParams)
 
 
 def parse_params(model: type[P], given: Mapping[str, Any], owner: str) -> P:
-    """Checks `given` against `model`. Raises `ParamsError` with one line for each wrong field."""
+    """Checks `given` against `model`. Raises `ParamsError` that names each wrong field and what is allowed."""
     return parse(model, given, f"parameters of generator {owner}")

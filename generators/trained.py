@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -118,13 +118,13 @@ class TrainedGenerator:
         self.spec = spec
         self.classes = tuple(classes)
         self.params = parse_params(self.Params, params, self.name)
-        self.fields = ConditionFields(rated=("intensity",) if self.params.use_intensity else ())
+        self.fields = ConditionFields(rated=self.params.rated)
         self.network: Network | None = None
 
     @classmethod
     def can_honour(cls, params: Mapping[str, Any]) -> frozenset[str]:
         """Names of `Condition.given` that a model with these parameters honours."""
-        return frozenset({"intensity"} if params.get("use_intensity") else ())
+        return frozenset((*params.get("honours", ()), *(("intensity",) if params.get("use_intensity") else ())))
 
     @property
     def honours(self) -> frozenset[str]:
@@ -166,6 +166,8 @@ class TrainedGenerator:
         rows = check_train_data(data, self.spec, self.classes)
         if steps < 1 or checkpoint_every < 1:
             raise UserError(f"steps is {steps}, checkpoint_every is {checkpoint_every}; both must be at least 1")
+        if "subject" in self.params.honours:
+            self.fields = replace(self.fields, subjects=_known_subjects(data, rows))
         where = resolve_device(device.kind)
         # before the weights are initialised: drawing them must not depend on, or touch, the caller's random state
         with torch.random.fork_rng(devices=[]):
@@ -252,6 +254,7 @@ class TrainedGenerator:
                 f"not of {cls.name!r} in format {FORMAT}; fit it again"
             )
         model = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
+        model.fields = replace(model.fields, subjects=tuple(config.get("subjects", ())))
         with torch.random.fork_rng(devices=[]):
             network = model._build()
         try:
@@ -273,4 +276,12 @@ class TrainedGenerator:
             "spec": asdict(self.spec),
             "classes": list(self.classes),
             "params": self.params.model_dump(),
-        }
+        } | ({"subjects": list(self.fields.subjects)} if self.fields.subjects else {})
+
+
+def _known_subjects(data: TrainData, rows: np.ndarray) -> tuple[str, ...]:
+    """Of the samples that gradients see. Raises `UserError` where the corpora know none."""
+    known = sorted({s for s in (data.subjects[i] for i in rows) if s is not None})
+    if not known:
+        raise UserError("no train sample names its subject, which the generator is to honour; leave subject out")
+    return tuple(known)

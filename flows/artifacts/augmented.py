@@ -74,10 +74,16 @@ class ClassTally(Record):
 
 
 class CellTally(ClassTally):
-    """The same of a class of one corpus, or of one subject."""
+    """The same of a class of one corpus, of one subject, or of a mixture of classes (class -> share)."""
 
     corpus: str | None
     subject: str | None
+    mixture: dict[str, float] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_mixture(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Most cells are of one class."""
+        return {k: v for k, v in dump(self).items() if k != "mixture" or v is not None}
 
 
 class RoundTally(Record):

@@ -57,7 +57,9 @@ def run(plan: EvaluatePlan, layout: Layout, machine: Machine) -> None:
     by_class: Conditions = {}
     trials: tuple[SelfTest, Uplift] | None = None
     if summary.representation is not None:  # else: nothing synthetic to judge
-        synthetic = batch_from_table(augmented.path, augmented.index(), form_of(summary))
+        drawn = augmented.index()
+        of_a_class = drawn.filter(pc.is_valid(drawn.column("emotion")))  # a mixture is compared with no class
+        synthetic = batch_from_table(augmented.path, of_a_class, form_of(summary))
         train, dev = (reference_batch(prepared.path, summary, split) for split in ("train", "dev"))
         verdicts = set_verdicts(plan, train, dev, synthetic, summary.classes)
         tested = self_test(plan, train, summary.classes)

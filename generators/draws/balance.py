@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from generators.draws.asked import NOTHING, Asked
+from generators.draws.targets import Cell
 from generators.generator import Condition, Draw
 from training.seeds import derive_seed
 
-SourceChooser = Callable[[str, int], Mapping[str, str]]  # (class, index of the draw) -> its sources by role
+SourceChooser = Callable[[int], Mapping[str, str]]  # index of a draw of the cell -> its sources by role
 Stop = Literal["complete", "filled", "no-source", "acceptance", "draws", "rounds"]
-# What people read. From the worst: a class of several cells is told by its worst one.
+# What people read, the worst first: a class of several cells ended as its worst one did.
 STOPS: dict[str, str] = {
     "no-source": "nothing to convert from",
     "acceptance": "acceptance fell below the limit",
@@ -51,32 +53,33 @@ class Budget:
         return max(draw_list, round(self.max_draws * lacking))
 
     def wanted(self, lacking: int) -> int:
+        """Candidates that must pass before the cell is full."""
         return math.ceil(self.gather * lacking * (1 - 1e-12))
 
 
 def draw_sequence(
-    emotion: str,
+    cell: Cell,
     start: int,
     n: int,
     *,
     run_seed: int,
     source_chooser: SourceChooser | None = None,
-    corpus: str | None = None,
-    subject: str | None = None,
+    asked: Asked = NOTHING,
 ) -> list[Draw]:
-    """Draws start ... start + n - 1 of the one fixed sequence of class `emotion` (of that class in `corpus`, or of
-    `subject`). A free draw carries the subject in its condition; a conversion has it from its source.
+    """Draws start ... start + n - 1 of the one fixed sequence of the cell: of a class, of that class in a corpus or of
+    a subject, or of a mixture. A free draw carries the subject in its condition; a conversion has it from its source.
     """
     if start < 0 or n < 0:
         raise ValueError(f"start {start} and n {n} must be >= 0")
-    owner = [] if corpus is None else [corpus]
-    owner += [] if subject is None else ["subject", subject]
-    condition = Condition(emotion, {"subject": subject} if subject is not None and source_chooser is None else {})
+    owner: list[str] = [] if cell.corpus is None else [cell.corpus]
+    owner += [] if cell.subject is None else ["subject", cell.subject]
+    what = ["mixture", *(f"{name}={share:.6g}" for name, share in cell.mixture)] if cell.mixture else [cell.emotion]
+    subject = {} if cell.subject is None or source_chooser is not None else {"subject": cell.subject}
     return [
         Draw(
-            condition,
-            derive_seed(run_seed, "draw", *owner, emotion, index),
-            source_chooser(emotion, index) if source_chooser is not None else {},
+            Condition(dict(cell.mixture) or cell.emotion, {**asked.given(cell, index), **subject}),
+            derive_seed(run_seed, "draw", *owner, *what, index),
+            {} if source_chooser is None else source_chooser(index),
         )
         for index in range(start, start + n)
     ]

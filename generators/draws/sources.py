@@ -19,23 +19,28 @@ class SourceTable:
     subjects: tuple[str | None, ...]
 
 
-def source_order(table: SourceTable, emotion: str, seed: int) -> list[dict[str, str]]:
-    """Every possible source for class `emotion` once: first of subjects who also have samples of that class (their way
-    of showing it is known), then of the others, each part in an order of its own that `seed` fixes.
+Classes = str | tuple[str, ...]  # one class, or those of a mixture
+
+
+def source_order(table: SourceTable, wanted: Classes, seed: int) -> list[dict[str, str]]:
+    """Every possible source for a class (of a mixture: its classes) once: first of subjects who also have samples of it
+    (their way of showing it is known), then of the others, each part in an order of its own that `seed` fixes.
 
     A source is a train sample of another class. Raises `UserError` where there is none.
     """
-    known = {s for s, e in zip(table.subjects, table.emotions, strict=True) if e == emotion}
+    classes = (wanted,) if isinstance(wanted, str) else wanted
+    name = "+".join(classes)
+    known = {s for s, e in zip(table.subjects, table.emotions, strict=True) if e in classes}
     first: list[str] = []
     then: list[str] = []
     for sample_id, other, subject in zip(table.ids, table.emotions, table.subjects, strict=True):
-        if other != emotion:
+        if other not in classes:
             (first if subject in known else then).append(sample_id)
     if not first and not then:
-        raise UserError(f"no source for a conversion to {emotion!r}: train has no sample of another class")
+        raise UserError(f"no source for a conversion to {name!r}: train has no sample of another class")
 
     def place(sample_id: str) -> str:
-        return hashlib.sha256(f"{seed}:{emotion}:{sample_id}".encode()).hexdigest()
+        return hashlib.sha256(f"{seed}:{name}:{sample_id}".encode()).hexdigest()
 
     # Order by hash, not by a shuffle: a sample that joins or leaves the corpus moves no other one's place.
     return [{"from": i} for i in [*sorted(first, key=place), *sorted(then, key=place)]]
@@ -44,7 +49,8 @@ def source_order(table: SourceTable, emotion: str, seed: int) -> list[dict[str, 
 _cached_order = lru_cache(maxsize=64)(source_order)
 
 
-def choose_sources(indices: Sequence[int], table: SourceTable, emotion: str, seed: int) -> list[dict[str, str]]:
-    """Indices of draws -> sources of each by role. Each source serves once before any serves twice."""
-    order = _cached_order(table, emotion, seed)
+def choose_sources(indices: Sequence[int], table: SourceTable, wanted: Classes, seed: int) -> list[dict[str, str]]:
+    """Indices of draws of a class (or of the classes of a mixture) -> sources of each by role. Each source serves once
+    before any serves twice."""
+    order = _cached_order(table, wanted, seed)
     return [order[index % len(order)] for index in indices]

@@ -37,7 +37,8 @@ ROUNDING = 1e-9  # relative; 0.07 * 100 is 7.000000000000001 and must not ask fo
 class Cell:
     """What has a target of its own: a class of the run, of one corpus (`corpus`), or of one subject (`subject`).
 
-    real: train samples. target: what real and synthetic together should come to.
+    real: train samples. target: what real and synthetic together should come to. mixture: class and share of a soft
+    label; `emotion` is then "", for a mixture is no class.
     """
 
     emotion: str
@@ -45,16 +46,24 @@ class Cell:
     real: int
     target: int
     subject: str | None = None
+    mixture: tuple[tuple[str, float], ...] = ()
 
     @property
     def lacking(self) -> int:
+        """Synthetic samples that it is to get."""
         return self.target - self.real
 
     @property
     def named(self) -> str:
-        """For people: "fear", "fear of meld", "fear of ravdess:01"."""
+        """For people: "fear", "fear of meld", "fear of ravdess:01", "0.5 fear + 0.5 sadness"."""
         owner = self.subject or self.corpus
-        return self.emotion if owner is None else f"{self.emotion} of {owner}"
+        what = " + ".join(f"{share:g} {name}" for name, share in self.mixture) or self.emotion
+        return what if owner is None else f"{what} of {owner}"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class, or those of the mixture."""
+        return tuple(name for name, _ in self.mixture) or (self.emotion,)
 
 
 def effective_number(n: int, beta: float) -> float:
@@ -151,22 +160,22 @@ def _subject_cells(
     within: Within,
     policy: Mapping[str, Any],
 ) -> list[Cell]:
-    found: list[tuple[str, str | None, str | None, dict[str, int], dict[str, int]]] = []
+    rows: list[tuple[str, str | None, str | None, dict[str, int], dict[str, int]]] = []
     for corpus, subjects in by_subject.items():
         in_corpus = [c for c in classes if by_corpus.get(corpus, {}).get(c, 0) > 0]
         owner = corpus if within == "corpus" else None
         for subject in sorted(subjects, key=lambda s: (s is None, s or "")):
             own = {c: subjects[subject].get(c, 0) for c in (in_corpus if within == "corpus" else classes)}
             aims = own if subject is None or not any(own.values()) else targets(own, **policy)
-            found.append((corpus, owner, subject, own, aims))
-    if not any(subject is not None for _, _, subject, _, _ in found):
+            rows.append((corpus, owner, subject, own, aims))
+    if not any(subject is not None for _, _, subject, _, _ in rows):
         raise ParamsError(
             "target.cells is 'subject', but no train sample names its subject (the corpora know none); use cells: class"
         )
     return [
         Cell(c, owner if subject is not None else corpus, own[c], aims[c], subject)
         for c in classes
-        for corpus, owner, subject, own, aims in found
+        for corpus, owner, subject, own, aims in rows
         if c in own and (subject is not None or own[c])
     ]
 

@@ -373,6 +373,7 @@ class Speaker:
         pass
 
     name, takes, trains, honours = "speaker", (), False, frozenset({"subject"})
+    layouts = frozenset({"rows"})
     asked: ClassVar[set[str | None]] = set()
 
     def __init__(self, spec: Any, classes: Any) -> None:

@@ -23,6 +23,11 @@ from generators.draws.targets import Cell, cells, effective_number, require_subj
 from training.seeds import derive_seed
 
 COUNTS = {"happiness": 1000, "fear": 40, "anger": 600}
+FEAR, ANGER = Cell("fear", None, 0, 1), Cell("anger", None, 0, 1)
+
+
+def anger_of(subject: str) -> Cell:
+    return Cell("anger", None, 0, 1, subject)
 
 
 def test_targets_by_each_policy() -> None:
@@ -101,10 +106,8 @@ def test_more_of_the_knob_asks_for_no_less(counts: dict[str, int], one: float, o
 
 @given(st.integers(0, 50), st.integers(0, 20), st.integers(0, 20))
 def test_a_draw_is_the_same_however_the_sequence_is_cut(start: int, first: int, then: int) -> None:
-    whole = draw_sequence("fear", start, first + then, run_seed=4)
-    assert whole == draw_sequence("fear", start, first, run_seed=4) + draw_sequence(
-        "fear", start + first, then, run_seed=4
-    )
+    whole = draw_sequence(FEAR, start, first + then, run_seed=4)
+    assert whole == draw_sequence(FEAR, start, first, run_seed=4) + draw_sequence(FEAR, start + first, then, run_seed=4)
 
 
 def test_draws_differ_by_index_class_and_run() -> None:
@@ -112,11 +115,11 @@ def test_draws_differ_by_index_class_and_run() -> None:
         d.key()
         for emotion in ("fear", "anger")
         for seed in (0, 1)
-        for d in draw_sequence(emotion, 0, 100, run_seed=seed)
+        for d in draw_sequence(Cell(emotion, None, 0, 1), 0, 100, run_seed=seed)
     }
     assert len(keys) == 400
-    assert draw_sequence("fear", 3, 1, run_seed=0, source_chooser=lambda e, i: {"from": f"{e}{i}"})[0].sources == {
-        "from": "fear3"
+    assert draw_sequence(FEAR, 3, 1, run_seed=0, source_chooser=lambda i: {"from": f"x{i}"})[0].sources == {
+        "from": "x3"
     }
 
 
@@ -238,12 +241,12 @@ def test_each_corpus_is_a_run_of_its_own_and_lacks_what_it_has_not() -> None:
 
 
 def test_draws_of_a_class_in_two_corpora_are_different_and_those_of_the_run_are_what_they_were() -> None:
-    of_run = [d.seed for d in draw_sequence("anger", 0, 8, run_seed=3)]
-    of_a = [d.seed for d in draw_sequence("anger", 0, 8, run_seed=3, corpus="a")]
-    of_b = [d.seed for d in draw_sequence("anger", 0, 8, run_seed=3, corpus="b")]
+    of_run = [d.seed for d in draw_sequence(ANGER, 0, 8, run_seed=3)]
+    of_a = [d.seed for d in draw_sequence(Cell("anger", "a", 0, 1), 0, 8, run_seed=3)]
+    of_b = [d.seed for d in draw_sequence(Cell("anger", "b", 0, 1), 0, 8, run_seed=3)]
     assert len({*of_run, *of_a, *of_b}) == 24
     assert of_run[0] == derive_seed(3, "draw", "anger", 0)
-    assert of_a[4:] == [d.seed for d in draw_sequence("anger", 4, 4, run_seed=3, corpus="a")]
+    assert of_a[4:] == [d.seed for d in draw_sequence(Cell("anger", "a", 0, 1), 4, 4, run_seed=3)]
 
 
 PEOPLE = {
@@ -286,13 +289,13 @@ def test_without_subjects_there_are_no_cells_of_subjects() -> None:
 
 
 def test_draws_of_a_subject_say_so_unless_their_source_does() -> None:
-    free = draw_sequence("anger", 0, 4, run_seed=3, subject="a:1")
+    free = draw_sequence(anger_of("a:1"), 0, 4, run_seed=3)
     assert {d.condition.subject for d in free} == {"a:1"}
-    converted = draw_sequence("anger", 0, 4, run_seed=3, subject="a:1", source_chooser=lambda e, i: {"from": f"x{i}"})
+    converted = draw_sequence(anger_of("a:1"), 0, 4, run_seed=3, source_chooser=lambda i: {"from": f"x{i}"})
     assert {d.condition.subject for d in converted} == {None} and converted[2].sources == {"from": "x2"}
-    others = draw_sequence("anger", 0, 4, run_seed=3, subject="a:2") + draw_sequence("anger", 0, 4, run_seed=3)
+    others = draw_sequence(anger_of("a:2"), 0, 4, run_seed=3) + draw_sequence(ANGER, 0, 4, run_seed=3)
     assert len({d.seed for d in [*free, *others]}) == 12
-    assert free[2:] == draw_sequence("anger", 2, 2, run_seed=3, subject="a:1")
+    assert free[2:] == draw_sequence(anger_of("a:1"), 2, 2, run_seed=3)
 
 
 def test_a_generator_of_nobody_in_particular_is_refused() -> None:
@@ -361,8 +364,8 @@ def test_what_is_not_said_has_the_documented_default() -> None:
 def test_a_sequence_does_not_begin_or_end_before_its_first_draw() -> None:
     for start, n in ((-1, 2), (0, -1)):
         with pytest.raises(ValueError, match=r">= 0"):
-            draw_sequence("anger", start, n, run_seed=0)
-    assert draw_sequence("anger", 0, 0, run_seed=0) == []
+            draw_sequence(ANGER, start, n, run_seed=0)
+    assert draw_sequence(ANGER, 0, 0, run_seed=0) == []
 
 
 def test_lists_are_enough_for_what_is_missing() -> None:

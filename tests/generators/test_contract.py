@@ -289,6 +289,35 @@ def test_intensity_is_honoured_where_it_was_learned(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in GENERATORS if n != "transfer"])
+def test_what_is_to_be_honoured_is_learned_saved_and_asked_for(name: str, tmp_path: Path) -> None:
+    data = toy_data(VECTOR)
+    place = np.arange(len(data.ids))
+    ratings = {"arousal": np.where(place % 4 == 0, np.nan, place % 3 - 1.0), "valence": np.full(len(place), np.nan)}
+    data = dataclasses.replace(data, ratings=ratings, subjects=tuple(None if i == 1 else f"toy:{i % 4}" for i in place))
+    params = {"honours": ["subject", "arousal"]}
+    generator = make(name, VECTOR, **params)
+    list(generator.fit(data, steps=10, seed=0, device=CPU))
+    assert generator.honours == generator_class(name).can_honour(params) == {"arousal", "subject"}
+    base = Draw(Condition("fear", {"arousal": 0.0, "subject": "toy:1"}), 3)
+
+    def drawn(model: Any, **given: Any) -> np.ndarray:
+        return model.sample([dataclasses.replace(base, condition=Condition("fear", given))], device=CPU)
+
+    asked = drawn(generator, arousal=0.0, subject="toy:1")
+    for other in ({"arousal": 1.0, "subject": "toy:1"}, {"arousal": 0.0, "subject": "toy:2"}, {"arousal": 0.0}, {}):
+        assert not np.array_equal(asked, drawn(generator, **other)), other
+    with pytest.raises(UserError, match=r"toy:9.*Known: toy:0, toy:1, toy:2, toy:3"):
+        drawn(generator, subject="toy:9")
+    generator.save(tmp_path)
+    loaded = generator_class(name).load(tmp_path, device=CPU)
+    np.testing.assert_array_equal(drawn(loaded, arousal=0.0, subject="toy:1"), asked)
+    for lacking in ("valence", "subject"):
+        nobody = dataclasses.replace(data, subjects=(None,) * len(place))
+        with pytest.raises(UserError, match=lacking):
+            list(make(name, VECTOR, honours=[lacking]).fit(nobody, steps=1, seed=0, device=CPU))
+
+
+@pytest.mark.parametrize("name", [n for n in GENERATORS if n != "transfer"])
 def test_bfloat16_trains_and_samples(name: str) -> None:
     data = toy_data(SPEECH)
     device = Device("cpu", "bfloat16")

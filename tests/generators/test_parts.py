@@ -118,7 +118,10 @@ def test_every_field_that_is_switched_on_moves_the_embedding() -> None:
 
     for name, value in changed.items():
         assert not torch.allclose(embed(), embed(**{name: value})), name
-    for name, wrong in [("subject", "s:9"), ("subject", None), ("arousal", 2.0), ("au", (1.0,))]:
+    nobody = Condition("anger", {k: v for k, v in base.items() if k != "subject"})  # type: ignore[misc]
+    encoded = encode_conditions([nobody], CLASSES, fields)
+    assert encoded["subject"].tolist() == [[0.5, 0.5]], "an equal share of all whom the model knows"
+    for name, wrong in [("subject", "s:9"), ("arousal", 2.0), ("au", (1.0,))]:
         with pytest.raises(UserError):
             embed(**{name: wrong})
 
@@ -187,7 +190,8 @@ def test_each_kind_of_gan_learns_the_classes(options: dict[str, object]) -> None
     reports = list(gan.fit(data, steps=120, seed=1, device=Device()))
     assert {"critic_loss", "critic_gap", "generator_loss"} <= set(reports[-1].losses)
     from generators.draws.balance import draw_sequence
+    from generators.draws.targets import Cell
 
-    made = {c: gan.sample(draw_sequence(c, 0, 20, run_seed=0), device=Device()) for c in CLASSES}
+    made = {c: gan.sample(draw_sequence(Cell(c, None, 0, 20), 0, 20, run_seed=0), device=Device()) for c in CLASSES}
     right = [(nearest(made[c], class_means(data)) == k).mean() for k, c in enumerate(CLASSES)]
     assert np.mean(right) > 0.8, right

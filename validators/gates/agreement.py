@@ -86,6 +86,7 @@ class Agreement(SampleGate):
     better = "higher"
     modalities = ("speech", "face", "text", "physio")
     layouts = ("signal", "vector")
+    judges_class = True
     default_limit = Limit(quantile=0.25)
     Params = JudgeParams
     tells_class = True

@@ -52,6 +52,7 @@ class NearestMcd(SampleGate):
     unit = "dB"
     better = "lower"
     modalities = ("speech",)
+    judges_class = True
     default_limit = Limit(quantile=0.98)
     Params = McdParams
     lacks_reference = frozenset({"no-utterance-of-class", "no-utterance-of-another-group"})

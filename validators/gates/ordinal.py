@@ -65,6 +65,7 @@ class Ordinal(SampleGate):
     better = "higher"
     modalities = ("speech", "face", "text", "physio")
     layouts = ("signal", "vector")
+    judges_class = True
     default_limit = Limit(absolute=0.05)
     Params = OrdinalParams
 

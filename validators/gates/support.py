@@ -42,6 +42,7 @@ class Support(SampleGate):
     name = "support"
     unit = "x typical real distance"
     better = "lower"
+    judges_class = True
     modalities = ("speech", "face", "text", "physio")
     layouts = ("signal", "vector")
     default_limit = Limit(quantile=0.99, times=1.1)

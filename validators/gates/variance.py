@@ -39,6 +39,7 @@ class GlobalVariance(SampleGate):
     unit = "x real variance"
     better = "higher"
     modalities = ("speech",)
+    judges_class = True
     default_limit = Limit(quantile=0.02, times=0.85)
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:

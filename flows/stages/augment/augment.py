@@ -28,13 +28,12 @@ from flows.paths import Layout
 from flows.stages.augment.candidates import Candidate, Drawer
 from flows.stages.augment.choosing import accepted_table, choose, require_embedding
 from flows.stages.augment.gating import FittedGate, fit_gates, resolve_limits
-from flows.stages.augment.rounds import budget_of, fill, prepared_cells
-from flows.stages.augment.sampler import read_samples
+from flows.stages.augment.rounds import budget_of, fill, limit_of, passes, prepared_cells
+from flows.stages.augment.sampler import asked_emotion, read_samples
 from flows.stages.augment.tallies import cell_tally, class_tally, spent
 from flows.stages.plan.plans import AugmentPlan
 from generators.draws.balance import Stop
 from generators.draws.targets import Cell
-from validators.gate import lets_in
 
 SHOWN_REJECTS = 3  # rejected payloads kept for each class and gate, for people to look at
 TIMINGS = "draws"  # .emoforge/timings/<run>/draws.json
@@ -77,7 +76,7 @@ def run(plan: AugmentPlan, layout: Layout, machine: Machine) -> None:
     limits, silent = resolve_limits(plan, gates, summary.classes)
     model, keys = layout.run(plan.run) / "model", {name: gate.key for name, gate in gates.items()}
     with Drawer(plan, layout, machine, store, prepared.path, model, summary, keys) as draw:
-        wanted = prepared_cells(plan.target, prepared)
+        wanted = prepared_cells(plan.target, prepared) + draw.sequence.asked.cells()
         seen, stops, rounds = fill(wanted, gates, limits, draw, budget_of(plan.rounds), plan.compute.draw_list)
         chosen = choose(plan, prepared, seen, draw)
     _write(plan, layout, prepared, store, Drawn(seen, gates, limits, silent, stops, rounds, chosen))
@@ -89,9 +88,9 @@ def _write(plan: AugmentPlan, layout: Layout, prepared: Prepared, store: WorkSto
     real = {r["sample_id"]: r for r in prepared.index().to_pylist()}
     released = [c for c in drawn.candidates if c.failed is None and not c.surplus]
     with Augmented.written(layout.run(plan.run) / "augmented") as out:
-        out.write_samples(_as_samples(released, store, summary.modality, real), plan.shards)
+        out.write_samples(_as_samples(released, store, summary, real), plan.shards)
         if shown := _shown_rejects(drawn.candidates):
-            out.write_rejected(_as_samples(shown, store, summary.modality, real))
+            out.write_rejected(_as_samples(shown, store, summary, real))
         out.write_tables(_scores(drawn), accepted_table(drawn.seen))
         out.write_reference(_reference(drawn.gates))
         out.write_balance(_balance(plan, summary, drawn))
@@ -114,7 +113,7 @@ def _balance(plan: AugmentPlan, summary: Summary, drawn: Drawn) -> Balance:
         cells=tuple(
             cell_tally(cell, of_cell, drawn.stops, gates)
             for cell, of_cell in drawn.seen.items()
-            if cell.corpus is not None or cell.subject is not None
+            if cell.corpus is not None or cell.subject is not None or cell.mixture
         ),
         rounds=tuple(drawn.rounds),
         chosen=drawn.chosen,
@@ -133,7 +132,7 @@ def _shown_rejects(candidates: list[Candidate]) -> list[Candidate]:
     shown = []
     empty = hash_bytes(b"")
     for c in candidates:
-        place = (c.draw.condition.emotion, c.failed or "")
+        place = (c.draw.condition.one_class, c.failed or "")
         if c.failed is not None and c.sha256 != empty and taken[place] < SHOWN_REJECTS:
             taken[place] += 1
             shown.append(c)
@@ -141,7 +140,7 @@ def _shown_rejects(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def _as_samples(
-    candidates: list[Candidate], store: WorkStore, modality: str, real: Mapping[str, Mapping[str, Any]]
+    candidates: list[Candidate], store: WorkStore, summary: Summary, real: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Sample]:
     """A conversion keeps its source's subject, group and licence. A free sample is its own group and nobody's, unless
     it was drawn as a subject of train: then it is that subject's, and of the subject's group where there is one."""
@@ -158,12 +157,12 @@ def _as_samples(
         payloads, meta = read_samples(store, key)
         for c in members:
             source = real[c.draw.sources["from"]] if "from" in c.draw.sources else None
-            emotion, subject = str(c.draw.condition.emotion), c.draw.condition.subject
+            emotion, subject = c.draw.condition.one_class, c.draw.condition.subject
             own = groups.get(subject, set()) if subject is not None else set()
             yield Sample(
                 sample_id=c.sample_id,
                 corpus="syn" if source is None else source["corpus"],
-                modality=modality,
+                modality=summary.modality,
                 part=source["part"] if source else next(iter(parts)) if len(parts) == 1 else None,
                 payload=payloads[c.row],
                 codec=meta["codecs"][c.row],
@@ -173,6 +172,7 @@ def _as_samples(
                 group_id=source["group_id"] if source else next(iter(own)) if len(own) == 1 else c.sample_id,
                 subject_id=subject if source is None else source["subject_id"],
                 emotion=emotion,
+                labels=[] if emotion is not None else _labels(c, summary.scheme),
                 language=None if source is None else source["language"],
                 gender=None if source is None else source["gender"],
                 sentence_id=None if source is None else source["sentence_id"],
@@ -187,6 +187,11 @@ def _as_samples(
             )
 
 
+def _labels(c: Candidate, scheme: str) -> list[dict[str, object]]:
+    """A soft label as the column `labels` has it: one entry for each class, with its weight."""
+    return [{"scheme": scheme, "label": name, "weight": share} for name, share in c.draw.condition.shares.items()]
+
+
 def _rated(c: Candidate, name: str) -> float | None:
     """What was asked for; an emotion without more is asked for in full."""
     value = c.draw.condition.given.get(name, 1.0 if name == "intensity" else None)
@@ -194,7 +199,8 @@ def _rated(c: Candidate, name: str) -> float | None:
 
 
 def _extra(c: Candidate) -> dict[str, str]:
-    """`corpus`: whose class the sample fills. Without sources the generator was not told: it is a count, no style."""
+    """`corpus`: whose class the sample fills. A generator without sources was not asked for that corpus: the entry
+    counts, it describes no style."""
     filled = {} if c.cell is None or c.cell.corpus is None else {"corpus": c.cell.corpus}
     return filled if c.failed is None else filled | {"gate": c.failed, "value": repr(c.values[c.failed])}
 
@@ -203,11 +209,11 @@ def _scores(drawn: Drawn) -> pa.Table:
     """SCORES: a row for each candidate and gate."""
     columns: dict[str, list[object]] = {name: [] for name in SCORES.names}
     for c in drawn.candidates:
-        emotion = str(c.draw.condition.emotion)
+        emotion, classes = asked_emotion(c.draw), tuple(c.draw.condition.shares)
         for name, fitted in drawn.gates.items():
-            limit = drawn.limits[name][emotion]
+            limit = limit_of(fitted.gate, drawn.limits[name], classes)
             reason = c.reasons[name]
-            ok = bool(lets_in(fitted.gate, [c.values[name]], [reason], limit)[0])
+            ok = bool(passes(fitted.gate, [c.values[name]], [reason], limit)[0])
             ok = ok and c.failed != name  # within the limit, but a copy of another candidate
             if not ok and reason is None:
                 finite = math.isfinite(c.values[name])

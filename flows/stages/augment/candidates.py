@@ -21,9 +21,10 @@ from flows.params import Machine
 from flows.paths import Layout
 from flows.records import ARRAYS
 from flows.stages.augment.batches import Form, Stored, batch_of
-from flows.stages.augment.sampler import read_samples, samples_key, scores_key
+from flows.stages.augment.sampler import asked_dimensions, asked_emotion, read_samples, samples_key, scores_key
 from flows.stages.fit.model_file import generator_id, read_model
 from flows.stages.plan.plans import AugmentPlan
+from generators.draws.asked import NOTHING, Asked
 from generators.draws.balance import draw_sequence
 from generators.draws.sources import SourceTable, choose_sources
 from generators.draws.targets import Cell
@@ -58,32 +59,30 @@ class DrawSource:
     """The fixed sequence of draws of every cell; for conversions with their sources.
 
     `tables`: corpus (None: the whole run) -> what a conversion may start from; None where nothing is converted.
-    `of_subject`: the same for each subject's own samples.
+    `of_subject`: the same for each subject's own samples. `asked`: what draws ask for beside their class.
     """
 
     seed: int
     tables: Mapping[str | None, SourceTable] | None
     of_subject: Mapping[str, SourceTable] = field(default_factory=dict)
+    asked: Asked = NOTHING
 
-    def draws(
-        self, emotion: str, start: int, n: int, corpus: str | None = None, subject: str | None = None
-    ) -> list[Draw]:
+    def draws(self, cell: Cell, start: int, n: int) -> list[Draw]:
+        """Draws start ... start + n - 1 of the cell."""
         chooser = None
         if self.tables is not None:
-            table, seed = self._table(corpus, subject), derive_seed("sources", self.seed)
+            table, seed = self._table(cell.corpus, cell.subject), derive_seed("sources", self.seed)
 
-            def chooser(wanted: str, index: int) -> Mapping[str, str]:
-                return choose_sources([index], table, wanted, seed)[0]
+            def chooser(index: int) -> Mapping[str, str]:
+                return choose_sources([index], table, cell.classes, seed)[0]
 
-        return draw_sequence(
-            emotion, start, n, run_seed=self.seed, source_chooser=chooser, corpus=corpus, subject=subject
-        )
+        return draw_sequence(cell, start, n, run_seed=self.seed, source_chooser=chooser, asked=self.asked)
 
     def can_draw(self, cell: Cell) -> bool:
         """Whether there is anything to convert: a sample of another class, of the cell's subject or corpus."""
         if self.tables is None:
             return True
-        return any(e != cell.emotion for e in self._table(cell.corpus, cell.subject).emotions)
+        return any(e not in cell.classes for e in self._table(cell.corpus, cell.subject).emotions)
 
     def _table(self, corpus: str | None, subject: str | None) -> SourceTable:
         assert self.tables is not None
@@ -91,10 +90,10 @@ class DrawSource:
         return self.tables.get(corpus, nothing) if subject is None else self.of_subject.get(subject, nothing)
 
 
-def draw_sources(seed: int, prepared: Path, takes: Sequence[str]) -> DrawSource:
+def draw_sources(seed: int, prepared: Path, takes: Sequence[str], asked: Asked = NOTHING) -> DrawSource:
     """Sources are train samples that the representation can hold, and no others."""
     if not takes:
-        return DrawSource(seed, None)
+        return DrawSource(seed, None, asked=asked)
     ids = read_table(prepared / "arrays.parquet", ARRAYS).column("sample_id").to_pylist()
     columns = ["sample_id", "corpus", "emotion", "subject_id"]
     rows = read_table(prepared / "index.parquet", SAMPLES).select(columns).to_pylist()
@@ -114,7 +113,8 @@ def draw_sources(seed: int, prepared: Path, takes: Sequence[str]) -> DrawSource:
         by_corpus.setdefault(row["corpus"], []).append(row)
         if row["subject_id"] is not None:
             by_subject.setdefault(row["subject_id"], []).append(row)
-    return DrawSource(seed, {c: table(r) for c, r in by_corpus.items()}, {s: table(r) for s, r in by_subject.items()})
+    tables, of_subject = ({k: table(r) for k, r in by.items()} for by in (by_corpus, by_subject))
+    return DrawSource(seed, tables, of_subject, asked)
 
 
 class Drawer:
@@ -151,7 +151,7 @@ class Drawer:
             pairs = zip(table.column("sample_id").to_pylist(), table.column("sha256").to_pylist(), strict=True)
             self.source_hash = dict(pairs)
         self.form = Form.of(summary.modality, summary.rate_hz, described["representation"])
-        self.sequence = draw_sources(plan.params["seed"], prepared, self.kind.takes)
+        self.sequence = draw_sources(plan.seed, prepared, self.kind.takes, plan.ask.asked())
         numerics = plan.numerics
         self.kwargs = {
             "store": store.url,
@@ -221,11 +221,12 @@ class Drawer:
         lists = {key: read_samples(self.store, key) for key in dict.fromkeys(c.list_key for c in candidates)}
         stored = Stored(
             [c.sample_id for c in candidates],
-            [str(c.draw.condition.emotion) for c in candidates],
+            [asked_emotion(c.draw) for c in candidates],
             [lists[c.list_key][0][c.row] for c in candidates],
             [c.sha256 for c in candidates],
             facts=[lists[c.list_key][1]["signals"][c.row] for c in candidates],
             source_ids=[c.draw.source_ids for c in candidates],
+            dimensions=asked_dimensions([c.draw for c in candidates]),
         )
         return batch_of(stored, self.form)
 

@@ -61,7 +61,7 @@ def _spread(plan: AugmentPlan, prepared: Prepared, crowded: Mapping[Cell, list[C
     real, emotions = embedding.embed(train), np.array(train.emotions)
     for cell, passed in crowded.items():
         embedded = embedding.embed(draw.batch(passed))
-        _mark(passed, spread_out(embedded, cell.lacking, real[emotions == cell.emotion], how.spread))
+        _mark(passed, spread_out(embedded, cell.lacking, real[np.isin(emotions, cell.classes)], how.spread))
     return embedding.name
 
 

@@ -5,6 +5,9 @@ actors.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 import pyarrow as pa
 
 from flows.artifacts.augmented import RoundTally
@@ -13,10 +16,11 @@ from flows.engine.progress import progress
 from flows.params import Rounds, Target
 from flows.stages.augment.candidates import Candidate, Drawer
 from flows.stages.augment.gating import FittedGate
+from flows.stages.augment.sampler import NO_CLASS
 from generators.draws.balance import STOPS, Budget, Stop, next_step
 from generators.draws.targets import BySubject, Cell, cells
 from generators.generator import Draw
-from validators.gate import lets_in
+from validators.gate import SampleGate, lets_in
 
 
 def budget_of(rounds: Rounds) -> Budget:
@@ -80,7 +84,7 @@ def fill(
             start = len(seen[cell])
             for k in range(n):
                 at = start + k * draw_list
-                lists.append(draw.sequence.draws(cell.emotion, at, draw_list, cell.corpus, cell.subject))
+                lists.append(draw.sequence.draws(cell, at, draw_list))
             owners += [cell] * n
         if not lists:
             return seen, stops, rounds
@@ -88,11 +92,11 @@ def fill(
         for i, candidate in enumerate(draw(lists, number)):
             candidate.cell = owners[i // draw_list]
             fresh.setdefault(candidate.cell, []).append(candidate)
-        for emotion in dict.fromkeys(cell.emotion for cell in fresh):
+        for classes in dict.fromkeys(cell.classes for cell in fresh):
             # a copy of a candidate that fills the same class of another corpus or subject is a copy as well
-            new = [c for cell in fresh if cell.emotion == emotion for c in fresh[cell]]
-            old = [c for cell in wanted if cell.emotion == emotion for c in seen[cell]]
-            of_class = {n: by_class[emotion] for n, by_class in limits.items()}
+            new = [c for cell in fresh if cell.classes == classes for c in fresh[cell]]
+            old = [c for cell in wanted if cell.classes == classes for c in seen[cell]]
+            of_class = {n: limit_of(g.gate, limits[n], classes) for n, g in gates.items()}
             _admit(new, gates, of_class)
             _part_repeats(new, old, gates, of_class, draw)
         for cell, candidates in fresh.items():
@@ -102,7 +106,7 @@ def fill(
             rounds.append(
                 RoundTally(
                     round=number,
-                    emotion=cell.emotion,
+                    emotion=cell.emotion or cell.named,
                     candidates=len(candidates),
                     accepted=passed,
                     corpus=cell.corpus,
@@ -112,6 +116,17 @@ def fill(
             progress(
                 f"augment: round {number}, {cell.named}: {passed} of {len(candidates)} candidates passed every gate"
             )
+
+
+def limit_of(gate: SampleGate, by_class: Mapping[str, float], classes: Sequence[str]) -> float:
+    """The limit of a cell: its class'; of a mixture the strictest of its classes."""
+    limits = [by_class[name] for name in classes]
+    return min(limits) if gate.better == "lower" else max(limits)
+
+
+def passes(gate: SampleGate, values: Sequence[float], reasons: Sequence[str | None], limit: float) -> np.ndarray:
+    """[B] bool: what the gate lets in; a mixture is excused by a gate that judges classes (`NO_CLASS`)."""
+    return lets_in(gate, values, reasons, limit) | np.array([reason == NO_CLASS for reason in reasons], dtype=bool)
 
 
 def _tell_stop(cell: Cell, stop: Stop, history: list[tuple[int, int]], budget: Budget) -> None:
@@ -125,7 +140,7 @@ def _tell_stop(cell: Cell, stop: Stop, history: list[tuple[int, int]], budget: B
 def _admit(candidates: list[Candidate], gates: dict[str, FittedGate], limits: dict[str, float]) -> None:
     """Marks each candidate with the gates that refuse it, in the order of the gates."""
     passed = {
-        n: lets_in(g.gate, [c.values[n] for c in candidates], [c.reasons[n] for c in candidates], limits[n])
+        n: passes(g.gate, [c.values[n] for c in candidates], [c.reasons[n] for c in candidates], limits[n])
         for n, g in gates.items()
     }
     for i, candidate in enumerate(candidates):

@@ -34,6 +34,27 @@ def scores_key(samples: str, gate: str) -> str:
     return "scores/" + hash_json([samples, gate])[:40]
 
 
+NO_CLASS = "no-class"  # reason of a gate that judges the class, for a candidate that has none: excused
+
+
+def asked_emotion(draw: Draw) -> str:
+    """What stands in `Batch.emotions`: the class that was asked for; "" for a mixture, which is none of its classes."""
+    return draw.condition.one_class or ""
+
+
+def asked_dimensions(draws: Sequence[Draw]) -> dict[str, list[float | None]]:
+    """What stands in `Batch.dimensions`: valence, arousal and dominance as asked for; None: not asked for."""
+    return {
+        name: [None if (v := d.condition.given.get(name)) is None else float(v) for d in draws]  # type: ignore[arg-type]
+        for name in ("valence", "arousal", "dominance")
+    }
+
+
+def judges_class(gate: Any) -> bool:
+    """Whether the gate's score is about the class that was asked for, so that a mixture has none."""
+    return bool(getattr(gate, "judges_class", False))
+
+
 class Sampler:
     """Long-lived: loads the generator and the gates once. Everything comes through the store, so that nodes need not
     share a disk; `cache` is this node's own folder."""
@@ -126,20 +147,25 @@ class Sampler:
         payloads, meta = read_samples(self.store, key)
         stored = Stored(
             meta["ids"],
-            [str(d.condition.emotion) for d in draws],
+            [asked_emotion(d) for d in draws],
             payloads,
             meta["sha256"],
             facts=meta["signals"],
             source_ids=[d.source_ids for d in draws],
+            dimensions=asked_dimensions(draws),
         )
         batch = batch_of(stored, self.form)
+        mixed = np.array([d.condition.one_class is None for d in draws], bool)
         for name, score_key in wanted.items():
             if name not in self._gates:
                 folder = self.store.fetch_folder(self.gate_keys[name], self.cache)
                 self._gates[name] = gate_class(name).load(folder)
             gate, begun = self._gates[name], time.perf_counter()
-            values = np.asarray(gate.score(batch), dtype=np.float64)
-            reasons = gate.reasons(batch) if hasattr(gate, "reasons") else [None] * len(batch)
+            values = np.array(gate.score(batch), dtype=np.float64)
+            reasons = list(gate.reasons(batch)) if hasattr(gate, "reasons") else [None] * len(batch)
+            if judges_class(gate) and mixed.any():
+                values[mixed] = np.nan
+                reasons = [NO_CLASS if no_class else why for no_class, why in zip(mixed, reasons, strict=True)]
             self.store.put_arrays(score_key, {"values": values}, {"reasons": list(reasons)})
             self._seconds[name] = time.perf_counter() - begun  # the first that needs a feature pays for it
 

@@ -52,7 +52,7 @@ def class_tally(
 def cell_tally(cell: Cell, candidates: list[Candidate], stops: Mapping[Cell, Stop], gates: Sequence[str]) -> CellTally:
     """The same of one cell."""
     whole = class_tally(cell.emotion, cell.real, {cell: candidates}, stops, gates)
-    return CellTally(**dict(whole), corpus=cell.corpus, subject=cell.subject)
+    return CellTally(**dict(whole), corpus=cell.corpus, subject=cell.subject, mixture=dict(cell.mixture) or None)
 
 
 def end_of(cell: Cell, stops: Mapping[Cell, Stop]) -> Stop:

@@ -34,6 +34,7 @@ INERT: dict[str, str] = {
     "flows.engine.progress": "what is shown meanwhile",
     "flows.engine.store": "where finished work lies",
     "flows.engine.reaper": "ends a local Ray",
+    "flows.asking": "what a run asks for stands in its plans",
     "flows.machine": "how many processes, and how often they are tried",
     "flows.params": "what the stages use of params.yaml stands in their plans",
     "flows.paths": "names of folders",

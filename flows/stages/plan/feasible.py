@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, field, replace
 import pyarrow as pa
 from pydantic import JsonValue
 
-from corpora.errors import CorpusError, EmoforgeError, LeakError, ParamsError, SplitError
+from corpora.errors import CorpusError, EmoforgeError, LeakError, ParamsError, SplitError, UnknownNameError
 from corpora.labels import SCHEMES, classes_of
 from flows.artifacts.prepared import Leak
+from flows.asking import problems_of_ask
 from flows.params import GeneratorParams, Params, Target
 from flows.paths import Layout
 from flows.stages.augment.batches import Form
@@ -26,6 +27,7 @@ from flows.stages.plan.plans import FitPlan, Plans, PreparePlan
 from flows.stages.prepare.prepare import choose_view, label, load_indexes
 from flows.stages.prepare.summary import leak_shares
 from generators.draws.targets import cells
+from generators.generator import RATED, generator_class
 from validators.gate import foresee, gate_class
 from validators.roster import Roster, counted
 
@@ -43,7 +45,7 @@ TRIED = (
 )
 ADVISED = 3  # views that an error names
 MOST_TRIED = 60_000  # samples; of a bigger corpus fewer views are tried, each takes seconds
-_COLUMNS = ["sample_id", "emotion", "group_id", "subject_id", "corpus", "intensity"]
+_COLUMNS = ["sample_id", "emotion", "group_id", "subject_id", "corpus", *RATED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,9 @@ class People:
             self.layout,
         )
 
-    def knows_intensity(self) -> bool:
-        part = self._of("train")["intensity"]
+    def knows(self, condition: str) -> bool:
+        """Whether a train sample has the rating, or names its subject."""
+        part = self._of("train")["subject_id" if condition == "subject" else condition]
         return part.null_count < len(part)
 
     def cells(self, target: Target, corpora: Sequence[str]) -> None:
@@ -202,10 +205,39 @@ def problems_of(people: People, plans: Plans) -> list[Problem]:
         return []
     train, dev, test = (people.roster(split) for split in ("train", "dev", "test"))
     problems = [Problem("fit", text, True) for text in _fit(people, train, plans.fit.generator, plans.fit.seed)]
-    problems += [Problem("augment", text, True) for text in _targets(people, plans)]
+    problems += [Problem("augment", text, True) for text in [*_targets(people, plans), *_asked(people, train, plans)]]
     problems += _gates(train, dev, people.classes, plans)
     problems += _worth(test, people.classes)
     return sorted(problems, key=lambda p: not p.stops)
+
+
+def _asked(people: People, train: Roster, plans: Plans) -> list[str]:
+    """What the run asks for and cannot have: classes and subjects that are none, or that a generator never learns."""
+    plan, generator = plans.augment, plans.fit.generator
+    assert generator is not None
+    gates = {name: gate_class(name).asks for name in plan.gates if gate_class(name).asks}
+    asked = plan.ask.asked()
+    texts = problems_of_ask(asked, people.classes, gates)
+    if "subject" not in generator_class(generator.name).can_honour(generator.params):
+        return texts
+    there = {s for s in train.subjects if s is not None}
+    texts += [f"ask.subject: {UnknownNameError.of('subject', s, there)}" for s in asked.subjects if s not in there]
+    wanted = there if plan.target.cells == "subject" else there & set(asked.subjects)
+    if generator.early_stop.every and wanted:
+        from flows.stages.fit.fit import held_out_groups
+
+        groups = tuple(train.group_names.tolist())
+        try:
+            held = held_out_groups(groups, generator.early_stop.share, plans.fit.seed)
+        except EmoforgeError:
+            return texts  # `_fit` says it
+        seen = {s for s, group in zip(train.subjects, groups, strict=True) if group not in held}
+        texts += [
+            f"early stopping holds out every sample of subject {s}, who is asked for; set generator.early_stop.every "
+            "to 0, or do not ask for subjects"
+            for s in sorted(wanted - seen)
+        ]
+    return texts
 
 
 def _fit(people: People, train: Roster, generator: GeneratorParams, seed: int) -> list[str]:
@@ -215,8 +247,10 @@ def _fit(people: People, train: Roster, generator: GeneratorParams, seed: int) -
     if few:
         named = ", ".join(f"{c} ({n})" for c, n in sorted(few.items()))
         texts.append(f"too few train samples of {named}; at least {MIN_TRAIN} of each class are needed")
-    if generator.params.get("use_intensity") and not people.knows_intensity():
-        texts.append("generator.params.use_intensity is true, but no train sample has an intensity; set it to false")
+    for name in sorted(generator_class(generator.name).can_honour(generator.params)):
+        if not people.knows(name):
+            thing = f"an {name}" if name[0] in "ai" else f"a {name}"
+            texts.append(f"generator.params: it is to honour {name}, but no train sample has {thing}; leave it out")
     if generator.early_stop.every:
         texts += _early_stop(people.classes, train, generator.early_stop.share, seed)
     return texts

@@ -21,6 +21,7 @@ from features.prepare import preparation_module
 from features.representation import make_representation, representation_class
 from features.steps import Steps
 from flows.artifacts.base import Described
+from flows.asking import require_asked, require_honoured
 from flows.params import Numerics, Params, RunParams, load_params
 from flows.paths import Layout
 from flows.stages.plan.code import INERT_FOR_GATES, INERT_FOR_PREPARING, code_hash, code_of, sampling_code
@@ -111,7 +112,7 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
     steps = prepare_steps(name, run, modality)
     described = Described.model_validate({"version": steps.VERSION, "steps": steps.described()})
     values["prepare"] = {modality: steps.model_dump(mode="json"), "max_reject_share": run.prepare.max_reject_share}
-    generator = _generator(run)
+    generator = _generator(name, run)
     gates = _gates(name, run, modality) if run.generator else {"sample": {}, "set": {}}
     shape = _representation_module(run)
     shapes = [shape] if shape else []
@@ -160,6 +161,7 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
             compute=part(AugmentCompute),
             target=run.target,
             rounds=run.rounds,
+            ask=run.ask,
             seed=run.seed,
             shards=run.shards,
             representation=run.representation,
@@ -230,14 +232,17 @@ def prepare_steps(run_name: str, run: RunParams, modality: str) -> Steps:
     return steps.settled()
 
 
-def _generator(run: RunParams) -> str | None:
-    """The module of the run's generator, its parameters checked; None for a run without one."""
-    if run.generator is None:
+def _generator(run_name: str, run: RunParams) -> str | None:
+    """The module of the run's generator, its parameters and what the run asks of it checked; None for a run without
+    one."""
+    if run.generator is None or run.representation is None:
         return None
     generator = generator_class(run.generator.name)
     parse_params(generator.Params, run.generator.params, run.generator.name)
     spec = make_representation(run.representation.name, run.representation.params).spec
     require_layout(run.generator.name, generator, spec)
+    by_subject = run.target.cells == "subject"
+    require_honoured(f"runs.{run_name}", run.ask.asked(), generator, run.generator.params, by_subject=by_subject)
     if run.target.cells == "subject":  # said before hours of fitting
         require_subjects(run.generator.name, generator, run.generator.params)
     module: str = generator.__module__
@@ -290,10 +295,7 @@ def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, 
         except ParamsError as error:
             raise ParamsError(f"runs.{run_name}.gates.{name}.params: {error}") from None
         if gate.asks:  # said before hours of drawing what would all be refused
-            raise ParamsError(
-                f"runs.{run_name}.gates.{name}: it judges candidates that were asked for {' or '.join(gate.asks)}; "
-                "generators are asked for classes alone. Leave it out"
-            )
+            require_asked(f"runs.{run_name}", name, gate.asks, run.ask.asked())
         kind = "set" if issubclass(gate, SetGate) else "sample"
         limit = default_limit(gate) if given.limit is None else Limit(**given.limit.model_dump())
         form = next(k for k in ("absolute", "quantile", "floor") if getattr(limit, k) is not None)

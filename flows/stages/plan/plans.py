@@ -34,6 +34,7 @@ from features.speech.prepare import SpeechSteps
 from features.steps import Steps
 from features.text.prepare import TextSteps
 from flows.artifacts.base import Described, explained
+from flows.asking import Ask
 from flows.params import Evaluation, GeneratorParams, Numerics, OnLeak, Policy, RepresentationParams, Rounds, Target
 from flows.paths import Layout
 from validators.gate import Limit
@@ -241,6 +242,7 @@ class AugmentPlan(Plan):
     compute: AugmentCompute
     target: Target
     rounds: Rounds
+    ask: Ask
     seed: int
     shards: int
     representation: RepresentationParams | None

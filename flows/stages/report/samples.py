@@ -149,7 +149,7 @@ def _caption(kind: str, row: Row, medium: Medium, reasons: dict[str, str]) -> Sh
     if kind == "refused":
         return Shown(
             medium,
-            f"{row['emotion']}: {reasons.get(row['sample_id'], 'no reason left')}",
+            f"{row['emotion'] or 'mixture'}: {reasons.get(row['sample_id'], 'no reason left')}",
             " · ".join(parts),
         )
     return Shown(medium, medium.note if medium.sound or medium.figure else "", " · ".join(parts))
