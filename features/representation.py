@@ -80,7 +80,8 @@ class Spec:
     @classmethod
     def from_json(cls, config: Mapping[str, Any]) -> Spec:
         """What `dataclasses.asdict` made of one and JSON kept: lists become tuples again."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in config.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+        return cls(**fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,9 +49,9 @@ class SentenceRepresentation(VectorRepresentation):
     modality = "text"
 
     def __init__(self, words: int = WORD_COLUMNS, pieces: int = PIECE_COLUMNS) -> None:
-        for name, columns in (("words", words), ("pieces", pieces)):
-            if not isinstance(columns, int) or not 1 <= columns <= MAX_COLUMNS:
-                raise ParamsError(f"representation sentence: {name} is {columns!r}; allowed are 1 to {MAX_COLUMNS}.")
+        for name, size in (("words", words), ("pieces", pieces)):
+            if not isinstance(size, int) or not 1 <= size <= MAX_COLUMNS:
+                raise ParamsError(f"representation sentence: {name} is {size!r}; allowed are 1 to {MAX_COLUMNS}.")
         self.words, self.pieces = words, pieces
         columns = [*(f"word_{i}" for i in range(words)), *(f"piece_{i}" for i in range(pieces))]
         self.spec = vector_spec(f"ngrams{words}+{pieces}", columns, [""] * len(columns))

@@ -194,14 +194,9 @@ def test_signals_after_the_steps_are_those_of_the_piece() -> None:
     arrays["EEG_baseline"] = arrays["EEG"][:256]
     rates = {"EEG": 128.0, "EEG_baseline": 128.0, "EDA": 4.0}
     signals = [Signal(n, "µV" if "EEG" in n else "µS", rates[n], a.shape) for n, a in arrays.items()]
-    for params in (
-        {},
-        {"baseline": {}},
-        {"keep": ["EDA"]},
-        {"resample": {"all_hz": 64}},
-        {"baseline": {"scale": "mean"}},
-    ):
+    choices: list[dict[str, Any]] = [{}, {"baseline": {}}, {"keep": ["EDA"]}, {"resample": {"all_hz": 64}}]
+    for params in [*choices, {"baseline": {"scale": "mean"}}]:
         steps = SignalSteps.model_validate({"artefacts": None, "bands": None, **params})
         (piece,) = PrepareSignals(steps)(Source(encode_signals(arrays), "npz", [s.as_row() for s in signals]))
-        made = {(s["name"], s["unit"], s["rate_hz"]) for s in piece.signals}
-        assert made == {(s.name, s.unit, s.rate_hz) for s in signals_after(signals, steps)}
+        prepared = {(s["name"], s["unit"], s["rate_hz"]) for s in piece.signals}
+        assert prepared == {(s.name, s.unit, s.rate_hz) for s in signals_after(signals, steps)}

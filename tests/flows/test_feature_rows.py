@@ -19,9 +19,11 @@ from features.vectors import vector_of
 from flows.params import load_params
 from flows.paths import Layout
 from flows.stages.augment import sampler
+from flows.stages.augment.batches import Form, Stored
 from flows.stages.plan.feasible import foreseen
 from flows.stages.run import run_stage
 from tests.flows.made_of import GENERATORS, ingested, released
+from validators.gate import Batch
 
 WINDOWS = {"prepare": {"physio": {"windows": {"length_s": 8}}}}
 REPRESENTATIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -65,9 +67,14 @@ def test_feature_rows_stand_beside_real_ones(
 ) -> None:
     modality, run = REPRESENTATIONS[name][0], f"{name}_{generator}"
     folder = project(modality)
-    seen = []
+    seen: list[Batch] = []
     real_batch = sampler.batch_of
-    monkeypatch.setattr(sampler, "batch_of", lambda *a: seen.append(real_batch(*a)) or seen[-1])
+
+    def remembered(stored: Stored, form: Form) -> Batch:
+        seen.append(real_batch(stored, form))
+        return seen[-1]
+
+    monkeypatch.setattr(sampler, "batch_of", remembered)
     release = open_release(released(folder, run))
     release.verify()
     assert FEATURES in release.manifest["files"]
@@ -140,6 +147,6 @@ def test_a_representation_of_another_modality_is_refused(project: Any) -> None:
 def test_a_release_of_payloads_has_no_feature_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from corpora.store.release import Release
 
-    release = Release(tmp_path, {"files": {}}, None, None)  # type: ignore[arg-type]
+    release = Release(tmp_path, {"files": {}}, None, None)
     with pytest.raises(UserError, match=r"no features.parquet"):
         release.features()

@@ -12,8 +12,10 @@ from corpora.formats.jsonfile import read_json
 from corpora.signals import decode_signals
 from corpora.store.release import open_release
 from flows.stages.augment import sampler
+from flows.stages.augment.batches import Form, Stored
 from flows.stages.run import run_stage
 from tests.flows.made_of import GENERATORS, ingested, released
+from validators.gate import Batch
 
 ROWS = {"representation": {"name": "rows", "rate_hz": 8}, "prepare": {"physio": {"windows": {"length_s": 8}}}}
 UNEQUAL = {"representation": {"name": "rows", "rate_hz": 8, "seconds": 24}}
@@ -44,9 +46,14 @@ slow = pytest.mark.slow
 )
 def test_synthetic_rows_are_as_real_ones(run: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMOFORGE_ACTORS", "0")
-    seen = []
+    seen: list[Batch] = []
     real_batch = sampler.batch_of
-    monkeypatch.setattr(sampler, "batch_of", lambda *a: seen.append(real_batch(*a)) or seen[-1])
+
+    def remembered(stored: Stored, form: Form) -> Batch:
+        seen.append(real_batch(stored, form))
+        return seen[-1]
+
+    monkeypatch.setattr(sampler, "batch_of", remembered)
     release = open_release(released(folder, run))
     release.verify()
     real, synthetic = (list(release.samples("train", synthetic=s)) for s in (False, True))
