@@ -102,6 +102,12 @@ def test_links_lead_somewhere() -> None:
     assert not broken
 
 
+def test_every_page_stands_in_the_index() -> None:
+    index = (REPO / "docs" / "README.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", index))
+    assert linked == {page.name for page in (REPO / "docs").glob("*.md")} - {"README.md"}
+
+
 def test_yaml_examples_fit_the_models() -> None:
     """Every key of an example exists where it stands (values that only an example's own package knows aside)."""
     from flows.params import Ask, GateParams, GeneratorParams, Prepare, RunParams
