@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 REPO = Path(__file__).resolve().parent.parent
@@ -112,7 +113,7 @@ def test_yaml_examples_fit_the_models() -> None:
     """Every key of an example exists where it stands (values that only an example's own package knows aside)."""
     from flows.params import Ask, GateParams, GeneratorParams, Prepare, RunParams
 
-    parts = {"generator": GeneratorParams, "ask": Ask, "prepare": Prepare}
+    parts: dict[str, type[BaseModel]] = {"generator": GeneratorParams, "ask": Ask, "prepare": Prepare}
     for page in PAGES:
         for text in blocks(page, "yaml"):
             for run in (YAML(typ="safe").load(text).get("runs") or {}).values():
@@ -170,11 +171,12 @@ def test_every_key_of_a_card_says_what_it_is() -> None:
     from corpora.readers.described.cardfile import CardFile
     from corpora.readers.described.filekeys import LAYOUTS, SignalSpec
 
-    for model in (CardFile, SignalSpec, *LAYOUTS.values()):
+    models: list[type[BaseModel]] = [CardFile, SignalSpec, *LAYOUTS.values()]
+    for model in models:
         silent = [name for name, field in model.model_fields.items() if not field.description and name != "layout"]
         assert not silent, f"{model.__name__}: {silent}"
     page = (REPO / "docs" / "cards.md").read_text(encoding="utf-8")
-    keys = {name for model in (CardFile, SignalSpec, *LAYOUTS.values()) for name in model.model_fields}
+    keys = {name for model in models for name in model.model_fields}
     assert all(f"| `{name}` |" in page for name in keys)
 
 
@@ -262,6 +264,24 @@ def test_readme_takes_a_release_to_pandas(tmp_path: Path) -> None:
 
 def test_readme_reads_feature_vectors(tmp_path: Path) -> None:
     assert run_readme(3, "ravdess_features", tmp_path) == ["40 real of 80"]
+
+
+def test_readme_counts_what_there_is() -> None:
+    from collections import Counter
+
+    from corpora.readers import make_corpus, reader_names
+    from features.representation import REPRESENTATIONS
+    from generators.generator import GENERATORS
+
+    text = " ".join((REPO / "README.md").read_text(encoding="utf-8").split())
+    cards = [make_corpus(name).card for name in reader_names()]
+    of = Counter(card.modality for card in cards)
+    assert f"**[{len(cards)} corpora](docs/corpora.md) are read**" in text
+    assert f"{of['speech']} of speech, {of['face']} of faces, {of['text']} of text, {of['physio']} of phys" in text
+    tested = sum(card.tested_on == "real" for card in cards)
+    assert (len(cards), len(cards) - tested) == (56, 50) and "Fifty of the 56 corpora" in text
+    assert len(GENERATORS) == 4 and "There are four generators" in text
+    assert all(f"`{name}`" in text for name in (*REPRESENTATIONS, *GENERATORS))
 
 
 def test_readme_picture() -> None:
