@@ -58,7 +58,7 @@ PAYLOAD_SAYS = {
     "media": "bytes, or a structure {bytes, path}: an Audio or Image column of layout `datasets`",
 }
 LAYOUT_SAYS = {
-    "folder": "One file a sample; its path tells all.",
+    "folder": "One file a sample; its path holds all that is known of it.",
     "table": "One row a sample: csv, tsv, jsonl or parquet.",
     "audformat": "A database in audEERING's format.",
     "datasets": "What Hugging Face `datasets` saved.",

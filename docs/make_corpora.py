@@ -25,7 +25,7 @@ that the reader itself writes in the published layout. A fake proves that reader
 citation is complete: the first person who links such a corpus may meet a file that nobody has tried. It becomes a
 counted reject with a reason; please open an issue with its name and reason.
 
-**Not verified.** Facts for which no source was found. They are left empty in the card; nothing is guessed.
+**Not verified.** Facts for which no source is known. They are left empty in the card; nothing is guessed.
 
 "Samples" and "subjects" are the published numbers. "–": not published, or not verified.
 """

@@ -30,7 +30,7 @@ HEAD = """\
 # Parameters
 
 `params.yaml` holds what changes the bytes of a release; `machine.yaml` (untracked, may be absent) holds what does not.
-An unknown or misspelt key is an error that names the nearest valid one. `emoforge check` tells what a change would do;
+An unknown or misspelt key is an error that names the nearest valid one. `emoforge check` says what a change would do;
 a stage runs again exactly when a parameter that it uses changed.
 """
 HEADER = "| key | default | allowed | what it is |\n|---|---|---|---|"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 REPO = Path(__file__).resolve().parent.parent
@@ -101,17 +103,57 @@ def test_links_lead_somewhere() -> None:
     assert not broken
 
 
+def test_every_page_stands_in_the_index() -> None:
+    index = (REPO / "docs" / "README.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", index))
+    assert linked == {page.name for page in (REPO / "docs").glob("*.md")} - {"README.md"}
+
+
 def test_yaml_examples_fit_the_models() -> None:
     """Every key of an example exists where it stands (values that only an example's own package knows aside)."""
-    from flows.params import GateParams, GeneratorParams
+    from flows.params import Ask, GateParams, GeneratorParams, Prepare, RunParams
 
+    parts: dict[str, type[BaseModel]] = {"generator": GeneratorParams, "ask": Ask, "prepare": Prepare}
     for page in PAGES:
         for text in blocks(page, "yaml"):
             for run in (YAML(typ="safe").load(text).get("runs") or {}).values():
-                if "generator" in run:
-                    GeneratorParams.model_validate(run["generator"])
+                if {"corpora", "generator"} <= set(run):
+                    RunParams.model_validate(run)
+                assert set(run) <= set(RunParams.model_fields), f"{page.name}: {sorted(run)}"
+                for name in parts.keys() & run.keys():
+                    parts[name].model_validate(run[name])
                 for gate in run.get("gates", {}).values():
                     GateParams.model_validate(gate)
+
+
+PLACE = re.compile(
+    r"`((?:corpora|features|training|generators|validators|flows|emoforge|tests|benchmarks|docs)/[\w./-]+)`"
+)
+MODULE = re.compile(r"`((?:corpora|features|training|generators|validators|flows|emoforge)(?:\.[A-Za-z_]\w*)+)`")
+NO_MODULE = re.compile(r"emoforge\.(corpora|representations|generators|gates)|.*\.parquet|corpora\.NAME\..*")
+
+
+def test_files_that_pages_name_are_there() -> None:
+    missing = [
+        f"{page.relative_to(REPO)}: {place}"
+        for page in PAGES
+        for place in PLACE.findall(page.read_text(encoding="utf-8"))
+        if not (REPO / place).exists()
+    ]
+    assert not missing
+
+
+def test_modules_and_functions_that_pages_name_are_there() -> None:
+    missing = []
+    for page in PAGES:
+        for name in set(MODULE.findall(page.read_text(encoding="utf-8"))):
+            if NO_MODULE.fullmatch(name):  # an entry point, a file, a key of params.yaml
+                continue
+            try:
+                pkgutil.resolve_name(name)
+            except (ImportError, AttributeError):
+                missing.append(f"{page.relative_to(REPO)}: {name}")
+    assert not missing
 
 
 @pytest.mark.parametrize("page", ["parameters", "corpora", "cards"])
@@ -129,23 +171,24 @@ def test_every_key_of_a_card_says_what_it_is() -> None:
     from corpora.readers.described.cardfile import CardFile
     from corpora.readers.described.filekeys import LAYOUTS, SignalSpec
 
-    for model in (CardFile, SignalSpec, *LAYOUTS.values()):
+    models: list[type[BaseModel]] = [CardFile, SignalSpec, *LAYOUTS.values()]
+    for model in models:
         silent = [name for name, field in model.model_fields.items() if not field.description and name != "layout"]
         assert not silent, f"{model.__name__}: {silent}"
     page = (REPO / "docs" / "cards.md").read_text(encoding="utf-8")
-    keys = {name for model in (CardFile, SignalSpec, *LAYOUTS.values()) for name in model.model_fields}
+    keys = {name for model in models for name in model.model_fields}
     assert all(f"| `{name}` |" in page for name in keys)
 
 
 def small_release(root: Path) -> None:
-    """A release of 80 faces at the place that the README names, written by the project's own functions."""
-    import numpy as np
+    """A release of 80 faces at the place that the README names, written by the project's own functions: half of them
+    synthetic, with a score at one gate, and a feature of each."""
     import pyarrow as pa
 
     from corpora.codecs import encode_png
-    from corpora.schema import SPLITS, Sample
+    from corpora.schema import SCORES, SPLITS, Sample
     from corpora.store.atomic import write_json
-    from corpora.store.release import compute_release_hash, describe_files
+    from corpora.store.release import FEATURES, SCORE_TABLE, compute_release_hash, describe_files
     from corpora.store.shards import write_shards, write_table
 
     rng = np.random.default_rng(0)
@@ -169,35 +212,76 @@ def small_release(root: Path) -> None:
 
     tables = [
         write_shards(samples("real", None), root, 2, "shards/train-real"),
-        write_shards(samples("made", "0a1b"), root, 2, "shards/train-synthetic"),
+        write_shards(samples("synthetic", "0a1b"), root, 2, "shards/train-synthetic"),
     ]
     index = pa.concat_tables(tables)
     ids = index["sample_id"].to_pylist()
     rows = {"view": ["group"] * len(ids), "sample_id": ids, "split": ["train"] * len(ids)}
     write_table(root / "index.parquet", index)
     write_table(root / "splits.parquet", pa.table(rows, schema=SPLITS))
+    columns = {name: index[name].to_pylist() for name in ("emotion", "generator_id")}
+    features = {"sample_id": ids, "split": rows["split"], **columns, "level": pa.array(range(len(ids)), pa.float32())}
+    write_table(root / FEATURES, pa.table(features))
+    drawn = [row for row in index.select(["sample_id", *columns]).to_pylist() if row["generator_id"] is not None]
+    score = {"round": 1, "gate": "copies", "value": 0.75, "limit": 0.5, "passed": True, "reason": None, "judge": None}
+    scores = [{"sample_id": row["sample_id"], "emotion": row["emotion"], **score} for row in drawn]
+    write_table(root / SCORE_TABLE, pa.Table.from_pylist(scores, schema=SCORES))
     files = describe_files(root, [p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()])
-    release_hash = compute_release_hash({name: told["sha256"] for name, told in files.items()})
+    release_hash = compute_release_hash({name: entry["sha256"] for name, entry in files.items()})
     manifest = {"classes": ["anger", "happiness"], "files": files, "release_hash": release_hash}
     write_json(root / "manifest.json", manifest)
 
 
-@pytest.mark.parametrize("number", [0, 1], ids=["plain", "open_release"])
-def test_readme_reads_a_release(number: int, tmp_path: Path) -> None:
-    """The README's code, as a stranger runs it: a new process, in a folder that holds the release."""
-    small_release(tmp_path / "data" / "runs" / "demo_faces" / "release")
+def run_readme(number: int, run: str, folder: Path) -> list[str]:
+    """The README's code block of that number, as a stranger runs it: a new process, in a folder that holds a release
+    of `run`. -> what it prints."""
+    small_release(folder / "data" / "runs" / run / "release")
     code = blocks(REPO / "README.md", "python")[number]
-    environment = os.environ | {"PYTHONPATH": str(REPO) if number else "", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    environment = os.environ | {"PYTHONPATH": str(REPO) if "emoforge" in code else "", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    if number == 0:
-        assert lines[0] == "torch.Size([32, 1, 32, 32]) torch.Size([32])"
-        assert sum(int(re.findall(r"\d+", line)[0]) for line in lines) == 80
-        assert not re.search(r"emoforge|corpora", code)
-        assert len(code.splitlines()) <= 11  # ten lines and a blank one
-    else:
-        assert len(lines) == 40 and all(line.split()[1] == "0a1b" for line in lines)
+    return done.stdout.splitlines()
+
+
+def test_readme_reads_a_release_without_emoforge(tmp_path: Path) -> None:
+    lines = run_readme(0, "demo_faces", tmp_path)
+    assert lines[0] == "torch.Size([32, 1, 32, 32]) torch.Size([32])"
+    assert sum(int(re.findall(r"\d+", line)[0]) for line in lines) == 80
+    code = blocks(REPO / "README.md", "python")[0]
+    assert not re.search(r"emoforge|corpora", code)
+    assert len(code.splitlines()) <= 11  # ten lines and a blank one
+
+
+def test_readme_opens_a_release(tmp_path: Path) -> None:
+    lines = run_readme(1, "demo_faces", tmp_path)
+    assert len(lines) == 40 and all(line.split()[1] == "0a1b" for line in lines)
+
+
+def test_readme_takes_a_release_to_pandas(tmp_path: Path) -> None:
+    text = "\n".join(run_readme(2, "demo_faces", tmp_path))
+    assert re.search(r"anger +False +20\n +True +20", text) and "score.copies" in text and "0.75" in text
+
+
+def test_readme_reads_feature_vectors(tmp_path: Path) -> None:
+    assert run_readme(3, "ravdess_features", tmp_path) == ["40 real of 80"]
+
+
+def test_readme_counts_what_there_is() -> None:
+    from collections import Counter
+
+    from corpora.readers import make_corpus, reader_names
+    from features.representation import REPRESENTATIONS
+    from generators.generator import GENERATORS
+
+    text = " ".join((REPO / "README.md").read_text(encoding="utf-8").split())
+    cards = [make_corpus(name).card for name in reader_names()]
+    of = Counter(card.modality for card in cards)
+    assert f"**[{len(cards)} corpora](docs/corpora.md) are read**" in text
+    assert f"{of['speech']} of speech, {of['face']} of faces, {of['text']} of text, {of['physio']} of phys" in text
+    tested = sum(card.tested_on == "real" for card in cards)
+    assert (len(cards), len(cards) - tested) == (56, 50) and "Fifty of the 56 corpora" in text
+    assert len(GENERATORS) == 4 and "There are four generators" in text
+    assert all(f"`{name}`" in text for name in (*REPRESENTATIONS, *GENERATORS))
 
 
 def test_readme_picture() -> None:

@@ -29,3 +29,24 @@ def test_each_place_exists_and_imports(line: str) -> None:
 def test_what_people_ask_for_takes_three_files_at_most() -> None:
     asked = [line for line in LINES if "step of preparation" not in line]  # one file a modality
     assert all(len([p for p in PATHS.findall(line) if p.endswith(".py")]) <= 3 for line in asked)
+
+
+ASKED = (
+    "KID's",
+    "a column of the release's index",
+    "how draws are cut into lists",
+    "a text generator",
+    "a reader's option",
+    "a representation of physiology",
+    "publish to S3",
+    "what is tried again",
+    "a plot in the report",
+    "early stopping",
+    "a second part of a sample",
+    "Ray, taken out",
+)
+
+
+@pytest.mark.parametrize("change", ASKED)
+def test_what_people_ask_for_has_a_line(change: str) -> None:
+    assert sum(change in line.split("|")[1] for line in LINES) == 1
