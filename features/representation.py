@@ -23,12 +23,12 @@ REPRESENTATIONS: dict[str, str] = {
     "world": "features.speech.world:WorldRepresentation",
     "pixels": "features.faces.pixels:PixelRepresentation",
     "rows": "features.physio.rows:RowsRepresentation",
-    "functionals": "features.speech.functionals:FunctionalsRepresentation",
-    "hog": "features.faces.pixels:HogRepresentation",
-    "bands": "features.physio.paces:BandsRepresentation",
+    "functionals": "features.speech.vectors:FunctionalsRepresentation",
+    "hog": "features.faces.vectors:HogRepresentation",
+    "bands": "features.physio.vectors:BandsRepresentation",
     "features": "features.physio.table:TableRepresentation",
-    "heart": "features.physio.heart:HeartRepresentation",
-    "sentence": "features.text.ngrams:SentenceRepresentation",
+    "heart": "features.physio.vectors:HeartRepresentation",
+    "sentence": "features.text.vectors:SentenceRepresentation",
 }
 
 

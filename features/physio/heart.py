@@ -10,23 +10,19 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from corpora.errors import ParamsError, PayloadError, UserError
-from corpora.schema import Payload
+from corpora.errors import UserError
 from features.physio.ranges import RANGES
-from features.physio.rows import Channels, require_units, settled_signals, trial_of
 from features.physio.steps import kind_of
 from features.physio.stretches import beating
-from features.representation import Known
-from features.vectors import VectorRepresentation, vector_spec
 
 if TYPE_CHECKING:  # what encodes a sample needs none of the code that prepares one
-    from features.physio.prepare import SignalSteps
+    pass
 
 Source = Literal["ECG", "BVP"]
 MIN_INTERVALS = 3
@@ -59,52 +55,6 @@ class Heart:
     intervals: int = 0
     left_out: int = 0
     off_s: float = 0.0
-
-
-class HeartRepresentation(VectorRepresentation):
-    """npz of signals -> [3] float32: heart rate and its variability of one signal, without a way back to beats.
-
-    Columns: bpm, sdnn_ms, rmssd_ms of `Heart`. Give it windows of 30 s; too few sound beats cannot be encoded.
-    `signals`: one {name, unit, rate_hz, columns} of ECG or BVP; not given: that of the corpora, ECG before BVP.
-    """
-
-    modality = "physio"
-
-    def __init__(self, signals: Sequence[Mapping[str, Any]] = ()) -> None:
-        self.signals = tuple(Channels.of(signal) for signal in signals)
-        for signal in self.signals:
-            if kind_of(signal.name) not in ("ECG", "BVP") or signal.columns is not None or signal.rate_hz < MIN_RATE_HZ:
-                raise ParamsError(
-                    f"representation heart: {signal.name} at {signal.rate_hz:g} Hz; wanted is one channel of ECG "
-                    f"or BVP of {MIN_RATE_HZ:g} Hz and more"
-                )
-        if len(self.signals) > 1:
-            raise ParamsError(f"representation heart: {len(self.signals)} signals; beats are taken from one")
-        self.spec = vector_spec("heart", ("bpm", "sdnn_ms", "rmssd_ms"), ("beats/min", "ms", "ms"))
-
-    @classmethod
-    def settled(cls, params: Mapping[str, Any], known: Known) -> dict[str, Any]:
-        """What params leave open, from what is known of the corpora. Raises `ParamsError` where that does not say."""
-        signals = settled_signals(params, known, "heart")
-        beating_ones = [s for kind in ("ECG", "BVP") for s in signals if kind_of(str(s["name"])) == kind]
-        if not beating_ones:
-            names = ", ".join(str(s["name"]) for s in signals)
-            raise ParamsError(f"representation heart: no ECG and no BVP among {names}")
-        return dict(params) | {"signals": beating_ones[:1]}
-
-    def require(self, steps: SignalSteps) -> SignalSteps:
-        """Steps that leave units alone. Raises `ParamsError` as `require_units` does."""
-        return require_units(steps)
-
-    def encode(self, payload: Payload) -> np.ndarray:
-        """npz -> [3] float32. Raises `PayloadError` as `trial_of` does, or with the reason of `heart`."""
-        if not self.signals:
-            raise ParamsError("representation heart: its signal is settled when a run is planned; name it here")
-        signal = self.signals[0]
-        beats = heart(trial_of(payload, self.signals)[signal.name], signal.rate_hz, signal.name)
-        if beats.reason is not None:
-            raise PayloadError(beats.reason, f"{signal.name}: {beats.beats} beats, {beats.left_out} intervals left out")
-        return np.array([beats.bpm, beats.sdnn_ms, beats.rmssd_ms], dtype=np.float32)
 
 
 def heart(signal: np.ndarray, rate_hz: float, kind: str = "ECG") -> Heart:

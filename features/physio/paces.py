@@ -7,20 +7,15 @@ trial's own length sets how slow a band it can show.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from corpora.errors import ParamsError, UserError
-from corpora.schema import Payload
-from features.physio.rows import Channels, require_units, settled_signals, trial_of
-from features.representation import Known, Spec
-from features.vectors import VectorRepresentation, vector_spec
+from corpora.errors import UserError
 
 if TYPE_CHECKING:  # what encodes a sample needs none of the code that prepares one
-    from features.physio.prepare import SignalSteps
+    pass
 
 # Hz. From 1 Hz on near to those of the EEG; a band is left out where half the rate does not reach its upper edge
 _EDGES_HZ = (0.03, 0.1, 0.3, 0.7, 1.5, 3.0, 8.0, 14.0, 31.0, 50.0)
@@ -40,46 +35,6 @@ def units_at(rate_hz: float, unit: str) -> list[str]:
     """Units of `columns_at`, for a signal in `unit`."""
     units = {"mean": unit, "log_sd": f"ln {unit}".rstrip(), "pulse_hz": "Hz"}
     return [units.get(name, "nat" if name.startswith("de_") else "") for name in columns_at(rate_hz)]
-
-
-class BandsRepresentation(VectorRepresentation):
-    """npz of signals -> [D] float32: level, shape and band powers of each channel, without a way back to signals.
-
-    Each signal at its own rate, columns "<channel>_<feature>" with the features of `trial_features`: differential
-    entropies (log band powers) of the bands that its rate holds, mean, ln of the deviation, skewness, kurtosis, trend,
-    roughness, pulse. `signals`: a list of {name, unit, rate_hz, columns}; not given: what most samples of the corpora
-    have after the steps.
-    """
-
-    modality = "physio"
-
-    def __init__(self, signals: Sequence[Mapping[str, Any]] = ()) -> None:
-        self.signals = tuple(sorted((Channels.of(signal) for signal in signals), key=lambda signal: signal.name))
-        names = [f"{row}_{n}" for s in self.signals for row in s.rows for n in columns_at(s.rate_hz)]
-        units = [unit for s in self.signals for _ in s.rows for unit in units_at(s.rate_hz, s.unit)]
-        self._spec = vector_spec(f"bands{len(names)}", names, units) if names else None
-
-    @classmethod
-    def settled(cls, params: Mapping[str, Any], known: Known) -> dict[str, Any]:
-        """What params leave open, from what is known of the corpora. Raises `ParamsError` where that does not say."""
-        return dict(params) | {"signals": settled_signals(params, known, "bands")}
-
-    def require(self, steps: SignalSteps) -> SignalSteps:
-        """Steps that leave units alone. Raises `ParamsError` as `require_units` does."""
-        return require_units(steps)
-
-    @property
-    def spec(self) -> Spec:  # type: ignore[override]
-        """Raises `ParamsError` before a run is planned, where params name no signals."""
-        if self._spec is None:
-            raise ParamsError("representation bands: signals are settled when a run is planned; name them here")
-        return self._spec
-
-    def encode(self, payload: Payload) -> np.ndarray:
-        """npz -> [D] float32. Raises `PayloadError` as `trial_of` does."""
-        trial = trial_of(payload, self.signals)
-        parts = [trial_features([trial[signal.name]], signal.rate_hz)[0] for signal in self.signals]
-        return np.concatenate(parts).astype(np.float32)
 
 
 def trial_features(signals: list[np.ndarray], rate_hz: float) -> np.ndarray:

@@ -14,15 +14,12 @@ import numpy as np
 from scipy.fft import dct
 from scipy.signal import find_peaks
 
-from corpora.codecs import decode_wav
-from corpora.errors import ParamsError, PayloadError
-from corpora.schema import Payload
+from corpora.errors import PayloadError
 from features.speech.logmel import mel_filters, power_frames
 from features.speech.vocoder import pyworld
-from features.vectors import VectorRepresentation, vector_spec
 
 if TYPE_CHECKING:  # what encodes a sample needs none of the code that prepares one
-    from features.speech.prepare import SpeechSteps
+    pass
 
 HOP_S = 0.01
 WINDOW_S = 0.025
@@ -106,43 +103,6 @@ def _unit_of(name: str) -> str:
 FUNCTIONAL_UNITS: tuple[str, ...] = tuple(map(_unit_of, FUNCTIONAL_NAMES))
 # Absolute loudness: scaling the signal by g adds 20 log10(g). All others are relative to the loudest frame: gain-free.
 GAIN_DEPENDENT: tuple[str, ...] = ("energy_mean_db", "energy_p10_db", "energy_p50_db", "energy_p90_db")
-
-
-class FunctionalsRepresentation(VectorRepresentation):
-    """wav -> [88] float32 in the order and units of `FUNCTIONAL_NAMES`, without a way back to a sound.
-
-    `rate_hz`: what payloads must have; spectral statistics depend on it.
-    """
-
-    modality = "speech"
-
-    def __init__(self, rate_hz: int = 16000) -> None:
-        if not 8000 <= rate_hz <= 48000:
-            raise ParamsError(f"representation functionals: rate_hz is {rate_hz}; allowed are 8000 to 48000.")
-        self.rate_hz = int(rate_hz)
-        self.spec = vector_spec(f"functionals{self.rate_hz // 1000}k", FUNCTIONAL_NAMES, FUNCTIONAL_UNITS)
-
-    def require(self, steps: SpeechSteps) -> SpeechSteps:
-        """Steps that bring speech to `rate_hz`. Raises `ParamsError` where they name another rate."""
-        if steps.resample.rate_hz != self.rate_hz:
-            raise ParamsError(
-                f"prepare.speech.resample.rate_hz is {steps.resample.rate_hz}, the representation's {self.rate_hz}"
-            )
-        return steps
-
-    def encode(self, payload: Payload) -> np.ndarray:
-        """wav -> [88] float32.
-
-        Raises `PayloadError`: wrong-codec, wrong-rate, empty, non-finite, or what the decoder says.
-        """
-        if payload.codec != "wav":
-            raise PayloadError("wrong-codec", f"speech is read from wav, this payload is {payload.codec!r}")
-        channels, rate = decode_wav(payload.data)
-        if int(rate) != self.rate_hz:
-            raise PayloadError("wrong-rate", f"{rate} Hz; the representation wants {self.rate_hz} Hz: prepare it first")
-        if not len(channels):
-            raise PayloadError("empty", "no samples")
-        return speech_functionals(channels.mean(axis=1), self.rate_hz)
 
 
 def speech_functionals(signal: np.ndarray, rate_hz: int) -> np.ndarray:

@@ -9,7 +9,8 @@ from skimage.feature import hog
 from corpora.codecs import decode_image, encode_png
 from corpora.errors import ParamsError, PayloadError
 from corpora.schema import Payload
-from features.faces.pixels import PixelRepresentation, hog_features
+from features.faces.hog import hog_features
+from features.faces.pixels import PixelRepresentation
 from features.representation import Representation, make_representation
 
 

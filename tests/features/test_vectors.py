@@ -12,7 +12,7 @@ from corpora.codecs import decode_wav, encode_png, encode_text, encode_wav
 from corpora.errors import ParamsError, PayloadError
 from corpora.schema import Payload, Signal
 from corpora.signals import encode_signals, is_vector
-from features.faces.pixels import hog_features
+from features.faces.hog import hog_features
 from features.faces.prepare import FaceSteps
 from features.physio.heart import heart
 from features.physio.paces import trial_features

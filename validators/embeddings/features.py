@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from corpora.errors import UnknownNameError, UserError
-from features.faces.pixels import hog_features
+from features.faces.hog import hog_features
 from features.physio.paces import trial_features
 from features.speech.functionals import functionals_matrix
 from features.text.ngrams import hashed_ngrams
