@@ -68,6 +68,11 @@ class ClassTally(Record):
     stopped: Stop
 
     @property
+    def named(self) -> str:
+        """What people read."""
+        return self.emotion
+
+    @property
     def passed(self) -> int:
         """Candidates that passed every gate."""
         return self.accepted + self.surplus
@@ -79,6 +84,11 @@ class CellTally(ClassTally):
     corpus: str | None
     subject: str | None
     mixture: dict[str, float] | None = None
+
+    @property
+    def named(self) -> str:
+        """The class, or the mixture with its shares: "0.5 fear + 0.5 sadness"."""
+        return " + ".join(f"{share:g} {name}" for name, share in (self.mixture or {}).items()) or self.emotion
 
     @model_serializer(mode="wrap")
     def _without_mixture(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
@@ -130,6 +140,21 @@ class Balance(Record):
     limits: dict[str, dict[str, float | None]]
     undecided: dict[str, dict[str, str]]
 
+    @property
+    def mixtures(self) -> tuple[CellTally, ...]:
+        """Cells of soft labels, which are no class of the run."""
+        return tuple(cell for cell in self.cells if cell.mixture)
+
+    @property
+    def owned(self) -> tuple[CellTally, ...]:
+        """Cells of a corpus or of a subject."""
+        return tuple(cell for cell in self.cells if not cell.mixture)
+
+    @property
+    def every(self) -> tuple[ClassTally, ...]:
+        """Classes, then mixtures: each sample that is wanted counts in one of them."""
+        return (*self.classes, *self.mixtures)
+
 
 @dataclass(frozen=True, slots=True)
 class Augmented(Folder):
@@ -139,6 +164,11 @@ class Augmented(Folder):
     def shards(self) -> Path:
         """The folder of the tars that `index` points into."""
         return self.path / "shards"
+
+    @property
+    def has_reference(self) -> bool:
+        """False in a run of before gates kept the scores of real samples."""
+        return (self.path / "reference.json").exists()
 
     @property
     def scores_file(self) -> Path:

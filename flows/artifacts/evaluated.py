@@ -20,6 +20,7 @@ from corpora.schema import VERDICTS
 from corpora.store.atomic import write_json
 from corpora.store.shards import read_table, write_table
 from flows.artifacts.base import Folder, Record, read_as, write_as
+from validators.maths.chance import UNJUDGED
 from validators.trials.selftest import SelfTest
 
 
@@ -41,6 +42,11 @@ class VerdictRow:
     judge: str
     verdict: Literal["pass", "fail", "undecided"]
     reason: str
+
+    @property
+    def unjudged(self) -> bool:
+        """Of one class, whose judges do not tell it on real people: nothing can be said, however many samples."""
+        return self.verdict == "undecided" and self.group != "all" and self.reason.startswith(UNJUDGED)
 
 
 class ClassConditions(Record):
@@ -108,6 +114,11 @@ class Uplift(Record):
 @dataclass(frozen=True, slots=True)
 class Evaluated(Folder):
     """data/runs/<run>/evaluation. Readers raise `IntegrityError` that names the file."""
+
+    @property
+    def has_conditions(self) -> bool:
+        """False in a run of before conditions were measured."""
+        return (self.path / "conditions.json").exists()
 
     @property
     def selftest_file(self) -> Path | None:

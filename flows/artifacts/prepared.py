@@ -21,7 +21,7 @@ from pydantic import JsonValue
 from corpora.errors import IntegrityError
 from corpora.schema import REJECTS, SAMPLES, SPLITS
 from corpora.store.shards import read_table, write_table
-from flows.artifacts.base import AGAIN, Described, Folder, Record, read_as, write_as
+from flows.artifacts.base import AGAIN, Described, Folder, Record, optional_table, read_as, write_as
 from flows.records import ARRAYS
 
 Counts = dict[str, dict[str, int]]  # split -> class -> samples
@@ -128,6 +128,10 @@ class Prepared(Folder):
     def index(self) -> pa.Table:
         """SAMPLES of every split."""
         return read_table(self.path / "index.parquet", SAMPLES)
+
+    def before(self) -> pa.Table | None:
+        """SAMPLES of a few train samples as they came, for the report; None in a run of before they were kept."""
+        return optional_table(self.path / "before.parquet", SAMPLES)
 
     def coded(self) -> pa.Table:
         """SAMPLES of train and dev as the representation renders them: `index` where it loses nothing."""
