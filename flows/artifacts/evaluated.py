@@ -9,6 +9,7 @@ selftest.json      the gates on held-out people and planted defects
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,13 @@ class VerdictRow:
     def unjudged(self) -> bool:
         """Of one class, whose judges do not tell it on real people: nothing can be said, however many samples."""
         return self.verdict == "undecided" and self.group != "all" and self.reason.startswith(UNJUDGED)
+
+
+def verdict_rows(table: pa.Table) -> list[VerdictRow]:
+    """VERDICTS -> its rows; a number that is null is NaN."""
+    rows = table.to_pylist()
+    numbers = ("value", "low", "high", "floor", "limit")
+    return [VerdictRow(**row | {n: math.nan if row[n] is None else row[n] for n in numbers}) for row in rows]
 
 
 class ClassConditions(Record):
@@ -128,7 +136,7 @@ class Evaluated(Folder):
 
     def verdicts(self) -> list[VerdictRow]:
         """In the order in which they were written."""
-        return [VerdictRow(**row) for row in self.verdict_table().to_pylist()]
+        return verdict_rows(self.verdict_table())
 
     def verdict_table(self) -> pa.Table:
         """VERDICTS."""
