@@ -212,7 +212,16 @@ def require_layout(name: str, kind: Any, spec: Spec) -> None:
         )
 
 
+def generator_names() -> list[str]:
+    """Every registered generator: ours, then those of entry points, sorted."""
+    return _registry().names()
+
+
 def generator_class(name: str) -> Any:
     """The class registered under `name`: of GENERATORS, or an entry point `emoforge.generators`. Raises
     `UnknownNameError`."""
-    return Registry("generator", "emoforge.generators", GENERATORS).load(name)
+    return _registry().load(name)
+
+
+def _registry() -> Registry:
+    return Registry("generator", "emoforge.generators", GENERATORS)

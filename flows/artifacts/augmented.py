@@ -40,8 +40,8 @@ ACCEPTED = pa.schema(
 
 
 class GateCost(Record):
-    """What one gate costs a class. refused: candidates that it refuses, whatever the others say; alone: those that only
-    it refuses. draws_per_accepted: how many more draws an accepted sample takes because of it; None where none passed.
+    """What one gate costs a class. refused: candidates that it rejects, whatever the others say; alone: those that only
+    it rejects. draws_per_accepted: how many more draws an accepted sample takes because of it; None where none passed.
     """
 
     refused: int
@@ -51,7 +51,7 @@ class GateCost(Record):
 
 class ClassTally(Record):
     """Counts of a class. real_train, target: train samples, real and wanted. accepted: released; surplus: passed and
-    were not needed. rejected: gate that refused first -> candidates. acceptance: share that passed, None where nothing
+    were not needed. rejected: gate that rejected first -> candidates. acceptance: share that passed, None where nothing
     was drawn. stopped: why sampling ended (generators/draws/balance.py)."""
 
     emotion: str
@@ -193,13 +193,13 @@ class Augmented(Folder):
 
     def reference(self) -> Reference:
         """Scores of real samples by parts of each gate that had not met them."""
-        found: Reference = read_as(self.path / "reference.json", Reference)
-        return found
+        reference: Reference = read_as(self.path / "reference.json", Reference)
+        return reference
 
     def balance(self) -> Balance:
         """Counts of classes, cells and rounds."""
-        found: Balance = read_as(self.path / "balance.json", Balance)
-        return found
+        balance: Balance = read_as(self.path / "balance.json", Balance)
+        return balance
 
     def write_samples(self, released: Iterable[Sample], shards: int) -> None:
         """Tars and index of what is released."""

@@ -48,8 +48,8 @@ class Fitted(Folder):
 
     def summary(self) -> FitSummary:
         """Raises `IntegrityError` that names the key."""
-        found: FitSummary = read_as(self.path / "fit.json", FitSummary)
-        return found
+        summary: FitSummary = read_as(self.path / "fit.json", FitSummary)
+        return summary
 
     def losses(self) -> Curves | None:
         """loss.csv; an empty or unreadable cell is NaN. None where there is no file or no row: a closed form."""

@@ -46,9 +46,9 @@ class Leak(Record):
 
 
 class CorpusSummary(Record):
-    """What became of one corpus. samples: of the view with a class; prepared: pieces made of them; rejected: reason ->
-    samples; rejected_of_class: class -> samples; unlabelled: samples whose emotion the scheme has no word for; noted:
-    slug -> samples."""
+    """What became of one corpus. samples: of the view with a class; prepared: the pieces that they became; rejected:
+    reason -> samples; rejected_of_class: class -> samples; unlabelled: samples whose emotion the scheme has no word
+    for; noted: slug -> samples."""
 
     reader: str
     counts: Counts
@@ -122,8 +122,8 @@ class Prepared(Folder):
 
     def summary(self) -> Summary:
         """Counts of the run and of each corpus, findings of the audit, what was left out and why."""
-        found: Summary = read_as(self.path / "summary.json", Summary)
-        return found
+        summary: Summary = read_as(self.path / "summary.json", Summary)
+        return summary
 
     def index(self) -> pa.Table:
         """SAMPLES of every split."""
@@ -160,7 +160,7 @@ class Prepared(Folder):
         return table.filter(pa.array(chosen, pa.bool_()))
 
     def rejects(self) -> pa.Table:
-        """REJECTS: what preparation refused."""
+        """REJECTS of preparation."""
         return read_table(self.path / "rejects.parquet", REJECTS)
 
     def encoded_ids(self) -> list[str]:

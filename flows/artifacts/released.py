@@ -86,8 +86,8 @@ class Released(Folder):
 
     def manifest(self) -> Sealed:
         """Raises `IntegrityError` that names the key; whether files are what it says, `open_release` tells."""
-        found: Sealed = read_as(self.path / MANIFEST, Sealed)
-        return found
+        sealed: Sealed = read_as(self.path / MANIFEST, Sealed)
+        return sealed
 
     def verdicts(self) -> list[VerdictRow]:
         """What the gates said of it; [] of a release without verdicts.parquet."""

@@ -158,12 +158,12 @@ def _walk(stages: Sequence[str], repo: Path, machine: Machine, known: Known, bef
 
     `before`: stages that were walked already, and whose outs these read. What a stage is to build on is read and hashed
     first. A damaged out goes, and the walk begins again, with `before`. Raises `IntegrityError` for one that is damaged
-    again when it has been made again.
+    again when it has been rebuilt.
     """
     gone: set[str] = set()
     while damaged := _pass(stages, repo, machine, known, before):
         if again := [one.sentence for one in damaged if one.out in gone]:
-            raise IntegrityError(f"{'; '.join(again)}, and was so before it was made again. Look at the disk.")
+            raise IntegrityError(f"{'; '.join(again)}, and was so before it was rebuilt. Look at the disk.")
         gone |= {one.out for one in damaged}
         stages, before = [*before, *stages], ()
 
@@ -175,7 +175,7 @@ def _pass(stages: Sequence[str], repo: Path, machine: Machine, known: Known, bef
             continue
         damaged = damaged_inputs(stage, [*before, *stages[:i]], repo=repo, known=known)
         for one in damaged:
-            get_run_logger().warning("%s; it is made again before %s", one.sentence, stage)
+            get_run_logger().warning("%s; it is rebuilt before %s", one.sentence, stage)
             drop(one, repo=repo)
             known.stages.discard(one.stage)
         if damaged:

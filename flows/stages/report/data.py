@@ -113,7 +113,7 @@ class RejectCount:
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Everything the report knows. Tables are SAMPLES, but `scores` (SCORES); what is None has not been made yet."""
+    """Everything the report knows. Tables are SAMPLES, but `scores` (SCORES); None: its stage has not ended yet."""
 
     name: str
     folder: Path

@@ -55,7 +55,7 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class BeforeAfter:
-    """One train sample as it came and what preparation made of it: the first few of its `pieces`. notes: what
+    """One train sample as it came and as it was prepared: the first few of its `pieces`. notes: what
     preparation wrote into the record."""
 
     sample_id: str

@@ -247,7 +247,7 @@ class UpliftTable:
 
 
 def uplift_table(uplift: Uplift | None) -> UpliftTable | None:
-    """What a plain classifier made of each arm; None where nothing was measured."""
+    """How a plain classifier does with each arm; None where nothing was measured."""
     if uplift is None or not uplift.arms:
         return None
     uar = [
