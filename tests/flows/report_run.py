@@ -150,7 +150,7 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
             valid, agreed = i != 2, bool(agreement >= 1.0)
             passed = valid and agreed and accepted < lacking
             source = [f"made_up/neutral/{i:03d}"] if conversions else None
-            row = {
+            row: dict[str, Any] = {
                 **base,
                 "sample_id": sample,
                 "recording_id": sample,
@@ -223,9 +223,15 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
     )
     Augmented(augmented).write_balance(balance)
     evaluation.mkdir()
-    measured = {"gate": "frechet", "unit": "squared distance", "judge": "hog@77aa", "n_real": 43, "limit": 15.3}
-    inside = {"value": 11.2, "low": 9.8, "high": 12.9, "floor": 5.1, "n_synthetic": 13}
-    nothing = dict.fromkeys(("value", "low", "high", "floor"), math.nan)
+    measured: dict[str, Any] = {
+        "gate": "frechet",
+        "unit": "squared distance",
+        "judge": "hog@77aa",
+        "n_real": 43,
+        "limit": 15.3,
+    }
+    inside: dict[str, Any] = {"value": 11.2, "low": 9.8, "high": 12.9, "floor": 5.1, "n_synthetic": 13}
+    nothing: dict[str, Any] = dict.fromkeys(("value", "low", "high", "floor"), math.nan)
     few = "n = 1 is below the gate's minimum of 20"
     passed_one = VerdictRow(**measured, **inside, group="all", verdict="pass", reason="the whole interval is within")
     open_one = VerdictRow(**measured, **nothing, group=classes[1], n_synthetic=1, verdict="undecided", reason=few)

@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,7 +110,8 @@ def test_a_class_and_a_mixture_that_are_not_filled(data: RunFolder) -> None:
     ],
 )
 def test_a_run_under_way(data: RunFolder, gone: tuple[str, ...], text: str) -> None:
-    line = headline(dataclasses.replace(with_all(data), **dict.fromkeys(gone)))
+    without: dict[str, Any] = dict.fromkeys(gone)
+    line = headline(dataclasses.replace(with_all(data), **without))
     assert (line.text, line.state) == (text, "waits")
 
 
