@@ -18,8 +18,8 @@ import numpy as np
 from corpora.codecs import decode_image, decode_wav
 from corpora.errors import UserError
 from flows.params import load_params
-from flows.stages.report.data import RunFolder, payload_of, read_run
-from flows.stages.report.figures import draw_balance
+from flows.stages.report.data import RunFolder, read_run
+from flows.stages.report.figures import Bar, draw_balance
 from flows.stages.report.media import spectrogram
 from flows.stages.report.samples import pick
 
@@ -40,7 +40,9 @@ def draw(runs: Sequence[RunFolder], target: Path) -> None:
     for row, run in zip(np.atleast_1d(figure.subfigures(len(runs), 1, hspace=0.06)), runs, strict=True):
         left, right = row.subfigures(1, 2, width_ratios=(1.0, 1.25), wspace=0.02)
         ax = left.subplots()
-        draw_balance(ax, run.balance["classes"] if run.balance else [], REAL, SYNTHETIC, INK)
+        tallies = run.balance.classes if run.balance else ()
+        bars = [Bar(t.emotion, t.real_train, t.accepted, t.target) for t in tallies]
+        draw_balance(ax, bars, REAL, SYNTHETIC, INK)
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(length=0)
         ax.get_legend().set_frame_on(False)
@@ -52,10 +54,10 @@ def draw(runs: Sequence[RunFolder], target: Path) -> None:
 
 def draw_samples(place: Figure | SubFigure, run: RunFolder) -> None:
     """Rows: classes. Columns: real samples, a gap, synthetic ones."""
-    modality = str(run.summary["modality"])
+    modality = run.summary.modality
     n = SHOWN[modality]
-    made = {row["emotion"]: int(row["accepted"]) for row in (run.balance or {}).get("classes", [])}
-    classes = sorted(made, key=lambda c: -made[c])[:CLASSES]
+    accepted = {tally.emotion: tally.accepted for tally in (run.balance.classes if run.balance else ())}
+    classes = sorted(accepted, key=lambda c: -accepted[c])[:CLASSES]
     ratios = [1] * n + [0.25] + [1] * n
     grid = place.subplots(len(classes), 2 * n + 1, squeeze=False, width_ratios=ratios, gridspec_kw={"hspace": 0.12})
     place.suptitle(" ", fontsize=7)  # room for the names of the first row
@@ -65,7 +67,7 @@ def draw_samples(place: Figure | SubFigure, run: RunFolder) -> None:
         for first, table, folder in ((0, run.train, "prepared"), (n + 1, run.synthetic, "augmented")):
             rows = pick(table, emotion, n) if table is not None else []
             for j, row in enumerate(rows):
-                payload = payload_of(run.folder / folder, row)
+                payload = row.payload(run.folder / folder)
                 image = decode_image(payload) if modality == "face" else voice(payload)
                 grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.ndim == 2 else {}
                 grid[i, first + j].imshow(image, aspect="equal" if modality == "face" else "auto", **grey)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from dataclasses import asdict
-from importlib.metadata import entry_points
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from corpora.errors import UnknownNameError
 from corpora.labels import SCHEMES, to_scheme
 from corpora.readers import make_corpus, reader_names
 from corpora.schema import MODALITIES, CorpusCard
 from emoforge import console
+
+if TYPE_CHECKING:
+    from validators.gate import Limit, SampleGate, SetGate
 
 
 def list_corpora(*, as_json: bool, modality: str | None = None) -> None:
@@ -119,61 +122,94 @@ def _fitting(emotions: set[str]) -> list[str]:
 
 def list_generators(*, as_json: bool) -> None:
     """Prints every registered generator: whether it trains, whether it needs source samples, and what it is."""
-    from generators.generator import GENERATORS, generator_class
+    from generators.generator import generator_class, generator_names
 
-    names = sorted({e.name for e in entry_points(group="emoforge.generators")} | set(GENERATORS))
-    generators = [{"name": name, **_about(generator_class(name), ("takes", "trains"))} for name in names]
+    kinds = {name: generator_class(name) for name in generator_names()}
     if as_json:
-        console.print_json(generators)
+        console.print_json(
+            [{"name": name, **_facts(k, ("takes", "trains")), "about": about(k)} for name, k in kinds.items()]
+        )
         return
     rows = [
-        [g["name"], "yes" if g.get("trains") else "no", "yes" if g.get("takes") else "no", g["about"]]
-        for g in generators
+        [name, _yes(getattr(k, "trains", False)), _yes(_facts(k, ("takes",)).get("takes")), about(k)]
+        for name, k in kinds.items()
     ]
     console.table("Generators", ["name", "trains", "wants sources", "what it is"], rows)
 
 
 def list_gates(*, as_json: bool) -> None:
     """Prints every registered gate: what it scores, its unit, direction, default limit and what it is."""
-    from validators.gate import SAMPLE_GATES, SET_GATES, gate_class
+    from validators.gate import gate_class, gate_names
 
-    names = [*SAMPLE_GATES, *SET_GATES]
-    names += sorted({e.name for e in entry_points(group="emoforge.gates")} - set(names))
-    gates: list[dict[str, Any]] = []
-    for name in names:
-        kind = "set" if name in SET_GATES else "sample"
-        default = getattr(gate_class(name), "default_limit", None)
-        limit = (
-            {k: v for k, v in asdict(default).items() if v not in (None, 0.0) and (k, v) != ("times", 1.0)}
-            if default
-            else {}
-        )
-        about = _about(gate_class(name), ("unit", "better", "modalities", "layouts", "min_n"))
-        about["params"] = {key: field.default for key, field in gate_class(name).Params.model_fields.items()}
-        gates.append({"name": name, "looks_at": kind, "default_limit": limit, **about})
+    gates = [_gate(name, gate_class(name)) for name in gate_names()]
     if as_json:
-        console.print_json(gates)
+        console.print_json([gate.as_dict() for gate in gates])
         return
     rows = [
         [
-            g["name"],
-            g["looks_at"],
-            ", ".join(g["modalities"]) + (", vectors" if "vector" in g["layouts"] else ""),
-            g.get("better"),
-            g.get("unit"),
-            console.flat(g["default_limit"]),
-            g["about"],
+            g.name,
+            g.looks_at,
+            ", ".join(g.facts["modalities"]) + (", vectors" if "vector" in g.facts["layouts"] else ""),
+            g.facts.get("better"),
+            g.facts.get("unit"),
+            console.flat(g.limit),
+            g.about,
         ]
         for g in gates
     ]
     console.table("Gates", ["name", "looks at", "modalities", "better", "unit", "limit", "what it asks"], rows)
 
 
-def _about(kind: Any, facts: tuple[str, ...]) -> dict[str, Any]:
-    known = {fact: value for fact in facts if not _is_slot(value := getattr(kind, fact, None)) and value is not None}
-    module = importlib.import_module(kind.__module__)
-    about = first_paragraph(kind)
-    return {**known, "about": first_paragraph(module) if "see the module" in about or not about else about}
+@dataclass(frozen=True, slots=True)
+class GateListing:
+    """One gate. looks_at: sample or set. limit: what differs from the neutral form of the default one, {} where it has
+    none. params: name -> default. facts: unit, better, modalities, layouts, min_n, where the class says them."""
+
+    name: str
+    looks_at: Literal["sample", "set"]
+    limit: Mapping[str, float]
+    params: Mapping[str, object]
+    facts: Mapping[str, Any]
+    about: str
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        own = {"name": self.name, "looks_at": self.looks_at, "default_limit": dict(self.limit)}
+        return {**own, **self.facts, "about": self.about, "params": dict(self.params)}
+
+
+def _gate(name: str, kind: type[SampleGate | SetGate]) -> GateListing:
+    from validators.gate import SetGate
+
+    return GateListing(
+        name=name,
+        looks_at="set" if issubclass(kind, SetGate) else "sample",
+        limit={} if kind.default_limit is None else _limit(kind.default_limit),
+        params={key: field.default for key, field in kind.Params.model_fields.items()},
+        facts=_facts(kind, ("unit", "better", "modalities", "layouts", "min_n")),
+        about=about(kind),
+    )
+
+
+def _limit(limit: Limit) -> dict[str, float]:
+    """Its form, and `times` and `margin` where they do something."""
+    return {k: v for k, v in asdict(limit).items() if v not in (None, 0.0) and (k, v) != ("times", 1.0)}
+
+
+def _yes(value: object) -> str:
+    return "yes" if value else "no"
+
+
+def _facts(kind: type, names: Sequence[str]) -> Mapping[str, Any]:
+    """Attributes of a class that have a value."""
+    values = {name: getattr(kind, name, None) for name in names}
+    return {name: value for name, value in values.items() if value is not None and not _is_slot(value)}
+
+
+def about(kind: type) -> str:
+    """What a class is, in a paragraph: of its docstring, or of its module's where that says more."""
+    own = first_paragraph(kind)
+    return first_paragraph(importlib.import_module(kind.__module__)) if "see the module" in own or not own else own
 
 
 def _is_slot(value: Any) -> bool:

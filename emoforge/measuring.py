@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,34 +37,35 @@ def flags(rest: Sequence[str], name: str) -> list[str]:
     return options
 
 
+@dataclass(frozen=True, slots=True)
+class MetricListing:
+    """One metric. reads: what its files are. options: name -> default; choices: name -> every value it may have."""
+
+    name: str
+    reads: str
+    better: str
+    about: str
+    options: Mapping[str, object]
+    choices: Mapping[str, Sequence[str]]
+
+    def option(self, key: str) -> str:
+        """ "unit=cents (or Hz)" """
+        default = self.options[key]
+        others = [value for value in self.choices.get(key, ()) if value != default]
+        return f"{key}={default}" + (f" (or {', '.join(others)})" if others else "")
+
+
 def list_metrics(*, as_json: bool) -> None:
     """Prints every metric of `emoforge measure`: what it reads, its direction and its options."""
-    metrics: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "reads": one.kind,
-            "better": one.better,
-            "about": one.about,
-            "options": options_of(name),
-            "choices": choices(name),
-        }
+    metrics = [
+        MetricListing(name, one.kind, one.better, one.about, options_of(name), choices(name))
         for name, one in METRICS.items()
     ]
     if as_json:
-        console.print_json(metrics)
+        console.print_json([asdict(metric) for metric in metrics])
         return
-    rows = [
-        [one["name"], one["reads"], one["better"], one["about"], ", ".join(_option(one, key) for key in one["options"])]
-        for one in metrics
-    ]
+    rows = [[m.name, m.reads, m.better, m.about, ", ".join(m.option(key) for key in m.options)] for m in metrics]
     console.table("Metrics", ["metric", "reads", "better", "what it is", "options"], rows)
-
-
-def _option(one: Mapping[str, Any], key: str) -> str:
-    """ "unit=cents (or Hz)" """
-    default = one["options"][key]
-    others = [value for value in one["choices"].get(key, ()) if value != default]
-    return f"{key}={default}" + (f" (or {', '.join(others)})" if others else "")
 
 
 def show_measure(
@@ -133,7 +134,7 @@ def _parsed(name: str, given: Sequence[str]) -> dict[str, str]:
     return options
 
 
-def _options(options: Mapping[str, str], load: Callable[[Path], np.ndarray]) -> dict[str, Any]:
+def _options(options: Mapping[str, str], load: Callable[[Path], np.ndarray]) -> dict[str, str | np.ndarray]:
     """`load` reads a holdout; the rest stays text, which the measure reads."""
     return {key: load(Path(text)) if key == "holdout" else text for key, text in options.items()}
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpora.errors import CorpusError, IntegrityError
-from corpora.formats.jsonfile import read_json
 from corpora.licences import restrictions
 from corpora.schema import SPLIT_NAMES
 from emoforge import console
@@ -18,69 +16,78 @@ from flows.paths import Layout
 
 if TYPE_CHECKING:
     from corpora.store.release import Release
+    from flows.artifacts.augmented import Balance
+    from flows.artifacts.evaluated import Uplift, VerdictRow
+    from flows.artifacts.released import Released
+    from validators.trials.selftest import SelfTest
 
 
 def print_run(run: str, repo: Path) -> None:
-    """Table per class (real, target, candidates, accepted, rejected by which gate), verdicts, uplift, report's path."""
-    folder = Layout(repo).run(run)
-    place = folder / "augmented" / "balance.json"
-    balance = _json(place)
-    rows = []
-    with _as_written(place):
-        for row in balance["classes"]:
-            rejected = ", ".join(f"{gate} {n}" for gate, n in row["rejected"].items() if n) or "-"
-            filled = "yes" if row["filled"] else "NO"
-            rows.append(
-                [row["emotion"], row["real_train"], row["target"], row["candidates"], row["accepted"], rejected, filled]
-            )
+    """Table per class and mixture (real, target, candidates, accepted, rejected by which gate), verdicts, uplift, and
+    where release and report are. Raises `CorpusError` where the run has not got that far, `IntegrityError` for damaged
+    files."""
+    from flows.artifacts.of_run import RunArtifacts
+
+    there = RunArtifacts(Layout(repo).run(run))
+    if there.augmented is None:
+        raise CorpusError(f"no samples in {there.path}: the run has not got that far. Build it: emoforge run {run}")
+    print_balance(run, there.augmented.balance())
+    if there.evaluated is not None:
+        print_verdicts(run, there.evaluated.verdicts())
+        print_selftest(there.evaluated.selftest())
+        print_uplift(run, there.evaluated.uplift())
+    if there.released is not None:
+        print_where(there.released)
+    if there.report.exists():
+        console.out.print(f"Report: {there.report}")
+
+
+def print_balance(run: str, balance: Balance) -> None:
+    """Prints the table of classes; a mixture of classes ("0.5 fear + 0.5 sadness") is a row of its own below them."""
+    rows = [
+        [
+            tally.named,
+            tally.real_train,
+            tally.target,
+            tally.candidates,
+            tally.accepted,
+            ", ".join(f"{gate} {n}" for gate, n in tally.rejected.items() if n) or "-",
+            "yes" if tally.filled else "NO",
+        ]
+        for tally in balance.every
+    ]
     numbers = ["real", "target", "candidates", "accepted"]
     console.out.print()
     console.table(
         f"{run}: classes of the train split", ["class", *numbers, "rejected by", "filled"], rows, right=numbers
     )
-    verdicts = folder / "evaluation" / "verdicts.parquet"
-    if verdicts.exists():
-        print_verdicts(run, verdicts)
-        print_selftest(folder / "evaluation" / "selftest.json")
-    uplift = folder / "evaluation" / "uplift.json"
-    if uplift.exists():
-        with _as_written(uplift):
-            print_uplift(run, _json(uplift))
-    manifest = folder / "release" / "manifest.json"
-    if manifest.exists():
-        contents = _json(manifest)
-        gates = ", ".join(dict.fromkeys(str(reason).partition(" (")[0] for reason in contents.get("reasons") or ()))
-        verdict = (
-            "" if contents.get("publishable", True) else f"; it is not to be published ({gates or 'see its manifest'})"
-        )
-        held = restrictions(contents.get("corpora", []))
-        verdict += f"; it may not be passed on: {'; '.join(held)}" if held else ""
-        console.out.print(f"Release: {folder / 'release'}, {str(contents.get('release_hash', ''))[:12]}{verdict}")
-    report = folder / "report.html"
-    if report.exists():
-        console.out.print(f"Report: {report}")
 
 
-def print_verdicts(run: str, path: Path) -> None:
-    """Prints the table of set gate verdicts in the Parquet file `path`. Raises `IntegrityError` if it is damaged."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def print_where(released: Released) -> None:
+    """One line: where the release is, its hash, and what keeps it from being published or passed on."""
+    manifest = released.manifest()
+    gates = ", ".join(dict.fromkeys(reason.partition(" (")[0] for reason in manifest.reasons))
+    verdict = "" if manifest.publishable else f"; it is not to be published ({gates or 'see its manifest'})"
+    if manifest.restrictions:
+        verdict += f"; it may not be passed on: {'; '.join(manifest.restrictions)}"
+    console.out.print(f"Release: {released.path}, {manifest.release_hash[:12]}{verdict}")
 
-    try:
-        verdicts = pq.read_table(path).to_pylist()
-    except (pa.ArrowException, OSError):
-        raise IntegrityError(f"{path} cannot be read as Parquet: it is damaged.") from None
+
+def print_verdicts(run: str, verdicts: Sequence[VerdictRow]) -> None:
+    """Prints the table of verdicts, in their order; nothing where there are none."""
+    if not verdicts:
+        return
     rows = [
         [
-            v["gate"],
-            v["group"],
-            number(v["value"]),
-            f"{number(v['low'])} .. {number(v['high'])}",
-            number(v["floor"]),
-            number(v["limit"]),
-            v["n_synthetic"],
-            console.verdict_text(v["verdict"]),
-            v["reason"],
+            v.gate,
+            v.group,
+            number(v.value),
+            f"{number(v.low)} .. {number(v.high)}",
+            number(v.floor),
+            number(v.limit),
+            v.n_synthetic,
+            console.verdict_text(v.verdict),
+            v.reason,
         ]
         for v in verdicts
     ]
@@ -88,40 +95,36 @@ def print_verdicts(run: str, path: Path) -> None:
     console.table(f"{run}: verdicts on the whole set", columns, rows, right=["value", "real vs real", "limit", "n"])
 
 
-def print_selftest(path: Path) -> None:
-    """One line: what of the planted defects was caught, and whether real people were accepted."""
-    if not path.exists():
+def print_selftest(selftest: SelfTest | None) -> None:
+    """One line: what of the planted defects was caught, and whether real people were accepted. Nothing for None."""
+    if selftest is None:
         return
     from validators.trials.selftest import HELD_OUT
 
-    selftest = _json(path)
-    with _as_written(path):
-        if selftest["why_not"]:
-            console.out.print(f"The gates could not be tested on planted defects: {selftest['why_not']}")
-            return
-        planted = [o for o in selftest["outcomes"] if o["defect"] != HELD_OUT]
-        missed = [o["defect"] for o in planted if not o["caught"]]
-        real = next(o for o in selftest["outcomes"] if o["defect"] == HELD_OUT)
-    people = f"failed {', '.join(real['by'])}" if real["caught"] else "all accepted"
+    real = next((o for o in selftest.outcomes if o.defect == HELD_OUT), None)
+    if selftest.why_not or real is None:
+        console.out.print(f"The gates could not be tested on planted defects: {selftest.why_not}")
+        return
+    planted = [o for o in selftest.outcomes if o.defect != HELD_OUT]
+    missed = [o.defect for o in planted if not o.caught]
+    people = f"failed {', '.join(real.by)}" if real.caught else "all accepted"
     console.out.print(
-        f"The gates tested on {real['n']} held-out samples: {len(planted) - len(missed)} of {len(planted)} planted "
+        f"The gates tested on {real.n} held-out samples: {len(planted) - len(missed)} of {len(planted)} planted "
         f"defects caught{' (missed: ' + ', '.join(missed) + ')' if missed else ''}; real people: {people}"
     )
 
 
-def print_uplift(run: str, uplift: dict[str, Any]) -> None:
-    """Prints UAR on real test samples, trained with and without synthetic ones, and the difference."""
-    rows = [
-        [a["arm"], a["n_train"], percent(a["uar"]), f"{percent(a['low'])} .. {percent(a['high'])}"]
-        for a in uplift["arms"]
-    ]
-    title = f"{run}: UAR of a plain classifier on {uplift['n_test']} real test samples it never saw"
+def print_uplift(run: str, uplift: Uplift | None) -> None:
+    """Prints UAR on real test samples, trained with and without synthetic ones, and the difference. Nothing for
+    None."""
+    if uplift is None:
+        return
+    rows = [[a.arm, a.n_train, percent(a.uar), f"{percent(a.low)} .. {percent(a.high)}"] for a in uplift.arms]
+    title = f"{run}: UAR of a plain classifier on {uplift.n_test} real test samples it never saw"
     console.table(title, ["trained on", "n", "UAR", "95 %"], rows, right=["n", "UAR"])
-    gain = uplift["difference"]
-    difference = (
-        f"real + synthetic minus real: {percent(gain['value'])} ({percent(gain['low'])} .. {percent(gain['high'])})"
-    )
-    console.out.print(f"{difference}: {uplift['outcome']}")
+    gain = uplift.difference
+    difference = f"real + synthetic minus real: {percent(gain.value)} ({percent(gain.low)} .. {percent(gain.high)})"
+    console.out.print(f"{difference}: {uplift.outcome}")
 
 
 def percent(value: float | None) -> str:
@@ -198,8 +201,10 @@ def _print_release(release: Release, counts: Counter[tuple[str, str, str]], *, i
     ]
     numbers = [*SPLIT_NAMES, "synthetic (train)"]
     console.table(f"{release.manifest.get('name', release.path)}: samples", ["class", *numbers], rows, right=numbers)
-    if intact and (release.path / "verdicts.parquet").exists():
-        print_verdicts(str(release.manifest.get("name", "")), release.path / "verdicts.parquet")
+    if intact:
+        from flows.artifacts.released import Released
+
+        print_verdicts(str(release.manifest.get("name", "")), Released(release.path).verdicts())
     manifest = release.manifest
     facts = [
         ["release hash", release.release_hash],
@@ -216,18 +221,3 @@ def _print_release(release: Release, counts: Counter[tuple[str, str, str]], *, i
     facts += [["note", note] for note in manifest.get("notes", [])]
     facts += [["not of the release", name] for name in release.unlisted]
     console.table("Release", ["fact", "value"], facts)
-
-
-@contextmanager
-def _as_written(path: Path) -> Iterator[None]:
-    """What the stage wrote has certain keys and types; a file that has not was changed."""
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError, StopIteration):
-        raise IntegrityError(f"{path} is not as emoforge wrote it. Remove it and run again: emoforge run") from None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise CorpusError(f"no {path}: the run has not got that far. Build it: emoforge run")
-    return read_json(path)

@@ -193,7 +193,8 @@ class Generator(Protocol):
         ...
 
     def save(self, folder: Path) -> None:
-        """Writes model.safetensors and config.json; the folder's content names the generator (generator_id)."""
+        """Writes model.safetensors and config.json. Both, with the code of sampling, name the generator
+        (`generator_id` in flows/stages/fit/model_file.py)."""
         ...
 
     @classmethod
@@ -211,7 +212,16 @@ def require_layout(name: str, kind: Any, spec: Spec) -> None:
         )
 
 
+def generator_names() -> list[str]:
+    """Every registered generator: ours, then those of entry points, sorted."""
+    return _registry().names()
+
+
 def generator_class(name: str) -> Any:
     """The class registered under `name`: of GENERATORS, or an entry point `emoforge.generators`. Raises
     `UnknownNameError`."""
-    return Registry("generator", "emoforge.generators", GENERATORS).load(name)
+    return _registry().load(name)
+
+
+def _registry() -> Registry:
+    return Registry("generator", "emoforge.generators", GENERATORS)

@@ -166,14 +166,12 @@ def test_no_pickle_is_opened() -> None:
 OPEN_DICTS = {
     "flows/params.py": (7, "options of readers, gates, generators and representations, checked by their own models"),
     "flows/records.py": (1, "a row of a table, whose schema says what is in it"),
-    "flows/conduct": (5, "YAML of params and machine as people wrote it, cards, answers of DVC"),
     "flows/engine": (18, "work items and answers cross processes as JSON"),
     "flows/stages/augment": (13, "work items of draws, and metadata of the work store, are JSON"),
     "flows/stages/fit": (2, "the arguments of a worker, and a model's emoforge.json, are JSON"),
     "flows/stages/ingest": (14, "cards and options of readers are their own"),
     "flows/stages/plan": (3, "a gate's own parameters; a plan's settings as plain JSON"),
     "flows/stages/prepare": (15, "work items of preparation, and metadata of the work store, are JSON"),
-    "flows/stages/report": (10, "what templates show"),
 }
 # Functions with more than seven parameters. New ones take a small frozen dataclass.
 MANY_PARAMETERS = {

@@ -24,7 +24,22 @@ import flows.stages.run
 
 AFTER = {"prepare": None, "fit": "prepared", "augment": "model", "evaluate": "augmented", "release": "evaluation"}
 OUT = {"prepare": "prepared", "fit": "model", "augment": "augmented", "evaluate": "evaluation", "release": "release"}
-FEAR = {"emotion": "fear", "real_train": 3, "target": 9, "candidates": 8, "accepted": 6, "rejected": {"validity": 2}}
+FEAR = {
+    "emotion": "fear",
+    "real_train": 3,
+    "target": 9,
+    "candidates": 8,
+    "accepted": 6,
+    "surplus": 0,
+    "rejected": {"validity": 2},
+    "acceptance": 0.75,
+    "draws_per_accepted": 1.333333,
+    "gates": {},
+    "filled": False,
+    "stopped": "draws",
+}
+MIXTURE = FEAR | {"emotion": "", "real_train": 0, "target": 4, "candidates": 4, "accepted": 4, "rejected": {}}
+MIXTURE |= {"filled": True, "stopped": "filled", "corpus": None, "subject": None, "mixture": {"fear": 0.5, "joy": 0.5}}
 
 
 def run_stage(verb, name, *, repo):
@@ -58,8 +73,14 @@ def run_stage(verb, name, *, repo):
             text += (run / AFTER[verb] / "a.txt").read_text()
         files = {"a.txt": hashlib.sha256(text.encode()).hexdigest()}
         if verb == "augment":
-            files["balance.json"] = {"classes": [FEAR | {"filled": False}]}
+            about = {"within": None, "target": None, "rounds": [], "chosen": {}, "limits": {}, "undecided": {}}
+            files["balance.json"] = about | {"classes": [FEAR], "cells": [MIXTURE]}
         write(run / OUT[verb], files)
+        if verb == "evaluate":
+            from corpora.schema import VERDICTS
+            from corpora.store.shards import write_table
+
+            write_table(run / OUT[verb] / "verdicts.parquet", VERDICTS.empty_table())
         if verb == "release":
             seal(run / "release", (repo / "blocked").read_text().splitlines() if (repo / "blocked").exists() else [])
 
@@ -74,7 +95,10 @@ def seal(folder, reasons):
     write_table(folder / "index.parquet", SAMPLES.empty_table())
     write_table(folder / "splits.parquet", SPLITS.empty_table())
     files = describe_files(folder, [path.name for path in folder.iterdir() if path.name != "manifest.json"])
-    write_json(folder / "manifest.json", sealed({"publishable": not reasons, "reasons": reasons, "files": files}))
+    facts = {"name": "toy", "modality": "speech", "rate_hz": 16000, "view": "group", "scheme": "corpus", "counts": {}}
+    facts |= {key: [] for key in ("classes", "corpora", "licenses", "restrictions", "notes")}
+    facts |= {"leaks": {}, "cannot_be_judged": {}, "publishable": not reasons, "reasons": reasons, "files": files}
+    write_json(folder / "manifest.json", sealed(facts))
 
 
 flows.stages.run.run_stage = run_stage

@@ -40,8 +40,8 @@ ACCEPTED = pa.schema(
 
 
 class GateCost(Record):
-    """What one gate costs a class. refused: candidates that it refuses, whatever the others say; alone: those that only
-    it refuses. draws_per_accepted: how many more draws an accepted sample takes because of it; None where none passed.
+    """What one gate costs a class. refused: candidates that it rejects, whatever the others say; alone: those that only
+    it rejects. draws_per_accepted: how many more draws an accepted sample takes because of it; None where none passed.
     """
 
     refused: int
@@ -51,7 +51,7 @@ class GateCost(Record):
 
 class ClassTally(Record):
     """Counts of a class. real_train, target: train samples, real and wanted. accepted: released; surplus: passed and
-    were not needed. rejected: gate that refused first -> candidates. acceptance: share that passed, None where nothing
+    were not needed. rejected: gate that rejected first -> candidates. acceptance: share that passed, None where nothing
     was drawn. stopped: why sampling ended (generators/draws/balance.py)."""
 
     emotion: str
@@ -68,6 +68,11 @@ class ClassTally(Record):
     stopped: Stop
 
     @property
+    def named(self) -> str:
+        """What people read."""
+        return self.emotion
+
+    @property
     def passed(self) -> int:
         """Candidates that passed every gate."""
         return self.accepted + self.surplus
@@ -79,6 +84,11 @@ class CellTally(ClassTally):
     corpus: str | None
     subject: str | None
     mixture: dict[str, float] | None = None
+
+    @property
+    def named(self) -> str:
+        """The class, or the mixture with its shares: "0.5 fear + 0.5 sadness"."""
+        return " + ".join(f"{share:g} {name}" for name, share in (self.mixture or {}).items()) or self.emotion
 
     @model_serializer(mode="wrap")
     def _without_mixture(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
@@ -130,6 +140,21 @@ class Balance(Record):
     limits: dict[str, dict[str, float | None]]
     undecided: dict[str, dict[str, str]]
 
+    @property
+    def mixtures(self) -> tuple[CellTally, ...]:
+        """Cells of soft labels, which are no class of the run."""
+        return tuple(cell for cell in self.cells if cell.mixture)
+
+    @property
+    def owned(self) -> tuple[CellTally, ...]:
+        """Cells of a corpus or of a subject."""
+        return tuple(cell for cell in self.cells if not cell.mixture)
+
+    @property
+    def every(self) -> tuple[ClassTally, ...]:
+        """Classes, then mixtures: each sample that is wanted counts in one of them."""
+        return (*self.classes, *self.mixtures)
+
 
 @dataclass(frozen=True, slots=True)
 class Augmented(Folder):
@@ -139,6 +164,11 @@ class Augmented(Folder):
     def shards(self) -> Path:
         """The folder of the tars that `index` points into."""
         return self.path / "shards"
+
+    @property
+    def has_reference(self) -> bool:
+        """False in a run of before gates kept the scores of real samples."""
+        return (self.path / "reference.json").exists()
 
     @property
     def scores_file(self) -> Path:
@@ -163,13 +193,13 @@ class Augmented(Folder):
 
     def reference(self) -> Reference:
         """Scores of real samples by parts of each gate that had not met them."""
-        found: Reference = read_as(self.path / "reference.json", Reference)
-        return found
+        reference: Reference = read_as(self.path / "reference.json", Reference)
+        return reference
 
     def balance(self) -> Balance:
         """Counts of classes, cells and rounds."""
-        found: Balance = read_as(self.path / "balance.json", Balance)
-        return found
+        balance: Balance = read_as(self.path / "balance.json", Balance)
+        return balance
 
     def write_samples(self, released: Iterable[Sample], shards: int) -> None:
         """Tars and index of what is released."""

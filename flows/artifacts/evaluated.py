@@ -9,6 +9,7 @@ selftest.json      the gates on held-out people and planted defects
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from corpora.schema import VERDICTS
 from corpora.store.atomic import write_json
 from corpora.store.shards import read_table, write_table
 from flows.artifacts.base import Folder, Record, read_as, write_as
+from validators.maths.chance import UNJUDGED
 from validators.trials.selftest import SelfTest
 
 
@@ -41,6 +43,18 @@ class VerdictRow:
     judge: str
     verdict: Literal["pass", "fail", "undecided"]
     reason: str
+
+    @property
+    def unjudged(self) -> bool:
+        """Of one class, whose judges do not tell it on real people: nothing can be said, however many samples."""
+        return self.verdict == "undecided" and self.group != "all" and self.reason.startswith(UNJUDGED)
+
+
+def verdict_rows(table: pa.Table) -> list[VerdictRow]:
+    """VERDICTS -> its rows; a number that is null is NaN."""
+    rows = table.to_pylist()
+    numbers = ("value", "low", "high", "floor", "limit")
+    return [VerdictRow(**row | {n: math.nan if row[n] is None else row[n] for n in numbers}) for row in rows]
 
 
 class ClassConditions(Record):
@@ -110,6 +124,11 @@ class Evaluated(Folder):
     """data/runs/<run>/evaluation. Readers raise `IntegrityError` that names the file."""
 
     @property
+    def has_conditions(self) -> bool:
+        """False in a run of before conditions were measured."""
+        return (self.path / "conditions.json").exists()
+
+    @property
     def selftest_file(self) -> Path | None:
         """selftest.json, which a release holds as it is; None where there is nothing synthetic."""
         path = self.path / "selftest.json"
@@ -117,7 +136,7 @@ class Evaluated(Folder):
 
     def verdicts(self) -> list[VerdictRow]:
         """In the order in which they were written."""
-        return [VerdictRow(**row) for row in self.verdict_table().to_pylist()]
+        return verdict_rows(self.verdict_table())
 
     def verdict_table(self) -> pa.Table:
         """VERDICTS."""
@@ -125,19 +144,19 @@ class Evaluated(Folder):
 
     def conditions(self) -> Conditions:
         """By class; {} where no gate of the run tells classes."""
-        found: Conditions = read_as(self.path / "conditions.json", Conditions)
-        return found
+        conditions: Conditions = read_as(self.path / "conditions.json", Conditions)
+        return conditions
 
     def uplift(self) -> Uplift | None:
         """None where there is nothing synthetic."""
         path = self.path / "uplift.json"
-        found: Uplift | None = read_as(path, Uplift) if path.exists() else None
-        return found
+        uplift: Uplift | None = read_as(path, Uplift) if path.exists() else None
+        return uplift
 
     def selftest(self) -> SelfTest | None:
         """None where there is nothing synthetic."""
-        found: SelfTest | None = read_as(self.selftest_file, SelfTest) if self.selftest_file else None
-        return found
+        selftest: SelfTest | None = read_as(self.selftest_file, SelfTest) if self.selftest_file else None
+        return selftest
 
     def write_verdicts(self, verdicts: Sequence[VerdictRow]) -> None:
         """verdicts.parquet."""

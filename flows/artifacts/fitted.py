@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,14 @@ from corpora.store.atomic import write_bytes
 from flows.artifacts.base import Folder, Record, read_as, write_as
 
 Losses = Sequence[Mapping[str, float]]  # rows: "step" and a mean of each loss since the last row
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """steps: optimiser steps at which losses were written. losses: name -> its mean at each of them."""
+
+    steps: list[float]
+    losses: dict[str, list[float]]
 
 
 class FitSummary(Record):
@@ -39,13 +48,34 @@ class Fitted(Folder):
 
     def summary(self) -> FitSummary:
         """Raises `IntegrityError` that names the key."""
-        found: FitSummary = read_as(self.path / "fit.json", FitSummary)
-        return found
+        summary: FitSummary = read_as(self.path / "fit.json", FitSummary)
+        return summary
+
+    def losses(self) -> Curves | None:
+        """loss.csv; an empty or unreadable cell is NaN. None where there is no file or no row: a closed form."""
+        path = self.path / "loss.csv"
+        if not path.exists():
+            return None
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        if not rows:
+            return None
+        names = [name for name in rows[0] if name != "step"]
+        return Curves(
+            [_number(row["step"]) for row in rows], {name: [_number(row[name]) for row in rows] for name in names}
+        )
 
     def write(self, summary: FitSummary, losses: Losses) -> None:
         """fit.json and loss.csv."""
         write_as(self.path / "fit.json", summary, FitSummary)
         write_bytes(self.path / "loss.csv", _csv(losses))
+
+
+def _number(cell: str | None) -> float:
+    try:
+        return float(cell) if cell else math.nan
+    except ValueError:
+        return math.nan
 
 
 def _csv(rows: Losses) -> bytes:

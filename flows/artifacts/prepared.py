@@ -21,7 +21,7 @@ from pydantic import JsonValue
 from corpora.errors import IntegrityError
 from corpora.schema import REJECTS, SAMPLES, SPLITS
 from corpora.store.shards import read_table, write_table
-from flows.artifacts.base import AGAIN, Described, Folder, Record, read_as, write_as
+from flows.artifacts.base import AGAIN, Described, Folder, Record, optional_table, read_as, write_as
 from flows.records import ARRAYS
 
 Counts = dict[str, dict[str, int]]  # split -> class -> samples
@@ -46,9 +46,9 @@ class Leak(Record):
 
 
 class CorpusSummary(Record):
-    """What became of one corpus. samples: of the view with a class; prepared: pieces made of them; rejected: reason ->
-    samples; rejected_of_class: class -> samples; unlabelled: samples whose emotion the scheme has no word for; noted:
-    slug -> samples."""
+    """What became of one corpus. samples: of the view with a class; prepared: the pieces that they became; rejected:
+    reason -> samples; rejected_of_class: class -> samples; unlabelled: samples whose emotion the scheme has no word
+    for; noted: slug -> samples."""
 
     reader: str
     counts: Counts
@@ -122,12 +122,16 @@ class Prepared(Folder):
 
     def summary(self) -> Summary:
         """Counts of the run and of each corpus, findings of the audit, what was left out and why."""
-        found: Summary = read_as(self.path / "summary.json", Summary)
-        return found
+        summary: Summary = read_as(self.path / "summary.json", Summary)
+        return summary
 
     def index(self) -> pa.Table:
         """SAMPLES of every split."""
         return read_table(self.path / "index.parquet", SAMPLES)
+
+    def before(self) -> pa.Table | None:
+        """SAMPLES of a few train samples as they came, for the report; None in a run of before they were kept."""
+        return optional_table(self.path / "before.parquet", SAMPLES)
 
     def coded(self) -> pa.Table:
         """SAMPLES of train and dev as the representation renders them: `index` where it loses nothing."""
@@ -156,7 +160,7 @@ class Prepared(Folder):
         return table.filter(pa.array(chosen, pa.bool_()))
 
     def rejects(self) -> pa.Table:
-        """REJECTS: what preparation refused."""
+        """REJECTS of preparation."""
         return read_table(self.path / "rejects.parquet", REJECTS)
 
     def encoded_ids(self) -> list[str]:

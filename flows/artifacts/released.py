@@ -15,10 +15,12 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import JsonValue
 
+from corpora.schema import VERDICTS
 from corpora.store.atomic import write_json, write_text
 from corpora.store.release import MANIFEST, README, describe_files, sealed
-from corpora.store.shards import write_table
+from corpora.store.shards import read_table, write_table
 from flows.artifacts.base import Described, Folder, Record, read_as
+from flows.artifacts.evaluated import VerdictRow, verdict_rows
 from flows.artifacts.prepared import FindingRecord, Leak
 
 Card = dict[str, JsonValue]  # card.json of a corpus, as ingest wrote it, with the corpus' `id`
@@ -84,8 +86,13 @@ class Released(Folder):
 
     def manifest(self) -> Sealed:
         """Raises `IntegrityError` that names the key; whether files are what it says, `open_release` tells."""
-        found: Sealed = read_as(self.path / MANIFEST, Sealed)
-        return found
+        sealed: Sealed = read_as(self.path / MANIFEST, Sealed)
+        return sealed
+
+    def verdicts(self) -> list[VerdictRow]:
+        """What the gates said of it; [] of a release without verdicts.parquet."""
+        path = self.path / "verdicts.parquet"
+        return verdict_rows(read_table(path, VERDICTS)) if path.exists() else []
 
     def link_shards(self, folders: Sequence[Path]) -> None:
         """Copies by reflink where the file system can; content-addressed storage keeps one copy anyway."""

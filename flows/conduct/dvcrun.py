@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,7 +184,7 @@ def free_dead_locks(repo: Path) -> None:
         return  # a living DVC is editing it at this moment, and will do the same
 
 
-def _is_holder(entry: dict[str, Any]) -> bool:
+def _is_holder(entry: Mapping[str, Any]) -> bool:
     try:
         running = " ".join(psutil.Process(int(entry["pid"])).cmdline())
     except psutil.NoSuchProcess:
@@ -196,6 +196,8 @@ def _is_holder(entry: dict[str, Any]) -> bool:
 
 @contextlib.contextmanager
 def opened(repo: Path) -> Iterator[Repo]:
+    """DVC's repository under its lock; locks of processes that are gone are freed first. Raises `LockError` of DVC
+    where another process holds it (`plain_errors` says so in our words)."""
     from dvc.repo import Repo
 
     read_listings_whole()

@@ -54,7 +54,7 @@ def read_objects_whole() -> None:
         seen = (str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino)
         if seen not in whole:
             if not is_whole(path, oid, self.hash_name):
-                sys.stderr.write(f"{path}, which DVC keeps, is damaged; it is dropped, and made again where needed\n")
+                sys.stderr.write(f"{path}, which DVC keeps, is damaged; it is dropped, and built again where needed\n")
                 path.unlink()
                 raise ObjectFormatError(f"{path} is damaged")
             whole.add(seen)

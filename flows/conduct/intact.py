@@ -1,4 +1,4 @@
-"""Whether files are what dvc.lock says, found by hashing them.
+"""Whether files are what dvc.lock says, by their hashes.
 
 DVC knows a file again by inode, time and size, and takes a read-only object of its cache for whole, so a byte that
 flipped passes it: checked out, built upon and pushed. Here everything is read. That takes seconds, so it is done where
@@ -37,6 +37,7 @@ class Damage:
 
     @property
     def sentence(self) -> str:
+        """Which out of which stage, and the first few files."""
         more = f" and {len(self.files) - SHOWN} more" if len(self.files) > SHOWN else ""
         named = f": {', '.join(self.files[:SHOWN])}{more}" if self.files else ""
         return f"{self.out} (of {self.stage}) is damaged{named}"
@@ -87,7 +88,7 @@ def drop(damage: Damage, *, repo: Path) -> None:
 def require_intact(stages: Sequence[str], pushed: Collection[str], *, repo: Path) -> list[str]:
     """Hashes every out of `stages`, and of those in `pushed` (paths) every object of the cache as well.
 
-    An object that is damaged or missing is made again from the intact file; -> their paths. Raises `IntegrityError`
+    An object that is damaged or missing is written anew from the intact file; -> their paths. Raises `IntegrityError`
     where a file is damaged; it names that and what to do.
     """
     damaged, mended = _read(stages, pushed, repo)
@@ -107,7 +108,7 @@ def mend_cache(stages: Sequence[str], *, repo: Path) -> list[str]:
 
 
 def _read(stages: Sequence[str], mend: Collection[str] | None, repo: Path) -> tuple[list[Damage], list[str]]:
-    """-> outs that are damaged or gone, and objects of the cache that were made again, of the outs in `mend` (all)."""
+    """-> damaged or missing outs, and objects of the cache that were written anew: of the outs in `mend`, None: all."""
     damaged: list[Damage] = []
     mended: list[str] = []
     with plain_errors(repo), opened(repo) as dvc:

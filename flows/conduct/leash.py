@@ -1,7 +1,7 @@
 """Processes that end with the one that started them, however that one ended, and from their first line on.
 
 A parent can be killed while its child still imports, when it is too late to ask the kernel for a signal: the child is
-told whose child it is meant to be (`handed_down`), asks, and then looks whether that process is still there. Standard
+given whose child it is meant to be (`handed_down`), asks, and then looks whether that process is still there. Standard
 library only, as it comes before all other imports. `python -m flows.conduct.leash MODULE ARGUMENTS` runs
 `MODULE.main` on it.
 """
@@ -111,6 +111,7 @@ def _watch(parent: int, watched: int | None, number: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
+    """[module, its arguments]: runs the `main` of the module in a process that ends with the one that started it."""
     hold()
     module = importlib.import_module(arguments[0])
     sys.exit(module.main(arguments[1:]))

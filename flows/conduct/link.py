@@ -10,12 +10,11 @@ from __future__ import annotations
 import io
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from corpora.archives.extract import extract, is_archive
 from corpora.errors import CorpusError, ParamsError, UnknownNameError, UserError
@@ -42,7 +41,7 @@ ENDINGS = {
 }
 
 # What a new run starts from, by modality: small enough to be tried at once, meant to be edited.
-RUNS: dict[str, dict[str, Any]] = {
+RUNS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "speech": {"representation": {"name": "world"}, "generator": {"name": "cvae", "steps": 3000}},
     "face": {"representation": {"name": "pixels", "size": 48}, "generator": {"name": "diffusion", "steps": 4000}},
     # no generator knows these yet: a release of real samples, prepared, split and audited
@@ -203,7 +202,7 @@ def _copied(card: Path | None, target: Path) -> Iterator[None]:
 
 
 def _reader_for(name: str, path: Path) -> str:
-    """The reader of that name, else the one whose layout is found in `path`; generic ones fit all and are not tried."""
+    """The reader of that name, else the one whose layout `path` has; generic ones fit all and are not tried."""
     if name in reader_names():
         return name
     fitting = []
@@ -262,7 +261,7 @@ def _has_layout(corpus: Corpus, reader: str, path: Path, name: str) -> None:
         reasons.add(item.reason)
         n += 1
     raise CorpusError(
-        f"reader {reader!r} found no usable sample among the first {n} files of {path}"
+        f"reader {reader!r} sees no usable sample among the first {n} files of {path}"
         + (f" (rejected: {', '.join(sorted(reasons))})" if reasons else "")
     )
 
@@ -277,7 +276,7 @@ def _edited(path: Path, name: str, reader: str, card: CorpusCard) -> tuple[str, 
     yaml.width = 4096
     document = yaml.load(path.read_text(encoding="utf-8")) or CommentedMap()
 
-    def flow(values: dict[str, Any]) -> CommentedMap:
+    def flow(values: Mapping[str, object]) -> CommentedMap:
         mapping = CommentedMap(values)
         mapping.fa.set_flow_style()
         return mapping

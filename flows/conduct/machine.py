@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import psutil
 
@@ -28,8 +28,9 @@ class Finding:
     state: Literal["ok", "note", "missing"]
     detail: str
 
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    def as_dict(self) -> dict[str, str]:
+        """For JSON."""
+        return {"what": self.what, "state": self.state, "detail": self.detail}
 
 
 def require_disk(repo: Path, machine: Machine) -> float:
@@ -94,10 +95,10 @@ def require_store(machine: Machine, repo: Path) -> str:
 
 
 def survey(params: Params, machine: Machine, repo: Path, runs: Sequence[str]) -> list[Finding]:
-    """Everything that `emoforge check` tells about the machine and the corpora of `runs`; never raises for a lack."""
+    """Everything that `emoforge check` says about the machine and the corpora of `runs`; never raises for a lack."""
     findings: list[Finding] = []
 
-    def add(what: str, ask: Any) -> None:
+    def add(what: str, ask: Callable[[], object]) -> None:
         try:
             findings.append(Finding(what, "ok", str(ask())))
         except EmoforgeError as error:
@@ -139,6 +140,6 @@ def _corpus(name: str, params: Params, raw: Path) -> Finding:
     if raw.is_dir():
         return Finding(what, "ok", str(raw.resolve()) if raw.is_symlink() else f"data/raw/{name}")
     if name in params.demo:
-        return Finding(what, "ok", "made up by the stage fake")
+        return Finding(what, "ok", "written by the stage fake")
     state = "points to a folder that is gone" if raw.is_symlink() else "is not there"
     return Finding(what, "missing", f"data/raw/{name} {state}: emoforge link {name} PATH")

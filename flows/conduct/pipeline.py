@@ -30,7 +30,6 @@ from prefect.states import Cancelled, Crashed
 from prefect.tasks import Task
 
 from corpora.errors import EmoforgeError, IntegrityError, InterruptedRunError
-from corpora.formats.jsonfile import read_json
 from corpora.store.atomic import write_json
 from flows.conduct.dvcrun import needed, repro, stages_of
 from flows.conduct.errorfile import StageFailedError
@@ -159,12 +158,12 @@ def _walk(stages: Sequence[str], repo: Path, machine: Machine, known: Known, bef
 
     `before`: stages that were walked already, and whose outs these read. What a stage is to build on is read and hashed
     first. A damaged out goes, and the walk begins again, with `before`. Raises `IntegrityError` for one that is damaged
-    again when it has been made again.
+    again when it has been rebuilt.
     """
     gone: set[str] = set()
     while damaged := _pass(stages, repo, machine, known, before):
         if again := [one.sentence for one in damaged if one.out in gone]:
-            raise IntegrityError(f"{'; '.join(again)}, and was so before it was made again. Look at the disk.")
+            raise IntegrityError(f"{'; '.join(again)}, and was so before it was rebuilt. Look at the disk.")
         gone |= {one.out for one in damaged}
         stages, before = [*before, *stages], ()
 
@@ -176,7 +175,7 @@ def _pass(stages: Sequence[str], repo: Path, machine: Machine, known: Known, bef
             continue
         damaged = damaged_inputs(stage, [*before, *stages[:i]], repo=repo, known=known)
         for one in damaged:
-            get_run_logger().warning("%s; it is made again before %s", one.sentence, stage)
+            get_run_logger().warning("%s; it is rebuilt before %s", one.sentence, stage)
             drop(one, repo=repo)
             known.stages.discard(one.stage)
         if damaged:
@@ -207,18 +206,26 @@ def conduct(runs: Sequence[str], repo: Path) -> None:
 
 def show(run: str, repo: Path) -> None:
     """Artifacts: the table of classes before and after, and the way to the report."""
-    folder = Layout(repo).run(run)
+    from flows.artifacts.of_run import RunArtifacts  # schemas and gates: too heavy for a worker that lists its flows
+
+    there = RunArtifacts(Layout(repo).run(run))
     slug = run.replace("_", "-")
-    balance = folder / "augmented" / "balance.json"
-    if balance.exists():
+    if there.augmented is not None:
         rows = [
-            {k: v for k, v in row.items() if k != "rejected"} | {"rejected": sum(row["rejected"].values())}
-            for row in read_json(balance)["classes"]
+            {
+                "class": tally.named,
+                "real": tally.real_train,
+                "target": tally.target,
+                "candidates": tally.candidates,
+                "accepted": tally.accepted,
+                "rejected": sum(tally.rejected.values()),
+                "filled": tally.filled,
+            }
+            for tally in there.augmented.balance().every
         ]
         create_table_artifact(rows, key=f"balance-{slug}", description=f"Class balance of {run}")
-    report = folder / "report.html"
-    if report.exists():
-        create_link_artifact(report.as_uri(), key=f"report-{slug}", link_text=f"Report of {run}")
+    if there.report.exists():
+        create_link_artifact(there.report.as_uri(), key=f"report-{slug}", link_text=f"Report of {run}")
 
 
 @contextmanager

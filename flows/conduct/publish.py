@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from corpora.errors import GateError, ResourceError, UserError
 from corpora.formats.jsonfile import read_json
@@ -47,11 +47,13 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
+        """What was done, for people."""
         if self.tag is None:
             return f"nothing to publish: {self.run} has not changed since {self.latest}"
         return f"published {self.tag}: {len(self.pushed)} outputs pushed, {len(self.withheld)} kept here"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
         return asdict(self)
 
 
@@ -116,7 +118,7 @@ def _as_numbers(version: str) -> tuple[int, ...]:
 
 
 def _is_whole(run: str, stages: Sequence[str], repo: Path) -> list[str]:
-    """-> objects of DVC's cache that were made again for it to be whole. Raises `UserError` for a run not built."""
+    """-> objects of DVC's cache that were written anew for it to be whole. Raises `UserError` for a run not built."""
     if not (Layout(repo).run(run) / "release" / MANIFEST).exists():
         raise UserError(f"run {run!r} has no release yet. Build it: emoforge run {run}")
     stale, mended = reasons(stages, repo=repo), []
@@ -151,7 +153,7 @@ def _sorted_by_licence(
 ) -> tuple[list[str], list[str], dict[str, str]]:
     """-> (outs for the default remote, outs for the private one, out -> why it stays).
 
-    A corpus that was made up is free. What was made of a restricted corpus, synthetic samples included, is as
+    What a reader's `fake()` wrote is free. What was drawn from a restricted corpus, synthetic samples included, is as
     restricted as the corpus: a generator may have learned a recording by heart.
     """
     restricted = {}
@@ -209,7 +211,7 @@ def _code_is_committed(repo: Path) -> None:
 
 
 def _commit(run: str, numbers: Sequence[str], repo: Path) -> None:
-    """dvc.lock, what it was made from, and the small files of numbers; nothing else that may be staged or changed."""
+    """dvc.lock, dvc.yaml, params.yaml and the small files of numbers; nothing else that may be staged or changed."""
     paths = [name for name in ("dvc.lock", "dvc.yaml", "params.yaml") if (repo / name).exists()]
     paths += [path for path in numbers if (repo / path).exists()]
     _git(repo, "add", "--force", "--", *paths)
@@ -244,7 +246,7 @@ def _next(latest: str | None, bump: str) -> str:
 
 
 def _released(run: str, lock: str) -> list[tuple[str, str]] | None:
-    """Path and content hash of what `release@run` made, as dvc.lock has it."""
+    """Path and content hash of the outs of `release@run`, as dvc.lock has them."""
     from ruamel.yaml import YAML
 
     stages = (YAML(typ="safe").load(lock) or {}).get("stages", {})

@@ -29,7 +29,7 @@ from flows.paths import Layout
 from flows.stages.feature_rows import FeatureRows, vector_representation, write_feature_rows
 from flows.stages.plan.plans import ReleasePlan
 from generators.draws.balance import STOPS
-from validators.trials.conditions import UNJUDGED
+from validators.maths.chance import UNJUDGED
 from validators.trials.selftest import HELD_OUT, SelfTest
 
 
@@ -149,15 +149,10 @@ def unjudged(verdicts: Sequence[VerdictRow]) -> dict[str, dict[str, list[str]]]:
     """Class -> why it cannot be judged -> the gates that say so: their judges do not tell it on real people."""
     by_class: dict[str, dict[str, list[str]]] = {}
     for row in verdicts:
-        if _is_unjudged(row):
+        if row.unjudged:
             why = row.reason.removeprefix(UNJUDGED + ": ")
             by_class.setdefault(row.group, {}).setdefault(why, []).append(row.gate)
     return by_class
-
-
-def _is_unjudged(row: VerdictRow) -> bool:
-    """Of one class, whose judges do not tell it."""
-    return row.verdict == "undecided" and row.group != "all" and row.reason.startswith(UNJUDGED)
 
 
 def _why(tally: ClassTally) -> str:
@@ -181,7 +176,7 @@ def notes(verdicts: Sequence[VerdictRow], balance: Balance, summary: Summary) ->
     ]
     unsure: dict[tuple[str, str], list[str]] = {}
     for row in verdicts:
-        if row.verdict == "undecided" and not _is_unjudged(row):
+        if row.verdict == "undecided" and not row.unjudged:
             unsure.setdefault((row.gate, row.reason), []).append(row.group)
     lines += [f"gate {gate} ({', '.join(groups)}) is undecided: {why}" for (gate, why), groups in unsure.items()]
     lines += [

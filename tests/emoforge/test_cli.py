@@ -128,6 +128,8 @@ def test_nothing_to_do_is_said_and_the_table_is_printed(toy: Toy) -> None:
     assert "nothing to do: toy up to date" in done.stderr
     line = next(line for line in done.stdout.splitlines() if line.startswith("fear"))
     assert line.split() == ["fear", "3", "9", "8", "6", "validity", "2", "NO"]
+    mixture = next(line for line in done.stdout.splitlines() if line.startswith("0.5 fear + 0.5 joy"))
+    assert mixture.split()[-6:] == ["0", "4", "4", "4", "-", "yes"]
     assert f"Report: {toy.folder / 'data/runs/toy/report.html'}" in done.stdout
     assert toy.calls() == []
 

@@ -15,8 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpora.codecs import encode_png, encode_wav
-from corpora.schema import REJECTS, SAMPLES, SCORES, SPLITS, VERDICTS
+from corpora.schema import REJECTS, SAMPLES, SCORES, SPLITS
 from corpora.store.atomic import write_json
+from corpora.store.release import FORMAT
+from flows.artifacts.augmented import Augmented, Balance, Chosen, ClassTally, GateCost, RoundTally
+from flows.artifacts.evaluated import Evaluated, VerdictRow
 from validators.trials.selftest import HELD_OUT
 
 CLASSES = ["anger", "fear", "happiness", "neutral"]
@@ -95,10 +98,18 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
         prepared / "summary.json",
         {
             "modality": modality,
+            "rate_hz": 16000 if modality == "speech" else None,
             "classes": classes,
             "counts": counts,
             "corpora": ["made_up"],
+            "scheme": "corpus",
+            "view": "group",
             "dropped": 2,
+            "leaks": {},
+            "unlabelled": {},
+            "rejected": {"too-short": 1},
+            "noted": {"several-faces": 2},
+            "not_encoded": 0,
             "representation": {"name": "pixels", "size": 32},
             "audit": [finding],
             "prepared": {"version": "face-9", "steps": [{"step": "crop-7", "params": {"margin": 0.25}}]},
@@ -124,8 +135,11 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
             writer.writerow(
                 [step, 0.2 + math.exp(-step / 150) + rng.normal(0, 0.01), "" if step < 60 else 4 + step / 400]
             )
-    write_json(run / "fit" / "fit.json", {"generator": "cvae", "params": {"width": 32}, "steps": 800, "seconds": 41.5})
-    synthetic, refused, scores, made, rounds = [], [], [], [], []
+    write_json(
+        run / "fit" / "fit.json",
+        {"generator": "cvae", "params": {"width": 32}, "steps": 800, "steps_done": 800, "trains": True},
+    )
+    synthetic, refused, scores, tallies, rounds = [], [], [], [], []
     for k, name in enumerate(classes):
         lacking = 14 - real_counts[name]
         accepted = surplus = 0
@@ -136,7 +150,7 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
             valid, agreed = i != 2, bool(agreement >= 1.0)
             passed = valid and agreed and accepted < lacking
             source = [f"made_up/neutral/{i:03d}"] if conversions else None
-            row = {
+            row: dict[str, Any] = {
                 **base,
                 "sample_id": sample,
                 "recording_id": sample,
@@ -171,55 +185,57 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
                         "judge": f"{gate}@abc123",
                     }
                 )
-        made.append(
-            {
-                "emotion": name,
-                "real_train": real_counts[name],
-                "target": 14,
-                "candidates": 2 * lacking,
-                "accepted": accepted,
-                "rejected": rejected,
-                "surplus": surplus,
-                "filled": accepted >= lacking,
-            }
+        drawn = 2 * lacking
+        share = (accepted + surplus) / drawn if drawn else None
+        tallies.append(
+            ClassTally(
+                emotion=name,
+                real_train=real_counts[name],
+                target=14,
+                candidates=drawn,
+                accepted=accepted,
+                surplus=surplus,
+                rejected=rejected,
+                acceptance=share,
+                draws_per_accepted=1 / share if share else None,
+                gates={g: GateCost(refused=n, alone=n, draws_per_accepted=None) for g, n in rejected.items() if drawn},
+                filled=accepted >= lacking,
+                stopped="filled" if accepted >= lacking else "draws",
+            )
         )
         if lacking:
-            rounds.append({"round": 1, "class": name, "candidates": 2 * lacking, "accepted": accepted})
+            rounds.append(RoundTally(round=1, emotion=name, candidates=drawn, accepted=accepted))
     write_index(augmented, "shards/train-synthetic-00000.tar", synthetic)
     write_index(augmented, "rejected/rejected-00000.tar", refused, "rejected")
     reference = {"agreement": {c: [*rng.normal(1.5, 0.4, 20).tolist(), None] for c in classes}}
     write_json(augmented / "reference.json", reference)
     pq.write_table(pa.Table.from_pylist(scores, schema=SCORES), augmented / "scores.parquet")
     limits = {gate: dict.fromkeys(classes, 1.0) for gate in ("validity", "agreement")}
-    write_json(augmented / "balance.json", {"classes": made, "rounds": rounds, "limits": limits})
-    verdict = {"gate": "frechet", "unit": "squared distance", "judge": "hog@77aa", "n_real": 43, "n_synthetic": 13}
-    verdicts = [
-        {
-            **verdict,
-            "group": "all",
-            "value": 11.2,
-            "low": 9.8,
-            "high": 12.9,
-            "floor": 5.1,
-            "limit": 15.3,
-            "verdict": "pass",
-            "reason": "the whole interval is within the limit",
-        },
-        {
-            **verdict,
-            "group": classes[1],
-            "value": math.nan,
-            "low": None,
-            "high": None,
-            "floor": None,
-            "limit": 15.3,
-            "n_synthetic": 1,
-            "verdict": "undecided",
-            "reason": "n = 1 is below the gate's minimum of 20",
-        },
-    ]
+    balance = Balance(
+        within=None,
+        target=None,
+        classes=tuple(tallies),
+        cells=(),
+        rounds=tuple(rounds),
+        chosen=Chosen(by="first", cells_with_a_choice=1),
+        limits=limits,
+        undecided={},
+    )
+    Augmented(augmented).write_balance(balance)
     evaluation.mkdir()
-    pq.write_table(pa.Table.from_pylist(verdicts, schema=VERDICTS), evaluation / "verdicts.parquet")
+    measured: dict[str, Any] = {
+        "gate": "frechet",
+        "unit": "squared distance",
+        "judge": "hog@77aa",
+        "n_real": 43,
+        "limit": 15.3,
+    }
+    inside: dict[str, Any] = {"value": 11.2, "low": 9.8, "high": 12.9, "floor": 5.1, "n_synthetic": 13}
+    nothing: dict[str, Any] = dict.fromkeys(("value", "low", "high", "floor"), math.nan)
+    few = "n = 1 is below the gate's minimum of 20"
+    passed_one = VerdictRow(**measured, **inside, group="all", verdict="pass", reason="the whole interval is within")
+    open_one = VerdictRow(**measured, **nothing, group=classes[1], n_synthetic=1, verdict="undecided", reason=few)
+    Evaluated(evaluation).write_verdicts([passed_one, open_one])
     arms = []
     for arm, uar in [("real", 0.58), ("real, weighted", 0.60), ("real, oversampled", 0.61), ("real + synthetic", 0.66)]:
         per_class = {
@@ -232,11 +248,16 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
             }
             for k, c in enumerate(classes)
         }
-        arms.append({"arm": arm, "uar": uar, "low": uar - 0.06, "high": uar + 0.05, "per_class": per_class})
+        arms.append(
+            {"arm": arm, "uar": uar, "low": uar - 0.06, "high": uar + 0.05, "per_class": per_class, "n_train": 43}
+        )
     write_json(
         evaluation / "uplift.json",
         {
             "classifier": "logistic regression on HOG",
+            "classes": classes,
+            "n_train": 43,
+            "n_synthetic": len(synthetic),
             "n_test": 36,
             "test_groups": 6,
             "arms": arms,
@@ -253,6 +274,7 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
             "n": 12,
             "recall_real": 0.7,
             "n_real": 20,
+            "cannot_be_judged": "",
         }
         for k, c in enumerate(classes)
     }
@@ -271,6 +293,14 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
         {
             "name": "made_up",
             "release_hash": "fe" * 32,
+            "format": FORMAT.text,
+            "rate_hz": None,
+            "corpora": [],
+            "view": "group",
+            "scheme": "corpus",
+            "restrictions": [],
+            "leaks": {},
+            "cannot_be_judged": {},
             "publishable": False,
             "reasons": ["frechet: undecided for fear"],
             "notes": ["class 'fear' is small"],
@@ -309,8 +339,8 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
         },
     )
     view = {"feasible": True, "reason": None, "counts": {"train": 43}, "findings": [finding]}
-    nothing = {"feasible": False, "reason": "the corpus publishes no split", "findings": []}
-    write_json(corpus / "audit.json", {"views": {"group": view, "official": nothing}})
+    absent = {"feasible": False, "reason": "the corpus publishes no split", "findings": []}
+    write_json(corpus / "audit.json", {"views": {"group": view, "official": absent}})
     check = {
         "type": "expect_column_values_to_not_be_null",
         "column": "sample_id",

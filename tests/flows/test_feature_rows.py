@@ -131,6 +131,16 @@ def test_the_readme_tells_how_to_read_them(project: Any, monkeypatch: pytest.Mon
     assert "88 features (functionals16k)" in text
 
 
+def test_the_report_shows_features_where_there_is_nothing_to_hear(project: Any) -> None:
+    folder = project("speech")
+    run_stage("report", "functionals_cvae", repo=folder)
+    page = (folder / "data/runs/functionals_cvae/report.html").read_text(encoding="utf-8")
+    assert "Feature rows: 88 columns (functionals16k)" in page and "<code>features.parquet</code>" in page
+    synthetic = page.partition("synthetic, accepted</h4>")[2].partition("</div>")[0]
+    assert "<blockquote>mfcc1_mean: " in synthetic and "<audio" not in synthetic
+    assert "<audio" in page, "real samples are sounds"
+
+
 def test_a_representation_of_another_modality_is_refused(project: Any) -> None:
     folder = project("speech")
     params = (folder / "params.yaml").read_text(encoding="utf-8")

@@ -21,13 +21,13 @@ import pytest
 
 from corpora.errors import IntegrityError
 from corpora.store.atomic import write_json
-from flows.artifacts.evaluated import Evaluated
+from flows.artifacts.evaluated import Evaluated, Interval, Uplift
 from flows.stages.release import selftest_notes
 from flows.stages.report import figures
 from flows.stages.report.data import read_run
 from flows.stages.report.media import spectrogram, to_medium
 from flows.stages.report.report import write_report
-from flows.stages.report.samples import Shown, chosen_media
+from flows.stages.report.samples import Media, Shown, chosen_media
 from flows.stages.report.tables import histograms, uplift_words
 from flows.stages.report.text import interval, number, percent
 from tests.flows.report_run import CLASSES, HOSTILE, SECTIONS, make_run, voice
@@ -178,12 +178,12 @@ def test_pictures_and_sounds_keep_to_their_budget(face_run: Path) -> None:
     data = read_run(face_run, face_run.parent.parent / "corpora")
     whole, small = chosen_media(data, 10**7), chosen_media(data, 30_000)
 
-    def shown(media: dict[str, Any]) -> list[Shown]:
-        return [s for c in media["classes"] for s in c["real"] + c["synthetic"]] + media["refused"]
+    def shown(media: Media) -> list[Shown]:
+        return [s for c in media.classes for s in (*c.real, *c.synthetic)] + list(media.rejected)
 
-    assert not whole["cut"] and small["cut"]
+    assert not whole.cut and small.cut
     assert sum(s.medium.n_bytes for s in shown(small)) <= 30_000 < sum(s.medium.n_bytes for s in shown(whole))
-    assert all(c["real"] for c in small["classes"])  # cut evenly, not from the end
+    assert all(c.real for c in small.classes)  # cut evenly, not from the end
 
 
 def test_a_fit_of_one_step_has_no_curve(own_run: Path) -> None:
@@ -210,16 +210,24 @@ def test_changed_payload_is_an_error(own_run: Path) -> None:
 
 
 def test_nothing_finite_still_makes_a_page(own_run: Path) -> None:
-    nan = {"value": None, "low": None, "high": None}
+    one_group = {"value": 0.0, "low": None, "high": None}
     uplift = json.loads((own_run / "evaluation" / "uplift.json").read_text())
     for arm in uplift["arms"]:
-        arm |= {"uar": None, "low": None, "high": None}
+        arm |= {"low": None, "high": None}
         arm["per_class"] = {c: {"f1": None, "recall": None, "low": None, "high": None, "n": 0} for c in CLASSES}
-    write_json(own_run / "evaluation" / "uplift.json", {**uplift, "difference": nan, "outcome": "undecided"})
+    write_json(own_run / "evaluation" / "uplift.json", {**uplift, "difference": one_group, "outcome": "undecided"})
     write_json(
         own_run / "evaluation" / "conditions.json",
         {
-            c: {"recall_synthetic": None, "low": None, "high": None, "n": 0, "recall_real": None, "n_real": 0}
+            c: {
+                "recall_synthetic": 0.0,
+                "low": 0.0,
+                "high": 0.9,
+                "n": 1,
+                "recall_real": None,
+                "n_real": 0,
+                "cannot_be_judged": f"no real sample of {c}",
+            }
             for c in CLASSES
         },
     )
@@ -230,24 +238,37 @@ def test_nothing_finite_still_makes_a_page(own_run: Path) -> None:
     pq.write_table(scores, own_run / "augmented" / "scores.parquet")
     page = page_of(own_run)
     assert ">nan<" not in page.lower()
-    assert "cannot be told" in page
+    assert "cannot be said from one test group" in page
 
 
 def test_histogram_rows_count_every_candidate(face_run: Path) -> None:
-    entries = {e["gate"]: e for e in histograms(read_run(face_run, face_run.parent.parent / "corpora"))}
+    entries = {e.gate: e for e in histograms(read_run(face_run, face_run.parent.parent / "corpora"))}
     scores = pq.read_table(face_run / "augmented" / "scores.parquet").to_pylist()
     for gate, entry in entries.items():
-        assert sum(r["candidates"] for r in entry["rows"]) == sum(s["gate"] == gate for s in scores)
-        assert sum(r["passed"] for r in entry["rows"]) == sum(s["gate"] == gate and s["passed"] for s in scores)
-    assert entries["agreement"]["side"].startswith("larger")
-    assert sum(r["unscored"] for r in entries["agreement"]["rows"]) == 2  # one NaN in each class that lacks samples
+        assert sum(r.candidates for r in entry.rows) == sum(s["gate"] == gate for s in scores)
+        assert sum(r.passed for r in entry.rows) == sum(s["gate"] == gate and s["passed"] for s in scores)
+    assert entries["agreement"].side.startswith("larger")
+    assert sum(r.unscored for r in entries["agreement"].rows) == 2  # one NaN in each class that lacks samples
 
 
 @pytest.mark.parametrize(
     ("low", "high", "word"), [(0.01, 0.1, "Win"), (-0.1, -0.01, "Loss"), (-0.1, 0.2, "No difference"), (0.0, 0.1, "No")]
 )
 def test_uplift_is_said_plainly(low: float, high: float, word: str) -> None:
-    text = uplift_words({"difference": {"value": (low + high) / 2, "low": low, "high": high}})
+    unknown = Interval(value=0.0, low=None, high=None)
+    measured = Uplift(
+        classifier="SVM",
+        classes=("a", "b"),
+        n_train=4,
+        n_synthetic=2,
+        n_test=4,
+        test_groups=2,
+        arms=(),
+        difference=Interval(value=(low + high) / 2, low=low, high=high),
+        against_weighted=unknown,
+        outcome="",
+    )
+    text = uplift_words(measured)
     assert text is not None and text.startswith(word)
 
 
@@ -270,9 +291,9 @@ def test_numbers(value: Any, text: str) -> None:
 
 
 def test_interval_and_percent() -> None:
-    assert interval({"value": 0.61, "low": 0.55, "high": 0.67}) == "0.61 [0.55, 0.67]"
-    assert interval({"value": 0.61, "low": None, "high": math.nan}) == "0.61"
-    assert interval({"value": math.nan, "low": 0.1, "high": 0.2}) == "–"
+    assert interval(0.61, 0.55, 0.67) == "0.61 [0.55, 0.67]"
+    assert interval(0.61, None, math.nan) == "0.61"
+    assert interval(math.nan, 0.1, 0.2) == "–"
     assert percent(0.5) == "50.0\u202f%"
 
 
@@ -296,7 +317,7 @@ def test_sound_survives_losslessly() -> None:
 
 
 def test_figures_follow_the_page_colours() -> None:
-    svg = figures.balance_chart([{"emotion": "a", "real_train": 3, "accepted": 1, "target": 4}])
+    svg = figures.balance_chart([figures.Bar("a", 3, accepted=1, target=4)])
     assert "var(--real)" in svg and "var(--synthetic)" in svg
     leftover = set(re.findall(r"#[0-9a-f]{6}", re.sub(r"url\(#\w+\)", "", svg)))
     assert not leftover & set(figures._VARIABLES), leftover

@@ -6,200 +6,187 @@ that its stage always writes is an `IntegrityError`, because a half-read run wou
 
 from __future__ import annotations
 
-import csv
-import json
-import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from corpora.errors import IntegrityError
-
-Row = dict[str, Any]
-_LISTED = [
-    "sample_id",
-    "corpus",
-    "emotion",
-    "subject_id",
-    "codec",
-    "duration_s",
-    "signals",
-    "shard",
-    "offset",
-    "n_bytes",
-    "sha256",
-]
-_MADE = ["generator_id", "seed", "source_ids", "license"]
+from corpora.schema import Signal
+from corpora.store.shards import read_payload
+from flows.artifacts.augmented import Balance, Reference
+from flows.artifacts.evaluated import Conditions, Uplift, VerdictRow
+from flows.artifacts.fitted import Curves, FitSummary
+from flows.artifacts.ingested import Audit, CorpusFacts, Ingested, Quality
+from flows.artifacts.of_run import Metrics, RunArtifacts
+from flows.artifacts.prepared import Summary
+from flows.artifacts.released import Sealed
+from validators.trials.selftest import SelfTest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the bytes of a sample lie: a tar below the folder of its index, and their sha256."""
+
+    shard: str
+    offset: int
+    n_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One row of an index, as far as the page shows it. emotion: None for a mixture of classes. extra: what readers,
+    steps and gates noted."""
+
+    sample_id: str
+    corpus: str
+    emotion: str | None
+    codec: str
+    place: Place
+    signals: tuple[Signal, ...] = ()
+    generator_id: str | None = None
+    seed: int | None = None
+    source_ids: tuple[str, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Listed:
+        """A row of SAMPLES."""
+        return cls(
+            sample_id=row["sample_id"],
+            corpus=row["corpus"],
+            emotion=row["emotion"],
+            codec=row["codec"],
+            place=Place(row["shard"], row["offset"], row["n_bytes"], row["sha256"]),
+            signals=tuple(Signal.from_row(signal) for signal in row["signals"] or ()),
+            generator_id=row["generator_id"],
+            seed=row["seed"],
+            source_ids=tuple(row["source_ids"] or ()),
+            extra=dict(row["extra"] or ()),
+        )
+
+    def payload(self, folder: Path) -> bytes:
+        """The bytes; `folder`: of the index. Raises `IntegrityError` if they changed."""
+        place = self.place
+        return read_payload(
+            folder,
+            {
+                "sample_id": self.sample_id,
+                "shard": place.shard,
+                "offset": place.offset,
+                "n_bytes": place.n_bytes,
+                "sha256": place.sha256,
+            },
+        )
+
+
+def listed(table: pa.Table, at: Sequence[int] | None = None) -> list[Listed]:
+    """SAMPLES -> its rows, or those at the places `at`, in that order."""
+    rows = table if at is None else table.take(pa.array(at, pa.int64()))
+    return [Listed.of(row) for row in rows.to_pylist()]
+
+
+@dataclass(frozen=True, slots=True)
 class CorpusFolder:
-    """One corpus as ingest left it. `told`: card.json (the reader's card, counts, subjects, reasons of rejects)."""
+    """One corpus as ingest left it. quality: None where its index was not checked."""
 
     name: str
-    folder: Path
-    told: Row
-    views: dict[str, Row]  # audit of each split view: feasible, reason, counts, findings
-    conflicts: dict[str, Row]  # kind -> counts, entries (corpora/splits/conflicts.py)
-    quality: Row | None  # result of the table checks
-
-    @property
-    def card(self) -> Row:
-        card: Row = self.told["card"]
-        return card
+    ingested: Ingested
+    facts: CorpusFacts
+    audit: Audit
+    quality: Quality | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class RejectCount:
+    """Files or samples of a corpus that a stage rejected for one reason."""
+
+    corpus: str
+    stage: str
+    reason: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Everything the report knows. Tables are Arrow; JSON files are as written."""
+    """Everything the report knows. Tables are SAMPLES, but `scores` (SCORES); None: its stage has not ended yet."""
 
     name: str
     folder: Path
-    summary: Row
+    summary: Summary
     samples: pa.Table
     train: pa.Table  # the rows of `samples` in the train split
     before: pa.Table | None  # a few train samples as they came, where prepare keeps them
-    rejects: dict[tuple[str, str, str], int]  # (corpus, stage, reason) -> n
-    fit: Row | None
-    losses: tuple[list[float], dict[str, list[float]]] | None
-    balance: Row | None
+    rejects: tuple[RejectCount, ...]  # of preparation
+    fit: FitSummary | None
+    losses: Curves | None
+    balance: Balance | None
     synthetic: pa.Table | None
-    refused: pa.Table | None  # payloads of rejected candidates, where augment keeps some
+    rejected: pa.Table | None  # rejected candidates with a payload, where augment keeps some
     scores: pa.Table | None
-    reference: dict[str, dict[str, list[float | None]]]  # gate -> class -> scores of real samples
-    verdicts: list[Row] | None
-    uplift: Row | None
-    conditions: dict[str, Row] | None
-    selftest: Row | None
-    metrics: Row | None
-    manifest: Row | None
-    corpora: list[CorpusFolder]
+    reference: Reference  # gate -> class -> scores of real samples
+    verdicts: tuple[VerdictRow, ...] | None
+    uplift: Uplift | None
+    conditions: Conditions | None
+    selftest: SelfTest | None
+    metrics: Metrics
+    manifest: Sealed | None
+    corpora: tuple[CorpusFolder, ...]
 
     @property
     def classes(self) -> list[str]:
-        return [str(c) for c in self.summary["classes"]]
+        """In the order that the whole run has."""
+        return list(self.summary.classes)
 
     @property
     def real_only(self) -> bool:
         """The run has no generator."""
-        return self.summary["representation"] is None
+        return self.summary.representation is None
 
 
 def read_run(run: Path, corpora: Path) -> RunFolder:
     """Reads data/runs/<run> and data/corpora. Raises `IntegrityError` naming a file that is missing or unreadable."""
-    prepared, augmented, evaluation = run / "prepared", run / "augmented", run / "evaluation"
-    summary = _json(prepared / "summary.json")
-    samples = _table(prepared / "index.parquet", [*_LISTED, "extra"])
-    rejects = _table(prepared / "rejects.parquet", ["corpus", "stage", "reason"]).to_pylist()
-    has_fit, has_augmented, has_evaluation = (run / "fit").is_dir(), augmented.is_dir(), evaluation.is_dir()
+    there = RunArtifacts(run)
+    prepared, fitted, augmented, evaluated = there.prepared, there.fitted, there.augmented, there.evaluated
+    released = there.released
+    summary, samples = prepared.summary(), prepared.index()
     return RunFolder(
         name=run.name,
         folder=run,
         summary=summary,
         samples=samples,
-        train=_of_split(samples, _table(prepared / "splits.parquet"), "train"),
-        before=_optional_table(prepared / "before.parquet", [*_LISTED, "extra"]),
-        rejects=_count([(str(r["corpus"]), str(r["stage"]), str(r["reason"])) for r in rejects]),
-        fit=_json(run / "fit" / "fit.json") if has_fit else None,
-        losses=_losses(run / "fit" / "loss.csv"),
-        balance=_json(augmented / "balance.json") if has_augmented else None,
-        synthetic=_table(augmented / "index.parquet", _LISTED + _MADE) if has_augmented else None,
-        refused=_optional_table(augmented / "rejected.parquet", [*_LISTED, *_MADE, "extra"]),
-        scores=_table(augmented / "scores.parquet") if has_augmented else None,
-        reference=_optional_json(augmented / "reference.json") or {},
-        verdicts=_table(evaluation / "verdicts.parquet").to_pylist() if has_evaluation else None,
-        uplift=_optional_json(evaluation / "uplift.json"),
-        conditions=_optional_json(evaluation / "conditions.json"),
-        selftest=_optional_json(evaluation / "selftest.json"),
-        metrics=_optional_json(run / "metrics.json"),
-        manifest=_optional_json(run / "release" / "manifest.json"),
-        corpora=[_corpus(corpora / str(name)) for name in summary.get("corpora", [])],
+        train=samples.filter(pc.is_in(samples["sample_id"], value_set=_ids_of(prepared.splits(), "train"))),
+        before=prepared.before(),
+        rejects=_counted(prepared.rejects()),
+        fit=fitted.summary() if fitted else None,
+        losses=fitted.losses() if fitted else None,
+        balance=augmented.balance() if augmented else None,
+        synthetic=augmented.index() if augmented else None,
+        rejected=augmented.rejected() if augmented else None,
+        scores=augmented.scores() if augmented else None,
+        reference=augmented.reference() if augmented and augmented.has_reference else {},
+        verdicts=tuple(evaluated.verdicts()) if evaluated else None,
+        uplift=evaluated.uplift() if evaluated else None,
+        conditions=evaluated.conditions() if evaluated and evaluated.has_conditions else None,
+        selftest=evaluated.selftest() if evaluated else None,
+        metrics=there.metrics(),
+        manifest=released.manifest() if released else None,
+        corpora=tuple(_corpus(Ingested(corpora / name)) for name in summary.corpora),
     )
 
 
-def payload_of(folder: Path, row: Mapping[str, Any]) -> bytes:
-    """Bytes of one row of the index that lies in `folder`. Raises `IntegrityError` if they changed."""
-    from corpora.store.shards import read_payload
-
-    return read_payload(folder, row)
+def _corpus(ingested: Ingested) -> CorpusFolder:
+    return CorpusFolder(ingested.path.name, ingested, ingested.facts(), ingested.audit(), ingested.quality())
 
 
-def _corpus(folder: Path) -> CorpusFolder:
-    audit = _optional_json(folder / "audit.json") or {}
-    return CorpusFolder(
-        name=folder.name,
-        folder=folder,
-        told=_json(folder / "card.json"),
-        views=audit.get("views", {}),
-        conflicts=audit.get("conflicts", {}),
-        quality=_optional_json(folder / "quality.json"),
-    )
+def _ids_of(splits: pa.Table, split: str) -> pa.Array:
+    return splits.filter(pc.equal(splits["split"], split))["sample_id"].combine_chunks()
 
 
-def _of_split(samples: pa.Table, splits: pa.Table, split: str) -> pa.Table:
-    views = pc.unique(splits["view"]).to_pylist()
-    chosen = splits.filter(
-        pc.and_(pc.equal(splits["split"], split), pc.equal(splits["view"], views[0] if views else ""))
-    )
-    return samples.filter(pc.is_in(samples["sample_id"], value_set=pc.unique(chosen["sample_id"])))
-
-
-def _count(keys: Sequence[Any]) -> dict[Any, int]:
-    counts: dict[Any, int] = {}
-    for key in sorted(keys):
-        counts[key] = counts.get(key, 0) + 1
-    return counts
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise IntegrityError(f"no {path}: the stage that writes it did not end; run the same command again") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise IntegrityError(
-            f"{path} is not JSON ({error}): delete its folder and run the same command again"
-        ) from None
-
-
-def _optional_json(path: Path) -> Any:
-    return _json(path) if path.exists() else None
-
-
-def _table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    try:
-        return pq.ParquetFile(path).read(columns=columns)
-    except FileNotFoundError:
-        raise IntegrityError(f"no {path}: the stage that writes it did not end; run the same command again") from None
-    except pa.ArrowException as error:
-        raise IntegrityError(
-            f"{path} is not Parquet ({error}): delete its folder and run the same command again"
-        ) from None
-
-
-def _optional_table(path: Path, columns: list[str] | None = None) -> pa.Table | None:
-    return _table(path, columns) if path.exists() else None
-
-
-def _losses(path: Path) -> tuple[list[float], dict[str, list[float]]] | None:
-    """step and every other column; an empty or unreadable cell is NaN. None where there is no file or no row."""
-    if not path.exists():
-        return None
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows:
-        return None
-    names = [name for name in rows[0] if name != "step"]
-    return [_number(r["step"]) for r in rows], {name: [_number(r[name]) for r in rows] for name in names}
-
-
-def _number(cell: str | None) -> float:
-    try:
-        return float(cell) if cell else math.nan
-    except ValueError:
-        return math.nan
+def _counted(rejects: pa.Table) -> tuple[RejectCount, ...]:
+    counts = Counter((row["corpus"], row["stage"], row["reason"]) for row in rejects.to_pylist())
+    return tuple(RejectCount(*key, n) for key, n in sorted(counts.items()))

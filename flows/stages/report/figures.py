@@ -11,7 +11,8 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -66,11 +67,31 @@ LOOKS = [(REAL, "o"), (MUTED, "s"), (REJECTED, "^"), (SYNTHETIC, "D")]  # colour
 WIDTH_IN = 8.2  # of every figure; the page scales it down on narrow screens
 
 
-def balance_chart(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Real and synthetic train samples of each class, with the target as a tick.
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Train samples of one class: counts, and the target where there is one."""
 
-    rows: one mapping a class with `emotion`, `real_train`, `accepted` (counts) and `target` (count or None). -> SVG.
-    """
+    emotion: str
+    real: int
+    accepted: int = 0
+    target: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """One value with its 95 % interval. row, series: where it stands and how it is drawn; highlight: as synthetic is.
+    A value that is None or not finite is left out, and so is its interval."""
+
+    row: str
+    series: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    highlight: bool = False
+
+
+def balance_chart(rows: Sequence[Bar]) -> str:
+    """Real and synthetic train samples of each class, with the target as a tick. -> SVG."""
     import matplotlib as mpl
 
     with mpl.rc_context(_STYLE):
@@ -79,26 +100,22 @@ def balance_chart(rows: Sequence[Mapping[str, Any]]) -> str:
         return _svg(figure, "balance", "Train samples of each class: real, accepted synthetic, and the target")
 
 
-def draw_balance(
-    ax: Axes, rows: Sequence[Mapping[str, Any]], real: str = REAL, synthetic: str = SYNTHETIC, ink: str = INK
-) -> None:
+def draw_balance(ax: Axes, rows: Sequence[Bar], real: str = REAL, synthetic: str = SYNTHETIC, ink: str = INK) -> None:
     """Draws the balance chart into `ax` in the given colours (any matplotlib colour)."""
-    names = [str(row["emotion"]) for row in rows]
+    names = [row.emotion for row in rows]
     place = np.arange(len(rows))
-    reals = np.array([row["real_train"] for row in rows], dtype=float)
-    made = np.array([row["accepted"] for row in rows], dtype=float)
+    reals = np.array([row.real for row in rows], dtype=float)
+    accepted = np.array([row.accepted for row in rows], dtype=float)
     ax.barh(place, reals, height=0.62, color=real, label="real")
-    ax.barh(place, made, left=reals, height=0.62, color=synthetic, label="synthetic, accepted")
+    ax.barh(place, accepted, left=reals, height=0.62, color=synthetic, label="synthetic, accepted")
     drawn = False
     for i, row in enumerate(rows):
-        target = row.get("target")
-        if target is not None and math.isfinite(float(target)):
-            ax.plot([target, target], [i - 0.42, i + 0.42], color=ink, lw=2, label=None if drawn else "target")
+        if row.target is not None:
+            ax.plot([row.target, row.target], [i - 0.42, i + 0.42], color=ink, lw=2, label=None if drawn else "target")
             drawn = True
-        text = f"{int(reals[i])} + {int(made[i])}" if made[i] else f"{int(reals[i])}"
-        ax.annotate(
-            text, (max(reals[i] + made[i], float(target or 0)), i), (5, 0), textcoords="offset points", va="center"
-        )
+        text = f"{row.real} + {row.accepted}" if row.accepted else f"{row.real}"
+        end = max(row.real + row.accepted, row.target or 0)
+        ax.annotate(text, (end, i), (5, 0), textcoords="offset points", va="center")
     ax.set_yticks(place, names)
     ax.invert_yaxis()
     ax.margins(x=0.14)
@@ -151,18 +168,14 @@ def score_histograms(
         )
 
 
-def dot_plot(
-    rows: Sequence[Mapping[str, Any]], *, label: str, name: str, limits: tuple[float, float] | None = (0.0, 1.0)
-) -> str:
-    """Values with their 95 % intervals, one line a row, several series told apart by colour and form.
-
-    rows: mappings with `row` (name), `series` (at most 4 names; the last one is the synthetic), `value`, `low`, `high`;
-    a value that is not finite is left out. `highlight`: drawn as synthetic is. `limits`: of the axis. -> SVG.
+def dot_plot(rows: Sequence[Dot], *, label: str, name: str, limits: tuple[float, float] | None = (0.0, 1.0)) -> str:
+    """Values with their 95 % intervals, one line a row, several series told apart by colour and form (at most 4; the
+    last one is the synthetic). `limits`: of the axis. -> SVG.
     """
     import matplotlib as mpl
 
-    names = list(dict.fromkeys(str(r["row"]) for r in rows))
-    series = list(dict.fromkeys(str(r["series"]) for r in rows))
+    names = list(dict.fromkeys(r.row for r in rows))
+    series = list(dict.fromkeys(r.series for r in rows))
     looks = LOOKS[: max(len(series) - 1, 0)] + LOOKS[-1:] if len(series) > 1 else LOOKS[:1]
     step = 0.24 if len(series) > 1 else 0.0
     with mpl.rc_context(_STYLE):
@@ -172,14 +185,14 @@ def dot_plot(
             colour, marker = looks[k % len(looks)]
             shown = False
             for row in rows:
-                if str(row["series"]) != one or not _finite(row["value"]):
+                if row.series != one or not _finite(row.value):
                     continue
-                tint = SYNTHETIC if row.get("highlight") else colour
-                y = names.index(str(row["row"])) + step * (k - (len(series) - 1) / 2)
-                if _finite(row.get("low")) and _finite(row.get("high")):
-                    ax.plot([row["low"], row["high"]], [y, y], color=tint, lw=2)
+                tint = SYNTHETIC if row.highlight else colour
+                y = names.index(row.row) + step * (k - (len(series) - 1) / 2)
+                if _finite(row.low) and _finite(row.high):
+                    ax.plot([row.low, row.high], [y, y], color=tint, lw=2)
                 named = None if shown else one
-                ax.plot([row["value"]], [y], marker, color=tint, ms=7, mec=PAGE, label=named, clip_on=False)
+                ax.plot([row.value], [y], marker, color=tint, ms=7, mec=PAGE, label=named, clip_on=False)
                 shown = True
         ax.set_yticks(range(len(names)), names)
         ax.set_ylim(len(names) - 0.45, -0.55)
@@ -225,8 +238,8 @@ def _figure(rows: int, *, height: float, sharex: bool = False, width: float = WI
     return figure, list(grid[:, 0])
 
 
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def _finite(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
 
 
 def _edges(values: np.ndarray, limits: Sequence[float | None]) -> np.ndarray:

@@ -6,19 +6,20 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from corpora.codecs import decode_image, decode_text, decode_wav, encode_png, encode_wav
 from corpora.formats.channels import mixed_down
-from corpora.signals import decode_signals
+from corpora.schema import Signal
+from corpora.signals import VECTOR, decode_signals
 from flows.stages.report import figures
 
 MAX_FACE_PX = 96  # larger faces are scaled down for the page
 MAX_SOUND_S = 6.0  # longer sounds are cut for the page
 MAX_CHARACTERS = 280  # longer texts are cut for the page
 MAX_SIGNALS, MAX_POINTS = 4, 240  # curves of one sample, points of each
+MAX_FEATURES = 6  # of a row of features
 SPECTROGRAM = (56, 168)  # height, width in pixels
 
 
@@ -39,15 +40,19 @@ class Medium:
         return sum(len(part or "") for part in (self.picture, self.sound, self.text, self.figure))
 
 
-def to_medium(payload: bytes, codec: str, signals: Sequence[Mapping[str, Any]] | None = None) -> Medium:
-    """png -> picture; wav -> spectrogram and sound; txt -> text; npz -> curves (`signals`: the record's column of that
-    name). Raises `PayloadError` for bytes that cannot be decoded."""
+def to_medium(payload: bytes, codec: str, signals: Sequence[Signal] = (), *, features: Sequence[str] = ()) -> Medium:
+    """png -> picture; wav -> spectrogram and sound; txt -> text; npz -> curves (`signals`: what the record says of
+    them), or, of a row of features, its first values (`features`: names of the columns, where they are known). Raises
+    `PayloadError` for bytes that cannot be decoded."""
     if codec == "txt":
         text = decode_text(payload)
         cut = f", first {MAX_CHARACTERS} here" if len(text) > MAX_CHARACTERS else ""
         return Medium("", None, f"{len(text)} characters{cut}", text=text[:MAX_CHARACTERS])
     if codec == "npz":
-        return _curves(decode_signals(payload), signals or ())
+        arrays = decode_signals(payload)
+        if set(arrays) == {VECTOR} and arrays[VECTOR].ndim == 1:
+            return _features(arrays[VECTOR], features)
+        return _curves(arrays, signals)
     if codec == "wav":
         signal, rate_hz = decode_wav(payload)
         mono = mixed_down(signal, np.float32)[0]
@@ -60,17 +65,27 @@ def to_medium(payload: bytes, codec: str, signals: Sequence[Mapping[str, Any]] |
     return Medium(_uri("image/png", encode_png(_at_most(image, MAX_FACE_PX))), None, f"{width} x {height} px")
 
 
-def _curves(arrays: Mapping[str, np.ndarray], signals: Sequence[Mapping[str, Any]]) -> Medium:
+def _features(vector: np.ndarray, names: Sequence[str]) -> Medium:
+    """[D] -> its first values as text: there is nothing to see or hear."""
+    named = names if len(names) == vector.size else [f"feature {i}" for i in range(1, vector.size + 1)]
+    shown = list(zip(named, vector, strict=True))[:MAX_FEATURES]
+    cut = f", first {len(shown)} here" if len(shown) < vector.size else ""
+    text = "\n".join(f"{name}: {value:.4g}" for name, value in shown)
+    return Medium("", None, f"{vector.size} features{cut}", text=text)
+
+
+def _curves(arrays: Mapping[str, np.ndarray], signals: Sequence[Signal]) -> Medium:
     """The first channel of the first few signals over time."""
-    facts = {str(s["name"]): s for s in signals}
+    facts = {signal.name: signal for signal in signals}
     shown, notes = [], []
     for name, array in list(arrays.items())[:MAX_SIGNALS]:
         first = np.asarray(array if array.ndim == 1 else array[:, 0], dtype=np.float64)
-        rate = facts.get(name, {}).get("rate_hz")
-        unit = facts.get(name, {}).get("unit") or ""
+        fact = facts.get(name, Signal(name))
         at = np.unique(np.linspace(0, len(first) - 1, min(len(first), MAX_POINTS)).round().astype(int))
-        shown.append((name, unit, at / rate if rate else at.astype(float), first[at]))
-        notes.append(f"{name} {' x '.join(map(str, array.shape))}" + (f" at {rate:g} Hz" if rate else ""))
+        times = at / fact.rate_hz if fact.rate_hz else at.astype(float)
+        shown.append((name, fact.unit or "", times, first[at]))
+        rate = f" at {fact.rate_hz:g} Hz" if fact.rate_hz else ""
+        notes.append(f"{name} {' x '.join(map(str, array.shape))}{rate}")
     more = len(arrays) - len(shown)
     note = ", ".join(notes) + (f" and {more} more" if more else "")
     return Medium("", None, note, figure=figures.signal_curves(shown))

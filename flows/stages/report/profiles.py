@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from corpora.labels import EMOTIONS
-from corpora.schema import SAMPLES
-from corpora.store.shards import read_payload, read_table
+from corpora.store.shards import read_payload
 from features.profile import MEASURES, describe_or_none
+from flows.artifacts.ingested import Ingested
 from flows.stages.report.profile_figure import profile_chart
 
 LOOKED_AT = 300  # samples of a corpus; of 600 utterances it takes some 6 s
@@ -26,34 +27,49 @@ _FEWEST = 3  # values that make a box
 _NO_CLASS = "no class"
 
 
-def profile_corpus(folder: Path, *, limit: int = LOOKED_AT) -> dict[str, Any]:
-    """data/corpora/<name> -> {"n", "of", "unreadable", "measures": [{"name", "title", "unit", "figure": SVG}, ...]}."""
-    rows = _chosen(folder, limit)
+@dataclass(frozen=True, slots=True)
+class MeasureFigure:
+    """One measure as boxes by class and by subject (SVG)."""
+
+    name: str
+    title: str
+    unit: str
+    figure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """n: samples that were measured, of all `of` in the corpus; unreadable: more that cannot be decoded."""
+
+    n: int
+    of: int
+    unreadable: int
+    measures: tuple[MeasureFigure, ...]
+
+
+def profile_corpus(corpus: Ingested, *, limit: int = LOOKED_AT) -> Profile:
+    """What at most `limit` samples of an ingested corpus are like. Raises `IntegrityError` for a damaged shard."""
+    table = corpus.index()
+    rows = _chosen(table, limit)
     described = [
-        describe_or_none(read_payload(folder, row), str(row["modality"]), row["signals"] or ()) for row in rows
+        describe_or_none(read_payload(corpus.path, row), str(row["modality"]), row["signals"] or ()) for row in rows
     ]
-    pairs = [(row, found) for row, found in zip(rows, described, strict=True) if found is not None]
+    pairs = [(row, numbers) for row, numbers in zip(rows, described, strict=True) if numbers is not None]
     measures = []
     for name, measure in MEASURES.items():
-        values = [(row, found[name]) for row, found in pairs if name in found]
+        values = [(row, numbers[name]) for row, numbers in pairs if name in numbers]
         if len(values) < _FEWEST or np.ptp([value for _, value in values]) == 0:
             continue  # all alike: pictures of one size have no distribution to show
         by_class = _grouped(values, "emotion", _NO_CLASS)
         by_subject = _grouped(values, "subject_id", None)
         figure = profile_chart(measure.title, measure.unit, by_class, by_subject, log=measure.log)
-        measures.append({"name": name, "title": measure.title, "unit": measure.unit, "figure": figure})
-    return {"n": len(pairs), "of": _size(folder), "unreadable": len(rows) - len(pairs), "measures": measures}
+        measures.append(MeasureFigure(name, measure.title, measure.unit, figure))
+    return Profile(len(pairs), table.num_rows, len(rows) - len(pairs), tuple(measures))
 
 
-def _size(folder: Path) -> int:
-    import pyarrow.parquet as pq
-
-    return int(pq.ParquetFile(folder / "index.parquet").metadata.num_rows)
-
-
-def _chosen(folder: Path, limit: int) -> list[Mapping[str, Any]]:
+def _chosen(index: pa.Table, limit: int) -> list[Mapping[str, Any]]:
     columns = ["sample_id", "modality", "emotion", "subject_id", "signals", "shard", "offset", "n_bytes", "sha256"]
-    table = read_table(folder / "index.parquet", SAMPLES).select(columns)
+    table = index.select(columns)
     ids = table.column("sample_id").to_pylist()
     order = sorted(range(len(ids)), key=lambda i: hashlib.sha256(ids[i].encode()).digest())[:limit]
     rows: list[Mapping[str, Any]] = table.take(sorted(order)).to_pylist()

@@ -6,32 +6,49 @@ import os
 import platform
 import subprocess
 from importlib.metadata import distributions
-from typing import Any
 
 from corpora.errors import IntegrityError
 from corpora.formats.jsonfile import read_json
+from flows.artifacts.base import Record
+from flows.artifacts.released import Released
 from flows.paths import Layout
 from flows.stages.plan.plans import PLANS, Plan, PreparePlan
 
 STAGES = ("prepare", "fit", "augment", "evaluate", "release")
 
 
-def provenance(plan: Plan, layout: Layout) -> dict[str, Any]:
-    """What a person needs to make the release again, as plain JSON. A value that cannot be had is null."""
-    manifest = read_json(layout.run(plan.run) / "release" / "manifest.json")
-    return {
-        "run": plan.run,
-        "release_hash": manifest["release_hash"],
-        "git_commit": _git(layout, "rev-parse", "HEAD"),
-        "git_dirty": bool(_git(layout, "status", "--porcelain", "--untracked-files=no")),
-        "code": {s: PLANS[s].read(layout, plan.run).code for s in STAGES},
-        "corpora": PreparePlan.read(layout, plan.run).corpora,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpu_count": os.cpu_count(),
-        "libraries": dict(sorted((d.metadata["Name"], d.version) for d in distributions())),
-        "seconds": {s: _seconds(layout, plan.run, s) for s in STAGES},
-    }
+class Provenance(Record):
+    """provenance.json. code: stage -> module -> hash of its code. corpora: content hashes. seconds: of the last time
+    that each stage ran in this folder. A value that cannot be had is null."""
+
+    run: str
+    release_hash: str
+    git_commit: str | None
+    git_dirty: bool
+    code: dict[str, dict[str, str]]
+    corpora: dict[str, str]
+    python: str
+    platform: str
+    cpu_count: int | None
+    libraries: dict[str, str]
+    seconds: dict[str, float | None]
+
+
+def provenance(plan: Plan, layout: Layout) -> Provenance:
+    """What a person needs to make the release again. Raises `IntegrityError` where there is no release."""
+    return Provenance(
+        run=plan.run,
+        release_hash=Released.open(layout.run(plan.run) / "release").manifest().release_hash,
+        git_commit=_git(layout, "rev-parse", "HEAD"),
+        git_dirty=bool(_git(layout, "status", "--porcelain", "--untracked-files=no")),
+        code={s: PLANS[s].read(layout, plan.run).code for s in STAGES},
+        corpora=PreparePlan.read(layout, plan.run).corpora,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        cpu_count=os.cpu_count(),
+        libraries=dict(sorted((str(d.metadata["Name"]), str(d.version)) for d in distributions())),
+        seconds={s: _seconds(layout, plan.run, s) for s in STAGES},
+    )
 
 
 def _git(layout: Layout, *words: str) -> str | None:

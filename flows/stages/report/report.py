@@ -1,4 +1,4 @@
-"""The stage `report`: one HTML page that shows what a run made, and how far to trust it.
+"""The stage `report`: one HTML page that shows what a run is worth, and how far to trust it.
 
 The page is self-contained (no network, works without JavaScript, light and dark) and the same for the same run folder.
 It reads files only, decides nothing, and nothing depends on it.
@@ -6,36 +6,29 @@ It reads files only, decides nothing, and nothing depends on it.
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from corpora.store.atomic import write_json, write_text
+from flows.artifacts.augmented import CellTally, ClassTally, RoundTally
+from flows.artifacts.evaluated import VerdictRow
+from flows.artifacts.fitted import FitSummary
+from flows.artifacts.ingested import CorpusFacts, ViewAudit
+from flows.artifacts.of_run import RunArtifacts
+from flows.artifacts.prepared import Summary
+from flows.artifacts.released import Sealed
 from flows.params import Machine
 from flows.paths import Layout
 from flows.stages.plan.plans import Plan
-from flows.stages.report import figures
-from flows.stages.report.data import CorpusFolder, RunFolder, read_run
-from flows.stages.report.profiles import profile_corpus
+from flows.stages.report import data_tables, figures, tables
+from flows.stages.report.data import CorpusFolder, RejectCount, RunFolder, read_run
+from flows.stages.report.headline import Headline, headline
+from flows.stages.report.profiles import Profile, profile_corpus
 from flows.stages.report.provenance import provenance
-from flows.stages.report.samples import before_and_after, chosen_media
-from flows.stages.report.tables import (
-    conditions_table,
-    conflict_tables,
-    cost_table,
-    findings_table,
-    gate_table,
-    histograms,
-    preparation,
-    provenance_rows,
-    quality_summary,
-    rejects_by_reason,
-    selftest_table,
-    unknown_labels,
-    uplift_rows,
-    uplift_words,
-)
+from flows.stages.report.samples import BeforeAfter, Media, before_and_after, chosen_media
 from flows.stages.report.text import interval, number, percent, short
 
 SHEETS = {"speech": "voices", "face": "faces", "text": "texts", "physio": "curves"}  # modality -> class in report.css
@@ -45,11 +38,96 @@ FEW_GROUPS = 10  # below, an interval over groups is said to be rough
 LISTED_SAMPLES = 200  # rows of the table of provenance
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts of the whole run; None while nothing of it is known. verdicts: verdict -> how many."""
+
+    real: int
+    train: int
+    synthetic: int | None
+    candidates: int | None
+    verdicts: Mapping[str, int] | None
+    unfilled: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceView:
+    """rows: classes, then mixtures; [] while nothing has been drawn. gates: those that rejected something. owned: cells
+    of corpora or subjects. ratio: largest to smallest class of train, NaN where one is empty. splits: (split, real
+    samples of each class)."""
+
+    figure: str
+    rows: Sequence[ClassTally]
+    gates: Sequence[str]
+    owned: Sequence[CellTally]
+    subjects: bool
+    rounds: Sequence[RoundTally]
+    mixtures: bool
+    cost: tables.CostTable | None
+    ratio_before: float
+    ratio_after: float | None
+    splits: Sequence[tuple[str, Sequence[int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewTable:
+    """The audit of one split view of a corpus."""
+
+    name: str
+    audit: ViewAudit
+    table: data_tables.TextTable | None
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusView:
+    """One corpus. url: where it comes from, None for what is no web address. profile: None where it is not here."""
+
+    name: str
+    facts: CorpusFacts
+    url: str | None
+    profile: Profile | None
+    quality: data_tables.QualityTable | None
+    views: Sequence[ViewTable]
+    conflicts: Sequence[data_tables.ConflictTable]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the template shows; None for what is not there. kind: class of sheets of samples in report.css."""
+
+    name: str
+    headline: Headline
+    manifest: Sealed | None
+    summary: Summary
+    kind: str
+    real_only: bool
+    totals: Totals
+    balance: BalanceView
+    media: Media
+    gates: Sequence[VerdictRow]
+    selftest: tables.SelfTestTable | None
+    sample_gates: Sequence[tables.GateScores]
+    conditions: tables.ConditionsTable | None
+    uplift: tables.UpliftTable | None
+    uplift_words: str | None
+    few_groups: int
+    fit: FitSummary | None
+    loss_figure: str | None
+    preparation: data_tables.PreparationTable
+    before_after: Sequence[BeforeAfter]
+    audit: data_tables.TextTable | None
+    rejects: Sequence[RejectCount]
+    unknown_labels: Sequence[data_tables.UnknownRow]
+    corpora: Sequence[CorpusView]
+    provenance: data_tables.ProvenanceTable | None
+    metrics: Sequence[tuple[str, int | float | None]]
+
+
 def run(plan: Plan, layout: Layout, machine: Machine) -> None:
     """Writes data/runs/<run>/report.html, and provenance.json beside it."""
-    folder = layout.run(plan.run)
-    write_json(folder / "provenance.json", provenance(plan, layout))
-    write_report(folder, layout.corpus(plan.run).parent, folder / "report.html", generated=None)
+    run_of = RunArtifacts(layout.run(plan.run))
+    write_json(run_of.provenance_file, provenance(plan, layout).to_json())
+    write_report(run_of.path, layout.corpus(plan.run).parent, run_of.report, generated=None)
 
 
 def write_report(run_folder: Path, corpora_folder: Path, target: Path, *, generated: str | None) -> None:
@@ -74,104 +152,98 @@ def render(data: RunFolder, *, generated: str | None) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "interval": interval, "percent": percent, "short": short}
-    page: str = environment.get_template("report.html.j2").render(**view(data), generated=generated)
+    shown = view(data)
+    fields = {field.name: getattr(shown, field.name) for field in dataclasses.fields(shown)}
+    page: str = environment.get_template("report.html.j2").render(**fields, generated=generated)
     return page
 
 
-def view(data: RunFolder) -> dict[str, Any]:
-    """What the template shows: plain numbers, texts and rows; None for what is not there."""
-    return {
-        "name": data.manifest["name"] if data.manifest else data.name,
-        "manifest": data.manifest,
-        "summary": data.summary,
-        "kind": SHEETS[data.summary["modality"]],
-        "real_only": data.real_only,
-        "totals": _totals(data),
-        "balance": _balance(data),
-        "media": chosen_media(data, MAX_MEDIA_CHARACTERS),
-        "gates": gate_table(data.verdicts),
-        "selftest": selftest_table(data.selftest),
-        "sample_gates": histograms(data),
-        "conditions": conditions_table(data.conditions, data.classes),
-        "uplift": uplift_rows(data.uplift),
-        "few_groups": FEW_GROUPS,
-        "uplift_words": uplift_words(data.uplift),
-        "fit": data.fit,
-        "loss_figure": figures.loss_curves(*data.losses) if data.losses and len(data.losses[0]) > 1 else None,
-        "preparation": preparation(data),
-        "before_after": before_and_after(data),
-        "audit": findings_table(data.summary.get("audit")),
-        "rejects": rejects_by_reason(data),
-        "unknown_labels": unknown_labels(data),
-        "corpora": [_corpus(c) for c in data.corpora],
-        "provenance": provenance_rows(data, LISTED_SAMPLES),
-        "metrics": sorted((data.metrics or {}).items()),
-    }
+def view(data: RunFolder) -> Page:
+    """Everything on the page: numbers, texts, rows and figures."""
+    losses = data.losses
+    return Page(
+        name=data.manifest.name if data.manifest else data.name,
+        headline=headline(data),
+        manifest=data.manifest,
+        summary=data.summary,
+        kind=SHEETS[data.summary.modality],
+        real_only=data.real_only,
+        totals=_totals(data),
+        balance=_balance(data),
+        media=chosen_media(data, MAX_MEDIA_CHARACTERS),
+        gates=tables.gate_table(data.verdicts),
+        selftest=tables.selftest_table(data.selftest),
+        sample_gates=tables.histograms(data),
+        conditions=tables.conditions_table(data.conditions, data.classes),
+        uplift=tables.uplift_table(data.uplift),
+        uplift_words=tables.uplift_words(data.uplift),
+        few_groups=FEW_GROUPS,
+        fit=data.fit,
+        loss_figure=figures.loss_curves(losses.steps, losses.losses) if losses and len(losses.steps) > 1 else None,
+        preparation=data_tables.preparation(data),
+        before_after=before_and_after(data),
+        audit=data_tables.findings_table(data.summary.audit),
+        rejects=data_tables.rejects_by_reason(data),
+        unknown_labels=data_tables.unknown_labels(data),
+        corpora=[_corpus(c) for c in data.corpora],
+        provenance=data_tables.provenance_table(data, LISTED_SAMPLES),
+        metrics=sorted(data.metrics.items()),
+    )
 
 
-def _totals(data: RunFolder) -> dict[str, Any]:
-    verdicts = [str(v["verdict"]) for v in data.verdicts or []]
-    classes = (data.balance or {}).get("classes", [])
-    return {
-        "real": data.samples.num_rows,
-        "train": data.train.num_rows,
-        "synthetic": data.synthetic.num_rows if data.synthetic is not None else None,
-        "candidates": sum(int(c["candidates"]) for c in classes) if classes else None,
-        "verdicts": {v: verdicts.count(v) for v in ("pass", "undecided", "fail")} if verdicts else None,
-        "unfilled": [c["emotion"] for c in classes if not c["filled"]],
-    }
+def _totals(data: RunFolder) -> Totals:
+    verdicts = [v.verdict for v in data.verdicts or ()]
+    tallies = data.balance.every if data.balance else ()
+    return Totals(
+        real=data.samples.num_rows,
+        train=data.train.num_rows,
+        synthetic=data.synthetic.num_rows if data.synthetic is not None else None,
+        candidates=sum(tally.candidates for tally in tallies) if tallies else None,
+        verdicts={v: verdicts.count(v) for v in ("pass", "undecided", "fail")} if verdicts else None,
+        unfilled=[tally.named for tally in tallies if not tally.filled],
+    )
 
 
-def _balance(data: RunFolder) -> dict[str, Any]:
+def _balance(data: RunFolder) -> BalanceView:
     """Counts of each class before and after; before alone while nothing has been sampled."""
-    counts = data.summary["counts"]
-    before = [int(counts["train"].get(c, 0)) for c in data.classes]
-    rows = (data.balance or {}).get("classes") or [
-        {"emotion": c, "real_train": n, "accepted": 0, "target": None}
-        for c, n in zip(data.classes, before, strict=True)
-    ]
-    after = [int(r["real_train"]) + int(r["accepted"]) for r in rows]
-    return {
-        "figure": figures.balance_chart(rows),
-        "rows": rows if data.balance else [],
-        "cells": (data.balance or {}).get("cells") or [],
-        "gates": list(dict.fromkeys(g for r in rows for g in (r.get("rejected") or {}))),
-        "rounds": (data.balance or {}).get("rounds") or [],
-        "subjects": any(r.get("subject") for r in (data.balance or {}).get("cells") or []),
-        "cost": cost_table(data.balance),
-        "ratio_before": _ratio(before),
-        "ratio_after": _ratio(after) if data.balance else None,
-        "splits": [(s, [counts[s].get(c, 0) for c in data.classes]) for s in counts],
-    }
+    counts, balance = data.summary.counts, data.balance
+    before = [counts["train"].get(c, 0) for c in data.classes]
+    if balance is None:
+        bars = [figures.Bar(c, n) for c, n in zip(data.classes, before, strict=True)]
+    else:
+        bars = [figures.Bar(t.emotion, t.real_train, t.accepted, t.target) for t in balance.classes]
+    rows = balance.every if balance else ()
+    owned = balance.owned if balance else ()
+    return BalanceView(
+        figure=figures.balance_chart(bars),
+        rows=rows,
+        gates=list(dict.fromkeys(gate for row in rows for gate in row.rejected)),
+        owned=owned,
+        subjects=any(cell.subject for cell in owned),
+        rounds=balance.rounds if balance else (),
+        mixtures=bool(balance and balance.mixtures),
+        cost=tables.cost_table(balance),
+        ratio_before=_ratio(before),
+        ratio_after=_ratio([bar.real + bar.accepted for bar in bars]) if balance else None,
+        splits=[(s, [counts[s].get(c, 0) for c in data.classes]) for s in counts],
+    )
 
 
-def _ratio(counts: Iterable[int]) -> float:
-    numbers = list(counts)
-    return max(numbers) / min(numbers) if numbers and min(numbers) > 0 else math.nan
+def _ratio(counts: Sequence[int]) -> float:
+    return max(counts) / min(counts) if counts and min(counts) > 0 else math.nan
 
 
-def _corpus(corpus: CorpusFolder) -> dict[str, Any]:
-    card = corpus.card
-    return {
-        "name": corpus.name,
-        "card": card,
-        "url": card.get("url") if str(card.get("url", "")).startswith(("https://", "http://")) else None,
-        "counts": corpus.told.get("counts") or [],
-        "n_subjects": (card.get("n_subjects"), corpus.told.get("n_subjects")),
-        "difference": corpus.told.get("difference"),
-        "n_without_class": corpus.told.get("n_without_class", 0),
-        "profile": _profile(corpus.folder),
-        "quality": quality_summary(corpus.quality),
-        "views": [
-            {"name": name, **view, "table": findings_table(view.get("findings"))}
-            for name, view in sorted(corpus.views.items())
+def _corpus(corpus: CorpusFolder) -> CorpusView:
+    url = corpus.facts.card.url
+    return CorpusView(
+        name=corpus.name,
+        facts=corpus.facts,
+        url=url if url and url.startswith(("https://", "http://")) else None,
+        profile=profile_corpus(corpus.ingested) if corpus.ingested.has_samples else None,
+        quality=data_tables.quality_table(corpus.quality),
+        views=[
+            ViewTable(name, audit, data_tables.findings_table(audit.findings))
+            for name, audit in sorted(corpus.audit.views.items())
         ],
-        "conflicts": conflict_tables(corpus.conflicts),
-    }
-
-
-def _profile(folder: Path) -> dict[str, Any] | None:
-    """None where the corpus itself is not on this machine (a release that was pulled without it)."""
-    if not (folder / "index.parquet").exists() or not (folder / "shards").is_dir():
-        return None
-    return profile_corpus(folder)
+        conflicts=data_tables.conflict_tables(corpus.audit.conflicts),
+    )

@@ -1,108 +1,178 @@
-"""Tables, figures and sentences of the report: from what the stages measured to rows that the template prints."""
+"""Tables, figures and sentences of the report about what was drawn, and how it was judged."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from itertools import islice
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from flows.artifacts.augmented import Balance, Chosen, ClassTally, GateCost
+from flows.artifacts.evaluated import Arm, ClassConditions, Conditions, Interval, Uplift, VerdictRow
 from flows.stages.report import figures
-from flows.stages.report.data import Row, RunFolder
+from flows.stages.report.data import RunFolder
 from generators.draws.balance import STOPS
-from validators.trials.selftest import HELD_OUT
+from validators.trials.selftest import HELD_OUT, Outcome, SelfTest
 
-SHOWN = 6  # of a list, in a cell
 HONOURED_RATIO = 0.7  # lower bound of the recall on synthetic samples, as a share of the recall on real ones
 
 
-def gate_table(verdicts: list[Row] | None) -> list[Row]:
+def gate_table(verdicts: Sequence[VerdictRow] | None) -> list[VerdictRow]:
     """Verdicts ordered by gate, the pooled group first."""
-    return sorted(verdicts or [], key=lambda v: (str(v["gate"]), v["group"] != "all", str(v["group"])))
+    return sorted(verdicts or [], key=lambda v: (v.gate, v.group != "all", v.group))
 
 
-def selftest_table(told: Row | None) -> Row | None:
-    """What the gates made of real people who were held out and of planted defects; None for older runs."""
-    if told is None:
+@dataclass(frozen=True, slots=True)
+class PlantedRow:
+    """One set of the self-test. good: a defect was caught, or real people were not."""
+
+    outcome: Outcome
+    good: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTestTable:
+    """why_not: why nothing was tested, "" where it was. left_out: gates that could not be, in a sentence."""
+
+    rows: tuple[PlantedRow, ...]
+    why_not: str
+    left_out: str
+    held_out: str = HELD_OUT
+
+
+def selftest_table(selftest: SelfTest | None) -> SelfTestTable | None:
+    """What the gates said of real people who were held out and of planted defects; None where nothing is synthetic."""
+    if selftest is None:
         return None
-    rows = [o | {"good": o["caught"] != (o["defect"] == HELD_OUT)} for o in told["outcomes"]]
-    left_out = "; ".join(f"{gate} was left out: {why}" for gate, why in told.get("left_out", {}).items())
-    return {"rows": rows, "why_not": told["why_not"], "left_out": left_out, "held_out": HELD_OUT}
+    rows = tuple(PlantedRow(o, o.caught != (o.defect == HELD_OUT)) for o in selftest.outcomes)
+    left_out = "; ".join(f"{gate} was left out: {why}" for gate, why in selftest.left_out.items())
+    return SelfTestTable(rows, selftest.why_not, left_out)
 
 
-def histograms(data: RunFolder) -> list[Row]:
-    """One entry a sample gate: its name, unit, figure, and a row for each class with candidates, passed and limit."""
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """Candidates of one class and what a gate said of them. share: passed of all; unscored: without a number."""
+
+    emotion: str
+    candidates: int
+    passed: int
+    share: float
+    unscored: int
+    median: float
+    limit: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class GateScores:
+    """One sample gate. side: which side of the limit passes, in words. figure: SVG."""
+
+    gate: str
+    rows: tuple[ScoreRow, ...]
+    judges: tuple[str, ...]
+    side: str
+    figure: str
+
+
+def histograms(data: RunFolder) -> list[GateScores]:
+    """One entry a sample gate: a figure, and a row for each class with candidates, passed and limit."""
     if data.scores is None or data.scores.num_rows == 0:
         return []
     columns = {name: np.asarray(data.scores[name].to_pylist(), dtype=object) for name in ("gate", "emotion", "judge")}
-    values = np.array([math.nan if v is None else v for v in data.scores["value"].to_pylist()], dtype=np.float64)
-    limits = np.array([math.nan if v is None else v for v in data.scores["limit"].to_pylist()], dtype=np.float64)
+    values, limits = (_numbers(data.scores[name].to_pylist()) for name in ("value", "limit"))
     passed = np.array(data.scores["passed"].to_pylist(), dtype=bool)
     entries = []
     for gate in dict.fromkeys(columns["gate"]):
         of_gate = columns["gate"] == gate
-        scores, limit_of, rows = {}, {}, []
-        for emotion in data.classes:
-            chosen = of_gate & (columns["emotion"] == emotion)
-            if not chosen.any():
-                continue
-            scores[emotion] = (values[chosen], passed[chosen])
-            limit_of[emotion] = _last_finite(limits[chosen])
-            rows.append(
-                {
-                    "emotion": emotion,
-                    "candidates": int(chosen.sum()),
-                    "passed": int(passed[chosen].sum()),
-                    "share": float(passed[chosen].mean()),
-                    "unscored": int((~np.isfinite(values[chosen])).sum()),
-                    "median": _median(values[chosen]),
-                    "limit": limit_of[emotion],
-                }
-            )
-        if not scores:
+        chosen = {c: of_gate & (columns["emotion"] == c) for c in data.classes}
+        chosen = {c: rows for c, rows in chosen.items() if rows.any()}
+        if not chosen:
             continue
-        judges = sorted({str(j) for j in columns["judge"][of_gate] if j is not None})
+        limit_of = {c: _last_finite(limits[rows]) for c, rows in chosen.items()}
+        scores = {c: (values[rows], passed[rows]) for c, rows in chosen.items()}
+        figure = figures.score_histograms(str(gate), scores, limit_of, _real_scores(data, str(gate)))
         entries.append(
-            {
-                "gate": gate,
-                "rows": rows,
-                "judges": judges,
-                "side": _side(values[of_gate], limits[of_gate], passed[of_gate]),
-                "figure": figures.score_histograms(str(gate), scores, limit_of, _real_scores(data, str(gate))),
-            }
+            GateScores(
+                gate=str(gate),
+                rows=tuple(_score_row(c, *scores[c], limit_of[c]) for c in chosen),
+                judges=tuple(sorted({str(j) for j in columns["judge"][of_gate] if j is not None})),
+                side=_side(values[of_gate], limits[of_gate], passed[of_gate]),
+                figure=figure,
+            )
         )
     return entries
 
 
-def cost_table(balance: Row | None) -> Row | None:
-    """What an accepted sample of each class costs in draws, and how much of that is due to each gate; None where
-    nothing was drawn (or by a version that did not count it)."""
-    rows = [r for r in (balance or {}).get("classes") or [] if r.get("gates")]
-    if not rows:
+def _numbers(values: Sequence[float | None]) -> np.ndarray:
+    return np.array([math.nan if v is None else v for v in values], dtype=np.float64)
+
+
+def _score_row(emotion: str, values: np.ndarray, passed: np.ndarray, limit: float | None) -> ScoreRow:
+    finite = values[np.isfinite(values)]
+    return ScoreRow(
+        emotion=emotion,
+        candidates=int(values.size),
+        passed=int(passed.sum()),
+        share=float(passed.mean()),
+        unscored=int(values.size - finite.size),
+        median=float(np.median(finite)) if finite.size else math.nan,
+        limit=limit,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GateShare:
+    """rejected: share of the draws that one gate rejects, whatever the others say. draws: how many more draws an
+    accepted sample takes because of it alone; None where it is not known."""
+
+    rejected: float | None = None
+    draws: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """What an accepted sample of a class costs. of_gates: one entry for each of the table's gates."""
+
+    emotion: str
+    acceptance: float | None
+    draws: float | None
+    stopped: str
+    of_gates: tuple[GateShare, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CostTable:
+    """chosen: how released samples were chosen among those that passed."""
+
+    gates: tuple[str, ...]
+    rows: tuple[CostRow, ...]
+    chosen: Chosen
+
+
+def cost_table(balance: Balance | None) -> CostTable | None:
+    """What an accepted sample of each class and mixture costs in draws, and how much of that is due to each gate; None
+    where nothing was drawn."""
+    tallies = [tally for tally in (balance.every if balance else ()) if tally.gates]
+    if balance is None or not tallies:
         return None
-    gates = list(dict.fromkeys(g for r in rows for g in r["gates"]))
-    return {
-        "gates": gates,
-        "rows": [
-            {
-                "emotion": r["emotion"],
-                "acceptance": r["acceptance"],
-                "draws": r["draws_per_accepted"],
-                "stopped": STOPS.get(r.get("stopped"), r.get("stopped")),
-                "of_gates": [_gate_cost(r["gates"].get(g), r["candidates"]) for g in gates],
-            }
-            for r in rows
-        ],
-        "chosen": (balance or {}).get("chosen") or {},
-    }
+    gates = tuple(dict.fromkeys(gate for tally in tallies for gate in tally.gates))
+    rows = tuple(
+        CostRow(
+            emotion=tally.named,
+            acceptance=tally.acceptance,
+            draws=tally.draws_per_accepted,
+            stopped=STOPS.get(tally.stopped, tally.stopped),
+            of_gates=tuple(_gate_share(tally.gates.get(gate), tally) for gate in gates),
+        )
+        for tally in tallies
+    )
+    return CostTable(gates, rows, balance.chosen)
 
 
-def _gate_cost(cost: Row | None, candidates: int) -> Row:
-    if cost is None:
-        return {"refused": None, "draws": None}
-    return {"refused": cost["refused"] / candidates, "draws": cost["draws_per_accepted"]}
+def _gate_share(cost: GateCost | None, tally: ClassTally) -> GateShare:
+    if cost is None or not tally.candidates:
+        return GateShare()
+    return GateShare(cost.refused / tally.candidates, cost.draws_per_accepted)
 
 
 def _real_scores(data: RunFolder, gate: str) -> dict[str, np.ndarray]:
@@ -122,220 +192,103 @@ def _side(values: np.ndarray, limits: np.ndarray, passed: np.ndarray) -> str:
     return ""
 
 
-def _median(values: np.ndarray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(np.median(finite)) if finite.size else math.nan
-
-
 def _last_finite(values: np.ndarray) -> float | None:
     finite = values[np.isfinite(values)]
     return float(finite[-1]) if finite.size else None
 
 
-def conditions_table(conditions: dict[str, Row] | None, classes: list[str]) -> Row | None:
+@dataclass(frozen=True, slots=True)
+class ConditionRow:
+    """One class. ratio: lower bound of the recall on synthetic samples over the recall on real ones, NaN where there is
+    none. honoured: None where it cannot be said."""
+
+    emotion: str
+    measured: ClassConditions
+    ratio: float
+    honoured: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionsTable:
+    """Recall of a judge by class, as rows and as a figure (SVG)."""
+
+    rows: tuple[ConditionRow, ...]
+    figure: str
+
+
+def conditions_table(conditions: Conditions | None, classes: Sequence[str]) -> ConditionsTable | None:
     """Recall of a judge on synthetic samples of each class beside its recall on real ones."""
     if not conditions:
         return None
-    rows, points = [], []
+    rows, dots = [], []
     for emotion in [c for c in classes if c in conditions]:
-        row = conditions[emotion]
-        real, low = _nan(row.get("recall_real")), _nan(row.get("low"))
-        ratio = low / real if real > 0 else math.nan
-        deaf = row.get("cannot_be_judged")
-        honoured = None if deaf or not math.isfinite(ratio) else ratio >= HONOURED_RATIO
-        rows.append(
-            {**row, "emotion": emotion, "value": row.get("recall_synthetic"), "ratio": ratio, "honoured": honoured}
-        )
-        points.append({"row": emotion, "series": "real, held out", "value": real, "low": None, "high": None})
-        points.append({**row, "row": emotion, "series": "synthetic", "value": _nan(row.get("recall_synthetic"))})
-    return {
-        "rows": rows,
-        "figure": figures.dot_plot(points, label="recall of a classifier trained on real data", name="conditions"),
-    }
+        measured = conditions[emotion]
+        real = measured.recall_real
+        ratio = measured.low / real if real is not None and real > 0 else math.nan
+        sayable = not measured.cannot_be_judged and math.isfinite(ratio)
+        rows.append(ConditionRow(emotion, measured, ratio, ratio >= HONOURED_RATIO if sayable else None))
+        dots.append(figures.Dot(emotion, "real, held out", real))
+        dots.append(figures.Dot(emotion, "synthetic", measured.recall_synthetic, low=measured.low, high=measured.high))
+    figure = figures.dot_plot(dots, label="recall of a classifier trained on real data", name="conditions")
+    return ConditionsTable(tuple(rows), figure)
 
 
-def uplift_rows(uplift: Row | None) -> Row | None:
-    """Figures of UAR and of F1 by class for the arms, and the arms as rows."""
-    if not uplift or not uplift.get("arms"):
+@dataclass(frozen=True, slots=True)
+class UpliftTable:
+    """The arms, and figures (SVG) of their UAR and of F1 by class; f1_figure: None where no class has one."""
+
+    classifier: str
+    n_test: int
+    test_groups: int
+    arms: tuple[Arm, ...]
+    classes: tuple[str, ...]
+    uar_figure: str
+    f1_figure: str | None
+
+
+def uplift_table(uplift: Uplift | None) -> UpliftTable | None:
+    """How a plain classifier does with each arm; None where nothing was measured."""
+    if uplift is None or not uplift.arms:
         return None
-    arms = uplift["arms"]
-    classes = uplift.get("classes") or list(dict.fromkeys(c for a in arms for c in a.get("per_class", {})))
     uar = [
-        {
-            "row": arm["arm"],
-            "series": "UAR",
-            "value": _nan(arm["uar"]),
-            "low": arm["low"],
-            "high": arm["high"],
-            "highlight": "synthetic" in arm["arm"],
-        }
-        for arm in arms
+        figures.Dot(arm.arm, "UAR", arm.uar, arm.low, arm.high, highlight="synthetic" in arm.arm) for arm in uplift.arms
     ]
-    by_class = []
-    for arm in arms:
-        for emotion in classes:
-            found = arm.get("per_class", {}).get(emotion)
-            if found is not None:
-                interval = {"value": _nan(found.get("f1")), "low": found.get("low"), "high": found.get("high")}
-                by_class.append({"row": emotion, "series": arm["arm"], **interval})
-    return {
-        "classifier": uplift.get("classifier"),
-        "n_test": uplift.get("n_test"),
-        "test_groups": uplift.get("test_groups"),
-        "arms": arms,
-        "classes": sorted({c for a in arms for c in a.get("per_class", {})}),
-        "difference": uplift.get("difference") or {"value": None},
-        "outcome": uplift.get("outcome"),
-        "uar_figure": figures.dot_plot(uar, label="UAR on real test groups, 95 % interval", name="uar"),
-        "f1_figure": figures.dot_plot(by_class, label="F1 on real test groups", name="f1") if by_class else None,
-    }
+    by_class = [
+        figures.Dot(emotion, arm.arm, score.f1, score.low, score.high)
+        for arm in uplift.arms
+        for emotion in uplift.classes
+        if (score := arm.per_class.get(emotion)) is not None
+    ]
+    return UpliftTable(
+        classifier=uplift.classifier,
+        n_test=uplift.n_test,
+        test_groups=uplift.test_groups,
+        arms=uplift.arms,
+        classes=tuple(sorted({c for arm in uplift.arms for c in arm.per_class})),
+        uar_figure=figures.dot_plot(uar, label="UAR on real test groups, 95 % interval", name="uar"),
+        f1_figure=figures.dot_plot(by_class, label="F1 on real test groups", name="f1") if by_class else None,
+    )
 
 
-def uplift_words(uplift: Row | None) -> str | None:
+def uplift_words(uplift: Uplift | None) -> str | None:
     """Win, loss or no difference, in one sentence with the numbers."""
-    if not uplift or not uplift.get("difference"):
+    if uplift is None:
         return None
-    against = _points(uplift.get("against_weighted"))
+    against = _points(uplift.against_weighted)
     weighted = f" Against class weights: {against}." if against else ""
-    points = _points(uplift["difference"])
-    if points is None or uplift.get("outcome") == "undecided":
-        return f"Whether it helps cannot be told from one test group.{weighted}"
-    d, trained = uplift["difference"], "trained with the synthetic samples, the classifier does"
-    if d["low"] > 0:
+    gain, points = uplift.difference, _points(uplift.difference)
+    if points is None or gain.low is None or gain.high is None or uplift.outcome == "undecided":
+        return f"Whether it helps cannot be said from one test group.{weighted}"
+    trained = "trained with the synthetic samples, the classifier does"
+    if gain.low > 0:
         return f"Win: {trained} better on real test groups ({points}).{weighted}"
-    if d["high"] < 0:
+    if gain.high < 0:
         return f"Loss: {trained} worse on real test groups ({points}).{weighted}"
     return f"No difference that these test groups can show ({points}; the interval holds zero).{weighted}"
 
 
-def _points(d: Row | None) -> str | None:
-    """A difference of UARs in points; None where it is not known with its interval."""
-    if not d or not all(math.isfinite(_nan(d.get(k))) for k in ("value", "low", "high")):
+def _points(d: Interval) -> str | None:
+    """A difference of UARs in points; None where its interval is not known."""
+    if d.low is None or d.high is None:
         return None
-    return f"{100 * d['value']:+.1f} points of UAR, 95 % interval {100 * d['low']:+.1f} to {100 * d['high']:+.1f}"
-
-
-FIRST = ("kind", "splits", "action", "counts")  # columns of a finding, before any others
-
-
-def findings_table(findings: Any) -> Row | None:
-    """Findings (a list of mappings, or a mapping that holds one under "findings") as columns and rows.
-
-    `members` (key -> split -> sample ids, all of them) is shown by its first few ids.
-    """
-    if isinstance(findings, dict):
-        findings = findings.get("findings", [])
-    rows = [dict(f) if isinstance(f, dict) else {"finding": f} for f in findings or []]
-    if not rows:
-        return None
-    for row in rows:
-        if isinstance(row.get("members"), dict):
-            row["examples"] = [i for parts in row.pop("members").values() for ids in parts.values() for i in ids]
-    present = list(dict.fromkeys(k for row in rows for k in row))
-    columns = sorted(present, key=lambda c: FIRST.index(c) if c in FIRST else len(FIRST))
-    return {"columns": columns, "rows": [[_flat(row.get(c)) for c in columns] for row in rows]}
-
-
-CONFLICTS = {
-    "same_recording": ("Speaker ids that share a recording", "perhaps one person, whom a split by subject may part"),
-    "conflicting_labels": ("Equal payloads under several labels", "one of them is wrong, or there are two opinions"),
-}
-MOST_CONFLICTS = 50  # rows of a table; audit.json has more
-
-
-def conflict_tables(conflicts: Mapping[str, Any]) -> list[Row]:
-    """What equal payloads say of a corpus -> [{"title", "why", "n", "table"}], the kinds that there are."""
-    made = []
-    for kind, (title, why) in CONFLICTS.items():
-        found = conflicts.get(kind) or {}
-        entries = found.get("entries", [])[:MOST_CONFLICTS]
-        rows = [[" and ".join(what), _flat([i for ids in what.values() for i in ids])] for what in entries]
-        if rows:
-            table = {"columns": ["what", "samples"], "rows": rows}
-            made.append({"title": title, "why": why, "n": found["counts"]["entries"], "table": table})
-    return made
-
-
-def _flat(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, dict):
-        return ", ".join(f"{k}: {_flat(v)}" for k, v in islice(value.items(), SHOWN))
-    if isinstance(value, list | tuple):
-        shown = ", ".join(_flat(v) for v in value[:SHOWN])
-        return shown + (f" and {len(value) - SHOWN} more" if len(value) > SHOWN else "")
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def quality_summary(quality: Row | None) -> Row | None:
-    """Result of the table checks -> {"success", "n_rows", "checks": [{"what", "column", "ok", "asked", "found"}]}."""
-    if not quality:
-        return None
-    checks = [
-        {
-            "what": str(result["type"]).removeprefix("expect_").replace("_", " "),
-            "column": result.get("column") or "",
-            "ok": bool(result["success"]),
-            "asked": _flat(result.get("kwargs") or {}),
-            "found": _flat(result.get("observed")),
-            "odd": result.get("unexpected_count"),
-        }
-        for result in quality["results"]
-    ]
-    return {"success": bool(quality["success"]), "n_rows": quality.get("n_rows"), "checks": checks}
-
-
-def rejects_by_reason(data: RunFolder) -> list[Row]:
-    """Files and samples that were left out: where, why, how many."""
-    rows = [
-        {"corpus": c.name, "stage": "ingest", "reason": r, "n": n}
-        for c in data.corpora
-        for r, n in (c.told.get("rejects") or {}).items()
-    ]
-    rows += [{"corpus": c, "stage": s, "reason": r, "n": n} for (c, s, r), n in data.rejects.items()]
-    return sorted(rows, key=lambda r: (r["stage"], -r["n"], r["reason"]))
-
-
-def unknown_labels(data: RunFolder) -> list[Row]:
-    """Labels that no card knows, whose files were left out: most frequent first."""
-    rows = [{"corpus": c.name, **one} for c in data.corpora for one in c.told.get("unknown_labels") or ()]
-    return sorted(rows, key=lambda r: (-r["count"], r["corpus"], r["label"]))
-
-
-def preparation(data: RunFolder) -> Row | None:
-    """The steps with their parameters, and what they did to each corpus."""
-    told = data.summary.get("prepared")
-    if not told:
-        return None
-    corpora = [
-        {
-            "corpus": name,
-            **facts,
-            "refused": _flat(facts["rejected"]) or "–",
-            "refused_of_class": _flat(facts["rejected_of_class"]),
-            "noted": _flat({k.replace("-", " "): n for k, n in facts["noted"].items()}) or "–",
-            "train": [facts["counts"]["train"].get(c, 0) for c in data.classes],
-        }
-        for name, facts in data.summary.get("by_corpus", {}).items()
-    ]
-    steps = [{"step": s["step"], "params": _flat(s["params"]) or "no parameters"} for s in told["steps"]]
-    return {"version": told["version"], "steps": steps, "corpora": corpora}
-
-
-def provenance_rows(data: RunFolder, n: int) -> Row | None:
-    """The first n accepted synthetic samples: id, class, generator, seed, sources, hash."""
-    if data.synthetic is None:
-        return None
-    columns = ["sample_id", "emotion", "subject_id", "generator_id", "seed", "source_ids", "sha256"]
-    rows = data.synthetic.select(columns).slice(0, n).to_pylist()
-    generators = sorted({str(g) for g in data.synthetic["generator_id"].to_pylist() if g is not None})
-    return {
-        "rows": rows,
-        "total": data.synthetic.num_rows,
-        "generators": generators,
-        "conversions": any(r["source_ids"] for r in rows),
-    }
-
-
-def _nan(value: Any) -> float:
-    return math.nan if value is None else float(value)
+    return f"{100 * d.value:+.1f} points of UAR, 95 % interval {100 * d.low:+.1f} to {100 * d.high:+.1f}"

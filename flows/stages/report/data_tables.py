@@ -1,0 +1,190 @@
+"""Tables of the report about the data that went in: audit, checks, rejects, preparation, where samples come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from flows.artifacts.ingested import ConflictList, Quality
+from flows.artifacts.prepared import CorpusSummary, FindingRecord
+from flows.stages.report.data import Listed, RejectCount, RunFolder, listed
+from flows.stages.report.text import flat
+
+FINDING_COLUMNS = ("kind", "splits", "action", "counts", "examples")
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """Names of columns, and rows of texts."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def findings_table(findings: Sequence[FindingRecord]) -> TextTable | None:
+    """What the audit of a view says; of the samples in a finding the first few ids. None where there is nothing."""
+    rows = tuple(
+        (
+            finding.kind,
+            flat(finding.splits),
+            finding.action,
+            flat(finding.counts),
+            flat([i for parts in finding.members.values() for ids in parts.values() for i in ids]),
+        )
+        for finding in findings
+    )
+    return TextTable(FINDING_COLUMNS, rows) if rows else None
+
+
+CONFLICTS = {
+    "same_recording": ("Speaker ids that share a recording", "perhaps one person, whom a split by subject may part"),
+    "conflicting_labels": ("Equal payloads under several labels", "one of them is wrong, or there are two opinions"),
+}
+MOST_CONFLICTS = 50  # rows of a table; the corpus' audit has more
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictTable:
+    """Conflicts of one kind. why: what they may mean. n: all of them; the table holds the first."""
+
+    title: str
+    why: str
+    n: int
+    table: TextTable
+
+
+def conflict_tables(conflicts: Mapping[str, ConflictList]) -> list[ConflictTable]:
+    """What equal payloads say of a corpus: the kinds that there are."""
+    tables = []
+    for kind, (title, why) in CONFLICTS.items():
+        of_kind = conflicts.get(kind)
+        if of_kind is None or not of_kind.entries:
+            continue
+        rows = tuple(
+            (" and ".join(what), flat([i for ids in what.values() for i in ids]))
+            for what in of_kind.entries[:MOST_CONFLICTS]
+        )
+        tables.append(ConflictTable(title, why, of_kind.counts["entries"], TextTable(("what", "samples"), rows)))
+    return tables
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRow:
+    """One table check in words."""
+
+    what: str
+    column: str
+    ok: bool
+    asked: str
+    observed: str
+
+
+@dataclass(frozen=True, slots=True)
+class QualityTable:
+    """success: all checks are met. n_rows: of the index."""
+
+    success: bool
+    n_rows: int | None
+    checks: tuple[CheckRow, ...]
+
+
+def quality_table(quality: Quality | None) -> QualityTable | None:
+    """The table checks of a corpus; None where there were none."""
+    if quality is None:
+        return None
+    checks = tuple(
+        CheckRow(
+            what=check.type.removeprefix("expect_").replace("_", " "),
+            column=check.column or "",
+            ok=check.success,
+            asked=flat(check.kwargs or {}),
+            observed=flat(check.observed),
+        )
+        for check in quality.results
+    )
+    return QualityTable(quality.success, quality.n_rows, checks)
+
+
+def rejects_by_reason(data: RunFolder) -> list[RejectCount]:
+    """Files and samples that were left out: where, why, how many."""
+    of_ingest = [RejectCount(c.name, "ingest", r, n) for c in data.corpora for r, n in c.facts.rejects.items()]
+    return sorted([*of_ingest, *data.rejects], key=lambda r: (r.stage, -r.n, r.reason))
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownRow:
+    """A label of a corpus that its card does not know, and the nearest one that it does."""
+
+    corpus: str
+    label: str
+    nearest: str | None
+    count: int
+
+
+def unknown_labels(data: RunFolder) -> list[UnknownRow]:
+    """Labels that no card knows, whose files were left out: most frequent first."""
+    rows = [
+        UnknownRow(corpus.name, label.label, label.nearest, label.count)
+        for corpus in data.corpora
+        for label in corpus.facts.unknown_labels
+    ]
+    return sorted(rows, key=lambda r: (-r.count, r.corpus, r.label))
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusRow:
+    """What preparation did to one corpus. rejected, rejected_of_class, noted: reason, class or note with its count, as
+    text. train: prepared train samples of each class, in the order of the run."""
+
+    corpus: str
+    facts: CorpusSummary
+    rejected: str
+    rejected_of_class: str
+    noted: str
+    train: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationTable:
+    """version: of preparation as a whole. steps: (name with version, parameters as text)."""
+
+    version: str
+    steps: tuple[tuple[str, str], ...]
+    corpora: tuple[CorpusRow, ...]
+
+
+def preparation(data: RunFolder) -> PreparationTable:
+    """The steps with their parameters, and what they did to each corpus."""
+    described = data.summary.prepared
+    corpora = tuple(
+        CorpusRow(
+            corpus=name,
+            facts=facts,
+            rejected=flat(facts.rejected) or "–",
+            rejected_of_class=flat(facts.rejected_of_class),
+            noted=flat({k.replace("-", " "): n for k, n in facts.noted.items()}) or "–",
+            train=tuple(facts.counts["train"].get(c, 0) for c in data.classes),
+        )
+        for name, facts in data.summary.by_corpus.items()
+    )
+    steps = tuple((step.step, flat(step.params) or "no parameters") for step in described.steps)
+    return PreparationTable(described.version, steps, corpora)
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenanceTable:
+    """The first synthetic samples, of `total`. conversions: they start from real samples."""
+
+    rows: tuple[Listed, ...]
+    total: int
+    generators: tuple[str, ...]
+    conversions: bool
+
+
+def provenance_table(data: RunFolder, n: int) -> ProvenanceTable | None:
+    """The first `n` accepted synthetic samples: class, generator, seed, sources, hash."""
+    if data.synthetic is None:
+        return None
+    rows = tuple(listed(data.synthetic.slice(0, n)))
+    generators = tuple(sorted({g for g in data.synthetic["generator_id"].to_pylist() if g is not None}))
+    return ProvenanceTable(rows, data.synthetic.num_rows, generators, any(row.source_ids for row in rows))
