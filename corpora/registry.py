@@ -25,6 +25,10 @@ class Registry:
         """Name -> "module:attribute" of everything registered."""
         return {e.name: e.value for e in entry_points(group=self.group)} | dict(self.own)
 
+    def names(self) -> list[str]:
+        """Every registered name: ours in the order of the table, then those of entry points, sorted."""
+        return [*self.own, *sorted(self.places().keys() - self.own.keys())]
+
     def load(self, name: str) -> Any:
         """What is registered under `name`. Raises `UnknownNameError` that names the nearest one."""
         places = self.places()

@@ -193,7 +193,8 @@ class Generator(Protocol):
         ...
 
     def save(self, folder: Path) -> None:
-        """Writes model.safetensors and config.json; the folder's content names the generator (generator_id)."""
+        """Writes model.safetensors and config.json. Both, with the code of sampling, name the generator
+        (`generator_id` in flows/stages/fit/model_file.py)."""
         ...
 
     @classmethod

@@ -7,19 +7,18 @@ Generator.
 
 from __future__ import annotations
 
-import importlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from corpora.errors import ParamsError, UnknownNameError
+from corpora.errors import ParamsError
 from corpora.params import StrictParams, parse
+from corpora.registry import Registry
 from validators.batch import Batch as Batch
 from validators.roster import Roster
 
@@ -347,22 +346,25 @@ def foresee(
     )
 
 
-def gate_class(name: str) -> Any:
-    """The class registered under `name` (literal registries, then entry points `emoforge.gates`).
+def gate_names() -> list[str]:
+    """Every registered gate: gates of single samples, gates of sets, then those of entry points, sorted."""
+    return _registry().names()
 
-    Raises `UnknownNameError` for a name that nobody registered, `ParamsError` for a class that is no gate.
-    """
-    registered = {e.name: e.value for e in entry_points(group="emoforge.gates")} | SAMPLE_GATES | SET_GATES
-    if name not in registered:
-        raise UnknownNameError.of("gate", name, registered)
-    module, _, attribute = registered[name].partition(":")
-    kind = getattr(importlib.import_module(module), attribute)
+
+def gate_class(name: str) -> Any:
+    """The class registered under `name`. Raises `UnknownNameError` for a name that nobody registered, `ParamsError` for
+    a class that is no gate."""
+    kind = _registry().load(name)
     if not (isinstance(kind, type) and issubclass(kind, SampleGate | SetGate)):
         raise ParamsError(
-            f"gate {name!r}: {registered[name]} derives neither from SampleGate nor from SetGate of validators.gate "
-            "(docs/add-a-gate.md)"
+            f"gate {name!r}: {_registry().places()[name]} derives neither from SampleGate nor from SetGate of "
+            "validators.gate (docs/add-a-gate.md)"
         )
     return kind
+
+
+def _registry() -> Registry:
+    return Registry("gate", "emoforge.gates", SAMPLE_GATES | SET_GATES)
 
 
 def gate_params(name: str, given: Mapping[str, Any]) -> GateParams:

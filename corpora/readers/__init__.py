@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from corpora.errors import CorpusError, UnknownNameError
+from corpora.registry import Registry
 from corpora.schema import Corpus
 
 CORPORA: dict[str, str] = {
@@ -58,6 +57,7 @@ CORPORA: dict[str, str] = {
     "ecg200": "corpora.readers.physio.ecg200:Ecg200",
     "stress_predict": "corpora.readers.physio.stress_predict:StressPredict",
 }
+READERS = Registry("corpus reader", "emoforge.corpora", CORPORA)
 
 
 # They read any corpus of their layout, by a card of the user's: options {card: data/cards/NAME.yaml}.
@@ -73,7 +73,7 @@ def card_names() -> list[str]:
 def reader_names() -> list[str]:
     """All names that `make_corpus` makes a corpus of without options: readers, entry points `emoforge.corpora`, shipped
     cards. `GENERIC` ones need a card and are not among them."""
-    return sorted({e.name for e in entry_points(group="emoforge.corpora")} | set(CORPORA) | set(card_names()))
+    return sorted({*READERS.names(), *card_names()})
 
 
 def is_card_path(name: str) -> bool:
@@ -92,15 +92,13 @@ def make_corpus(name: str, options: Mapping[str, Any] | None = None, *, base: Pa
     given = dict(options or {})
     if is_card_path(name) or name in GENERIC:
         return _described(name, given, base)
-    readers = {e.name: e.value for e in entry_points(group="emoforge.corpora")} | CORPORA
-    if name not in readers:
+    if name not in READERS.places():
         if name in card_names():
             return _described(
                 str(CARDS / f"{name}.yaml"), given, base, shown=f"corpora/readers/described/cards/{name}.yaml"
             )
         raise UnknownNameError.of("corpus reader", name, [*reader_names(), *GENERIC])
-    module, _, attribute = readers[name].partition(":")
-    reader = getattr(importlib.import_module(module), attribute)
+    reader = READERS.load(name)
     valid = [p for p in inspect.signature(reader).parameters if not p.startswith("_")]
     for key in given:
         if key not in valid:

@@ -6,10 +6,12 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from corpora.errors import UnknownNameError
+from corpora.errors import ParamsError, UnknownNameError
+from corpora.readers import CORPORA, make_corpus, reader_names
 from corpora.registry import Registry
 from features.representation import make_representation
 from generators.generator import generator_class
+from validators.gate import SAMPLE_GATES, SET_GATES, gate_class, gate_names
 
 OWN = {"path": "pathlib:Path", "text": "json:dumps"}
 
@@ -21,6 +23,25 @@ def test_ours_wins_over_an_entry_point_and_others_are_added(monkeypatch: pytest.
     assert registry.places() == OWN | {"loads": "json:loads"}
     assert registry.load("path").__name__ == "Path" and registry.load("loads")("1") == 1
     assert Registry("thing", "other", OWN).places() == OWN
+    assert registry.names() == ["path", "text", "loads"], "ours in the order of the table, then the others"
+
+
+def test_gates_and_readers_of_entry_points_stand_beside_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = {
+        "emoforge.gates": [
+            EntryPoint("zeta", "validators.gates.copies:Copies", "emoforge.gates"),
+            EntryPoint("mine", "json:dumps", "emoforge.gates"),
+            EntryPoint("kid", "json:dumps", "emoforge.gates"),
+        ],
+        "emoforge.corpora": [EntryPoint("mine", "corpora.readers.speech.ravdess:Ravdess", "emoforge.corpora")],
+    }
+    monkeypatch.setattr("corpora.registry.entry_points", lambda group: others.get(group, []))
+    assert gate_names() == [*SAMPLE_GATES, *SET_GATES, "mine", "zeta"]
+    assert gate_class("zeta").name == "copies" and gate_class("kid").name == "kid"
+    with pytest.raises(ParamsError, match=r"gate 'mine': json:dumps derives neither from SampleGate nor from SetGate"):
+        gate_class("mine")
+    assert {"mine", *CORPORA} < set(reader_names())
+    assert make_corpus("mine").card.name == make_corpus("ravdess").card.name
 
 
 def test_an_unknown_name_names_the_nearest() -> None:
