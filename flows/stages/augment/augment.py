@@ -74,8 +74,8 @@ def run(plan: AugmentPlan, layout: Layout, machine: Machine) -> None:
     require_embedding(plan)
     gates = fit_gates(plan, layout, prepared.path, summary, store)
     limits, silent = resolve_limits(plan, gates, summary.classes)
-    model, keys = layout.run(plan.run) / "model", {name: gate.key for name, gate in gates.items()}
-    with Drawer(plan, layout, machine, store, prepared.path, model, summary, keys) as draw:
+    keys = {name: gate.key for name, gate in gates.items()}
+    with Drawer(plan, layout, machine, store, prepared, keys) as draw:
         wanted = prepared_cells(plan.target, prepared) + draw.sequence.asked.cells()
         seen, stops, rounds = fill(wanted, gates, limits, draw, budget_of(plan.rounds), plan.compute.draw_list)
         chosen = choose(plan, prepared, seen, draw)

@@ -196,7 +196,8 @@ def _people(plan: PreparePlan, layout: Layout, index: pa.Table) -> tuple[People,
 
 def layout_of(plan: PreparePlan | FitPlan) -> str:
     """As of the batches that the run's gates will see."""
-    return Form.of(plan.modality, None, plan.params["representation"]).layout
+    shape = plan.representation
+    return Form.of(plan.modality, None, None if shape is None else shape.model_dump(mode="json")).layout
 
 
 def problems_of(people: People, plans: Plans) -> list[Problem]:
