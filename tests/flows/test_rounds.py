@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from corpora.errors import ParamsError
 from emoforge.conductor import _print_forecast
 from flows.artifacts.augmented import GateCost
-from flows.params import Machine, Numerics, load_params
+from flows.params import Machine, Numerics, Rounds, load_params
 from flows.paths import Layout
 from flows.stages.augment.candidates import Candidate, DrawSource
 from flows.stages.augment.forecast import forecast_run, people_of, too_few
@@ -94,6 +94,12 @@ def test_a_cell_with_nothing_to_convert_is_told_and_the_others_go_on() -> None:
     assert {c.draw.source_ids for c in seen[other]} == {("s/2",)}
     row = class_tally("b", 2, seen, stops, ["luck"])
     assert row.stopped == "no-source" and not row.filled and row.target == 8
+
+
+def test_a_budget_has_what_params_say() -> None:
+    rounds = Rounds.model_validate({"max_rounds": 2, "max_draws": 3, "choose": {"gather": 1.5}, "min_acceptance": 0.1})
+    assert rounds.budget() == Budget(max_rounds=2, max_draws=3.0, min_acceptance=0.1, gather=1.5)
+    assert Rounds().budget() == Budget(), "one set of defaults"
 
 
 def test_a_release_says_why_a_class_was_not_filled() -> None:

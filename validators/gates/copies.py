@@ -18,7 +18,7 @@ from validators.batch import Batch, rows_of, usable
 from validators.embeddings.features import features_of
 from validators.embeddings.images import MEL_BANDS, MEL_COLUMNS, faces_at, mel_of
 from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
-from validators.maths.sets import blocks, column_scale
+from validators.maths.sets import blocks, column_scale, unit_rows
 from validators.maths.text.copies import TextCopies, near_texts, word_hashes
 from validators.maths.text.words import text_of
 from validators.roster import Roster
@@ -27,6 +27,7 @@ from validators.state import arrays_hash, load_state, save_state
 _TIMES = 256  # parts of a trial of signals
 _SIDE = 16  # pixels: finer detail is what a copy changes first
 _RANGE_DB = 40.0  # below the loudest bin is silence: less would take noise floors for content
+_NOTHING = 1e-12  # length of a row that is rounding alone
 _BLOCK = 512  # rows compared at once: bounds memory to _BLOCK x n_train distances
 _DIGITS = 9  # scores are rounded: their last bits depend on how BLAS cuts a product
 
@@ -281,9 +282,8 @@ def _placed(raw: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _on_sphere(x: np.ndarray) -> np.ndarray:
-    """Rows to length 1; rows of (nearly) nothing stay 0, at distance 1 from everything."""
-    length = np.linalg.norm(x, axis=1, keepdims=True)
-    return np.divide(x, length, out=np.zeros_like(x), where=length > 1e-12)
+    """[n, d] -> rows of length 1; rows of (nearly) nothing become 0, at distance 1 from everything."""
+    return unit_rows(x, least=_NOTHING)
 
 
 def _distances(

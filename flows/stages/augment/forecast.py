@@ -24,7 +24,7 @@ from flows.artifacts.augmented import Augmented
 from flows.artifacts.prepared import Prepared
 from flows.params import Machine, Numerics, RunParams
 from flows.paths import Layout
-from flows.stages.augment.rounds import budget_of, prepared_cells, prepared_subjects, subject_counts
+from flows.stages.augment.rounds import prepared_cells, prepared_subjects, subject_counts
 from flows.stages.augment.tallies import seconds_per_draw, timings
 from generators.draws.balance import (
     PRIOR_ACCEPTED,
@@ -109,7 +109,7 @@ def forecast_run(name: str, run: RunParams, numerics: Numerics, machine: Machine
     last = _last_run(layout.run(name) / "augmented")
     classes = list(dict.fromkeys(cell.emotion for cell in wanted))
     per_draw = seconds_per_draw(timings(layout.timing_file("draws", name)), classes)
-    budget = budget_of(run.rounds)
+    budget = run.rounds.budget()
     expected: dict[str, _Expected] = {}
     for emotion in classes:
         tried, passed = last.get(emotion, (0, 0))

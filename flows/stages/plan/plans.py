@@ -38,7 +38,7 @@ from flows.asking import Ask
 from flows.params import Evaluation, GeneratorParams, Numerics, OnLeak, Policy, RepresentationParams, Rounds, Target
 from flows.paths import Layout
 from generators.generator import Device
-from validators.gate import Limit
+from validators.verdict import Limit
 
 STEPS: dict[str, type[Steps]] = {"speech": SpeechSteps, "face": FaceSteps, "text": TextSteps, "physio": SignalSteps}
 _SHARED = ("run", "modality", "corpora", "code", "compute")  # fields that are no key of "params"
