@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from corpora.errors import ParamsError
 from emoforge.conductor import _print_forecast
 from flows.artifacts.augmented import GateCost
+from flows.asking import Ask
 from flows.params import Machine, Numerics, Rounds, load_params
 from flows.paths import Layout
 from flows.stages.augment.candidates import Candidate, DrawSource
@@ -336,6 +337,20 @@ def test_a_forecast_says_where_there_is_too_little_to_learn_from(
     shown = " ".join(capsys.readouterr().out.split())
     assert "tiny: sadness has 2 real samples of 2 people: too few to learn the class from" in shown
     assert "target reached" not in shown and "75%" not in shown and "too few to tell" in shown
+
+
+def test_a_forecast_counts_mixtures(fitted: Path) -> None:
+    params = load_params(fitted / "params.yaml")
+    plain, mixture = params.run("tiny"), {"of": {"sadness": 1, "anger": 1}, "number": 9}
+    asked = plain.model_copy(update={"ask": Ask.model_validate({"mixtures": [mixture]})})
+    of_run = [
+        forecast_run("tiny", run, Numerics(draw_list=4), Machine(actors=2), Layout(fitted)) for run in (plain, asked)
+    ]
+    assert of_run[0] is not None and of_run[1] is not None
+    *classes, mixed = of_run[1].classes
+    assert tuple(classes) == of_run[0].classes, "classes are as they were"
+    assert (mixed.emotion, mixed.real, mixed.target, mixed.missing) == ("0.5 anger + 0.5 sadness", 0, 9, 9)
+    assert (mixed.draws, mixed.stopped, mixed.people, mixed.warning) == (12, "filled", None, "")
 
 
 @pytest.mark.parametrize(
