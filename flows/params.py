@@ -26,6 +26,8 @@ from features.speech.prepare import SpeechSteps
 from features.text.prepare import TextSteps
 from flows.asking import Ask
 from flows.machine import Machine
+from generators.draws.balance import Budget
+from validators.verdict import Limit
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -238,21 +240,39 @@ class Rounds(_Model):
     )
     choose: Choose = Field(default_factory=lambda: Choose())
 
+    def budget(self) -> Budget:
+        """As rounds are counted by."""
+        return Budget(
+            max_rounds=self.max_rounds,
+            max_draws=self.max_draws,
+            min_acceptance=self.min_acceptance,
+            give_up_after=self.give_up_after,
+            gather=self.choose.gather,
+        )
+
 
 class LimitParams(_Model):
     """Where a gate says no: a number, or relative to what real data gets from the same gate."""
 
     absolute: float | None = None
-    quantile: Share | None = Field(None, description="Sample gates: of real held-out scores of the class.")
+    quantile: float | None = Field(
+        None, description="Sample gates: of real held-out scores of the class, between 0 and 1."
+    )
     floor: float | None = Field(None, description="Set gates: multiple of the real-against-real floor.")
     times: float = Field(1.0, description="Multiplies the quantile.")
     margin: float = Field(0.0, description="Added to the multiple of the floor.")
 
     @model_validator(mode="after")
-    def _one_form(self) -> LimitParams:
-        if sum(x is not None for x in (self.absolute, self.quantile, self.floor)) != 1:
-            raise ValueError("give exactly one of absolute, quantile, floor")
+    def _is_a_limit(self) -> LimitParams:
+        try:
+            self.limit()
+        except ParamsError as error:
+            raise ValueError(str(error)) from None
         return self
+
+    def limit(self) -> Limit:
+        """As gates take it, which knows the rules. Raises `ParamsError`."""
+        return Limit(**self.model_dump())
 
 
 class GateParams(_Model):

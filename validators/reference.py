@@ -15,8 +15,7 @@ Pseudo-replication: half samples), so no bootstrap is needed, whose repeated row
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -31,6 +30,7 @@ from validators.embeddings.embedding import FROM_PATH, Embedding, fit_embedding,
 from validators.embeddings.features import PLAIN
 from validators.gate import AnyParams, Better, Estimate, Fault, Foreseen, GateParams, Limit, SetGate
 from validators.maths.folds import group_folds, group_halves
+from validators.memo import Memo
 from validators.roster import CERTAIN, Roster, counted, lacks_groups
 
 FOLD = "a held-out fold of train"
@@ -96,18 +96,7 @@ class Reference:
         return "+".join(part.embedding.name for part in self.parts) or "none"
 
 
-_FITTED: OrderedDict[str, Reference] = OrderedDict()  # the gates of one run share a reference: it takes seconds to fit
-_KEPT = 4
-
-
-def remembered(key: str, make: Callable[[], Reference]) -> Reference:
-    """`make()`, or what it gave for the same key; the last `_KEPT` are kept."""
-    if key not in _FITTED:
-        _FITTED[key] = make()
-        while len(_FITTED) > _KEPT:
-            _FITTED.popitem(last=False)
-    _FITTED.move_to_end(key)
-    return _FITTED[key]
+_FITTED: Memo[str, Reference] = Memo(4)  # the gates of one run share a reference: it takes seconds to fit
 
 
 def fit_reference(
@@ -121,7 +110,11 @@ def fit_reference(
     ]
     weights, kind = weights_named(options.embedding), [train.modality, train.layout]
     key = hash_json([chosen, weights, seed, list(classes), kind, seen])
-    return remembered(key, lambda: _fitted(train, dev, classes, options, seed))
+    reference = _FITTED.get(key)
+    if reference is None:
+        reference = _fitted(train, dev, classes, options, seed)
+        _FITTED.put(key, reference)
+    return reference
 
 
 def too_few(emotions: np.ndarray, groups: np.ndarray, classes: Sequence[str], unit: str, where: str) -> str:

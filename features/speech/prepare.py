@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import Annotated, ClassVar
 
 import numpy as np
+import soxr
 from pydantic import Field, model_validator
 
 from corpora.codecs import decode_wav, encode_wav, require_full_scale
@@ -195,8 +196,6 @@ def resampled(mono: np.ndarray, rate: int, rate_hz: int) -> np.ndarray:
         raise PayloadError("non-finite", f"{int((~np.isfinite(signal)).sum())} of {len(signal)} samples")
     signal -= signal.mean()
     if int(rate) != rate_hz:
-        import soxr  # comes with librosa
-
         signal = soxr.resample(signal, rate, rate_hz, quality="HQ")
     if len(signal) == 0:
         raise PayloadError("too-short", "nothing left after resampling")

@@ -106,7 +106,7 @@ def set_verdicts(
 ) -> list[VerdictRow]:
     """One row for each set gate over all classes pooled, and one for each class that it looks at."""
     rows: list[VerdictRow] = []
-    require_planned(plan.params["gates"])
+    require_planned(plan.gates)
     shared = gate_seed(plan, "reference")  # one seed: gates of one embedding share it, and the folds it was fitted on
     for name, planned in plan.gates.items():
         progress(f"evaluate: measuring {name}")

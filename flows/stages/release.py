@@ -64,7 +64,8 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
             }
         )
         release.copy([augmented.scores_file, evaluated.selftest_file, prepared.statistics])
-        release.write_settings({"run": plan.resolved, "numerics": plan.params["numerics"]}, plan.prepared)
+        numerics = plan.all_numerics.model_dump(mode="json")
+        release.write_settings({"run": plan.resolved, "numerics": numerics}, plan.prepared)
         release.write_audit(audit, summary.dropped)
         spec = vector_representation(summary.representation)
         rows = None if spec is None else write_feature_rows(release.path, spec, prepared, augmented)

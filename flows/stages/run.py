@@ -49,7 +49,7 @@ def run_stage(verb: str, name: str, *, repo: Path) -> None:
 
         plan = PLANS[verb].read(layout, name)
         # threads change the order of sums, hence bytes: the number in params holds in every library
-        with limited_threads(int(plan.numerics.get("fit_threads", 1))):
+        with limited_threads(plan.threads):
             importlib.import_module(PLANNED[verb]).run(plan, layout, load_machine(layout.machine))
     else:
         raise UnknownNameError.of("stage", verb, VERBS)

@@ -35,8 +35,8 @@ PRIOR_ACCEPTED, PRIOR_TRIED = 3.0, 4.0
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """When sampling of a cell ends; see `flows.params.Rounds`. Counts, never seconds: a clock may interrupt a run,
-    which then goes on where it stood, but decides nothing.
+    """When sampling of a cell ends; of a run: `flows.params.Rounds.budget`. Counts, never seconds: a clock may
+    interrupt a run, which then goes on where it stood, but decides nothing.
 
     max_draws: multiple of what the cell lacks. give_up_after: lists that must have been seen before acceptance is held
     against `min_acceptance`. gather: accepted candidates wanted for each one that is needed, to choose from.

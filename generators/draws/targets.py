@@ -57,13 +57,22 @@ class Cell:
     def named(self) -> str:
         """For people: "fear", "fear of meld", "fear of ravdess:01", "0.5 fear + 0.5 sadness"."""
         owner = self.subject or self.corpus
-        what = " + ".join(f"{share:g} {name}" for name, share in self.mixture) or self.emotion
-        return what if owner is None else f"{what} of {owner}"
+        return self.what if owner is None else f"{self.what} of {owner}"
+
+    @property
+    def what(self) -> str:
+        """The same without its owner: the class, or "0.5 fear + 0.5 sadness"."""
+        return mixture_name(dict(self.mixture)) or self.emotion
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The class, or those of the mixture."""
         return tuple(name for name, _ in self.mixture) or (self.emotion,)
+
+
+def mixture_name(shares: Mapping[str, float]) -> str:
+    """Class -> share, for people: "0.5 fear + 0.5 sadness"; "" for none."""
+    return " + ".join(f"{share:g} {name}" for name, share in sorted(shares.items()))
 
 
 def effective_number(n: int, beta: float) -> float:

@@ -14,7 +14,9 @@ import yaml
 from corpora.errors import CorpusError, ParamsError
 from corpora.formats.jsonfile import read_json
 from flows.asking import Ask
-from flows.params import load_params
+from flows.params import Machine, Numerics, load_params
+from flows.paths import Layout
+from flows.stages.augment.forecast import forecast_run
 from flows.stages.run import run_stage
 from tests.flows.conftest import SPEECH
 
@@ -138,6 +140,11 @@ def test_what_is_asked_for_reaches_gates_and_release(
     assert {c["emotion"] for c in balance["classes"]} == {"anger", "neutral", "sadness"}
     (cell,) = balance["cells"]
     assert cell["mixture"] == {"anger": 0.25, "sadness": 0.75} and (cell["accepted"], cell["filled"]) == (3, True)
+    run = load_params(ingested / "params.yaml").run("tiny")
+    expected = forecast_run("tiny", run, Numerics(draw_list=4), Machine(actors=0), Layout(ingested))
+    assert expected is not None
+    (of_cell,) = [c for c in expected.classes if c.emotion == "0.25 anger + 0.75 sadness"]
+    assert of_cell.known_from == "last run" and of_cell.missing == 3 and of_cell.seconds is not None
 
 
 def test_a_plan_keeps_what_is_asked_for() -> None:

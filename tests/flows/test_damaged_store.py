@@ -20,8 +20,10 @@ from flows.engine.executor import WorkItem
 from flows.engine.store import WorkStore
 from flows.stages.augment.candidates import Drawer
 from flows.stages.augment.sampler import samples_key, scores_key
+from flows.stages.plan.plans import AugmentCompute
 from generators.generator import Condition, Draw
 
+COMPUTE = AugmentCompute(device="cpu", dtype="float32", compile=False, fit_threads=1, sample_threads=1, draw_list=2)
 Project = Callable[[Path, dict[str, Any]], Path]
 
 
@@ -61,12 +63,12 @@ class Drawn:
         drawer = object.__new__(Drawer)
         drawer.store, drawer.gate_keys, drawer.generator_id, drawer.seconds = store, gates, "g", {}
         drawer.source_hash = {}
-        drawer.plan = SimpleNamespace(numerics={})  # type: ignore[assignment]
+        drawer.plan = SimpleNamespace(compute=COMPUTE)  # type: ignore[assignment]
         self.pool = HandPool(store, gates)
         drawer.pool = self.pool  # type: ignore[assignment]
         lists = [[Draw(Condition("anger"), 10 * k + i) for i in range(2)] for k in range(6)]
         self.draw = lambda: drawer(lists, 1)
-        keys = [samples_key("g", draws, [], {}) for draws in lists]
+        keys = [samples_key("g", draws, [], COMPUTE) for draws in lists]
         self.parts = [[key, *(scores_key(key, gate) for gate in gates.values())] for key in keys]
 
 

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import json
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow.csv
 import pytest
+import torch
+import yaml
+from torch import nn
 
 from corpora.errors import UserError
+from corpora.schema import SAMPLES
+from corpora.store.shards import read_table
 from features.representation import Spec
+from flows.artifacts.prepared import Prepared
+from flows.paths import Layout
+from flows.stages.fit.fit import load_train
 from flows.stages.fit.monitor import SAMPLES_PER_CLASS, held_out_distance
-from generators.generator import Device, Draw, TrainData
+from flows.stages.plan.plans import FitPlan
+from flows.stages.run import run_stage
+from generators.condition import Conditions, encode_conditions
+from generators.generator import GENERATORS, Device, Draw, TrainData
+from generators.normalise import on_grid
+from generators.trained import Network, TrainedGenerator, TrainSet
+from tests.flows.conftest import TINY
+from training.loop import Minibatch, Phase
 from validators.maths.kernel import energy_distance
 
 CPU = Device()
@@ -110,3 +129,89 @@ def test_a_class_with_one_held_out_row_is_left_out_and_none_at_all_is_an_error()
     held[2] = False
     with pytest.raises(UserError, match=r"holds out 2 train samples, and no class has 2.*early_stop"):
         held_out_distance(dataclasses.replace(data, held_out=held), CPU, 3)
+
+
+# -- a conversion that trains, the whole way
+
+OVERSHOT = 4.0  # the toy learns class means that far from zero: the longer it learns, the worse it gets
+
+
+class MoverNetwork(Network):
+    """One array for each class."""
+
+    def __init__(self, spec: Spec, n_classes: int, fields: Any) -> None:
+        super().__init__(spec, n_classes, fields, 4)
+        self.mean = nn.Parameter(torch.zeros(n_classes, *spec.grid))
+
+    def toward(self, conditions: Conditions) -> torch.Tensor:
+        """[n, K] shares of classes -> [n, C, H, W]."""
+        return torch.einsum("nk,kchw->nchw", conditions["emotion"], self.mean)
+
+
+class Mover(TrainedGenerator):
+    """A conversion that trains: half of the source, half of what it learned of the class."""
+
+    name = "mover"
+    takes = ("from",)
+    sampled_from: ClassVar[list[Draw]] = []
+
+    def _build(self) -> MoverNetwork:
+        return MoverNetwork(self.spec, len(self.classes), self.fields)
+
+    def _phases(self, network: Any, train: TrainSet, device: Device, seed: int) -> list[Phase]:
+        def loss(batch: Minibatch) -> dict[str, torch.Tensor]:
+            x, conditions = train.take(batch.rows)
+            return {"loss": (OVERSHOT * x - network.toward(conditions)).square().mean()}
+
+        return [Phase("mover", network, loss, self.params.lr)]
+
+    def sample(self, draws: Sequence[Draw], sources: np.ndarray | None = None, *, device: Device) -> np.ndarray:
+        assert sources is not None and sources.shape == (len(draws), *self.spec.shape)
+        network = self._fitted()
+        assert isinstance(network, MoverNetwork)
+        self.sampled_from.extend(draws)
+        asked = encode_conditions([draw.condition for draw in draws], self.classes, self.fields)
+        with torch.inference_mode():
+            x = network.normaliser(torch.from_numpy(on_grid(np.asarray(sources, np.float32), self.spec)))
+            moved = network.normaliser.inverse(0.5 * x + 0.5 * network.toward(asked))
+        return moved.numpy().reshape(sources.shape)
+
+
+def test_a_conversion_that_trains_is_fitted_monitored_and_stopped_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(GENERATORS, "mover", f"{__name__}:Mover")
+    monkeypatch.setenv("EMOFORGE_ACTORS", "0")
+    params = copy.deepcopy(TINY["faces"])
+    params["demo"]["tiny"]["per_class"] = {"happiness": 30, "anger": 24}
+    params["runs"]["tiny"] |= {
+        "representation": {"name": "pixels", "size": 16},
+        "generator": {
+            "name": "mover",
+            "steps": 400,
+            "params": {"lr": 0.01, "warmup": 0},
+            "early_stop": {"every": 2, "patience": 2, "share": 0.3},
+        },
+        "gates": {name: {"enabled": False} for name in ("agreement", "support", "frechet", "kid", "vendi")}
+        | {"copies": {"limit": {"absolute": 0.0}}, "validity": {"limit": {"absolute": -1000.0}}},
+    }
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    for verb in ("fake", "ingest", "plan", "prepare", "fit"):
+        run_stage(verb, "tiny", repo=tmp_path)
+    layout = Layout(tmp_path.resolve())
+    folder = layout.run("tiny")
+    summary = json.loads((folder / "fit/fit.json").read_text())
+    assert summary["trains"] and summary["steps_done"] < 400, "stopped early"
+    scores = [v for v in pyarrow.csv.read_csv(folder / "fit/loss.csv")["monitor"].to_pylist() if v is not None]
+    best = int(np.argmin(scores))
+    assert 0 < best == len(scores) - 3, f"better at first, then two looks without a better score: {scores}"
+
+    data = load_train(Prepared.open(folder / "prepared"), FitPlan.read(layout, "tiny"))
+    held = {data.ids[i] for i in np.flatnonzero(data.held_out)}
+    assert held and not held & {d.sources["from"] for d in Mover.sampled_from}, "sources are rows that gradients see"
+    model = Mover.load(folder / "model", device=CPU)
+    assert held_out_distance(data, CPU, 3)(model) == pytest.approx(scores[best], rel=1e-5), "the best weights are kept"
+
+    run_stage("augment", "tiny", repo=tmp_path)
+    drawn = read_table(folder / "augmented/index.parquet", SAMPLES).to_pylist()
+    assert drawn and all(len(row["source_ids"]) == 1 for row in drawn)

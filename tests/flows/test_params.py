@@ -57,7 +57,14 @@ def test_a_disabled_gate_is_left_out_and_a_new_one_comes_last(tmp_path: Path) ->
         (("corpora: [a]", "corpora: [a, a]"), "named twice"),
         (("corpora: [a]", "corpora: []"), r"runs\.a\.corpora"),
         (("corpora: [a]", "corpora: [a]\n    target: {policy: number}"), "needs `number`"),
-        (("corpora: [a]", "corpora: [a]\n    gates: {mcd: {limit: {}}}"), "exactly one of absolute, quantile, floor"),
+        (
+            ("corpora: [a]", "corpora: [a]\n    gates: {mcd: {limit: {}}}"),
+            r"runs\.a\.gates\.mcd\.limit.*exactly one of absolute, quantile and floor; this one has none",
+        ),
+        (
+            ("corpora: [a]", "corpora: [a]\n    gates: {mcd: {limit: {quantile: 1.5}}}"),
+            r"runs\.a\.gates\.mcd\.limit.*quantile 1.5 of a limit is outside \[0, 1\]",
+        ),
         (("corpora: [a]", "corpora: [a]\n    rounds: {min_acceptance: .nan}"), "min_acceptance"),
         (("corpora: [a]", "corpora: [a]\n    policy: {on_fial: block}"), r"policy\.on_fial.*Did you mean 'on_fail'"),
         (("fer2013}", "fer2013, ratios: {train: 0.9, dev: 0.2, test: 0.2}}"), "sum to 1.3"),

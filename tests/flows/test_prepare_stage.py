@@ -262,7 +262,7 @@ def test_what_leaks_take_is_told_and_formulas_stay(
     inspect_release(release, as_json=True)
     assert json.loads(capsys.readouterr().out)["manifest"]["leaks"] == told["leaks"]
     looked = foreseen(load_params(folder / "params.yaml"), Layout(folder), "tiny")
-    assert looked is not None and looked.leaks == told["leaks"] and not looked.problems
+    assert looked is not None and looked.as_dict()["leaks"] == told["leaks"] and not looked.problems
 
 
 def test_signals_are_cut_into_windows_and_standardised_by_train(

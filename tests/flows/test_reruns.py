@@ -8,7 +8,6 @@ counted in real runs of a tiny corpus.
 from __future__ import annotations
 
 import copy
-import json
 import re
 import shutil
 from collections import Counter
@@ -26,18 +25,22 @@ from corpora.schema import SAMPLES
 from corpora.store.shards import iter_payloads, read_table
 from features.faces.pixels import PixelRepresentation
 from features.faces.prepare import PrepareFaces
+from flows.artifacts.prepared import Prepared
 from flows.engine.store import WorkStore
 from flows.params import load_params
 from flows.paths import Layout
-from flows.stages.augment import batches
+from flows.stages.augment import batches, sampler
+from flows.stages.augment.candidates import sources_key
 from flows.stages.augment.gating import SEEN, gate_key, reference_hash
+from flows.stages.augment.sampler import samples_key, scores_key
 from flows.stages.fit.model_file import generator_id
 from flows.stages.ingest.reader import reader_of
 from flows.stages.plan import code
 from flows.stages.plan.plan import make_plans
-from flows.stages.plan.plans import AugmentPlan
+from flows.stages.plan.plans import AugmentCompute, AugmentPlan
 from flows.stages.run import run_stage
 from generators.conversion import Transfer
+from generators.generator import Condition, Draw
 
 Change = Callable[[dict[str, Any]], None]
 PARAMS: dict[str, Any] = {
@@ -313,6 +316,8 @@ def test_samples_keep_their_names_and_are_drawn_once(
     stages(folder, verbs=UPTO_AUGMENT)
     ids, drawn = sample_ids(folder), counted.taken()[2]
     assert drawn > 0 and len({i.split("/")[1] for i in ids}) == 1
+    kept = WorkStore(folder / ".emoforge/store").keys("sources")
+    assert kept == [sources_key(folder / "data/runs/tiny/prepared")]
     gates = folder / ".emoforge/store/gates"
 
     def again(change: Change | None = None) -> int:
@@ -352,11 +357,42 @@ def test_a_generator_is_named_by_what_draws() -> None:
     assert generator_id(described, "other", {}) != name != generator_id(described, "code", {"path:m": "0"})
 
 
+def test_a_list_of_samples_is_named_by_what_changes_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = {"device": "cpu", "dtype": "float32", "compile": False, "fit_threads": 1, "sample_threads": 1}
+    draws = [Draw(Condition("anger"), seed) for seed in range(4)]
+
+    def key(of: list[Draw] = draws, sources: tuple[str, ...] = ("0",), **changes: Any) -> str:
+        compute = AugmentCompute.model_validate(usual | {"draw_list": 4} | changes)
+        return samples_key("g", of, sources, compute)
+
+    first = key()
+    assert key(fit_threads=8) == key(draw_list=64) == first, "how gates are fitted, and what the list itself says"
+    others = [key(device="cuda"), key(dtype="bfloat16"), key(compile=True), key(sample_threads=2)]
+    others += [key(draws[:2]), key(sources=("1",))]
+    monkeypatch.setattr(sampler, "SAMPLES_FORM", sampler.SAMPLES_FORM + 1)
+    assert len({first, key(), *others}) == 8
+    scores = scores_key("s", "g")
+    monkeypatch.setattr(sampler, "SCORES_FORM", sampler.SCORES_FORM + 1)
+    assert scores_key("s", "g") != scores
+
+
+def test_what_conversions_start_from_is_named_by_the_arrays_and_their_ids(folder: Path) -> None:
+    stages(folder, verbs="plan prepare")
+    prepared = folder / "data/runs/tiny/prepared"
+    key = sources_key(prepared)
+    for name in ("summary.json", "index.parquet", "rejects.parquet"):
+        (prepared / name).write_bytes(b"something else")
+    assert sources_key(prepared) == key
+    for name in ("arrays.npy", "arrays.parquet"):
+        (prepared / name).write_bytes((prepared / name).read_bytes() + b"0")
+        assert key != (key := sources_key(prepared))
+
+
 def test_a_fitted_gate_is_keyed_by_its_reference_rows(folder: Path) -> None:
     stages(folder, verbs="plan prepare")
     layout, run = Layout(folder), folder / "data/runs/tiny/prepared"
     plan = AugmentPlan.read(layout, "tiny")
-    summary = json.loads((run / "summary.json").read_text())
+    summary = Prepared.open(run).summary()
     known = frozenset({"a"})
     key = gate_key(plan, "support", reference_hash(run, summary, "train", known))
     for name in ("rejects.parquet", "summary.json", "before.parquet", "splits.parquet"):
@@ -397,7 +433,7 @@ def test_the_key_of_a_gate_holds_every_column_that_reaches_it(folder: Path, monk
         return ((Watched(row), payload) for row, payload in iter_payloads(folder, table))
 
     monkeypatch.setattr(batches, "iter_payloads", watching)
-    batches.batch_from_table(run, read_table(run / "index.parquet", SAMPLES), "face", None)
+    batches.batch_from_table(run, read_table(run / "index.parquet", SAMPLES), batches.Form("face"))
     assert read <= set(SEEN) and set(SEEN) - read <= {"signals"}, "signals are of physio"
 
 

@@ -18,7 +18,8 @@ from pydantic import BaseModel
 from corpora.errors import ParamsError
 from emoforge.conductor import _print_forecast
 from flows.artifacts.augmented import GateCost
-from flows.params import Machine, Numerics, load_params
+from flows.asking import Ask
+from flows.params import Machine, Numerics, Rounds, load_params
 from flows.paths import Layout
 from flows.stages.augment.candidates import Candidate, DrawSource
 from flows.stages.augment.forecast import forecast_run, people_of, too_few
@@ -94,6 +95,12 @@ def test_a_cell_with_nothing_to_convert_is_told_and_the_others_go_on() -> None:
     assert {c.draw.source_ids for c in seen[other]} == {("s/2",)}
     row = class_tally("b", 2, seen, stops, ["luck"])
     assert row.stopped == "no-source" and not row.filled and row.target == 8
+
+
+def test_a_budget_has_what_params_say() -> None:
+    rounds = Rounds.model_validate({"max_rounds": 2, "max_draws": 3, "choose": {"gather": 1.5}, "min_acceptance": 0.1})
+    assert rounds.budget() == Budget(max_rounds=2, max_draws=3.0, min_acceptance=0.1, gather=1.5)
+    assert Rounds().budget() == Budget(), "one set of defaults"
 
 
 def test_a_release_says_why_a_class_was_not_filled() -> None:
@@ -330,6 +337,20 @@ def test_a_forecast_says_where_there_is_too_little_to_learn_from(
     shown = " ".join(capsys.readouterr().out.split())
     assert "tiny: sadness has 2 real samples of 2 people: too few to learn the class from" in shown
     assert "target reached" not in shown and "75%" not in shown and "too few to tell" in shown
+
+
+def test_a_forecast_counts_mixtures(fitted: Path) -> None:
+    params = load_params(fitted / "params.yaml")
+    plain, mixture = params.run("tiny"), {"of": {"sadness": 1, "anger": 1}, "number": 9}
+    asked = plain.model_copy(update={"ask": Ask.model_validate({"mixtures": [mixture]})})
+    of_run = [
+        forecast_run("tiny", run, Numerics(draw_list=4), Machine(actors=2), Layout(fitted)) for run in (plain, asked)
+    ]
+    assert of_run[0] is not None and of_run[1] is not None
+    *classes, mixed = of_run[1].classes
+    assert tuple(classes) == of_run[0].classes, "classes are as they were"
+    assert (mixed.emotion, mixed.real, mixed.target, mixed.missing) == ("0.5 anger + 0.5 sadness", 0, 9, 9)
+    assert (mixed.draws, mixed.stopped, mixed.people, mixed.warning) == (12, "filled", None, "")
 
 
 @pytest.mark.parametrize(

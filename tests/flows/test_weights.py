@@ -13,7 +13,7 @@ from corpora.store.atomic import write_json
 from flows.conduct.dvcrun import needed, reasons, repro
 from flows.paths import Layout
 from flows.stages.augment.gating import _measures
-from flows.stages.plan.plans import EvaluatePlan, Plans
+from flows.stages.plan.plans import EvaluatePlan, PlannedGate, Plans
 from flows.stages.plan.weights import (
     changed_weights,
     loaded_of,
@@ -25,6 +25,7 @@ from flows.stages.plan.weights import (
 from generators.conversion import Transfer, TransferParams
 from generators.params import GeneratorParams
 from tests.toy import ALL, Toy
+from validators.gate import Limit
 
 
 def checkpoint(folder: Path, weights: bytes = b"one") -> str:
@@ -67,14 +68,15 @@ def test_a_plan_holds_the_weights_and_a_stage_refuses_others(
     run_all(folder, stages=("fake", "ingest", "plan"))
     layout = Layout(folder)
     plan = EvaluatePlan.read(layout, "tiny")
-    assert plan.params["gates"]["frechet"]["weights"] == weights_of({"embedding": named})
-    assert "weights" not in plan.params["gates"]["kid"]
-    require_planned(plan.params["gates"])
+    assert plan.gates["frechet"].weights == weights_of({"embedding": named})
+    written: Any = plan.to_json()["params"]
+    assert "weights" not in written["gates"]["kid"] and not plan.gates["kid"].weights
+    require_planned(plan.gates)
     assert changed_weights(layout, "tiny") == []
 
     checkpoint(tmp_path / "m", b"two, longer")
     with pytest.raises(IntegrityError, match=r"gate frechet: path:.*the plan was made for"):
-        require_planned(plan.params["gates"])
+        require_planned(plan.gates)
     assert changed_weights(layout, "tiny") == [f"weights of {named} are others"]
     run_all(folder, stages=("plan",))
     assert EvaluatePlan.read(layout, "tiny").key != plan.key
@@ -84,9 +86,11 @@ def test_a_plan_holds_the_weights_and_a_stage_refuses_others(
 
 
 def test_the_key_of_a_fitted_gate_holds_the_weights() -> None:
-    plain = {"limit": {}, "params": {"a": 1}}
-    assert _measures(plain) == {"a": 1}
-    assert _measures(plain | {"weights": {"path:m": "x"}}) != _measures(plain | {"weights": {"path:m": "y"}})
+    def measures(**weights: str) -> object:
+        return _measures(PlannedGate(limit=Limit(absolute=1.0), params={"a": 1}, weights=weights))
+
+    assert measures() == {"a": 1}
+    assert measures(m="x") != measures(m="y")
 
 
 def test_a_path_is_seen_from_the_project(tmp_path: Path) -> None:
@@ -160,7 +164,7 @@ def test_what_is_loaded_stands_in_the_plans_and_is_refused_where_it_is_not_there
     run_all(folder, stages=("plan",))
     layout = Layout(folder)
     plans = {p.stage: p for p in Plans.read(layout, "tiny") if p.stage not in ("release", "report")}
-    assert [list(plans[s].params.get("loads", {})) for s in plans] == [[], [named], [named], []]
+    assert [list(getattr(plans[s], "loads", {})) for s in plans] == [[], [named], [named], []]
     assert changed_weights(layout, "tiny") == []
     checkpoint(tmp_path / "m", b"two, longer")
     assert changed_weights(layout, "tiny") == [f"weights of {named} are others"]

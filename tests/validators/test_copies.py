@@ -98,7 +98,7 @@ def test_a_conversion_may_be_near_its_source_but_not_be_it(gate: Copies, train: 
         nearly = change(train, of_text(str.upper))
         moved = change(train, of_text(lambda t: " ".join(w for i, w in enumerate(t.split()) if i % 3)))
     elif train.modality == "physio":
-        nearly = change(train, lambda s: (0.9 * s + 3).astype(np.float32))
+        nearly = change(train, lambda s: (0.99 * s + 0.01 * s.std(axis=0)).astype(np.float32))
         moved = change(
             train, lambda s: (s + 0.4 * s.std(axis=0) * np.sin(np.linspace(0, 9, len(s)))[:, None]).astype(np.float32)
         )
@@ -111,6 +111,22 @@ def test_a_conversion_may_be_near_its_source_but_not_be_it(gate: Copies, train: 
     assert not _passed(gate, replace(nearly, source_ids=sources)).any()
     plain, own = gate.score(moved), gate.score(replace(moved, source_ids=sources))
     assert (own >= plain).all() and np.median(own) > 1.2 * np.median(plain)
+
+
+@pytest.mark.parametrize("modality", ["physio"], indirect=True)
+def test_a_conversion_of_signals_may_move_level_and_spread_alone(
+    gate: Copies, train: Batch, change: Change, tmp_path: Path
+) -> None:
+    """What the class does to a pulse or a skin conductance is its level: no shape of it changes."""
+    own = replace(train, sha256=("",) * len(train), source_ids=tuple((name,) for name in train.ids))
+    moved = change(own, lambda s: (1.2 * s + 0.8 * s.std(axis=0)).astype(np.float32))
+    assert _passed(gate, moved).all()
+    gate.save(tmp_path / "copies")
+    np.testing.assert_array_equal(Copies.load(tmp_path / "copies").score(moved), gate.score(moved))
+    assert not _passed(gate, replace(moved, source_ids=((),) * len(train))).any(), "of no declared source: a copy"
+    strangers = tuple((train.ids[i - 1],) for i in range(len(train)))
+    assert not _passed(gate, replace(moved, source_ids=strangers)).any(), "a copy of what is not its source"
+    assert (gate.score(own) < 1e-3).all() and not _passed(gate, own).any(), "unchanged"
 
 
 def test_reference_is_about_one(gate: Copies) -> None:

@@ -14,15 +14,17 @@ from corpora.errors import ParamsError
 from validators import reference
 from validators.batch import rows_of
 from validators.gate import Batch, default_limit, judge, measured_groups
-from validators.gates.c2st import C2stGate, discriminant_auc
+from validators.gates.c2st import C2stGate
 from validators.gates.coverage import CoverageGate
 from validators.gates.frechet import FrechetGate
 from validators.gates.kid import KidGate, _class_pairs
 from validators.gates.mia import MembershipGate
 from validators.gates.vendi import VendiGate
+from validators.maths.c2st import discriminant_auc
 from validators.maths.folds import group_halves
 from validators.maths.kernel import kid
 from validators.maths.prdc import prdc
+from validators.memo import Memo
 from validators.reference import Part, Reference, estimate_of, matched_rows
 from validators.trials.defects import as_candidates, collapsed_class, shuffled_labels
 
@@ -149,7 +151,7 @@ def test_gates_of_a_run_share_one_reference(train: Batch, monkeypatch: pytest.Mo
         fitted.append(args[0])
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(reference, "_FITTED", type(reference._FITTED)())
+    monkeypatch.setattr(reference, "_FITTED", Memo(4))
     monkeypatch.setattr(reference, "fit_embedding", counted)
     judges = {_fit(kind, train).judge for kind in MATCHED}
     assert len(judges) == 1 and len(fitted) == 2, "two folds of train, once for all gates"

@@ -173,6 +173,7 @@ def test_auc_is_the_share_of_pairs_in_order() -> None:
 def test_rows_of_length_one_and_columns_that_stand_still() -> None:
     x = np.array([[3.0, 4.0], [0.0, 0.0]])
     np.testing.assert_array_equal(unit_rows(x), [[0.6, 0.8], [0.0, 0.0]])
+    np.testing.assert_array_equal(unit_rows(np.array([[3.0, 4.0], [1e-13, 0.0]]), least=1e-12), [[0.6, 0.8], [0.0, 0]])
     np.testing.assert_array_equal(column_scale(np.array([2.0, 1e-8]), np.array([0.0, 1e3])), [2.0, 1.0])
     assert [(b.start, b.stop) for b in blocks(5, 2)] == [(0, 2), (2, 4), (4, 5)]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import soxr
 
 from corpora.errors import UserError
 from validators.embeddings.checkpoints import plain_errors
@@ -219,8 +220,6 @@ def _speech(sample: Any, rate_hz: float | None, to_hz: int) -> np.ndarray | None
             f"a recording of {signal.size / rate_hz:.0f} s is too long for an encoder; cut it ({LONGEST_S:g} s)"
         )
     if rate_hz != to_hz:
-        import soxr  # comes with librosa
-
         signal = soxr.resample(signal, rate_hz, to_hz, quality="HQ")
     return signal if signal.size else None
 

@@ -6,11 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from validators.gate import Limit
-from validators.maths.auc import auc
+from validators.maths.c2st import discriminant_auc
 from validators.reference import MatchedGate, SetParams
-
-FOLDS = 3
-SHRINKAGE = 0.1  # of the within-set covariance towards its mean variance: a fold holds few rows
 
 
 class C2stParams(SetParams):
@@ -35,22 +32,3 @@ class C2stGate(MatchedGate):
     def compare(self, s: list[np.ndarray], a: list[np.ndarray]) -> float:
         """AUC of the discriminant of the two pooled sets."""
         return discriminant_auc(np.concatenate(a), np.concatenate(s))
-
-
-def discriminant_auc(x: np.ndarray, y: np.ndarray) -> float:
-    """x [n, d], y [m, d] -> mean over folds of the AUC of a discriminant that never saw the rows; NaN for < 6 rows."""
-    if min(len(x), len(y)) < 2 * FOLDS:
-        return float("nan")
-    aucs = []
-    for fold in range(FOLDS):
-        out_x, out_y = (np.arange(len(z)) % FOLDS == fold for z in (x, y))
-        learn_x, learn_y = x[~out_x], y[~out_y]
-        difference = learn_y.mean(axis=0) - learn_x.mean(axis=0)
-        within = np.concatenate([learn_x - learn_x.mean(axis=0), learn_y - learn_y.mean(axis=0)])
-        cov = within.T @ within / max(len(within) - 2, 1)
-        level = max(float(np.trace(cov)) / len(cov), 1e-12)
-        cov = (1 - SHRINKAGE) * cov + SHRINKAGE * level * np.eye(len(cov))
-        weights = np.linalg.solve(cov, difference)
-        scores, m = np.concatenate([y[out_y], x[out_x]]) @ weights, int(out_y.sum())
-        aucs.append(auc(scores[:m], scores[m:]))
-    return float(np.mean(aucs))

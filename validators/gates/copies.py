@@ -7,6 +7,7 @@ whose nearest train sample is much closer than that is a copy, whatever its gain
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from validators.batch import Batch, rows_of, usable
 from validators.embeddings.features import features_of
 from validators.embeddings.images import MEL_BANDS, MEL_COLUMNS, faces_at, mel_of
 from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
-from validators.maths.sets import blocks, column_scale
+from validators.maths.sets import blocks, column_scale, unit_rows
 from validators.maths.text.copies import TextCopies, near_texts, word_hashes
 from validators.maths.text.words import text_of
 from validators.roster import Roster
@@ -27,6 +28,7 @@ from validators.state import arrays_hash, load_state, save_state
 _TIMES = 256  # parts of a trial of signals
 _SIDE = 16  # pixels: finer detail is what a copy changes first
 _RANGE_DB = 40.0  # below the loudest bin is silence: less would take noise floors for content
+_NOTHING = 1e-12  # length of a row that is rounding alone
 _BLOCK = 512  # rows compared at once: bounds memory to _BLOCK x n_train distances
 _DIGITS = 9  # scores are rounded: their last bits depend on how BLAS cuts a product
 
@@ -46,7 +48,8 @@ class Copies(SampleGate):
 
     0: a copy; about 1: as far from train as real samples of other people are. An exact copy of any known payload
     scores 0. A conversion's own sources are judged more mildly (`own_times`), so that a conversion which changed
-    nothing is still a copy. Faces are compared with their mirror images too.
+    nothing is still a copy; of signals by level and spread too, which are what a conversion moves (`Levels`). Faces are
+    compared with their mirror images too.
 
     Space: low-pass pixels (16 x 16), time-normalised log-mel below its loudest bin, or time-normalised channels of
     signals, each with mean 0 and length 1; minus the mean of train, on the unit sphere: gain, brightness, contrast and
@@ -70,6 +73,7 @@ class Copies(SampleGate):
         self._scale = float(facts["scale"])
         self._text = TextCopies(arrays) if facts["kind"] == "text" else None
         self._on_sphere = facts["kind"] != "vector"
+        self._levels = Levels.of(arrays) if facts["kind"] == "physio" else None
         self._row_of: dict[str, int] = {name: i for i, name in enumerate(facts["ids"])}
         self._known = frozenset(facts["known_sha256"])
         self.judge = f"nearest-train/{arrays_hash(arrays)}"
@@ -107,6 +111,8 @@ class Copies(SampleGate):
                 distances[groups[rows][:, None] == groups[None, :]] = np.inf
                 nearest[rows] = distances.min(axis=1)
             arrays |= {"points": points}
+            if batch.kind == "physio":
+                arrays |= Levels.learn(batch, groups)
         scale = float(np.median(nearest[np.isfinite(nearest)])) if np.isfinite(nearest).any() else 0.0
         if not scale > 0:
             raise UserError(
@@ -153,10 +159,12 @@ class Copies(SampleGate):
             part = rows_of(batch, ok)
             points, mirrored = self._vectors(part)
             train = self._arrays["points"]
+            levels = None if self._levels is None or not any(part.source_ids) else self._levels.place(part)
             for rows, distances in _distances(points, train, mirrored, on_sphere=self._on_sphere):
                 ratios = distances / self._scale
                 for place, i in enumerate(rows):
-                    scores[ok[i]] = self._nearest(ratios[place], part.source_ids[i] if part.source_ids else ())
+                    sources = part.source_ids[i] if part.source_ids else ()
+                    scores[ok[i]] = self._nearest(ratios[place], sources, None if levels is None else levels[i])
         scores[self._copied(batch) & ~np.isnan(scores)] = 0.0
         return np.round(scores, _DIGITS)
 
@@ -209,8 +217,9 @@ class Copies(SampleGate):
         mirrored = _placed(_raw(batch, mirror=True), self._arrays) if batch.kind == "face" else None
         return _placed(raw, self._arrays), mirrored
 
-    def _nearest(self, ratios: np.ndarray, sources: tuple[str, ...]) -> float:
-        """ratios [n_train] of one candidate. Its own sources, and what equals them, count `own_times` as far."""
+    def _nearest(self, ratios: np.ndarray, sources: tuple[str, ...], level: np.ndarray | None = None) -> float:
+        """ratios [n_train] of one candidate. Its own sources, and what equals them, count `own_times` as far; of
+        signals (`level`: as `Levels` places them) by the larger of both distances."""
         own = [self._row_of[name] for name in sources if name in self._row_of]
         if own:
             times = float(self._facts["own_times"])
@@ -222,6 +231,8 @@ class Copies(SampleGate):
                 distances = _distances(points[own], points, None, on_sphere=self._on_sphere)
                 twins = np.concatenate([block for _, block in distances]).min(axis=0) < self._scale / times
             twins[own] = True  # recordings that a corpus holds twice
+            if self._levels is not None and level is not None:
+                ratios[twins] = np.maximum(ratios[twins], self._levels.ratios(level, twins))
             ratios[twins] *= times
         return float(ratios.min())
 
@@ -258,11 +269,69 @@ def _raw(batch: Batch, *, mirror: bool = False) -> np.ndarray:
     return _on_sphere(flat - flat.mean(axis=1, keepdims=True))
 
 
-def _drawn_alike(x: np.ndarray) -> np.ndarray:
-    """[T, C] -> [_TIMES, C]: means over equal parts of the trial, each channel with mean 0 and length 1, or 0."""
+@dataclass(frozen=True)
+class Levels:
+    """Trials of train with the level and the spread that gain and offset give their channels: what a conversion of
+    signals moves, and what the sphere does not see.
+
+    points: [n, _TIMES * C], channels standardised over train and clipped at 10, so that a distance is a root mean
+    square. scale: typical distance of a real sample to the nearest of another group.
+    """
+
+    points: np.ndarray
+    centre: np.ndarray  # [C]
+    spread: np.ndarray  # [C]
+    scale: float
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray]) -> Levels:
+        """From the state of a gate."""
+        points, centre, spread, scale = (arrays[f"levels.{name}"] for name in ("points", "centre", "spread", "scale"))
+        return cls(points, centre, spread, float(scale[0]))
+
+    @classmethod
+    def learn(cls, batch: Batch, groups: np.ndarray) -> dict[str, np.ndarray]:
+        """Usable trials of train and the group [n] of each -> what `of` reads."""
+        trials = _levels(batch)
+        centre = trials.mean(axis=(0, 1))
+        spread = column_scale(trials.std(axis=(0, 1)), centre)
+        points = cls(trials, centre, spread, 1.0).place(batch).astype(np.float32)
+        nearest = np.empty(len(points))
+        for rows, distances in _distances(points, points, None, on_sphere=False):
+            distances[groups[rows][:, None] == groups[None, :]] = np.inf
+            nearest[rows] = distances.min(axis=1)
+        scale = np.median(nearest[np.isfinite(nearest)], keepdims=True)
+        learned = {"points": points, "centre": centre, "spread": spread, "scale": scale}
+        return {f"levels.{name}": array for name, array in learned.items()}
+
+    def place(self, batch: Batch) -> np.ndarray:
+        """Usable trials -> [B, _TIMES * C] float64."""
+        standing = np.clip((_levels(batch) - self.centre) / self.spread, -10.0, 10.0).reshape(len(batch), -1)
+        placed: np.ndarray = standing / np.sqrt(standing.shape[1])
+        return placed
+
+    def ratios(self, level: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """A placed trial and rows of train -> its distance to each, in typical real distances."""
+        away: np.ndarray = np.linalg.norm(self.points[rows] - level, axis=1) / self.scale
+        return away
+
+
+def _levels(batch: Batch) -> np.ndarray:
+    """[B, _TIMES, C] float64: means over equal parts of each trial, in units of the signals."""
+    trials = [np.asarray(s, np.float64).reshape(len(s), -1) for s in batch.signals]
+    return np.stack([_sums(x) * (_TIMES / len(x)) + x.mean(axis=0) for x in trials])
+
+
+def _sums(x: np.ndarray) -> np.ndarray:
+    """[T, C] -> [_TIMES, C]: sums over equal parts of the trial, its mean taken off first."""
     whole = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x - x.mean(axis=0), axis=0)])
     at = np.linspace(0, len(x), _TIMES + 1)
-    means = np.stack([np.diff(np.interp(at, np.arange(len(whole)), column)) for column in whole.T], axis=1)
+    return np.stack([np.diff(np.interp(at, np.arange(len(whole)), column)) for column in whole.T], axis=1)
+
+
+def _drawn_alike(x: np.ndarray) -> np.ndarray:
+    """[T, C] -> [_TIMES, C]: means over equal parts of the trial, each channel with mean 0 and length 1, or 0."""
+    means = _sums(x)
     level = 1e-9 * (np.abs(x).max(axis=0) + np.finfo(np.float64).tiny) * len(x) / _TIMES
     moves = np.abs(means).max(axis=0) > level  # else rounding of a constant channel would be its shape
     centred = np.where(moves, means - means.mean(axis=0), 0.0)
@@ -281,9 +350,8 @@ def _placed(raw: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _on_sphere(x: np.ndarray) -> np.ndarray:
-    """Rows to length 1; rows of (nearly) nothing stay 0, at distance 1 from everything."""
-    length = np.linalg.norm(x, axis=1, keepdims=True)
-    return np.divide(x, length, out=np.zeros_like(x), where=length > 1e-12)
+    """[n, d] -> rows of length 1; rows of (nearly) nothing become 0, at distance 1 from everything."""
+    return unit_rows(x, least=_NOTHING)
 
 
 def _distances(

@@ -1,7 +1,8 @@
 """Classifier two-sample test: can a classifier that never saw them tell synthetic rows from real ones?
 
 Lopez-Paz & Oquab 2017, "Revisiting classifier two-sample tests". The statistic is the balanced accuracy (0.5: it
-cannot, 1: always) and the area under the ROC curve of out-of-fold scores, folds that part no group.
+cannot, 1: always) and the area under the ROC curve of out-of-fold scores, folds that part no group. `discriminant_auc`
+is the same with a classifier in closed form, for where it is fitted hundreds of times.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from validators.maths.auc import auc, auc_interval
 from validators.maths.sets import checked_pair, finite
 
 FEWEST = 10  # rows of a set: with less, every fold holds two or three
+FOLDS = 3  # of the discriminant
+SHRINKAGE = 0.1  # of its within-set covariance towards its mean variance: a fold holds few rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,25 @@ def c2st(
     area = auc(score[n:], score[:n])
     low, high = auc_interval(area, m, n)
     return TwoSample(float(balanced_accuracy_score(y, score > 0.5)), area, low, high, _p_value(score[n:], score[:n]))
+
+
+def discriminant_auc(x: np.ndarray, y: np.ndarray) -> float:
+    """x [n, d], y [m, d] -> mean over folds of the AUC of a discriminant that never saw the rows; NaN for < 6 rows."""
+    if min(len(x), len(y)) < 2 * FOLDS:
+        return float("nan")
+    aucs = []
+    for fold in range(FOLDS):
+        out_x, out_y = (np.arange(len(z)) % FOLDS == fold for z in (x, y))
+        learn_x, learn_y = x[~out_x], y[~out_y]
+        difference = learn_y.mean(axis=0) - learn_x.mean(axis=0)
+        within = np.concatenate([learn_x - learn_x.mean(axis=0), learn_y - learn_y.mean(axis=0)])
+        cov = within.T @ within / max(len(within) - 2, 1)
+        level = max(float(np.trace(cov)) / len(cov), 1e-12)
+        cov = (1 - SHRINKAGE) * cov + SHRINKAGE * level * np.eye(len(cov))
+        weights = np.linalg.solve(cov, difference)
+        scores, m = np.concatenate([y[out_y], x[out_x]]) @ weights, int(out_y.sum())
+        aucs.append(auc(scores[:m], scores[m:]))
+    return float(np.mean(aucs))
 
 
 def _groups(given: Sequence[str] | None, n: int, side: str) -> list[str]:

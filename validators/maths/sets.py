@@ -41,10 +41,11 @@ def blocks(n: int, size: int) -> Iterator[slice]:
         yield slice(start, min(n, start + size))
 
 
-def unit_rows(x: np.ndarray) -> np.ndarray:
-    """[n, d] -> rows of length 1; a row of zeros stays."""
+def unit_rows(x: np.ndarray, *, least: float = 0.0) -> np.ndarray:
+    """[n, d] -> rows of length 1; a row that is not longer than `least` becomes 0."""
     length = np.linalg.norm(x, axis=1, keepdims=True)
-    scaled: np.ndarray = x / np.where(length > 0, length, 1.0)
+    nothing = length <= least
+    scaled: np.ndarray = np.where(nothing, 0.0, x / np.where(nothing, 1.0, length))
     return scaled
 
 

@@ -28,7 +28,7 @@ from flows.paths import Layout
 from flows.stages.augment.candidates import Candidate, Drawer
 from flows.stages.augment.choosing import accepted_table, choose, require_embedding
 from flows.stages.augment.gating import FittedGate, fit_gates, resolve_limits
-from flows.stages.augment.rounds import budget_of, fill, limit_of, passes, prepared_cells
+from flows.stages.augment.rounds import fill, limit_of, passes, prepared_cells
 from flows.stages.augment.sampler import asked_emotion, read_samples
 from flows.stages.augment.tallies import cell_tally, class_tally, spent
 from flows.stages.plan.plans import AugmentPlan
@@ -74,10 +74,10 @@ def run(plan: AugmentPlan, layout: Layout, machine: Machine) -> None:
     require_embedding(plan)
     gates = fit_gates(plan, layout, prepared.path, summary, store)
     limits, silent = resolve_limits(plan, gates, summary.classes)
-    model, keys = layout.run(plan.run) / "model", {name: gate.key for name, gate in gates.items()}
-    with Drawer(plan, layout, machine, store, prepared.path, model, summary, keys) as draw:
+    keys = {name: gate.key for name, gate in gates.items()}
+    with Drawer(plan, layout, machine, store, prepared, keys) as draw:
         wanted = prepared_cells(plan.target, prepared) + draw.sequence.asked.cells()
-        seen, stops, rounds = fill(wanted, gates, limits, draw, budget_of(plan.rounds), plan.compute.draw_list)
+        seen, stops, rounds = fill(wanted, gates, limits, draw, plan.rounds.budget(), plan.compute.draw_list)
         chosen = choose(plan, prepared, seen, draw)
     _write(plan, layout, prepared, store, Drawn(seen, gates, limits, silent, stops, rounds, chosen))
     spent(layout.timing_file(TIMINGS, plan.run), seen, draw.seconds, machine.actors)

@@ -8,20 +8,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from corpora.errors import ResourceError
-from corpora.fingerprint import hash_folder
+from corpora.errors import ResourceError, UserError
+from corpora.fingerprint import hash_file, hash_json
 from corpora.schema import SAMPLES
 from corpora.store.atomic import atomic_folder
 from corpora.store.shards import read_table
-from flows.artifacts.prepared import Summary
+from flows.artifacts.prepared import Prepared
 from flows.engine.executor import Executor, Worker, WorkItem, executor
 from flows.engine.progress import Pace
 from flows.engine.store import MissingItemError, WorkStore
-from flows.params import Machine
+from flows.params import Machine, RepresentationParams
 from flows.paths import Layout
 from flows.records import ARRAYS
 from flows.stages.augment.batches import Form, Stored, batch_of
-from flows.stages.augment.sampler import asked_dimensions, asked_emotion, read_samples, samples_key, scores_key
+from flows.stages.augment.sampler import (
+    Setup,
+    asked_dimensions,
+    asked_emotion,
+    read_samples,
+    samples_key,
+    scores_key,
+)
 from flows.stages.fit.model_file import generator_id, read_model
 from flows.stages.plan.plans import AugmentPlan
 from generators.draws.asked import NOTHING, Asked
@@ -32,6 +39,7 @@ from generators.generator import Draw, generator_class
 from training.seeds import derive_seed
 from validators.gate import Batch
 
+SOURCE_FILES = ("arrays.npy", "arrays.parquet")  # of the folder `prepared`: train as arrays, and the ids of its rows
 TRIES = 3  # a store that loses what was just written to it that often will not keep it the next time either
 
 
@@ -117,6 +125,24 @@ def draw_sources(seed: int, prepared: Path, takes: Sequence[str], asked: Asked =
     return DrawSource(seed, tables, of_subject, asked)
 
 
+def sources_key(prepared: Path) -> str:
+    """Where the work store keeps what conversions start from: by the arrays and the ids of their rows, and by nothing
+    else that was prepared."""
+    return "sources/" + hash_json([hash_file(prepared / name) for name in SOURCE_FILES])[:40]
+
+
+def _kept_sources(prepared: Path, store: WorkStore, cache: Path) -> str:
+    """Puts them into the work store, where they are not yet; -> their key."""
+    key = sources_key(prepared)
+    if not store.sound(key):
+        with atomic_folder(cache / "sources") as folder:
+            for name in SOURCE_FILES:
+                shutil.copy(prepared / name, folder / name)
+        store.put_folder(key, cache / "sources")
+        shutil.rmtree(cache / "sources")
+    return key
+
+
 class Drawer:
     """Turns lists of draws into scored candidates, through the pool and the store."""
 
@@ -126,46 +152,39 @@ class Drawer:
         layout: Layout,
         machine: Machine,
         store: WorkStore,
-        prepared: Path,
-        model: Path,
-        summary: Summary,
+        prepared: Prepared,
         gate_keys: dict[str, str],
     ) -> None:
+        """`gate_keys`: of the fitted gates by name. Raises `IntegrityError` for a damaged model, `UserError` for a run
+        without a generator."""
+        if plan.generator is None:
+            raise UserError(f"run {plan.run!r} has no generator, so there is nothing to draw")
         self.plan, self.machine, self.store, self.gate_keys = plan, machine, store, gate_keys
+        model, cache = layout.run(plan.run) / "model", layout.scratch / "cache"
         described = read_model(model)  # whole, or nothing is drawn
-        self.generator_id = generator_id(described, plan.params["generator"]["code"], plan.params["loads"])
-        self.kind = generator_class(plan.params["generator"]["name"])
+        self.generator_id = generator_id(described, plan.generator.code, plan.loads)
+        takes = generator_class(plan.generator.name).takes
         model_key = f"models/{self.generator_id}"
         store.put_folder(model_key, model)
-        sources = None
         self.source_hash: dict[str, str] = {}
-        if self.kind.takes:
-            sources = f"sources/{hash_folder(prepared)[:40]}"
-            if not store.sound(sources):
-                with atomic_folder(layout.scratch / "cache" / "sources") as folder:
-                    for name in ("arrays.npy", "arrays.parquet"):
-                        shutil.copy(prepared / name, folder / name)
-                store.put_folder(sources, layout.scratch / "cache" / "sources")
-                shutil.rmtree(layout.scratch / "cache" / "sources")
-            table = read_table(prepared / "index.parquet", SAMPLES)
+        if takes:
+            table = prepared.index()
             pairs = zip(table.column("sample_id").to_pylist(), table.column("sha256").to_pylist(), strict=True)
             self.source_hash = dict(pairs)
+        summary = prepared.summary()
         self.form = Form.of(summary.modality, summary.rate_hz, described["representation"])
-        self.sequence = draw_sources(plan.seed, prepared, self.kind.takes, plan.ask.asked())
-        numerics = plan.numerics
-        self.kwargs = {
-            "store": store.url,
-            "cache": str(layout.scratch / "cache"),
-            "model": model_key,
-            "sources": sources,
-            "gates": gate_keys,
-            "modality": summary.modality,
-            "rate_hz": summary.rate_hz,
-            "representation": described["representation"],
-            "generator": described["generator"],
-            "device": {"kind": numerics["device"], "dtype": numerics["dtype"], "compile": numerics["compile"]},
-            "numerics": numerics,
-        }
+        self.sequence = draw_sources(plan.seed, prepared.path, takes, plan.ask.asked())
+        self.setup = Setup(
+            store=store.url,
+            cache=str(cache),
+            model=model_key,
+            sources=_kept_sources(prepared.path, store, cache) if takes else None,
+            gates=gate_keys,
+            form=self.form,
+            representation=RepresentationParams(**described["representation"]),
+            generator=described["generator"],
+            device=plan.compute.place(),
+        )
         self.pool: Executor | None = None
         self.seconds: dict[str, dict[str, float]] = {}  # list of draws -> what was done now, and how long it took
 
@@ -181,7 +200,7 @@ class Drawer:
         items = []
         for draws in lists:
             sources = [self.source_hash[s] for d in draws for s in d.source_ids]
-            key = samples_key(self.generator_id, draws, sources, self.plan.numerics)
+            key = samples_key(self.generator_id, draws, sources, self.plan.compute)
             payload = {
                 "samples": key,
                 "draws": [d.to_json() for d in draws],
@@ -190,9 +209,9 @@ class Drawer:
             items.append(WorkItem(key, payload))
         for _ in range(TRIES):
             self._make(items, round_number)
-            found = [self._read(item.key, draws, round_number) for item, draws in zip(items, lists, strict=True)]
-            if all(of_list is not None for of_list in found):
-                return [candidate for of_list in found for candidate in of_list or ()]
+            read = [self._read(item.key, draws, round_number) for item, draws in zip(items, lists, strict=True)]
+            if all(of_list is not None for of_list in read):
+                return [candidate for of_list in read for candidate in of_list or ()]
             # what was there was found damaged on reading, however much of it, and is gone: made again
         raise ResourceError(
             f"the work store {self.store.url} gives back other bytes than were written to it, {TRIES} times in a row. "
@@ -209,8 +228,8 @@ class Drawer:
             return
         pace = Pace(f"augment: round {round_number}", "candidates", sum(len(i.payload["draws"]) for i in missing))
 
-        def report(item: WorkItem, told: dict[str, Any]) -> None:
-            self.seconds[item.key] = told.get("seconds", {})
+        def report(item: WorkItem, result: dict[str, Any]) -> None:
+            self.seconds[item.key] = result.get("seconds", {})
             pace.add(len(item.payload["draws"]))
 
         self._started().run(missing, report)
@@ -232,11 +251,9 @@ class Drawer:
 
     def _started(self) -> Executor:
         if self.pool is None:
-            needs = self.machine.resources(
-                threads=int(self.plan.numerics["sample_threads"]),
-                device=self.plan.numerics["device"],
-            )
-            worker = Worker("flows.stages.augment.sampler:Sampler", self.kwargs)
+            compute = self.plan.compute
+            needs = self.machine.resources(threads=compute.sample_threads, device=compute.device)
+            worker = Worker("flows.stages.augment.sampler:Sampler", {"setup": self.setup.to_json()})
             self.pool = executor(worker, needs, self.machine.patience())
             self.pool.__enter__()
         return self.pool
@@ -251,11 +268,11 @@ class Drawer:
             for part in parts.values():
                 self.store.sound(part)
             return None
-        found = []
+        candidates = []
         for i, draw in enumerate(draws):
             one = Candidate(draw, meta["ids"][i], meta["sha256"][i], round_number, key, i)
             for name, (arrays, notes) in scores.items():
                 one.values[name] = float(arrays["values"][i])
                 one.reasons[name] = meta["errors"][i][0] if meta["errors"][i] else notes["reasons"][i]
-            found.append(one)
-        return found
+            candidates.append(one)
+        return candidates

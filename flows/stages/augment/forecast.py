@@ -24,7 +24,7 @@ from flows.artifacts.augmented import Augmented
 from flows.artifacts.prepared import Prepared
 from flows.params import Machine, Numerics, RunParams
 from flows.paths import Layout
-from flows.stages.augment.rounds import budget_of, prepared_cells, prepared_subjects, subject_counts
+from flows.stages.augment.rounds import prepared_cells, prepared_subjects, subject_counts
 from flows.stages.augment.tallies import seconds_per_draw, timings
 from generators.draws.balance import (
     PRIOR_ACCEPTED,
@@ -35,7 +35,7 @@ from generators.draws.balance import (
     expected_acceptance,
     forecast,
 )
-from generators.draws.targets import BySubject, Cell, cells
+from generators.draws.targets import BySubject, Cell, cells, mixture_name
 
 FEW_SAMPLES = 20  # real train samples of a class; below, a model learns the samples and not the class
 FEW_PEOPLE = 3  # who show it; below, it learns who they are
@@ -44,10 +44,11 @@ PRIOR = f"prior ({PRIOR_ACCEPTED / PRIOR_TRIED:.0%})"
 
 @dataclass(frozen=True, slots=True)
 class ClassForecast:
-    """One class of a run. real, target: train samples. acceptance: the share of draws expected to pass, `known_from`
-    "last run" or the prior. draws, rounds, passed: expected. stopped: how it is expected to end. seconds: wall clock on
-    the actors of machine.yaml; None where nothing was ever timed. people: subjects with train samples of the class,
-    None where one of these is of nobody known. warning: "" or why the figures say little: too few samples or people."""
+    """One class of a run, or a mixture of classes. real, target: train samples. acceptance: the share of draws expected
+    to pass, `known_from` "last run" or the prior. draws, rounds, passed: expected. stopped: how it is expected to end.
+    seconds: wall clock on the actors of machine.yaml; None where nothing was ever timed. people: subjects with train
+    samples of the class, None where one of these is of nobody known. warning: "" or why the figures say little: too few
+    samples or people."""
 
     emotion: str
     real: int
@@ -107,25 +108,27 @@ def forecast_run(name: str, run: RunParams, numerics: Numerics, machine: Machine
         todo = " ".join(f"ingest@{corpus}" for corpus in run.corpora)
         return RunForecast(name, "", f"counts of classes are known once the corpora are ingested: dvc repro {todo}")
     last = _last_run(layout.run(name) / "augmented")
-    classes = list(dict.fromkeys(cell.emotion for cell in wanted))
-    per_draw = seconds_per_draw(timings(layout.timing_file("draws", name)), classes)
-    budget = budget_of(run.rounds)
+    by_name: dict[str, list[Cell]] = {}  # what people call it: a class, or a mixture
+    for cell in [*wanted, *run.ask.asked().cells()]:
+        by_name.setdefault(cell.what, []).append(cell)
+    timed = timings(layout.timing_file("draws", name))
+    per_draw = seconds_per_draw(timed, {own[0].emotion for own in by_name.values()})
+    budget = run.rounds.budget()
     expected: dict[str, _Expected] = {}
-    for emotion in classes:
-        tried, passed = last.get(emotion, (0, 0))
+    for what, own in by_name.items():
+        tried, passed = last.get(what, (0, 0))
         rate = expected_acceptance(tried, passed)
-        lacking = [c.lacking for c in wanted if c.emotion == emotion]
-        of_cells = tuple(forecast(n, rate, budget, numerics.draw_list) for n in lacking)
-        expected[emotion] = _Expected(rate, tried > 0, of_cells)
+        of_cells = tuple(forecast(c.lacking, rate, budget, numerics.draw_list) for c in own)
+        expected[what] = _Expected(rate, tried > 0, of_cells)
     lists = math.ceil(sum(e.draws for e in expected.values()) / numerics.draw_list)
     at_once = max(1, min(machine.actors, lists))
     rows = []
-    for emotion, of_class in expected.items():
-        own = [c for c in wanted if c.emotion == emotion]
-        real, people = sum(c.real for c in own), people_of(by_subject, emotion)
+    for what, of_class in expected.items():
+        own, emotion = by_name[what], by_name[what][0].emotion  # "" of a mixture: its classes have rows of their own
+        real, people = sum(c.real for c in own), people_of(by_subject, emotion) if emotion else None
         rows.append(
             ClassForecast(
-                emotion=emotion,
+                emotion=what,
                 real=real,
                 target=sum(c.target for c in own),
                 missing=sum(c.lacking for c in own),
@@ -137,7 +140,7 @@ def forecast_run(name: str, run: RunParams, numerics: Numerics, machine: Machine
                 stopped=_worst(of_class.cells),
                 seconds=of_class.draws * per_draw[emotion] / at_once if emotion in per_draw else None,
                 people=people,
-                warning=too_few(real, people),
+                warning=too_few(real, people) if emotion else "",
             )
         )
     return RunForecast(name, source, "", tuple(rows))
@@ -169,12 +172,14 @@ def _worst(expected: Sequence[Forecast]) -> Stop:
 
 
 def _last_run(augmented: Path) -> dict[str, tuple[int, int]]:
-    """Class -> (draws, passed) of the last run; {} where there is none that can be read."""
+    """Class or mixture -> (draws, passed) of the last run; {} where there is none that can be read."""
     try:
-        rows = Augmented.open(augmented).balance().classes
+        balance = Augmented.open(augmented).balance()
     except IntegrityError:
         return {}
-    return {row.emotion: (row.candidates, row.passed) for row in rows}
+    classes = {row.emotion: (row.candidates, row.passed) for row in balance.classes}
+    mixtures = {mixture_name(row.mixture): (row.candidates, row.passed) for row in balance.cells if row.mixture}
+    return classes | mixtures
 
 
 def _cells(name: str, run: RunParams, layout: Layout) -> tuple[list[Cell] | None, BySubject, str]:

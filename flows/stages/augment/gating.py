@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -19,10 +18,10 @@ from flows.engine.progress import progress
 from flows.engine.store import WorkStore
 from flows.paths import Layout
 from flows.stages.augment.batches import Form, batch_from_table
-from flows.stages.plan.plans import AugmentPlan, Plan
+from flows.stages.plan.plans import AugmentPlan, EvaluatePlan, PlannedGate
 from flows.stages.plan.weights import require_loaded, require_planned
 from training.seeds import derive_seed
-from validators.gate import Batch, Limit, SampleGate, class_limits, gate_class
+from validators.gate import Batch, SampleGate, class_limits, gate_class
 
 # columns of SAMPLES that reach a gate: flows/stages/augment/batches.py puts them into a Batch
 SEEN = (
@@ -72,8 +71,7 @@ def reference_hash(prepared: Path, summary: Summary, split: str, known_sha256: f
 def gate_key(plan: AugmentPlan, name: str, reference: str) -> str:
     """Where the work store keeps a fitted gate: by its code, its parameters with the hashes of weights, the seed, and
     what it was fitted on (`reference_hash`). Never by its limit."""
-    params = plan.params
-    made_of = [params["gate_code"][name], _measures(params["gates"][name]), params["seed"], reference]
+    made_of = [plan.gate_code[name], _measures(plan.gates[name]), plan.seed, reference]
     return f"gates/{name}/{hash_json(made_of)[:40]}"
 
 
@@ -81,11 +79,11 @@ def fit_gates(
     plan: AugmentPlan, layout: Layout, prepared: Path, summary: Summary, store: WorkStore
 ) -> dict[str, FittedGate]:
     """Builds each gate once from the train split; the store keeps it for actors, other rounds and other runs."""
-    require_planned(plan.params["gates"])
-    require_loaded(plan.params["loads"])
+    require_planned(plan.gates)
+    require_loaded(plan.loads)
     known = _known_hashes(prepared)
     reference = reference_hash(prepared, summary, "train", known)
-    keys = {name: gate_key(plan, name, reference) for name in plan.params["gates"]}
+    keys = {name: gate_key(plan, name, reference) for name in plan.gates}
     cache = layout.scratch / "cache"
     train: Batch | None = None
     fitted = {}
@@ -99,7 +97,7 @@ def fit_gates(
                 train,
                 classes=summary.classes,
                 known_sha256=known,
-                params=plan.params["gates"][name]["params"],
+                params=plan.gates[name].params,
                 seed=gate_seed(plan, name),
             )
             with atomic_folder(cache / "fitting" / name) as folder:
@@ -110,14 +108,14 @@ def fit_gates(
     return fitted
 
 
-def _measures(gate: dict[str, Any]) -> Any:
+def _measures(gate: PlannedGate) -> object:
     """What of a planned gate its scores depend on: its params, and the weights that they name by a path."""
-    return [gate["params"], gate["weights"]] if "weights" in gate else gate["params"]
+    return [gate.params, gate.weights] if gate.weights else gate.params
 
 
-def gate_seed(plan: Plan, name: str) -> int:
+def gate_seed(plan: AugmentPlan | EvaluatePlan, name: str) -> int:
     """In [0, 2**31): scikit-learn takes no larger one."""
-    return derive_seed("gate", name, plan.params["seed"]) >> 32
+    return derive_seed("gate", name, plan.seed) >> 32
 
 
 def _known_hashes(prepared: Path) -> frozenset[str]:
@@ -130,13 +128,12 @@ def _known_hashes(prepared: Path) -> frozenset[str]:
 
 
 def resolve_limits(
-    plan: Plan, gates: dict[str, FittedGate], classes: Sequence[str]
+    plan: AugmentPlan, gates: dict[str, FittedGate], classes: Sequence[str]
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, str]]]:
     """Gate -> class -> the number that a score is held against; and gate -> class -> why the gate has no say in it."""
     resolved, silent = {}, {}
     for name, fitted in gates.items():
-        limit = Limit(**plan.params["gates"][name]["limit"])
-        resolved[name], silent[name] = class_limits(fitted.gate, limit, classes)
+        resolved[name], silent[name] = class_limits(fitted.gate, plan.gates[name].limit, classes)
         for emotion, why in silent[name].items():
             progress(f"augment: gate {name} has no say in {emotion}: {why}")
     return resolved, silent

@@ -13,7 +13,7 @@ import pyarrow as pa
 from flows.artifacts.augmented import RoundTally
 from flows.artifacts.prepared import Prepared
 from flows.engine.progress import progress
-from flows.params import Rounds, Target
+from flows.params import Target
 from flows.stages.augment.candidates import Candidate, Drawer
 from flows.stages.augment.gating import FittedGate
 from flows.stages.augment.sampler import NO_CLASS
@@ -21,13 +21,6 @@ from generators.draws.balance import STOPS, Budget, Stop, next_step
 from generators.draws.targets import BySubject, Cell, cells
 from generators.generator import Draw
 from validators.gate import SampleGate, lets_in
-
-
-def budget_of(rounds: Rounds) -> Budget:
-    """`rounds` as params give it."""
-    return Budget(
-        rounds.max_rounds, rounds.max_draws, rounds.min_acceptance, rounds.give_up_after, rounds.choose.gather
-    )
 
 
 def prepared_cells(target: Target, prepared: Prepared) -> list[Cell]:

@@ -7,31 +7,41 @@ well, limits left out: a changed limit or a higher target finds all of it again.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 
 from corpora.errors import PayloadError
 from corpora.fingerprint import hash_bytes, hash_json
 from corpora.schema import Payload
 from corpora.store.shards import read_table
 from features.representation import make_representation
+from flows.artifacts.base import Record
 from flows.engine.store import MissingItemError, WorkStore
+from flows.params import RepresentationParams
 from flows.records import ARRAYS
 from flows.stages.augment.batches import Form, Stored, batch_of
-from generators.generator import Device, Draw, generator_class
-from validators.gate import gate_class
+from flows.stages.plan.plans import AugmentCompute
+from generators.generator import Device, Draw, Generator, generator_class
+from validators.gate import SampleGate, gate_class
+
+SAMPLES_FORM = 1  # of a stored list of samples, arrays and what is said of them: another form is another name
+SCORES_FORM = 1  # of what gates are shown of it (flows/stages/augment/batches.py), and of their stored answers
 
 
-def samples_key(generator_id: str, draws: Sequence[Draw], sources: Sequence[str], numerics: dict[str, Any]) -> str:
-    return f"samples/{generator_id}/" + hash_json([[d.key() for d in draws], list(sources), numerics])[:40]
+def samples_key(generator_id: str, draws: Sequence[Draw], sources: Sequence[str], compute: AugmentCompute) -> str:
+    """Where the work store keeps what the generator made of these draws. `sources`: sha256 of the payloads that they
+    start from; of `compute` what changes a sample (`AugmentCompute.of_samples`)."""
+    made_of = [SAMPLES_FORM, [d.key() for d in draws], list(sources), compute.of_samples()]
+    return f"samples/{generator_id}/{hash_json(made_of)[:40]}"
 
 
 def scores_key(samples: str, gate: str) -> str:
     """`gate`: the store key of the fitted gate, which names its code, parameters and reference."""
-    return "scores/" + hash_json([samples, gate])[:40]
+    return "scores/" + hash_json([SCORES_FORM, samples, gate])[:40]
 
 
 NO_CLASS = "no-class"  # reason of a gate that judges the class, for a candidate that has none: excused
@@ -55,36 +65,36 @@ def judges_class(gate: Any) -> bool:
     return bool(getattr(gate, "judges_class", False))
 
 
+class Setup(Record):
+    """What a sampler works with. store: URL of the work store; cache: this node's own folder; model, sources, gates:
+    keys of the fitted generator, of what conversions start from (None: it converts nothing), and of the fitted gates by
+    name; form: in which gates see samples; generator: its name."""
+
+    store: str
+    cache: str
+    model: str
+    sources: str | None
+    gates: dict[str, str]
+    form: Form
+    representation: RepresentationParams
+    generator: str
+    device: Device
+
+
 class Sampler:
     """Long-lived: loads the generator and the gates once. Everything comes through the store, so that nodes need not
     share a disk; `cache` is this node's own folder."""
 
-    def __init__(
-        self,
-        store: str,
-        cache: str,
-        model: str,
-        sources: str | None,
-        gates: dict[str, str],
-        modality: str,
-        rate_hz: float | None,
-        representation: dict[str, Any],
-        generator: str,
-        device: dict[str, Any],
-        numerics: dict[str, Any],
-    ) -> None:
-        self.store = WorkStore(store)
-        self.cache = Path(cache)
-        self.form, self.numerics = Form.of(modality, rate_hz, representation), numerics
-        self.device = Device(**device)
-        self.representation = make_representation(
-            representation["name"], {k: v for k, v in representation.items() if k != "name"}
-        )
-        self._model_key, self._generator_name, self._generator = model, generator, None
-        self.gate_keys = gates
-        self._gates: dict[str, Any] = {}
+    def __init__(self, setup: Mapping[str, JsonValue]) -> None:
+        """`setup`: a `Setup` as JSON."""
+        self._setup = Setup.model_validate(setup)
+        self.store, self.cache = WorkStore(self._setup.store), Path(self._setup.cache)
+        self.form, self.device, self.gate_keys = self._setup.form, self._setup.device, self._setup.gates
+        shape = self._setup.representation
+        self.representation = make_representation(shape.name, shape.params)
+        self._generator: Generator | None = None
+        self._gates: dict[str, SampleGate] = {}
         self._seconds: dict[str, float] = {}  # of the item under way, for timings
-        self._sources_key = sources
         self._sources: tuple[dict[str, int], np.ndarray] | None = None
 
     def run(self, payload: dict[str, Any]) -> dict[str, Any]:
@@ -169,17 +179,18 @@ class Sampler:
             self.store.put_arrays(score_key, {"values": values}, {"reasons": list(reasons)})
             self._seconds[name] = time.perf_counter() - begun  # the first that needs a feature pays for it
 
-    def _load_generator(self) -> Any:
+    def _load_generator(self) -> Generator:
         if self._generator is None:
-            folder = self.store.fetch_folder(self._model_key, self.cache)
-            self._generator = generator_class(self._generator_name).load(folder, device=self.device)
+            folder = self.store.fetch_folder(self._setup.model, self.cache)
+            self._generator = generator_class(self._setup.generator).load(folder, device=self.device)
+        assert self._generator is not None
         return self._generator
 
     def _source_arrays(self, draws: list[Draw]) -> np.ndarray:
         if self._sources is None:
-            if self._sources_key is None:
-                raise PayloadError("no-sources", f"{self._generator_name!r} needs sources and was given none")
-            folder = self.store.fetch_folder(self._sources_key, self.cache)
+            if self._setup.sources is None:
+                raise PayloadError("no-sources", f"{self._setup.generator!r} needs sources and was given none")
+            folder = self.store.fetch_folder(self._setup.sources, self.cache)
             ids = read_table(folder / "arrays.parquet", ARRAYS).column("sample_id").to_pylist()
             arrays = np.load(folder / "arrays.npy", mmap_mode="r", allow_pickle=False)
             self._sources = ({s: i for i, s in enumerate(ids)}, arrays)

@@ -29,7 +29,7 @@ from flows.stages.fit.model_file import seal_model
 from flows.stages.fit.monitor import held_out_distance
 from flows.stages.plan.plans import FitPlan
 from flows.stages.plan.weights import require_loaded
-from generators.generator import RATED, Device, Generator, Progress, TrainData, generator_class
+from generators.generator import RATED, Generator, Progress, TrainData, generator_class
 from training.seeds import derive_seed
 
 TELL_EVERY_S = 30.0  # a fit takes hours, and its curve is in loss.csv
@@ -120,8 +120,7 @@ def _reports(
     model: Generator, data: TrainData, params: GeneratorParams, plan: FitPlan, checkpoints: Path
 ) -> Iterator[Progress]:
     """The fit itself, as it goes on."""
-    compute, stop = plan.compute, params.early_stop
-    device = Device(compute.device, compute.dtype, compute.compile)
+    stop, device = params.early_stop, plan.compute.place()
     return model.fit(
         data,
         steps=params.steps,

@@ -114,7 +114,11 @@ class Outlook:
 
     def as_dict(self) -> dict[str, JsonValue]:
         """Plain JSON."""
-        return asdict(self)
+        return {
+            "problems": [asdict(problem) for problem in self.problems],
+            "advice": self.advice,
+            "leaks": {split: leak.to_json() for split, leak in self.leaks.items()},
+        }
 
     @property
     def stops(self) -> tuple[Problem, ...]:
@@ -196,7 +200,8 @@ def _people(plan: PreparePlan, layout: Layout, index: pa.Table) -> tuple[People,
 
 def layout_of(plan: PreparePlan | FitPlan) -> str:
     """As of the batches that the run's gates will see."""
-    return Form.of(plan.modality, None, plan.params["representation"]).layout
+    shape = plan.representation
+    return Form.of(plan.modality, None, None if shape is None else shape.model_dump(mode="json")).layout
 
 
 def problems_of(people: People, plans: Plans) -> list[Problem]:

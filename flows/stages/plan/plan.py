@@ -47,7 +47,7 @@ from flows.stages.run import PLANNED
 from generators.draws.targets import require_subjects
 from generators.generator import generator_class, require_layout
 from generators.params import parse_params
-from validators.gate import Limit, SetGate, default_limit, gate_class, gate_params, knows
+from validators.gate import SetGate, default_limit, gate_class, gate_params, knows
 
 P = TypeVar("P", bound=Plan)
 C = TypeVar("C", bound=BaseModel)
@@ -297,7 +297,7 @@ def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, 
         if gate.asks:  # said before hours of drawing what would all be refused
             require_asked(f"runs.{run_name}", name, gate.asks, run.ask.asked())
         kind = "set" if issubclass(gate, SetGate) else "sample"
-        limit = default_limit(gate) if given.limit is None else Limit(**given.limit.model_dump())
+        limit = default_limit(gate) if given.limit is None else given.limit.limit()
         form = next(k for k in ("absolute", "quantile", "floor") if getattr(limit, k) is not None)
         if form not in allowed[kind]:
             known = " or ".join(allowed[kind])

@@ -37,7 +37,8 @@ from flows.artifacts.base import Described, explained
 from flows.asking import Ask
 from flows.params import Evaluation, GeneratorParams, Numerics, OnLeak, Policy, RepresentationParams, Rounds, Target
 from flows.paths import Layout
-from validators.gate import Limit
+from generators.generator import Device
+from validators.verdict import Limit
 
 STEPS: dict[str, type[Steps]] = {"speech": SpeechSteps, "face": FaceSteps, "text": TextSteps, "physio": SignalSteps}
 _SHARED = ("run", "modality", "corpora", "code", "compute")  # fields that are no key of "params"
@@ -58,25 +59,37 @@ class EvaluateCompute(_Frozen):
     fit_threads: int
 
 
-class FitCompute(_Frozen):
-    """What changes the bytes of weights; see `flows.params.Numerics`."""
+class NetworkCompute(_Frozen):
+    """Where and how networks compute; see `flows.params.Numerics`."""
 
     device: Literal["cpu", "cuda"]
     dtype: Literal["float32", "bfloat16"]
     compile: bool
+
+    def place(self) -> Device:
+        """As generators take it."""
+        return Device(self.device, self.dtype, self.compile)
+
+
+class FitCompute(NetworkCompute):
+    """What changes the bytes of weights. fit_threads: of the process that fits; ddp_world_size: such processes."""
+
     fit_threads: int
     ddp_world_size: int
 
 
-class AugmentCompute(_Frozen):
-    """What changes the bytes of samples; see `flows.params.Numerics`."""
+class AugmentCompute(NetworkCompute):
+    """What changes the bytes of scores or samples. fit_threads: of the process that fits gates; sample_threads: of each
+    process that draws; draw_list: draws in one work item."""
 
-    device: Literal["cpu", "cuda"]
-    dtype: Literal["float32", "bfloat16"]
-    compile: bool
     fit_threads: int
     sample_threads: int
     draw_list: int
+
+    def of_samples(self) -> dict[str, JsonValue]:
+        """What of it changes a drawn sample, beside the draws of its list: those are drawn in one batch, and a product
+        of matrices is cut by their number."""
+        return self.model_dump(mode="json", include={"device", "dtype", "compile", "sample_threads"})
 
 
 class PlannedGate(_Frozen):
@@ -102,7 +115,7 @@ class DrawnBy(_Frozen):
 
 class Plan(_Frozen):
     """What every stage knows. corpora: content hashes of the corpora that it reads; code: module that it imports ->
-    hash of its source. `params` and `numerics` are its settings as plain JSON."""
+    hash of its source; compute: what it uses of `numerics`."""
 
     STAGE: ClassVar[str]
     ON_DISK: ClassVar[Mapping[str, str]] = {}  # field -> its key in "params", where they differ
@@ -119,25 +132,19 @@ class Plan(_Frozen):
         return self.STAGE
 
     @property
-    def params(self) -> dict[str, Any]:
-        """What the stage uses of the run's parameters."""
-        own = set(type(self).model_fields) - set(_SHARED)
-        plain = self.model_dump(mode="json", include=own)
-        return {self.ON_DISK.get(name, name): value for name, value in plain.items()}
-
-    @property
-    def numerics(self) -> dict[str, Any]:
-        """What the stage uses of `numerics`."""
-        return {**self.compute.model_dump(mode="json")}
+    def threads(self) -> int:
+        """Of the stage's process; 1 where no number of them changes a byte."""
+        return int(getattr(self.compute, "fit_threads", 1))
 
     def to_json(self) -> dict[str, JsonValue]:
         """As it is written."""
+        own = self.model_dump(mode="json", include=set(type(self).model_fields) - set(_SHARED))
         return {
             "stage": self.stage,
             "run": self.run,
             "modality": self.modality,
-            "params": self.params,
-            "numerics": self.numerics,
+            "params": {self.ON_DISK.get(name, name): value for name, value in own.items()},
+            "numerics": self.compute.model_dump(mode="json"),
             "corpora": {**self.corpora},
             "code": {**self.code},
         }

@@ -18,6 +18,7 @@ from corpora.errors import IntegrityError, UserError
 from corpora.fingerprint import hash_file
 from corpora.formats.jsonfile import read_json
 from flows.paths import Layout
+from flows.stages.plan.plans import PlannedGate
 
 NAMING = ("prepare", "fit", "augment", "evaluate")  # the stages whose plans name weights
 LISTS = ("word_list",)  # parameters whose value is the path of a file
@@ -90,11 +91,10 @@ def _hash_of(named: str, below: Path) -> str:
     return hash_file(path)
 
 
-def require_planned(gates: Mapping[str, Mapping[str, Any]]) -> None:
+def require_planned(gates: Mapping[str, PlannedGate]) -> None:
     """`gates` of a plan. Raises `IntegrityError` where a path holds other weights than when the plan was made."""
     for name, gate in gates.items():
-        planned = gate.get("weights", {})
-        _require(f"gate {name}", planned, weights_of(gate["params"]) if planned else {})
+        _require(f"gate {name}", gate.weights, weights_of(gate.params) if gate.weights else {})
 
 
 def require_loaded(loads: Mapping[str, str]) -> None:

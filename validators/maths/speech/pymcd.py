@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import soxr
 
 from corpora.errors import PayloadError
 from features.speech.vocoder import pyworld
@@ -28,8 +29,6 @@ CONVENTION = {
 
 def resampled(signal: np.ndarray, rate_hz: int) -> np.ndarray:
     """[n] float -> [ceil(n * 22050 / rate)] float32 at 22050 Hz, as librosa.load does it."""
-    import soxr  # comes with librosa
-
     x = np.asarray(signal, dtype=np.float32)
     if rate_hz == RATE_HZ:
         return x
