@@ -26,6 +26,7 @@ from validators.gate import gate_class
 
 
 def samples_key(generator_id: str, draws: Sequence[Draw], sources: Sequence[str], numerics: dict[str, Any]) -> str:
+    """Store key of a list of samples. `sources`: sha256 of what the draws start from, in their order."""
     return f"samples/{generator_id}/" + hash_json([[d.key() for d in draws], list(sources), numerics])[:40]
 
 

@@ -73,6 +73,7 @@ class People:
     layout: str = ""
 
     def roster(self, split: str) -> Roster:
+        """The classed samples of `split`, as gates see them before they are fitted."""
         part = self._of(split)
         return Roster(
             self.modality,
@@ -118,6 +119,7 @@ class Outlook:
 
     @property
     def stops(self) -> tuple[Problem, ...]:
+        """The problems with which the run cannot come to its end."""
         return tuple(p for p in self.problems if p.stops)
 
 

@@ -36,6 +36,7 @@ class PieceContent:
 
     @property
     def piece_id(self) -> str:
+        """Id of the piece: the sample's own, and the piece's suffix."""
         return self.sample_id + self.piece.suffix
 
 
@@ -78,6 +79,7 @@ class Packs:
 
     @property
     def folder(self) -> str:
+        """What the store keys of the packs of these settings begin with."""
         return f"prepared/{self.settings}"
 
     def _take(self, pack: str, wanted: Mapping[str, object]) -> None:
