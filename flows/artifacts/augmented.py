@@ -163,13 +163,13 @@ class Augmented(Folder):
 
     def reference(self) -> Reference:
         """Scores of real samples by parts of each gate that had not met them."""
-        found: Reference = read_as(self.path / "reference.json", Reference)
-        return found
+        reference: Reference = read_as(self.path / "reference.json", Reference)
+        return reference
 
     def balance(self) -> Balance:
         """Counts of classes, cells and rounds."""
-        found: Balance = read_as(self.path / "balance.json", Balance)
-        return found
+        balance: Balance = read_as(self.path / "balance.json", Balance)
+        return balance
 
     def write_samples(self, released: Iterable[Sample], shards: int) -> None:
         """Tars and index of what is released."""

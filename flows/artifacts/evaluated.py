@@ -125,19 +125,19 @@ class Evaluated(Folder):
 
     def conditions(self) -> Conditions:
         """By class; {} where no gate of the run tells classes."""
-        found: Conditions = read_as(self.path / "conditions.json", Conditions)
-        return found
+        conditions: Conditions = read_as(self.path / "conditions.json", Conditions)
+        return conditions
 
     def uplift(self) -> Uplift | None:
         """None where there is nothing synthetic."""
         path = self.path / "uplift.json"
-        found: Uplift | None = read_as(path, Uplift) if path.exists() else None
-        return found
+        uplift: Uplift | None = read_as(path, Uplift) if path.exists() else None
+        return uplift
 
     def selftest(self) -> SelfTest | None:
         """None where there is nothing synthetic."""
-        found: SelfTest | None = read_as(self.selftest_file, SelfTest) if self.selftest_file else None
-        return found
+        selftest: SelfTest | None = read_as(self.selftest_file, SelfTest) if self.selftest_file else None
+        return selftest
 
     def write_verdicts(self, verdicts: Sequence[VerdictRow]) -> None:
         """verdicts.parquet."""

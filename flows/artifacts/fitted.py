@@ -39,8 +39,8 @@ class Fitted(Folder):
 
     def summary(self) -> FitSummary:
         """Raises `IntegrityError` that names the key."""
-        found: FitSummary = read_as(self.path / "fit.json", FitSummary)
-        return found
+        summary: FitSummary = read_as(self.path / "fit.json", FitSummary)
+        return summary
 
     def write(self, summary: FitSummary, losses: Losses) -> None:
         """fit.json and loss.csv."""

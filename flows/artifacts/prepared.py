@@ -122,8 +122,8 @@ class Prepared(Folder):
 
     def summary(self) -> Summary:
         """Counts of the run and of each corpus, findings of the audit, what was left out and why."""
-        found: Summary = read_as(self.path / "summary.json", Summary)
-        return found
+        summary: Summary = read_as(self.path / "summary.json", Summary)
+        return summary
 
     def index(self) -> pa.Table:
         """SAMPLES of every split."""

@@ -84,8 +84,8 @@ class Released(Folder):
 
     def manifest(self) -> Sealed:
         """Raises `IntegrityError` that names the key; whether files are what it says, `open_release` tells."""
-        found: Sealed = read_as(self.path / MANIFEST, Sealed)
-        return found
+        sealed: Sealed = read_as(self.path / MANIFEST, Sealed)
+        return sealed
 
     def link_shards(self, folders: Sequence[Path]) -> None:
         """Copies by reflink where the file system can; content-addressed storage keeps one copy anyway."""

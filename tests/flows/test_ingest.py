@@ -102,7 +102,7 @@ def test_what_equal_payloads_say_is_told_and_stops_nothing(raw: Path, tmp_path: 
     (labels,) = audit["conflicts"]["conflicting_labels"]["entries"]
     assert set(labels) == {"angry", "fearful"} and len(labels["angry"]) == 2
     assert [note.partition(":")[0] for note in card["notes"]] == [
-        "3 speaker ids share recordings, so some are perhaps one person, whom a split by subject may part",
+        "3 speaker ids share recordings, so some are perhaps one person, whom a split by subject may divide",
         "1 payloads stand under several labels",
     ]
     assert told[1:] == [f"mine: {note}" for note in card["notes"]]

@@ -113,7 +113,8 @@ def draw_sources(seed: int, prepared: Path, takes: Sequence[str], asked: Asked =
         by_corpus.setdefault(row["corpus"], []).append(row)
         if row["subject_id"] is not None:
             by_subject.setdefault(row["subject_id"], []).append(row)
-    tables, of_subject = ({k: table(r) for k, r in by.items()} for by in (by_corpus, by_subject))
+    tables = {corpus: table(rows) for corpus, rows in by_corpus.items()}
+    of_subject = {subject: table(rows) for subject, rows in by_subject.items()}
     return DrawSource(seed, tables, of_subject, asked)
 
 
@@ -190,10 +191,10 @@ class Drawer:
             items.append(WorkItem(key, payload))
         for _ in range(TRIES):
             self._make(items, round_number)
-            found = [self._read(item.key, draws, round_number) for item, draws in zip(items, lists, strict=True)]
-            if all(of_list is not None for of_list in found):
-                return [candidate for of_list in found for candidate in of_list or ()]
-            # what was there was found damaged on reading, however much of it, and is gone: made again
+            read = [self._read(item.key, draws, round_number) for item, draws in zip(items, lists, strict=True)]
+            if all(of_list is not None for of_list in read):
+                return [candidate for of_list in read for candidate in of_list or ()]
+            # a damaged list is removed from the store by reading it: the next turn draws it again
         raise ResourceError(
             f"the work store {self.store.url} gives back other bytes than were written to it, {TRIES} times in a row. "
             "Look at the disk under it, or choose another store in machine.yaml."
@@ -209,8 +210,8 @@ class Drawer:
             return
         pace = Pace(f"augment: round {round_number}", "candidates", sum(len(i.payload["draws"]) for i in missing))
 
-        def report(item: WorkItem, told: dict[str, Any]) -> None:
-            self.seconds[item.key] = told.get("seconds", {})
+        def report(item: WorkItem, answer: dict[str, Any]) -> None:
+            self.seconds[item.key] = answer.get("seconds", {})
             pace.add(len(item.payload["draws"]))
 
         self._started().run(missing, report)
@@ -251,11 +252,11 @@ class Drawer:
             for part in parts.values():
                 self.store.sound(part)
             return None
-        found = []
+        candidates = []
         for i, draw in enumerate(draws):
             one = Candidate(draw, meta["ids"][i], meta["sha256"][i], round_number, key, i)
             for name, (arrays, notes) in scores.items():
                 one.values[name] = float(arrays["values"][i])
                 one.reasons[name] = meta["errors"][i][0] if meta["errors"][i] else notes["reasons"][i]
-            found.append(one)
-        return found
+            candidates.append(one)
+        return candidates

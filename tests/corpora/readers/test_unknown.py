@@ -147,7 +147,7 @@ def test_a_gap_in_a_column_of_numbers_is_nobody(kind: str, tmp_path: Path) -> No
     files = {**layout, "columns": {"text": "text", "label": "label", "subject": "who"}}
     samples, _ = read(describe(tmp_path, files, modality="text", split_unit="payload"), root)
     assert [s.subject_id for s in samples.values()] == ["c:1", None, None, "c:2"]
-    samples, rejects = read(describe(tmp_path, files, modality="text"), root)  # no split may part a subject
+    samples, rejects = read(describe(tmp_path, files, modality="text"), root)  # a subject lies in one split
     assert [s.subject_id for s in samples.values()] == ["c:1", "c:2"]
     assert [r.reason for r in rejects] == ["no-subject"] * 2
 
