@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from corpora.errors import IntegrityError, ParamsError, UserError
+from tests.validators.conftest import MakeBatch
 from validators.batch import rows_of
 from validators.embeddings.people import KINDS, IdentityEmbedding, discriminants, fit_identity, levelled
 from validators.gate import Batch, admit, default_limit
 from validators.gates.identity import NO_SOURCE, Identity, folds_within
-
-from .conftest import MakeBatch
 
 CLASSES = ("anger", "happiness", "sadness")
 RATE = 16000

@@ -13,10 +13,9 @@ from typer.testing import CliRunner
 from corpora.codecs import encode_wav
 from corpora.errors import UserError
 from emoforge.cli import app
+from tests.validators.test_identity import RATE, people, voice
 from validators.embeddings.people import fit_identity
 from validators.measures.registry import measure
-
-from .test_identity import RATE, people, voice
 
 
 @pytest.fixture(scope="module")
