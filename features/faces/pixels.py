@@ -15,9 +15,6 @@ from features.vectors import VectorRepresentation, vector_spec
 if TYPE_CHECKING:  # what decodes a sample needs none of the code that prepares one
     from features.faces.prepare import FaceSteps
 
-if TYPE_CHECKING:  # what decodes a sample needs none of the code that prepares one
-    from features.faces.prepare import FaceSteps
-
 _BLOCK_EPS = 1e-5
 _HYSTERESIS = 0.2
 _BLOCK = 2  # cells of a block's side
@@ -38,12 +35,8 @@ class PixelRepresentation:
         self.spec = Spec(name=f"grey{size}", shape=(1, size, size), bounds=(-1.0, 1.0))
 
     def require(self, steps: FaceSteps) -> FaceSteps:
-        """Steps that make grey pictures of `size`. Raises `ParamsError` where they name another size, or colour."""
-        if steps.size.px not in (None, self.size):
-            raise ParamsError(f"prepare.face.size.px is {steps.size.px}, the representation's {self.size}")
-        if steps.colour.mode != "grey":
-            raise ParamsError(f"prepare.face.colour.mode is {steps.colour.mode}, the representation takes grey")
-        return steps.model_copy(update={"size": steps.size.model_copy(update={"px": self.size})})
+        """See `grey_steps`."""
+        return grey_steps(steps, self.size)
 
     def encode(self, payload: Payload) -> np.ndarray:
         """Grey image file of size x size -> [1, size, size] float32, 0..255 mapped linearly to -1..1.
@@ -92,12 +85,8 @@ class HogRepresentation(VectorRepresentation):
         self.spec = vector_spec(f"hog{size}-{cell}px-{orientations}", columns, [""] * len(columns))
 
     def require(self, steps: FaceSteps) -> FaceSteps:
-        """Steps that make grey pictures of `size`. Raises `ParamsError` where they name another size, or colour."""
-        if steps.size.px not in (None, self.size):
-            raise ParamsError(f"prepare.face.size.px is {steps.size.px}, the representation's {self.size}")
-        if steps.colour.mode != "grey":
-            raise ParamsError(f"prepare.face.colour.mode is {steps.colour.mode}, the representation takes grey")
-        return steps.model_copy(update={"size": steps.size.model_copy(update={"px": self.size})})
+        """See `grey_steps`."""
+        return grey_steps(steps, self.size)
 
     def encode(self, payload: Payload) -> np.ndarray:
         """Grey image file of size x size -> [D] float32.
@@ -106,6 +95,15 @@ class HogRepresentation(VectorRepresentation):
         """
         image = grey_pixels(payload, self.size)
         return hog_features(image[None], orientations=self.orientations, cell=self.cell, block=_BLOCK)[0]
+
+
+def grey_steps(steps: FaceSteps, size: int) -> FaceSteps:
+    """Steps that make grey pictures of `size`. Raises `ParamsError` where they name another size, or colour."""
+    if steps.size.px not in (None, size):
+        raise ParamsError(f"prepare.face.size.px is {steps.size.px}, the representation's {size}")
+    if steps.colour.mode != "grey":
+        raise ParamsError(f"prepare.face.colour.mode is {steps.colour.mode}, the representation takes grey")
+    return steps.model_copy(update={"size": steps.size.model_copy(update={"px": size})})
 
 
 def grey_pixels(payload: Payload, size: int) -> np.ndarray:

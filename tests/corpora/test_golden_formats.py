@@ -81,7 +81,7 @@ def test_an_ingested_corpus_is_read_as_prepare_reads_it(folder: Path, tmp_path: 
     place = layout.corpus("tiny")
     place.parent.mkdir(parents=True)
     place.symlink_to(folder / "corpus")
-    plan: Any = SimpleNamespace(params={"corpora": ["tiny"]})
+    plan: Any = SimpleNamespace(corpus_names=("tiny",))
     index = load_indexes(plan, layout)
     assert index.schema == SAMPLES and index.num_rows == 17
     rows = [row for row, payload in iter_payloads(place, index) if decode_image(payload).shape == (48, 48)]
