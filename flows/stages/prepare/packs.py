@@ -1,4 +1,4 @@
-"""PieceContent samples in the work store: what is there is found again by sample, what is missing is prepared.
+"""Prepared samples in the work store: what is there is looked up by sample, what is missing is prepared.
 
 prepared/<settings>/<pack>: `settings` hashes what prepares (steps, representation, code of the worker), so one folder
 holds all samples that were ever prepared so, for whichever view, label scheme, fold or corpus. A pack holds up to 64 of
