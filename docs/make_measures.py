@@ -2,7 +2,7 @@
 
     python docs/make_measures.py
 
-tests/validators/test_measures_page.py fails while a metric has no entry,
+tests/validators/measures/test_measures_page.py fails while a metric has no entry,
 or the page differs from what this prints.
 """
 

@@ -2,7 +2,7 @@
 
     python tests/golden/make_cards_of_readers.py FOLDER     (a checkout of the commit below, which still has them)
 
-Not run by the tests; tests/corpora/readers/test_cards_of_readers.py compares the cards with what stands in
+Not run by the tests; tests/corpora/readers/described/test_cards_of_readers.py compares the cards with what stands in
 the file.
 """
 
