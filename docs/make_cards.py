@@ -54,7 +54,7 @@ FIELD_SAYS = {
 PAYLOAD_SAYS = {
     "path": "the file that holds the sample, relative to `media`",
     "text": "the text itself",
-    "pixels": "numbers from 0 to 255 parted by blanks: a square grey picture, row by row",
+    "pixels": "numbers from 0 to 255 separated by blanks: a square grey picture, row by row",
     "media": "bytes, or a structure {bytes, path}: an Audio or Image column of layout `datasets`",
 }
 LAYOUT_SAYS = {

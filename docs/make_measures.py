@@ -2,7 +2,8 @@
 
     python docs/make_measures.py
 
-tests/validators/test_measures_page.py fails while a metric has no entry, or the page differs from what this prints.
+tests/validators/measures/test_measures_page.py fails while a metric has no entry,
+or the page differs from what this prints.
 """
 
 from __future__ import annotations

@@ -233,7 +233,8 @@ class Rounds(_Model):
         8.0, description="Draws of a class, as a multiple of what it lacks."
     )
     min_acceptance: Share = Field(
-        0.02, description="A class of which a smaller share passed in the last round is given up, and said to be."
+        0.02,
+        description="A class of which a smaller share passed in the last round is given up and reported.",
     )
     give_up_after: Count = Field(
         4, description="Lists that share is taken over at least: smaller rounds are counted together."
@@ -301,7 +302,7 @@ class OnLeak(_Model):
     short_text_letters: int = Field(
         SHORT_TEXT,
         ge=0,
-        description="Letters, blanks and signs: shorter texts ('Thank you.') are said again, not copied. 0: none are.",
+        description="Letters, blanks and signs: shorter texts ('Thank you.') recur by chance: no copies. 0: none do.",
     )
     repeats_within: Action = Field("waive", description="The same payload twice in one split.")
     near_within: Action = Field("waive", description="A near copy in the same split.")

@@ -29,10 +29,12 @@ class Layout:
 
     @property
     def params(self) -> Path:
+        """The tracked parameters of all runs."""
         return self.repo / "params.yaml"
 
     @property
     def machine(self) -> Path:
+        """The settings of this machine, untracked; need not exist."""
         return self.repo / "machine.yaml"
 
     @property
@@ -50,6 +52,7 @@ class Layout:
         return self.scratch / "extracted" / f"{checked('corpus', corpus)}-{sha256[:12]}"
 
     def raw(self, corpus: str) -> Path:
+        """The raw corpus, a link. Raises `UnknownNameError`, as every method that takes a name."""
         return self.repo / "data" / "raw" / checked("corpus", corpus)
 
     def reader(self, corpus: str) -> Path:
@@ -57,15 +60,18 @@ class Layout:
         return self.repo / "data" / "readers" / f"{corpus}.json"
 
     def corpus(self, corpus: str) -> Path:
+        """The folder that `ingest` writes."""
         return self.repo / "data" / "corpora" / checked("corpus", corpus)
 
     def run(self, run: str) -> Path:
         return self.repo / "data" / "runs" / checked("run", run)
 
     def plan(self, run: str, stage: str) -> Path:
+        """The plan of one stage of the run."""
         return self.run(run) / "plan" / f"{checked('stage', stage)}.json"
 
     def error_file(self, stage: str, name: str) -> Path:
+        """The error that ended a stage of a run or corpus, for the process that started it."""
         return self.scratch / "errors" / f"{checked('stage', stage)}@{checked('run or corpus', name)}.json"
 
     def rejects_file(self, stage: str, name: str) -> Path:
@@ -73,4 +79,5 @@ class Layout:
         return self.scratch / "rejects" / f"{stage}@{name}.csv"
 
     def timing_file(self, stage: str, name: str) -> Path:
+        """The seconds that a stage of a run or corpus took."""
         return self.scratch / "timings" / checked("run or corpus", name) / f"{checked('stage', stage)}.json"

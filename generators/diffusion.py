@@ -203,6 +203,7 @@ class SmallDenoiser(DiffusionNetwork):
     def forward(
         self, x: torch.Tensor, t: torch.Tensor, conditions: Conditions, drop: torch.Tensor | None = None
     ) -> torch.Tensor:
+        """As of `DiffusionNetwork`, float32. drop: [B] bool, rows whose condition is left out."""
         predicted: torch.Tensor = self.denoiser(x, self.time(t) + self.condition(conditions, drop))
         return predicted.float()
 
@@ -237,6 +238,7 @@ class UNetDenoiser(DiffusionNetwork):
     def forward(
         self, x: torch.Tensor, t: torch.Tensor, conditions: Conditions, drop: torch.Tensor | None = None
     ) -> torch.Tensor:
+        """As of `SmallDenoiser`."""
         predicted: torch.Tensor = self.unet(x, t, class_labels=self.condition(conditions, drop)).sample
         return predicted.float()
 

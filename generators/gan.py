@@ -83,6 +83,7 @@ class GridGan(GanNetwork):
         self.out = grid.conv(widths[0], grid.channels)
 
     def forward(self, z: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+        """As of `GanNetwork`, float32: in [-1, 1] where the Spec has bounds; 0 where its mask row is -1."""
         joint = torch.cat([z, self.condition(conditions)], dim=1)
         style = self.mix(joint)  # the latent steers every level, not only the coarsest
         h = self.start(joint).reshape(len(z), -1, *self.grid.seed)
@@ -111,6 +112,7 @@ class VectorGan(GanNetwork):
         self.mlp = Mlp(params.latent + embedding, spec.shape[0], HIDDEN * params.width, embedding)
 
     def forward(self, z: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+        """z [B, latent] -> [B, 1, D, 1] float32; in [-1, 1] where the Spec has bounds."""
         embedding = self.condition(conditions)
         x: torch.Tensor = self.mlp(torch.cat([z, embedding], dim=1), embedding).float()
         return (torch.tanh(x) if self.bounded else x)[:, None, :, None]

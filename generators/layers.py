@@ -74,6 +74,7 @@ class ResBlock(nn.Module):
         self.film = nn.Linear(embedding, 2 * outputs) if embedding else None
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor | None = None) -> torch.Tensor:
+        """x [B, C, H, W], embedding [B, E] (None: no condition) -> [B, out, H, W]."""
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.norm2(h)
         if self.film is not None and embedding is not None:

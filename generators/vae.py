@@ -158,6 +158,7 @@ class VectorVae(VaeNetwork):
         return out[:, None, :, None]
 
     def coloured(self, white: torch.Tensor) -> torch.Tensor:
+        """White noise [B, C, D, W] -> with the correlations of the residuals; as it is above `CORRELATED_COLUMNS`."""
         if not self.together:
             return white
         return torch.einsum("ij,bcjw->bciw", self.residual_factor, white)

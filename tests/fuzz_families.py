@@ -243,7 +243,7 @@ def npy(folder: Path) -> tuple[list[Seed], Parse]:
 
 def pickles(folder: Path) -> tuple[list[Seed], Parse]:
     from corpora.formats.pickles import load_array_file, load_arrays
-    from tests.corpora.readers.test_pickles import HOSTILE, VALUES, python2_array, python2_binary
+    from tests.corpora.formats.test_pickles import HOSTILE, VALUES, python2_array, python2_binary
 
     seeds = [
         python2_array(),
@@ -265,7 +265,7 @@ def mat(folder: Path) -> tuple[list[Seed], Parse]:
     from scipy.io import savemat
 
     from corpora.formats.matfiles import load_cells, load_mat
-    from tests.corpora.readers.test_matfiles import EVERY, HEADER, HOSTILE, packed, variables
+    from tests.corpora.formats.test_matfiles import EVERY, HEADER, HOSTILE, packed, variables
 
     seeds = []
     for compress in (False, True):

@@ -126,6 +126,12 @@ def test_no_file_is_longer_than_a_person_reads() -> None:
     assert not long
 
 
+def test_tests_lie_in_rooms_of_the_packages() -> None:
+    tests = REPO / "tests"
+    rooms = {path.parent.relative_to(tests) for package in PACKAGES for path in (tests / package).rglob("test_*.py")}
+    assert rooms and not [str(room) for room in rooms if not (REPO / room).is_dir()]
+
+
 def test_nothing_phones_home() -> None:
     """Set before the libraries are imported; a value of the user's own wins."""
     wanted = {

@@ -15,7 +15,7 @@ PACKAGES = ("corpora", "features", "training", "generators", "validators", "flow
 WIDTH = 120
 
 # Public names without a docstring that a package may still have. Numbers only go down; at 0 the entry goes.
-MISSING = {"corpora": 10, "features": 2, "training": 4, "generators": 10, "validators": 48, "flows": 20}
+MISSING: dict[str, int] = {}
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 

@@ -15,18 +15,22 @@ import torch.distributed as dist
 
 
 def active() -> bool:
+    """Whether this process is one of several ranks of an open process group."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def rank() -> int:
+    """This process' rank, from 0; 0 where it is alone."""
     return dist.get_rank() if active() else 0
 
 
 def world_size() -> int:
+    """Number of ranks; 1 where the process is alone."""
     return dist.get_world_size() if active() else 1
 
 
 def wait() -> None:
+    """Returns once every rank is here; at once where the process is alone."""
     if active():
         dist.barrier()
 

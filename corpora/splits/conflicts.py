@@ -82,7 +82,7 @@ def conflict_notes(conflicts: Iterable[Conflict]) -> list[str]:
             n_subjects = sum(len(conflict.what) for conflict in own)
             notes.append(
                 f"{n_subjects} speaker ids share recordings, so some are perhaps one person, whom a split by subject "
-                f"may part: {examples}{more}"
+                f"may divide: {examples}{more}"
             )
         else:
             notes.append(f"{len(own)} payloads stand under several labels: {examples}{more}")

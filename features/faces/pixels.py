@@ -29,12 +29,8 @@ class PixelRepresentation:
         self.spec = Spec(name=f"grey{size}", shape=(1, size, size), bounds=(-1.0, 1.0))
 
     def require(self, steps: FaceSteps) -> FaceSteps:
-        """Steps that make grey pictures of `size`. Raises `ParamsError` where they name another size, or colour."""
-        if steps.size.px not in (None, self.size):
-            raise ParamsError(f"prepare.face.size.px is {steps.size.px}, the representation's {self.size}")
-        if steps.colour.mode != "grey":
-            raise ParamsError(f"prepare.face.colour.mode is {steps.colour.mode}, the representation takes grey")
-        return steps.model_copy(update={"size": steps.size.model_copy(update={"px": self.size})})
+        """See `grey_steps`."""
+        return grey_steps(steps, self.size)
 
     def encode(self, payload: Payload) -> np.ndarray:
         """Grey image file of size x size -> [1, size, size] float32, 0..255 mapped linearly to -1..1.
@@ -56,6 +52,15 @@ class PixelRepresentation:
         grey = np.rint((np.clip(array[0].astype(np.float64), -1.0, 1.0) + 1.0) * 127.5)
         image = Signal("image", "grey level", None, grey.shape)
         return Payload(encode_png(grey.astype(np.uint8)), "png", (image,))
+
+
+def grey_steps(steps: FaceSteps, size: int) -> FaceSteps:
+    """Steps that make grey pictures of `size`. Raises `ParamsError` where they name another size, or colour."""
+    if steps.size.px not in (None, size):
+        raise ParamsError(f"prepare.face.size.px is {steps.size.px}, the representation's {size}")
+    if steps.colour.mode != "grey":
+        raise ParamsError(f"prepare.face.colour.mode is {steps.colour.mode}, the representation takes grey")
+    return steps.model_copy(update={"size": steps.size.model_copy(update={"px": size})})
 
 
 def grey_pixels(payload: Payload, size: int) -> np.ndarray:

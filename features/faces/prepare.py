@@ -196,7 +196,7 @@ def published_face(extra: dict[str, str] | Any, shape: Sequence[int]) -> Detecti
             raise ValueError(f"landmarks of shape {points.shape}")
     except ValueError as error:
         raise PayloadError(
-            "bad-box", f"face_box {box!r}, landmarks {marks!r:.200}: numbers parted by commas are expected"
+            "bad-box", f"face_box {box!r}, landmarks {marks!r:.200}: numbers separated by commas are expected"
         ) from error
     eyes = None
     if len(points) in EYE_POINTS:

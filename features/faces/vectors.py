@@ -9,7 +9,7 @@ import numpy as np
 from corpora.errors import ParamsError
 from corpora.schema import Payload
 from features.faces.hog import hog_features
-from features.faces.pixels import grey_pixels
+from features.faces.pixels import grey_pixels, grey_steps
 from features.vectors import VectorRepresentation, vector_spec
 
 if TYPE_CHECKING:  # what encodes a sample needs none of the code that prepares one
@@ -44,12 +44,8 @@ class HogRepresentation(VectorRepresentation):
         self.spec = vector_spec(f"hog{size}-{cell}px-{orientations}", columns, [""] * len(columns))
 
     def require(self, steps: FaceSteps) -> FaceSteps:
-        """Steps that make grey pictures of `size`. Raises `ParamsError` where they name another size, or colour."""
-        if steps.size.px not in (None, self.size):
-            raise ParamsError(f"prepare.face.size.px is {steps.size.px}, the representation's {self.size}")
-        if steps.colour.mode != "grey":
-            raise ParamsError(f"prepare.face.colour.mode is {steps.colour.mode}, the representation takes grey")
-        return steps.model_copy(update={"size": steps.size.model_copy(update={"px": self.size})})
+        """See `grey_steps`."""
+        return grey_steps(steps, self.size)
 
     def encode(self, payload: Payload) -> np.ndarray:
         """Grey image file of size x size -> [D] float32.

@@ -113,9 +113,9 @@ def trial_of(payload: Payload, wanted: Sequence[Channels]) -> dict[str, np.ndarr
         if array is None:
             raise PayloadError("missing-signal", f"no {signal.name}; the payload has {', '.join(sorted(arrays))}")
         if rate is None or not math.isclose(rate, signal.rate_hz, rel_tol=1e-6):
-            said = "no rate" if rate is None else f"{rate:g} Hz"
+            actual = "no rate" if rate is None else f"{rate:g} Hz"
             raise PayloadError(
-                "rate-misfit", f"{signal.name} has {said}; wanted {signal.rate_hz:g} Hz (prepare.physio.resample)"
+                "rate-misfit", f"{signal.name} has {actual}; wanted {signal.rate_hz:g} Hz (prepare.physio.resample)"
             )
         columns = None if array.ndim == 1 else array.shape[1]
         if columns != signal.columns:

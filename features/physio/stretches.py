@@ -1,6 +1,6 @@
 """Where a signal lives and where it only goes on: values that stand still, lines that fill a gap, a sensor off.
 
-What a body never does is told from the signal alone, so that beats, bands and spectra are not taken from it.
+What a body never does is seen in the signal alone, so that beats, bands and spectra are not taken from it.
 """
 
 from __future__ import annotations

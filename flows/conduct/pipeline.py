@@ -182,7 +182,7 @@ def _pass(stages: Sequence[str], repo: Path, machine: Machine, known: Known, bef
             return damaged
         retries = machine.retries
         delays = [retries.delays_s[min(i, len(retries.delays_s) - 1)] for i in range(retries.stage)]
-        task_of_stage = build.with_options(retries=retries.stage, retry_delay_seconds=delays or None)
+        task_of_stage = build.with_options(retries=retries.stage, retry_delay_seconds=delays or 0.0)
         task_of_stage(stage, repo, machine.stage_timeout_s)
         known.stages.add(stage)
     return []

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 EVERY_S = 10.0
-FIRST_S = 3.0  # by then a rate can be told that means something
+FIRST_S = 3.0  # by then a rate means something
 
 
 def progress(line: str) -> None:
@@ -17,8 +17,8 @@ def progress(line: str) -> None:
 class Pace:
     """Counts what is done, and tells it with rate and time left: first after `FIRST_S` seconds, then each `every_s`.
 
-    `what`: "prepare". `unit`: "samples". `total`: of units, where it is known; only then time left is told. `first_s`:
-    0 tells the first one at once. A clock decides when something is said and never what is done.
+    `what`: "prepare". `unit`: "samples". `total`: of units, where it is known; only then time left is shown. `first_s`:
+    0 shows the first one at once. A clock decides when a line is shown and never what is done.
 
     >>> seconds = iter([0.0, 1.0, 4.0, 5.0])
     >>> pace = Pace("prepare", "samples", 100, tell=print, clock=lambda: next(seconds))
@@ -46,25 +46,25 @@ class Pace:
         self._due = self._begun + first_s
 
     def add(self, n: int = 1, note: Callable[[], str] | str = "", *, seconds: float | None = None) -> None:
-        """`n` more are done. `note`: what else is to be said where a line is due; of a callable only then computed.
+        """`n` more are done. `note`: what else the line shows where one is due; of a callable only then computed.
         `seconds`: what all that is done took, where that is not the time since the beginning: a fit that goes on."""
         self.done += n
         now = self._clock()
-        if now < self._due or self.done == self.total:  # `end` tells the last one
+        if now < self._due or self.done == self.total:  # `end` shows the last one
             return
         self._due = now + self._every_s
-        said = note if isinstance(note, str) else note()
+        remark = note if isinstance(note, str) else note()
         spent = now - self._begun if seconds is None else seconds
         rate = self.done / spent if spent > 0 else 0.0
-        parts = [self._counted(), *([said] if said else []), *([f"{_rounded(rate)}/s"] if rate else [])]
+        parts = [self._counted(), *([remark] if remark else []), *([f"{_rounded(rate)}/s"] if rate else [])]
         if self.total is not None and rate and self.done < self.total:
             parts.append(f"about {duration((self.total - self.done) / rate)} left")
         self._tell(f"{self.what}: {', '.join(parts)}")
 
     def end(self, note: str = "") -> None:
-        """Tells what was done and how long it took."""
-        said = f", {note}" if note else ""
-        self._tell(f"{self.what}: {self._counted()}{said} in {duration(self._clock() - self._begun)}")
+        """Shows what was done and how long it took."""
+        remark = f", {note}" if note else ""
+        self._tell(f"{self.what}: {self._counted()}{remark} in {duration(self._clock() - self._begun)}")
 
     def _counted(self) -> str:
         of = "" if self.total is None else f" of {self.total}"

@@ -28,6 +28,7 @@ def start_time(pid: int) -> str:
 
 
 def main() -> None:
+    """Reads lines "folder PATH" and "PID START" of stdin; at its end waits `GRACE_S`, then ends what still runs."""
     processes: list[tuple[int, str]] = []
     folder = None
     for line in sys.stdin:

@@ -48,7 +48,7 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
         )
     real, synthetic, real_splits = prepared.index(), augmented.index(), prepared.splits()
     fitted = audit_fitted(real_splits, what_was_seen(prepared, synthetic))
-    apply_on_leak(real_splits, fitted, {"fitted": plan.on_leak.fitted})  # fails, or is waived and told
+    apply_on_leak(real_splits, fitted, {"fitted": plan.on_leak.fitted})  # fails, or is waived and shown
     summary = prepared.summary()
     audit = summary.audit + tuple(FindingRecord.model_validate(finding.to_json()) for finding in fitted)
     summary = summary.model_copy(update={"audit": audit})
@@ -254,7 +254,7 @@ def release_card(manifest: Manifest, features: FeatureRows | None = None) -> str
     lines = [
         f"# {manifest.name}",
         "",
-        "A release of emoforge. What it holds is told, and hashed, in `manifest.json`.",
+        "A release of emoforge. `manifest.json` lists what it holds, with hashes.",
         "",
         f"Modality: {manifest.modality}. Corpora: {', '.join(str(c['id']) for c in manifest.corpora)}. "
         f"Licences of the real samples: {', '.join(manifest.licenses)}; what is synthetic was made from them.",

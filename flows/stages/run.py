@@ -89,7 +89,7 @@ def _ingest(layout: Layout, name: str) -> None:
         on_unknown_label=corpus.on_unknown_label,
         options=corpus.options,
         base=layout.repo,
-        made_up=name in params.demo,
+        fake=name in params.demo,
     )
     places = IngestPlaces(
         root,

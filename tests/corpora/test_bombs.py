@@ -1,6 +1,6 @@
 """Small files that ask for much: judged from their headers, in a process whose time and memory are measured.
 
-Of MATLAB files and pickles: tests/corpora/readers/test_matfiles.py and test_pickles.py, HOSTILE.
+Of MATLAB files and pickles: tests/corpora/formats/test_matfiles.py and test_pickles.py, HOSTILE.
 """
 
 from __future__ import annotations

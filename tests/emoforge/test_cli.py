@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from corpora.errors import IntegrityError
-from tests.flows.test_dvcrun import SLEEPER, gone, sleepers
+from tests.flows.conduct.test_dvcrun import SLEEPER, gone, sleepers
 from tests.toy import Toy
 
 REPO = Path(__file__).resolve().parents[2]

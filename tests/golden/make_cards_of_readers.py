@@ -2,7 +2,8 @@
 
     python tests/golden/make_cards_of_readers.py FOLDER     (a checkout of the commit below, which still has them)
 
-Not run by the tests; tests/corpora/readers/test_cards_of_readers.py holds the cards to what stands in the file.
+Not run by the tests; tests/corpora/readers/described/test_cards_of_readers.py compares the cards with what stands in
+the file.
 """
 
 from __future__ import annotations

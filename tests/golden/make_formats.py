@@ -4,8 +4,8 @@
 
 Checks the commit out into a temporary worktree, runs its stages there (`python -m emoforge stage ...`) and packs
 data/corpora/tiny and data/runs/tiny/release into formats/NAME.tar.xz; formats/provenance.json says of which commit.
-tests/corpora/test_golden_formats.py opens every one of them, for ever: what is in formats/ is never written again. A
-format has changed when a manifest's `format` has, or a table's columns.
+tests/corpora/store/test_golden_formats.py opens every one of them, for ever: what is in formats/ is never written
+again. A format has changed when a manifest's `format` has, or a table's columns.
 """
 
 from __future__ import annotations

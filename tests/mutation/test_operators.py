@@ -87,7 +87,7 @@ bad = Mutant("validators.maths.intervals", "x", "", "", 0, source.replace("z * z
 equal = source.replace("p = successes / n", "p = 1.0 * successes / n")
 same = Mutant("validators.maths.intervals", "x", "", "", 1, equal)
 slow = Mutant("validators.maths.intervals", "x", "", "", 2, source + "\\nimport time\\ntime.sleep(600)\\n")
-tests = ["tests/validators/test_intervals.py"]
+tests = ["tests/validators/maths/test_intervals.py"]
 found = {m and m.nth: code for m, code, _ in _results([None, bad, same], tests, Path(sys.argv[1]), 120.0, 2)}
 found["slow"] = [code for _, code, _ in _results([slow], tests, Path(sys.argv[1]), 6.0, 1)][0]
 print(json.dumps(found))

@@ -74,13 +74,13 @@ def files_hash(files: list[Path], root: Path | None = None) -> str:
     seen = [(str(p.absolute()), s.st_size, s.st_mtime_ns, s.st_ino) for p, s in ((p, p.stat()) for p in files)]
     key = (root is None, *seen)
     if key not in _HASHED:
-        said = hashlib.sha256()
+        digest = hashlib.sha256()
         for path in files:
             if root is not None:
-                said.update(path.relative_to(root).as_posix().encode() + b"\0")
+                digest.update(path.relative_to(root).as_posix().encode() + b"\0")
             with path.open("rb") as file:
-                said.update(hashlib.file_digest(file, "sha256").digest())
-        _HASHED[key] = said.hexdigest()[:12]
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        _HASHED[key] = digest.hexdigest()[:12]
     return _HASHED[key]
 
 

@@ -58,7 +58,7 @@ class PlainEmbedding:
 
 
 class JoinedEmbedding:
-    """Two embeddings side by side: one learned what tells emotions apart, the other was never told what to look at."""
+    """Two embeddings side by side: one learned what tells emotions apart, the other knows no labels."""
 
     def __init__(self, parts: Sequence[Embedding]) -> None:
         self.parts = tuple(parts)

@@ -188,17 +188,17 @@ def known_subjects(batch: Batch) -> list[str]:
 
 
 def why_no_people(subjects: Sequence[str | None]) -> str:
-    """Subjects of train's samples (None or "": not known) -> why identity cannot be told; "" where it can."""
+    """Subjects of train's samples (None or "": not known) -> why identity cannot be judged; "" where it can."""
     counts = Counter(s for s in subjects if s)
     if not counts:
         return (
-            "identity cannot be told: train has no subject labels (FER2013, for one, knows none). Leave the gate "
+            "identity cannot be judged: train has no subject labels (FER2013, for one, knows none). Leave the gate "
             "identity out, or use a corpus that names its subjects."
         )
     several = sum(n >= 2 for n in counts.values())
     if several < 2:
         return (
-            f"identity cannot be told: {several} subjects of train have 2 usable samples; at least 2 such "
+            f"identity cannot be judged: {several} subjects of train have 2 usable samples; at least 2 such "
             "subjects are needed. Leave the gate identity out, or add subjects."
         )
     return ""

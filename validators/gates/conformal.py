@@ -25,7 +25,7 @@ class Conformal(Agreement):
     candidate compared with held-out samples of fold f by the very judges of fold f (cross-conformal: Vovk 2015). A
     limit of alpha then rejects at most alpha of what is exchangeable with the real samples of the class. For each fold
     on its own that is a theorem; for their sum the proven bound is 2 alpha (Vovk et al. 2018, for cross-conformal
-    predictors), and what is measured stays below alpha (tests/validators/test_conformal.py). With fewer than
+    predictors), and what is measured stays below alpha (tests/validators/gates/test_conformal.py). With fewer than
     1 / alpha - 1 samples a class rejects nobody: that is the price of the guarantee. A conversion is compared with the
     one fold that holds its source. Samples of one unseen person are less exchangeable than strangers are.
     """

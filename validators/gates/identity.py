@@ -145,17 +145,17 @@ class Identity(SampleGate):
             right = margins[np.isfinite(margins)] > 0
             if right.size and wilson_interval(float(right.sum()), right.size)[0] <= chance:
                 unable[name] = (
-                    f"{UNJUDGED}: {int(right.sum())} of {right.size} real samples of {name} are told to be their "
-                    f"own person's ({right.mean():.2f}, chance is {chance:.2f})"
+                    f"{UNJUDGED}: {int(right.sum())} of {right.size} real samples of {name} are nearest to their "
+                    f"own person ({right.mean():.2f}, chance is {chance:.2f})"
                 )
         return unable
 
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64; 2 without a source, NaN where `reasons` has something to say."""
-        said = self.reasons(batch)
-        out = np.asarray([np.nan if reason else NO_SOURCE for reason in said], dtype=np.float64)
+        reasons = self.reasons(batch)
+        out = np.asarray([np.nan if reason else NO_SOURCE for reason in reasons], dtype=np.float64)
         sources = batch.source_ids or ((),) * len(batch)
-        rows = np.asarray([i for i in range(len(batch)) if said[i] is None and sources[i]], dtype=np.int64)
+        rows = np.asarray([i for i in range(len(batch)) if reasons[i] is None and sources[i]], dtype=np.int64)
         known = [[s for s in sources[i] if s in self._fold_of] for i in rows]
         who = np.asarray([self._subject_of[ids[0]] for ids in known], dtype=np.int64)
         by_fold = np.full((len(rows), len(self._embeddings)), np.nan)

@@ -145,10 +145,10 @@ class NearestMcd(SampleGate):
 
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64 dB; NaN where `reasons` has something to say, never a number that means nothing."""
-        said = self.reasons(batch)
+        reasons = self.reasons(batch)
         values = np.full(len(batch), np.nan)
         for i, signal in enumerate(batch.signals):
-            if said[i] is None:
+            if reasons[i] is None:
                 values[i] = self._nearest(mel_cepstrum(signal, self.rate_hz), self._eligible(batch, i))
         return values
 

@@ -227,12 +227,12 @@ def _with_words(model: KneserNey) -> tuple[KneserNey, KneserNey]:
 
 def _scores(models: tuple[KneserNey, KneserNey], texts: Sequence[str], measure: str) -> np.ndarray:
     alone, ordered = models
-    said = ordered.surprise(texts)
+    surprise = ordered.surprise(texts)
     with np.errstate(divide="ignore", invalid="ignore"):
         if measure == "bytes":
-            bits = (said.nats + said.spelling) / (said.bytes * math.log(2.0))
+            bits = (surprise.nats + surprise.spelling) / (surprise.bytes * math.log(2.0))
         else:
-            bits = (said.nats - alone.surprise(texts).nats) / (said.tokens * math.log(2.0))
+            bits = (surprise.nats - alone.surprise(texts).nats) / (surprise.tokens * math.log(2.0))
     return np.asarray(bits, np.float64)
 
 

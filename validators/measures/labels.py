@@ -34,16 +34,16 @@ def _interval(n: int, value: Callable[[np.ndarray], float], seed: int) -> tuple[
 
 
 def _classes(truth: Any, answer: Any, which: str, classes: Any, ignore_case: bool, seed: int) -> Measured:
-    of, said, names = comparable(truth, answer, classes, ignore_case=ignore_case)
-    scores = class_scores(of, said, names)
-    true, answered = np.asarray(of, dtype=str), np.asarray(said, dtype=str)
+    of, answers, names = comparable(truth, answer, classes, ignore_case=ignore_case)
+    scores = class_scores(of, answers, names)
+    true, answered = np.asarray(of, dtype=str), np.asarray(answers, dtype=str)
 
     def value(rows: np.ndarray) -> float:
         return float(getattr(class_scores(true[rows].tolist(), answered[rows].tolist(), names), which))
 
     low, high = _interval(len(of), value, seed)
     details: dict[str, Any] = {"classes": list(names), "confusion (row: truth)": scores.confusion.tolist()}
-    if alone := sorted(set(said) - set(of)):
+    if alone := sorted(set(answers) - set(of)):
         details["answered, never true"] = alone  # a slip of the pen would stand here
     conventions = {
         "accuracy": "share of all rows",
@@ -55,7 +55,7 @@ def _classes(truth: Any, answer: Any, which: str, classes: Any, ignore_case: boo
         "share",
         conventions[which],
         len(of),
-        len(said),
+        len(answers),
         low=low,
         high=high,
         details=details,

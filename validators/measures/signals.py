@@ -92,7 +92,7 @@ def _flat(features: np.ndarray) -> np.ndarray:
 
 
 def _doubtful(real: np.ndarray, synthetic: np.ndarray, rate_hz: float) -> dict[str, int]:
-    """How many trials stand still or at their limits in some channel: told, where signals that rest may be meant."""
+    """How many trials stand still or at their limits in some channel: a note, as signals that rest may be meant."""
     counts = {}
     for name, x in (("real", real), ("synthetic", synthetic)):
         counts[f"{name}, flat for {FLAT_S:g} s"] = int(signals.has_flat(x, rate_hz).any(axis=1).sum())
@@ -258,7 +258,7 @@ def heart_rate(
     seed: int = 0,
 ) -> Measured:
     """`kind`: ECG or BVP. `channel`: which one it is. Of trials without a rate, `details` counts the reasons; of those
-    with one, the intervals that were found and left out, and the seconds without a signal."""
+    with one, the intervals left out, and the seconds without a signal."""
     return _heart(real, synthetic, "bpm", "beats/min", _Beats(rate_hz, kind, channel), floor=floor, seed=seed)
 
 

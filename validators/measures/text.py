@@ -170,14 +170,14 @@ def perplexity(
 
 def _of_other_folds(lines: Lines, order: int, level: str, seed: int) -> Surprise | None:
     """Each real text by a model that was fitted without its fold; None where there are too few."""
-    said = [line for line in lines if line.strip()]
-    if len(said) < FOLDS:
+    spoken = [line for line in lines if line.strip()]
+    if len(spoken) < FOLDS:
         return None
-    fold = np.random.default_rng(seed).permutation(len(said)) % FOLDS
+    fold = np.random.default_rng(seed).permutation(len(spoken)) % FOLDS
     parts = []
     for f in range(FOLDS):
-        model = KneserNey([s for s, g in zip(said, fold, strict=True) if g != f], order=order, level=level)  # type: ignore[arg-type]
-        parts.append(model.surprise([s for s, g in zip(said, fold, strict=True) if g == f]))
+        model = KneserNey([s for s, g in zip(spoken, fold, strict=True) if g != f], order=order, level=level)  # type: ignore[arg-type]
+        parts.append(model.surprise([s for s, g in zip(spoken, fold, strict=True) if g == f]))
     return Surprise(*[np.concatenate([getattr(p, name) for p in parts]) for name in Surprise.__slots__])
 
 

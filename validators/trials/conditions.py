@@ -4,7 +4,7 @@ What was accepted agrees with the judges by construction, so a set of accepted s
 that ignores its condition passes at chance, and passes every measure that knows no labels.
 
 All classes together hide one that is never made, and judges that do not hear a class on real people can say nothing of
-it: so each class is judged on its own as well, or it is said that it cannot be.
+it: so each class is judged on its own as well, or has a reason why it cannot be.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def honoured(candidates: Mapping[str, np.ndarray], real: Mapping[str, np.ndarray
     """class -> [n] bool, the judges' first choice is the asked class; of candidates and of real held-out samples.
 
     -> mean recall over the classes that both have (UAR) with its 95 % interval, `floor` the same of real people, and
-    the limit: halfway between chance and them. NaN with a reason where no class has both. Where the judges cannot be
-    told from chance on real people, the interval is all of [0, 1], with a reason: a candidate cannot be blamed for what
-    they do not hear.
+    the limit: halfway between chance and them. NaN with a reason where no class has both. Where the judges are
+    no better than chance on real people, the interval is all of [0, 1], with a reason: a candidate cannot be blamed for
+    what they do not hear.
 
     The interval is Wilson's at the effective number of candidates, K^2 / sum over classes of 1 / n_c: the variance of a
     mean of K proportions, with the mean in place of each (so it is never too narrow where classes are of one size).

@@ -214,7 +214,7 @@ def _clipped(signal: np.ndarray, rate: float, rng: np.random.Generator) -> np.nd
 
 
 def of_words(change: Callable[[list[str], np.random.Generator], list[str]]) -> Change:
-    """A change of a text's words, parted by blanks; what is no UTF-8 is left alone."""
+    """A change of a text's words, separated by blanks; what is no UTF-8 is left alone."""
 
     def changed_text(signal: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
         text = text_of(signal)

@@ -120,9 +120,9 @@ def weighted_scores(
     cell[np.arange(len(target)), target * k + answers] = 1.0
     confusion = (weights @ cell).reshape(-1, k, k)
     right = np.diagonal(confusion, axis1=1, axis2=2)
-    asked, said = confusion.sum(axis=2), confusion.sum(axis=1)
+    asked, answered = confusion.sum(axis=2), confusion.sum(axis=1)
     recall = np.divide(right, asked, out=np.full_like(right, np.nan), where=asked > 0)
-    f1 = np.divide(2 * right, asked + said, out=np.zeros_like(right), where=asked + said > 0)
+    f1 = np.divide(2 * right, asked + answered, out=np.zeros_like(right), where=asked + answered > 0)
     f1[asked == 0] = np.nan
     return np.nanmean(recall, axis=1), recall, f1
 

@@ -34,7 +34,7 @@ _LAYOUTS = {
     "audformat": "corpora.readers.layouts.audformat:Audformat",
     "datasets": "corpora.readers.layouts.datasets:Datasets",
 }
-# names that corpora commonly give; others are said in files.values
+# names that corpora commonly give; others: files.values
 _SPLITS = {"train": "train", "training": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev"}
 _SPLITS |= {"development": "dev", "test": "test", "testing": "test"}
 _GENDERS = {"m": "male", "male": "male", "man": "male", "f": "female", "female": "female", "woman": "female"}
@@ -137,7 +137,7 @@ class Described:
         return chain(first, items)
 
     def labels(self, root: Path) -> Iterator[UnknownLabelError | None]:
-        """Of each item the error that its label is, None where the card knows it or nothing is said. No payload is
+        """Of each item the error that its label is, None where the card knows it or there is none. No payload is
         read, so this is a quick look. Raises `CorpusError` for another layout."""
         for item, name in self._layout.items(Path(root)):
             try:
@@ -310,7 +310,10 @@ class Described:
             if field in given:
                 text = self._name(raw, field)
                 if text is None and self.card.split_unit != "payload":
-                    raise PayloadError(f"no-{field}", f"{field} is not known here, and no split may part one")
+                    raise PayloadError(
+                        f"no-{field}",
+                        f"{field} is not known here; samples of one must share a split",
+                    )
                 facts[field] = text
         for field, name in (("session", "session_id"), ("sentence", "sentence_id")):
             if field in given and (text := self._name(raw, field)) is not None:

@@ -149,6 +149,12 @@ def _compiled(pattern: str, ignore_case: bool = False) -> re.Pattern[str]:
         raise ValueError(f"not a regular expression: {error}") from None
 
 
+def _checked_pattern(value: str | None) -> str | None:
+    if value is not None:
+        _compiled(value)
+    return value
+
+
 class FolderFiles(Files):
     """One file a sample; its path tells all."""
 
@@ -175,12 +181,7 @@ class FolderFiles(Files):
         "reject (bad-label); a text without a meaning is passed over.",
     )
 
-    @field_validator("pattern", "known_by")
-    @classmethod
-    def _is_pattern(cls, value: str | None) -> str | None:
-        if value is not None:
-            _compiled(value)
-        return value
+    _is_pattern = field_validator("pattern", "known_by")(_checked_pattern)
 
     @model_validator(mode="after")
     def _groups_are_there(self) -> FolderFiles:
@@ -240,12 +241,7 @@ class _Columns(Files):
     def _same_names(cls, value: Any) -> Any:
         return {name: name for name in value} if isinstance(value, list) else value
 
-    @field_validator("name_pattern", "path_pattern")
-    @classmethod
-    def _is_pattern(cls, value: str | None) -> str | None:
-        if value is not None:
-            _compiled(value)
-        return value
+    _is_pattern = field_validator("name_pattern", "path_pattern")(_checked_pattern)
 
     @model_validator(mode="after")
     def _each_field_from_one_place(self) -> _Columns:

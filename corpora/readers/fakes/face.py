@@ -17,6 +17,7 @@ import numpy as np
 
 SIZE = 48
 _SCALE = 4
+Points = list[tuple[float, float]]  # (x, y) on the enlarged canvas
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ def _lit(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
 
-def _person(pen, person, rng, moved, cx, cy, w, h, skin, lift) -> list[tuple[float, float]]:  # type: ignore[no-untyped-def]
+def _person(pen, person, rng, moved, cx, cy, w, h, skin, lift) -> Points:  # type: ignore[no-untyped-def]
     """Draws a head; its half axes are `w` and `h`. -> 68 landmarks (x, y) in pixels of the canvas"""
     turn = float(np.clip(rng.normal(0, 0.09), -0.2, 0.2))  # head turned: features move sideways
     _head(pen, person, rng, cx, cy, w, h, skin)
@@ -211,10 +212,10 @@ def _head(pen, person, rng, cx, cy, w, h, skin) -> None:  # type: ignore[no-unty
         pen.chord(_ellipse(cx, cy - 0.1 * h, w * 1.04, h * 0.95), 212, 328, fill=_tone(hair))
 
 
-def _eyes_and_brows(pen, person, moved, cx, cy, w, h, skin, turn):  # type: ignore[no-untyped-def]
+def _eyes_and_brows(pen, person, moved, cx, cy, w, h, skin, turn) -> tuple[Points, Points]:  # type: ignore[no-untyped-def]
     """-> 10 points of the brows, 12 of the eyes"""
-    brows: list[tuple[float, float]] = []
-    eyes: list[tuple[float, float]] = []
+    brows: Points = []
+    eyes: Points = []
     apart = w * float(person.uniform(0.4, 0.47))
     eye_y = cy - h * float(person.uniform(0.1, 0.16))
     rx = w * float(person.uniform(0.17, 0.22))
@@ -254,7 +255,7 @@ def _between(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, flo
     return (a[0] + b[0]) / 2, (a[1] + b[1]) / 2
 
 
-def _nose(pen, person, moved, cx, cy, w, h, skin, turn) -> list[tuple[float, float]]:  # type: ignore[no-untyped-def]
+def _nose(pen, person, moved, cx, cy, w, h, skin, turn) -> Points:  # type: ignore[no-untyped-def]
     length = h * float(person.uniform(0.24, 0.31))
     rx = w * float(person.uniform(0.13, 0.18))
     x, y = cx + turn * w * 1.35, cy - h * 0.03
@@ -276,7 +277,7 @@ def _nose(pen, person, moved, cx, cy, w, h, skin, turn) -> list[tuple[float, flo
     return bridge + [(x + k * rx / 2, tip + h * 0.04) for k in range(-2, 3)]
 
 
-def _mouth(pen, person, moved, cx, cy, w, h, skin, turn, lift=0.0) -> list[tuple[float, float]]:  # type: ignore[no-untyped-def]
+def _mouth(pen, person, moved, cx, cy, w, h, skin, turn, lift=0.0) -> Points:  # type: ignore[no-untyped-def]
     half = w * float(np.clip(person.uniform(0.32, 0.4) + moved.wide, 0.16, 0.6))
     x, y = cx + turn * w * 0.9, cy + h * float(person.uniform(0.5, 0.57))
     lip = max(2.0, h * float(person.uniform(0.022, 0.04)))

@@ -51,7 +51,7 @@ MAX_PIXEL_TEXT = 512 * 512  # numbers in one cell of pixels
 @dataclass(frozen=True, slots=True)
 class RawSample:
     """`fields`: field -> text; of `label` also a list of texts or {text: weight}. Where the sample lies: one of `path`,
-    `content` (a file's bytes), `text`, `pixels` (numbers parted by blanks, a square), `vector` ({feature: number}).
+    `content` (a file's bytes), `text`, `pixels` (numbers separated by blanks, a square), `vector` ({feature: number}).
     `cut`: the seconds of the sound that are meant, to infinity: to its end. `ratings`: (dimension, rater, value on the
     corpus' scale). `blank`: groups of a pattern that took no part in it: nothing stands there, and that is known."""
 
@@ -226,8 +226,8 @@ def _judge_length(seconds: float) -> None:
 
 
 def _drawn(pixels: str, levels: float | None = None) -> bytes:
-    """Numbers parted by blanks or commas, a square picture row by row -> png. They are whole and from 0 to 255, or of
-    any kind and from 0 to `levels`."""
+    """Numbers separated by blanks or commas, a square picture row by row -> png. They are whole and from 0 to 255, or
+    of any kind and from 0 to `levels`."""
     parts = pixels.replace(",", " ").split()
     side = int(len(parts) ** 0.5)
     if not 0 < len(parts) <= MAX_PIXEL_TEXT or side * side != len(parts):

@@ -169,8 +169,8 @@ class Folder:
         match = self.pattern.search(name)
         if match and self._contradiction({key: text for key, text in match.groupdict().items() if text is not None}):
             return None
-        said = [key for key in texts if f"{{{key}" in template[0] and key in self.pattern.groupindex]
-        return name if match and all(match[key] == texts[key] for key in said) else None
+        stated = [key for key in texts if f"{{{key}" in template[0] and key in self.pattern.groupindex]
+        return name if match and all(match[key] == texts[key] for key in stated) else None
 
 
 def _id_of(name: str) -> str:

@@ -200,7 +200,7 @@ def _rated(c: Candidate, name: str) -> float | None:
 
 def _extra(c: Candidate) -> dict[str, str]:
     """`corpus`: whose class the sample fills. A generator without sources was not asked for that corpus: the entry
-    counts, it describes no style."""
+    says which count the sample belongs to, not how it sounds or looks."""
     filled = {} if c.cell is None or c.cell.corpus is None else {"corpus": c.cell.corpus}
     return filled if c.failed is None else filled | {"gate": c.failed, "value": repr(c.values[c.failed])}
 

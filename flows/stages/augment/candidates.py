@@ -121,7 +121,8 @@ def draw_sources(seed: int, prepared: Path, takes: Sequence[str], asked: Asked =
         by_corpus.setdefault(row["corpus"], []).append(row)
         if row["subject_id"] is not None:
             by_subject.setdefault(row["subject_id"], []).append(row)
-    tables, of_subject = ({k: table(r) for k, r in by.items()} for by in (by_corpus, by_subject))
+    tables = {corpus: table(rows) for corpus, rows in by_corpus.items()}
+    of_subject = {subject: table(rows) for subject, rows in by_subject.items()}
     return DrawSource(seed, tables, of_subject, asked)
 
 
@@ -212,7 +213,7 @@ class Drawer:
             read = [self._read(item.key, draws, round_number) for item, draws in zip(items, lists, strict=True)]
             if all(of_list is not None for of_list in read):
                 return [candidate for of_list in read for candidate in of_list or ()]
-            # what was there was found damaged on reading, however much of it, and is gone: made again
+            # a damaged list is removed from the store by reading it: the next turn draws it again
         raise ResourceError(
             f"the work store {self.store.url} gives back other bytes than were written to it, {TRIES} times in a row. "
             "Look at the disk under it, or choose another store in machine.yaml."

@@ -1,4 +1,4 @@
-"""What the next run of `augment` is expected to take, told before it is begun by `emoforge check`. Decides nothing.
+"""What the next run of `augment` is expected to take: `emoforge check` shows it before. Decides nothing.
 
 Counts come from what prepare left; before that, from the ingested corpora (leaks not yet dropped, nothing refused).
 Acceptance comes from the last run where there is one, else from the prior of generators/draws/balance.py; seconds from

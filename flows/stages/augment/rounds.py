@@ -40,12 +40,12 @@ def prepared_subjects(prepared: Prepared) -> BySubject:
 
 def subject_counts(index: pa.Table, chosen: set[str]) -> BySubject:
     """corpus -> subject (None: not known) -> class -> samples of `index` (SAMPLES) whose id is in `chosen`."""
-    found: dict[str, dict[str | None, dict[str, int]]] = {}
+    counts: dict[str, dict[str | None, dict[str, int]]] = {}
     for row in index.select(["sample_id", "corpus", "subject_id", "emotion"]).to_pylist():
         if row["sample_id"] in chosen and row["emotion"] is not None:
-            own = found.setdefault(row["corpus"], {}).setdefault(row["subject_id"], {})
+            own = counts.setdefault(row["corpus"], {}).setdefault(row["subject_id"], {})
             own[row["emotion"]] = own.get(row["emotion"], 0) + 1
-    return found
+    return counts
 
 
 def fill(

@@ -45,7 +45,7 @@ from validators.tables import FACTS, check_counts, check_table, fact_table, samp
 class IngestSettings:
     """How a corpus is read: `corpora.<name>` of params.yaml, which decides what comes out.
 
-    `options`: the reader's own. `base`: what a card's path is relative to (None: the current folder). `made_up`: what
+    `options`: the reader's own. `base`: what a card's path is relative to (None: the current folder). `fake`: what
     is read was written by the reader's `fake()`, so licence and published counts of the real corpus do not hold for it.
     """
 
@@ -57,7 +57,7 @@ class IngestSettings:
     on_unknown_label: OnUnknownLabel = "stop"
     options: Mapping[str, Any] = field(default_factory=dict)
     base: Path | None = None
-    made_up: bool = False
+    fake: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def ingest_corpus(
     reader, work = settings.reader, places.work
     corpus = make_corpus(reader, settings.options, base=settings.base)
     card_sha256 = getattr(corpus, "card_sha256", None)  # of a described corpus
-    card = made_up_card(corpus.card) if settings.made_up else corpus.card
+    card = fake_card(corpus.card) if settings.fake else corpus.card
     where = str(settings.base.resolve()) if settings.base else str(Path.cwd())
     task = ReadTask(
         name, reader, dict(settings.options), str(places.root), settings.shards, card.license, where, card_sha256
@@ -133,7 +133,7 @@ def ingest_corpus(
         conflicts = find_conflicts(index)
         write_json(folder / "audit.json", audit | {"conflicts": conflicts_to_json(conflicts)})
         described = {"card_sha256": card_sha256} if card_sha256 else {}
-        facts = _card(card, reader, index, rejects) | {"made_up": settings.made_up, **described}
+        facts = _card(card, reader, index, rejects) | {"made_up": settings.fake, **described}
         facts["unknown_labels"] = [one.as_dict() for one in unknown[:LISTED]]
         facts["notes"] = conflict_notes(conflicts)
         if tell is not None:
@@ -151,7 +151,7 @@ def ingest_corpus(
     return {"manifest": manifest, "seconds": time.perf_counter() - begun}
 
 
-def made_up_card(card: CorpusCard) -> CorpusCard:
+def fake_card(card: CorpusCard) -> CorpusCard:
     """The card of what a reader's `fake()` wrote: in the layout of the corpus, with none of its people in it."""
     return replace(
         card,
@@ -194,7 +194,7 @@ def _judge_rejects(name: str, places: IngestPlaces, accepted: int, rejects: list
 
 
 def _quality(name: str, card: CorpusCard, index: pa.Table, counts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Checks of the index and of its sizes and rates; one that fails stops the stage. Counts are checked and told only:
+    """Checks of the index and of its sizes and rates; one that fails stops the stage. A wrong count is only shown:
     a re-packed corpus may hold a file twice, and its owner decides."""
     expected = sample_expectations(card.modality, is_vector=card.is_vector)
     table = check_table(index, name=name, expectations=expected)

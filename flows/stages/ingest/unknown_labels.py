@@ -32,6 +32,7 @@ class UnknownLabel:
     nearest: str | None
 
     def as_dict(self) -> dict[str, str | int | None]:
+        """As it stands in card.json."""
         return {"label": self.label, "count": self.count, "nearest": self.nearest}
 
     @property

@@ -44,7 +44,7 @@ INERT: dict[str, str] = {
     "flows.stages.plan.plans": "what it says is in the plan",
     "flows.stages.plan.weights": "what it says is in the plan",
 }
-_RECORDS = "types and the columns of tables: they carry bytes and what is said of them, and compute neither"
+_RECORDS = "types and the columns of tables: they carry bytes and their description, and compute neither"
 # Of drawing samples from a fitted model, beside `INERT`: what only a fit uses. Its result are the weights, which are
 # hashed themselves. A test draws with all of it but the types out of order.
 INERT_FOR_SAMPLING: dict[str, str] = {

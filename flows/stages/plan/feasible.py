@@ -1,7 +1,7 @@
 """Whether a run can come to its end, and what its gates can never say: by labels, groups and subjects alone.
 
 Asked before anything is prepared (`plan`, `emoforge check`), of what ingest left, and once more when it is prepared and
-some samples may have been refused: a fit takes hours, and what dies after it could have been told before.
+some samples may have been rejected: a fit takes hours, and an error after it could have been foreseen.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class People:
     layout: str = ""
 
     def roster(self, split: str) -> Roster:
+        """The classed samples of `split`, as gates see them before they are fitted."""
         part = self._of(split)
         return Roster(
             self.modality,
@@ -122,6 +123,7 @@ class Outlook:
 
     @property
     def stops(self) -> tuple[Problem, ...]:
+        """The problems with which the run cannot come to its end."""
         return tuple(p for p in self.problems if p.stops)
 
 

@@ -243,7 +243,7 @@ def _generator(run_name: str, run: RunParams) -> str | None:
     require_layout(run.generator.name, generator, spec)
     by_subject = run.target.cells == "subject"
     require_honoured(f"runs.{run_name}", run.ask.asked(), generator, run.generator.params, by_subject=by_subject)
-    if run.target.cells == "subject":  # said before hours of fitting
+    if run.target.cells == "subject":  # known before hours of fitting
         require_subjects(run.generator.name, generator, run.generator.params)
     module: str = generator.__module__
     return module
@@ -294,7 +294,7 @@ def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, 
             gate_params(name, given.params)
         except ParamsError as error:
             raise ParamsError(f"runs.{run_name}.gates.{name}.params: {error}") from None
-        if gate.asks:  # said before hours of drawing what would all be refused
+        if gate.asks:  # known before hours of drawing what would all be rejected
             require_asked(f"runs.{run_name}", name, gate.asks, run.ask.asked())
         kind = "set" if issubclass(gate, SetGate) else "sample"
         limit = default_limit(gate) if given.limit is None else given.limit.limit()

@@ -323,18 +323,18 @@ class Plans:
         return cls(*(kind.read(layout, run) for kind in PLANS.values()))  # type: ignore[arg-type]
 
 
-def _first_difference(made: Any, written: Any, where: str = "") -> str:
+def _first_difference(planned: Any, written: Any, where: str = "") -> str:
     """ "params.target.beta": the first key of two plain JSON values that differs; "" where none does."""
-    if isinstance(made, dict) and isinstance(written, dict):
-        for key in sorted({*made, *written}):
+    if isinstance(planned, dict) and isinstance(written, dict):
+        for key in sorted({*planned, *written}):
             place = f"{where}.{key}" if where else key
-            if key not in made or key not in written:
+            if key not in planned or key not in written:
                 return place
-            if found := _first_difference(made[key], written[key], place):
-                return found
+            if different := _first_difference(planned[key], written[key], place):
+                return different
         return ""
-    if isinstance(made, list) and isinstance(written, list) and len(made) == len(written):
-        pairs = enumerate(zip(made, written, strict=True))
-        return next((found for i, (a, b) in pairs if (found := _first_difference(a, b, f"{where}.{i}"))), "")
-    same = made == written and isinstance(made, bool) == isinstance(written, bool)
+    if isinstance(planned, list) and isinstance(written, list) and len(planned) == len(written):
+        pairs = enumerate(zip(planned, written, strict=True))
+        return next((different for i, (a, b) in pairs if (different := _first_difference(a, b, f"{where}.{i}"))), "")
+    same = planned == written and isinstance(planned, bool) == isinstance(written, bool)
     return "" if same else where or "the file"

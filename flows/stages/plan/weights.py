@@ -38,7 +38,7 @@ def path_parameters(kind: type) -> frozenset[str]:
     """Parameters whose value is a path by their annotation (`Path`, `Path | None`): fields of a pydantic model, else
     parameters of the constructor of `kind`."""
     if issubclass(kind, BaseModel):
-        hints: dict[str, Any] = {name: field.annotation for name, field in kind.model_fields.items()}
+        hints: dict[str, object] = {name: field.annotation for name, field in kind.model_fields.items()}
     else:
         hints = typing.get_type_hints(kind.__init__)
     return frozenset(name for name, hint in hints.items() if hint is Path or Path in typing.get_args(hint))

@@ -1,4 +1,4 @@
-"""PieceContent samples in the work store: what is there is found again by sample, what is missing is prepared.
+"""Prepared samples in the work store: what is there is looked up by sample, what is missing is prepared.
 
 prepared/<settings>/<pack>: `settings` hashes what prepares (steps, representation, code of the worker), so one folder
 holds all samples that were ever prepared so, for whichever view, label scheme, fold or corpus. A pack holds up to 64 of
@@ -36,6 +36,7 @@ class PieceContent:
 
     @property
     def piece_id(self) -> str:
+        """Id of the piece: the sample's own, and the piece's suffix."""
         return self.sample_id + self.piece.suffix
 
 
@@ -78,6 +79,7 @@ class Packs:
 
     @property
     def folder(self) -> str:
+        """What the store keys of the packs of these settings begin with."""
         return f"prepared/{self.settings}"
 
     def _take(self, pack: str, wanted: Mapping[str, object]) -> None:

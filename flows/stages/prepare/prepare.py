@@ -87,8 +87,8 @@ def choose_view(plan: PreparePlan, layout: Layout, index: pa.Table) -> tuple[dic
     over all of them, too, so that two corpora that share files, or near copies of them, are found out.
     """
     spec = ViewSpec.parse(plan.view)
-    made = _made_at_ingest(plan, layout, spec.outer.name) if spec.outer.name in ("group", "official") else None
-    view = made if made is not None and spec == spec.outer else make_view(index, spec, outer=made)
+    ingested = _ingested_view(plan, layout, spec.outer.name) if spec.outer.name in ("group", "official") else None
+    view = ingested if ingested is not None and spec == spec.outer else make_view(index, spec, outer=ingested)
     policy = plan.on_leak.model_dump()
     short_text = policy.pop("short_text_letters", SHORT_TEXT)
     findings = audit_view(index, view, _near(plan, layout), short_text=short_text)
@@ -106,7 +106,7 @@ def _near(plan: PreparePlan, layout: Layout) -> pa.Table:
     return near_pairs(pa.concat_tables(read_table(folder / "near.parquet", FINGERPRINTS) for folder in folders))
 
 
-def _made_at_ingest(plan: PreparePlan, layout: Layout, name: str) -> pa.Table:
+def _ingested_view(plan: PreparePlan, layout: Layout, name: str) -> pa.Table:
     views = []
     for corpus in plan.corpus_names:
         table = read_table(layout.corpus(corpus) / "splits.parquet", SPLITS)
@@ -127,8 +127,8 @@ def label(index: pa.Table, scheme: str) -> tuple[pa.Table, dict[str, Counter[str
     records = index.select(["emotion", "labels", "valence", "arousal", "dominance"]).to_pylist()
     after = [assign(record, scheme) for record in records]
     lost: dict[str, Counter[str]] = {c: Counter() for c in corpora}
-    for corpus, native, found in zip(corpora, before, after, strict=True):
-        if found is None:
+    for corpus, native, emotion in zip(corpora, before, after, strict=True):
+        if emotion is None:
             lost[corpus][str(native)] += 1
     at = index.schema.get_field_index("emotion")
     return index.set_column(at, SAMPLES.field("emotion"), pa.array(after, pa.string())), lost

@@ -56,10 +56,12 @@ class Request:
     facts: Facts
 
     def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `from_json` reads them back."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, whole: Mapping[str, Any]) -> Request:
+        """What `to_json` wrote. Raises `KeyError` or `TypeError` for anything else."""
         facts = dict(whole["facts"])
         signals = tuple(Signal.from_row(s) for s in facts.pop("signals"))
         return cls(**{**whole, "facts": Facts(signals=signals, **facts)})
@@ -75,6 +77,7 @@ class CodedAs:
 
     @classmethod
     def from_json(cls, whole: Mapping[str, Any]) -> CodedAs:
+        """Of plain JSON values. Raises `KeyError` or `TypeError` where one is missing."""
         signals = tuple(Signal.from_row(s) for s in whole["signals"])
         return cls(str(whole["codec"]), whole["duration_s"], signals)
 
@@ -100,6 +103,7 @@ class PreparedPiece:
 
     @classmethod
     def from_json(cls, whole: Mapping[str, Any]) -> PreparedPiece:
+        """As `PackRecord.from_json`."""
         reason = whole["not_encoded"]
         return cls(
             suffix=whole["suffix"],
@@ -127,6 +131,7 @@ class PreparedSample:
 
     @classmethod
     def from_json(cls, whole: Mapping[str, Any]) -> PreparedSample:
+        """As `PackRecord.from_json`."""
         reason = whole["error"]
         pieces = tuple(PreparedPiece.from_json(piece) for piece in whole["pieces"])
         return cls(whole["key"], None if reason is None else (reason[0], reason[1]), pieces)
@@ -140,6 +145,7 @@ class PackRecord:
     samples: tuple[PreparedSample, ...]
 
     def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `from_json` reads them back."""
         return asdict(self)
 
     @classmethod

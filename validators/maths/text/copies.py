@@ -50,8 +50,9 @@ class WordIndex:
         if n < 1:
             raise UserError(f"n is {n}; an n-gram has at least 1 word")
         self.n = n
-        said = [word_hashes(text) for text in texts]
-        self._build(np.concatenate([np.zeros(0, np.uint64), *said]), np.array([len(words) for words in said], np.int64))
+        hashes = [word_hashes(text) for text in texts]
+        lengths = np.array([len(words) for words in hashes], np.int64)
+        self._build(np.concatenate([np.zeros(0, np.uint64), *hashes]), lengths)
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray], *, n: int = N) -> WordIndex:

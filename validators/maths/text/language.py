@@ -101,6 +101,7 @@ def listed_words(text: str, words: frozenset[str]) -> list[str]:
     without blanks between words are one word.
     """
     longest = max((entry.count(" ") + 1 for entry in words), default=0)
-    said = normalise(text).split()
-    spans = ((" ".join(said[i : i + n])) for i in range(len(said)) for n in range(1, min(longest, len(said) - i) + 1))
+    parts = normalise(text).split()
+    lengths = ((i, n) for i in range(len(parts)) for n in range(1, min(longest, len(parts) - i) + 1))
+    spans = (" ".join(parts[i : i + n]) for i, n in lengths)
     return [span for span in spans if span in words]

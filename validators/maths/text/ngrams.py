@@ -101,10 +101,10 @@ class KneserNey:
             read += len(text.encode("utf-8", "replace"))
             if read > LARGEST_BYTES:
                 raise UserError(f"more than {LARGEST_BYTES >> 20} MB of text to fit a language model to")
-            said = self.split(text)
-            if said:
-                padded = [START] * (order - 1) + said + [END]
-                top.update(tuple(padded[i : i + order]) for i in range(len(said) + 1))
+            tokens = self.split(text)
+            if tokens:
+                padded = [START] * (order - 1) + tokens + [END]
+                top.update(tuple(padded[i : i + order]) for i in range(len(tokens) + 1))
         if not top:
             raise UserError("no text with a word in it to fit a language model to")
         self._build(top)
@@ -161,11 +161,11 @@ class KneserNey:
         """Each text on its own, with its start and end. A text without a token has 0 of everything."""
         columns: list[list[float]] = []
         for text in texts:
-            said = self.split(text)
+            tokens = self.split(text)
             nats = unknown_nats = spelling = 0.0
             unknown = 0
             context: list[Token] = [START] * (self.order - 1)
-            for token in [*said, END] if said else []:
+            for token in [*tokens, END] if tokens else []:
                 known = token in self.vocabulary
                 cost = -math.log(self.probability(token, context))
                 nats += cost
@@ -174,8 +174,8 @@ class KneserNey:
                     unknown_nats += cost
                     spelling += (len(str(token).encode("utf-8", "replace")) + 1) * math.log(BYTES)
                 context = [*context, token if known else UNKNOWN][1:] if self.order > 1 else context
-            size = len(text.encode("utf-8", "replace")) + 1 if said else 0
-            columns.append([nats, len(said) + bool(said), unknown, unknown_nats, spelling, size])
+            size = len(text.encode("utf-8", "replace")) + 1 if tokens else 0
+            columns.append([nats, len(tokens) + bool(tokens), unknown, unknown_nats, spelling, size])
         return surprise_of(columns)
 
 

@@ -61,8 +61,8 @@ def bleu(references: Sequence[str], hypotheses: Sequence[str], *, interval: bool
     """
     from sacrebleu.metrics import BLEU
 
-    said = any(text.strip() for text in references) and any(text.strip() for text in hypotheses)
-    if said and len(references) == len(hypotheses) and all(len(tokens(h)) < MAX_ORDER for h in hypotheses):
+    any_words = any(text.strip() for text in references) and any(text.strip() for text in hypotheses)
+    if any_words and len(references) == len(hypotheses) and all(len(tokens(h)) < MAX_ORDER for h in hypotheses):
         why = f"no line has {MAX_ORDER} words, so there is no {MAX_ORDER}-gram; take chrf"
         return CorpusScore(math.nan, math.nan, math.nan, "none", why)
     return _sacrebleu(BLEU(), references, hypotheses, interval)
@@ -111,10 +111,10 @@ def self_bleu(texts: Sequence[str], *, cap: int = 500, order: int = MAX_ORDER, s
     if len(texts) > cap:
         rows = np.sort(np.random.default_rng(seed).permutation(len(texts))[:cap])
         texts = [texts[i] for i in rows]
-    said = [tokens(text) for text in texts]
-    if sum(map(bool, said)) < 2:
+    candidates = [tokens(text) for text in texts]
+    if sum(map(bool, candidates)) < 2:
         return math.nan
-    counts = [Counter(gram for n in range(1, order + 1) for gram in ngrams(words, n)) for words in said]
+    counts = [Counter(gram for n in range(1, order + 1) for gram in ngrams(words, n)) for words in candidates]
     # of each n-gram: its largest count in a text, in which one, and its largest count in any other
     first: dict[tuple[str, ...], tuple[int, int]] = {}
     second: dict[tuple[str, ...], int] = {}
@@ -126,12 +126,12 @@ def self_bleu(texts: Sequence[str], *, cap: int = 500, order: int = MAX_ORDER, s
                 second[gram] = most if holder >= 0 else 0
             elif count > second.get(gram, 0):
                 second[gram] = count
-    lengths = np.array([len(words) for words in said])
-    scores = np.zeros(len(said))
+    lengths = np.array([len(words) for words in candidates])
+    scores = np.zeros(len(candidates))
     for row, own in enumerate(counts):
-        if not said[row]:
+        if not candidates[row]:
             continue
-        correct, total = [0] * order, [max(len(said[row]) - n, 0) for n in range(order)]
+        correct, total = [0] * order, [max(len(candidates[row]) - n, 0) for n in range(order)]
         for gram, count in own.items():
             most, holder = first[gram]
             correct[len(gram) - 1] += min(count, second[gram] if holder == row else most)
