@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.errors import UnknownNameError, UserError
+from corpora.errors import UnknownNameError
 from features.faces.hog import hog_features
 from features.physio.paces import trial_features
 from features.speech.functionals import functionals_matrix
 from features.text.ngrams import hashed_ngrams
 from validators.batch import Batch
 from validators.embeddings.images import FACE_SIDE, faces_at, mel_rows, pixel_rows
-from validators.embeddings.kept import Extractor, kept_features, rate_of
+from validators.embeddings.kept import Extractor, as_they_are, kept_features, rate_of, vectors_of
 from validators.maths.text.words import text_of
 
 
@@ -28,8 +28,8 @@ def features_of(batch: Batch, name: str) -> np.ndarray:
     known = FEATURES.get(batch.kind, {})
     if name not in known:
         raise UnknownNameError.of(f"feature extractor of {batch.kind}", name, known)
-    if batch.kind == "vector" and len(columns := sorted({s.size for s in batch.signals if s.size})) > 1:
-        raise UserError(f"vectors of {', '.join(map(str, columns))} columns do not stand in one batch")
+    if batch.kind == "vector":
+        return vectors_of(batch)
     return kept_features(batch, name, known[name])
 
 
@@ -54,16 +54,12 @@ def _paces(batch: Batch, rows: np.ndarray) -> np.ndarray:
     return trial_features([batch.signals[i] for i in rows], float(batch.rate_hz or 0.0))
 
 
-def _as_they_are(batch: Batch, rows: np.ndarray) -> np.ndarray:
-    return np.stack([np.asarray(batch.signals[i], dtype=np.float64).ravel() for i in rows])
-
-
 FEATURES: dict[str, dict[str, Extractor]] = {
     "speech": {"functionals": _functionals, "mel": mel_rows},
     "face": {"hog": _hog, "pixels": pixel_rows},
     "text": {"ngrams": _ngrams},
     "physio": {"paces": _paces},
-    "vector": {"plain": _as_they_are},
+    "vector": {"plain": as_they_are},
 }
 # by kind of batch: the hand-made features
 PLAIN = {"speech": "functionals", "face": "hog", "text": "ngrams", "physio": "paces", "vector": "plain"}

@@ -62,3 +62,16 @@ def _by_content(batch: Batch, name: str, rows: np.ndarray, extract: Extractor) -
         if new:
             _MEMO.put(key, row.copy())
     return features
+
+
+def vectors_of(batch: Batch) -> np.ndarray:
+    """Feature vectors as they are, [B, D] float64; rows that cannot be used are zeros. Whoever compares them
+    standardises by train. Raises `UserError` for vectors of unlike lengths."""
+    if len(columns := sorted({s.size for s in batch.signals if s.size})) > 1:
+        raise UserError(f"vectors of {', '.join(map(str, columns))} columns do not stand in one batch")
+    return kept_features(batch, "plain", as_they_are)
+
+
+def as_they_are(batch: Batch, rows: np.ndarray) -> np.ndarray:
+    """The vectors of these rows, [len(rows), D] float64."""
+    return np.stack([np.asarray(batch.signals[i], dtype=np.float64).ravel() for i in rows])

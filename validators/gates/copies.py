@@ -16,8 +16,8 @@ from pydantic import Field
 
 from corpora.errors import UserError
 from validators.batch import Batch, rows_of, usable
-from validators.embeddings.features import features_of
 from validators.embeddings.images import MEL_BANDS, MEL_COLUMNS, faces_at, mel_of
+from validators.embeddings.kept import vectors_of
 from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
 from validators.maths.sets import blocks, column_scale, unit_rows
 from validators.maths.text.copies import TextCopies, near_texts, word_hashes
@@ -250,7 +250,7 @@ def _raw(batch: Batch, *, mirror: bool = False) -> np.ndarray:
     """[B, D] float64, each row with mean 0 and length 1: what is compared, before the mean of train is taken off.
     Vectors: as they are."""
     if batch.kind == "vector":
-        return features_of(batch, "plain")
+        return vectors_of(batch)
     if batch.kind == "face":
         x = faces_at(batch.signals, 48).astype(np.float64)
         x = x[:, :, ::-1] if mirror else x

@@ -17,7 +17,7 @@ from flows.artifacts.evaluated import VerdictRow
 from flows.stages.report.data import RunFolder, read_run
 from flows.stages.report.headline import headline, said_by
 from flows.stages.report.report import write_report
-from tests.flows.report_run import CLASSES, make_run
+from tests.flows.stages.report.report_run import CLASSES, make_run
 from validators.maths.chance import UNJUDGED
 
 
