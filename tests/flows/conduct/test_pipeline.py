@@ -44,7 +44,7 @@ def test_the_flow_builds_what_is_needed_and_shows_it(toy: Toy) -> None:
     with get_client(sync_client=True) as client:
         artifacts = client.read_artifacts(artifact_filter=ArtifactFilter.model_validate({}))
     found = {a.key: a.data for a in artifacts}
-    assert json.loads(found["balance-toy"])[0]["emotion"] == "fear"  # type: ignore[arg-type]
+    assert json.loads(found["balance-toy"])[0]["class"] == "fear"  # type: ignore[arg-type]
     assert "report.html" in str(found["report-toy"])
     toy.set_seed(2)
     pipeline.conduct(["toy"], toy.folder)
