@@ -55,7 +55,7 @@ def _fit(name: str, train: Batch) -> Any:
 
 @pytest.fixture(params=sorted(SAMPLE_GATES))
 def gate(request: pytest.FixtureRequest, train: Batch) -> Any:
-    key = (request.param, train.modality)
+    key = (request.param, train.kind)
     if key not in _FITTED:
         _FITTED[key] = _fit(request.param, train)
     return _FITTED[key]
