@@ -7,31 +7,33 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
+from flows.artifacts.ingested import ConflictList
 from flows.stages import release
 from flows.stages.report import report
-from flows.stages.report.tables import conflict_tables
+from flows.stages.report.data_tables import conflict_tables
 
-ENTRIES: dict[str, Any] = {
+WRITTEN: dict[str, Any] = {
     "same_recording": {
         "counts": {"entries": 1, "samples": 2},
         "entries": [{"c:M1": ["c/x1"], "c:<M7>": ["c/x2"]}],
     },
     "conflicting_labels": {"counts": {"entries": 0, "samples": 0}, "entries": []},
 }
+ENTRIES = {kind: ConflictList.model_validate(written) for kind, written in WRITTEN.items()}
 
 
 def test_tables_of_the_kinds_that_there_are() -> None:
     (table,) = conflict_tables(ENTRIES)
-    assert (table["title"], table["n"]) == ("Speaker ids that share a recording", 1)
-    assert table["table"]["rows"] == [["c:M1 and c:<M7>", "c/x1, c/x2"]]
+    assert (table.title, table.n) == ("Speaker ids that share a recording", 1)
+    assert table.table.rows == (("c:M1 and c:<M7>", "c/x1, c/x2"),)
     assert conflict_tables({}) == []  # a corpus of an earlier version
 
 
 def test_long_lists_are_cut_and_counted_whole() -> None:
     many = [{"joy": [f"c/{n}a"], "sad": [f"c/{n}b"]} for n in range(70)]
-    found = {"conflicting_labels": {"counts": {"entries": 70, "samples": 140}, "entries": many}}
-    (table,) = conflict_tables(found)
-    assert table["n"] == 70 and len(table["table"]["rows"]) == 50
+    written = {"counts": {"entries": 70, "samples": 140}, "entries": many}
+    (table,) = conflict_tables({"conflicting_labels": ConflictList.model_validate(written)})
+    assert table.n == 70 and len(table.table.rows) == 50
 
 
 def test_the_page_shows_them_below_the_corpus() -> None:
