@@ -181,6 +181,7 @@ OPEN_DICTS = {
 }
 # Functions with more than seven parameters. New ones take a small frozen dataclass.
 MANY_PARAMETERS = {
+    "emoforge/cli.py:measure",  # arguments of a command
     "flows/engine/pool.py:__init__",
     "flows/engine/train.py:fit_in_group",
     "flows/stages/augment/batches.py:batch_from_payloads",
@@ -208,9 +209,9 @@ def test_open_dictionaries_in_flows_become_fewer() -> None:
     assert {part: n for part, n in counts.items() if n > OPEN_DICTS.get(part, (0, ""))[0]} == {}
 
 
-def test_no_function_of_flows_has_more_than_seven_parameters() -> None:
+def test_no_function_has_more_than_seven_parameters() -> None:
     many = set()
-    for path, text in _sources("flows").items():
+    for path, text in _sources("flows", "emoforge").items():
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 own = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]

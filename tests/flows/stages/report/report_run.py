@@ -71,8 +71,9 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
     for k, name in enumerate(classes):
         for i in range(real_counts[name] + 4):
             sample = f"made_up/{name}/{i:03d}"
-            row = {**base, "sample_id": sample, "recording_id": sample, "group_id": f"made_up:{i % 6}", "emotion": name}
-            real.append(({**row, "subject_id": f"made_up:{i % 6}"}, draw(rng, k)))
+            owner = f"made_up:{i % 6}"
+            row: dict[str, Any] = {**base, "sample_id": sample, "recording_id": sample, "emotion": name}
+            real.append(({**row, "group_id": owner, "subject_id": owner}, draw(rng, k)))
             split = "train" if i < real_counts[name] else ("dev" if i % 2 else "test")
             splits.append({"view": "group", "sample_id": sample, "split": split})
     prepared, augmented, evaluation = run / "prepared", run / "augmented", run / "evaluation"
@@ -150,7 +151,7 @@ def make_run(root: Path, modality: str = "face", *, classes: list[str] = CLASSES
             valid, agreed = i != 2, bool(agreement >= 1.0)
             passed = valid and agreed and accepted < lacking
             source = [f"made_up/neutral/{i:03d}"] if conversions else None
-            row: dict[str, Any] = {
+            row = {
                 **base,
                 "sample_id": sample,
                 "recording_id": sample,
