@@ -168,22 +168,20 @@ OPEN_DICTS = {
     "flows/records.py": (1, "a row of a table, whose schema says what is in it"),
     "flows/conduct": (5, "YAML of params and machine as people wrote it, cards, answers of DVC"),
     "flows/engine": (18, "work items and answers cross processes as JSON"),
-    "flows/stages/augment": (13, "work items of draws, and metadata of the work store, are JSON"),
+    "flows/stages/augment": (7, "work items of draws, and metadata of the work store, are JSON"),
     "flows/stages/fit": (2, "the arguments of a worker, and a model's emoforge.json, are JSON"),
     "flows/stages/ingest": (14, "cards and options of readers are their own"),
-    "flows/stages/plan": (3, "a gate's own parameters; a plan's settings as plain JSON"),
-    "flows/stages/prepare": (15, "work items of preparation, and metadata of the work store, are JSON"),
+    "flows/stages/plan": (2, "a gate's own parameters; a plan's settings as plain JSON"),
+    "flows/stages/prepare": (13, "work items of preparation, and metadata of the work store, are JSON"),
     "flows/stages/report": (10, "what templates show"),
 }
 # Functions with more than seven parameters. New ones take a small frozen dataclass.
 MANY_PARAMETERS = {
-    "flows/engine/pool.py:__init__",
-    "flows/engine/train.py:fit_in_group",
-    "flows/stages/augment/batches.py:batch_from_payloads",
-    "flows/stages/augment/candidates.py:__init__",
-    "flows/stages/augment/sampler.py:__init__",
-    "flows/stages/ingest/ingest.py:ingest_corpus",
-    "flows/stages/ingest/unknown_labels.py:judge_labels",
+    # the protocol of a generator (generators/generator.py)
+    "generators/conversion.py:fit",
+    "generators/generator.py:fit",
+    "generators/trained.py:fit",
+    "validators/maths/speech/cheaptrick.py:_windowed",  # compiled by numba: arrays and numbers alone
 }
 MOST_PARAMETERS = 7
 # names of gates that are words of the field as well: a modality, a way to choose
@@ -204,15 +202,15 @@ def test_open_dictionaries_in_flows_become_fewer() -> None:
     assert {part: n for part, n in counts.items() if n > OPEN_DICTS.get(part, (0, ""))[0]} == {}
 
 
-def test_no_function_of_flows_has_more_than_seven_parameters() -> None:
+def test_no_function_has_more_than_seven_parameters() -> None:
     many = set()
-    for path, text in _sources("flows").items():
+    for path, text in _sources("flows", "generators", "validators", "features").items():
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 own = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
                 if sum(a.arg not in ("self", "cls") for a in own) > MOST_PARAMETERS:
                     many.add(f"{path}:{node.name}")
-    assert many <= MANY_PARAMETERS
+    assert many == MANY_PARAMETERS
 
 
 def test_no_gate_is_known_by_its_name_outside_its_file() -> None:

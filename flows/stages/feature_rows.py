@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import JsonValue
 
 from corpora.errors import IntegrityError
 from corpora.schema import SAMPLES
@@ -50,7 +51,7 @@ class FeatureRows:
     real: int
     synthetic: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """For the manifest."""
         return {
             "file": FEATURES,
