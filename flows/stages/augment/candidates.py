@@ -121,8 +121,8 @@ def draw_sources(seed: int, prepared: Path, takes: Sequence[str], asked: Asked =
         by_corpus.setdefault(row["corpus"], []).append(row)
         if row["subject_id"] is not None:
             by_subject.setdefault(row["subject_id"], []).append(row)
-    tables, of_subject = ({k: table(r) for k, r in by.items()} for by in (by_corpus, by_subject))
-    return DrawSource(seed, tables, of_subject, asked)
+    of_subject = {subject: table(chosen) for subject, chosen in by_subject.items()}
+    return DrawSource(seed, {corpus: table(chosen) for corpus, chosen in by_corpus.items()}, of_subject, asked)
 
 
 def sources_key(prepared: Path) -> str:
