@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,17 @@ class McdParams(GateParams):
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class Utterances:
+    """Real utterances that candidates are compared with; row i of each is one. cepstra: [T, 24] float32 at 5 ms."""
+
+    ids: Sequence[str]
+    emotions: Sequence[str]
+    subjects: Sequence[str | None]
+    groups: Sequence[str | None]
+    cepstra: Sequence[np.ndarray]
+
+
 class NearestMcd(SampleGate):
     """Mean MCD in dB to the k nearest real utterances of the asked class: a spectral envelope that nobody has is far.
 
@@ -58,28 +70,17 @@ class NearestMcd(SampleGate):
     lacks_reference = frozenset({"no-utterance-of-class", "no-utterance-of-another-group"})
 
     def __init__(
-        self,
-        *,
-        rate_hz: int,
-        classes: Sequence[str],
-        k: int,
-        candidates: int,
-        reference_cap: int,
-        seed: int,
-        ids: Sequence[str],
-        emotions: Sequence[str],
-        subjects: Sequence[str | None],
-        groups: Sequence[str | None],
-        cepstra: Sequence[np.ndarray],
+        self, real: Utterances, *, rate_hz: int, classes: Sequence[str], options: McdParams, seed: int
     ) -> None:
         self.rate_hz, self.classes, self.seed = int(rate_hz), tuple(classes), int(seed)
-        self.k, self.candidates, self.reference_cap = k, candidates, reference_cap
-        self._ids, self._emotions = tuple(ids), tuple(emotions)
-        self._subjects, self._groups = tuple(subjects), tuple(groups)
-        self._cepstra = list(cepstra)
-        self._summaries = np.stack([summary(c) for c in cepstra]) if len(cepstra) else np.zeros((0, 2 * ORDER + 1))
-        self._members = {c: np.flatnonzero([e == c for e in emotions]) for c in classes}
-        self.judge = f"{CONVENTION}-nearest{k}:{self._content_hash()[:12]}"
+        self.k, self.candidates, self.reference_cap = options.k, options.candidates, options.reference_cap
+        self._ids, self._emotions = tuple(real.ids), tuple(real.emotions)
+        self._subjects, self._groups = tuple(real.subjects), tuple(real.groups)
+        self._cepstra = list(real.cepstra)
+        summaries = [summary(c) for c in self._cepstra]
+        self._summaries = np.stack(summaries) if summaries else np.zeros((0, 2 * ORDER + 1))
+        self._members = {c: np.flatnonzero([e == c for e in self._emotions]) for c in classes}
+        self.judge = f"{CONVENTION}-nearest{self.k}:{self._content_hash()[:12]}"
 
     @classmethod
     def fit(
@@ -105,17 +106,14 @@ class NearestMcd(SampleGate):
         if not kept:
             raise UserError("gate mcd: no train utterance of the asked classes has a spectral envelope (all silent?).")
         rows = [i for i, _ in kept]
-        return cls(
-            rate_hz=int(train.rate_hz),
-            classes=classes,
-            seed=seed,
+        real = Utterances(
             ids=[train.ids[i] for i in rows],
             emotions=[train.emotions[i] for i in rows],
             subjects=[train.subjects[i] if train.subjects else None for i in rows],
             groups=[train.groups[i] if train.groups else None for i in rows],
             cepstra=[c for _, c in kept],
-            **options.model_dump(),
         )
+        return cls(real, rate_hz=int(train.rate_hz), classes=classes, options=options, seed=seed)
 
     @classmethod
     def foresee(
@@ -198,7 +196,9 @@ class NearestMcd(SampleGate):
         judge = config.pop("judge")
         tensors = safetensors.numpy.load((folder / "cepstra.safetensors").read_bytes())
         cepstra = np.split(tensors["frames"], np.cumsum(tensors["lengths"])[:-1])
-        gate = cls(cepstra=cepstra, **config)
+        real = Utterances(**{name: config[name] for name in ("ids", "emotions", "subjects", "groups")}, cepstra=cepstra)
+        options = McdParams(**{name: config[name] for name in McdParams.model_fields})
+        gate = cls(real, rate_hz=config["rate_hz"], classes=config["classes"], options=options, seed=config["seed"])
         if gate.judge != judge:
             raise IntegrityError(f"{folder} holds cepstra of {gate.judge}, its mcd.json says {judge}: save it again.")
         return gate

@@ -37,7 +37,8 @@ class HandPool:
     """Stands where the pool does: writes what is missing of a list, as `Sampler` would; `made` counts it."""
 
     def __init__(self, store: WorkStore, gates: dict[str, str]) -> None:
-        self.store, self.gates, self.made = store, gates, []
+        self.store, self.gates = store, gates
+        self.made: list[str] = []
 
     def run(self, items: list[WorkItem], on_done: Any) -> None:
         for item in items:

@@ -152,7 +152,7 @@ class Mover(TrainedGenerator):
     """A conversion that trains: half of the source, half of what it learned of the class."""
 
     name = "mover"
-    takes = ("from",)
+    takes: tuple[str, ...] = ("from",)
     sampled_from: ClassVar[list[Draw]] = []
 
     def _build(self) -> MoverNetwork:
@@ -182,7 +182,7 @@ def test_a_conversion_that_trains_is_fitted_monitored_and_stopped_early(
 ) -> None:
     monkeypatch.setitem(GENERATORS, "mover", f"{__name__}:Mover")
     monkeypatch.setenv("EMOFORGE_ACTORS", "0")
-    params = copy.deepcopy(TINY["faces"])
+    params: dict[str, Any] = copy.deepcopy(TINY["faces"])
     params["demo"]["tiny"]["per_class"] = {"happiness": 30, "anger": 24}
     params["runs"]["tiny"] |= {
         "representation": {"name": "pixels", "size": 16},
