@@ -176,33 +176,17 @@ OPEN_DICTS = {
     "flows/stages/augment": (7, "work items of draws, and metadata of the work store, are JSON"),
     "flows/stages/fit": (2, "the arguments of a worker, and a model's emoforge.json, are JSON"),
     "flows/stages/ingest": (14, "cards and options of readers are their own"),
-<<<<<<< HEAD
-    "flows/stages/plan": (3, "a gate's own parameters; a plan's settings as plain JSON"),
-    "flows/stages/prepare": (15, "work items of preparation, and metadata of the work store, are JSON"),
+    "flows/stages/plan": (2, "a gate's own parameters; a plan's settings as plain JSON"),
+    "flows/stages/prepare": (13, "work items of preparation, and metadata of the work store, are JSON"),
 }
 # Functions with more than seven parameters. New ones take a small frozen dataclass.
 MANY_PARAMETERS = {
     "emoforge/cli.py:measure",  # arguments of a command
-    "flows/engine/pool.py:__init__",
-    "flows/engine/train.py:fit_in_group",
-    "flows/stages/augment/batches.py:batch_from_payloads",
-    "flows/stages/augment/candidates.py:__init__",
-    "flows/stages/augment/sampler.py:__init__",
-    "flows/stages/ingest/ingest.py:ingest_corpus",
-    "flows/stages/ingest/unknown_labels.py:judge_labels",
-=======
-    "flows/stages/plan": (2, "a gate's own parameters; a plan's settings as plain JSON"),
-    "flows/stages/prepare": (13, "work items of preparation, and metadata of the work store, are JSON"),
-    "flows/stages/report": (10, "what templates show"),
-}
-# Functions with more than seven parameters. New ones take a small frozen dataclass.
-MANY_PARAMETERS = {
     # the protocol of a generator (generators/generator.py)
     "generators/conversion.py:fit",
     "generators/generator.py:fit",
     "generators/trained.py:fit",
     "validators/maths/speech/cheaptrick.py:_windowed",  # compiled by numba: arrays and numbers alone
->>>>>>> seams
 }
 MOST_PARAMETERS = 7
 # names of gates that are words of the field as well: a modality, a way to choose
@@ -225,11 +209,7 @@ def test_open_dictionaries_in_flows_become_fewer() -> None:
 
 def test_no_function_has_more_than_seven_parameters() -> None:
     many = set()
-<<<<<<< HEAD
-    for path, text in _sources("flows", "emoforge").items():
-=======
-    for path, text in _sources("flows", "generators", "validators", "features").items():
->>>>>>> seams
+    for path, text in _sources("flows", "emoforge", "generators", "validators", "features").items():
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 own = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]

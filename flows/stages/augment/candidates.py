@@ -121,14 +121,9 @@ def draw_sources(seed: int, prepared: Path, takes: Sequence[str], asked: Asked =
         by_corpus.setdefault(row["corpus"], []).append(row)
         if row["subject_id"] is not None:
             by_subject.setdefault(row["subject_id"], []).append(row)
-<<<<<<< HEAD
     tables = {corpus: table(rows) for corpus, rows in by_corpus.items()}
     of_subject = {subject: table(rows) for subject, rows in by_subject.items()}
     return DrawSource(seed, tables, of_subject, asked)
-=======
-    of_subject = {subject: table(chosen) for subject, chosen in by_subject.items()}
-    return DrawSource(seed, {corpus: table(chosen) for corpus, chosen in by_corpus.items()}, of_subject, asked)
->>>>>>> seams
 
 
 def sources_key(prepared: Path) -> str:
