@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=REPO.parent / "shared" / "data")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--only", choices=["recall", "cost"])
-    parser.add_argument("--corpora", nargs="*", help="recall on these alone; fake:NAME: the made-up one")
+    parser.add_argument("--corpora", nargs="*", help="recall on these alone; fake:NAME: the fake one")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--size", type=int, help="(internal) one measurement of cost, in this process")
     args = parser.parse_args()

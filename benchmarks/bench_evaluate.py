@@ -4,7 +4,7 @@
 
 Assembles what the stage reads (shards, indexes, scores of the agreement gate) in a temporary folder, with real and
 synthetic samples from one distribution, and calls `flows.stages.evaluate.run` with the default set gates and their
-default limits. Speech is made up: half-second tones of 24 speakers in 6 classes; the stage computes their functionals
+default limits. Speech is synthetic: half-second tones of 24 speakers in 6 classes; the stage computes their functionals
 and log-mel images itself, which is part of the time. Faces are rows of FER2013, each its own group.
 Prints JSON: wall seconds and seconds of the processor; `--profile` adds the 25 functions that cost most.
 """

@@ -42,7 +42,7 @@ LIBRARIES = ("datasets", "pyarrow", "numpy", "pillow", "great-expectations", "we
 
 
 def scaled(corpus: str, data: Path, times: int, folder: Path) -> Path:
-    """`times` copies of the corpus under names of its own form; "noise": `times` tenths of a GB of made-up wavs."""
+    """`times` copies of the corpus under names of its own form; "noise": `times` tenths of a GB of fake wavs."""
     if corpus == "noise":
         return noise(times, folder)
     if corpus == "goemotions":

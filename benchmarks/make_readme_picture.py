@@ -3,7 +3,7 @@
     python benchmarks/make_readme_picture.py [SPEECH_RUN FACES_RUN]
 
 Left: class balance of both runs. Right: real beside synthetic samples of the classes with the most synthetic ones,
-chosen by name alone, as in the report. From made-up corpora only: real ones may not be passed on.
+chosen by name alone, as in the report. From fake corpora only: real ones may not be passed on.
 """
 
 from __future__ import annotations

@@ -232,7 +232,7 @@ class CorpusCard:
     `counts`: native label -> published number of samples (for several labels a sample: of samples that carry it).
     `dimensions`: rated dimension -> (lowest, highest) value of the corpus' own scale; records hold them in [-1, 1].
     `sources`: fact (one of `FACTS`) -> paper, page or file where it stands; those without one are in `unverified`.
-    `tested_on`: "real" where the tests read published files, "fake" where only made-up ones in the native layout.
+    `tested_on`: "real" where the tests read published files, "fake" where only fake ones in the native layout.
     """
 
     name: str
@@ -279,7 +279,7 @@ class Corpus(Protocol):
         ...
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
-        """Writes a small made-up corpus in the native layout. `per_class` counts samples in all (canonical names).
+        """Writes a small fake corpus in the native layout. `per_class` counts samples in all (canonical names).
 
         A corpus rated on dimensions only takes an int: that many samples in all. Where the layout fixes the trials of a
         subject, counts are rounded up to what it can hold.

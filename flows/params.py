@@ -85,7 +85,7 @@ class Numerics(_Model):
 
 
 class Demo(_Model):
-    """A made-up corpus in the native layout of a reader's corpus."""
+    """A fake corpus in the native layout of a reader's corpus."""
 
     reader: Reader = Field(description="Whose `fake()` writes it.")
     options: Options = Field(default_factory=dict, description="The reader's own.")

@@ -1,4 +1,4 @@
-"""How a number becomes a verdict: limits, estimates, what is let in. It knows no gate: params.yaml is read with it."""
+"""How a number becomes a verdict: limits, estimates, acceptance. It knows no gate: params.yaml is read with it."""
 
 from __future__ import annotations
 

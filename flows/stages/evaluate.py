@@ -155,8 +155,8 @@ def _asked(scores: pa.Table, classes: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def unsaid(balance: Balance, scores: pa.Table) -> list[VerdictRow]:
-    """A row for each sample gate and class in which the gate had no say, of classes that were drawn: it let in whatever
-    it could score, and the release has to say so."""
+    """A row for each sample gate and class in which the gate had no say, of classes that were drawn:
+    it accepted whatever it could score, and the release has to say so."""
     rows = []
     for name, by_class in balance.undecided.items():
         of_gate = scores.filter(pc.equal(scores.column("gate"), name))

@@ -80,7 +80,7 @@ class Encoder:
         return np.stack([of_row[i] for i in range(len(ready))])
 
     def _measured(self, sample: Any, where: Path) -> None:
-        """Sets `dim` by encoding a made-up sample: a folder whose parts do not fit together fails here, by name."""
+        """Sets `dim` by encoding a fake sample: a folder whose parts do not fit together fails here, by name."""
         with plain_errors(where, type(self._model).__name__):
             features = self._all([sample])
         self.dim = features.shape[1]

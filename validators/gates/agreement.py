@@ -169,7 +169,7 @@ class Agreement(SampleGate):
 
     def cannot_judge(self, limit: Limit) -> dict[str, str]:
         """Classes that judges do not name in real samples of people whom they have not met:
-        validators/trials/conditions.py. What such judges refuse or let in is chance."""
+        validators/trials/conditions.py. What such judges reject or accept is chance."""
         target = self._arrays["oof_target"]
         named = _ratio(self._arrays["oof_p"], target) >= 1.0
         return unheard({name: named[target == i] for i, name in enumerate(self.classes)})

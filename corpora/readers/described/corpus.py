@@ -52,7 +52,7 @@ class Layout(Protocol):
         ...
 
     def write(self, root: Path, rows: list[dict[str, Any]], seed: int) -> None:
-        """Writes made-up rows (`described_fake.plan`) in this layout."""
+        """Writes fake rows (`described_fake.plan`) in this layout."""
         ...
 
 
@@ -99,7 +99,7 @@ class Described:
         return read_items(items, corpus, lambda item, name: self._sample(item, name, corpus, signals))
 
     def fake(self, root: Path, *, subjects: int, per_class: Mapping[str, int] | int, seed: int) -> None:
-        """A small made-up corpus in the described layout. Raises `CorpusError` where its names cannot hold it."""
+        """A small fake corpus in the described layout. Raises `CorpusError` where its names cannot hold it."""
         from corpora.readers.described.fake import plan
 
         self._layout.write(Path(root), plan(self.description, subjects, per_class, seed), seed)

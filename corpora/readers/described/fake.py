@@ -1,4 +1,4 @@
-"""What a made-up corpus of a card holds: who shows which class, with which texts in its fields; and the payloads."""
+"""What a fake corpus of a card holds: who shows which class, with which texts in its fields; and the payloads."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _people(card: Card, subjects: int) -> list[str]:
         example = (match.groupdict().get("subject") or example) if match else example
     names = variants(files.fake.get("subject"), files.values.get("subject"), example)
     if not 1 <= subjects <= len(names):
-        raise CorpusError(f"a made-up {card.facts.title} needs 1 to {len(names)} subjects, not {subjects}")
+        raise CorpusError(f"a fake {card.facts.title} needs 1 to {len(names)} subjects, not {subjects}")
     return names[:subjects]
 
 
@@ -134,7 +134,7 @@ def payload_of(card: Card, row: Mapping[str, Any], suffix: str, rng: np.random.G
 
 
 def sentence(row: Mapping[str, Any], rng: np.random.Generator) -> str:
-    """A made-up sentence in the emotion of a row of `plan`."""
+    """A fake sentence in the emotion of a row of `plan`."""
     from corpora.readers.fakes.text import write_sentence
 
     return write_sentence(row["emotion"], rng, person=row["subject"] or 0)
@@ -193,4 +193,4 @@ def _like(pattern: str) -> list[str]:
         names = [plain.replace("\0", f"{number:0{width}d}") for number in (1, 2, 3)]
         if all(re.fullmatch(pattern, name) for name in names):
             return names
-    raise CorpusError(f"no made-up columns for the pattern {pattern!r}; list the columns to make up a corpus")
+    raise CorpusError(f"no fake columns for the pattern {pattern!r}; list the columns for a fake corpus")

@@ -121,7 +121,7 @@ class Files(CardModel):
     levels: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Faces: level of white in pictures of more than 8 bits and in pixel columns, such as 4095."
     )
-    fake: dict[str, Texts] = Field(default_factory=dict, description="Field -> texts that a made-up corpus draws from.")
+    fake: dict[str, Texts] = Field(default_factory=dict, description="Field -> texts that a fake corpus draws from.")
 
     @model_validator(mode="after")
     def _one_or_the_other(self) -> Files:
@@ -138,7 +138,7 @@ class Files(CardModel):
         return set()
 
     def placed(self) -> set[str]:
-        """Names that stand in the template of made-up paths."""
+        """Names that stand in the template of fake paths."""
         return {name for template in self.fake.get("path", ()) for name in re.findall(r"\{(\w+)", template)}
 
 

@@ -249,7 +249,7 @@ def find_tables(root: Path, card: Card, globs: list[str]) -> list[tuple[Path, st
 
 
 def _made_names(globs: list[str]) -> list[str]:
-    """Names of made-up features: those named, and three for each glob."""
+    """Names of fake features: those named, and three for each glob."""
     names_of = [[glob.replace("*", str(i)) for i in range(1, 4)] if "*" in glob else [glob] for glob in globs]
     return [name for names in names_of for name in names][:8]
 
@@ -271,7 +271,7 @@ def _looked_at(
 
 
 def made_cells(card: Card, files: _Columns, row: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """One made-up row {column: text}, payloads aside."""
+    """One fake row {column: text}, payloads aside."""
     texts = row["texts"]
     line: dict[str, Any] = {}
     for field, column in files.columns.items():

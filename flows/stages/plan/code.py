@@ -62,11 +62,11 @@ INERT_FOR_PREPARING: dict[str, str] = {
 }
 # Of scoring: what a gate is fitted on and what it scores is in its key and in the samples'.
 INERT_FOR_GATES: dict[str, str] = {"corpora.schema": _RECORDS}
-# Of reading a corpus: what writes made-up ones, for tests and the demo.
+# Of reading a corpus: what writes fake ones, for tests and the demo.
 INERT_FOR_READING: dict[str, str] = {
     "corpora.readers": "which module reads a corpus: that module is a root",
-    "corpora.readers.described.fake": "writes made-up corpora",
-    "corpora.readers.fakes.*": "writes made-up corpora",
+    "corpora.readers.described.fake": "writes fake corpora",
+    "corpora.readers.fakes.*": "writes fake corpora",
 }
 # fields of a syntax tree that say how the source is written: load or store, u"" before a string, comments about types
 _ADDRESS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")  # of a registry's entry
