@@ -96,7 +96,7 @@ class Check(Record):
     type: str
     column: str | None = None
     success: bool
-    kwargs: dict[str, JsonValue] | None = None
+    asked: dict[str, JsonValue] | None = Field(None, alias="kwargs")
     observed: JsonValue = None
 
 

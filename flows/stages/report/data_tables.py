@@ -97,7 +97,7 @@ def quality_table(quality: Quality | None) -> QualityTable | None:
             what=check.type.removeprefix("expect_").replace("_", " "),
             column=check.column or "",
             ok=check.success,
-            asked=flat(check.kwargs or {}),
+            asked=flat(check.asked or {}),
             observed=flat(check.observed),
         )
         for check in quality.results
