@@ -176,7 +176,7 @@ def test_comments_docstrings_and_formatting_rerun_nothing(
         ("corpora.near.images", "ingest prepare"),
         ("features.faces.prepare", "prepare"),
         ("features.speech.prepare", ""),
-        ("features.faces.pixels", "prepare fit augment evaluate"),
+        ("features.faces.pixels", "prepare fit augment"),
         ("generators.conversion", "fit augment"),
         ("generators.vae", ""),
         ("flows.stages.fit.monitor", "fit"),

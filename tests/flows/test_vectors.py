@@ -85,7 +85,7 @@ def test_rows_of_features_become_a_release(tmp_path: Path, tiny_params: Any, pro
     train = np.stack(found["train"])
     # each feature by its own mean and deviation over train, as its neighbour has other units
     assert np.allclose(train.mean(axis=0), 0, atol=1e-3) and np.allclose(train.std(axis=0), 1, atol=1e-2)
-    assert "features 3" in (folder / "data/runs/tiny/report.html").read_text()
+    assert "3 features" in (folder / "data/runs/tiny/report.html").read_text()
 
 
 def test_a_generator_adds_rows_to_a_table(tmp_path: Path, tiny_params: Any, project: Any) -> None:

@@ -61,7 +61,7 @@ def test_the_number_of_actors_changes_nothing(ray: Any, actors: int) -> None:
     assert {key: r["square"] for key, r in found.items()} == {f"list/{i}": i * i + 1 for i in range(20)}
     assert all(r["pair"] == [1, 2] for r in found.values())
     pids = {r["pid"] for r in found.values()}
-    assert {r["pid"] for r in again.values()} <= pids  # actors live on over rounds
+    pids |= {r["pid"] for r in again.values()}  # actors live on over rounds: no more of them than asked for
     assert (os.getpid() in pids) == (actors == 0)
     assert len(pids) <= max(actors, 1)
     assert results(pool, []) == {} if actors == 0 else True

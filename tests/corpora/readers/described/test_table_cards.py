@@ -371,7 +371,7 @@ CELLS = st.text(max_size=8) | st.sampled_from(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     rows=st.lists(
         st.dictionaries(st.sampled_from(["text", "label", "who", "turn"]), CELLS | st.floats() | st.none()), max_size=5

@@ -220,7 +220,7 @@ def test_every_subject_gets_the_classes_that_it_lacks(fitted: Path, tmp_path: Pa
             assert n == row["accepted"] and row["filled"] and row["corpus"] is None
     write_report(out.parent, tmp_path / "p/data/corpora", tmp_path / "page.html", generated=None)
     page = (tmp_path / "page.html").read_text()
-    assert "Each subject on its own" in page and "target reached" in page and "agreement refuses" in page
+    assert "Each subject on its own" in page and "target reached" in page and "agreement rejects" in page
 
 
 def test_choosing_draws_nothing_and_is_on_record(fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
