@@ -8,6 +8,8 @@ import re
 import sys
 import tomllib
 from collections import defaultdict
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
@@ -47,9 +49,14 @@ def imported(folders: tuple[str, ...]) -> dict[str, list[str]]:
     return {name: files for name, files in users.items() if name not in sys.stdlib_module_names and name not in ours}
 
 
+@cache
+def _packages() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
+
+
 def distributions_of(package: str) -> set[str]:
     """Names of the installed distributions that hold an import package."""
-    names = importlib.metadata.packages_distributions().get(package, [])
+    names = _packages().get(package, [])
     return {name.lower().replace("_", "-") for name in names}
 
 

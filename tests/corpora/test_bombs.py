@@ -6,6 +6,7 @@ Of MATLAB files and pickles: tests/corpora/formats/test_matfiles.py and test_pic
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import io
 import json
 import resource
@@ -343,12 +344,17 @@ def tar_backwards(folder: Path) -> str:
 
 def run_all() -> dict[str, tuple[str, int, float]]:
     """{bomb: (what it came to, calls, MiB by which the peak of memory grew)}, with 1 GiB of memory in all."""
-    sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script: `tests` may be another's package
-    from work import counted
 
     import corpora.archives.extract
     import corpora.codecs
     import corpora.formats.tables  # noqa: F401
+
+    # run as a script: an installed package may be called `tests`, and ours has a folder `corpora`
+    place = importlib.util.spec_from_file_location("work", Path(__file__).parents[1] / "work.py")
+    assert place is not None and place.loader is not None
+    work_module = importlib.util.module_from_spec(place)
+    sys.modules["work"] = work_module
+    place.loader.exec_module(work_module)
 
     images(png(8, 8))  # loads Pillow's formats
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -359,7 +365,7 @@ def run_all() -> dict[str, tuple[str, int, float]]:
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             folder = Path(place) / f"{len(found)}"
             folder.mkdir()
-            with counted() as work:
+            with work_module.counted() as work:
                 told = read(folder)
             grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
             found[name] = (told, work.calls, round(grown, 1))

@@ -115,7 +115,8 @@ def test_a_parent_that_is_gone_already_ends_the_child_at_once() -> None:
     assert held({PARENT: f"{os.getpid()} 1"}).wait(20) == -signal.SIGTERM
 
 
-@pytest.mark.parametrize("env", [{}, {"DVC_STAGE": "fit@toy"}, None])
+# a root without a lock: that of the project says who runs there, or that nobody does any more
+@pytest.mark.parametrize("env", [{}, {"DVC_STAGE": "fit@toy", "DVC_ROOT": os.devnull}, None])
 def test_a_parent_that_lives_is_left_alone(env: dict[str, str] | None) -> None:
     child = held(handed_down() if env is None else env)
     with pytest.raises(subprocess.TimeoutExpired):
