@@ -57,7 +57,7 @@ def measure(
     plan = AugmentPlan.read(layout, corpus)
     prepared = Prepared.open(layout.run(corpus) / "prepared")
     summary = prepared.summary()
-    gate = fit_gates(plan, layout, prepared.path, summary, WorkStore(layout.store))["agreement"]
+    gate = fit_gates(plan, layout, prepared, summary, WorkStore(layout.store))["agreement"]
     fit = FitPlan.read(layout, corpus)
     data = load_train(prepared, fit)
     if shuffle:

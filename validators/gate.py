@@ -148,6 +148,7 @@ class SampleGate(Gate):
 
     lacks_reference: ClassVar[frozenset[str]] = frozenset()  # slugs of `reasons` that blame the real samples
     drops_repeats: ClassVar[bool] = False  # `near_pairs` says which candidates repeat one another
+    judges_class: ClassVar[bool] = False  # its score is about the class that was asked for: a mixture has none
     tells_class: ClassVar[bool] = False  # a score of 1: judges' first choice is the class that was asked for
 
     @classmethod

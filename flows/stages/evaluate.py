@@ -60,7 +60,7 @@ def run(plan: EvaluatePlan, layout: Layout, machine: Machine) -> None:
         drawn = augmented.index()
         of_a_class = drawn.filter(pc.is_valid(drawn.column("emotion")))  # a mixture is compared with no class
         synthetic = batch_from_table(augmented.path, of_a_class, form_of(summary))
-        train, dev = (reference_batch(prepared.path, summary, split) for split in ("train", "dev"))
+        train, dev = (reference_batch(prepared, summary, split) for split in ("train", "dev"))
         verdicts = set_verdicts(plan, train, dev, synthetic, summary.classes)
         tested = self_test(plan, train, summary.classes)
         scores = augmented.scores()
@@ -97,7 +97,7 @@ def split_batch(prepared: Prepared, summary: Summary, split: str) -> Batch:
     way back, the vectors."""
     form = form_of(summary)
     if form.layout == "vector":
-        return reference_batch(prepared.path, summary, split)
+        return reference_batch(prepared, summary, split)
     return batch_from_table(prepared.path, prepared.of_split(split), form)
 
 

@@ -392,14 +392,15 @@ def test_a_fitted_gate_is_keyed_by_its_reference_rows(folder: Path) -> None:
     stages(folder, verbs="plan prepare")
     layout, run = Layout(folder), folder / "data/runs/tiny/prepared"
     plan = AugmentPlan.read(layout, "tiny")
-    summary = Prepared.open(run).summary()
+    prepared = Prepared.open(run)
+    summary = prepared.summary()
     known = frozenset({"a"})
-    key = gate_key(plan, "support", reference_hash(run, summary, "train", known))
+    key = gate_key(plan, "support", reference_hash(prepared, summary, "train", known))
     for name in ("rejects.parquet", "summary.json", "before.parquet", "splits.parquet"):
         (run / name).write_bytes(b"something else")
-    assert gate_key(plan, "support", reference_hash(run, summary, "train", known)) == key
-    assert reference_hash(run, summary, "train", known) != reference_hash(run, summary, "dev", known)
-    assert reference_hash(run, summary, "train", known) != reference_hash(run, summary, "train", frozenset())
+    assert gate_key(plan, "support", reference_hash(prepared, summary, "train", known)) == key
+    assert reference_hash(prepared, summary, "train", known) != reference_hash(prepared, summary, "dev", known)
+    assert reference_hash(prepared, summary, "train", known) != reference_hash(prepared, summary, "train", frozenset())
     table = read_table(run / "index.parquet", SAMPLES)
     for column, seen in (
         ("age", False),
@@ -412,7 +413,7 @@ def test_a_fitted_gate_is_keyed_by_its_reference_rows(folder: Path) -> None:
         kind = table.schema.field(at).type
         other = pa.array([7.0 if pa.types.is_floating(kind) else "other"] * table.num_rows).cast(kind)
         pq.write_table(table.set_column(at, table.schema.field(at), other), run / "index.parquet")
-        assert (gate_key(plan, "support", reference_hash(run, summary, "train", known)) != key) == seen, column
+        assert (gate_key(plan, "support", reference_hash(prepared, summary, "train", known)) != key) == seen, column
 
 
 def test_the_key_of_a_gate_holds_every_column_that_reaches_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def run(plan: AugmentPlan, layout: Layout, machine: Machine) -> None:
         _write(plan, layout, prepared, store, Drawn.nothing(summary))
         return
     require_embedding(plan)
-    gates = fit_gates(plan, layout, prepared.path, summary, store)
+    gates = fit_gates(plan, layout, prepared, summary, store)
     limits, silent = resolve_limits(plan, gates, summary.classes)
     keys = {name: gate.key for name, gate in gates.items()}
     with Drawer(plan, layout, machine, store, prepared, keys) as draw:

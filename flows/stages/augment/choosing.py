@@ -56,7 +56,7 @@ def _spread(plan: AugmentPlan, prepared: Prepared, crowded: Mapping[Cell, list[C
     -> the embedding's name."""
     how, summary = plan.rounds.choose, prepared.summary()
     progress(f"augment: choosing among accepted candidates by {how.spread}, {how.embedding} embedding")
-    train = reference_batch(prepared.path, summary, "train")
+    train = reference_batch(prepared, summary, "train")
     embedding = _embedding(plan, train, summary.classes)
     real, emotions = embedding.embed(train), np.array(train.emotions)
     for cell, passed in crowded.items():

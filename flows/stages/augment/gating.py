@@ -5,15 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-import pyarrow as pa
 
 from corpora.fingerprint import hash_json
-from corpora.schema import SAMPLES
 from corpora.store.atomic import atomic_folder
-from corpora.store.shards import read_table
-from flows.artifacts.prepared import Summary
+from flows.artifacts.prepared import Prepared, Summary
 from flows.engine.progress import progress
 from flows.engine.store import WorkStore
 from flows.paths import Layout
@@ -39,30 +34,21 @@ class FittedGate:
     gate: SampleGate
 
 
-def reference_rows(prepared: Path, split: str) -> pa.Table:
-    """Rows (SAMPLES) of the real samples of `split` as the generator's representation renders them, where it loses
-    something: the form that candidates come in."""
-    coded = prepared / "coded.parquet"
-    table = read_table(coded if coded.exists() else prepared / "index.parquet", SAMPLES)
-    prefix = f"coded/{split}-coded" if coded.exists() else f"shards/{split}-real"
-    return table.filter(pa.array([s.startswith(prefix) for s in table.column("shard").to_pylist()], pa.bool_()))
-
-
 def form_of(summary: Summary) -> Form:
     """What the batches of a run are made of."""
     return Form.of(summary.modality, summary.rate_hz, summary.representation)
 
 
-def reference_batch(prepared: Path, summary: Summary, split: str) -> Batch:
-    """What a gate is fitted on: the payloads of `reference_rows`, decoded."""
-    return batch_from_table(prepared, reference_rows(prepared, split), form_of(summary))
+def reference_batch(prepared: Prepared, summary: Summary, split: str) -> Batch:
+    """What a gate is fitted on: the payloads of `Prepared.reference`, decoded."""
+    return batch_from_table(prepared.path, prepared.reference(split), form_of(summary))
 
 
-def reference_hash(prepared: Path, summary: Summary, split: str, known_sha256: frozenset[str]) -> str:
+def reference_hash(prepared: Prepared, summary: Summary, split: str, known_sha256: frozenset[str]) -> str:
     """64 hex digits over all that a gate is handed when it is fitted: of each reference row what stands in its Batch
     (`SEEN`), in its order, classes, modality and rate, and the payloads that are known. No reject, count, report or
     other column."""
-    in_order = reference_rows(prepared, split).sort_by([("shard", "ascending"), ("offset", "ascending")])
+    in_order = prepared.reference(split).sort_by([("shard", "ascending"), ("offset", "ascending")])
     seen = [[row[name] for name in SEEN] for row in in_order.select(list(SEEN)).to_pylist()]
     facts = [summary.classes, summary.modality, summary.rate_hz, summary.representation]
     return hash_json([seen, facts, sorted(known_sha256)])
@@ -76,12 +62,12 @@ def gate_key(plan: AugmentPlan, name: str, reference: str) -> str:
 
 
 def fit_gates(
-    plan: AugmentPlan, layout: Layout, prepared: Path, summary: Summary, store: WorkStore
+    plan: AugmentPlan, layout: Layout, prepared: Prepared, summary: Summary, store: WorkStore
 ) -> dict[str, FittedGate]:
     """Builds each gate once from the train split; the store keeps it for actors, other rounds and other runs."""
     require_planned(plan.gates)
     require_loaded(plan.loads)
-    known = _known_hashes(prepared)
+    known = prepared.payload_hashes()
     reference = reference_hash(prepared, summary, "train", known)
     keys = {name: gate_key(plan, name, reference) for name in plan.gates}
     cache = layout.scratch / "cache"
@@ -116,15 +102,6 @@ def _measures(gate: PlannedGate) -> object:
 def gate_seed(plan: AugmentPlan | EvaluatePlan, name: str) -> int:
     """In [0, 2**31): scikit-learn takes no larger one."""
     return derive_seed("gate", name, plan.seed) >> 32
-
-
-def _known_hashes(prepared: Path) -> frozenset[str]:
-    """Payload hashes of every real sample of the run, of all splits and in all forms."""
-    known: set[str] = set()
-    for name in ("index.parquet", "coded.parquet"):
-        if (prepared / name).exists():
-            known |= set(read_table(prepared / name, SAMPLES).column("sha256").to_pylist())
-    return frozenset(known)
 
 
 def resolve_limits(

@@ -60,11 +60,6 @@ def asked_dimensions(draws: Sequence[Draw]) -> dict[str, list[float | None]]:
     }
 
 
-def judges_class(gate: Any) -> bool:
-    """Whether the gate's score is about the class that was asked for, so that a mixture has none."""
-    return bool(getattr(gate, "judges_class", False))
-
-
 class Setup(Record):
     """What a sampler works with. store: URL of the work store; cache: this node's own folder; model, sources, gates:
     keys of the fitted generator, of what conversions start from (None: it converts nothing), and of the fitted gates by
@@ -172,8 +167,8 @@ class Sampler:
                 self._gates[name] = gate_class(name).load(folder)
             gate, begun = self._gates[name], time.perf_counter()
             values = np.array(gate.score(batch), dtype=np.float64)
-            reasons = list(gate.reasons(batch)) if hasattr(gate, "reasons") else [None] * len(batch)
-            if judges_class(gate) and mixed.any():
+            reasons = list(gate.reasons(batch))
+            if gate.judges_class and mixed.any():
                 values[mixed] = np.nan
                 reasons = [NO_CLASS if no_class else why for no_class, why in zip(mixed, reasons, strict=True)]
             self.store.put_arrays(score_key, {"values": values}, {"reasons": list(reasons)})
