@@ -11,6 +11,13 @@ import errno
 from collections.abc import Iterable
 
 
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """The words " Did you mean 'x'?" of the valid name nearest to `name`, case aside; "" where none is near."""
+    by_form = {each.casefold(): each for each in sorted(valid, reverse=True)}
+    near = difflib.get_close_matches(name.casefold(), list(by_form), n=1, cutoff=0.5)
+    return f" Did you mean {by_form[near[0]]!r}?" if near else ""
+
+
 class EmoforgeError(Exception):
     """Base of all errors that this project raises on purpose. `exit_code` is what the CLI returns for it."""
 
@@ -30,10 +37,7 @@ class UnknownNameError(UserError):
     def of(cls, kind: str, name: str, valid: Iterable[str]) -> UnknownNameError:
         """`kind`: what the name is of ("corpus reader"). The message names the nearest valid name and all of them."""
         known = sorted(valid)
-        by_form = {each.casefold(): each for each in reversed(known)}
-        near = difflib.get_close_matches(str(name).casefold(), list(by_form), n=1, cutoff=0.5)
-        hint = f" Did you mean {by_form[near[0]]!r}?" if near else ""
-        return cls(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known) or 'none'}.")
+        return cls(f"unknown {kind} {name!r}.{did_you_mean(str(name), known)} Known: {', '.join(known) or 'none'}.")
 
 
 class ParamsError(UserError):

@@ -6,7 +6,6 @@ the nearest valid one, a wrong value one that says what is allowed.
 
 from __future__ import annotations
 
-import difflib
 import reprlib
 import typing
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from corpora.errors import ParamsError
+from corpora.errors import ParamsError, did_you_mean
 
 
 class StrictParams(BaseModel):
@@ -46,8 +45,7 @@ def _problem(model: type[BaseModel], item: Any) -> str:
     where = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         valid = sorted(_fields_at(model, item["loc"][:-1]))
-        near = difflib.get_close_matches(str(item["loc"][-1]), valid, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(str(item["loc"][-1]), valid)
         return f"unknown parameter {where!r}.{hint} Valid here: {', '.join(valid) or 'none'}"
     if item["type"] == "missing":
         return f"parameter {where!r} is missing"

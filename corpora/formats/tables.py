@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import json
 import math
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from corpora.errors import CorpusError, PayloadError
+from corpora.errors import CorpusError, PayloadError, did_you_mean
 from corpora.formats.textlines import as_lines, open_lines
 from corpora.labels import clean_label
 from corpora.records.files import absence, printable, walk
@@ -89,8 +88,7 @@ def has_columns(there: Iterable[str], wanted: Iterable[str], where: str) -> None
     names = list(there)
     for column in wanted:
         if column not in names:
-            near = difflib.get_close_matches(column, names, n=1, cutoff=0.5)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(column, names)
             raise CorpusError(f"{where}: column {column!r} not in table.{hint} Found: {', '.join(names)[:500]}")
 
 

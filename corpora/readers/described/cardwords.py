@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from corpora.errors import CorpusError
+from corpora.errors import CorpusError, did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -17,8 +16,7 @@ def known_name(where: str, name: str, valid: Iterable[str]) -> None:
     """Raises `CorpusError` for a name that is none of `valid`."""
     known = sorted(valid)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, known)
         raise CorpusError(f"{where}: unknown name {name!r}.{hint} Known: {', '.join(known) or 'none'}")
 
 
@@ -35,8 +33,7 @@ def _explain(model: type[BaseModel], item: Any, where: str) -> str:
     name = where + ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden" and len(item["loc"]) == 1:
         valid = sorted(model.model_fields)
-        near = difflib.get_close_matches(str(item["loc"][0]), valid, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(str(item["loc"][0]), valid)
         return f"unknown key {name!r}.{hint} Valid here: {', '.join(valid)}"
     if item["type"] == "extra_forbidden":
         return f"unknown key {name!r}"
