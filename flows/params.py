@@ -26,6 +26,7 @@ from features.speech.prepare import SpeechSteps
 from features.text.prepare import TextSteps
 from flows.asking import Ask
 from flows.machine import Machine
+from flows.studying import StudyParams
 from generators.draws.balance import Budget
 from validators.verdict import Limit
 
@@ -403,6 +404,13 @@ class Params(_Model):
     demo: dict[Name, Demo] = Field(default_factory=dict)
     corpora: dict[Name, CorpusParams] = Field(default_factory=dict)
     runs: dict[Name, RunParams] = Field(default_factory=dict)
+    studies: dict[Name, StudyParams] = Field(default_factory=dict)
+
+    def study(self, name: str) -> StudyParams:
+        """A study by its name. Raises `UnknownNameError` with the nearest one."""
+        if name not in self.studies:
+            raise UnknownNameError.of("study", name, self.studies)
+        return self.studies[name]
 
     def run(self, name: str) -> RunParams:
         """A run by its name. Raises `UnknownNameError` with the nearest one."""
@@ -425,6 +433,11 @@ def load_params(path: Path) -> Params:
             if corpus not in params.corpora:
                 hint = UnknownNameError.of("corpus", corpus, params.corpora)
                 raise ParamsError(f"{path.name}: runs.{run_name}.corpora: {hint}")
+    for study_name, study in params.studies.items():
+        for corpus in study.corpora:
+            if corpus not in params.corpora:
+                hint = UnknownNameError.of("corpus", corpus, params.corpora)
+                raise ParamsError(f"{path.name}: studies.{study_name}.corpora: {hint}")
     return params
 
 

@@ -70,6 +70,14 @@ class Layout:
         """The plan of one stage of the run."""
         return self.run(run) / "plan" / f"{checked('stage', stage)}.json"
 
+    def study(self, study: str) -> Path:
+        """The folder of a study: design.json, result."""
+        return self.repo / "data" / "studies" / checked("study", study)
+
+    def design(self, study: str) -> Path:
+        """What the study depends on: flows/stages/study/design.py."""
+        return self.study(study) / "design.json"
+
     def error_file(self, stage: str, name: str) -> Path:
         """The error that ended a stage of a run or corpus, for the process that started it."""
         return self.scratch / "errors" / f"{checked('stage', stage)}@{checked('run or corpus', name)}.json"

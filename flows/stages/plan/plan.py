@@ -74,7 +74,12 @@ def write_plan(layout: Layout, run_name: str) -> None:
 
 def make_plans(params: Params, layout: Layout, run_name: str) -> Plans:
     """One for each later stage. Raises as `write_plan`, but for what labels and groups say."""
-    run = params.run(run_name)
+    run, modality, contents = _settled(run_name, params.run(run_name), layout)
+    return _stage_plans(run_name, run, params.numerics, modality, contents)
+
+
+def _settled(run_name: str, run: RunParams, layout: Layout) -> tuple[RunParams, str, dict[str, str]]:
+    """The run with nothing left open, its modality, and content hashes of its corpora."""
     ingested = {name: _ingested(layout, name) for name in run.corpora}
     modalities = {corpus.modality for corpus in ingested.values()}
     if len(modalities) != 1:
@@ -82,9 +87,8 @@ def make_plans(params: Params, layout: Layout, run_name: str) -> Plans:
         raise CorpusError(f"run {run_name!r} names corpora of different modalities ({listed}); name corpora of one")
     modality = modalities.pop()
     require_steps_of_vectors(run_name, run, {name: corpus.is_vector for name, corpus in ingested.items()})
-    run = settled_run(run_name, run, modality, layout)
-    contents = {name: corpus.content for name, corpus in ingested.items()}
-    return _stage_plans(run_name, run, params.numerics, modality, contents)
+    settled = settled_run(run_name, run, modality, layout)
+    return settled, modality, {name: corpus.content for name, corpus in ingested.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +119,8 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
     generator = _generator(name, run)
     gates = _gates(name, run, modality) if run.generator else {"sample": {}, "set": {}}
     shape = _representation_module(run)
-    shapes = [shape] if shape else []
-    used = [*shapes, *([generator] if generator else [])]
+    used = [*([shape] if shape else []), *([generator] if generator else [])]
     shaped, loads = _loads(name, run)
-    worker = [PREPARER, preparation_module(modality), *shapes]
     drawn = None
     if run.generator is not None and generator is not None and shape is not None:
         drawn = DrawnBy(name=run.generator.name, code=sampling_code(generator, shape))
@@ -129,23 +131,7 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
         return kind.model_validate({k: v for k, v in numerics.model_dump().items() if k in kind.model_fields})
 
     return Plans(
-        prepare=common.of(
-            PreparePlan,
-            worker,
-            corpora=contents,
-            corpus_names=corpora,
-            scheme=run.scheme,
-            view=run.view,
-            on_leak=run.on_leak,
-            representation=run.representation,
-            shards=run.shards,
-            seed=run.seed,
-            steps=steps,
-            described=described,
-            max_reject_share=run.prepare.max_reject_share,
-            loads=shaped,
-            worker_code=code_hash(worker, without=INERT_FOR_PREPARING),
-        ),
+        prepare=_prepare_plan(common, contents, steps, described, shaped),
         fit=common.of(
             FitPlan,
             used,
@@ -193,6 +179,40 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
         ),
         report=common.of(ReportPlan, corpora=contents),
     )
+
+
+def prepare_plan(name: str, run: RunParams, layout: Layout) -> PreparePlan:
+    """What preparing the corpora of `run` as its representation wants depends on, of a run that is not in params.yaml:
+    a study prepares as a run would, so that both find the same samples in the work store. Raises as `make_plans`."""
+    run, modality, contents = _settled(name, run, layout)
+    steps = prepare_steps(name, run, modality)
+    described = Described.model_validate({"version": steps.VERSION, "steps": steps.described()})
+    return _prepare_plan(_Run(name, run, modality), contents, steps, described, _loads(name, run)[0])
+
+
+def _prepare_plan(
+    common: _Run, contents: dict[str, str], steps: Steps, described: Described, shaped: dict[str, str]
+) -> PreparePlan:
+    run, shape = common.params, _representation_module(common.params)
+    worker = [PREPARER, preparation_module(common.modality), *([shape] if shape else [])]
+    plan: PreparePlan = common.of(
+        PreparePlan,
+        worker,
+        corpora=contents,
+        corpus_names=tuple(run.corpora),
+        scheme=run.scheme,
+        view=run.view,
+        on_leak=run.on_leak,
+        representation=run.representation,
+        shards=run.shards,
+        seed=run.seed,
+        steps=steps,
+        described=described,
+        max_reject_share=run.prepare.max_reject_share,
+        loads=shaped,
+        worker_code=code_hash(worker, without=INERT_FOR_PREPARING),
+    )
+    return plan
 
 
 def require_steps_of_vectors(run_name: str, run: RunParams, vectors: Mapping[str, bool]) -> None:

@@ -73,13 +73,7 @@ class Writer:
     def write(self, folder: Path) -> PreparedTables:
         """Writes shards, arrays and statistics into `folder`; -> the tables that belong to them. Raises `CorpusError`:
         too many rejects, or nothing to learn from."""
-        rows = {r["sample_id"]: r for r in _rows(self.index) if r["sample_id"] in self.view and r["emotion"]}
-        rows = {sample_id: rows[sample_id] for sample_id in sorted(rows)}
-        packs = Packs.complete(self.store, self.settings, self._requests(rows), self._make)
-        for row in rows.values():
-            self.n_samples[row["corpus"]] += 1
-        self._take_stock(packs, rows)
-        self.require_few_rejected()
+        packs, rows = self.prepared_packs()
         if getattr(self.plan.steps, "population", None) is not None:
             train = [i for i in rows if self.view[i] == "train"]
             self.population = fit_population(packs.in_order(train), self.split_of)
@@ -99,6 +93,18 @@ class Writer:
         if self.representation is not None:
             arrays = self._arrays(packs, rows, folder)
         return PreparedTables(pa.concat_tables(tables), coded, arrays, rejects_table(self.rejects))
+
+    def prepared_packs(self) -> tuple[Packs, dict[str, Row]]:
+        """All samples of the view that have a class, prepared, and their records in the order of ids; `rejects`,
+        `split_of` and the counts are of them from here on. Raises `CorpusError`: too many rejects."""
+        rows = {r["sample_id"]: r for r in _rows(self.index) if r["sample_id"] in self.view and r["emotion"]}
+        rows = {sample_id: rows[sample_id] for sample_id in sorted(rows)}
+        packs = Packs.complete(self.store, self.settings, self._requests(rows), self._make)
+        for row in rows.values():
+            self.n_samples[row["corpus"]] += 1
+        self._take_stock(packs, rows)
+        self.require_few_rejected()
+        return packs, rows
 
     @cached_property
     def steps(self) -> dict[str, Any]:

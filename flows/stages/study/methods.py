@@ -1,0 +1,128 @@
+"""What an arm may do to a train set, by name, and the arms that every study has.
+
+Families: `plain` methods add nothing that was not there (weights, a rule for answers, repeats, what was pruned);
+`vector` methods work on the features themselves; `payload` methods change real payloads, of which features are taken
+again; `generator` methods are the registered generators, on features or, with a representation, on payloads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from corpora.errors import UnknownNameError
+from flows.studying import Arm, StudyParams
+from generators.classical.method import PAYLOAD_METHODS, VECTOR_METHODS
+from generators.generator import generator_names
+
+Family = Literal["plain", "vector", "payload", "generator"]
+
+# name -> what it does, in words for `emoforge study --arms`
+PLAIN: dict[str, str] = {
+    "nothing": "the train set as it is",
+    "class_weights": "each class weighs the same in training",
+    "logit_adjustment": "answers are corrected by the classes' shares of train (Menon et al. 2021)",
+    "oracle": "the real samples that were pruned are given back",
+    "fill": "short classes but the pruned one are filled by `transfer`: the lower end of the clean gap",
+    "oracle_fill": "the same, and the pruned samples given back: its upper end",
+    "true_effect": "`transfer` with the class effect of all real samples, pruned ones too: a bound, no method",
+}
+ORACLES = frozenset({"oracle", "oracle_fill", "true_effect"})  # of conditions in which something was pruned
+NEEDS_PRUNED = ORACLES | {"fill"}
+
+
+def family_of(method: str) -> Family:
+    """Raises `UnknownNameError`."""
+    if method in PLAIN:
+        return "plain"
+    if method in VECTOR_METHODS:
+        return "vector"
+    if any(method in own for own in PAYLOAD_METHODS.values()):
+        return "payload"
+    if method in generator_names():
+        return "generator"
+    raise UnknownNameError.of("method of an arm", method, method_names())
+
+
+def method_names() -> list[str]:
+    """Every method of every modality."""
+    of_payloads = sorted({name for own in PAYLOAD_METHODS.values() for name in own})
+    return list(dict.fromkeys([*PLAIN, *VECTOR_METHODS, *of_payloads, *generator_names()]))
+
+
+_GATED = {"agreement": {}, "support": {}, "copies": {}}
+
+# arms of every modality: name -> the arm as params.yaml would have it
+_COMMON: dict[str, dict[str, Any]] = {
+    "nothing": {"method": "nothing"},
+    "class weights": {"method": "class_weights", "tune": {"power": [1.0, 0.5]}, "trials": 2},
+    "logit adjustment": {"method": "logit_adjustment", "tune": {"tau": [1.0, 0.5, 1.5]}, "trials": 3},
+    "oversampling": {"method": "oversample"},
+    "SMOTE": {"method": "smote"},
+    "Borderline-SMOTE": {"method": "borderline"},
+    "ADASYN": {"method": "adasyn"},
+    "mixup": {"method": "mixup"},
+    "jitter": {"method": "jitter"},
+    "transfer": {"method": "transfer"},
+    "transfer, gated": {"method": "transfer", "gates": _GATED},
+    "transfer alone": {"method": "transfer", "synthetic_only": True},
+    "cvae": {"method": "cvae"},
+    "cvae, gated": {"method": "cvae", "gates": _GATED},
+    "cgan": {"method": "cgan"},
+    "cgan, gated": {"method": "cgan", "gates": _GATED},
+    "diffusion": {"method": "diffusion"},
+    "diffusion, gated": {"method": "diffusion", "gates": _GATED},
+    "true class mean": {"method": "true_effect"},
+    "oracle": {"method": "oracle"},
+    "fill": {"method": "fill"},
+    "oracle + fill": {"method": "oracle_fill"},
+}
+_OF_MODALITY: dict[str, dict[str, dict[str, Any]]] = {
+    "speech": {
+        "noise": {"method": "noise"},
+        "pitch": {"method": "pitch"},
+        "stretch": {"method": "stretch"},
+        "SpecAugment": {"method": "spec_augment"},
+        "transfer, audio": {"method": "transfer", "representation": {"name": "world"}},
+    },
+    "face": {
+        "flip": {"method": "flip"},
+        "crop": {"method": "crop"},
+        "erase": {"method": "erase"},
+        "transfer, pixels": {"method": "transfer", "representation": {"name": "pixels"}},
+    },
+    "text": {"EDA": {"method": "eda"}, "substitution": {"method": "substitute"}},
+    "physio": {
+        "channel mask": {"method": "channel_mask"},
+        "band mask": {"method": "band_mask"},
+        "surrogate": {"method": "surrogate"},
+        "transfer, signals": {"method": "transfer", "representation": {"name": "rows"}},
+    },
+}
+NAMED = {"nothing": "nothing", "class_weights": "class weights", "logit_adjustment": "logit adjustment"}
+
+
+def default_arms(modality: str) -> dict[str, Arm]:
+    """The arms of every study of a modality, in the order in which tables list them."""
+    return {name: Arm.model_validate(arm) for name, arm in {**_COMMON, **_OF_MODALITY.get(modality, {})}.items()}
+
+
+def arms_of(study: StudyParams, modality: str) -> dict[str, Arm]:
+    """The arms of a study: defaults, without those that it leaves out, and its own. `nothing` always takes part: what
+    all are compared with. Raises `UnknownNameError` for an arm to leave out that is none."""
+    defaults = default_arms(modality) if study.defaults else {}
+    for name in study.without:
+        if name not in default_arms(modality):
+            raise UnknownNameError.of("default arm", name, default_arms(modality))
+    chosen = {name: arm for name, arm in defaults.items() if name not in study.without}
+    return {"nothing": Arm(method="nothing"), **chosen, **study.arms}
+
+
+def of_modality(method: str, modality: str) -> bool:
+    """Whether a method knows payloads of the modality; whatever works on features knows all."""
+    return family_of(method) != "payload" or method in PAYLOAD_METHODS.get(modality, {})
+
+
+def described() -> Mapping[str, str]:
+    """Method -> what it does, of all that have words."""
+    return PLAIN

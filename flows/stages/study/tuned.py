@@ -1,0 +1,84 @@
+"""What an arm leaves open, chosen on inner folds of the train part: people who are tested are never asked.
+
+Inner folds hold whole split units. What is compared is UAR over them, of the classifier that the cell will train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import JsonValue
+
+from corpora.errors import UserError
+from flows.stages.study.train import TrainView
+from flows.studying import Arm
+from validators.trials.classifiers.protocol import Classifier
+from validators.trials.studies.tuning import Choice, choices_of, search
+
+if TYPE_CHECKING:
+    from flows.stages.study.worker import Bench
+
+OF_THE_ARM = ("amount", "gather", "steps")  # tuned beside the method's own parameters
+
+
+def inner_views(view: TrainView, folds: int) -> list[TrainView]:
+    """Train cut into `folds`, each tested once by the others; stratified, split units whole. Raises `UserError` where
+    train has fewer split units than folds."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    groups = view.rows.groups[view.train]
+    n = len(np.unique(groups))
+    if n < 2:
+        raise UserError("train holds one split unit: nothing can be chosen on people who were not seen")
+    cutter = StratifiedGroupKFold(min(folds, n), shuffle=True, random_state=view.seed % 2**31)
+    views = []
+    for train, test in cutter.split(view.train, view.y, groups):
+        views.append(
+            TrainView(
+                view.rows,
+                view.classes,
+                view.scaling,
+                train=view.train[train],
+                gone=view.train[:0],
+                test=view.train[test],
+                seed=view.seed,
+                pruned=view.pruned,
+            )
+        )
+    return views
+
+
+def with_values(arm: Arm, values: Mapping[str, JsonValue]) -> Arm:
+    """The arm with these parameters, and nothing left to choose."""
+    own: dict[str, Any] = {name: value for name, value in values.items() if name in OF_THE_ARM}
+    params = {**arm.params, **{name: value for name, value in values.items() if name not in OF_THE_ARM}}
+    return Arm.model_validate({**arm.model_dump(), **own, "params": params, "tune": {}})
+
+
+def space_of(arm: Arm) -> dict[str, Choice]:
+    """What is searched. Raises `ParamsError` for what is no list and no range."""
+    return choices_of(arm.tune)
+
+
+def tuned_arm(
+    arm: Arm, model: Classifier, benches: Sequence[Bench], *, seed: int
+) -> tuple[Arm, dict[str, JsonValue]]:
+    """The arm with the values of largest mean UAR over the inner folds, and these values."""
+
+    def objective(values: Mapping[str, Any]) -> float:
+        tried = with_values(arm, values)
+        scores = []
+        for bench in benches:
+            answer, _ = bench.answers(tried, bench.added(tried), model)
+            scores.append(uar(bench.view.labels(bench.view.test), answer))
+        return float(np.mean(scores))
+
+    best = search(objective, space_of(arm), trials=arm.trials, seed=seed).best
+    return with_values(arm, best), dict(best)
+
+
+def uar(target: np.ndarray, answer: np.ndarray) -> float:
+    """Mean recall over the classes that `target` holds, in [0, 1]."""
+    return float(np.mean([(answer[target == k] == k).mean() for k in np.unique(target)]))
