@@ -1,7 +1,7 @@
 """Speech: noise, pitch, tempo and gain of mono wav.
 
 Noise, pitch and tempo are audiomentations' (its default, Signalsmith Stretch, keeps every sound's place and hits pitch
-and length; librosa's phase vocoder takes a third of the level away). How strong, is drawn here, so that 0 is known to be
+and length; librosa's phase vocoder takes a third of the level away). How strong, is drawn here, so 0 is known to be
 0; the library draws the noise itself from the global random states, which are set for that moment and put back.
 """
 
