@@ -139,9 +139,9 @@ def _bring_up_to_date(repo: Path, runs: list[str] | None) -> list[str]:
 @app.command()
 def stage(
     verb: Annotated[
-        str, typer.Argument(help="fake, reader, ingest, plan, prepare, fit, augment, evaluate, release, report")
+        str, typer.Argument(help="fake, reader, ingest, plan, prepare, fit, augment, evaluate, release, report, design, study")
     ],
-    name: Annotated[str, typer.Argument(help="A corpus (fake, reader, ingest) or a run (the others)")],
+    name: Annotated[str, typer.Argument(help="A corpus (fake, reader, ingest), a study (design, study) or a run")],
 ) -> None:
     """Do the work of one stage. This is what dvc.yaml calls; you want `emoforge run` or `dvc repro`.
 
@@ -233,6 +233,50 @@ def check(
     repo = _repo()
     if not check_runs(_runs(_params(repo), runs), repo, as_json=as_json):
         raise typer.Exit(2)
+
+
+@app.command()
+def study(
+    name: Annotated[str | None, typer.Argument(help="A study of params.yaml; none: list them and the methods of arms")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A first answer in minutes, marked as such")] = False,
+    vault: Annotated[bool, typer.Option("--vault", help="Test the people that the study kept aside; is logged")] = False,
+    as_json: Json = False,
+) -> None:
+    """Settle what makes a recogniser better on people it has never met: arms x views x seeds x classifiers.
+
+    Interrupted, or an arm added? The same command does what is missing. --quick takes one seed, fewer folds, and leaves
+    out what is trained or rendered.
+
+    Example:  emoforge study ravdess --quick
+    Example:  emoforge study ravdess
+    """
+    from emoforge.studies import list_studies, show_study
+
+    repo = _repo()
+    if name is None:
+        list_studies(_params(repo), as_json=as_json)
+        return
+    show_study(name, repo, quick=quick, vault=vault, as_json=as_json)
+
+
+@app.command()
+def tune(
+    study: Annotated[str, typer.Argument(help="A study of params.yaml")],
+    arm: Annotated[str, typer.Argument(help="An arm of it that has `tune`")],
+    classifier: Annotated[str | None, typer.Option(help="One of the study's; none: the first")] = None,
+    trials: Annotated[int | None, typer.Option(help="Of the search; none: as the arm says")] = None,
+    as_json: Json = False,
+) -> None:
+    """Choose an arm's parameters on inner folds of everybody who is not in the vault. Interrupted, it goes on.
+
+    What is chosen here has seen all people of the study: for a result, let the study choose in each fold (`tune` of the
+    arm does). Use it to set a run's parameters.
+
+    Example:  emoforge tune ravdess "logit adjustment" --trials 20
+    """
+    from emoforge.studies import show_tuned
+
+    show_tuned(study, arm, _repo(), classifier=classifier, trials=trials, as_json=as_json)
 
 
 @app.command()

@@ -21,7 +21,7 @@ PLANNED = {
     "release": "flows.stages.release",
     "report": "flows.stages.report.report",
 }
-VERBS = ("fake", "reader", "ingest", "plan", *PLANNED)
+VERBS = ("fake", "reader", "ingest", "plan", *PLANNED, "design", "study")
 
 
 def run_stage(verb: str, name: str, *, repo: Path) -> None:
@@ -40,6 +40,12 @@ def run_stage(verb: str, name: str, *, repo: Path) -> None:
         from flows.stages.plan.plan import write_plan
 
         write_plan(layout, name)
+    elif verb == "design":
+        from flows.stages.study.design import write_design
+
+        write_design(layout, name)
+    elif verb == "study":
+        _study(layout, name)
     elif verb in PLANNED:
         import importlib
 
@@ -70,6 +76,17 @@ def _fake(layout: Layout, name: str) -> None:
     reader = make_corpus(wanted.reader, wanted.options, base=layout.repo)
     with atomic_folder(layout.raw(name)) as folder:
         reader.fake(folder, subjects=wanted.subjects, per_class=wanted.per_class, seed=wanted.seed)
+
+
+def _study(layout: Layout, name: str) -> None:
+    from flows.engine.worker import limited_threads
+    from flows.params import load_machine
+    from flows.stages.study.design import StudyPlan
+    from flows.stages.study.study import THREADS, run
+
+    plan = StudyPlan.read(layout, name)
+    with limited_threads(THREADS):
+        run(plan, layout, load_machine(layout.machine), into=layout.study(name) / "result")
 
 
 def _ingest(layout: Layout, name: str) -> None:
