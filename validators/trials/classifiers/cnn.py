@@ -166,19 +166,18 @@ def _image_network(channels: int, n_out: int, p: CnnParams) -> nn.Module:
 def _tcn(rows: int, n_out: int, p: CnnParams) -> nn.Module:
     import torch
     from torch import nn
+    from torch.nn.utils.parametrizations import weight_norm
 
     class Block(nn.Module):
         """Two dilated convolutions beside the identity."""
 
         def __init__(self, width: int, dilation: int) -> None:
             super().__init__()
-            self.body = nn.Sequential(
-                nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation),
-                nn.GroupNorm(4, width),
-                nn.ReLU(),
-                nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation),
-                nn.GroupNorm(4, width),
+            # norms of weights and not of activations: statistics over time would mix padding in
+            first, second = (
+                weight_norm(nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)) for _ in range(2)
             )
+            self.body = nn.Sequential(first, nn.ReLU(), second)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.relu(x + self.body(x))

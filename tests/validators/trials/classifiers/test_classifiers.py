@@ -205,6 +205,13 @@ def test_a_network_of_rows_pools_over_valid_columns_alone() -> None:
     x[:, 2, :20], x[:, 2, 20:] = 1.0, -1.0
     fitted = classifier("cnn", {**SMALL["cnn"], "mask_row": 2}).fit(x, y, n_classes=3, seed=0)
     assert (fitted.answers(x)[0] == y).mean() > 0.95
+    wide = np.concatenate([x[:9], np.full((9, 3, 368), -1.0)], axis=2)
+    narrow = classifier("cnn", {**SMALL["cnn"], "mask_row": 2}).fit(wide, y[:9], n_classes=3, seed=0)
+    loud = wide.copy()
+    loud[:, :2, 300:] = 1000.0  # farther from what is valid than a convolution reaches
+    assert np.allclose(narrow.answers(wide)[1], narrow.answers(loud)[1], atol=1e-6)
+    loud[:, :2, :20] = 1000.0
+    assert not np.allclose(narrow.answers(wide)[1], narrow.answers(loud)[1], atol=1e-2)
     with pytest.raises(UserError, match="mask_row is 3"):
         classifier("cnn", {"mask_row": 3}).fit(x, y, n_classes=3, seed=0)
     with pytest.raises(UserError, match=r"not arrays of shape \[12\]"):
