@@ -30,7 +30,7 @@ KEPT = 0.1  # of the pruned class
 
 
 def rows(data: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> features [N, D], class [N] 0 to 7, actor [N]. The name of a file holds both: modality-channel-EMOTION-...-ACTOR."""
+    """-> features [N, D], class [N] and actor [N], both as the name of a file has them: parts 3 and 7."""
     import soundfile
 
     from features.speech.functionals import functionals_matrix

@@ -59,8 +59,8 @@ class Prior:
     between_sd: standard deviation between people of the true difference in UAR (0.01 is a point), over what samples
     explain.
 
-    Defaults: `benchmarks/study_power_prior.py`, the oracle against one class pruned to 10 %, averaged over 8 classes and
-    5 seeds; logistic regression on functionals of RAVDESS, actors 01-10, 5 folds. Class weights and oversampling differ
+    Defaults: `benchmarks/study_power_prior.py`, the oracle against one class pruned to 10 %, averaged over 8 classes
+    and 5 seeds; logistic regression on functionals of RAVDESS, actors 01-10, 5 folds. Class weights and oversampling differ
     less there (0.007 and 0.008). Of one run of one class and seed the discordance was 0.115 (oracle) and 0.057.
     """
 

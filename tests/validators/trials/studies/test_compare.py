@@ -157,7 +157,7 @@ def test_holm_spans_the_arms_but_not_the_oracle() -> None:
 
 def test_missing_cells_are_counted_and_both_sides_lose_them() -> None:
     lost = [n for n, c in enumerate(STUDY.cells) if c.arm == "better" and c.fold == 1 and c.seed == 0]
-    study = without(STUDY, {n: ("failed", "SVD did not converge") for n in lost})
+    study = without(STUDY, dict.fromkeys(lost, ("failed", "SVD did not converge")))
     table = resampled(study)
     row = one(differences(table, ROLES, mixed=()), "better")
     assert not row.complete and (row.missing.n, row.missing.expected) == (2, 12)

@@ -86,8 +86,8 @@ def test_a_baseline_has_to_be_there() -> None:
 
 def test_a_baseline_that_is_impossible_need_not_be_beaten_one_that_failed_must() -> None:
     own = [n for n, c in enumerate(WIN.cells) if c.arm == "logit adjustment" and c.classifier == "SVM"]
-    assert verdict_of(without(WIN, {n: ("impossible", "no probabilities") for n in own})).outcome == "win"
-    failed = verdict_of(without(WIN, {n: ("failed", "x") for n in own[:1]}))
+    assert verdict_of(without(WIN, dict.fromkeys(own, ("impossible", "no probabilities")))).outcome == "win"
+    failed = verdict_of(without(WIN, dict.fromkeys(own[:1], ("failed", "x"))))
     assert failed.outcome == "cannot tell" and "logit adjustment lacks 1 of 12 cells" in failed.sentence
 
 
