@@ -34,7 +34,7 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class Effect:
     """Cohen's d_z: mean of the units' own differences / their standard deviation. n: units (people; groups of split
-    units where there are many) that have every class; NaN with a reason for fewer than two, or where all are the same."""
+    units where there are many) that have every class; NaN with a reason for fewer than two, or for equal ones."""
 
     d_z: float
     n: int

@@ -85,7 +85,8 @@ def gap_of(
     """metric: place in METRICS. A condition counts where the interval of its own gap is above 0. There is no gap where
     none counts, or where the interval over *all* conditions touches 0: the few that count are then luck."""
     grid, n = resampling.grid, resampling.n_units
-    counted, left_out = [], []
+    counted: list[tuple[int, Interval]] = []
+    left_out: list[tuple[int, Interval]] = []
     for condition in group.conditions:
         bottom, top = resampling.mean_over(ends, classifier, (condition,))[..., metric]
         single = Group(grid.conditions[condition], (condition,), group.of_class)

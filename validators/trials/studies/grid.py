@@ -69,7 +69,7 @@ class Grid:
     @cached_property
     def expected(self) -> np.ndarray:
         """[F, N, S, O] bool: whether the study has this cell for any arm."""
-        return (self.place >= 0).any(0)
+        return np.any(self.place >= 0, axis=0)
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -90,7 +90,7 @@ class Grid:
     def shared(self, arms: Sequence[str], classifier: int, condition: int) -> np.ndarray:
         """[S, O] bool: the cells that all of these arms have with status ok."""
         rows = [self.arms.index(arm) for arm in arms]
-        return self.ok[rows, classifier, condition].all(0)
+        return np.logical_and.reduce(self.ok[rows, classifier, condition])
 
     def missing(self, arms: Sequence[str], classifier: int, conditions: Sequence[int]) -> Missing:
         """Cells of these conditions that one of `arms` lacks: a place (seed, fold) that two arms lack counts once, and
@@ -153,7 +153,7 @@ def grid_of(study: Study, kept: np.ndarray | None = None) -> Grid:
     pruned: dict[int, int | None] = {}
     for n, cell in enumerate(cells):
         names = (cell.arm, cell.classifier, cell.condition, cell.seed, cell.fold)
-        at = tuple(axis[name] for axis, name in zip(axes, names, strict=True))  # type: ignore[index]
+        at = tuple(axis[name] for axis, name in zip(axes, names, strict=True))
         if place[at] >= 0:
             raise ValueError(f"two cells of {names}")
         place[at], ok[at] = n, cell.status == "ok"

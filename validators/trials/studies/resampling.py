@@ -1,4 +1,4 @@
-"""Hierarchical bootstrap: people are drawn with replacement, then seeds; the same draws for everything that is compared.
+"""Hierarchical bootstrap: people are drawn with replacement, then seeds; the same draws for all that is compared.
 
 Cells share people, folds and seeds, so that their errors go together. One table of draws for every arm, classifier,
 condition and fold keeps all that: differences, ratios and averages are computed within a draw.
@@ -111,11 +111,8 @@ class Resampling:
     def of(cls, grid: Grid, n_bootstrap: int, rng: np.random.Generator) -> Resampling:
         """`n_bootstrap` resamples of the grid's units and seeds."""
         units, seeds = grid.confusion.n_units, len(grid.seeds)
-        people, own = (
-            rng.multinomial(n, np.full(n, 1.0 / n), n_bootstrap) if n else np.zeros((n_bootstrap, 0), int)
-            for n in (units, seeds)
-        )
-        return cls(grid, *(np.vstack([np.ones((1, w.shape[1])), w]) for w in (people, own)))
+        people = _draws(units, n_bootstrap, rng)
+        return cls(grid, people, _draws(seeds, n_bootstrap, rng))
 
     def with_grid(self, grid: Grid, *, estimate_alone: bool = False) -> Resampling:
         """The same draws over the answers of another grid of the same study (a slice of its samples). estimate_alone:
@@ -171,3 +168,9 @@ class Resampling:
                 lines.append(np.stack([self.scores(arm, classifier, condition, mask) for arm in arms]))
         empty = np.full((len(arms), len(self.people), len(METRICS)), np.nan)
         return np.mean(lines, axis=0) if lines else empty
+
+
+def _draws(n: int, n_bootstrap: int, rng: np.random.Generator) -> np.ndarray:
+    """[R + 1, n] float64: ones, then how often each of n is drawn."""
+    drawn = rng.multinomial(n, np.full(n, 1.0 / n), n_bootstrap)
+    return np.vstack([np.ones((1, n)), drawn])

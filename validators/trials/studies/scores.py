@@ -107,7 +107,7 @@ def metrics_of(tally: np.ndarray, pruned: int | None) -> np.ndarray:
 
 
 def absent(tally: np.ndarray, classes: Sequence[str]) -> str:
-    """What is to be said of classes that test does not hold; "" where it holds all. tally: [3, K] of all that counts."""
+    """What is to be said of classes that test does not hold; "" where it holds all. tally: [3, K]."""
     lacking = [name for name, n in zip(classes, tally[TARGETS], strict=True) if n == 0]
     return f"test holds no sample of {', '.join(lacking)}" if lacking else ""
 

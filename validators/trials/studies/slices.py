@@ -1,4 +1,4 @@
-"""How an arm serves people of each kind: UAR by gender, age, language, subject and corpus, and the gap to the others."""
+"""How an arm serves people of each kind: UAR by gender, age, language, subject, corpus, and the gap to the others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Slice:
     seeds. n_people, n_samples: of the slice.
 
     to_complement: UAR of all other samples minus the slice's own, on the same resamples; above 0: the slice is served
-    worse. to_best: of the best slice of the same attribute minus its own (an optimistic yardstick: the best of several).
+    worse. to_best: of the best slice of the same attribute minus its own (optimistic: the best of several is luck).
     """
 
     attribute: str

@@ -97,8 +97,8 @@ class StudySummary:
 
 
 def summarised(study: Study, roles: Roles, *, n_bootstrap: int, seed: int) -> StudySummary:
-    """All statistics of `study`. n_bootstrap: resamples (1,000 give ends of an interval that are stable to about a tenth
-    of its width); `seed` of them. The same tables give the same numbers, in whatever order their rows stand.
+    """All statistics of `study`. n_bootstrap: resamples (1,000 give ends that are stable to about a tenth of an
+    interval's width); `seed` of them. The same tables give the same numbers, in whatever order their rows stand.
 
     Raises `UnknownNameError` where no arm is `roles.nothing`, `ValueError` for a study without answers, or of cells
     that cannot be paired (`grid.grid_of`).
@@ -115,7 +115,7 @@ def summarised(study: Study, roles: Roles, *, n_bootstrap: int, seed: int) -> St
     return StudySummary(
         about=_about(resampling, n_bootstrap, seed),
         roles=roles,
-        verdicts=verdicts(grid, roles, Evidence(scored, differ, gaps, shares)),
+        verdicts=verdicts(grid, roles, Evidence(scored, differ, gaps, shares, n_bootstrap)),
         lines=scored,
         differences=differ,
         gaps=gaps,

@@ -39,12 +39,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What verdicts are drawn from."""
+    """What verdicts are drawn from; n_bootstrap: resamples behind it."""
 
     lines: Sequence[Line]
     differences: Sequence[Difference]
     gaps: Sequence[Gap]
     shares: Sequence[Share]
+    n_bootstrap: int
 
 
 def verdicts(grid: Grid, roles: Roles, evidence: Evidence) -> tuple[Verdict, ...]:
@@ -105,7 +106,7 @@ def _of_group(grid: Grid, roles: Roles, evidence: Evidence, group: Group) -> Ver
     if wins[best]:
         weakest = min((margins[best, name] for name in wins[best]), key=_value)
         text = (
-            f"{best} beats {weakest.baseline} by {points(weakest.difference)} points of UAR "
+            f"{best} beats {_named(weakest.baseline, roles)} by {points(weakest.difference)} points of UAR "
             f"({weakest.classifier}, Holm p {_p(weakest.p_holm)}, {len(wins[best])} of {len(classifiers)} classifiers)"
             f"{_recovered(evidence.shares, best, weakest.classifier, group)}"
         )
@@ -115,10 +116,9 @@ def _of_group(grid: Grid, roles: Roles, evidence: Evidence, group: Group) -> Ver
         return Verdict(group.name, "cannot tell", f"This study cannot tell: {closed}.{note}", best, (), classifiers)
     best = max(complete, key=lambda arm: (mean[arm], arm))
     nearest = max((margins[best, name] for name in classifiers), key=_value)
-    name = "the train set as it is" if nearest.baseline == roles.nothing else nearest.baseline
     text = (
-        f"Nothing beats {name}: the best arm, {best}, differs by {points(nearest.difference)} points of UAR "
-        f"({nearest.classifier}, Holm p {_p(nearest.p_holm)})"
+        f"Nothing beats {_named(nearest.baseline, roles)}: the best arm, {best}, differs by "
+        f"{points(nearest.difference)} points of UAR ({nearest.classifier}, Holm p {_p(nearest.p_holm)})"
     )
     return Verdict(group.name, "no win", f"{text}.{note}", best, (), classifiers)
 
@@ -135,10 +135,16 @@ def _cannot_tell(grid: Grid, roles: Roles, evidence: Evidence, group: Group) -> 
             return f"every baseline is impossible with {name}"
         if reason := next((why for why in rows.values() if why), ""):
             return f"{reason} ({name})"
+    family = sum(arm not in roles.yardsticks for arm in grid.arms) - 1
+    if 2.0 / (evidence.n_bootstrap + 1) * family >= LEVEL:  # the smallest p of a bootstrap, corrected
+        needed = int(2.0 * family / LEVEL)
+        return (
+            f"{evidence.n_bootstrap} resamples give no p below 0.05 with {family} arms; more than {needed} are needed"
+        )
     for line in evidence.lines:
-        if line.group == group.name and line.metric == METRIC and line.arm == roles.nothing:
-            if not math.isfinite(line.score.low):
-                return f"UAR of {line.arm} with {line.classifier} has no interval, {line.score.reason}"
+        own = line.group == group.name and line.metric == METRIC and line.arm == roles.nothing
+        if own and not math.isfinite(line.score.low):
+            return f"UAR of {line.arm} with {line.classifier} has no interval, {line.score.reason}"
     return ""
 
 
@@ -177,6 +183,10 @@ def _incomplete(candidates: Sequence[str], complete: Sequence[str]) -> str:
 def _value(difference: Difference) -> float:
     value = difference.difference.value
     return value if math.isfinite(value) else -math.inf
+
+
+def _named(baseline: str, roles: Roles) -> str:
+    return "the train set as it is" if baseline == roles.nothing else baseline
 
 
 def _p(p: float) -> str:
