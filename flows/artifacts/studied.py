@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pydantic import JsonValue
@@ -94,7 +95,8 @@ class Studied(Folder):
 
     def verdict(self) -> str:
         """The study in one sentence."""
-        return str(self.summary()["sentence"])
+        verdicts: Any = self.summary()["verdicts"]
+        return str(verdicts[0]["sentence"])
 
     @property
     def page(self) -> Path:

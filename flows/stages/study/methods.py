@@ -14,6 +14,7 @@ from corpora.errors import UnknownNameError
 from flows.studying import Arm, StudyParams
 from generators.classical.method import PAYLOAD_METHODS, VECTOR_METHODS
 from generators.generator import generator_names
+from validators.trials.studies.roles import Roles
 
 Family = Literal["plain", "vector", "payload", "generator"]
 
@@ -51,6 +52,10 @@ def method_names() -> list[str]:
 
 
 _GATED = {"agreement": {}, "support": {}, "copies": {}}
+# Vectors of some hundred columns and some hundred rows: wider networks, or more steps, cost more and say the same
+_SMALL = {"width": 8, "latent": 16, "batch_size": 64}
+_DENOISER = {"width": 8, "batch_size": 64, "sample_steps": 12}
+STEPS = 300  # of every trained default arm
 
 # arms of every modality: name -> the arm as params.yaml would have it
 _COMMON: dict[str, dict[str, Any]] = {
@@ -66,12 +71,12 @@ _COMMON: dict[str, dict[str, Any]] = {
     "transfer": {"method": "transfer"},
     "transfer, gated": {"method": "transfer", "gates": _GATED},
     "transfer alone": {"method": "transfer", "synthetic_only": True},
-    "cvae": {"method": "cvae"},
-    "cvae, gated": {"method": "cvae", "gates": _GATED},
-    "cgan": {"method": "cgan"},
-    "cgan, gated": {"method": "cgan", "gates": _GATED},
-    "diffusion": {"method": "diffusion"},
-    "diffusion, gated": {"method": "diffusion", "gates": _GATED},
+    "cvae": {"method": "cvae", "params": _SMALL, "steps": STEPS},
+    "cvae, gated": {"method": "cvae", "params": _SMALL, "steps": STEPS, "gates": _GATED},
+    "cgan": {"method": "cgan", "params": _SMALL, "steps": STEPS},
+    "cgan, gated": {"method": "cgan", "params": _SMALL, "steps": STEPS, "gates": _GATED},
+    "diffusion": {"method": "diffusion", "params": _DENOISER, "steps": STEPS},
+    "diffusion, gated": {"method": "diffusion", "params": _DENOISER, "steps": STEPS, "gates": _GATED},
     "true class mean": {"method": "true_effect"},
     "oracle": {"method": "oracle"},
     "fill": {"method": "fill"},
@@ -99,7 +104,23 @@ _OF_MODALITY: dict[str, dict[str, dict[str, Any]]] = {
         "transfer, signals": {"method": "transfer", "representation": {"name": "rows"}},
     },
 }
-NAMED = {"nothing": "nothing", "class_weights": "class weights", "logit_adjustment": "logit adjustment"}
+
+
+def roles_of(arms: Mapping[str, Arm]) -> Roles:
+    """Which arms are baselines, ends of the gap and bounds, by what they do: arms of a user have names of their own."""
+
+    def first(method: str, otherwise: str) -> str:
+        return next((name for name, arm in arms.items() if arm.method == method), otherwise)
+
+    return Roles(
+        nothing=first("nothing", "nothing"),
+        weights=first("class_weights", "class weights"),
+        logit=first("logit_adjustment", "logit adjustment"),
+        oracle=first("oracle", "oracle"),
+        fill=first("fill", "fill"),
+        oracle_fill=first("oracle_fill", "oracle + fill"),
+        bounds=tuple(name for name, arm in arms.items() if arm.method == "true_effect"),
+    )
 
 
 def default_arms(modality: str) -> dict[str, Arm]:

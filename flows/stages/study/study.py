@@ -33,14 +33,14 @@ from flows.stages.plan.weights import require_loaded
 from flows.stages.report.study_page import study_markdown, study_page
 from flows.stages.study.cells import cell_key, view_hash
 from flows.stages.study.design import FEATURES, StudyPlan
-from flows.stages.study.methods import NEEDS_PRUNED
+from flows.stages.study.methods import NEEDS_PRUNED, family_of, roles_of
 from flows.stages.study.rows import Rows, by_hash, labelled_index, prepare_rows, read_rows
 from flows.stages.study.views import View, Views, require_vault
 from flows.stages.study.worker import StudySetup
-from flows.studying import StudyParams
+from flows.studying import Arm, StudyParams
+from generators.generator import generator_class
 from validators.trials.classifiers.registry import classifier
 from validators.trials.studies.answers import ANSWERS, CELLS, PEOPLE, Study
-from validators.trials.studies.roles import Roles
 from validators.trials.studies.summary import summarised
 
 HERE_BELOW = 60  # cells: fewer are done in this process, before actors would have started
@@ -211,7 +211,7 @@ def write(asked: Asked, store: WorkStore, into: Path, mode: str) -> None:
     study = Study.of_tables(asked.classes, cells, answers, people)
     progress(f"study: statistics over {cells.num_rows} cells, {answers.num_rows} answers")
     about = _about(asked, mode)
-    summary = summarised(study, Roles(), n_bootstrap=asked.plan.params.bootstrap, seed=asked.plan.params.seed)
+    summary = summarised(study, roles_of(asked.plan.arms), n_bootstrap=asked.plan.params.bootstrap, seed=asked.plan.params.seed)
     shown = _shown(about)
     with Studied.written(into) as out:
         out.write_answers(cells, answers, people, gates)
@@ -343,12 +343,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def quick(study: StudyParams, arms: Mapping[str, Any]) -> StudyParams:
+def quick(study: StudyParams, arms: Mapping[str, Arm]) -> StudyParams:
     """A first answer in minutes: one seed, at most 3 folds, one percentage, nothing that is trained or rendered."""
-    from flows.stages.study.methods import family_of
-
-    slow = [n for n, arm in arms.items() if family_of(arm.method) in ("payload", "generator") and (
-        arm.representation is not None or family_of(arm.method) == "payload" or arm.method != "transfer")]
+    slow = [name for name, arm in arms.items() if _is_slow(arm)]
     conditions = study.conditions.model_copy(update={"prune": study.conditions.prune[:1], "long_tail": (), "groups": ()})
     most = 1500 if study.max_samples is None else min(1500, study.max_samples)
     without = tuple(dict.fromkeys([*study.without, *(n for n in slow if n not in study.arms)]))
@@ -363,3 +360,10 @@ def quick(study: StudyParams, arms: Mapping[str, Any]) -> StudyParams:
         }
     )
 
+
+def _is_slow(arm: Arm) -> bool:
+    """Whether an arm trains a network, or makes payloads of which features are to be taken."""
+    family = family_of(arm.method)
+    return family == "payload" or (
+        family == "generator" and (arm.representation is not None or generator_class(arm.method).trains)
+    )

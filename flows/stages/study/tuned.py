@@ -6,6 +6,7 @@ Inner folds hold whole split units. What is compared is UAR over them, of the cl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from corpora.errors import UserError
 from flows.stages.study.train import TrainView
 from flows.studying import Arm
 from validators.trials.classifiers.protocol import Classifier
-from validators.trials.studies.tuning import Choice, choices_of, search
+from validators.trials.studies.tuning import Choice, Value, search
+from validators.trials.studies.tuning import space_of as parsed_space
 
 if TYPE_CHECKING:
     from flows.stages.study.worker import Bench
@@ -59,7 +61,7 @@ def with_values(arm: Arm, values: Mapping[str, JsonValue]) -> Arm:
 
 def space_of(arm: Arm) -> dict[str, Choice]:
     """What is searched. Raises `ParamsError` for what is no list and no range."""
-    return choices_of(arm.tune)
+    return parsed_space(arm.tune, f"tune of {arm.method}")
 
 
 def tuned_arm(
@@ -67,16 +69,30 @@ def tuned_arm(
 ) -> tuple[Arm, dict[str, JsonValue]]:
     """The arm with the values of largest mean UAR over the inner folds, and these values."""
 
-    def objective(values: Mapping[str, Any]) -> float:
-        tried = with_values(arm, values)
-        scores = []
-        for bench in benches:
-            answer, _ = bench.answers(tried, bench.added(tried), model)
-            scores.append(uar(bench.view.labels(bench.view.test), answer))
-        return float(np.mean(scores))
+    known: dict[str, float] = {}
 
-    best = search(objective, space_of(arm), trials=arm.trials, seed=seed).best
+    def objective(values: Mapping[str, Value]) -> float:
+        name = repr(sorted(values.items()))
+        if name not in known:  # a search comes back to the same few options
+            tried = with_values(arm, values)
+            answers = [(bench, bench.answers(tried, bench.added(tried), model)[0]) for bench in benches]
+            known[name] = float(np.mean([uar(b.view.labels(b.view.test), answer) for b, answer in answers]))
+        return known[name]
+
+    space = space_of(arm)
+    options = grid_of(space)
+    if 0 < len(options) <= arm.trials:  # all of them: nothing is left to a search
+        best = max(options, key=objective)
+    else:
+        best = dict(search(objective, space, trials=arm.trials, seed=seed).params)
     return with_values(arm, best), dict(best)
+
+
+def grid_of(space: Mapping[str, Choice]) -> list[dict[str, Value]]:
+    """Every combination of options, defaults first; [] where a range is among them."""
+    if any(choice.kind != "categorical" for choice in space.values()):
+        return []
+    return [dict(zip(space, values, strict=True)) for values in product(*(c.options for c in space.values()))]
 
 
 def uar(target: np.ndarray, answer: np.ndarray) -> float:

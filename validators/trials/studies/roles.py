@@ -23,6 +23,7 @@ class Roles:
     oracle: str = "oracle"
     fill: str = "fill"
     oracle_fill: str = "oracle + fill"
+    bounds: tuple[str, ...] = ()  # arms that know what was taken away, beside the ends of the gap
 
     @property
     def baselines(self) -> tuple[str, ...]:
@@ -31,8 +32,8 @@ class Roles:
 
     @property
     def yardsticks(self) -> tuple[str, ...]:
-        """Arms that hold real data which the others lack: no candidates."""
-        return self.oracle, self.oracle_fill
+        """Arms that know of real data which the others lack, and the lower end of the clean gap: no candidates."""
+        return self.oracle, self.oracle_fill, self.fill, *self.bounds
 
     def candidates(self, arms: tuple[str, ...]) -> tuple[str, ...]:
         """The arms that may win: neither a baseline nor a yardstick, in their order."""
