@@ -148,9 +148,7 @@ class BandMask(Unfitted):
             line = np.linspace(array[0], array[-1], n)
             spectrum = np.fft.rfft(array - line, axis=0)
             spectrum[band] *= gain
-            level = array.mean(axis=0)
             array[:] = np.fft.irfft(spectrum, n, axis=0) + line
-            array += level - array.mean(axis=0)
         return with_series(payload, series)
 
 
@@ -173,7 +171,7 @@ class Surrogate(Unfitted):
     73:951). What is not in the spectrum is lost: single beats, responses and their places in time; a drift comes back
     as a slow wave.
 
-    aaft, amplitude-adjusted (section 2.4 there): the series' ranks on Gaussian values, their surrogate, and the series'
+    aaft, amplitude-adjusted (there too): the series' ranks on Gaussian values, their surrogate, and the series'
     own values in the order of it. Every column keeps its values exactly.
     """
 

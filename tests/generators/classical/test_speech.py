@@ -148,7 +148,7 @@ def test_masked_cells_take_the_mean_level_and_others_stay() -> None:
     params = {"frequency_masks": 0, "time_masks": 1, "time_share": 0.5}
     hop, seed = 128, next(s for s in range(99) if _longest(s, 250) > 60)
     masked = applied("spec_augment", speech(signal), seed, **params)
-    inside = masked_cells(np.arange(257.0), 253, SpecAugmentParams(**params), np.random.default_rng(seed))[0]  # type: ignore[arg-type]
+    inside = masked_cells(np.arange(257.0), 253, SpecAugmentParams(**params), np.random.default_rng(seed))[0]
     frames = np.flatnonzero(inside)
     start, stop = (frames[0] + 3) * hop, (frames[-1] - 4) * hop
     assert np.abs(masked - samples(speech(signal)))[: (frames[0] - 4) * hop].max(initial=0) < 1e-4
@@ -163,7 +163,7 @@ def _longest(seed: int, frames: int) -> int:
 
 
 def test_global_states_come_back_after_an_error() -> None:
-    ours, numpys = random.getstate(), np.random.get_state()[1].copy()  # type: ignore[index, union-attr]
+    ours, numpys = random.getstate(), np.random.get_state()[1].copy()  # type: ignore[index]
     with pytest.raises(ZeroDivisionError), global_states(np.random.default_rng(0)):
         first = random.random(), np.random.random()
         raise ZeroDivisionError

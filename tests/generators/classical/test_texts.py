@@ -83,6 +83,12 @@ def test_substitutes_stand_where_they_fit() -> None:
     assert any("glad" in result for result in results) and any("sad" in result for result in results)
 
 
+def test_the_order_of_train_does_not_count() -> None:
+    method = payload_method("text", "substitute").fit(reversed(TRAIN))
+    for seed in range(20):
+        assert method.apply(text(LINE), np.random.default_rng(seed)).data.decode() == applied("substitute", LINE, seed)
+
+
 def test_a_text_that_train_knows_nothing_of() -> None:
     with pytest.raises(PayloadError, match="no-substitute"):
         applied("substitute", "zyzzyva quux")
@@ -125,6 +131,8 @@ def test_deletions_are_as_frequent_as_asked_for() -> None:
     line = " ".join(f"w{i}" for i in range(50))
     left = [len(applied("eda", line, seed, alpha=0.3, operations=("delete",)).split()) for seed in range(100)]
     assert np.mean(left) == pytest.approx(35, abs=1)
+    few = [applied("eda", "a b c", seed, alpha=0.01, operations=("delete",)) for seed in range(30)]
+    assert set(few) == {"a b", "a c", "b c"}  # one at least
     assert min(len(applied("eda", "a b c", seed, alpha=1, operations=("delete",)).split()) for seed in range(9)) == 1
 
 
