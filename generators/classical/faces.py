@@ -11,7 +11,16 @@ from pydantic import Field
 from corpora.codecs import decode_image, encode_png
 from corpora.errors import PayloadError
 from corpora.schema import Payload
-from generators.classical.method import MethodParams, Range, Unfitted, log_uniform, require_codec, uniform, within
+from generators.classical.method import (
+    MethodParams,
+    Range,
+    Unfitted,
+    log_uniform,
+    require_changed,
+    require_codec,
+    uniform,
+    within,
+)
 
 
 def pixels_of(payload: Payload) -> np.ndarray:
@@ -20,7 +29,9 @@ def pixels_of(payload: Payload) -> np.ndarray:
     return decode_image(payload.data)
 
 
-def _with_pixels(payload: Payload, pixels: np.ndarray) -> Payload:
+def with_pixels(payload: Payload, pixels: np.ndarray) -> Payload:
+    """The payload with other pixels of the same shape. Raises `PayloadError` unchanged."""
+    require_changed(pixels_of(payload), pixels)
     return Payload(encode_png(np.ascontiguousarray(pixels)), payload.codec, payload.signals, payload.duration_s)
 
 
@@ -39,13 +50,9 @@ class Flip:
         self.params = params or FlipParams()
 
     def apply(self, payload: Payload, rng: np.random.Generator, *, others: Sequence[Payload] = ()) -> Payload:
-        """Same size. Raises `PayloadError`: symmetric (a picture that is its own mirror image), or what the decoder
+        """Same size. Raises `PayloadError`: unchanged (a picture that is its own mirror image), or what the decoder
         says."""
-        pixels = pixels_of(payload)
-        flipped = pixels[:, ::-1]
-        if np.array_equal(flipped, pixels):
-            raise PayloadError("symmetric", "the picture is its own mirror image")
-        return _with_pixels(payload, flipped)
+        return with_pixels(payload, pixels_of(payload)[:, ::-1])
 
 
 class CropParams(MethodParams):
@@ -70,7 +77,7 @@ class Crop(Unfitted):
         self.params = params or CropParams()
 
     def apply(self, payload: Payload, rng: np.random.Generator, *, others: Sequence[Payload] = ()) -> Payload:
-        """Same size. Raises `PayloadError`: flat (every pixel has one value), or what the decoder says."""
+        """Same size. Raises `PayloadError`: flat (every pixel has one value), unchanged, or what the decoder says."""
         pixels = pixels_of(payload)
         p = self.params
         if p.area == (1, 1) and p.aspect == (1, 1):
@@ -85,7 +92,7 @@ class Crop(Unfitted):
         from PIL import Image
 
         resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC, box=box)
-        return _with_pixels(payload, np.asarray(resized, dtype=np.uint8))
+        return with_pixels(payload, np.asarray(resized, dtype=np.uint8))
 
 
 class EraseParams(MethodParams):
@@ -113,8 +120,9 @@ class Erase(Unfitted):
         self.params = params or EraseParams()
 
     def apply(self, payload: Payload, rng: np.random.Generator, *, others: Sequence[Payload] = ()) -> Payload:
-        """Same size; the box has the area that was drawn, to within half a row or column. Raises `PayloadError`: too-small
-        (no box of whole pixels is that small, or only the whole picture), or what the decoder says."""
+        """Same size; the box has the area that was drawn, to within half a row or column. Raises `PayloadError`:
+        too-small (no box of whole pixels is that small, or only the whole picture), unchanged, or what the decoder
+        says."""
         pixels = pixels_of(payload)
         p = self.params
         if p.area == (0, 0):
@@ -133,7 +141,7 @@ class Erase(Unfitted):
             box[...] = rng.integers(0, 256, size=box.shape, dtype=np.uint8)
         else:
             box[...] = np.rint(pixels.mean(axis=(0, 1))).astype(np.uint8)
-        return _with_pixels(payload, erased)
+        return with_pixels(payload, erased)
 
 
 class BrightnessParams(MethodParams):
@@ -153,14 +161,13 @@ class Brightness(Unfitted):
         self.params = params or BrightnessParams()
 
     def apply(self, payload: Payload, rng: np.random.Generator, *, others: Sequence[Payload] = ()) -> Payload:
-        """Same size. Raises `PayloadError`: black (every level is 0), or what the decoder says."""
+        """Same size. Raises `PayloadError`: unchanged (black stays black, and white white), or what the decoder
+        says."""
         pixels = pixels_of(payload)
         factor = log_uniform(rng, self.params.factor)
         if factor == 1:
             return payload
-        if not pixels.any():
-            raise PayloadError("black", "every level is 0, so a factor changes nothing")
-        return _with_pixels(payload, np.clip(np.rint(pixels * factor), 0, 255).astype(np.uint8))
+        return with_pixels(payload, np.clip(np.rint(pixels * factor), 0, 255).astype(np.uint8))
 
 
 def require_not_flat(pixels: np.ndarray) -> None:

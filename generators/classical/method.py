@@ -3,7 +3,8 @@
 Plain objects without networks and steps. None of them is a generator that can be released; what makes one of them such
 a generator would stand beside this file and use it.
 
-All randomness comes from the `np.random.Generator` that is handed in, and global random states are left as they were.
+All randomness comes from the `np.random.Generator` that is handed in. Calls leave global random states as they were;
+only the first import of scikit-learn moves Python's, whoever imports it.
 """
 
 from __future__ import annotations
@@ -167,6 +168,12 @@ def require_codec(payload: Payload, codec: str) -> None:
     """Raises `PayloadError` wrong-codec for another one: methods take what `prepare` writes."""
     if payload.codec != codec:
         raise PayloadError("wrong-codec", f"this method takes {codec}, the payload is {payload.codec!r}: prepare it")
+
+
+def require_changed(before: np.ndarray, after: np.ndarray) -> None:
+    """Raises `PayloadError` unchanged where both are the same: a copy of a train sample is no augmentation of it."""
+    if np.array_equal(before, after):
+        raise PayloadError("unchanged", "after rounding to what the payload holds nothing differs from before")
 
 
 def vector_method(name: str, params: Mapping[str, Any] | BaseModel | None = None) -> VectorMethod:

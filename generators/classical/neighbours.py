@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from imblearn import over_sampling
 from pydantic import Field
 from sklearn.neighbors import NearestNeighbors
 
@@ -201,8 +202,6 @@ def _sampled(
     more: Mapping[str, Any],
 ) -> np.ndarray:
     """x [N, D], is_class [N] 1 or 0 -> new rows [about lack, D + 2 base] of the class 1, with their numbers."""
-    from imblearn import over_sampling
-
     rows = np.flatnonzero(is_class)
     base = _base(len(rows))
     numbered = np.concatenate([x, np.zeros((len(x), 2 * base))], axis=1)

@@ -16,7 +16,15 @@ from pydantic import Field
 from corpora.errors import PayloadError
 from corpora.schema import Payload
 from corpora.signals import BASELINE, VECTOR, decode_signals, encode_signals, is_vector
-from generators.classical.method import MethodParams, Range, Unfitted, log_uniform, require_codec, within
+from generators.classical.method import (
+    MethodParams,
+    Range,
+    Unfitted,
+    log_uniform,
+    require_changed,
+    require_codec,
+    within,
+)
 
 Arrays = dict[str, np.ndarray]
 MIN_VALUES = 4  # of a series whose spectrum is changed: below, no frequency but 0 and the highest has a phase
@@ -46,10 +54,13 @@ def series_of(payload: Payload) -> Arrays:
 
 
 def with_series(payload: Payload, series: Mapping[str, np.ndarray]) -> Payload:
-    """The payload with the signals of `series` replaced. Raises `PayloadError` non-finite (beyond float32)."""
+    """The payload with the signals of `series` replaced. Raises `PayloadError`: non-finite (beyond float32),
+    unchanged."""
     arrays = decode_signals(payload.data)
     with np.errstate(over="ignore"):  # to infinity, which is refused
         changed = {name: value.reshape(arrays[name].shape).astype(np.float32) for name, value in series.items()}
+    names = sorted(changed)
+    require_changed(*(np.concatenate([held[name].ravel() for name in names]) for held in (arrays, changed)))
     return Payload(encode_signals(arrays | changed), payload.codec, payload.signals, payload.duration_s)
 
 
@@ -84,7 +95,7 @@ class ChannelMask(Unfitted):
 
     def apply(self, payload: Payload, rng: np.random.Generator, *, others: Sequence[Payload] = ()) -> Payload:
         """Raises `PayloadError`: one-channel (that is not constant: masked, nothing would be left), those of
-        `series_of`, too-short, flat."""
+        `series_of` and `with_series`, too-short, flat."""
         series = series_of(payload)
         if self.params.share == 0:
             return payload
@@ -120,7 +131,7 @@ class BandMask(Unfitted):
         self.params = params or BandMaskParams()
 
     def apply(self, payload: Payload, rng: np.random.Generator, *, others: Sequence[Payload] = ()) -> Payload:
-        """Raises `PayloadError`: those of `series_of`, too-short, flat."""
+        """Raises `PayloadError`: those of `series_of` and `with_series`, too-short, flat."""
         series = series_of(payload)
         if self.params.attenuation_db == 0:
             return payload
@@ -137,9 +148,7 @@ class BandMask(Unfitted):
             line = np.linspace(array[0], array[-1], n)
             spectrum = np.fft.rfft(array - line, axis=0)
             spectrum[band] *= gain
-            level = array.mean(axis=0)
             array[:] = np.fft.irfft(spectrum, n, axis=0) + line
-            array += level - array.mean(axis=0)
         return with_series(payload, series)
 
 
@@ -159,9 +168,10 @@ class Surrogate(Unfitted):
     series, Physica D 58:77-94), as an augmentation after Schwabedal et al. 2018 (arXiv:1806.08675).
 
     The columns of one signal get the same phases, so that their cross spectra stay too (Prichard & Theiler 1994, PRL
-    73:951). What is not in the spectrum is lost: single beats, responses and their places in time.
+    73:951). What is not in the spectrum is lost: single beats, responses and their places in time; a drift comes back
+    as a slow wave.
 
-    aaft, amplitude-adjusted (section 2.4 there): the series' ranks on Gaussian values, their surrogate, and the series'
+    aaft, amplitude-adjusted (there too): the series' ranks on Gaussian values, their surrogate, and the series'
     own values in the order of it. Every column keeps its values exactly.
     """
 
@@ -171,7 +181,7 @@ class Surrogate(Unfitted):
         self.params = params or SurrogateParams()
 
     def apply(self, payload: Payload, rng: np.random.Generator, *, others: Sequence[Payload] = ()) -> Payload:
-        """Raises `PayloadError`: those of `series_of`, too-short, flat."""
+        """Raises `PayloadError`: those of `series_of` and `with_series`, too-short, flat."""
         series = series_of(payload)
         if self.params.strength == 0:
             return payload
@@ -224,7 +234,7 @@ class Jitter(Unfitted):
         self.params = params or JitterParams()
 
     def apply(self, payload: Payload, rng: np.random.Generator, *, others: Sequence[Payload] = ()) -> Payload:
-        """Raises `PayloadError`: those of `series_of`, too-short, flat."""
+        """Raises `PayloadError`: those of `series_of` and `with_series`, too-short, flat."""
         series = series_of(payload)
         if self.params.sd == 0:
             return payload
@@ -252,7 +262,7 @@ class Scale(Unfitted):
         self.params = params or ScaleParams()
 
     def apply(self, payload: Payload, rng: np.random.Generator, *, others: Sequence[Payload] = ()) -> Payload:
-        """Raises `PayloadError`: those of `series_of`, too-short, flat."""
+        """Raises `PayloadError`: those of `series_of` and `with_series`, too-short, flat."""
         series = series_of(payload)
         if self.params.factor == (1, 1):
             return payload

@@ -20,7 +20,16 @@ from pydantic import Field
 from corpora.codecs import decode_wav, encode_wav, require_full_scale
 from corpora.errors import PayloadError
 from corpora.schema import Payload
-from generators.classical.method import MethodParams, Range, Unfitted, log_uniform, require_codec, uniform, within
+from generators.classical.method import (
+    MethodParams,
+    Range,
+    Unfitted,
+    log_uniform,
+    require_changed,
+    require_codec,
+    uniform,
+    within,
+)
 
 SHORTEST_S = 0.12  # one block of the stretcher: what is shorter is smeared into something else
 FULL = 32767 / 32768  # the highest level of 16 bits
@@ -41,12 +50,13 @@ def mono(payload: Payload) -> tuple[np.ndarray, int]:
 
 def with_samples(payload: Payload, signal: np.ndarray, rate_hz: int) -> Payload:
     """The payload with other samples [n]: PCM16; 32-bit float where they go beyond full scale. Duration and shape
-    follow. Raises `PayloadError`: non-finite, unknown-scale (more than 6 dB beyond full scale)."""
+    follow. Raises `PayloadError`: non-finite, unknown-scale (more than 6 dB beyond full scale), unchanged."""
     signal = np.asarray(signal, np.float32)
     require_full_scale(signal)
     signals = tuple(replace(each, shape=(len(signal), *each.shape[1:])) for each in payload.signals)
     seconds = None if payload.duration_s is None else len(signal) / rate_hz
     data = encode_wav(signal, rate_hz, keep_peaks=True)
+    require_changed(mono(payload)[0], decode_wav(data)[0][:, 0])
     return Payload(data, payload.codec, signals, seconds)
 
 

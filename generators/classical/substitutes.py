@@ -25,7 +25,7 @@ import numpy as np
 
 from corpora.errors import UserError
 
-START, END = 0, 1  # numbers of the two ends of a text
+START, END = 0, 1  # numbers of the two ends of a text; their keys hold no word, so neither is ever a candidate
 _PARTS = re.compile(r"(\W*)(.*?)(\W*)", re.DOTALL)
 _MASK = re.compile(r"\[[A-Z][A-Z_]*\]\W*")  # as prepared texts have them: [NAME], [URL]
 
@@ -78,12 +78,13 @@ class Contexts:
         """min_count: a word that is seen less often is a context, and never a candidate. Raises `UserError` for no
         text."""
         forms: dict[str, Counter[str]] = {}
-        number: dict[str, int] = {"": START, "\n": END}  # no token is either of them
+        rows = [tokens(text) for text in texts]
+        # the two ends come first, and no token is either; by name, so that the order of the texts does not count
+        keys = ["", "\n", *sorted({token.key for row in rows for token in row})]
+        number = {key: i for i, key in enumerate(keys)}
         lines = []
-        for text in texts:
-            row = tokens(text)
+        for row in rows:
             for place, token in enumerate(row):
-                number.setdefault(token.key, len(number))
                 if token.word and not starts_sentence(row, place):  # a first word's capital says nothing of the word
                     forms.setdefault(token.key, Counter())[token.word] += 1
             lines.append([START, *(number[token.key] for token in row), END])
@@ -96,7 +97,6 @@ class Contexts:
         right = np.concatenate([line[1:] for line in lines]).astype(np.int64)
         self._count = np.bincount(left, minlength=size)
         self._candidate = (self._count >= min_count) & np.array([Token.of(key).word != "" for key in number])
-        self._candidate[[START, END]] = False
         inner = np.concatenate([np.array(line, np.int64)[1:-1] for line in lines])
         before = np.concatenate([np.array(line, np.int64)[:-2] for line in lines])
         behind = np.concatenate([np.array(line, np.int64)[2:] for line in lines])

@@ -173,8 +173,8 @@ class Mixup:
 
     Zhang et al. 2018 (mixup: beyond empirical risk minimization, ICLR) mix any two rows, and their labels by the same
     lambda. Here both rows are of one class, so that the label stays a class and the number of rows of each can be
-    chosen. That is the variant of which the paper says (section 3.1) that it did not bring what mixup of all classes
-    brings: it fills a class inside of its own convex hull, as SMOTE does without neighbours.
+    chosen. That is the variant of which the paper says (end of section 2) that it did not bring what mixup of all
+    classes brings: it fills a class inside of its own convex hull, as SMOTE does without neighbours.
     """
 
     Params: ClassVar = MixupParams
