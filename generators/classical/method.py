@@ -51,7 +51,7 @@ PAYLOAD_METHODS: dict[str, dict[str, str]] = {
         "channel_mask": "generators.classical.signals:ChannelMask",
         "band_mask": "generators.classical.signals:BandMask",
         "surrogate": "generators.classical.signals:Surrogate",
-        "jitter": "generators.classical.signals:Jitter",
+        "sensor_noise": "generators.classical.signals:SensorNoise",
         "scale": "generators.classical.signals:Scale",
     },
 }

@@ -219,19 +219,19 @@ def _ranks(array: np.ndarray) -> np.ndarray:
     return ranks
 
 
-class JitterParams(MethodParams):
+class SensorNoiseParams(MethodParams):
     """Parameters of noise on signals."""
 
     sd: float = Field(0.1, ge=0, le=10, description="standard deviation of the noise in units of each channel's own")
 
 
-class Jitter(Unfitted):
+class SensorNoise(Unfitted):
     """White Gaussian noise on every channel that is not constant (Um et al. 2017, ICMI, "jittering")."""
 
-    Params: ClassVar = JitterParams
+    Params: ClassVar = SensorNoiseParams
 
-    def __init__(self, params: JitterParams | None = None) -> None:
-        self.params = params or JitterParams()
+    def __init__(self, params: SensorNoiseParams | None = None) -> None:
+        self.params = params or SensorNoiseParams()
 
     def apply(self, payload: Payload, rng: np.random.Generator, *, others: Sequence[Payload] = ()) -> Payload:
         """Raises `PayloadError`: those of `series_of` and `with_series`, too-short, flat."""

@@ -43,6 +43,8 @@ class RowFacts(Record):
     corpus: str
     group: str
     subject: str | None
+    session: str | None
+    recording: str | None
     gender: str | None
     age: float | None
     language: str | None
@@ -151,6 +153,8 @@ def _facts(sample_id: str, piece_id: str, key: str, row: Mapping[str, Any]) -> R
         corpus=row["corpus"],
         group=row["group_id"],
         subject=row["subject_id"],
+        session=row["session_id"],
+        recording=row["recording_id"],
         gender=row["gender"],
         age=row["age"],
         language=row["language"],

@@ -186,6 +186,10 @@ class Views:
             "sample_id": [fact.piece_id for fact in own],
             "corpus": [fact.corpus for fact in own],
             "group_id": [fact.group for fact in own],
+            "subject_id": [fact.subject for fact in own],
+            "session_id": [fact.session for fact in own],
+            "recording_id": [fact.recording for fact in own],
+            "gender": [fact.gender for fact in own],
             "emotion": [fact.emotion for fact in own],
         }
         order = sorted(range(len(own)), key=lambda i: own[i].piece_id)
@@ -194,7 +198,8 @@ class Views:
             "sample_id": [own[i].piece_id for i in order],
             "split": [kept.split_of[own[i].sample_id] for i in order],
         }
-        return pa.table(columns), pa.table(view, schema=SPLITS)
+        fields = [(name, pa.string()) for name in columns]
+        return pa.table(columns, schema=pa.schema(fields)), pa.table(view, schema=SPLITS)
 
 
 def _with(spec: ViewSpec, prune: tuple[Prune, ...], groups: int | None) -> ViewSpec:

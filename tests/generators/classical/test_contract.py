@@ -38,7 +38,7 @@ NOTHING: dict[tuple[str, str], Mapping[str, Any]] = {  # parameters under which 
     ("physio", "channel_mask"): {"share": 0},
     ("physio", "band_mask"): {"attenuation_db": 0},
     ("physio", "surrogate"): {"strength": 0},
-    ("physio", "jitter"): {"sd": 0},
+    ("physio", "sensor_noise"): {"sd": 0},
     ("physio", "scale"): {"factor": (1, 1)},
 }
 WITHOUT = {("face", "flip")}  # has no strength

@@ -106,7 +106,7 @@ def test_masked_channels_stay_at_their_mean(share: float, n: int) -> None:
 
 
 def test_jitter_is_in_units_of_each_channel() -> None:
-    result = applied("jitter", physio(), sd=0.5)
+    result = applied("sensor_noise", physio(), sd=0.5)
     for name in TRIAL:
         noise = (result[name] - REAL[name]).std(axis=0)
         assert noise == pytest.approx(0.5 * REAL[name].std(axis=0), rel=0.4 if name == "EDA" else 0.12)
@@ -132,7 +132,7 @@ def test_scale_moves_the_course_about_its_level() -> None:
     ],
 )
 def test_what_is_no_course_is_refused_with_the_reason(payload: Payload, reason: str) -> None:
-    for name in ("channel_mask", "band_mask", "surrogate", "jitter", "scale"):
+    for name in ("channel_mask", "band_mask", "surrogate", "sensor_noise", "scale"):
         with pytest.raises(PayloadError) as caught:
             applied(name, payload)
         assert caught.value.reason == reason
