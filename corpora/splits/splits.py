@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from corpora.errors import SplitError
 from corpora.schema import SPLIT_NAMES, SPLITS
+from corpora.splits.few import few_groups
 from corpora.splits.stratify import Learners, stratified
 from corpora.splits.views import HELD_COLUMNS, Prune, ViewSpec
 
@@ -30,8 +31,9 @@ def make_view(
 ) -> pa.Table:
     """The view `spec` over an index (SAMPLES, of one corpus or of several joined), as SPLITS rows sorted by sample id.
 
-    `outer`: rows of the view without its inner fold and pruning, where they exist already (what ingest wrote): then a
-    pruned `group` has the dev and test of `group`. Deterministic in (index, spec, ratios), whatever the order of rows.
+    `outer`: rows of the view of all groups, without inner fold and pruning, where they exist already (what ingest
+    wrote): then a pruned `group` has the dev and test of `group`. Deterministic in (index, spec, ratios), whatever the
+    order of rows.
 
     Raises `SplitError`: the view cannot exist, and why.
     """
@@ -42,6 +44,9 @@ def make_view(
     view = outer if outer is not None else _outer(index, spec, ratios)
     split_of = dict(zip(view["sample_id"].to_pylist(), view["split"].to_pylist(), strict=True))
     ids = index["sample_id"].to_pylist()
+    if spec.groups is not None:
+        for gone in _beyond_few(index, split_of, spec, spec.groups):
+            del split_of[gone]
     if spec.inner is not None and spec.inner_k is not None:
         train = index.filter(pa.array([split_of.get(i) == "train" for i in ids], pa.bool_()))
         seed = [spec.seed, 1, spec.fold or 0]
@@ -143,6 +148,22 @@ def _pruned(index: pa.Table, split_of: Mapping[str, str], part: Prune, spec: Vie
     return gone
 
 
+def _beyond_few(index: pa.Table, split_of: Mapping[str, str], spec: ViewSpec, n: int) -> list[str]:
+    """Ids that leave train because their group is none of the n that stay."""
+    train = index.filter(pa.array([split_of.get(i) == "train" for i in index["sample_id"].to_pylist()], pa.bool_()))
+    names = _connected(train, spec.name, spec.units) if spec.units else train["group_id"].to_pylist()
+    groups, group_of = np.unique(np.array(names, dtype=str), return_inverse=True)
+    if n > len(groups):
+        whole = " and ".join(("group", *spec.units))
+        raise SplitError(
+            f"view {spec.name!r}: train has {len(groups)} of what is kept whole ({whole}), {n} cannot stay in it"
+        )
+    counts, learned = _strata(train, group_of, len(groups))
+    rng = np.random.default_rng([spec.seed, 2, spec.fold or 0, len(groups)])
+    stays = np.isin(group_of, few_groups(counts, learned, n, rng))
+    return [i for i, stay in zip(train["sample_id"].to_pylist(), stays.tolist(), strict=True) if not stay]
+
+
 def group_view(index: pa.Table, ratios: Mapping[str, float], seed: int, view: str = "group") -> pa.Table:
     """Group-disjoint, stratified splits (schema SPLITS): shares of samples near `ratios`, of each class and in all.
 
@@ -181,15 +202,22 @@ def _assigned(
     names = _components(index, view, units, shares) if units else index["group_id"].to_pylist()
     groups, group_of = np.unique(np.array(names, dtype=str), return_inverse=True)
     classes, class_of = _coded(index, "emotion")
-    counts = _count(group_of, class_of, len(groups), len(classes))
-    _feasible(view, groups, classes, counts, list(wanted))
+    _feasible(view, groups, classes, _count(group_of, class_of, len(groups), len(classes)), list(wanted))
+    counts, learned = _strata(index, group_of, len(groups))
+    learners = Learners.of_folds(len(wanted), learned) if folds else Learners.of_train(list(wanted), learned)
+    return stratified(counts, shares, np.random.default_rng([*seed, len(groups)]), learners)[group_of], ids
+
+
+def _strata(index: pa.Table, group_of: np.ndarray, n_groups: int) -> tuple[np.ndarray, np.ndarray]:
+    """[N] group of each row -> [G, K] samples by class, and by gender and corpus where there are several of them;
+    [K] bool, which of these are classes."""
+    classes, class_of = _coded(index, "emotion")
+    counts = _count(group_of, class_of, n_groups, len(classes))
     for column in ("gender", "corpus"):
         values, value_of = _coded(index, column)
         if len(values) > 1:
-            counts = np.hstack([counts, _count(group_of, value_of, len(groups), len(values))])
-    learned = np.concatenate([classes != "", np.zeros(counts.shape[1] - len(classes), bool)])
-    learners = Learners.of_folds(len(wanted), learned) if folds else Learners.of_train(list(wanted), learned)
-    return stratified(counts, shares, np.random.default_rng([*seed, len(groups)]), learners)[group_of], ids
+            counts = np.hstack([counts, _count(group_of, value_of, n_groups, len(values))])
+    return counts, np.concatenate([classes != "", np.zeros(counts.shape[1] - len(classes), bool)])
 
 
 def _coded(index: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray]:
@@ -204,6 +232,21 @@ def _components(index: pa.Table, view: str, units: tuple[str, ...], shares: np.n
 
     Raises `SplitError` if one component is so big that the other splits cannot get half of what they should have.
     """
+    names, n = _connected(index, view, units), index.num_rows
+    components, sizes = np.unique(np.array(names, dtype=str), return_counts=True)
+    biggest, others = int(sizes.max()), n - int(sizes.max())
+    if len(components) < len(shares) or others < n * (1 - shares.max()) / 2:
+        whole = " and ".join(("group", *units))
+        raise SplitError(
+            f"view {view!r} cannot exist: with every {whole} in one split the {n} samples form {len(components)} "
+            f"component(s), and the biggest holds {biggest} of them ({biggest / n:.1%}); {others} are left for the "
+            "other splits. Name fewer units, or take the view `group`, whose audit lists what its splits share."
+        )
+    return names
+
+
+def _connected(index: pa.Table, view: str, units: tuple[str, ...]) -> list[str]:
+    """Name of each row's component, however many there are: the first of its sample ids."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -221,15 +264,6 @@ def _components(index: pa.Table, view: str, units: tuple[str, ...], shares: np.n
         count += len(number)
     graph = coo_array((np.ones(len(rows), bool), (rows, nodes)), shape=(count, count))
     label = connected_components(graph, directed=False)[1][:n]
-    components, sizes = np.unique(label, return_counts=True)
-    biggest, others = int(sizes.max()), n - int(sizes.max())
-    if len(components) < len(shares) or others < n * (1 - shares.max()) / 2:
-        whole = " and ".join(("group", *units))
-        raise SplitError(
-            f"view {view!r} cannot exist: with every {whole} in one split the {n} samples form {len(components)} "
-            f"component(s), and the biggest holds {biggest} of them ({biggest / n:.1%}); {others} are left for the "
-            "other splits. Name fewer units, or take the view `group`, whose audit lists what its splits share."
-        )
     ids = index["sample_id"].to_pylist()
     first: dict[int, str] = {}
     for i, component in zip(ids, label.tolist(), strict=True):

@@ -7,6 +7,7 @@ group-k5-fold3               fold 3 of 5 is test, the others train; also disjoin
 loso-<subject>               one subject is test, all others train
 leave-session-<session>      one session is test
 leave-corpus-<corpus>        one of several corpora is test
+<any>-groups4                train holds 4 of its groups (of components, with units); dev and test as they were
 <any>-inner2of5              the train split of <any> alone: its fold 2 of 5 is dev, the rest train; all else absent
 <any>-prune-fear10           10 % of fear stay in train, drawn at random; -prunegroups-fear10: whole groups lose it
 <any>-seed7                  another draw of folds, groups and of what is pruned
@@ -34,11 +35,13 @@ HELD_COLUMNS = {
     "leave-corpus": "corpus",
 }  # column of what is left out
 MAX_FOLDS = 99_999  # more digits are no name of a view
+MAX_GROUPS = 999_999
 MAX_SEED = 10**18
 INNER = 5  # inner folds where neither the name nor an outer k says how many
 _NAME = re.compile(
     r"(?P<base>official|group|disjoint-[a-z+]+?|loso-.+?|leave-session-.+?|leave-corpus-.+?)"
     r"(?:-k(?P<k>\d{1,5})-fold(?P<fold>\d{1,5}))?"
+    r"(?:-groups(?P<groups>\d{1,6}))?"
     r"(?:-inner(?P<inner>\d{1,5})(?:of(?P<inner_k>\d{1,5}))?)?"
     r"(?P<prune>(?:-prune(?:groups)?-[a-z_]+\d+(?:\.\d+)?)*)"
     r"(?:-seed(?P<seed>\d{1,18}))?"
@@ -63,7 +66,8 @@ class ViewSpec:
     """The recipe of a view. `name` is canonical: equal specs have equal names, and a name gives its spec back.
 
     `units`: what stays in one split besides the group. `held`: id of the subject, session or corpus that is left out.
-    `k`, `fold` (1 ... k) of the strategy kfold. `inner`, `inner_k`: a fold inside train, for tuning.
+    `k`, `fold` (1 ... k) of the strategy kfold. `groups`: how many of its groups train holds; None: all. `inner`,
+    `inner_k`: a fold inside train (inside those groups), for tuning.
     Raises `SplitError` for what does not fit together.
     """
 
@@ -72,6 +76,7 @@ class ViewSpec:
     held: str | None = None
     k: int | None = None
     fold: int | None = None
+    groups: int | None = None
     inner: int | None = None
     inner_k: int | None = None
     prune: tuple[Prune, ...] = ()
@@ -103,6 +108,8 @@ class ViewSpec:
         for fold, k, what in ((self.fold, self.k, "fold"), (self.inner, self.inner_k, "inner fold")):
             if k is not None and (not 2 <= k <= MAX_FOLDS or fold is None or not 1 <= fold <= k):
                 raise SplitError(f"{what} {fold} of {k}: k must be in 2 ... {MAX_FOLDS} and the fold in 1 ... k")
+        if self.groups is not None and not 1 <= self.groups <= MAX_GROUPS:
+            raise SplitError(f"train of {self.groups} groups: must be in 1 ... {MAX_GROUPS}")
         for part in self.prune:
             if part.emotion not in EMOTIONS:
                 raise UnknownNameError.of("class to prune", part.emotion, EMOTIONS)
@@ -130,6 +137,8 @@ class ViewSpec:
         parts = [self._base()]
         if self.k is not None:
             parts.append(f"k{self.k}-fold{self.fold}")
+        if self.groups is not None:
+            parts.append(f"groups{self.groups}")
         if self.inner is not None:
             parts.append(f"inner{self.inner}" + ("" if self.inner_k == (self.k or INNER) else f"of{self.inner_k}"))
         parts += [str(part) for part in self.prune]
@@ -139,7 +148,7 @@ class ViewSpec:
 
     @property
     def outer(self) -> ViewSpec:
-        """The view that this one is derived from: without inner fold and pruning."""
+        """The view that this one is derived from: of all groups, without inner fold and pruning."""
         return ViewSpec(self.strategy, self.units, self.held, self.k, self.fold, seed=self.seed)
 
     @classmethod
@@ -155,7 +164,9 @@ class ViewSpec:
                 strategy, held = kind, base.removeprefix(kind + "-")
         if base.startswith("disjoint-"):
             strategy, units = "disjoint", tuple(base.removeprefix("disjoint-").split("+"))
-        numbers = {key: int(parts[key]) for key in ("k", "fold", "inner", "inner_k") if parts[key] is not None}
+        numbers = {
+            key: int(parts[key]) for key in ("k", "fold", "groups", "inner", "inner_k") if parts[key] is not None
+        }
         if "k" in numbers:
             if strategy not in ("group", "disjoint"):
                 raise SplitError(f"view {name!r}: folds are cut from group or disjoint-..., not from {base!r}")
@@ -181,7 +192,7 @@ class ViewSpec:
                 raise SplitError(f"view: {key} is {classes!r}, expected class: percent")
             prune += [Prune(str(emotion), float(percent), groups) for emotion, percent in classes.items()]
         valid = {"strategy": str, "units": list, "held": str, "seed": int}
-        valid |= dict.fromkeys(("k", "fold", "inner", "inner_k"), int)
+        valid |= dict.fromkeys(("k", "fold", "groups", "inner", "inner_k"), int)
         for key, value in fields.items():
             if key not in valid:
                 raise UnknownNameError.of("field of a view", key, [*valid, "prune", "prune_groups"])
@@ -200,8 +211,8 @@ def _parsed(name: str) -> dict[str, Any]:
     if match is None:
         raise SplitError(
             f"no view {name!r}. Views: official, group, disjoint-<unit>[+<unit>] ({', '.join(UNITS)}), loso-<subject>, "
-            "leave-session-<session>, leave-corpus-<corpus>; then -k<k>-fold<n> (group, disjoint), -inner<n>[of<k>], "
-            "-prune-<class><percent>, -prunegroups-<class><percent>, -seed<n>, in this order"
+            "leave-session-<session>, leave-corpus-<corpus>; then -k<k>-fold<n> (group, disjoint), -groups<n>, "
+            "-inner<n>[of<k>], -prune-<class><percent>, -prunegroups-<class><percent>, -seed<n>, in this order"
         )
     return match.groupdict()
 

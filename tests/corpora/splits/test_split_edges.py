@@ -29,6 +29,8 @@ GOLDEN_VIEWS: dict[str, str] = {
     "leave-corpus-c1": "b77fdc9b07d4",
     "group-prune-fear10": "413081f6845f",
     "group-prunegroups-fear25-seed3": "49c9719835a7",
+    "group-groups6": "5564e2469805",
+    "disjoint-subject-groups4-prune-fear50": "b17c2039d0f2",
 }
 
 

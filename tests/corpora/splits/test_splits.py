@@ -148,6 +148,11 @@ NAMES = {
     "disjoint-subject-k4-fold1": ViewSpec("kfold", ("subject",), k=4, fold=1),
     "group-k5-fold3-inner2": ViewSpec("kfold", k=5, fold=3, inner=2),
     "group-k5-fold3-inner2of4": ViewSpec("kfold", k=5, fold=3, inner=2, inner_k=4),
+    "group-groups4": ViewSpec("group", groups=4),
+    "loso-c:a-groups12-inner2of3-prune-fear10-seed1": ViewSpec(
+        "loso", held="c:a", groups=12, inner=2, inner_k=3, prune=(Prune("fear", 10),), seed=1
+    ),
+    "disjoint-subject-k4-fold1-groups2": ViewSpec("kfold", ("subject",), k=4, fold=1, groups=2),
     "official-inner1": ViewSpec("official", inner=1, inner_k=5),
     "loso-meld:Dr. Green, Rob-Roy": ViewSpec("loso", held="meld:Dr. Green, Rob-Roy"),
     "loso-c:a-inner2of3-prune-fear10-seed1": ViewSpec(
@@ -170,6 +175,7 @@ def test_a_name_and_its_spec_give_each_other(name: str) -> None:
 def test_fields_of_params_make_the_same_spec_as_a_name() -> None:
     given_ = {"strategy": "kfold", "k": 5, "fold": 3, "inner": 2, "prune": {"fear": 10}, "prune_groups": {"anger": 50}}
     assert ViewSpec.of(given_).name == "group-k5-fold3-inner2-prunegroups-anger50-prune-fear10"
+    assert ViewSpec.of({"strategy": "group", "groups": 4, "seed": 2}).name == "group-groups4-seed2"
     assert ViewSpec.of({"strategy": "disjoint", "units": ["subject", "session"]}).name == "disjoint-session+subject"
     assert ViewSpec.of("loso-a") == ViewSpec.of({"strategy": "loso", "held": "a"})
 
@@ -182,6 +188,11 @@ def test_fields_of_params_make_the_same_spec_as_a_name() -> None:
         ("group-k5-fold6", "fold 6 of 5"),
         ("group-k1-fold1", "fold 1 of 1"),
         ("group-prune-fear0", "above 0"),
+        ("group-groups0", "train of 0 groups: must be in 1"),
+        ("group-inner2-groups4", "no view 'group-inner2-groups4'"),
+        ({"strategy": "group", "groups": -1}, "train of -1 groups"),
+        ({"strategy": "group", "groups": "4"}, "groups is '4', expected int"),
+        ({"strategy": "loso", "held": "c:x-groups3"}, "ends like a part"),
         ("group-prune-fear10-prune-fear20", "pruned twice"),
         ("group-prune-fearr10", "Did you mean 'fear'"),
         ("disjoint-sbject", "Did you mean 'subject'"),
@@ -361,7 +372,14 @@ def test_the_hash_of_a_view_is_of_its_rows() -> None:
 def test_views_do_not_depend_on_the_order_of_rows() -> None:
     index = people(20)
     shuffled = index.take(np.random.default_rng(0).permutation(index.num_rows))
-    for name in ("group", "group-k5-fold2-inner1", "group-prune-fear30", "loso-s03", "disjoint-subject"):
+    for name in (
+        "group",
+        "group-k5-fold2-inner1",
+        "group-prune-fear30",
+        "loso-s03",
+        "disjoint-subject",
+        "group-groups3",
+    ):
         assert make_view(index, name).equals(make_view(shuffled, name)), name
 
 
