@@ -70,9 +70,7 @@ def print_study(studied: Studied, *, as_json: bool) -> None:
     console.out.print(f"Tables: {studied.tables}\nPage: {studied.page}", markup=False)
 
 
-def show_tuned(
-    study: str, arm: str, repo: Path, *, classifier: str | None, trials: int | None, as_json: bool
-) -> None:
+def show_tuned(study: str, arm: str, repo: Path, *, classifier: str | None, trials: int | None, as_json: bool) -> None:
     """Searches an arm's parameters on inner folds and prints every trial, the best first."""
     from flows.stages.study.search import tune_arm
 
@@ -96,4 +94,6 @@ def _study(name: str, repo: Path) -> Any:
 
 
 def _shown(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items())
+    return ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items()
+    )

@@ -144,4 +144,3 @@ class StudyParams(StrictParams):
         if self.split == "corpora" and len(self.corpora) < 2:
             raise ValueError("`split: corpora` tests each corpus by the others: name at least two")
         return self
-

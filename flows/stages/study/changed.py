@@ -76,7 +76,8 @@ class Changed:
         """[BLOCK, D] features of the variants of one source, and which of them there are."""
         fact = self.view.rows.facts[source]
         own = [arm.method, sorted(arm.params.items()), self.code.get(arm.method, ""), self.settings]
-        key = f"studies/changed/{hash_json(own)[:40]}/{hash_json([fact.key, fact.piece_id.removeprefix(fact.sample_id), block])[:40]}"
+        piece = [fact.key, fact.piece_id.removeprefix(fact.sample_id), block]
+        key = f"studies/changed/{hash_json(own)[:40]}/{hash_json(piece)[:40]}"
         if not learns:
             try:
                 arrays = self.store.get_arrays(key)[0]

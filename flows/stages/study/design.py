@@ -19,7 +19,7 @@ from corpora.params import problems
 from corpora.store.atomic import write_json
 from features.representation import make_representation
 from flows.artifacts.base import explained
-from flows.params import OnLeak, Params, Prepare, RepresentationParams, RunParams, load_params
+from flows.params import OnLeak, Prepare, RepresentationParams, RunParams, load_params
 from flows.paths import Layout
 from flows.stages.plan.code import code_of
 from flows.stages.plan.plan import prepare_plan
@@ -125,7 +125,9 @@ def design_of(name: str, study: StudyParams, layout: Layout) -> StudyPlan:
         if arm.representation is not None and (key := representation_key(arm.representation)) not in prepares:
             prepares[key] = plan_of(arm.representation)
     _require(name, study, arms, prepares, modality)
-    scaling = DEFAULT_SCALING[modality] if study.scaling is None else _part(name, "scaling", ScalingParams, study.scaling)
+    scaling = (
+        DEFAULT_SCALING[modality] if study.scaling is None else _part(name, "scaling", ScalingParams, study.scaling)
+    )
     classifiers = {c: {**params, **_unscaled(c, params)} for c, params in study.classifiers.items()}
     return StudyPlan(
         study=name,
@@ -197,7 +199,9 @@ def _require_arm(arm: Arm, modality: str, layout: str, prepares: Mapping[str, Pr
         for gate, asked in arm.gates.items():
             own = gate_class(gate)
             if not issubclass(own, SampleGate) or not knows(own, modality, _spec(prepares[key]).layout):
-                raise ParamsError(f"gate {gate} cannot look at single samples of {modality} as {_spec(prepares[key]).name}")
+                raise ParamsError(
+                    f"gate {gate} cannot look at single samples of {modality} as {_spec(prepares[key]).name}"
+                )
             gate_params(gate, asked.params)
     elif arm.params and arm.method not in ("class_weights", "logit_adjustment"):
         raise ParamsError(f"method {arm.method} has no parameters, and {', '.join(arm.params)} is given")
@@ -206,5 +210,3 @@ def _require_arm(arm: Arm, modality: str, layout: str, prepares: Mapping[str, Pr
 def _spec(plan: PreparePlan) -> Any:
     assert plan.representation is not None  # design_of names one
     return make_representation(plan.representation.name, plan.representation.params).spec
-
-

@@ -131,8 +131,9 @@ class Generated:
         parts: list[np.ndarray] = []
         seen: dict[str, list[tuple[float, float, int]]] = {}
         drawn, have = 0, 0
-        most = math.ceil(n * (arm.gather if arm.gates else 1.0))
-        for _ in range(ROUNDS if arm.gates or arm.representation else 1):
+        may_fail = bool(arm.gates) or arm.representation is not None
+        most = math.ceil(n * (arm.gather if may_fail else 1.0))
+        for _ in range(ROUNDS if may_fail else 1):
             batch = min(most - drawn, math.ceil((n - have) * (1.25 if arm.gates else 1.0)))
             if batch <= 0 or have >= n:
                 break
@@ -144,9 +145,7 @@ class Generated:
         x = np.concatenate(parts)[:n] if parts else self.view.x[:0]
         return x, {gate: _pooled_n(values) for gate, values in seen.items()}
 
-    def _draws(
-        self, arm: Arm, generator: Generator, data: TrainData, name: str, start: int, n: int
-    ) -> list[Draw]:
+    def _draws(self, arm: Arm, generator: Generator, data: TrainData, name: str, start: int, n: int) -> list[Draw]:
         indices = range(start, start + n)
         seeds = [derive_seed("study-draw", self.view.seed, arm.method, name, i) for i in indices]
         sources: Sequence[Mapping[str, str]] = [{}] * n

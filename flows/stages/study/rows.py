@@ -229,5 +229,3 @@ def by_hash(index: pa.Table, most: int | None) -> pa.Table:
             taken[emotions[i]] = taken.get(emotions[i], 0) + 1
             kept.append(i)
     return index.take(sorted(kept, key=lambda i: ids[i]))
-
-

@@ -60,7 +60,9 @@ def tune_arm(study: str, arm: str, layout: Layout, *, classifier: str, trials: i
         raise UnknownNameError.of("arm of the study", arm, plan.arms)
     asked_arm = plan.arms[arm]
     if not asked_arm.tune:
-        raise ParamsError(f"studies.{study}.arms.{arm} has no `tune`: say what may be chosen, e.g. tune: {{amount: [1, 0.5]}}")
+        raise ParamsError(
+            f"studies.{study}.arms.{arm} has no `tune`: say what may be chosen, e.g. tune: {{amount: [1, 0.5]}}"
+        )
     store = WorkStore(machine.store or layout.store)
     asked = ask(plan, layout, machine, store)
     rows = asked.rows
@@ -99,7 +101,12 @@ def tune_arm(study: str, arm: str, layout: Layout, *, classifier: str, trials: i
             pace.add()
 
         tuned = search(
-            objective, space_of(asked_arm), trials=wanted, seed=plan.params.seed, done=tuple(known[:wanted]), on_trial=keep
+            objective,
+            space_of(asked_arm),
+            trials=wanted,
+            seed=plan.params.seed,
+            done=tuple(known[:wanted]),
+            on_trial=keep,
         )
     pace.end()
     return Searched(tuned.params, tuned.trials)

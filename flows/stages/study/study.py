@@ -211,11 +211,15 @@ def write(asked: Asked, store: WorkStore, into: Path, mode: str) -> None:
     study = Study.of_tables(asked.classes, cells, answers, people)
     progress(f"study: statistics over {cells.num_rows} cells, {answers.num_rows} answers")
     about = _about(asked, mode)
-    summary = summarised(study, roles_of(asked.plan.arms), n_bootstrap=asked.plan.params.bootstrap, seed=asked.plan.params.seed)
+    summary = summarised(
+        study, roles_of(asked.plan.arms), n_bootstrap=asked.plan.params.bootstrap, seed=asked.plan.params.seed
+    )
     shown = _shown(about)
     with Studied.written(into) as out:
         out.write_answers(cells, answers, people, gates)
-        out.write_words(about, _plain(dataclasses.asdict(summary)), study_page(summary, shown), study_markdown(summary, shown))
+        out.write_words(
+            about, _plain(dataclasses.asdict(summary)), study_page(summary, shown), study_markdown(summary, shown)
+        )
 
 
 def _tables(asked: Asked, store: WorkStore) -> tuple[pa.Table, pa.Table, pa.Table]:
@@ -293,7 +297,8 @@ def _about(asked: Asked, mode: str) -> About:
         modality=plan.modality,
         classes=asked.classes,
         features=str(params["representation"]["name"]),
-        scaling=plan.scaling.scaling + ("" if plan.scaling.components is None else f", {plan.scaling.components} components"),
+        scaling=plan.scaling.scaling
+        + ("" if plan.scaling.components is None else f", {plan.scaling.components} components"),
         arms={name: arm.model_dump(mode="json", exclude_defaults=True) for name, arm in plan.arms.items()},
         classifiers=plan.classifiers,
         folds=plan.params.folds,
@@ -346,7 +351,9 @@ def _plain(value: Any) -> Any:
 def quick(study: StudyParams, arms: Mapping[str, Arm]) -> StudyParams:
     """A first answer in minutes: one seed, at most 3 folds, one percentage, nothing that is trained or rendered."""
     slow = [name for name, arm in arms.items() if _is_slow(arm)]
-    conditions = study.conditions.model_copy(update={"prune": study.conditions.prune[:1], "long_tail": (), "groups": ()})
+    conditions = study.conditions.model_copy(
+        update={"prune": study.conditions.prune[:1], "long_tail": (), "groups": ()}
+    )
     most = 1500 if study.max_samples is None else min(1500, study.max_samples)
     without = tuple(dict.fromkeys([*study.without, *(n for n in slow if n not in study.arms)]))
     return study.model_copy(

@@ -64,9 +64,7 @@ def space_of(arm: Arm) -> dict[str, Choice]:
     return parsed_space(arm.tune, f"tune of {arm.method}")
 
 
-def tuned_arm(
-    arm: Arm, model: Classifier, benches: Sequence[Bench], *, seed: int
-) -> tuple[Arm, dict[str, JsonValue]]:
+def tuned_arm(arm: Arm, model: Classifier, benches: Sequence[Bench], *, seed: int) -> tuple[Arm, dict[str, JsonValue]]:
     """The arm with the values of largest mean UAR over the inner folds, and these values."""
 
     known: dict[str, float] = {}

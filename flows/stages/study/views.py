@@ -15,8 +15,9 @@ import pyarrow as pa
 from corpora.errors import SplitError, UserError
 from corpora.schema import SPLITS
 from corpora.splits.audit import SHORT_TEXT, apply_on_leak, audit_view
+from corpora.splits.longtail import long_tail
 from corpora.splits.splits import make_view
-from corpora.splits.views import Prune, ViewSpec, long_tail
+from corpora.splits.views import Prune, ViewSpec
 from flows.params import OnLeak
 from flows.stages.study.rows import RowFacts
 from flows.studying import Conditions, StudyParams, Vault

@@ -220,9 +220,7 @@ class Bench:
         answer, scores = fitted.answers(view.scaled(view.rows.x[view.test]))
         if arm.method == "logit_adjustment":
             prior, tau = train_prior(y, n_classes, weights), float(arm.params.get("tau", 1.0))
-            answer, scores = adjusted_answers(
-                scores, prior, tau, probabilities=model.probabilities, name=model.name
-            )
+            answer, scores = adjusted_answers(scores, prior, tau, probabilities=model.probabilities, name=model.name)
         return answer, scores
 
     def _tuned(self, arm: Arm, model: Classifier) -> tuple[Arm, dict[str, JsonValue]]:
