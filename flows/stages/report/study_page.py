@@ -1,2 +1,0 @@
-def study_page(s, a): return "x"
-def study_markdown(s, a): return "x"
