@@ -126,7 +126,7 @@ def ranked(lines: Sequence[Line]) -> list[Line]:
 
 
 def _forest_row(difference: Difference, summary: StudySummary) -> ForestRow:
-    part: Part = "baseline" if difference.arm in summary.roles.baselines else "arm"
+    part: Part = "arm" if difference.arm in summary.roles.candidates(summary.about.arms) else "baseline"
     interval = difference.difference
     name = difference.arm if difference.complete else f"{difference.arm} (lacks {difference.missing.n} cells)"
     text = points(interval) if math.isfinite(interval.value) else "undefined"
