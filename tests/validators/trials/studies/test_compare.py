@@ -255,3 +255,23 @@ def test_a_grid_refuses_what_cannot_be_paired() -> None:
         grid_of(keep_answers(STUDY, ~np.isin(np.arange(len(STUDY.cell)), at[:1])))
     with pytest.raises(ValueError, match="is none of"):
         grid_of(replace(STUDY, cells=(replace(STUDY.cells[0], pruned="awe"), *STUDY.cells[1:])))
+
+
+def test_a_resample_is_the_plain_score_of_the_people_and_seeds_that_it_draws() -> None:
+    table = resampled(STUDY, 5)
+    mask = table.grid.shared(("better",), 0, 0)
+    draws = table.scores("better", 0, 0, mask)
+    subject, _ = STUDY.subject_of_answer()
+    for r in range(1, 6):
+        of_seeds = []
+        for seed in (0, 1):
+            own = [
+                n
+                for n, c in enumerate(STUDY.cells)
+                if (c.arm, c.condition, c.seed) == ("better", "anger to 10 %", seed)
+            ]
+            at = np.flatnonzero(np.isin(STUDY.cell, own))
+            at = np.repeat(at, table.people[r].astype(int)[subject[at]])
+            of_seeds += [recall_score(STUDY.target[at], STUDY.answer[at], average="macro")] * int(table.seeds[r, seed])
+        assert draws[r, 0] == pytest.approx(np.mean(of_seeds))
+    assert {tuple(row) for row in table.seeds[1:]} != {(1.0, 1.0)}
