@@ -10,7 +10,7 @@ from scipy.stats import t
 from sklearn.metrics import f1_score, recall_score
 from statsmodels.stats.multitest import multipletests
 
-from tests.validators.trials.studies.simulated import BASELINES, Plan, keep_answers, simulated, without
+from tests.validators.trials.studies.simulated import AS_IS, BASELINES, Plan, keep_answers, simulated, without
 from validators.trials.studies.answers import Study
 from validators.trials.studies.compare import Difference, differences, effect_of, holm, lines
 from validators.trials.studies.grid import grid_of, kind_of
@@ -244,6 +244,8 @@ def test_an_optimiser_that_gives_up_is_reported(monkeypatch: pytest.MonkeyPatch)
 def test_kinds() -> None:
     assert kind_of("fear to 10 %", "fear") == KIND and kind_of("4 subjects", None) == "4 subjects"
     assert [g.name for g in grid_of(STUDY).groups] == [KIND, "anger to 10 %", "fear to 10 %"]
+    own = simulated(Plan(BASELINES, conditions=("4 subjects", AS_IS, "fear to 10 %"), per_class=1), 0)
+    assert [g.name for g in grid_of(own).groups] == [AS_IS, "4 subjects", "fear to 10 %"]
 
 
 def test_a_grid_refuses_what_cannot_be_paired() -> None:
