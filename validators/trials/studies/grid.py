@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from validators.trials.studies.answers import Cell, Study
+from validators.trials.studies.answers import AS_IS, Cell, Study
 from validators.trials.studies.scores import Confusions, confusions, tallies
 
 
@@ -73,7 +73,7 @@ class Grid:
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """Kinds of pruned classes first (most cells first), then every condition by itself, `as is` among them."""
+        """Kinds of pruned classes first (most cells first), then `as is`, then every other condition by itself."""
         kinds: dict[str, list[int]] = {}
         for n, name in enumerate(self.conditions):
             kinds.setdefault(kind_of(name, self._pruned_name(n)), []).append(n)
@@ -81,6 +81,7 @@ class Grid:
         cells = {g.name: int(self.expected[:, list(g.conditions)].sum()) for g in several}
         several.sort(key=lambda g: (not g.of_class, -cells[g.name], g.name))
         single = [Group(name, (n,), self.pruned[n] is not None) for n, name in enumerate(self.conditions)]
+        single.sort(key=lambda g: (g.name != AS_IS, g.name))
         return (*several, *single)
 
     def _pruned_name(self, condition: int) -> str | None:
@@ -127,6 +128,11 @@ class Grid:
         return self.tally[self.place[arm, classifier, condition][mask]].sum(1, dtype=np.float64)
 
 
+def part_of(grid: Grid, kept: np.ndarray) -> Grid:
+    """The same grid over the answers about some samples alone (bool [N]); units, and so resamples, stay the same."""
+    return replace(grid, confusion=confusions(grid.study, kept))
+
+
 def kind_of(condition: str, pruned: str | None) -> str:
     """ "fear to 10 %" of class fear -> "one class to 10 %"; a condition that prunes no single class is its own kind."""
     return condition if pruned is None else condition.replace(pruned, "one class", 1)
@@ -137,8 +143,8 @@ def said(cell: Cell) -> str:
     return f"{cell.status}: {cell.reason}" if cell.reason else cell.status
 
 
-def grid_of(study: Study, kept: np.ndarray | None = None) -> Grid:
-    """kept: bool [N], the samples whose answers count; None: all.
+def grid_of(study: Study) -> Grid:
+    """The grid of all cells and answers.
 
     Raises `ValueError` for two cells at one place, a pruned class that the study does not have, a condition that
     prunes different classes, or cells with status ok of one place whose number of answers differs between arms.
@@ -163,7 +169,7 @@ def grid_of(study: Study, kept: np.ndarray | None = None) -> Grid:
         if pruned.setdefault(at[2], own) != own:
             raise ValueError(f"condition {cell.condition!r} prunes different classes")
     _check_paired(study, place, ok)
-    whole = confusions(study, kept)
+    whole = confusions(study)
     of_condition = tuple(pruned[n] for n in range(len(conditions)))
     return Grid(study, whole, arms, classifiers, conditions, seeds, folds, place, ok, of_condition)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_OPTIMISERS = ["bfgs", "lbfgs", "powell"]  # tried in turn until one converges
+# tried in turn until one converges; those with gradients give up where a variance is 0, which is common here
+_OPTIMISERS = ["powell", "bfgs"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,8 +60,8 @@ class Prior:
     explain.
 
     Defaults: `benchmarks/study_power_prior.py`, the oracle against one class pruned to 10 %, averaged over 8 classes
-    and 5 seeds; logistic regression on functionals of RAVDESS, actors 01-10, 5 folds. Class weights and oversampling differ
-    less there (0.007 and 0.008). Of one run of one class and seed the discordance was 0.115 (oracle) and 0.057.
+    and 5 seeds; logistic regression on functionals of RAVDESS, actors 01-10, 5 folds. Class weights and oversampling
+    differ less there (0.007 and 0.008). Of one run of one class and seed the discordance was 0.115 (oracle) and 0.057.
     """
 
     discordance: float = 0.012

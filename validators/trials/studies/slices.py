@@ -10,7 +10,7 @@ import numpy as np
 
 from validators.trials.studies.answers import AS_IS, Study
 from validators.trials.studies.compare import why_undefined
-from validators.trials.studies.grid import Grid, Group, grid_of
+from validators.trials.studies.grid import Grid, Group, part_of
 from validators.trials.studies.resampling import NAN, Interval, Resampling, interval_of
 
 FEWEST_PEOPLE = 3  # of a slice; fewer are persons, not a kind of people
@@ -126,8 +126,8 @@ class _Cut:
         self.n_people = len({study.subjects[i] for i in np.flatnonzero(own)})
         self.n_rest = len({study.subjects[i] for i in np.flatnonzero(rest)})
         alone = attribute == "subject"  # one person: nothing to resample
-        self.own = resampling.with_grid(grid_of(study, own), estimate_alone=alone)
-        self.rest = resampling.with_grid(grid_of(study, rest), estimate_alone=alone)
+        self.own = resampling.with_grid(part_of(resampling.grid, own), estimate_alone=alone)
+        self.rest = resampling.with_grid(part_of(resampling.grid, rest), estimate_alone=alone)
 
     def draws(self, side: Resampling, arm: str, classifier: int, group: Group) -> tuple[np.ndarray, str]:
         """[R + 1] UAR, and why it may be undefined."""

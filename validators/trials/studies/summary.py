@@ -73,11 +73,12 @@ class StudySummary:
 
     verdicts: one a group, the first is the study's. groups: conditions averaged over classes first, then each by
     itself. power: against `roles.nothing`, of the first group; expected: from counts and the default prior alone.
-    not_sliced: attributes that cannot cut this study, and why.
+    single_conditions: those that belong to a kind. not_sliced: attributes that cannot cut this study, and why.
     """
 
     about: About
     roles: Roles
+    single_conditions: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
     lines: tuple[Line, ...]
     differences: tuple[Difference, ...]
@@ -115,6 +116,7 @@ def summarised(study: Study, roles: Roles, *, n_bootstrap: int, seed: int) -> St
     return StudySummary(
         about=_about(resampling, n_bootstrap, seed),
         roles=roles,
+        single_conditions=tuple(grid.conditions[n] for g in grid.groups if g.is_kind for n in g.conditions),
         verdicts=verdicts(grid, roles, Evidence(scored, differ, gaps, shares, n_bootstrap)),
         lines=scored,
         differences=differ,

@@ -190,7 +190,7 @@ def _named(baseline: str, roles: Roles) -> str:
 
 
 def _p(p: float) -> str:
-    return f"{p:.3f}" if p < 0.01 else f"{p:.2f}"
+    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def _upper(text: str) -> str:

@@ -10,7 +10,7 @@ from scipy.stats import t
 from sklearn.metrics import f1_score, recall_score
 from statsmodels.stats.multitest import multipletests
 
-from tests.validators.trials.studies.simulated import BASELINES, Plan, keep_answers, simulated, without
+from tests.validators.trials.studies.simulated import AS_IS, BASELINES, Plan, keep_answers, simulated, without
 from validators.trials.studies.answers import Study
 from validators.trials.studies.compare import Difference, differences, effect_of, holm, lines
 from validators.trials.studies.grid import grid_of, kind_of
@@ -213,8 +213,15 @@ def test_mixed_model_is_the_mean_of_a_balanced_table() -> None:
     mixed = mixed_model(values / 100, conditions, splits)
     assert mixed.converged and mixed.value == pytest.approx(values.mean() / 100)
     means = values.reshape(6, 20).mean(1)
-    assert mixed.high - mixed.low > 2 * 1.96 * means.std() / np.sqrt(6) / 100 * 0.8  # conditions are no repetitions
-    assert mixed.of_condition * 1e4 == pytest.approx(means.var(ddof=1), rel=0.3)
+    # REML of a balanced crossed table is its analysis of variance (Searle, Casella & McCulloch 1992, section 4.8)
+    table = values.reshape(6, 20)
+    of_splits = table.mean(0)
+    rest = table - means[:, None] - of_splits + values.mean()
+    ms_c, ms_s, ms_e = 20 * means.var(ddof=1), 6 * of_splits.var(ddof=1), (rest**2).sum() / (5 * 19)
+    assert mixed.of_condition * 1e4 == pytest.approx((ms_c - ms_e) / 20, rel=0.02)
+    assert mixed.of_split * 1e4 == pytest.approx((ms_s - ms_e) / 6, rel=0.02)
+    half = 1.96 * np.sqrt((ms_c + ms_s - ms_e) / 120)
+    assert mixed.high - mixed.low == pytest.approx(2 * half / 100, rel=0.01)
 
 
 def test_mixed_model_says_what_it_cannot_do() -> None:
@@ -227,7 +234,7 @@ def test_mixed_model_says_what_it_cannot_do() -> None:
 def test_an_optimiser_that_gives_up_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     from validators.trials.studies import mixed
 
-    monkeypatch.setattr(mixed, "_OPTIMISERS", ["lbfgs"])
+    monkeypatch.setattr(mixed, "_OPTIMISERS", ["bfgs"])
     monkeypatch.setattr("statsmodels.regression.mixed_linear_model.MixedLM.loglike", lambda *_, **__: float("nan"))
     rng = np.random.default_rng(0)
     row = mixed_model(rng.normal(size=40), np.repeat(np.arange(4), 10), np.tile(np.arange(10), 4))
@@ -237,6 +244,8 @@ def test_an_optimiser_that_gives_up_is_reported(monkeypatch: pytest.MonkeyPatch)
 def test_kinds() -> None:
     assert kind_of("fear to 10 %", "fear") == KIND and kind_of("4 subjects", None) == "4 subjects"
     assert [g.name for g in grid_of(STUDY).groups] == [KIND, "anger to 10 %", "fear to 10 %"]
+    own = simulated(Plan(BASELINES, conditions=("4 subjects", AS_IS, "fear to 10 %"), per_class=1), 0)
+    assert [g.name for g in grid_of(own).groups] == [AS_IS, "4 subjects", "fear to 10 %"]
 
 
 def test_a_grid_refuses_what_cannot_be_paired() -> None:
@@ -248,3 +257,23 @@ def test_a_grid_refuses_what_cannot_be_paired() -> None:
         grid_of(keep_answers(STUDY, ~np.isin(np.arange(len(STUDY.cell)), at[:1])))
     with pytest.raises(ValueError, match="is none of"):
         grid_of(replace(STUDY, cells=(replace(STUDY.cells[0], pruned="awe"), *STUDY.cells[1:])))
+
+
+def test_a_resample_is_the_plain_score_of_the_people_and_seeds_that_it_draws() -> None:
+    table = resampled(STUDY, 5)
+    mask = table.grid.shared(("better",), 0, 0)
+    draws = table.scores("better", 0, 0, mask)
+    subject, _ = STUDY.subject_of_answer()
+    for r in range(1, 6):
+        of_seeds = []
+        for seed in (0, 1):
+            own = [
+                n
+                for n, c in enumerate(STUDY.cells)
+                if (c.arm, c.condition, c.seed) == ("better", "anger to 10 %", seed)
+            ]
+            at = np.flatnonzero(np.isin(STUDY.cell, own))
+            at = np.repeat(at, table.people[r].astype(int)[subject[at]])
+            of_seeds += [recall_score(STUDY.target[at], STUDY.answer[at], average="macro")] * int(table.seeds[r, seed])
+        assert draws[r, 0] == pytest.approx(np.mean(of_seeds))
+    assert {tuple(row) for row in table.seeds[1:]} != {(1.0, 1.0)}

@@ -113,3 +113,13 @@ def test_resamples_without_a_gap_make_an_end_unbounded() -> None:
     below[1:101] = -1.0
     many = ratio_interval(above, below, 1000)
     assert many.value == 0.5 and np.isnan(many.low) and many.reason == "unbounded: 100 of 1000 resamples have no gap"
+
+
+def test_resamples_without_a_gap_count_beyond_both_ends() -> None:
+    ratio = np.linspace(0.0, 1.0, 1000)
+    above, below = np.r_[0.5, ratio], np.ones(1001)
+    whole = ratio_interval(above, below, 1_000_000)
+    below[500:515] = -1.0  # 15 resamples from the middle
+    wider = ratio_interval(above, below, 1_000_000)
+    assert whole.low - wider.low == pytest.approx(0.015, abs=0.002)
+    assert wider.high - whole.high == pytest.approx(0.015, abs=0.002)
