@@ -19,7 +19,11 @@ CLASSIFIERS: dict[str, str] = {
     "ridge": "validators.trials.classifiers.ridge:RidgeDimensions",
 }
 _REGISTRY = Registry("classifier", "emoforge.classifiers", CLASSIFIERS)
-_TASKS = {"fit": "one class of several", "fit_dimensions": "dimensions", "fit_labels": "several labels a sample"}
+_TASKS = {
+    "fit": "one class of several",
+    "fit_dimensions": "numbers such as valence",
+    "fit_labels": "several labels a sample",
+}
 
 
 def classifier(name: str, params: Mapping[str, Any] | StrictParams | None = None) -> Classifier:

@@ -187,7 +187,7 @@ def test_names_and_parameters_that_are_none() -> None:
         classifier("logistic", {"C": -1})
     with pytest.raises(UserError, match=r"'ridge' is not for one class of several.*logistic"):
         classifier("ridge")
-    with pytest.raises(UserError, match=r"'svm' is not for dimensions.*: ridge\."):
+    with pytest.raises(UserError, match=r"'svm' is not for numbers such as valence.*: ridge\."):
         dimensions_classifier("svm")
     with pytest.raises(UserError, match=r"'svm' is not for several labels a sample.*: logistic\."):
         labels_classifier("svm")
