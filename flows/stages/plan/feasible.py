@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
+import numpy as np
 import pyarrow as pa
 from pydantic import JsonValue
 
@@ -323,7 +324,22 @@ def _worth(test: Roster, classes: Sequence[str]) -> list[Problem]:
     n = len(set(test.group_names))
     if n < 2:
         texts.append(f"test has {counted(n, test.unit)}: whether the synthetic samples help stays undecided")
+    if n >= 2 and len(held) == len(classes):
+        texts.append(_power(test, classes))
     return [Problem("evaluate", text, False) for text in texts]
+
+
+def _power(test: Roster, classes: Sequence[str]) -> str:
+    """What difference the test split can show at all, before anything is spent on one."""
+    from validators.trials.studies.power import SINGLE_RUN, expected_power
+
+    groups, classed = sorted(set(test.group_names)), {name: k for k, name in enumerate(classes)}
+    place = {name: n for n, name in enumerate(groups)}
+    counts = np.zeros((len(groups), len(classes)), np.int64)
+    for group, emotion in zip(test.group_names, test.emotions, strict=True):
+        counts[place[group], classed[emotion]] += 1
+    known = all(subject is not None for subject in test.subjects)
+    return expected_power(counts, classes, SINGLE_RUN, people_known=known).sentence
 
 
 def _advice(plans: Plans, layout: Layout, index: pa.Table) -> str:

@@ -72,6 +72,9 @@ class Prior:
             raise ValueError(f"{self}: discordance lies in [0, 1], between_sd is not negative")
 
 
+SINGLE_RUN = Prior(discordance=0.115)  # of one classifier, class and seed, as a run's own evaluation trains it
+
+
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """What can be shown with these test people, before a run: as `Power`, of any two arms."""
