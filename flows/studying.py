@@ -133,7 +133,7 @@ class StudyParams(StrictParams):
     max_samples: Annotated[int, Field(ge=10, le=10_000_000)] | None = Field(
         None, description="A part of the corpus, chosen by hash of the ids; none: all of it."
     )
-    bootstrap: Annotated[int, Field(ge=100, le=100_000)] = Field(1000, description="Resamples of the tested people.")
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)] = Field(2000, description="Resamples of the tested people.")
 
     @model_validator(mode="after")
     def _something_to_compare(self) -> StudyParams:
