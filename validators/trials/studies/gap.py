@@ -97,7 +97,8 @@ def gap_of(
     if not math.isfinite(whole.low):
         gap = Interval.undefined(f"the gap has no interval: {whole.reason}")
     elif not whole.above:
-        gap = Interval.undefined(f"the gap touches 0: {points(whole)} points")
+        word = "is below" if whole.below else "touches"
+        gap = Interval.undefined(f"the gap {word} 0: {points(whole)} points")
     elif not counted:
         gap = Interval.undefined("no condition's own gap is above 0")
     else:

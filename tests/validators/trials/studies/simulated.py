@@ -30,8 +30,8 @@ class Plan:
 
 
 def simulated(plan: Plan, seed: int) -> Study:
-    """Each answer is right if a uniform number, shared by all arms of its sample, classifier, condition and seed, is
-    below the arm's skill for that person: arms are paired, as trained on the same rows."""
+    """An answer is right if a uniform number is below the arm's skill for that person. The number is the sample's own,
+    and changes in a part of the cells: seeds and arms go together, as those of real studies do."""
     rng = np.random.default_rng(seed)
     k, s = len(plan.classes), plan.people
     target = np.tile(np.repeat(np.arange(k), plan.per_class), s)
@@ -40,6 +40,7 @@ def simulated(plan: Plan, seed: int) -> Study:
     ability = rng.normal(0, 0.08, s)
     effects = {arm: gain + plan.between * rng.normal(size=s) * (gain != 0) for arm, gain in plan.arms.items()}
     noise = {arm: rng.normal(0, 0.01, s) for arm in plan.arms}
+    hard = rng.uniform(size=n)  # a sample is as hard for every arm, condition and seed
     cells: list[Cell] = []
     columns: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for classifier in plan.classifiers:
@@ -47,7 +48,10 @@ def simulated(plan: Plan, seed: int) -> Study:
             pruned = next((c for c in plan.classes if condition.startswith(f"{c} to")), None)
             for fold_seed in range(plan.seeds):
                 fold_of = rng.permutation(s) % plan.folds
-                luck, slips = rng.uniform(size=n), rng.uniform(size=n)
+                luck = np.where(
+                    rng.uniform(size=n) < 0.3, rng.uniform(size=n), hard
+                )  # another seed, some other answers
+                slips = rng.uniform(size=n)
                 wrong = (target + 1 + rng.integers(0, k - 1, n)) % k
                 for arm in plan.arms:
                     own_luck = np.where(slips < 0.3, rng.uniform(size=n), luck)  # arms are paired, not equal

@@ -71,7 +71,7 @@ def test_a_condition_without_a_gap_is_listed_and_left_out() -> None:
 
 
 def test_a_gap_that_touches_0_has_no_share() -> None:
-    study = simulated(Plan(BASELINES | {"half": 0.1, "oracle": 0.0}), 4)
+    study = simulated(Plan(BASELINES | {"half": 0.1, "oracle": 0.0}), 6)
     gap, shares = of(study, clean=False)
     assert np.isfinite(gap.whole.low) and np.isnan(gap.gap.value) and "touches 0" in gap.gap.reason
     assert all(np.isnan(s.share.value) and "touches 0" in s.share.reason for s in shares.values())
