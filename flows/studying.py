@@ -121,7 +121,7 @@ class StudyParams(StrictParams):
     seed: Annotated[int, Field(ge=0, le=10**9)] = Field(0, description="The first of them.")
     conditions: Conditions = Field(default_factory=lambda: Conditions())
     classifiers: dict[str, dict[str, Any]] = Field(
-        default_factory=lambda: {"logistic": {}, "svm": {}},
+        default_factory=lambda: dict[str, dict[str, Any]](logistic={}, svm={}),
         description="Each is trained in every cell; {name: its own parameters}. Never a gate's judge.",
     )
     arms: dict[str, Arm] = Field(

@@ -94,7 +94,7 @@ class Writer:
             arrays = self._arrays(packs, rows, folder)
         return PreparedTables(pa.concat_tables(tables), coded, arrays, rejects_table(self.rejects))
 
-    def prepared_packs(self) -> tuple[Packs, dict[str, Row]]:
+    def prepared_packs(self) -> tuple[Packs, Mapping[str, Row]]:
         """All samples of the view that have a class, prepared, and their records in the order of ids; `rejects`,
         `split_of` and the counts are of them from here on. Raises `CorpusError`: too many rejects."""
         rows = {r["sample_id"]: r for r in _rows(self.index) if r["sample_id"] in self.view and r["emotion"]}

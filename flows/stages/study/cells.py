@@ -32,6 +32,7 @@ _ROOTS = {
     "payload": ("flows.stages.study.changed",),
     "generator": ("flows.stages.study.generated",),
 }
+_NO_CODE = ("nothing", "class_weights", "logit_adjustment")  # what they do is the classifier's
 # imported by these modules for their types, or hashed elsewhere
 _HASHED_ELSEWHERE = {
     "flows.studying": "the arm itself is in the key",
@@ -56,7 +57,7 @@ def code_of_cells(arms: Sequence[Arm], classifiers: Sequence[str], modality: str
     methods: dict[str, str] = {}
     for arm in arms:
         family = family_of(arm.method)
-        roots = list(_ROOTS[family])
+        roots = list(_ROOTS[family]) if arm.method not in _NO_CODE else []
         if family == "vector":
             roots.append(VECTOR_METHODS[arm.method].partition(":")[0])
         elif family == "payload" and arm.method in PAYLOAD_METHODS.get(modality, {}):

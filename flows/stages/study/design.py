@@ -113,7 +113,7 @@ def design_of(name: str, study: StudyParams, layout: Layout) -> StudyPlan:
             prepare=prepare,
             on_leak=on_leak,
             representation=RepresentationParams.model_validate(dict(representation)),
-            generator={"name": "transfer"},  # type: ignore[arg-type]
+            generator={"name": "transfer"},
         )
         return prepare_plan(name, run, layout)
 

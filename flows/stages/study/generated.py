@@ -185,7 +185,7 @@ class Generated:
                 mean = float(finite.mean()) if finite.size else math.nan
                 seen.setdefault(name, []).append((mean, float(own.mean()), len(own)))
                 passed &= own
-        return x, passed
+        return x, passed  # type: ignore[return-value]  # numpy types `&=` as a scalar, too
 
     def _decoded(self, own: Modelled, arrays: np.ndarray) -> tuple[np.ndarray, list[Payload | None], np.ndarray]:
         """What was drawn as payloads, and their features; False of what cannot be decoded or described."""

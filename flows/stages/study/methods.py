@@ -51,7 +51,7 @@ def method_names() -> list[str]:
     return list(dict.fromkeys([*PLAIN, *VECTOR_METHODS, *of_payloads, *generator_names()]))
 
 
-_GATED = {"agreement": {}, "support": {}, "copies": {}}
+_GATED: dict[str, dict[str, Any]] = {"agreement": {}, "support": {}, "copies": {}}
 # Vectors of some hundred columns and some hundred rows: wider networks, or more steps, cost more and say the same
 _SMALL = {"width": 8, "latent": 16, "batch_size": 64}
 _DENOISER = {"width": 8, "batch_size": 64, "sample_steps": 12}

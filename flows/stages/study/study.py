@@ -168,7 +168,7 @@ def _settings(plan: StudyPlan, representation: Mapping[str, Any]) -> JsonValue:
 
     own = plan.prepare(representation_key(representation))
     named = None if own.representation is None else own.representation.model_dump(mode="json")
-    return [own.worker_code, named, own.loads]
+    return [own.worker_code, named, {**own.loads}]
 
 
 def compute(asked: Asked, machine: Machine, store: WorkStore) -> None:

@@ -204,7 +204,7 @@ class Views:
 
 
 def _with(spec: ViewSpec, prune: tuple[Prune, ...], groups: int | None) -> ViewSpec:
-    return replace(spec, prune=prune, **({} if groups is None else {"groups": groups}))
+    return replace(spec, prune=prune, groups=groups)
 
 
 def _some(names: set[str]) -> str:

@@ -155,7 +155,11 @@ class Bench:
                 "gates": {name: [_number(mean), share] for name, (mean, share) in added.gates.items()},
                 "tuned": chosen,
             }
-            arrays = {"answer": answer.astype(np.int16), "scores": scores.astype(np.float32), "rows": self.view.test}
+            arrays: dict[str, np.ndarray] = {
+                "answer": answer.astype(np.int16),
+                "scores": scores.astype(np.float32),
+                "rows": self.view.test,
+            }
             self.worker.store.put_arrays(job.key, arrays, meta)
 
     def _cannot(self, job: Job, status: str, reason: str, begun: float) -> None:
