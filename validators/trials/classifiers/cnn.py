@@ -2,7 +2,8 @@
 arXiv:1803.01271, without the causality, since a recording is whole when it is judged).
 
 The number of steps does not depend on the number of rows, so that arms which add samples get no more training. Classes
-are as frequent as in train unless weights say otherwise: rows are drawn in proportion to them.
+are as frequent as in train unless weights say otherwise: rows are drawn in proportion to them. Arrays are scaled by
+reference rows; what batch normalisation learns after that, it learns as the weights do, from all rows.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from training.loop import Minibatch
 
 _ASKED_AT_ONCE = 256
+_PLACES = 3  # along each side of an image, kept apart by the last pooling
 
 
 class CnnParams(StrictParams):
@@ -156,11 +158,11 @@ def _image_network(channels: int, n_out: int, p: CnnParams) -> nn.Module:
     widths = (p.width, 2 * p.width, 4 * p.width)
     layers: list[nn.Module] = [nn.Conv2d(channels, p.width, 5, stride=2, padding=2)]
     for before, after in pairwise(widths):
-        # groups of channels of one image: a batch's mates change nothing of a row
-        layers += [nn.GroupNorm(4, before), nn.ReLU(), nn.Conv2d(before, after, 3, padding=1)]
+        layers += [nn.BatchNorm2d(before), nn.ReLU(), nn.Conv2d(before, after, 3, padding=1)]
         layers += [nn.MaxPool2d(2, ceil_mode=True)]
-    layers += [nn.GroupNorm(4, widths[-1]), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return nn.Sequential(*layers, nn.Dropout(p.dropout), nn.Linear(widths[-1], n_out))
+    # where in an aligned face something is matters: nine places are kept apart
+    layers += [nn.BatchNorm2d(widths[-1]), nn.ReLU(), nn.AdaptiveAvgPool2d(_PLACES), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Dropout(p.dropout), nn.Linear(widths[-1] * _PLACES**2, n_out))
 
 
 def _tcn(rows: int, n_out: int, p: CnnParams) -> nn.Module:
