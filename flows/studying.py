@@ -104,8 +104,8 @@ class StudyParams(StrictParams):
     on_leak: dict[str, Any] = Field(default_factory=dict, description="As in a run.")
     scaling: dict[str, Any] | None = Field(
         None,
-        description="How features are scaled, by real train rows alone: {scaling: normal | standard | none, components: "
-        "n}; default: normal scores for speech and physiology, 100 principal components for faces and texts.",
+        description="How features are scaled, by real train rows alone: {scaling: normal | standard | none, "
+        "components: n}; default: normal scores for speech and physiology, 100 principal components for faces and texts.",
     )
     split: Literal["groups", "corpora"] = Field(
         "groups",

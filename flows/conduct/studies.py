@@ -29,7 +29,7 @@ def stages_of_study(params: Params, name: str) -> list[str]:
 
 
 def bring_study_up_to_date(name: str, repo: Path, on_line: Callable[[str], None]) -> list[str]:
-    """Runs the stages that DVC would run; -> their names, none where the study is up to date. Raises what they raise."""
+    """Runs the stages that DVC would run; -> their names. Raises what they raise."""
     return _walk(stages_of_study(load_params(repo / "params.yaml"), name), name, repo, on_line)
 
 

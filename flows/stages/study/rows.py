@@ -1,4 +1,4 @@
-"""The rows of a study: every prepared piece of its corpora with its features, label and people, once, in the work store.
+"""The rows of a study: every prepared piece of its corpora with features, label and people, once, in the work store.
 
 Nothing of a fold is in it: which rows are train is a matter of views (flows/stages/study/views.py). The prepared
 payloads stay where `prepare` puts them; a row says where.

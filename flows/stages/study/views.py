@@ -118,8 +118,8 @@ class Views:
         groups = {fact.group for fact in self.facts if not in_vault(fact, study.vault)}
         if len(groups) < study.folds:
             raise SplitError(
-                f"studies.{self.name}.folds is {study.folds} and there are {len(groups)} split units ({_some(groups)}); "
-                f"at most {len(groups)} folds can each have one"
+                f"studies.{self.name}.folds is {study.folds}, and there are {len(groups)} split units "
+                f"({_some(groups)}); at most {len(groups)} folds can each have one"
             )
         for fold in range(1, study.folds + 1):
             yield fold, ViewSpec("kfold", units=study.units, k=study.folds, fold=fold, seed=seed)

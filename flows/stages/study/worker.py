@@ -6,6 +6,7 @@ What cannot be done is an answer, too: the cell says so with its reason, and no 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ import numpy as np
 from pydantic import JsonValue
 
 from corpora.errors import CorpusError, EmoforgeError, UserError
+from corpora.fingerprint import hash_json
 from flows.artifacts.base import Record
-from flows.engine.store import WorkStore
+from flows.engine.store import MissingItemError, WorkStore
 from flows.stages.augment.batches import Form
 from flows.stages.study.changed import Changed
-from flows.stages.study.generated import Generated, Modelled, representation_from
+from flows.stages.study.generated import Generated, Modelled, representation_from, representation_key
 from flows.stages.study.methods import family_of
 from flows.stages.study.plain import fill, oracle, oracle_fill, true_effect
 from flows.stages.study.rows import Payloads, read_rows
@@ -36,8 +38,8 @@ log = logging.getLogger(__name__)
 
 
 class StudySetup(Record):
-    """What a worker works with. rows: store key of the study's rows; settings: hash of how they were prepared; features:
-    the representation that classifiers see; modelled: representation -> store key of the rows in it; arms,
+    """What a worker works with. rows: store key of the study's rows; settings: hash of how they were prepared;
+    features: the representation that classifiers see; modelled: representation -> store key of the rows in it; arms,
     classifiers: by name; code: of methods, for what is kept beside the cells."""
 
     store: str
@@ -177,13 +179,38 @@ class Bench:
         key = repr(arm.model_dump(exclude={"tune", "trials"}))
         if key not in self._added:
             try:
-                self._added[key] = self._rows(arm)
+                self._added[key] = self._kept(arm) if family_of(arm.method) == "generator" else self._rows(arm)
             except (EmoforgeError, ValueError, ArithmeticError, RuntimeError) as error:
                 self._added[key] = error
         known = self._added[key]
         if isinstance(known, Exception):
             raise known
         return known
+
+    def _kept(self, arm: Arm) -> Added:
+        """The rows of an arm that are costly: what a classifier that is added later finds in the store."""
+        store, made_of = self.worker.store, self._made_of(arm)
+        key = f"studies/added/{hash_json(made_of)[:40]}"
+        try:
+            arrays, meta = store.get_arrays(key)
+        except MissingItemError:
+            added = self._rows(arm)
+            scores = {name: [_number(mean), share] for name, (mean, share) in added.gates.items()}
+            rows = {"x": added.x.astype(np.float32), "y": added.y}
+            store.put_arrays(key, rows, {"notes": list(added.notes), "gates": scores})
+            arrays, meta = store.get_arrays(key)
+        gates = {name: (math.nan if mean is None else mean, share) for name, (mean, share) in meta["gates"].items()}
+        return Added(arrays["x"].astype(np.float64), arrays["y"], tuple(meta["notes"]), gates)
+
+    def _made_of(self, arm: Arm) -> list[JsonValue]:
+        """What decides the rows of an arm: those that it learns from, itself and its code."""
+        setup, facts = self.worker.setup, self.view.rows.facts
+        train: list[JsonValue] = [[facts[i].piece_id, facts[i].emotion, facts[i].subject] for i in self.view.train]
+        names = [arm.method, *(f"gate {gate}" for gate in arm.gates)]
+        modelled = None if arm.representation is None else setup.modelled[representation_key(arm.representation)][1]
+        asked = arm.model_dump(mode="json", exclude={"tune", "trials"})
+        code: list[JsonValue] = [setup.code.get(name, "") for name in names]
+        return [setup.rows, modelled, train, list(setup.classes), setup.scaling, self.view.seed, asked, code]
 
     def _rows(self, arm: Arm) -> Added:
         view, method = self.view, arm.method
