@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help install demo test test-all check clean
+.PHONY: help install demo test test-all evidence check clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -43,6 +43,12 @@ test: install  ## The tests that every change must pass (under 15 minutes on two
 
 test-all: install  ## The slow ones too: whole pipelines, killed runs, a real server
 	@$(PYTEST) -m ''
+
+# where corpora lie, by the names in benchmarks/evidence/params.yaml; VAULT=1 tests the people kept aside, and is logged
+DATA ?= data/raw
+VAULT ?=
+evidence: install  ## The studies behind docs/evidence.md (hours the first time; DATA=folder of corpora)
+	$(BIN)/python -m benchmarks.evidence.run --data "$(DATA)" $(if $(VAULT),--vault)
 
 check: install  ## Format, lint, types, floors
 	$(BIN)/ruff format --check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -23,7 +24,7 @@ class Registry:
 
     def places(self) -> dict[str, str]:
         """Name -> "module:attribute" of everything registered."""
-        return {e.name: e.value for e in entry_points(group=self.group)} | dict(self.own)
+        return _added_by_others(self.group) | dict(self.own)
 
     def names(self) -> list[str]:
         """Every registered name: ours in the order of the table, then those of entry points, sorted."""
@@ -36,3 +37,10 @@ class Registry:
             raise UnknownNameError.of(self.kind, name, places)
         module, _, attribute = places[name].partition(":")
         return getattr(importlib.import_module(module), attribute)
+
+
+@cache
+def _added_by_others(group: str) -> dict[str, str]:
+    """Name -> "module:attribute" of an entry point group: what is installed stays so while a process runs, and looking
+    reads a file of every package."""
+    return {entry.name: entry.value for entry in entry_points(group=group)}

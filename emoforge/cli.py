@@ -139,7 +139,10 @@ def _bring_up_to_date(repo: Path, runs: list[str] | None) -> list[str]:
 @app.command()
 def stage(
     verb: Annotated[
-        str, typer.Argument(help="fake, reader, ingest, plan, prepare, fit, augment, evaluate, release, report, design, study")
+        str,
+        typer.Argument(
+            help="fake, reader, ingest, plan, prepare, fit, augment, evaluate, release, report, design, study"
+        ),
     ],
     name: Annotated[str, typer.Argument(help="A corpus (fake, reader, ingest), a study (design, study) or a run")],
 ) -> None:
@@ -237,9 +240,13 @@ def check(
 
 @app.command()
 def study(
-    name: Annotated[str | None, typer.Argument(help="A study of params.yaml; none: list them and the methods of arms")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A study of params.yaml; none: list them and the methods of arms")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A first answer in minutes, marked as such")] = False,
-    vault: Annotated[bool, typer.Option("--vault", help="Test the people that the study kept aside; is logged")] = False,
+    vault: Annotated[
+        bool, typer.Option("--vault", help="Test the people that the study kept aside; is logged")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Settle what makes a recogniser better on people it has never met: arms x views x seeds x classifiers.

@@ -105,7 +105,7 @@ class StudyParams(StrictParams):
     scaling: dict[str, Any] | None = Field(
         None,
         description="How features are scaled, by real train rows alone: {scaling: normal | standard | none, "
-        "components: n}; default: normal scores for speech and physiology, 100 principal components for faces and texts.",
+        "components: n}; default: normal scores (speech, physiology), 100 principal components (faces, texts).",
     )
     split: Literal["groups", "corpora"] = Field(
         "groups",
@@ -120,6 +120,11 @@ class StudyParams(StrictParams):
     )
     seed: Annotated[int, Field(ge=0, le=10**9)] = Field(0, description="The first of them.")
     conditions: Conditions = Field(default_factory=lambda: Conditions())
+    heard: dict[str, tuple[float, ...]] = Field(
+        default_factory=dict,
+        description="Test samples made harder, {change: levels}; of speech noise, gain; of faces occlusion, rotation, "
+        "scale; of texts typos, word-drop; of physiology signal-noise, channel-off. Train as it is.",
+    )
     classifiers: dict[str, dict[str, Any]] = Field(
         default_factory=lambda: dict[str, dict[str, Any]](logistic={}, svm={}),
         description="Each is trained in every cell; {name: its own parameters}. Never a gate's judge.",

@@ -24,7 +24,7 @@ from training import ddp
 from training.checkpoint import TrainingState, load_state, save_state
 from training.device import autocast
 from training.ema import Ema
-from training.seeds import derive_seed, generator
+from training.seeds import derive_seed, generator, seed_global
 
 Losses = Mapping[str, torch.Tensor]
 
@@ -223,8 +223,9 @@ class _Fit:
         rank, world, scale = ddp.rank(), ddp.world_size(), self.lr_scale()
         step_sums: dict[str, torch.Tensor] = {}
         for phase in self.phases:
-            for other in self.phases:  # a generator's gradient goes through its discriminator, not into it
-                other.module.requires_grad_(other is phase)
+            if len(self.phases) > 1:
+                for other in self.phases:  # a generator's gradient goes through its discriminator, not into it
+                    other.module.requires_grad_(other is phase)
             optimizer = self.optimizers[phase.name]
             for group in optimizer.param_groups:
                 group["lr"] = phase.lr * scale
@@ -236,7 +237,7 @@ class _Fit:
                 devices = [device] if device.type == "cuda" else []
                 # Dropout knows only the global generator: it gets this step's seed, and the caller's state comes back.
                 with torch.random.fork_rng(devices=devices):
-                    torch.manual_seed(seed)
+                    seed_global(seed, device)
                     with autocast(device, self.params.dtype):
                         losses = phase.loss(batch)
                     losses["loss"].backward()
@@ -252,8 +253,9 @@ class _Fit:
                     step_sums[key] = step_sums.get(key, torch.zeros((), device=device)) + share
                 if phase.ema is not None:
                     phase.ema.update(phase.module, self.step * phase.repeats + repeat + 1)
-        for phase in self.phases:
-            phase.module.requires_grad_(True)
+        if len(self.phases) > 1:
+            for phase in self.phases:
+                phase.module.requires_grad_(True)
         values = ddp.average(torch.stack([step_sums[k] for k in sorted(step_sums)])).tolist()
         for name, value in zip(sorted(step_sums), values, strict=True):
             if not math.isfinite(value):

@@ -40,3 +40,14 @@ def noise(seeds: Sequence[int], shape: Sequence[int], device: torch.device | str
 
     rows = [torch.randn(tuple(shape), generator=generator(seed)) for seed in seeds]
     return torch.stack(rows).to(device) if rows else torch.empty((0, *shape), device=device)
+
+
+def seed_global(seed: int, device: torch.device) -> None:
+    """Seeds torch's global generator as `torch.manual_seed` does, without its way through every kind of device where
+    work is on the CPU: a step of a small network takes as long as that. Who calls it puts the state back."""
+    import torch
+
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)

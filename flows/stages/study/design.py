@@ -35,6 +35,7 @@ from generators.params import parse_params
 from validators.gate import SampleGate, gate_class, gate_params, knows
 from validators.trials.classifiers.registry import classifier
 from validators.trials.classifiers.scaling import ScalingParams
+from validators.trials.studies.robustness import perturbation
 
 FEATURES = "features"  # the key of what classifiers see, among what is prepared
 COMPONENTS = 100  # of faces and texts, whose features are many and alike
@@ -160,6 +161,17 @@ def _require(
     name: str, study: StudyParams, arms: Mapping[str, Arm], prepares: Mapping[str, PreparePlan], modality: str
 ) -> None:
     spec = _spec(prepares[FEATURES])
+    for change, levels in study.heard.items():
+        try:
+            known = perturbation(change, modality)
+        except UserError as error:
+            raise ParamsError(f"studies.{name}.heard: {error}") from None
+        for level in levels:
+            if not known.low <= level <= known.high:
+                raise ParamsError(
+                    f"studies.{name}.heard.{change}: level is {level:g}; allowed are {known.low:g} to {known.high:g} "
+                    f"{known.unit}"
+                )
     for label, params in study.classifiers.items():
         try:
             built = classifier(label, params)

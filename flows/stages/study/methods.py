@@ -55,7 +55,7 @@ _GATED: dict[str, dict[str, Any]] = {"agreement": {}, "support": {}, "copies": {
 # Vectors of some hundred columns and some hundred rows: wider networks, or more steps, cost more and say the same
 _SMALL = {"width": 8, "latent": 16, "batch_size": 64}
 _DENOISER = {"width": 8, "batch_size": 64, "sample_steps": 12}
-STEPS = 300  # of every trained default arm
+STEPS = 200  # of every trained default arm
 
 # arms of every modality: name -> the arm as params.yaml would have it
 _COMMON: dict[str, dict[str, Any]] = {

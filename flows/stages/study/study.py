@@ -158,6 +158,7 @@ def _cells(
                     [*code, plan.code.classifiers[label]],
                     plan.params.inner_folds if arm.tune else None,
                     modelled,
+                    *([] if view.heard is None else [view.heard.key(rows_key)]),
                 ]
                 yield Wanted(cell_key(hashed, view.pruned, arm, label, params, more), name, label, n)
 
@@ -189,7 +190,9 @@ def compute(asked: Asked, machine: Machine, store: WorkStore) -> None:
         store.put_arrays(key, {"train": view.train, "gone": view.gone, "test": view.test}, {})
         pruned = None if view.pruned is None else place[view.pruned]
         jobs = [[cell.key, cell.arm, cell.classifier] for cell in own]
-        items.append(WorkItem(f"view {number}", {"view": key, "seed": view.seed, "pruned": pruned, "jobs": jobs}))
+        asked_of = {"view": key, "seed": view.seed, "pruned": pruned, "jobs": jobs}
+        heard = None if view.heard is None else [view.heard.change, view.heard.level]
+        items.append(WorkItem(f"view {number}", {**asked_of, "heard": heard}))
     worker = Worker("flows.stages.study.worker:StudyWorker", {"setup": asked.setup.to_json()})
     pace = Pace("study", "cells", n)
     needs = machine.resources(threads=THREADS, here=n < HERE_BELOW)

@@ -19,6 +19,7 @@ from corpora.splits.longtail import long_tail
 from corpora.splits.splits import make_view
 from corpora.splits.views import Prune, ViewSpec
 from flows.params import OnLeak
+from flows.stages.study.heard import Heard
 from flows.stages.study.rows import RowFacts
 from flows.studying import Conditions, StudyParams, Vault
 from validators.trials.studies.answers import AS_IS
@@ -29,7 +30,7 @@ VAULT_FOLD = 0  # the one fold of a look at the vault
 @dataclass(frozen=True, slots=True)
 class View:
     """train, gone, test: indices of rows, sorted. gone: what the condition took from train. name: of the split view
-    (corpora/splits/views.py), "" for the vault. kind: conditions of one kind differ in the class alone."""
+    (corpora/splits/views.py), "" for the vault. heard: how test samples were changed, None: not at all."""
 
     name: str
     condition: str
@@ -39,6 +40,7 @@ class View:
     train: np.ndarray
     gone: np.ndarray
     test: np.ndarray
+    heard: Heard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,13 @@ class Views:
                 train = np.array(sorted(place[i] for i, split in left if split == "train"), np.int64)
             gone = np.setdiff1d(whole, train)
             name = "" if self.vault else spec.name
-            yield View(name, condition, pruned, fold, seed, train, gone, test)
+            view = View(name, condition, pruned, fold, seed, train, gone, test)
+            yield view
+            if condition == AS_IS:
+                for change, levels in self.study.heard.items():
+                    for level in levels:
+                        heard = Heard(change, level)
+                        yield replace(view, condition=f"{AS_IS}, tested with {heard.name}", heard=heard)
 
     def _wanted(self, train: np.ndarray) -> Iterator[tuple[str, str | None, tuple[Prune, ...], int | None]]:
         """(condition, pruned class, what is pruned, groups that stay) of each condition."""

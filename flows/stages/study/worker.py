@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from flows.engine.store import MissingItemError, WorkStore
 from flows.stages.augment.batches import Form
 from flows.stages.study.changed import Changed
 from flows.stages.study.generated import Generated, Modelled, representation_from, representation_key
+from flows.stages.study.heard import Heard, heard_features
 from flows.stages.study.methods import family_of
 from flows.stages.study.plain import fill, oracle, oracle_fill, true_effect
 from flows.stages.study.rows import Payloads, read_rows
@@ -81,8 +83,10 @@ class StudyWorker:
         self._modelled: dict[str, Modelled] = {}
 
     def run(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """payload: {"view": store key of {train, gone, test}, "seed", "pruned", "jobs": [[key, arm, classifier]]} ->
-        {"cells": number}. Leaves one item a cell: "answer" [n], "scores" [n, K], "rows" [n] and what became of it."""
+        """payload: {"view": store key of {train, gone, test}, "seed", "pruned", "heard": [change, level] or None,
+        "jobs": [[key, arm, classifier]]} -> {"cells": number}.
+
+        Leaves one item a cell: "answer" [n], "scores" [n, K], "rows" [n] and what became of it."""
         arrays, _ = self.store.get_arrays(payload["view"])
         view = TrainView(
             self.rows,
@@ -95,7 +99,7 @@ class StudyWorker:
             pruned=payload["pruned"],
         )
         jobs = [Job(*job) for job in payload["jobs"]]
-        bench = Bench(self, view)
+        bench = Bench(self, view, None if payload["heard"] is None else Heard(*payload["heard"]))
         for arm in dict.fromkeys(job.arm for job in jobs):
             for job in (j for j in jobs if j.arm == arm):
                 if not self.store.has(job.key):
@@ -121,14 +125,28 @@ class StudyWorker:
 class Bench:
     """One view, on which arms are tried. What several arms need is computed once."""
 
-    def __init__(self, worker: StudyWorker, view: TrainView) -> None:
-        self.worker, self.view, setup = worker, view, worker.setup
+    def __init__(self, worker: StudyWorker, view: TrainView, heard: Heard | None = None) -> None:
+        self.worker, self.view, self.heard, setup = worker, view, heard, worker.setup
         self.generated = Generated(view, _Lazy(worker), setup.modality)
         payloads = Payloads(worker.store, worker.rows)
         self.changed = Changed(
             view, payloads, worker.features, setup.modality, worker.store, setup.settings, setup.code
         )
         self._added: dict[str, Added | Exception] = {}
+
+    @cached_property
+    def tested(self) -> tuple[np.ndarray, np.ndarray]:
+        """[n] rows that are tested, and their features, scaled; as they are heard. Rows of which nothing is left to
+        describe are not in it, and the cell says how many there were."""
+        view = self.view
+        if self.heard is None:
+            return view.test, view.scaled(view.rows.x[view.test])
+        setup, worker = self.worker.setup, self.worker
+        x, good = heard_features(self.heard, setup.rows, view.rows, view.test.tolist(), worker.features, worker.store)
+        rows = view.test[good[view.test]]
+        if not len(rows):
+            raise UserError(f"no test sample has features when heard with {self.heard.name}")
+        return rows, view.scaled(x[rows])
 
     def answer(self, job: Job) -> None:
         """Trains one classifier on one arm and keeps its answers, or why there are none."""
@@ -147,9 +165,11 @@ class Bench:
             log.warning("arm %s: %s: %s", job.arm, type(error).__name__, error)
             self._cannot(job, "failed", f"{type(error).__name__}: {error}", begun)
         else:
+            lost = len(self.view.test) - len(answer)
+            said = [*added.notes, *([f"{lost} test samples cannot be described so changed"] if lost else [])]
             meta = {
                 "status": "ok",
-                "reason": "; ".join(added.notes),
+                "reason": "; ".join(said),
                 "n_real": 0 if arm.synthetic_only else len(self.view.train),
                 "n_added": len(added),
                 "seconds": round(time.perf_counter() - begun, 4),
@@ -160,7 +180,7 @@ class Bench:
             arrays: dict[str, np.ndarray] = {
                 "answer": answer.astype(np.int16),
                 "scores": scores.astype(np.float32),
-                "rows": self.view.test,
+                "rows": self.tested[0],
             }
             self.worker.store.put_arrays(job.key, arrays, meta)
 

@@ -84,9 +84,24 @@ def test_answers_are_the_same_in_another_store(project: Project, tmp_path: objec
     for n, view in enumerate(asked.views):
         fresh.put_arrays(f"view/{n}", {"train": view.train, "gone": view.gone, "test": view.test}, {})
         jobs = [[c.key, c.arm, c.classifier] for c in asked.cells if c.view == n][::-1]  # another order
-        elsewhere.run({"view": f"view/{n}", "seed": view.seed, "pruned": 0, "jobs": jobs})
+        elsewhere.run({"view": f"view/{n}", "seed": view.seed, "pruned": 0, "heard": None, "jobs": jobs})
     for key, arrays in kept.items():
         again = fresh.get_arrays(key)[0]
         assert set(again) == set(arrays)
         for name, array in arrays.items():
             np.testing.assert_array_equal(again[name], array)
+
+
+def test_what_is_heard_changes_test_samples_alone(project: Project) -> None:
+    asked = project.asked(
+        seeds=1, conditions={"prune": []}, arms={"nothing": {"method": "nothing"}}, heard={"noise": [60, -20]}
+    )
+    compute(asked, project.machine, project.store)
+    answers: dict[str, dict[int, np.ndarray]] = {}
+    for cell in asked.cells:
+        view = asked.views[cell.view]
+        answers.setdefault(view.condition, {})[view.fold] = project.store.get_arrays(cell.key)[0]["scores"]
+    plain, faint, loud = (answers[c] for c in ("as is", "as is, tested with noise 60", "as is, tested with noise -20"))
+    faint_change = np.mean([np.abs(faint[f] - plain[f]).mean() for f in plain])
+    loud_change = np.mean([np.abs(loud[f] - plain[f]).mean() for f in plain])
+    assert 0 < faint_change < loud_change / 3

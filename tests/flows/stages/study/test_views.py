@@ -94,6 +94,8 @@ def test_the_vault_is_in_no_view_of_development_and_is_tested_once_alone(project
         ({"arms": {"x": {"method": "cvae", "params": {"widht": 3}}}}, ParamsError, "width"),
         ({"arms": {"x": {"method": "jitter", "tune": {"sd": 3}}}}, ParamsError, "list of options"),
         ({"features": {"name": "world", "max_s": 1.6}, "classifiers": {"logistic": {}}}, ParamsError, "vector"),
+        ({"heard": {"nosie": [10]}}, ParamsError, "noise"),
+        ({"heard": {"noise": [1000]}}, ParamsError, "level is 1000"),
         ({"defaults": True, "without": ["SMOT"]}, UnknownNameError, "SMOTE"),
     ],
 )

@@ -1,0 +1,68 @@
+"""Test samples made harder: features of perturbed payloads, once for a study, in the work store.
+
+Train is never touched: the question is how answers hold when the world is noisier than the corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from corpora.errors import PayloadError
+from corpora.fingerprint import hash_json
+from features.representation import Representation
+from flows.engine.store import MissingItemError, WorkStore
+from flows.stages.plan.code import code_hash
+from flows.stages.study.rows import Payloads, Rows
+from validators.trials.studies.robustness import perturbation, perturbed
+
+SEED = 0  # of what is heard: every arm, fold and seed of a study meets the same noise
+MODULE = "validators.trials.studies.robustness"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A change of test samples and its level. `name`: as conditions say it."""
+
+    change: str
+    level: float
+
+    @property
+    def name(self) -> str:
+        """ "noise 10" """
+        return f"{self.change} {self.level:g}"
+
+    def key(self, rows: str) -> str:
+        """Where the work store keeps the features of all rows (`rows`: their own key), so changed."""
+        made_of = [rows, self.change, self.level, SEED, code_hash([MODULE], without=("corpora.schema",))]
+        return f"studies/heard/{hash_json(made_of)[:40]}"
+
+
+def heard_features(
+    heard: Heard, rows_key: str, rows: Rows, wanted: Sequence[int], features: Representation, store: WorkStore
+) -> tuple[np.ndarray, np.ndarray]:
+    """[N, ...] float32 features of the rows `wanted`, changed (zeros in others), and [N] bool, of which there are any.
+    What the store has is read; what is new is added to it."""
+    key, modality = heard.key(rows_key), features.modality
+    x = np.zeros((len(rows), *features.spec.shape), np.float32)
+    known, good = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
+    try:
+        kept = store.get_arrays(key)[0]
+        x, known, good = kept["x"].copy(), kept["known"].astype(bool), kept["good"].astype(bool)
+    except MissingItemError:
+        pass
+    missing = [i for i in wanted if not known[i]]
+    change, payloads = perturbation(heard.change, modality), Payloads(store, rows)
+    for i in missing:
+        known[i] = True
+        try:
+            fact = rows.facts[i]
+            x[i] = features.encode(perturbed(payloads.of(i), change, heard.level, seed=SEED, sample_id=fact.piece_id))
+            good[i] = True
+        except PayloadError:
+            continue
+    if missing:
+        store.put_arrays(key, {"x": x, "known": known, "good": good}, {})
+    return x, good
