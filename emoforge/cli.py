@@ -321,6 +321,28 @@ def inspect(
     inspect_release(release, as_json=as_json)
 
 
+@app.command()
+def audit(
+    inputs: Annotated[list[str], typer.Argument(help="Folders, releases or splits of one (FOLDER:train), two or more")],
+    html: Annotated[Path | None, typer.Option(help="Write a page with the pairs side by side")] = None,
+    worth: Annotated[bool, typer.Option(help="Train a plain classifier with and without what leaks")] = True,
+    seed: Annotated[int, typer.Option(help="Of the classifier's trials")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Find what folders or releases share: copies, near copies, people; and what that is worth. Needs no project.
+
+    A folder holds wav, png/jpg, txt or npz files; subfolders are labels. A .txt file holds a text a line.
+    Exit 0: nothing is shared, 1: a leak, 2: bad input.
+
+    Example:  emoforge audit train/ test/
+    Example:  emoforge audit data/runs/demo_faces/release:train other_faces/ --html pairs.html
+    """
+    from emoforge.auditing import audit as do
+
+    if do(inputs, html=html, seed=seed, worth=worth, as_json=as_json):
+        raise typer.Exit(1)
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command. An `EmoforgeError` becomes one message and its exit code; a defect keeps its traceback."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell inherits it ignored
