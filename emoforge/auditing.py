@@ -96,12 +96,11 @@ def _print(audited: Audited) -> None:
             console.out.print(f"  {side.shown}/{one.name}: {one.reason}", markup=False)
         if len(side.unreadable) > _NAMED:
             console.out.print(f"  and {len(side.unreadable) - _NAMED} more", markup=False)
-    found = [
-        [audited.sides[of.first].shown, audited.sides[of.second].shown, kind_names(audited.sides[of.first])[kind]]
-        + [len(a), len(b)]
-        for of in audited.shared
-        for kind, (a, b) in of.rows.items()
-    ]
+    found: list[list[Any]] = []
+    for of in audited.shared:
+        left, right = audited.sides[of.first], audited.sides[of.second]
+        words = kind_names(left)
+        found += [[left.shown, right.shown, words[kind], len(a), len(b)] for kind, (a, b) in of.rows.items()]
     if found:
         columns = ["first", "second", "what", "samples of the first", "of the second"]
         console.table("Shared", columns, found, right=columns[3:])
@@ -131,8 +130,8 @@ def _print_worth(audited: Audited, priced: Priced) -> None:
     console.table(title, ["", "UAR, %"], rows, right=("UAR, %",))
     drawn = f" (drawn of {worth.n_train})" if worth.n_drawn < worth.n_train else ""
     console.out.print(
-        f"{worth.classifier}; n = {worth.n_drawn} train{drawn}, {worth.n_test} test in {worth.test_groups} groups; 95 % "
-        f"intervals by bootstrap of test groups; classes {', '.join(worth.classes)}",
+        f"{worth.classifier}; n = {worth.n_drawn} train{drawn}, {worth.n_test} test in {worth.test_groups} groups; "
+        f"95 % intervals by bootstrap of test groups; classes {', '.join(worth.classes)}",
         markup=False,
     )
 

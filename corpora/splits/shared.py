@@ -99,9 +99,7 @@ def _findings(left: Side, right: Side, near: pa.Table) -> list[Finding]:
     return audit_view(index, view, near)
 
 
-def _shared(
-    first: int, second: int, sides: Sequence[Side], findings: tuple[Finding, ...], near: pa.Table
-) -> Shared:
+def _shared(first: int, second: int, sides: Sequence[Side], findings: tuple[Finding, ...], near: pa.Table) -> Shared:
     left, right = (
         {own: i for i, own in enumerate(sides[number].index["sample_id"].to_pylist())} for number in (first, second)
     )

@@ -89,7 +89,7 @@ def read_sides(given: Sequence[str]) -> list[Side]:
     all; `UnknownNameError`: a split; `IntegrityError`: a damaged release.
     """
     if len(given) < 2:
-        raise UserError(f"an audit compares two folders or more; {len(given)} given. Example: emoforge audit train test")
+        raise UserError(f"an audit compares two folders or more, not {len(given)}. Example: emoforge audit train test")
     sides = [read_side(text, number) for number, text in enumerate(given)]
     kinds = {side.modality for side in sides}
     if len(kinds) > 1:
@@ -246,7 +246,7 @@ def _side(
                 "recording_id": row.recording if row.recording not in (None, row.name) else own,
             }
         )
-        data = b"" if reason else fingerprint(modality, row.payload, signals)
+        data = b"" if reason else fingerprint(modality, row.payload, map(dict, signals))
         prints.append({"sample_id": own, "sha256": sha, "method": method, "data": data})
     return Side(
         shown,

@@ -1,4 +1,4 @@
-"""Pages that stand alone: pairs of an audit side by side, and labels that judges doubt, each with its medium.
+"""Pages that stand alone: what they share, and the pairs of an audit side by side.
 
 Everything is inlined and a page stays below 15 MB: what has no room is counted. Names of files are data and are
 escaped.
@@ -20,6 +20,7 @@ from flows.stages.report.samples import Shown
 
 MAX_PAIRS = 200  # of two sides
 _LISTED = 50  # names of people, groups or unreadable files
+_ONE = {"repeats": "exact repeat", "near": "near copy", "short_texts": "short text (no leak)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class SideView:
 
 def audit_page(audited: Audited) -> str:
     """The audit as one HTML page, without network and scripts."""
-    budget = _Budget(MAX_MEDIA_CHARACTERS)
+    budget = Budget(MAX_MEDIA_CHARACTERS)
     sides = [
         SideView(
             side.shown,
@@ -71,13 +72,19 @@ def audit_page(audited: Audited) -> str:
         for side in audited.sides
     ]
     shared = [_shared_view(audited, number, budget) for number in range(len(audited.shared))]
-    page: str = page_environment().get_template("audit.html.j2").render(
+    return page_of(
+        "audit.html.j2",
         sides=sides,
         shared=shared,
         priced=[_priced_row(audited, one) for one in audited.priced],
         kind=SHEETS[audited.sides[0].modality],
         leaks=audited.leaks,
     )
+
+
+def page_of(template: str, **fields: object) -> str:
+    """A template of the report's folder, filled; everything is escaped."""
+    page: str = page_environment().get_template(template).render(**fields)
     return page
 
 
@@ -85,14 +92,15 @@ def shown_sample(payload: bytes, codec: str, signals: Sequence[Signal], caption:
     """A payload as the page shows it; one that cannot be decoded is its caption and the reason."""
     try:
         if codec == "npz" and not all(map(is_signal_name, decode_signals(payload))):
-            return Shown(Medium("", None, "not shown: names of its arrays"), f"{caption} (names of its arrays)", caption)
-        medium = to_medium(payload, codec, signals)
+            medium = Medium("", None, "not shown: its arrays have names of other signs than letters and digits")
+        else:
+            medium = to_medium(payload, codec, signals)
     except PayloadError as error:
         medium = Medium("", None, f"cannot be shown: {error.reason}")
     return Shown(medium, f"{caption} ({medium.note})", caption)
 
 
-class _Budget:
+class Budget:
     """Characters of media that are left on a page."""
 
     def __init__(self, left: int) -> None:
@@ -107,7 +115,7 @@ class _Budget:
         return True
 
 
-def _shared_view(audited: Audited, number: int, budget: _Budget) -> SharedView:
+def _shared_view(audited: Audited, number: int, budget: Budget) -> SharedView:
     shared = audited.shared[number]
     left, right = audited.sides[shared.first], audited.sides[shared.second]
     words = kind_names(left)
@@ -116,7 +124,7 @@ def _shared_view(audited: Audited, number: int, budget: _Budget) -> SharedView:
         first, second = _of_side(left, pair.first), _of_side(right, pair.second)
         if not budget.takes(first.medium, second.medium):
             break
-        pairs.append(ShownPair(words[pair.kind].removesuffix("s"), pair.distance, first, second))
+        pairs.append(ShownPair(_ONE[pair.kind], pair.distance, first, second))
     names = [
         (words[finding.kind], list(finding.members)[:_LISTED], len(finding.members))
         for finding in shared.findings

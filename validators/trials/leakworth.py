@@ -134,11 +134,13 @@ def _require_left(y: np.ndarray, gone: np.ndarray, classes: list[str]) -> None:
     left = np.bincount(y[~gone], minlength=len(classes))
     empty = [classes[c] for c in np.flatnonzero(left == 0)]
     if empty:
-        raise UserError(f"without what leaks, train has no sample of {', '.join(empty)}: the two scores are of other tasks")
+        raise UserError(
+            f"without what leaks, train has no sample of {', '.join(empty)}: the two scores are of other tasks"
+        )
 
 
 def _others(y: np.ndarray, gone: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    """Rows left when, of each class, as many that do not leak are taken away as leak; None where a class has too few."""
+    """Rows left when as many of each class are taken away that do not leak; None where a class has too few."""
     away = []
     for c in np.unique(y[gone]):
         own = np.flatnonzero((y == c) & ~gone)
