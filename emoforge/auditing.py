@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from corpora.errors import UserError
+from corpora.errors import IntegrityError, UserError
 from corpora.store.atomic import write_text
 from emoforge import console
 from flows.audits.leaks import Audited, Priced, audit_inputs, kind_names
@@ -18,10 +19,13 @@ _NAMED = 10  # that the terminal shows
 
 def audit(given: Sequence[str], *, html: Path | None, seed: int, worth: bool, as_json: bool) -> bool:
     """Prints the audit of two or more inputs; -> whether they leak. `html`: also a page. Raises `UserError` for bad
-    input, `IntegrityError` for a damaged release."""
+    input, a damaged release too: exit code 1 says that there is a leak, and nothing else."""
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--html {html}: the page's name ends in .html")
-    audited = audit_inputs(given, seed=seed, worth=worth)
+    try:
+        audited = audit_inputs(given, seed=seed, worth=worth)
+    except IntegrityError as error:
+        raise UserError(str(error)) from error
     if html is not None:
         from flows.audits.page import audit_page
 
@@ -77,8 +81,6 @@ def audit_json(audited: Audited) -> dict[str, Any]:
 
 
 def _worth_json(audited: Audited, priced: Priced) -> dict[str, Any]:
-    from dataclasses import asdict
-
     head = {"train": audited.sides[0].shown, "test": audited.sides[priced.test].shown, "leak": priced.leak}
     if priced.worth is None:
         return head | {"reason": priced.reason}

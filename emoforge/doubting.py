@@ -20,8 +20,8 @@ _COLUMNS = ("rank", "sample_id", "split", "given", "answer", "quality", "answer_
 
 
 def show_doubts(run: str, repo: Path, *, csv: Path | None, html: Path | None, seed: int, as_json: bool) -> None:
-    """Prints the most doubted labels of a prepared run; `csv` and `html` are written whole. Raises `UserError` where the
-    run has not been prepared or nothing can be judged."""
+    """Prints the most doubted labels of a prepared run; `csv` and `html` are written whole. Raises `UserError`
+    where the run has not been prepared or nothing can be judged."""
     folder = Layout(repo).run(run) / "prepared"
     if not folder.is_dir():
         raise UserError(f"run {run} has not been prepared: emoforge run {run}")

@@ -2,7 +2,8 @@
 
 Their held-out probabilities go to cleanlab (Northcutt, Jiang & Chuang 2021, Confident Learning, JAIR 70). The quality
 of a label is the probability that the judges give it ("self-confidence"), and an issue is a label that confident
-learning would prune. Issues come first, then the lowest quality. Nothing is dropped: a doubt is a reason to look, and hard samples look like wrong ones.
+learning would prune. Issues come first, then the lowest quality. Nothing is dropped: a doubt is a reason to look, and
+hard samples look like wrong ones.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import numpy as np
 
 from corpora.errors import UserError
 from validators.batch import Batch, rows_of, usable
-from validators.gate import Limit
 from validators.gates.agreement import Agreement, JudgeParams
 
 MIN_SAMPLES = 5  # of a class; confident learning estimates a threshold for each class from them
@@ -97,7 +97,7 @@ def doubted_labels(batch: Batch, classes: Sequence[str], *, seed: int, params: J
         len(set(part.groups or part.ids)),
         tuple(judged),
         why,
-        judge.cannot_judge(Limit()),
+        judge.cannot_judge(Agreement.default_limit),
         len(batch) - int(good.sum()),
     )
 

@@ -25,7 +25,7 @@ from validators.trials.downstream import (
     weighted_scores,
 )
 
-CONTROLS = 3  # draws of others that are taken away in place of the leaked ones
+CONTROLS = 5  # draws of others that are taken away in place of the leaked ones
 MAX_TRAIN = 8000  # rows that a kernel machine learns from in a few seconds; of more, so many are drawn
 
 
@@ -92,7 +92,7 @@ def leak_worth(train: Batch, test: Batch, leaked: np.ndarray, *, seed: int, n_bo
 
     whole, clean = uar(np.arange(len(y))), uar(np.flatnonzero(~gone))
     drawn = [_others(y, gone, rng) for _ in range(CONTROLS)]
-    control = np.mean([uar(rows) for rows in drawn if rows is not None], axis=0) if drawn[0] is not None else None
+    control = _mixed([uar(rows) for rows in drawn if rows is not None])
     one_group = len(np.unique(groups)) < 2
 
     def interval(values: np.ndarray) -> Interval:
@@ -112,6 +112,17 @@ def leak_worth(train: Batch, test: Batch, leaked: np.ndarray, *, seed: int, n_bo
         others=None if control is None else interval(control),
         beyond=None if control is None else interval(control - clean),
     )
+
+
+def _mixed(draws: list[np.ndarray]) -> np.ndarray | None:
+    """[1 + R] of each draw of others -> their mean, and for resample r that of draw r modulo their number: so the
+    interval knows of the draws too. None for no draw."""
+    if not draws:
+        return None
+    every = np.stack(draws)
+    mixed: np.ndarray = every[np.arange(every.shape[1]) % len(every), np.arange(every.shape[1])]
+    mixed[0] = every[:, 0].mean()
+    return mixed
 
 
 def _common_classes(train: Batch, test: Batch) -> list[str]:
