@@ -14,10 +14,12 @@ from flows.audits.decoded import side_batch
 from validators.batch import Batch
 from validators.trials.leakworth import Worth, leak_worth
 
+COPIED, COPIED_OR_PEOPLE = "exact and near copies", "copies and people"
+
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """What the leak between the first side and side `test` is worth. leak: "copies", or "copies and people" where
+    """What the leak between the first side and side `test` is worth. leak: `COPIED`, or `COPIED_OR_PEOPLE` where
     subjects, groups, sessions or recordings are shared. worth: None where there is no number, and `reason` says why."""
 
     test: int
@@ -77,9 +79,9 @@ def _priced(sides: Sequence[Side], shared: Sequence[Shared], seed: int) -> list[
         train = _batch(sides[0]) if train is None else train
         test = _batch(sides[of.second])
         copies, every = of.involved(COPIES)[0], of.involved(LEAKS)[0]
-        asked = [("copies", copies)] if copies else []
+        asked = [(COPIED, copies)] if copies else []
         if any(kind in of.rows for kind in PEOPLE):
-            asked.append(("copies and people", every))
+            asked.append((COPIED_OR_PEOPLE, every))
         for leak, rows in asked:
             priced.append(_price(train, test, leak, rows, of.second, seed))
     return priced

@@ -8,7 +8,7 @@ difference that the protocol alone makes.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -99,5 +99,4 @@ def load_claim(name: str) -> Claim:
     """Raises `UnknownNameError`, `ParamsError` for a file that is none."""
     if name not in claim_names():
         raise UnknownNameError.of("claim", name, claim_names())
-    given: dict[str, Any] = read_yaml(FOLDER / f"{name}.yaml", ParamsError)
-    return parse(Claim, given, f"claim {name}")
+    return parse(Claim, read_yaml(FOLDER / f"{name}.yaml", ParamsError), f"claim {name}")

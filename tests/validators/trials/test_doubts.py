@@ -55,6 +55,8 @@ def test_planted_errors_come_first() -> None:
     truth = dict(zip(simulated().ids, simulated().emotions, strict=True))
     assert np.mean([by_id[i].answer == truth[i] for i in planted_ids]) >= 0.9
     assert [doubt.rank for doubt in doubts.rows] == list(range(1, 301))
+    order = [(not doubt.issue, round(doubt.quality, 9)) for doubt in doubts.rows]
+    assert order == sorted(order)
     assert all(wrong.ids[doubt.row] == doubt.sample_id for doubt in doubts.rows)
     assert all(0 <= doubt.quality <= doubt.answer_p <= 1 for doubt in doubts.rows)
 

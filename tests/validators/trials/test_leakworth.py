@@ -1,4 +1,4 @@
-"""What a leak is worth: a planted leak has its price, none has none, and where there is no number the reason is said."""
+"""What a leak is worth: a planted leak has its price, none has none, and a missing number its reason."""
 
 from __future__ import annotations
 
