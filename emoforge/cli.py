@@ -372,6 +372,7 @@ def labels(
     run: Annotated[str, typer.Argument(help="A run of params.yaml that has been prepared")],
     csv: Annotated[Path | None, typer.Option(help="Write the whole list as CSV")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with the media beside the labels")] = None,
+    judge: Annotated[str, typer.Option(help="linear, forest, network (minutes), joined by +")] = "linear+forest",
     seed: Annotated[int, typer.Option(help="Of the judges and their folds")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -383,7 +384,7 @@ def labels(
 
     repo = _repo()
     _runs(_params(repo), [run])
-    show_doubts(run, repo, csv=csv, html=html, seed=seed, as_json=as_json)
+    show_doubts(run, repo, judge=judge, csv=csv, html=html, seed=seed, as_json=as_json)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

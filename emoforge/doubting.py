@@ -19,13 +19,15 @@ _SHOWN = 20  # that the terminal shows
 _COLUMNS = ("rank", "sample_id", "split", "given", "answer", "quality", "answer_p", "issue")
 
 
-def show_doubts(run: str, repo: Path, *, csv: Path | None, html: Path | None, seed: int, as_json: bool) -> None:
+def show_doubts(
+    run: str, repo: Path, *, judge: str, csv: Path | None, html: Path | None, seed: int, as_json: bool
+) -> None:
     """Prints the most doubted labels of a prepared run; `csv` and `html` are written whole. Raises `UserError`
-    where the run has not been prepared or nothing can be judged."""
+    where the run has not been prepared or nothing can be judged, `ParamsError` for a judge that there is not."""
     folder = Layout(repo).run(run) / "prepared"
     if not folder.is_dir():
         raise UserError(f"run {run} has not been prepared: emoforge run {run}")
-    of = run_doubts(run, Prepared.open(folder), seed=seed)
+    of = run_doubts(run, Prepared.open(folder), judge=judge, seed=seed)
     rows = _rows(of)
     if csv is not None:
         write_text(csv, _csv(rows))
@@ -44,7 +46,11 @@ def show_doubts(run: str, repo: Path, *, csv: Path | None, html: Path | None, se
         console.out.print(f"Doubts about {name} are worth little: {why}", markup=False)
     if of.doubts.skipped:
         console.out.print(f"Left out: {of.doubts.skipped} samples without a label of the run, or not usable")
-    console.out.print(f"Judges: {of.doubts.judges}; {of.doubts.groups} groups. Nothing was dropped.", markup=False)
+    console.out.print(
+        f"Judges: {of.doubts.judges}; {of.doubts.groups} groups; their first choice is the given label in "
+        f"{100 * of.doubts.agreed:.0f} % of samples. The less they agree, the less a doubt says. Nothing was dropped.",
+        markup=False,
+    )
     for path in (csv, html):
         if path is not None:
             console.out.print(f"Written: {path}", markup=False)
@@ -69,7 +75,13 @@ def _csv(rows: list[dict[str, Any]]) -> str:
 
 def _json(of: RunDoubts, rows: list[dict[str, Any]]) -> dict[str, Any]:
     doubts = of.doubts
-    facts = {"run": of.run, "judges": doubts.judges, "groups": doubts.groups, "classes": list(doubts.classes)}
+    facts: dict[str, Any] = {
+        "run": of.run,
+        "judges": doubts.judges,
+        "groups": doubts.groups,
+        "agreed": round(doubts.agreed, 6),
+    }
+    facts |= {"classes": list(doubts.classes)}
     left_out = {"not_judged": doubts.not_judged, "unsure": doubts.unsure, "skipped": doubts.skipped}
     return facts | left_out | {"labels": rows}
 

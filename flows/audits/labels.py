@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from corpora.params import parse
 from corpora.schema import Signal
 from corpora.store.shards import read_payload
 from flows.artifacts.prepared import Prepared, Summary
@@ -15,6 +16,7 @@ from flows.stages.augment.batches import batch_from_table
 from flows.stages.augment.gating import form_of
 from flows.stages.report.report import MAX_MEDIA_CHARACTERS, SHEETS
 from flows.stages.report.samples import Shown
+from validators.gates.agreement import JudgeParams
 from validators.trials.doubts import Doubt, Doubts, doubted_labels
 
 MAX_SHOWN = 100  # of the most doubted labels
@@ -40,14 +42,18 @@ class ShownDoubt:
     shown: Shown
 
 
-def run_doubts(run: str, prepared: Prepared, *, seed: int) -> RunDoubts:
+def run_doubts(run: str, prepared: Prepared, *, judge: str, seed: int) -> RunDoubts:
     """All real samples of a prepared run, whatever their split: judges of each learned from other groups of it. Of rows
-    of features, the rows. Raises `UserError` (validators/trials/doubts.py), `IntegrityError`."""
+    of features, the rows. `judge`: as of the gate `agreement`.
+
+    Raises `ParamsError` for another judge, `UserError` (validators/trials/doubts.py), `IntegrityError`.
+    """
     summary = prepared.summary()
     form = form_of(summary)
     table = prepared.coded() if form.layout == "vector" else prepared.index()
     batch = batch_from_table(prepared.path, table, form)
-    doubts = doubted_labels(batch, summary.classes, seed=seed)
+    params = parse(JudgeParams, {"judge": judge}, "judges")
+    doubts = doubted_labels(batch, summary.classes, seed=seed, params=params)
     return RunDoubts(run, doubts, prepared, summary, prepared.split_of())
 
 

@@ -52,6 +52,11 @@ class Doubts:
     unsure: dict[str, str]
     skipped: int
 
+    @property
+    def agreed(self) -> float:
+        """Share of labels that are the judges' first choice: of judges who seldom agree, doubts are worth little."""
+        return sum(doubt.answer == doubt.given for doubt in self.rows) / len(self.rows)
+
 
 def doubted_labels(batch: Batch, classes: Sequence[str], *, seed: int, params: JudgeParams | None = None) -> Doubts:
     """Every usable sample of these classes, ranked. Judges never saw the sample's group (subject).

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from corpora.errors import UserError
+from corpora.errors import ParamsError, UserError
 from emoforge.doubting import show_doubts
 from flows.artifacts.prepared import Prepared
 from tests.flows.stages.report.test_report import Tags, loaded_from
@@ -32,7 +32,7 @@ def prepared(
 def test_the_list_the_table_and_the_page(prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = {"csv": tmp_path / "d.csv", "html": tmp_path / "d.html"}
     index = Prepared.open(prepared / "data/runs/tiny/prepared").index()
-    show_doubts("tiny", prepared, **files, seed=0, as_json=True)
+    show_doubts("tiny", prepared, **files, judge="linear+forest", seed=0, as_json=True)
     found = json.loads(capsys.readouterr().out)
     rows = list(csv.DictReader(files["csv"].open(encoding="utf-8")))
     assert {row["sample_id"] for row in rows} == set(index["sample_id"].to_pylist()), "every sample of every split"
@@ -44,11 +44,13 @@ def test_the_list_the_table_and_the_page(prepared: Path, tmp_path: Path, capsys:
     tags = Tags(content)
     assert not tags.open and all(one.startswith("data:") for one in loaded_from(content))
     assert content.count("<figure") == min(100, len(rows)) and len(content) < 15_000_000
-    show_doubts("tiny", prepared, csv=None, html=None, seed=0, as_json=False)
+    with pytest.raises(ParamsError, match="unknown judge 'lineer'"):
+        show_doubts("tiny", prepared, csv=None, html=None, judge="lineer", seed=0, as_json=False)
+    show_doubts("tiny", prepared, csv=None, html=None, judge="linear+forest", seed=0, as_json=False)
     text = capsys.readouterr().out
     assert f"of {len(rows)} labels look wrong" in " ".join(text.split()) and "Nothing was dropped." in text
 
 
 def test_a_run_that_is_not_prepared_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="emoforge run tiny"):
-        show_doubts("tiny", tmp_path, csv=None, html=None, seed=0, as_json=False)
+        show_doubts("tiny", tmp_path, csv=None, html=None, judge="linear+forest", seed=0, as_json=False)

@@ -57,6 +57,7 @@ def test_planted_errors_come_first() -> None:
     assert [doubt.rank for doubt in doubts.rows] == list(range(1, 301))
     order = [(not doubt.issue, round(doubt.quality, 9)) for doubt in doubts.rows]
     assert order == sorted(order)
+    assert doubts.agreed == np.mean([doubt.answer == doubt.given for doubt in doubts.rows])
     assert all(wrong.ids[doubt.row] == doubt.sample_id for doubt in doubts.rows)
     assert all(0 <= doubt.quality <= doubt.answer_p <= 1 for doubt in doubts.rows)
 
