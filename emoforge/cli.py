@@ -372,6 +372,72 @@ def inspect(
     inspect_release(release, as_json=as_json)
 
 
+@app.command()
+def audit(
+    inputs: Annotated[list[str], typer.Argument(help="Folders, releases or splits of one (FOLDER:train), two or more")],
+    html: Annotated[Path | None, typer.Option(help="Write a page with the pairs side by side")] = None,
+    worth: Annotated[bool, typer.Option(help="Train a plain classifier with and without what leaks")] = True,
+    seed: Annotated[int, typer.Option(help="Of the classifier's trials")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Find what folders or releases share: copies, near copies, people; and what that is worth. Needs no project.
+
+    A folder holds wav, png/jpg, txt or npz files; subfolders are labels. A .txt file holds a text a line.
+    Exit 0: nothing is shared, 1: a leak, 2: bad input.
+
+    Example:  emoforge audit train/ test/
+    Example:  emoforge audit data/runs/demo_faces/release:train other_faces/ --html pairs.html
+    """
+    from emoforge.auditing import audit as do
+
+    if do(inputs, html=html, seed=seed, worth=worth, as_json=as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def claims(
+    name: Annotated[str | None, typer.Argument(help="A claim; none: list them")] = None,
+    data: Annotated[Path | None, typer.Option(help="The corpus of the claim, as it is published")] = None,
+    seed: Annotated[int, typer.Option(help="Of splits, added rows and resamples")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Re-run a published claim twice: as its protocol may be read, and audited. Needs no project.
+
+    The paper's own network is not trained again: a plain classifier of ours shows what the protocol alone makes.
+
+    Example:  emoforge claims
+    Example:  emoforge claims fer2013_diffusion --data ~/corpora/fer2013
+    """
+    from emoforge.claiming import list_claims, run_claim
+
+    if name is None:
+        list_claims(as_json=as_json)
+    elif data is None:
+        raise UserError(f"name the corpus: emoforge claims {name} --data FOLDER")
+    else:
+        run_claim(name, data, seed=seed, as_json=as_json)
+
+
+@app.command()
+def labels(
+    run: Annotated[str, typer.Argument(help="A run of params.yaml that has been prepared")],
+    csv: Annotated[Path | None, typer.Option(help="Write the whole list as CSV")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with the media beside the labels")] = None,
+    judge: Annotated[str, typer.Option(help="linear, forest, network (minutes), joined by +")] = "linear+forest",
+    seed: Annotated[int, typer.Option(help="Of the judges and their folds")] = 0,
+    as_json: Json = False,
+) -> None:
+    """List the labels that judges doubt who learned from other people. Nothing is dropped.
+
+    Example:  emoforge labels demo_speech --csv doubts.csv --html doubts.html
+    """
+    from emoforge.doubting import show_doubts
+
+    repo = _repo()
+    _runs(_params(repo), [run])
+    show_doubts(run, repo, judge=judge, csv=csv, html=html, seed=seed, as_json=as_json)
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command. An `EmoforgeError` becomes one message and its exit code; a defect keeps its traceback."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell inherits it ignored

@@ -52,7 +52,10 @@ def test_help_imports_little() -> None:
     assert "emoforge run ravdess" in done.stdout and "Exit codes" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["link", "run", "stage", "publish", "schedule", "check", "inspect"])
+@pytest.mark.parametrize(
+    "command",
+    ["link", "run", "stage", "publish", "schedule", "check", "inspect", "audit", "claims", "labels"],
+)
 def test_every_command_teaches_by_example(command: str) -> None:
     done = call(command, "--help")
     assert done.returncode == 0 and f"Example:  emoforge {command}" in done.stdout

@@ -13,6 +13,7 @@ import numpy as np
 from corpora.codecs import decode_image, decode_text, decode_wav
 from corpora.errors import PayloadError, UserError
 from corpora.formats.channels import mixed_down
+from corpora.formats.loose import IMAGE_SUFFIXES, WAV_SUFFIXES, files_below
 from corpora.labels import clean_label
 from validators.measures.measured import Kind
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from validators.embeddings.encodings import Encoder
 
 _SUFFIXES: dict[Kind, tuple[str, ...]] = {
-    "audio": (".wav",),
-    "images": (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm"),
+    "audio": WAV_SUFFIXES,
+    "images": IMAGE_SUFFIXES,
 }
 MAX_NPY_BYTES = 16 << 30
 
@@ -193,19 +194,6 @@ def named_pairs(real: Path, synthetic: Path, suffixes: Sequence[str]) -> tuple[l
         )
     names = sorted(keyed[0])
     return [keyed[0][name] for name in names], [keyed[1][name] for name in names]
-
-
-def files_below(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
-    """Relative name -> file, in order. Names are compared in Unicode form NFC: one system writes NFD. Raises
-    `UserError` where two files have one name then."""
-    by_name: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix.lower() in suffixes:
-            name = unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
-            if name in by_name:
-                raise UserError(f"{folder} holds two files whose names look alike: {name}. Rename one of them.")
-            by_name[name] = path
-    return by_name
 
 
 def _stem(name: str) -> str:

@@ -43,15 +43,15 @@ def uplift(
     Raises `UserError` where test is empty or train holds fewer than 2 of the classes.
     """
     names = list(classes)
-    x_train, y_train, _ = _matrix(train, names)
-    x_test, y_test, groups = _matrix(test, names)
+    x_train, y_train, _ = labelled_features(train, names)
+    x_test, y_test, groups = labelled_features(test, names)
     if len(y_test) == 0:
         raise UserError("evaluate: the test split holds no usable sample of the run's classes; choose another view.")
     if len(np.unique(y_train)) < 2:
         raise UserError(
             "evaluate: train holds fewer than 2 of the run's classes; a classifier has nothing to tell apart."
         )
-    x_syn, y_syn, _ = _matrix(synthetic, names)
+    x_syn, y_syn, _ = labelled_features(synthetic, names)
     projection = Projection.fit(x_train, COMPONENTS)
     z_train, z_test = projection.apply(x_train), projection.apply(x_test)
     z_syn = projection.apply(x_syn) if len(y_syn) else z_train[:0]
@@ -66,7 +66,7 @@ def uplift(
     one_group = len(np.unique(groups)) < 2
     rows, uars = [], {}
     for arm, (z, y, weight) in arms.items():
-        answers = _answers(z, y, weight, z_test)
+        answers = svm_answers(z, y, weight, z_test)
         row, uars[arm] = _arm(arm, y_test, answers, weights, names, one_group)
         rows.append(row | {"n_train": len(y)})
     difference = _difference(uars["real + synthetic"] - uars["real"], one_group)
@@ -127,7 +127,8 @@ def weighted_scores(
     return np.nanmean(recall, axis=1), recall, f1
 
 
-def _matrix(batch: Batch, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def labelled_features(batch: Batch, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """-> of the n usable samples of these classes: plain features [n, D], class indices [n], group names [n]."""
     part = rows_of(batch, usable(batch) & np.isin(np.asarray(batch.emotions, dtype=str), names))
     labels = np.asarray([names.index(name) for name in part.emotions], dtype=int)
     return features_of(part, PLAIN[batch.kind]), labels, np.asarray(part.groups or part.ids, dtype=str)
@@ -141,7 +142,9 @@ def _oversample(labels: np.ndarray, seed: int) -> np.ndarray:
     return np.concatenate([np.arange(len(labels)), *more])
 
 
-def _answers(x: np.ndarray, y: np.ndarray, weight: str | None, x_test: np.ndarray) -> np.ndarray:
+def svm_answers(x: np.ndarray, y: np.ndarray, weight: str | None, x_test: np.ndarray) -> np.ndarray:
+    """Trains the classifier on components x [n, d] and class indices y [n] -> its answers [m] to x_test [m, d].
+    `weight`: "balanced" weighs classes equally."""
     from sklearn.svm import SVC
 
     model = SVC(kernel="rbf", C=3.0, gamma="scale", class_weight=weight, cache_size=500)
@@ -153,11 +156,11 @@ def _arm(
     arm: str, target: np.ndarray, answers: np.ndarray, weights: np.ndarray, names: list[str], one_group: bool
 ) -> tuple[dict[str, Any], np.ndarray]:
     uar, recall, f1 = weighted_scores(target, answers, weights, len(names))
-    low, high = _interval(uar[1:], one_group)
+    low, high = percentile_interval(uar[1:], one_group)
     per_class = {}
     for c, name in enumerate(names):
         n = int((target == c).sum())
-        bounds = _interval(f1[1:, c], one_group or n == 0)
+        bounds = percentile_interval(f1[1:, c], one_group or n == 0)
         per_class[name] = {
             "f1": _number(f1[0, c]),
             "low": bounds[0],
@@ -169,11 +172,11 @@ def _arm(
 
 
 def _difference(uars: np.ndarray, one_group: bool) -> dict[str, Any]:
-    low, high = _interval(uars[1:], one_group)
+    low, high = percentile_interval(uars[1:], one_group)
     return {"value": float(uars[0]), "low": low, "high": high}
 
 
-def _interval(values: np.ndarray, none: bool) -> tuple[Any, Any]:
+def percentile_interval(values: np.ndarray, none: bool) -> tuple[Any, Any]:
     """95 % percentile interval; (None, None) where there is nothing to resample."""
     if none or not np.isfinite(values).any():
         return None, None

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from corpora.store.atomic import write_json, write_text
 from flows.artifacts.augmented import CellTally, ClassTally, RoundTally
@@ -30,6 +31,9 @@ from flows.stages.report.profiles import Profile, profile_corpus
 from flows.stages.report.provenance import provenance
 from flows.stages.report.samples import BeforeAfter, Media, before_and_after, chosen_media
 from flows.stages.report.text import interval, number, percent, short
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 SHEETS = {"speech": "voices", "face": "faces", "text": "texts", "physio": "curves"}  # modality -> class in report.css
 TEMPLATES = Path(__file__).parent / "templates"
@@ -142,6 +146,14 @@ def write_report(run_folder: Path, corpora_folder: Path, target: Path, *, genera
 
 def render(data: RunFolder, *, generated: str | None) -> str:
     """The page as text."""
+    shown = view(data)
+    fields = {field.name: getattr(shown, field.name) for field in dataclasses.fields(shown)}
+    page: str = page_environment().get_template("report.html.j2").render(**fields, generated=generated)
+    return page
+
+
+def page_environment() -> Environment:
+    """Templates of this folder; everything is escaped, and a name that is missing is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -152,10 +164,7 @@ def render(data: RunFolder, *, generated: str | None) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "interval": interval, "percent": percent, "short": short}
-    shown = view(data)
-    fields = {field.name: getattr(shown, field.name) for field in dataclasses.fields(shown)}
-    page: str = environment.get_template("report.html.j2").render(**fields, generated=generated)
-    return page
+    return environment
 
 
 def view(data: RunFolder) -> Page:
