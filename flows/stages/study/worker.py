@@ -268,7 +268,7 @@ class Bench:
         if arm.method == "class_weights":
             weights = class_weights(y, n_classes, float(arm.params.get("power", 1.0)))
         fitted = model.fit(x, y, weights=weights, n_classes=n_classes, seed=view.seed, reference=reference)
-        answer, scores = fitted.answers(view.scaled(view.rows.x[view.test]))
+        answer, scores = fitted.answers(self.tested[1])
         if arm.method == "logit_adjustment":
             prior, tau = train_prior(y, n_classes, weights), float(arm.params.get("tau", 1.0))
             answer, scores = adjusted_answers(scores, prior, tau, probabilities=model.probabilities, name=model.name)
