@@ -70,9 +70,14 @@ class Layout:
         """The plan of one stage of the run."""
         return self.run(run) / "plan" / f"{checked('stage', stage)}.json"
 
+    @property
+    def studies(self) -> Path:
+        """The folders of all studies."""
+        return self.repo / "data" / "studies"
+
     def study(self, study: str) -> Path:
         """The folder of a study: design.json, result."""
-        return self.repo / "data" / "studies" / checked("study", study)
+        return self.studies / checked("study", study)
 
     def design(self, study: str) -> Path:
         """What the study depends on: flows/stages/study/design.py."""

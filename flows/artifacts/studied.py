@@ -11,7 +11,7 @@ study.html         the page; study.md: the same as tables
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,11 @@ class Studied(Folder):
         verdicts: Any = self.summary()["verdicts"]
         return str(verdicts[0]["sentence"])
 
+    def outcome(self) -> str:
+        """win | no win | cannot tell"""
+        verdicts: Any = self.summary()["verdicts"]
+        return str(verdicts[0]["outcome"])
+
     @property
     def page(self) -> Path:
         """study.html."""
@@ -120,3 +125,10 @@ class Studied(Folder):
         write_json(self.path / "summary.json", dict(summary))
         write_bytes(self.page, page.encode())
         write_bytes(self.tables, tables.encode())
+
+
+def studies_about(folder: Path, corpora: Sequence[str]) -> dict[str, Studied]:
+    """Finished studies below data/studies whose corpora hold all of `corpora`, by name, sorted."""
+    results = sorted(folder.glob("*/result")) if folder.is_dir() else []
+    named = {path.parent.name: Studied(path) for path in results if (path / "about.json").is_file()}
+    return {name: studied for name, studied in named.items() if set(corpora) <= set(studied.about().corpora)}

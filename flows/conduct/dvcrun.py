@@ -72,8 +72,13 @@ def reasons(stages: Sequence[str], *, repo: Path) -> dict[str, list[str]]:
 
 
 def _unseen(stage: str, repo: Path) -> list[str]:
-    """Why a stage must run that DVC would not: weights outside of the project, which only the plan knows."""
+    """Why a stage must run that DVC would not: weights outside of the project, which only the plan knows, and studies,
+    on which no stage depends and whose sentence the report says."""
     verb, _, run = stage.partition("@")
+    if verb == "report":
+        from flows.stages.report.provenance import changed_studies  # here: most questions need no report
+
+        return changed_studies(Layout(repo), run)
     return changed_weights(Layout(repo), run) if verb == "plan" else []
 
 

@@ -24,6 +24,7 @@ from flows.artifacts.ingested import Audit, CorpusFacts, Ingested, Quality
 from flows.artifacts.of_run import Metrics, RunArtifacts
 from flows.artifacts.prepared import Summary
 from flows.artifacts.released import Sealed
+from flows.artifacts.studied import studies_about
 from validators.trials.selftest import SelfTest
 
 
@@ -112,6 +113,16 @@ class RejectCount:
 
 
 @dataclass(frozen=True, slots=True)
+class StudySaid:
+    """What a study of the run's corpora says. outcome: win, no win, cannot tell; page: from the run's folder."""
+
+    name: str
+    sentence: str
+    outcome: str
+    page: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunFolder:
     """Everything the report knows. Tables are SAMPLES, but `scores` (SCORES); None: its stage has not ended yet."""
 
@@ -136,6 +147,7 @@ class RunFolder:
     metrics: Metrics
     manifest: Sealed | None
     corpora: tuple[CorpusFolder, ...]
+    studies: tuple[StudySaid, ...] = ()
 
     @property
     def classes(self) -> list[str]:
@@ -176,6 +188,10 @@ def read_run(run: Path, corpora: Path) -> RunFolder:
         metrics=there.metrics(),
         manifest=released.manifest() if released else None,
         corpora=tuple(_corpus(Ingested(corpora / name)) for name in summary.corpora),
+        studies=tuple(
+            StudySaid(name, studied.verdict(), studied.outcome(), f"../../studies/{name}/result/{studied.page.name}")
+            for name, studied in studies_about(corpora.parent / "studies", summary.corpora).items()
+        ),
     )
 
 

@@ -7,10 +7,13 @@ import platform
 import subprocess
 from importlib.metadata import distributions
 
+from pydantic import Field
+
 from corpora.errors import IntegrityError
 from corpora.formats.jsonfile import read_json
 from flows.artifacts.base import Record
 from flows.artifacts.released import Released
+from flows.artifacts.studied import studies_about
 from flows.paths import Layout
 from flows.stages.plan.plans import PLANS, Plan, PreparePlan
 
@@ -32,6 +35,7 @@ class Provenance(Record):
     cpu_count: int | None
     libraries: dict[str, str]
     seconds: dict[str, float | None]
+    studies: dict[str, str] = Field(default_factory=dict)  # study of the same corpora -> hash of what it asked
 
 
 def provenance(plan: Plan, layout: Layout) -> Provenance:
@@ -48,7 +52,26 @@ def provenance(plan: Plan, layout: Layout) -> Provenance:
         cpu_count=os.cpu_count(),
         libraries=dict(sorted((str(d.metadata["Name"]), str(d.version)) for d in distributions())),
         seconds={s: _seconds(layout, plan.run, s) for s in STAGES},
+        studies=_studies(layout, plan.run),
     )
+
+
+def changed_studies(layout: Layout, run: str) -> list[str]:
+    """Why the report of a run would say something else of studies than it does; [] where it would not, or where there
+    is no report. DVC cannot know: a study may come, change or go at any time."""
+    path = layout.run(run) / "provenance.json"
+    if not path.is_file():
+        return []
+    try:
+        said, now = read_json(path).get("studies", {}), _studies(layout, run)
+    except IntegrityError:
+        return []  # a damaged result is the business of the stage that reads it
+    return [f"study {name} says something new" for name in sorted({*said, *now}) if said.get(name) != now.get(name)]
+
+
+def _studies(layout: Layout, run: str) -> dict[str, str]:
+    corpora = PreparePlan.read(layout, run).corpus_names
+    return {name: studied.about().asked for name, studied in studies_about(layout.studies, corpora).items()}
 
 
 def _git(layout: Layout, *words: str) -> str | None:

@@ -25,7 +25,7 @@ from flows.params import Machine
 from flows.paths import Layout
 from flows.stages.plan.plans import Plan
 from flows.stages.report import data_tables, figures, tables
-from flows.stages.report.data import CorpusFolder, RejectCount, RunFolder, read_run
+from flows.stages.report.data import CorpusFolder, RejectCount, RunFolder, StudySaid, read_run
 from flows.stages.report.headline import Headline, headline
 from flows.stages.report.profiles import Profile, profile_corpus
 from flows.stages.report.provenance import provenance
@@ -101,6 +101,7 @@ class Page:
 
     name: str
     headline: Headline
+    studies: Sequence[StudySaid]
     manifest: Sealed | None
     summary: Summary
     kind: str
@@ -173,6 +174,7 @@ def view(data: RunFolder) -> Page:
     return Page(
         name=data.manifest.name if data.manifest else data.name,
         headline=headline(data),
+        studies=data.studies,
         manifest=data.manifest,
         summary=data.summary,
         kind=SHEETS[data.summary.modality],
