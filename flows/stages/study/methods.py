@@ -8,12 +8,16 @@ again; `generator` methods are the registered generators, on features or, with a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
+
+from pydantic import JsonValue
 
 from corpora.errors import UnknownNameError
-from flows.studying import Arm, StudyParams
+from flows.params import DEFAULT_GATES
+from flows.studying import Arm, ArmGate, StudyParams
 from generators.classical.method import PAYLOAD_METHODS, VECTOR_METHODS
 from generators.generator import generator_names
+from validators.gate import SampleGate, gate_class, knows
 from validators.trials.studies.roles import Roles
 
 Family = Literal["plain", "vector", "payload", "generator"]
@@ -51,59 +55,67 @@ def method_names() -> list[str]:
     return list(dict.fromkeys([*PLAIN, *VECTOR_METHODS, *of_payloads, *generator_names()]))
 
 
-_GATED: dict[str, dict[str, Any]] = {"agreement": {}, "support": {}, "copies": {}}
 # Vectors of some hundred columns and some hundred rows: wider networks, or more steps, cost more and say the same
-_SMALL = {"width": 8, "latent": 16, "batch_size": 64}
-_DENOISER = {"width": 8, "batch_size": 64, "sample_steps": 12}
+_NETWORK: dict[str, JsonValue] = {"width": 8, "latent": 16, "batch_size": 64}
+_DENOISER: dict[str, JsonValue] = {"width": 8, "batch_size": 64, "sample_steps": 12}
 STEPS = 200  # of every trained default arm
 
-# arms of every modality: name -> the arm as params.yaml would have it
-_COMMON: dict[str, dict[str, Any]] = {
-    "nothing": {"method": "nothing"},
-    "class weights": {"method": "class_weights", "tune": {"power": [1.0, 0.5]}, "trials": 2},
-    "logit adjustment": {"method": "logit_adjustment", "tune": {"tau": [1.0, 0.5, 1.5]}, "trials": 3},
-    "oversampling": {"method": "oversample"},
-    "SMOTE": {"method": "smote"},
-    "Borderline-SMOTE": {"method": "borderline"},
-    "ADASYN": {"method": "adasyn"},
-    "mixup": {"method": "mixup"},
-    "jitter": {"method": "jitter"},
-    "transfer": {"method": "transfer"},
-    "transfer, gated": {"method": "transfer", "gates": _GATED},
-    "transfer alone": {"method": "transfer", "synthetic_only": True},
-    "cvae": {"method": "cvae", "params": _SMALL, "steps": STEPS},
-    "cvae, gated": {"method": "cvae", "params": _SMALL, "steps": STEPS, "gates": _GATED},
-    "cgan": {"method": "cgan", "params": _SMALL, "steps": STEPS},
-    "cgan, gated": {"method": "cgan", "params": _SMALL, "steps": STEPS, "gates": _GATED},
-    "diffusion": {"method": "diffusion", "params": _DENOISER, "steps": STEPS},
-    "diffusion, gated": {"method": "diffusion", "params": _DENOISER, "steps": STEPS, "gates": _GATED},
-    "true class mean": {"method": "true_effect"},
-    "oracle": {"method": "oracle"},
-    "fill": {"method": "fill"},
-    "oracle + fill": {"method": "oracle_fill"},
-}
-_OF_MODALITY: dict[str, dict[str, dict[str, Any]]] = {
-    "speech": {
-        "noise": {"method": "noise"},
-        "pitch": {"method": "pitch"},
-        "stretch": {"method": "stretch"},
-        "SpecAugment": {"method": "spec_augment"},
-        "transfer, audio": {"method": "transfer", "representation": {"name": "world"}},
-    },
-    "face": {
-        "flip": {"method": "flip"},
-        "crop": {"method": "crop"},
-        "erase": {"method": "erase"},
-        "transfer, pixels": {"method": "transfer", "representation": {"name": "pixels"}},
-    },
-    "text": {"EDA": {"method": "eda"}, "substitution": {"method": "substitute"}},
-    "physio": {
-        "channel mask": {"method": "channel_mask"},
-        "band mask": {"method": "band_mask"},
-        "surrogate": {"method": "surrogate"},
-        "transfer, signals": {"method": "transfer", "representation": {"name": "rows"}},
-    },
-}
+
+def _classical(modality: str) -> dict[str, Arm]:
+    """Arms without networks and gates, of every modality."""
+    plain = {
+        "nothing": Arm(method="nothing"),
+        "class weights": Arm(method="class_weights", tune={"power": [1.0, 0.5]}, trials=2),
+        "logit adjustment": Arm(method="logit_adjustment", tune={"tau": [1.0, 0.5, 1.5]}, trials=3),
+        "oversampling": Arm(method="oversample"),
+        "SMOTE": Arm(method="smote"),
+        "Borderline-SMOTE": Arm(method="borderline"),
+        "ADASYN": Arm(method="adasyn"),
+        "mixup": Arm(method="mixup"),
+        "jitter": Arm(method="jitter"),
+    }
+    of_modality = {
+        "speech": {"noise": "noise", "pitch": "pitch", "stretch": "stretch", "SpecAugment": "spec_augment"},
+        "face": {"flip": "flip", "crop": "crop", "erase": "erase"},
+        "text": {"EDA": "eda", "substitution": "substitute"},
+        "physio": {"channel mask": "channel_mask", "band mask": "band_mask", "surrogate": "surrogate"},
+    }
+    return {**plain, **{label: Arm(method=method) for label, method in of_modality.get(modality, {}).items()}}
+
+
+def _generated(modality: str) -> dict[str, Arm]:
+    """Every registered generator on features, ungated and gated by the gates that a run has by default; transfer also
+    alone, and through the representation of the modality that has a way back."""
+    gates = {name: ArmGate() for name in DEFAULT_GATES if _judges_vectors(name, modality)}
+    sized = {"cvae": _NETWORK, "cgan": _NETWORK, "diffusion": _DENOISER}
+    arms = {"transfer": Arm(method="transfer"), **{n: Arm(method=n, params=p, steps=STEPS) for n, p in sized.items()}}
+    arms |= {f"{name}, gated": arm.model_copy(update={"gates": gates}) for name, arm in arms.items()}
+    arms["transfer alone"] = Arm(method="transfer", synthetic_only=True)
+    rendered = {
+        "speech": ("transfer, audio", "world"),
+        "face": ("transfer, pixels", "pixels"),
+        "physio": ("transfer, signals", "rows"),
+    }
+    if modality in rendered:
+        label, representation = rendered[modality]
+        arms[label] = Arm(method="transfer", representation={"name": representation})
+    return arms
+
+
+def _judges_vectors(gate: str, modality: str) -> bool:
+    kind = gate_class(gate)
+    return issubclass(kind, SampleGate) and knows(kind, modality, "vector")
+
+
+def default_arms(modality: str) -> dict[str, Arm]:
+    """The arms of every study of a modality, in the order in which tables list them."""
+    ends = {
+        "true class mean": Arm(method="true_effect"),
+        "oracle": Arm(method="oracle"),
+        "fill": Arm(method="fill"),
+        "oracle + fill": Arm(method="oracle_fill"),
+    }
+    return {**_classical(modality), **_generated(modality), **ends}
 
 
 def roles_of(arms: Mapping[str, Arm]) -> Roles:
@@ -123,11 +135,6 @@ def roles_of(arms: Mapping[str, Arm]) -> Roles:
     )
 
 
-def default_arms(modality: str) -> dict[str, Arm]:
-    """The arms of every study of a modality, in the order in which tables list them."""
-    return {name: Arm.model_validate(arm) for name, arm in {**_COMMON, **_OF_MODALITY.get(modality, {})}.items()}
-
-
 def arms_of(study: StudyParams, modality: str) -> dict[str, Arm]:
     """The arms of a study: defaults, without those that it leaves out, and its own. `nothing` always takes part: what
     all are compared with. Raises `UnknownNameError` for an arm to leave out that is none."""
@@ -142,8 +149,3 @@ def arms_of(study: StudyParams, modality: str) -> dict[str, Arm]:
 def of_modality(method: str, modality: str) -> bool:
     """Whether a method knows payloads of the modality; whatever works on features knows all."""
     return family_of(method) != "payload" or method in PAYLOAD_METHODS.get(modality, {})
-
-
-def described() -> Mapping[str, str]:
-    """Method -> what it does, of all that have words."""
-    return PLAIN
