@@ -7,6 +7,7 @@ tests/test_docs.py fails while the page differs from what this prints.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import types
 import typing
@@ -21,8 +22,10 @@ from pydantic_core import PydanticUndefined
 from corpora.store.atomic import write_text
 from features.representation import REPRESENTATIONS, make_representation
 from flows.params import DEFAULT_GATES, Machine, Params
+from generators.classical.method import PAYLOAD_METHODS, VECTOR_METHODS
 from generators.generator import GENERATORS, generator_class
 from validators.gate import SAMPLE_GATES, SET_GATES, Limit, default_limit, gate_class
+from validators.trials.classifiers.registry import CLASSIFIERS
 
 PAGE = Path(__file__).parent / "parameters.md"
 HEAD = """\
@@ -50,6 +53,16 @@ def page() -> str:
         "What each one measures: [gates.md](gates.md)."
     )
     parts += [part for name in (*SAMPLE_GATES, *SET_GATES) for part in gate(name)]
+    parts.append("## Methods of arms\n\nKeys under `studies.<name>.arms.<arm>.params` ([studies](studies.md)).")
+    parts += [part for name, place in VECTOR_METHODS.items() for part in method(f"`{name}` on features", place)]
+    parts += [
+        part
+        for modality, own in PAYLOAD_METHODS.items()
+        for name, place in own.items()
+        for part in method(f"`{name}` on {modality}", place)
+    ]
+    parts.append("## Classifiers of studies\n\nKeys under `studies.<name>.classifiers.<classifier>`.")
+    parts += [part for name, place in CLASSIFIERS.items() for part in method(f"classifier `{name}`", place)]
     parts += ["## machine.yaml", *sections(Machine, "")]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -92,6 +105,15 @@ def generator(name: str) -> Iterator[str]:
     made = generator_class(name)
     yield f"### generator `{name}`\n\n{_first(inspect.getmodule(made))}"
     yield "\n".join([HEADER, *_rows(made.Params)])
+
+
+def method(title: str, place: str) -> Iterator[str]:
+    """What a method or a classifier says of itself, and the model of its parameters."""
+    module, _, attribute = place.partition(":")
+    made = getattr(importlib.import_module(module), attribute)
+    yield f"### {title}\n\n{_first(made)}"
+    if made.Params.model_fields:
+        yield "\n".join([HEADER, *_rows(made.Params)])
 
 
 def gate(name: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
@@ -34,3 +35,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real corpora at {folder} (set EMOFORGE_SHARED_DATA)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _entry_points_of_this_test() -> Iterator[None]:
+    """Entry points are looked for once in a process, and tests install some for themselves."""
+    from corpora.registry import _added_by_others
+
+    _added_by_others.cache_clear()
+    yield
+    _added_by_others.cache_clear()

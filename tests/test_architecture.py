@@ -177,7 +177,7 @@ OPEN_DICTS = {
     "flows/stages/fit": (2, "the arguments of a worker, and a model's emoforge.json, are JSON"),
     "flows/stages/ingest": (14, "cards and options of readers are their own"),
     "flows/stages/plan": (2, "a gate's own parameters; a plan's settings as plain JSON"),
-    "flows/stages/study": (8, "cells as work items and their metadata in the work store are JSON; rows of tables"),
+    "flows/stages/study": (9, "cells as work items and their metadata in the work store are JSON; rows of tables"),
     "flows/studying.py": (10, "parameters of methods, gates, classifiers and representations, checked by their own"),
     "flows/stages/prepare": (13, "work items of preparation, and metadata of the work store, are JSON"),
 }

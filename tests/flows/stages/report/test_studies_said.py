@@ -41,20 +41,20 @@ def about(study: str, corpora: tuple[str, ...], asked: str = "a1") -> About:
     )
 
 
-def finished(root: Path, study: str, corpora: tuple[str, ...], sentence: str, asked: str = "a1") -> None:
-    with Studied.written(root / "data" / "studies" / study / "result") as out:
+def finished(studies: Path, study: str, corpora: tuple[str, ...], sentence: str, asked: str = "a1") -> None:
+    with Studied.written(studies / study / "result") as out:
         summary = {"verdicts": [{"sentence": sentence, "outcome": "no win"}]}
         out.write_words(about(study, corpora, asked), summary, "<html></html>", "")  # type: ignore[arg-type]
 
 
 def test_the_headline_is_a_sentence_of_the_harness(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "data" / "runs")
+    run = make_run(tmp_path)
     data = read_run(run, run.parent.parent / "corpora")
     corpora = tuple(data.summary.corpora)
     plain = render(data, generated=None)
-    root = run.parents[2]
-    finished(root, "mine", (*corpora, "more"), "Nothing beats <class> weights.")
-    finished(root, "other", ("another",), "Of other people.")
+    studies = run.parent.parent / "studies"
+    finished(studies, "mine", (*corpora, "more"), "Nothing beats <class> weights.")
+    finished(studies, "other", ("another",), "Of other people.")
     page = render(read_run(run, run.parent.parent / "corpora"), generated=None)
     assert "Nothing beats &lt;class&gt; weights." in page and "Of other people" not in page
     assert page.index("Nothing beats") < page.index('class="headline', page.index("Nothing beats"))
@@ -70,11 +70,11 @@ def test_a_report_is_due_again_when_a_study_says_something_new(tmp_path: Path, m
     assert provenance.changed_studies(layout, "r") == []  # there is no report yet
     (run / "provenance.json").write_text(json.dumps({"run": "r", "studies": {}}))
     assert provenance.changed_studies(layout, "r") == []
-    finished(tmp_path, "mine", ("c",), "x")
+    finished(layout.studies, "mine", ("c",), "x")
     assert provenance.changed_studies(layout, "r") == ["study mine says something new"]
     (run / "provenance.json").write_text(json.dumps({"run": "r", "studies": {"mine": "a1"}}))
     assert provenance.changed_studies(layout, "r") == []
-    finished(tmp_path, "mine", ("c",), "x", asked="b2")
+    finished(layout.studies, "mine", ("c",), "x", asked="b2")
     assert provenance.changed_studies(layout, "r") == ["study mine says something new"]
 
 
