@@ -20,6 +20,7 @@ from flows.stages.report.study_tables import (
     calibration_table,
     failed_table,
     gap_tables,
+    gate_tables,
     panels,
     power_table,
     slice_table,
@@ -84,7 +85,8 @@ def study_markdown(summary: StudySummary, about: Mapping[str, str]) -> str:
     tables = [
         verdict_table(summary),
         *(panel.table for panel in panels(summary)),
-        *(table for table in gap_tables(summary)),
+        *gap_tables(summary),
+        *gate_tables(summary),
         power_table(summary),
         failed_table(summary),
     ]
@@ -138,6 +140,7 @@ def _within(summary: StudySummary) -> tuple[list[ShownPanel], list[ShownSection]
 def _sections(summary: StudySummary) -> list[ShownSection]:
     sections = [
         ShownSection("gap", "How much of the oracle gap is recovered", gap_tables(summary)),
+        ShownSection("gates", "What gates are worth", gate_tables(summary)),
         ShownSection("power", "What can be shown at all", (power_table(summary),)),
         ShownSection("failed", "Cells without answers", (failed_table(summary),)),
         ShownSection("conditions", "Each condition by itself", by_condition(summary)),

@@ -209,6 +209,56 @@ def _share_tables(summary: StudySummary, gaps: Sequence[Gap]) -> list[StudyTable
     return tables
 
 
+def gate_tables(summary: StudySummary) -> tuple[StudyTable, ...]:
+    """What each gate is worth, and whether its score goes along with what samples are worth."""
+    tables = []
+    if summary.gate_worths:
+        rows = tuple(
+            (w.gate, w.difference.arm, w.difference.baseline, w.difference.classifier, w.difference.group,
+             NAMES[w.difference.metric], percent_of(w.let_in), points(w.difference.difference),
+             f"{w.difference.p:.3f}" if math.isfinite(w.difference.p) else NONE, missing_of(w.difference.missing))
+            for w in summary.gate_worths
+        )  # fmt: skip
+        tables.append(
+            StudyTable(
+                "What gates are worth",
+                "An arm with the gate minus the same arm without it, in points; p is not corrected. A gate whose "
+                "interval holds 0 changes nothing that these people can show.",
+                ("gate", "with", "without", "classifier", "group", "metric", "let in", "difference", "p", "missing"),
+                rows,
+                words=6,
+            )
+        )
+    if summary.gate_values:
+        tables.append(
+            StudyTable(
+                "Whether a gate's score foretells what samples are worth",
+                "Spearman's correlation, over arms and conditions, of a gate's mean score with the difference in UAR "
+                "from doing nothing.",
+                ("gate", "classifier", "pairs", "correlation", "why"),
+                tuple(
+                    (v.gate, v.classifier, str(v.n), shown_number(v.correlation), v.correlation.reason or NONE)
+                    for v in summary.gate_values
+                ),
+                words=2,
+            )
+        )
+    return tuple(tables)
+
+
+def shown_number(interval: Interval) -> str:
+    """A plain number with its interval, two digits."""
+    if not math.isfinite(interval.value):
+        return "undefined"
+    ends = "" if not math.isfinite(interval.low) else f" [{interval.low:.2f}, {interval.high:.2f}]"
+    return f"{interval.value:.2f}{ends}"
+
+
+def percent_of(share: float) -> str:
+    """ "93 %", or a dash."""
+    return f"{100 * share:.0f} %" if math.isfinite(share) else NONE
+
+
 def power_table(summary: StudySummary) -> StudyTable:
     """Before the run and after it."""
     expected = summary.expected

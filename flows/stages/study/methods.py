@@ -18,6 +18,7 @@ from flows.studying import Arm, ArmGate, StudyParams
 from generators.classical.method import PAYLOAD_METHODS, VECTOR_METHODS
 from generators.generator import generator_names
 from validators.gate import SampleGate, gate_class, knows
+from validators.trials.studies.gates import ALL_GATES, GatePair
 from validators.trials.studies.roles import Roles
 
 Family = Literal["plain", "vector", "payload", "generator"]
@@ -149,3 +150,18 @@ def arms_of(study: StudyParams, modality: str) -> dict[str, Arm]:
 def of_modality(method: str, modality: str) -> bool:
     """Whether a method knows payloads of the modality; whatever works on features knows all."""
     return family_of(method) != "payload" or method in PAYLOAD_METHODS.get(modality, {})
+
+
+def gate_pairs(arms: Mapping[str, Arm]) -> list[GatePair]:
+    """Arms that are the same but for one gate, or for all of them."""
+    pairs = []
+    for on, arm in arms.items():
+        for off, other in arms.items():
+            if on == off or arm.model_copy(update={"gates": {}}) != other.model_copy(update={"gates": {}}):
+                continue
+            gone = [name for name in arm.gates if other.gates.get(name) != arm.gates[name]]
+            if set(other.gates) <= set(arm.gates) and len(gone) == 1:
+                pairs.append(GatePair(gone[0], on, off))
+            elif arm.gates and not other.gates:
+                pairs.append(GatePair(ALL_GATES, on, off))
+    return pairs

@@ -33,7 +33,7 @@ from flows.stages.plan.weights import require_loaded
 from flows.stages.report.study_page import study_markdown, study_page
 from flows.stages.study.cells import cell_key, view_hash
 from flows.stages.study.design import FEATURES, StudyPlan
-from flows.stages.study.methods import NEEDS_PRUNED, family_of, roles_of
+from flows.stages.study.methods import NEEDS_PRUNED, family_of, gate_pairs, roles_of
 from flows.stages.study.rows import Rows, by_hash, labelled_index, prepare_rows, read_rows
 from flows.stages.study.views import View, Views, require_vault
 from flows.stages.study.worker import StudySetup
@@ -41,6 +41,7 @@ from flows.studying import Arm, StudyParams
 from generators.generator import generator_class
 from validators.trials.classifiers.registry import classifier
 from validators.trials.studies.answers import ANSWERS, CELLS, PEOPLE, Study
+from validators.trials.studies.gates import GateReading
 from validators.trials.studies.summary import summarised
 
 HERE_BELOW = 60  # cells: fewer are done in this process, before actors would have started
@@ -215,7 +216,12 @@ def write(asked: Asked, store: WorkStore, into: Path, mode: str) -> None:
     progress(f"study: statistics over {cells.num_rows} cells, {answers.num_rows} answers")
     about = _about(asked, mode)
     summary = summarised(
-        study, roles_of(asked.plan.arms), n_bootstrap=asked.plan.params.bootstrap, seed=asked.plan.params.seed
+        study,
+        roles_of(asked.plan.arms),
+        n_bootstrap=asked.plan.params.bootstrap,
+        seed=asked.plan.params.seed,
+        pairs=gate_pairs(asked.plan.arms),
+        readings=_readings(gates),
     )
     shown = _shown(about)
     with Studied.written(into) as out:
@@ -274,6 +280,14 @@ def _tables(asked: Asked, store: WorkStore) -> tuple[pa.Table, pa.Table, pa.Tabl
             gates += [{**at, "gate": g, "score": mean, "let_in": share} for g, (mean, share) in meta["gates"].items()]
     answers = pa.concat_tables(parts).combine_chunks() if parts else ANSWERS.empty_table()
     return pa.Table.from_pylist(cells, schema=CELLS), answers, pa.Table.from_pylist(gates, schema=ARM_GATES)
+
+
+def _readings(gates: pa.Table) -> list[GateReading]:
+    """ARM_GATES as statistics take them."""
+    return [
+        GateReading(r["arm"], r["condition"], r["gate"], math.nan if r["score"] is None else r["score"], r["let_in"])
+        for r in gates.to_pylist()
+    ]
 
 
 def _people(rows: Rows) -> pa.Table:

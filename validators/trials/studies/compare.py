@@ -111,7 +111,7 @@ def differences(
                     difference
                     for arm in grid.arms
                     if arm != baseline
-                    for difference in _pair(
+                    for difference in pair_differences(
                         resampling, (arm, baseline), classifier, group, wanted if baseline == roles.nothing else ()
                     )
                 ]
@@ -141,9 +141,11 @@ def why_undefined(grid: Grid, arms: Sequence[str], classifier: int, group: Group
     return ""
 
 
-def _pair(
-    resampling: Resampling, arms: tuple[str, str], classifier: int, group: Group, mixed: Sequence[str]
+def pair_differences(
+    resampling: Resampling, arms: tuple[str, str], classifier: int, group: Group, mixed: Sequence[str] = ()
 ) -> list[Difference]:
+    """The first arm minus the second, one for each metric of the group, not corrected for other comparisons. mixed:
+    metrics of which a mixed model is fitted as well."""
     grid = resampling.grid
     ours, theirs = resampling.mean_over(arms, classifier, group.conditions)
     missing = grid.missing(arms, classifier, group.conditions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from validators.trials.studies.answers import Study
 from validators.trials.studies.compare import Difference, Line, differences, lines
 from validators.trials.studies.gap import Gap, Share, gaps_and_shares
+from validators.trials.studies.gates import GatePair, GateReading, GateValue, GateWorth, gate_values, gate_worths
 from validators.trials.studies.grid import Grid, grid_of
 from validators.trials.studies.power import Expectation, Power, expected_power, power_of, unit_word
 from validators.trials.studies.resampling import NAN, Resampling
@@ -90,6 +92,8 @@ class StudySummary:
     not_sliced: tuple[str, ...]
     calibration: tuple[Calibration, ...]
     unusable: tuple[Unusable, ...]
+    gate_worths: tuple[GateWorth, ...] = ()
+    gate_values: tuple[GateValue, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -97,9 +101,18 @@ class StudySummary:
         return self.verdicts[0]
 
 
-def summarised(study: Study, roles: Roles, *, n_bootstrap: int, seed: int) -> StudySummary:
+def summarised(
+    study: Study,
+    roles: Roles,
+    *,
+    n_bootstrap: int,
+    seed: int,
+    pairs: Sequence[GatePair] = (),
+    readings: Sequence[GateReading] = (),
+) -> StudySummary:
     """All statistics of `study`. n_bootstrap: resamples (1,000 give ends that are stable to about a tenth of an
-    interval's width); `seed` of them. The same tables give the same numbers, in whatever order their rows stand.
+    interval's width); `seed` of them. pairs, readings: arms that differ in a gate, and what gates
+    gave. The same tables give the same numbers, in whatever order their rows stand.
 
     Raises `UnknownNameError` where no arm is `roles.nothing`, `ValueError` for a study without answers, or of cells
     that cannot be paired (`grid.grid_of`).
@@ -128,6 +141,8 @@ def summarised(study: Study, roles: Roles, *, n_bootstrap: int, seed: int) -> St
         not_sliced=not_sliced,
         calibration=calibration(grid),
         unusable=unusable(study),
+        gate_worths=gate_worths(resampling, pairs, readings),
+        gate_values=gate_values(resampling, roles, readings),
     )
 
 

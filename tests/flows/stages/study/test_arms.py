@@ -147,3 +147,21 @@ def test_a_class_that_train_lacks_is_not_filled(asked: Asked, worker: StudyWorke
     assert k not in set(added.y.tolist())
     answer, _ = Bench(worker, lacking).answers(SHORT["cvae"], added, worker.classifiers["logistic"])
     assert k not in set(answer.tolist())
+
+
+def test_arms_that_differ_in_a_gate_alone_are_paired() -> None:
+    from flows.stages.study.methods import gate_pairs
+
+    gates = {"copies": {}, "support": {}}
+    arms = {
+        "t": Arm(method="transfer"),
+        "t, gated": Arm(method="transfer", gates=gates),  # type: ignore[arg-type]
+        "t, without copies": Arm(method="transfer", gates={"support": {}}),  # type: ignore[dict-item]
+        "other": Arm(method="transfer", params={"strength": 0.5}),
+    }
+    pairs = {(p.gate, p.on, p.off) for p in gate_pairs(arms)}
+    assert pairs == {
+        ("copies", "t, gated", "t, without copies"),
+        ("all gates", "t, gated", "t"),
+        ("support", "t, without copies", "t"),
+    }
