@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,3 +105,17 @@ def test_what_cannot_end_is_refused_before_it_begins(
 ) -> None:
     with pytest.raises(kind, match=says):
         project.asked(**changes)
+
+
+def test_corpora_are_tested_by_what_was_learned_from_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMOFORGE_ACTORS", "0")
+    there = Project.at(tmp_path / "two", corpora=("tiny", "other"))
+    asked = there.asked(corpora=["tiny", "other"], split="corpora", conditions={"prune": []}, seeds=1)
+    assert [view.fold for view in asked.views] == [1, 2]
+    for view, name in zip(asked.views, ("tiny", "other"), strict=True):
+        assert {asked.rows.facts[i].corpus for i in view.test} == {name}
+        assert {asked.rows.facts[i].corpus for i in view.train} == {"tiny", "other"} - {name}
+    with pytest.raises(ValueError, match="at least two"):
+        there.study(split="corpora")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,17 @@ class Project:
     root: Path
 
     @classmethod
-    def at(cls, root: Path) -> Project:
-        """Writes params.yaml and ingests the corpus."""
+    def at(cls, root: Path, corpora: Sequence[str] = ("tiny",)) -> Project:
+        """Writes params.yaml and ingests corpora, which differ in their seed."""
         root.mkdir(parents=True, exist_ok=True)
-        (root / "params.yaml").write_text(yaml.safe_dump(PARAMS, sort_keys=False), encoding="utf-8")
-        for verb in ("fake", "ingest"):
-            run_stage(verb, "tiny", repo=root)
+        params = copy.deepcopy(PARAMS)
+        for n, name in enumerate(corpora):
+            params["demo"][name] = {**PARAMS["demo"]["tiny"], "seed": n + 1}
+            params["corpora"][name] = PARAMS["corpora"]["tiny"]
+        (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+        for name in corpora:
+            for verb in ("fake", "ingest"):
+                run_stage(verb, name, repo=root)
         return cls(root)
 
     @property
