@@ -54,7 +54,7 @@ def make_view(
         held = dict(zip(train["sample_id"].to_pylist(), (folds == spec.inner - 1).tolist(), strict=True))
         split_of = {i: "dev" if is_held else "train" for i, is_held in held.items()}
     for part in spec.prune:
-        for gone in _pruned(index, split_of, part, spec):
+        for gone in pruned_ids(index, split_of, part, seed=spec.seed, view=spec.name):
             del split_of[gone]
     kept = [i for i in ids if i in split_of]
     return _table(spec.name, np.array(kept, dtype=object), np.array([split_of[i] for i in kept], dtype=object))
@@ -119,19 +119,23 @@ def view_names(index: pa.Table, strategy: str, *, k: int | None = None) -> list[
     return [spec.name for spec in specs]
 
 
-def _pruned(index: pa.Table, split_of: Mapping[str, str], part: Prune, spec: ViewSpec) -> list[str]:
-    """Ids that leave train. Ordered by a hash of id and seed, so what 10 % keep is a part of what 20 % keep."""
+def pruned_ids(index: pa.Table, split_of: Mapping[str, str], part: Prune, *, seed: int, view: str) -> list[str]:
+    """Ids that leave train. Ordered by a hash of id and seed, so what 10 % keep is a part of what 20 % keep.
+
+    index: with sample_id, group_id and emotion, of whatever label scheme; split_of: id -> split. Raises `SplitError`
+    that names the `view` where train has no sample of the class.
+    """
     rows = [
         (i, group)
         for i, group, emotion in zip(*(index[c].to_pylist() for c in ("sample_id", "group_id", "emotion")), strict=True)
         if emotion == part.emotion and split_of.get(i) == "train"
     ]
     if not rows:
-        raise SplitError(f"view {spec.name!r}: train has no sample of {part.emotion!r} to prune")
+        raise SplitError(f"view {view!r}: train has no sample of {part.emotion!r} to prune")
     wanted = max(1, round(len(rows) * part.percent / 100))
 
     def rank(name: str) -> bytes:
-        return hashlib.sha256(f"{spec.seed}:{part.emotion}:{name}".encode()).digest()
+        return hashlib.sha256(f"{seed}:{part.emotion}:{name}".encode()).digest()
 
     if not part.groups:
         return sorted((i for i, _ in rows), key=rank)[wanted:]

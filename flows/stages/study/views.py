@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
-from corpora.errors import SplitError, UserError
+from corpora.errors import SplitError, UnknownNameError, UserError
 from corpora.schema import SPLITS
 from corpora.splits.audit import SHORT_TEXT, apply_on_leak, audit_view
 from corpora.splits.longtail import long_tail
-from corpora.splits.splits import make_view
+from corpora.splits.splits import make_view, pruned_ids
 from corpora.splits.views import Prune, ViewSpec
 from flows.params import OnLeak
 from flows.stages.study.heard import Heard
@@ -29,10 +29,9 @@ VAULT_FOLD = 0  # the one fold of a look at the vault
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """train, gone, test: indices of rows, sorted. gone: what the condition took from train. name: of the split view
-    (corpora/splits/views.py), "" for the vault. heard: how test samples were changed, None: not at all."""
+    """train, gone, test: indices of rows, sorted. gone: what the condition took from train. heard: how test samples
+    were changed, None: not at all."""
 
-    name: str
     condition: str
     pruned: str | None
     fold: int
@@ -89,6 +88,11 @@ class Views:
     def dropped(self) -> int:
         """Samples that leaks took from the outer view that lost most, of those that were cut so far."""
         return max(self.lost, default=0)
+
+    def __post_init__(self) -> None:
+        for name in self.study.conditions.classes:
+            if name not in self.classes:
+                raise UnknownNameError.of(f"class to prune (studies.{self.name}.conditions)", name, self.classes)
 
     def outer(self) -> Iterator[tuple[int, int, Kept]]:
         """(seed, fold, kept) of every outer view; folds count from 1. Raises `SplitError` where folds cannot be cut."""
@@ -154,16 +158,16 @@ class Views:
         test = np.array(sorted(place[i] for i, split in every.items() if split == "test"), np.int64)
         whole = np.array(sorted(place[i] for i, split in every.items() if split == "train"), np.int64)
         for condition, pruned, prune, groups in self._wanted(whole):
-            spec = _with(kept.spec, prune, groups)
-            if spec == kept.spec:
-                train = whole
-            else:
+            spec = replace(kept.spec, groups=groups)
+            left = every
+            if groups is not None:
                 table = make_view(pieces, spec, outer=outer)
-                left = zip(table["sample_id"].to_pylist(), table["split"].to_pylist(), strict=True)
-                train = np.array(sorted(place[i] for i, split in left if split == "train"), np.int64)
-            gone = np.setdiff1d(whole, train)
-            name = "" if self.vault else spec.name
-            view = View(name, condition, pruned, fold, seed, train, gone, test)
+                left = dict(zip(table["sample_id"].to_pylist(), table["split"].to_pylist(), strict=True))
+            out = {i for part in prune for i in pruned_ids(pieces, left, part, seed=seed, view=condition)}
+            train = np.array(
+                sorted(place[i] for i, split in left.items() if split == "train" and i not in out), np.int64
+            )
+            view = View(condition, pruned, fold, seed, train, np.setdiff1d(whole, train), test)
             yield view
             if condition == AS_IS:
                 for change, levels in self.study.heard.items():
@@ -179,7 +183,7 @@ class Views:
         if conditions.as_is:
             yield AS_IS, None, (), None
         for percent in conditions.prune:
-            for name in conditions.classes or present:
+            for name in (c for c in conditions.classes or present if c in present):
                 condition = f"{name} to {percent:g} %" + (" of people" if by_groups else "")
                 yield condition, name, (Prune(name, percent, by_groups),), None
         for ratio in conditions.long_tail:
@@ -209,10 +213,6 @@ class Views:
         }
         fields = [(name, pa.string()) for name in columns]
         return pa.table(columns, schema=pa.schema(fields)), pa.table(view, schema=SPLITS)
-
-
-def _with(spec: ViewSpec, prune: tuple[Prune, ...], groups: int | None) -> ViewSpec:
-    return replace(spec, prune=prune, groups=groups)
 
 
 def _some(names: set[str]) -> str:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from corpora.errors import ParamsError, SplitError, UnknownNameError, UserError
-from flows.stages.study.study import Asked
-from flows.stages.study.views import View
+from flows.stages.study.design import FEATURES
+from flows.stages.study.rows import Rows, labelled_index
+from flows.stages.study.study import Asked, _near
+from flows.stages.study.views import View, Views
 from tests.flows.stages.study.tiny_study import Project
 from validators.trials.studies.answers import AS_IS
 
@@ -95,6 +97,7 @@ def test_the_vault_is_in_no_view_of_development_and_is_tested_once_alone(project
         ({"arms": {"x": {"method": "cvae", "params": {"widht": 3}}}}, ParamsError, "width"),
         ({"arms": {"x": {"method": "jitter", "tune": {"sd": 3}}}}, ParamsError, "list of options"),
         ({"features": {"name": "world", "max_s": 1.6}, "classifiers": {"logistic": {}}}, ParamsError, "vector"),
+        ({"conditions": {"classes": ["angr"]}}, UnknownNameError, "anger"),
         ({"heard": {"nosie": [10]}}, ParamsError, "noise"),
         ({"heard": {"noise": [1000]}}, ParamsError, "level is 1000"),
         ({"defaults": True, "without": ["SMOT"]}, UnknownNameError, "SMOTE"),
@@ -119,3 +122,19 @@ def test_corpora_are_tested_by_what_was_learned_from_the_others(
         assert {asked.rows.facts[i].corpus for i in view.train} == {"tiny", "other"} - {name}
     with pytest.raises(ValueError, match="at least two"):
         there.study(split="corpora")
+
+
+def test_classes_of_any_scheme_can_be_pruned(project: Project) -> None:
+    """Their names need not be words of the vocabulary: "no stress" and "low" are none."""
+    asked = project.asked(seeds=1)
+    facts = [
+        f.model_copy(update={"emotion": "no stress" if f.emotion == "anger" else "HALV"}) for f in asked.rows.facts
+    ]
+    rows = Rows(tuple(facts), asked.rows.x, asked.rows.encoded, asked.rows.places)
+    study = project.study(seeds=1, conditions={"as_is": False, "prune": [50]})
+    plan = project.plan(seeds=1)
+    table = labelled_index(plan.prepare(FEATURES), project.layout)
+    views = list(Views("t", study, plan.on_leak, table, facts, _near(plan, project.layout), ("no stress", "HALV")))
+    assert {view.pruned for view in views} == {"no stress", "HALV"}
+    for view in views:
+        assert set(rows.emotions[view.gone]) == {view.pruned}
