@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from corpora.errors import UnknownNameError
 from emoforge import console
+from emoforge.listings import about
 from flows.artifacts.studied import Studied
+from flows.engine.worker import load_object
 from flows.params import Params
 from flows.paths import Layout
 
 
 def list_studies(params: Params, *, as_json: bool) -> None:
     """Studies of params.yaml, and what arms may do."""
-    from flows.stages.study.methods import PLAIN, family_of, method_names
+    from flows.stages.study.methods import family_of, method_names
 
     if as_json:
         studies = {name: study.model_dump(mode="json") for name, study in params.studies.items()}
@@ -30,8 +32,26 @@ def list_studies(params: Params, *, as_json: bool) -> None:
         console.table("Studies", ["study", "corpora", "features", "folds", "seeds", "classifiers"], rows)
     else:
         console.out.print("params.yaml has no studies; docs/studies.md shows one.")
-    words = [[name, family_of(name), PLAIN.get(name, "")] for name in method_names()]
-    console.table("Methods of arms", ["method", "works on", "what it does"], words)
+    console.table("Methods of arms", ["method", "works on", "what it does"], [list(row) for row in _methods()])
+
+
+def _methods() -> Iterator[tuple[str, str, str]]:
+    """(method, what it works on, what it does) of every method."""
+    from flows.stages.study.methods import PLAIN, family_of, method_names
+    from generators.classical.method import PAYLOAD_METHODS, VECTOR_METHODS
+    from generators.generator import generator_class
+
+    for name in method_names():
+        family = family_of(name)
+        if family == "plain":
+            yield name, "train set", PLAIN[name]
+        elif family == "generator":
+            yield name, "features or payloads", about(generator_class(name))
+        elif family == "vector":
+            yield name, "features", about(load_object(VECTOR_METHODS[name]))
+        else:
+            modality = next(m for m, own in PAYLOAD_METHODS.items() if name in own)
+            yield name, modality, about(load_object(PAYLOAD_METHODS[modality][name]))
 
 
 def show_study(name: str, repo: Path, *, quick: bool, vault: bool, as_json: bool) -> None:
