@@ -24,8 +24,11 @@ from flows.stages.study.study import run
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "evidence.md"
+TABLES = PAGE.parent / "evidence"
 LOG = HERE / "vault_looks.csv"
-HEAD = """<!-- Written by benchmarks/evidence/run.py (make evidence); edit that, not this. -->
+READING = HERE / "reading.md"  # what people make of the tables
+WRITTEN = "<!-- Written by benchmarks/evidence/run.py (make evidence); edit that, not this. -->"
+HEAD = f"""{WRITTEN}
 # Evidence
 
 What makes a recogniser better on people whom it has never met: every arm, wins and losses alike, from one command
@@ -79,8 +82,8 @@ def look(name: str, layout: Layout) -> Studied | None:
 
 
 def page(studies: dict[str, Studied]) -> str:
-    """docs/evidence.md."""
-    rows = [f"| [{name}](#{name.replace('_', '-')}) | {studied.verdict()} |" for name, studied in studies.items()]
+    """docs/evidence.md: what each study says, and every look at a vault. The tables stand on pages of their own."""
+    rows = [f"| [{name}](evidence/{name}.md) | {studied.verdict()} |" for name, studied in studies.items()]
     seen = looks(LOG)
     vault = ["", "## Looks at the vault", ""]
     if seen:
@@ -88,8 +91,16 @@ def page(studies: dict[str, Studied]) -> str:
         vault += [f"| {r['date']} | {r['study']} | `{r['asked']}` | {r['sentence']} |" for r in seen]
     else:
         vault.append("Nobody has looked yet.")
-    bodies = [studied.tables.read_text(encoding="utf-8") for studied in studies.values()]
-    return HEAD + "\n".join([*rows, *vault, ""]) + "\n" + "\n".join(bodies)
+    return HEAD + "\n".join([*rows, "", *READING.read_text(encoding="utf-8").splitlines(), *vault, ""])
+
+
+def write_pages(studies: dict[str, Studied]) -> None:
+    """docs/evidence.md and docs/evidence/<study>.md."""
+    for name, studied in studies.items():
+        tables = studied.tables.read_text(encoding="utf-8").replace(f"## {name}", f"# {name}", 1)
+        TABLES.mkdir(exist_ok=True)
+        write_bytes(TABLES / f"{name}.md", f"{WRITTEN}\n{tables}".encode())
+    write_bytes(PAGE, page(studies).encode())
 
 
 def main() -> None:
@@ -112,8 +123,8 @@ def main() -> None:
         if options.vault:
             looked = look(name, layout)
             print(f"{name}, vault: {'it has none' if looked is None else looked.verdict()}", flush=True)
-    write_bytes(PAGE, page(studies).encode())
-    print(f"wrote {PAGE}")
+    write_pages(studies)
+    print(f"wrote {PAGE} and {TABLES}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from validators.trials.studies.resampling import Interval
 from validators.trials.studies.summary import StudySummary
 
 NONE = "–"
+CLIPPED = 90  # letters of a reason, where a table has other things to say
 NAMES = {
     "uar": "UAR",
     "macro_f1": "macro-F1",
@@ -384,7 +385,14 @@ def missing_of(missing: Missing) -> str:
     """ "0", or "5 of 40: reason (5)"."""
     if not missing.n:
         return "0"
-    return f"{missing.n} of {missing.expected}: " + "; ".join(f"{why} ({n})" for why, n in missing.reasons)
+    why, n = missing.reasons[0] if missing.reasons else ("", 0)
+    more = f" and {len(missing.reasons) - 1} other reasons" if len(missing.reasons) > 1 else ""
+    return f"{missing.n} of {missing.expected}" + (f": {clipped(why)} ({n}){more}" if why else "")
+
+
+def clipped(text: str) -> str:
+    """At most `CLIPPED` letters; the whole stands in the table of cells without answers."""
+    return text if len(text) <= CLIPPED else text[: CLIPPED - 3].rstrip() + "..."
 
 
 def mark(missing: Missing) -> str:

@@ -7,7 +7,7 @@ Holm's p below 0.05.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +21,7 @@ from validators.trials.studies.roles import Roles
 # rests on the shape of a distribution of which nothing is known.
 FEWEST_PEOPLE = 6
 METRIC = "uar"
+SHOWN = 3  # arms without a rank that the sentence names
 Outcome = Literal["win", "no win", "cannot tell"]
 
 
@@ -120,7 +121,9 @@ def _of_group(grid: Grid, roles: Roles, evidence: Evidence, group: Group) -> Ver
         f"Nothing beats {_named(nearest.baseline, roles)}: the best arm, {best}, differs by "
         f"{points(nearest.difference)} points of UAR ({nearest.classifier}, Holm p {_p(nearest.p_holm)})"
     )
-    return Verdict(group.name, "no win", f"{text}.{note}", best, (), classifiers)
+    return Verdict(
+        group.name, "no win", f"{text}.{_of_class(grid, complete, of, evidence, group)}{note}", best, (), classifiers
+    )
 
 
 def _cannot_tell(grid: Grid, roles: Roles, evidence: Evidence, group: Group) -> str:
@@ -175,8 +178,37 @@ def _recovered(shares: Sequence[Share], arm: str, classifier: str, group: Group)
     return f" and recovers {100 * share.value:.0f} %{ends} of the {word}"
 
 
+def _of_class(
+    grid: Grid, complete: Sequence[str], of: Mapping[str, Sequence[str]], evidence: Evidence, group: Group
+) -> str:
+    """What is won for the pruned class where UAR shows nothing: the arm and classifier with the largest difference in
+    F1 that is a win over every baseline; "" where there is none."""
+    if not group.of_class:
+        return ""
+    table = {
+        (d.arm, d.classifier, d.baseline): d
+        for d in evidence.differences
+        if d.group == group.name and d.metric == "f1_pruned"
+    }
+    won = []
+    for name in grid.classifiers:
+        for arm in complete:
+            own = [table[arm, name, baseline] for baseline in of[name]]
+            if own and all(is_win(d) for d in own):
+                won.append(min(own, key=_value))
+    if not won:
+        return ""
+    most = max(won, key=_value)
+    return (
+        f" In F1 of the pruned class {most.arm} beats {most.baseline} by {points(most.difference)} "
+        f"({most.classifier}, Holm p {_p(most.p_holm)})."
+    )
+
+
 def _incomplete(candidates: Sequence[str], complete: Sequence[str]) -> str:
     lacking = [arm for arm in candidates if arm not in complete]
+    if len(lacking) > SHOWN:
+        return f" {len(lacking)} of {len(candidates)} arms are not ranked, since they lack cells."
     return f" Not ranked, since cells are missing: {', '.join(lacking)}." if lacking else ""
 
 

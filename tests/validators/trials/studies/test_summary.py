@@ -187,3 +187,24 @@ def test_a_study_needs_its_first_arm_and_an_answer() -> None:
         summarised(WIN, Roles(nothing="plain"), n_bootstrap=10, seed=0)
     with pytest.raises(ValueError, match="without an answer"):
         summary(without(WIN, dict.fromkeys(range(len(WIN.cells)), ("failed", "x"))))
+
+
+def test_what_is_won_for_the_pruned_class_is_said_where_uar_shows_nothing() -> None:
+    arms = {"nothing": 0.0, "class weights": 0.0, "logit adjustment": 0.0, "rare": 0.0, "oracle": 0.3}
+    study = simulated(Plan(arms, people=14), seed=5)
+    answer = study.answer.copy()
+    rng = np.random.default_rng(0)
+    rare = {n for n, cell in enumerate(study.cells) if cell.arm == "rare"}
+    for i in range(len(answer)):
+        cell = study.cells[study.cell[i]]
+        if study.cell[i] in rare and cell.pruned is not None:
+            pruned = study.classes.index(cell.pruned)
+            if study.target[i] == pruned:
+                answer[i] = pruned if rng.random() < 0.9 else answer[i]
+            elif rng.random() < 0.18:  # what it costs the others
+                answer[i] = (study.target[i] + 1) % len(study.classes)
+    summary = summarised(replace(study, answer=answer), Roles(), n_bootstrap=400, seed=0)
+    assert summary.verdict.outcome == "no win"
+    assert "In F1 of the pruned class rare beats" in summary.verdict.sentence
+    plain = summarised(study, Roles(), n_bootstrap=400, seed=0)
+    assert "In F1 of the pruned class" not in plain.verdict.sentence
