@@ -56,7 +56,7 @@ class ArmGate(StrictParams):
 class Arm(StrictParams):
     """What one arm does to the train set."""
 
-    method: str = Field(description="`emoforge study --arms` lists them.")
+    method: str = Field(description="`emoforge study` lists them.")
     params: dict[str, Any] = Field(default_factory=dict, description="The method's own.")
     representation: dict[str, Any] | None = Field(
         None,

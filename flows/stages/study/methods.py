@@ -23,7 +23,7 @@ from validators.trials.studies.roles import Roles
 
 Family = Literal["plain", "vector", "payload", "generator"]
 
-# name -> what it does, in words for `emoforge study --arms`
+# name -> what it does, in words for `emoforge study`
 PLAIN: dict[str, str] = {
     "nothing": "the train set as it is",
     "class_weights": "each class weighs the same in training",

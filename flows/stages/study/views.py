@@ -44,11 +44,10 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An outer view after leaks: rows of train and test, and samples that leaks took."""
+    """An outer view after leaks: sample id -> train or test."""
 
     spec: ViewSpec
     split_of: Mapping[str, str]
-    dropped: int
 
 
 def in_vault(facts: RowFacts, vault: Vault) -> bool:
@@ -148,7 +147,7 @@ class Views:
         kept, dropped = apply_on_leak(view, findings, policy, groups)
         split_of = dict(zip(kept["sample_id"].to_pylist(), kept["split"].to_pylist(), strict=True))
         self.lost.append(dropped.num_rows)
-        return Kept(spec, split_of, dropped.num_rows)
+        return Kept(spec, split_of)
 
     def _conditions(self, seed: int, fold: int, kept: Kept) -> Iterator[View]:
         """The views that prune an outer one. Rows are pieces: pruning counts pieces, as training does."""
