@@ -59,6 +59,11 @@ def with_values(arm: Arm, values: Mapping[str, JsonValue]) -> Arm:
     return Arm.model_validate({**arm.model_dump(), **own, "params": params, "tune": {}})
 
 
+def with_defaults(arm: Arm) -> Arm:
+    """The arm with the first value of everything that it leaves open."""
+    return with_values(arm, {name: choice.first for name, choice in space_of(arm).items()})
+
+
 def space_of(arm: Arm) -> dict[str, Choice]:
     """What is searched. Raises `ParamsError` for what is no list and no range."""
     return parsed_space(arm.tune, f"tune of {arm.method}")

@@ -28,7 +28,7 @@ from flows.stages.study.methods import family_of
 from flows.stages.study.plain import fill, oracle, oracle_fill, true_effect
 from flows.stages.study.rows import Payloads, read_rows
 from flows.stages.study.train import Added, TrainView, nothing
-from flows.stages.study.tuned import inner_views, tuned_arm
+from flows.stages.study.tuned import inner_views, tuned_arm, with_defaults
 from flows.studying import Arm
 from generators.classical.method import vector_method
 from validators.trials.classifiers.priors import adjusted_answers, class_weights, train_prior
@@ -155,7 +155,11 @@ class Bench:
         try:
             self.view.require_test()
             chosen: dict[str, JsonValue] = {}
-            if arm.tune:
+            untuned = ""
+            if arm.tune and len(np.unique(self.view.rows.groups[self.view.train])) < 2:
+                # its defaults are well defined; what cannot be done is to choose others on people who were not met
+                untuned, arm = "one split unit in train: nothing was tuned", with_defaults(arm)
+            elif arm.tune:
                 arm, chosen = self._tuned(arm, model)
             added = self.added(arm)
             answer, scores = self.answers(arm, added, model)
@@ -166,7 +170,11 @@ class Bench:
             self._cannot(job, "failed", f"{type(error).__name__}: {error}", begun)
         else:
             lost = len(self.view.test) - len(answer)
-            said = [*added.notes, *([f"{lost} test samples cannot be described so changed"] if lost else [])]
+            said = [
+                *([untuned] if untuned else []),
+                *added.notes,
+                *([f"{lost} test samples cannot be described so changed"] if lost else []),
+            ]
             meta = {
                 "status": "ok",
                 "reason": "; ".join(said),

@@ -165,3 +165,14 @@ def test_arms_that_differ_in_a_gate_alone_are_paired() -> None:
         ("all gates", "t, gated", "t"),
         ("support", "t, without copies", "t"),
     }
+
+
+def test_where_train_is_one_person_baselines_keep_their_defaults_and_say_so(asked: Asked, worker: StudyWorker) -> None:
+    from flows.stages.study.worker import Job
+
+    view = _view(asked, worker)
+    alone = view.train[worker.rows.groups[view.train] == worker.rows.groups[view.train][0]]
+    bench = Bench(worker, dataclasses.replace(view, train=alone))
+    bench.answer(Job("studies/cells/alone", "class weights", "logistic"))
+    meta = worker.store.get_meta("studies/cells/alone")
+    assert meta["status"] == "ok" and "nothing was tuned" in meta["reason"] and meta["tuned"] == {}
