@@ -137,7 +137,7 @@ class Scored:
             parts = {HITS: own.answers & has, TARGETS: has, ANSWERS: own.answers}
         else:
             # the score does not change with the origin, and sums of small numbers keep their digits
-            origin = np.nan_to_num(np.nanmean(np.where(known, truth, np.nan), axis=0)) if known.any() else 0.0
+            origin = np.where(known, truth, 0.0).sum(0) / np.maximum(known.sum(0), 1)
             p, t = np.where(known, own.values - origin, 0.0), np.where(known, truth - origin, 0.0)
             parts = {NUMBER: known, P: p, T: t, PP: p * p, TT: t * t, PT: p * t}
         out = np.zeros((len(study.cells), whole.n_units, len(parts), len(own.names)))

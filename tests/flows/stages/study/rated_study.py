@@ -51,7 +51,7 @@ PARAMS: dict[str, Any] = {
             "reader": "goemotions",
             "subjects": 6,
             "seed": 1,
-            "per_class": {"anger": 60, "happiness": 50, "sadness": 40, "fear": 4},
+            "per_class": {"anger": 70, "happiness": 50, "sadness": 24, "fear": 4},
         },
     },
     "corpora": {"voices": {"reader": "iemocap", "shards": 2}, "comments": {"reader": "goemotions", "shards": 2}},
