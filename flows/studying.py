@@ -77,7 +77,9 @@ class Arm(StrictParams):
         4.0, description="With gates: draws at most, as a multiple of what is lacked."
     )
     amount: Annotated[float, Field(gt=0, le=10)] = Field(
-        1.0, description="Of what each class lacks to the largest; the same for every arm unless tuned."
+        1.0,
+        description="Of what each class lacks to the largest; the same for every arm unless tuned. Of other tasks: so "
+        "many times the rows of train.",
     )
     synthetic_only: bool = Field(False, description="Train holds synthetic samples alone (TSTR), as many as real ones.")
     tune: dict[str, Any] = Field(

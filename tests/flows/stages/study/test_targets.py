@@ -15,8 +15,10 @@ from corpora.errors import CorpusError, IntegrityError, ParamsError, UserError
 from corpora.fingerprint import hash_json
 from flows.artifacts.studied import Studied
 from flows.stages.run import run_stage
+from flows.stages.study.design import design_of
 from flows.stages.study.methods import default_arms
 from flows.stages.study.rows import DIMENSIONS, RowFacts, rows_key
+from flows.stages.study.study import quick
 from flows.stages.study.targets import FEWEST_SAMPLES, label_weights, rarity, targets_of
 from flows.stages.study.targets_study import TargetAsked, compute_targets
 from flows.stages.study.targets_worker import TargetBench, TargetJob, TargetWorker
@@ -191,6 +193,13 @@ def test_a_task_has_defaults_of_its_own(rated: Rated) -> None:
         payload = {a.method for a in default_arms(modality).values()} & set(PAYLOAD_METHODS[modality])
         assert methods == {"nothing", "oversample", "jitter", *payload, *(["class_weights"] if weights else [])}
         assert not any(arm.tune for arm in arms.values())
+
+
+def test_quick_leaves_out_what_changes_payloads(rated: Rated) -> None:
+    whole = rated.plan("voices", defaults=True, arms={})
+    small = design_of("voices", quick(whole.params, whole.arms), rated.layout)
+    assert (small.params.seeds, small.params.task) == (1, "dimensions")
+    assert {arm.method for arm in small.arms.values()} == {"nothing", "oversample", "jitter"}
 
 
 def test_no_person_is_on_both_sides_and_the_vault_is_alone(rated: Rated) -> None:
