@@ -6,7 +6,7 @@ Every row that is added comes from one real train row and has that row's targets
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,30 +54,39 @@ class AddedTargets:
         return len(self.source)
 
 
-def targets_of(task: Task, facts: Sequence[RowFacts]) -> Targets:
-    """Targets of rows. Of labels, those with at least `FEWEST_SAMPLES` samples, in the order of `EMOTIONS`.
+def targets_of(task: Task, facts: Sequence[RowFacts], hidden: Container[str] = ()) -> Targets:
+    """Targets of rows. Of labels, those with at least `FEWEST_SAMPLES` samples beside the ones that are `hidden` (ids
+    of the vault: what it holds chooses nothing), in the order of `EMOTIONS`.
 
     Raises `CorpusError` where nothing is left to recognise.
     """
     if task == "classes":
         raise ValueError("a study of classes has one class a row, and no other targets")
     if task == "dimensions":
-        own = [[np.nan if (v := getattr(f, name)) is None else v for name in DIMENSIONS] for f in facts]
-        values = np.array(own, np.float32).reshape(len(facts), len(DIMENSIONS))
+        values = values_of(task, facts, DIMENSIONS)
         rated = [bool(np.isfinite(column).any()) for column in values.T]
         if not any(rated):
             raise CorpusError(f"no prepared sample has a rating of {', '.join(DIMENSIONS)}")
         unrated = [name for name, known in zip(DIMENSIONS, rated, strict=True) if not known]
         return Targets(task, DIMENSIONS, values, dict.fromkeys(unrated, "nobody rated it"))
-    samples = {f.sample_id: f.labels for f in facts}
+    samples = {f.sample_id: f.labels for f in facts if f.sample_id not in hidden}
     counts = Counter(name for labels in samples.values() for name in labels)
-    ranked = sorted(counts, key=lambda name: (EMOTIONS.index(name) if name in EMOTIONS else len(EMOTIONS), name))
+    every = {name for fact in facts for name in fact.labels}
+    ranked = sorted(every, key=lambda name: (EMOTIONS.index(name) if name in EMOTIONS else len(EMOTIONS), name))
     names = tuple(name for name in ranked if counts[name] >= FEWEST_SAMPLES)
     if not names:
         raise CorpusError(f"no label has {FEWEST_SAMPLES} samples; there is nothing to recognise")
-    values = np.array([[name in f.labels for name in names] for f in facts], np.float32).reshape(len(facts), len(names))
     rare = {n: f"{counts[n]} samples, fewer than {FEWEST_SAMPLES}" for n in ranked if n not in names}
-    return Targets(task, names, values, rare)
+    return Targets(task, names, values_of(task, facts, names), rare)
+
+
+def values_of(task: TargetTask, facts: Sequence[RowFacts], names: Sequence[str]) -> np.ndarray:
+    """[N, K] float32: ratings, NaN where there is none; or 1 where a row has the label, else 0."""
+    if task == "labels":
+        own = [[float(name in f.labels) for name in names] for f in facts]
+    else:
+        own = [[np.nan if (v := getattr(f, name)) is None else v for name in names] for f in facts]
+    return np.array(own, np.float32).reshape(len(facts), len(names))
 
 
 def rarity(labels: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ from flows.stages.study.study import (
 )
 from flows.stages.study.targets import Targets, targets_of
 from flows.stages.study.targets_worker import TargetJob, TargetSetup, ViewJobs
-from flows.stages.study.views import View, Views, require_vault
+from flows.stages.study.views import View, Views, in_vault, require_vault
 from validators.trials.studies.answers import CELLS
 from validators.trials.studies.predicted import predicted_summary
 from validators.trials.studies.predictions import PREDICTIONS, TRUTHS, Predictions
@@ -86,14 +86,15 @@ def ask_targets(
     prepared = prepare_rows(features, layout, machine, store, index, study.task)
     rows = read_rows(store, prepared.key)
     require_vault(plan.study, rows.facts, study.vault)
-    targets = targets_of(study.task, rows.facts)
+    targets = targets_of(study.task, rows.facts, {f.sample_id for f in rows.facts if in_vault(f, study.vault)})
     for name, why in targets.left_out.items():
         progress(f"study: {name} is left out: {why}")
     assert features.representation is not None
     setup = TargetSetup(
         store=store.url,
         modality=plan.modality,
-        task=study.task,
+        task=targets.task,
+        names=targets.names,
         rows=prepared.key,
         settings=prepared.settings,
         features=features.representation.model_dump(mode="json"),

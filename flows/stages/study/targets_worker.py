@@ -21,21 +21,24 @@ from flows.stages.study.design import recogniser
 from flows.stages.study.generated import representation_from
 from flows.stages.study.heard import Heard, heard_features
 from flows.stages.study.rows import NO_CLASS, Payloads, read_rows
-from flows.stages.study.targets import AddedTargets, TargetRows, Targets, label_weights, targets_of
+from flows.stages.study.targets import AddedTargets, TargetRows, Targets, label_weights, values_of
 from flows.stages.study.train import TrainView
-from flows.studying import Arm, Task
+from flows.studying import Arm
 from validators.trials.classifiers.scaling import ScalingParams
+from validators.trials.studies.predictions import Task as TargetTask
 
 log = logging.getLogger(__name__)
 
 
 class TargetSetup(Record):
-    """What a worker works with. rows: store key of the study's rows; settings: hash of how they were prepared;
-    features: the representation that classifiers see; arms, classifiers: by name; code: of methods."""
+    """What a worker works with. names: of the targets; rows: store key of the study's rows; settings: hash
+    of how they were prepared; features: the representation that classifiers see; arms, classifiers: by name; code: of
+    methods."""
 
     store: str
     modality: str
-    task: Task
+    task: TargetTask
+    names: tuple[str, ...]
     rows: str
     settings: str
     features: dict[str, JsonValue]
@@ -70,7 +73,9 @@ class TargetWorker:
         self.setup = TargetSetup.model_validate(setup)
         self.store = WorkStore(self.setup.store)
         self.rows = read_rows(self.store, self.setup.rows)
-        self.targets: Targets = targets_of(self.setup.task, self.rows.facts)
+        self.targets: Targets = Targets(
+            self.setup.task, self.setup.names, values_of(self.setup.task, self.rows.facts, self.setup.names), {}
+        )
         self.features = representation_from(self.setup.features)
         self.arms = {name: Arm.model_validate(arm) for name, arm in self.setup.arms.items()}
         self.classifiers = {n: recogniser(self.setup.task, n, p) for n, p in self.setup.classifiers.items()}

@@ -146,6 +146,9 @@ def test_targets_say_what_is_left_out(rated: Rated, asked: dict[str, TargetAsked
     assert set(comments.targets.left_out) == set(names[counts < FEWEST_SAMPLES])
     assert comments.targets.values.sum() > len(comments.rows) * 0.9  # some rows have several
     assert comments.targets.values.sum(1).max() >= 1
+    with_anger = {f.sample_id for f in comments.rows.facts if "anger" in f.labels}
+    assert "anger" in targets_of("labels", comments.rows.facts, sorted(with_anger)[10:]).names
+    assert targets_of("labels", comments.rows.facts, sorted(with_anger)[9:]).left_out["anger"].startswith("9 samples")
     with pytest.raises(CorpusError, match="no label has 10 samples"):
         targets_of("labels", [fact.model_copy(update={"labels": ()}) for fact in comments.rows.facts])
 
