@@ -25,11 +25,11 @@ def list_studies(params: Params, *, as_json: bool) -> None:
         console.print_json({"studies": studies, "methods": {name: family_of(name) for name in method_names()}})
         return
     rows = [
-        [name, ", ".join(s.corpora), s.features.name, s.folds, s.seeds, ", ".join(s.classifiers)]
+        [name, s.task, ", ".join(s.corpora), s.features.name, s.folds, s.seeds, ", ".join(s.classifiers)]
         for name, s in params.studies.items()
     ]
     if rows:
-        console.table("Studies", ["study", "corpora", "features", "folds", "seeds", "classifiers"], rows)
+        console.table("Studies", ["study", "task", "corpora", "features", "folds", "seeds", "classifiers"], rows)
     else:
         console.out.print("params.yaml has no studies; docs/studies.md shows one.")
     console.table("Methods of arms", ["method", "works on", "what it does"], [list(row) for row in _methods()])

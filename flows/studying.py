@@ -6,6 +6,7 @@ classifiers. Stage `study@name` answers it; docs/studies.md explains it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -15,7 +16,12 @@ from corpora.params import StrictParams
 Percent = Annotated[float, Field(gt=0, lt=100)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Task = Literal["classes", "dimensions", "labels"]
 GateName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
+# what such a task is asked with unless the study says so
+_CLASSIFIER_OF_TASK = {"dimensions": "ridge", "labels": "logistic"}
 
 
 class Conditions(StrictParams):
@@ -71,7 +77,9 @@ class Arm(StrictParams):
         4.0, description="With gates: draws at most, as a multiple of what is lacked."
     )
     amount: Annotated[float, Field(gt=0, le=10)] = Field(
-        1.0, description="Of what each class lacks to the largest; the same for every arm unless tuned."
+        1.0,
+        description="Of what each class lacks to the largest; the same for every arm unless tuned. Of other tasks: so "
+        "many times the rows of train.",
     )
     synthetic_only: bool = Field(False, description="Train holds synthetic samples alone (TSTR), as many as real ones.")
     tune: dict[str, Any] = Field(
@@ -98,7 +106,12 @@ class StudyParams(StrictParams):
     """One study."""
 
     corpora: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="Corpora of one modality.")
-    scheme: str = Field("corpus", description="Target labels, as in a run.")
+    task: Task = Field(
+        "classes",
+        description="What is recognised: one class of several; the ratings valence, arousal and dominance (CCC); or "
+        "several labels a sample (macro-F1).",
+    )
+    scheme: str = Field("corpus", description="Target labels, as in a run; of the task `classes` alone.")
     features: Features = Field(description="What classifiers see, the same for every arm.")
     prepare: dict[str, Any] = Field(default_factory=dict, description="As in a run.")
     on_leak: dict[str, Any] = Field(default_factory=dict, description="As in a run.")
@@ -139,6 +152,28 @@ class StudyParams(StrictParams):
         None, description="A part of the corpus, chosen by hash of the ids; none: all of it."
     )
     bootstrap: Annotated[int, Field(ge=100, le=100_000)] = Field(2000, description="Resamples of the tested people.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_task(cls, given: Any) -> Any:
+        """Of a task without classes: nothing is pruned, and its own classifier, where the study says nothing."""
+        if not isinstance(given, Mapping) or given.get("task") not in _CLASSIFIER_OF_TASK:
+            return given
+        conditions = given.get("conditions", {})
+        if isinstance(conditions, Mapping):
+            conditions = {"prune": (), **conditions}
+        classifiers: Mapping[str, object] = {_CLASSIFIER_OF_TASK[given["task"]]: {}}
+        return {"classifiers": classifiers, **given, "conditions": conditions}
+
+    @model_validator(mode="after")
+    def _classes_to_take_from(self) -> StudyParams:
+        asked = [key for key in ("prune", "long_tail", "classes") if getattr(self.conditions, key)]
+        if self.task != "classes" and asked:
+            raise ValueError(
+                f"`conditions: {asked[0]}` takes samples of classes away, and a study of {self.task} has no classes; "
+                "it can have as_is and groups"
+            )
+        return self
 
     @model_validator(mode="after")
     def _something_to_compare(self) -> StudyParams:

@@ -191,8 +191,8 @@ MANY_PARAMETERS = {
     "validators/maths/speech/cheaptrick.py:_windowed",  # compiled by numba: arrays and numbers alone
 }
 MOST_PARAMETERS = 7
-# names of gates that are words of the field as well: a modality, a way to choose
-ALSO_WORDS = {"text", "coverage"}
+# names of gates that are words of the field as well: a modality, a way to choose, a task of a study
+ALSO_WORDS = {"text", "coverage", "dimensions"}
 
 
 def _sources(*parts: str) -> dict[str, str]:

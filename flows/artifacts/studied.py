@@ -7,6 +7,11 @@ gates.parquet      what gates of arms let in, and their mean score
 about.json         what was asked: classes, arms, classifiers, people, what leaks took, how long it took
 summary.json       estimates with intervals (validators/trials/studies/summary.py)
 study.html         the page; study.md: the same as tables
+
+A study of dimensions or of several labels a sample has, instead of answers.parquet and gates.parquet:
+
+predictions.parquet  every prediction about every tested person
+truths.parquet       the ratings or labels of every sample
 """
 
 from __future__ import annotations
@@ -17,13 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
+from corpora.errors import IntegrityError
 from corpora.formats.jsonfile import read_json
 from corpora.store.atomic import write_bytes, write_json
 from corpora.store.shards import read_table, write_table
 from flows.artifacts.base import Folder, Record, read_as, write_as
+from flows.studying import Task
 from validators.trials.studies.answers import ANSWERS, CELLS, PEOPLE, Study
+from validators.trials.studies.predictions import PREDICTIONS, TRUTHS, Predictions
 
 # one row for each gate of an arm, view by view
 ARM_GATES = pa.schema(
@@ -43,7 +51,8 @@ class About(Record):
     """about.json. mode: full, quick (a first answer: fewer seeds, arms and samples), vault (people that development has
     not seen). n_samples, n_people: of the study; rejected: reason -> samples; dropped: samples that leaks took, at
     most, of one outer view; probabilities: classifiers whose scores are probabilities; seconds: of this stage;
-    cells: how many, and how many the work store had. loaded: hash of all that was asked."""
+    cells: how many, and how many the work store had. loaded: hash of all that was asked. classes: of the task
+    `dimensions` or `labels` their names; left_out: names that are none of them -> why."""
 
     study: str
     mode: str
@@ -66,6 +75,8 @@ class About(Record):
     machine: str
     versions: dict[str, str]
     asked: str
+    task: Task = "classes"
+    left_out: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +88,17 @@ class Studied(Folder):
         about: About = read_as(self.path / "about.json", About)
         return about
 
+    def predictions(self) -> Predictions:
+        """All predictions, for statistics. Raises `IntegrityError` for a study of classes."""
+        about = self.about()
+        if about.task == "classes":
+            raise IntegrityError(f"{self.path} is of a study of classes; it has answers and no predictions")
+        kept = (("cells", CELLS), ("predictions", PREDICTIONS), ("truths", TRUTHS), ("people", PEOPLE))
+        tables = [read_table(self.path / f"{name}.parquet", schema) for name, schema in kept]
+        return Predictions.of_tables(about.task, about.classes, *tables)
+
     def study(self) -> Study:
-        """All answers, for statistics."""
+        """All answers of a study of classes, for statistics."""
         tables = [
             read_table(self.path / f"{name}.parquet", schema)
             for name, schema in (("cells", CELLS), ("answers", ANSWERS), ("people", PEOPLE))
@@ -116,6 +136,12 @@ class Studied(Folder):
     def write_answers(self, cells: pa.Table, answers: pa.Table, people: pa.Table, gates: pa.Table) -> None:
         """cells.parquet, answers.parquet, people.parquet, gates.parquet."""
         named = {"cells": cells, "answers": answers, "people": people, "gates": gates}
+        for name, table in named.items():
+            write_table(self.path / f"{name}.parquet", table)
+
+    def write_predictions(self, cells: pa.Table, predictions: pa.Table, truths: pa.Table, people: pa.Table) -> None:
+        """cells.parquet, predictions.parquet, truths.parquet, people.parquet."""
+        named = {"cells": cells, "predictions": predictions, "truths": truths, "people": people}
         for name, table in named.items():
             write_table(self.path / f"{name}.parquet", table)
 

@@ -29,7 +29,7 @@ from flows.stages.report.study_tables import (
 from validators.trials.studies.summary import StudySummary
 
 MOST_CHARACTERS = 2_600_000  # figures and tables; the page as a whole stays below 3 MB
-_STATES = {"win": "yes", "no win": "no", "cannot tell": "waits"}  # outcome -> class in report.css
+STATES = {"win": "yes", "no win": "no", "cannot tell": "waits"}  # outcome -> class in report.css
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,24 @@ class ShownSection:
 def study_page(summary: StudySummary, about: Mapping[str, str]) -> str:
     """The page as HTML. about: plain strings shown as they are, name -> value ("study", "corpora", "command", ...);
     "study" is the title. The same summary gives the same bytes."""
+    shown, sections, left_out = _within(summary)
+    return rendered(
+        summary=summary,
+        about=dict(about),
+        name=about.get("study", "study"),
+        state=STATES[summary.verdict.outcome],
+        panels=shown,
+        sections=sections,
+        left_out=left_out,
+        counts=counts_of(summary),
+        verdicts=verdict_table(summary),
+        expected=summary.expected.sentence,
+        oracle=True,
+    )
+
+
+def rendered(**shown: object) -> str:
+    """The page of what templates/study.html.j2 names."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -61,27 +79,20 @@ def study_page(summary: StudySummary, about: Mapping[str, str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown, sections, left_out = _within(summary)
-    page: str = environment.get_template("study.html.j2").render(
-        summary=summary,
-        about=dict(about),
-        name=about.get("study", "study"),
-        state=_STATES[summary.verdict.outcome],
-        panels=shown,
-        sections=sections,
-        left_out=left_out,
-        counts=counts_of(summary),
-        verdicts=verdict_table(summary),
-    )
+    page: str = environment.get_template("study.html.j2").render(**shown)
     return page
 
 
 def study_markdown(summary: StudySummary, about: Mapping[str, str]) -> str:
     """The same numbers as Markdown tables, for docs/evidence.md: verdict, differences of every arm, gaps, power, and
     cells without answers. Slices, calibration and single conditions stand on the page alone."""
-    parts = [f"## {_text(about.get('study', 'study'))}", f"**{_text(summary.verdict.sentence)}**", counts_of(summary)]
-    parts += [f"- {_text(key)}: {_text(value)}" for key, value in about.items() if key != "study"]
-    parts += [_text(summary.expected.sentence)]
+    parts = [
+        f"## {one_line(about.get('study', 'study'))}",
+        f"**{one_line(summary.verdict.sentence)}**",
+        counts_of(summary),
+    ]
+    parts += [f"- {one_line(key)}: {one_line(value)}" for key, value in about.items() if key != "study"]
+    parts += [one_line(summary.expected.sentence)]
     tables = [
         verdict_table(summary),
         *(panel.table for panel in panels(summary)),
@@ -90,8 +101,8 @@ def study_markdown(summary: StudySummary, about: Mapping[str, str]) -> str:
         power_table(summary),
         failed_table(summary),
     ]
-    parts += [_markdown(table) for table in tables if table.rows]
-    return _spaced(parts)
+    parts += [table_markdown(table) for table in tables if table.rows]
+    return spaced(parts)
 
 
 def counts_of(summary: StudySummary) -> str:
@@ -113,7 +124,7 @@ def _within(summary: StudySummary) -> tuple[list[ShownPanel], list[ShownSection]
     for section in _sections(summary):
         fits = []
         for table in section.tables:
-            size = _size(table)
+            size = size_of(table)
             if size <= room / 2:  # figures come last, and half of the page is theirs
                 fits.append(table)
                 room -= size
@@ -128,7 +139,7 @@ def _within(summary: StudySummary) -> tuple[list[ShownPanel], list[ShownSection]
             name=f"forest-{panel.title}",
             oracle=panel.oracle,
         )
-        size = len(figure.encode()) + _size(panel.table)
+        size = len(figure.encode()) + size_of(panel.table)
         if size > room:
             left_out.append(panel.title)
             continue
@@ -150,19 +161,20 @@ def _sections(summary: StudySummary) -> list[ShownSection]:
     return [section for section in sections if section.tables]
 
 
-def _size(table: StudyTable) -> int:
+def size_of(table: StudyTable) -> int:
     """Bytes of its HTML, about: tags around each cell, and what escaping adds."""
     return sum(len(cell.encode()) + 24 for row in table.rows for cell in row) + 400
 
 
-def _markdown(table: StudyTable) -> str:
-    head = "| " + " | ".join(map(_text, table.columns)) + " |"
+def table_markdown(table: StudyTable) -> str:
+    """Heading, why, and the rows."""
+    head = "| " + " | ".join(map(one_line, table.columns)) + " |"
     rule = "|" + "|".join(["---"] * table.words + ["---:"] * (len(table.columns) - table.words)) + "|"
-    rows = ["| " + " | ".join(map(_text, row)) + " |" for row in table.rows]
-    return f"### {_text(table.title)}\n\n{_text(table.why)}\n\n" + "\n".join([head, rule, *rows])
+    rows = ["| " + " | ".join(map(one_line, row)) + " |" for row in table.rows]
+    return f"### {one_line(table.title)}\n\n{one_line(table.why)}\n\n" + "\n".join([head, rule, *rows])
 
 
-def _text(value: str) -> str:
+def one_line(value: str) -> str:
     """One line, with what Markdown reads as markup escaped."""
     line = " ".join(value.split())
     for sign in ("\\", "|", "*", "_", "`"):
@@ -170,7 +182,7 @@ def _text(value: str) -> str:
     return line.replace("<", "&lt;").replace("](", "]\\(")
 
 
-def _spaced(parts: Sequence[str]) -> str:
+def spaced(parts: Sequence[str]) -> str:
     """Blank lines between parts, but not between items of a list."""
     text = parts[0]
     for before, part in pairwise(parts):

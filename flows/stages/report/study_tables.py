@@ -12,6 +12,7 @@ from validators.trials.studies.compare import Difference, Line
 from validators.trials.studies.gap import Gap, Share
 from validators.trials.studies.grid import Missing
 from validators.trials.studies.power import Expectation, Needed, Power
+from validators.trials.studies.predicted import PredictedSummary
 from validators.trials.studies.resampling import Interval
 from validators.trials.studies.summary import StudySummary
 
@@ -316,7 +317,7 @@ def calibration_table(summary: StudySummary) -> StudyTable:
     return StudyTable("Calibration", why, columns, rows, words=3, folded=True)
 
 
-def failed_table(summary: StudySummary) -> StudyTable:
+def failed_table(summary: StudySummary | PredictedSummary) -> StudyTable:
     """Cells that could not be computed."""
     rows = tuple((u.arm, u.classifier, u.status, u.reason or NONE, str(u.n)) for u in summary.unusable)
     why = (

@@ -26,14 +26,14 @@ from flows.stages.plan.plan import prepare_plan
 from flows.stages.plan.plans import PreparePlan
 from flows.stages.study.cells import CellCode, code_of_cells
 from flows.stages.study.generated import representation_key
-from flows.stages.study.methods import arms_of, family_of, of_modality
+from flows.stages.study.methods import arms_of, family_of, of_modality, require_of_task
 from flows.stages.study.tuned import space_of
-from flows.studying import Arm, StudyParams
+from flows.studying import Arm, StudyParams, Task
 from generators.classical.method import payload_method, vector_method
 from generators.generator import generator_class, require_layout
 from generators.params import parse_params
 from validators.gate import SampleGate, gate_class, gate_params, knows
-from validators.trials.classifiers.registry import classifier
+from validators.trials.classifiers.registry import classifier, dimensions_classifier, labels_classifier
 from validators.trials.classifiers.scaling import ScalingParams
 from validators.trials.studies.robustness import perturbation
 
@@ -129,7 +129,7 @@ def design_of(name: str, study: StudyParams, layout: Layout) -> StudyPlan:
     scaling = (
         DEFAULT_SCALING[modality] if study.scaling is None else _part(name, "scaling", ScalingParams, study.scaling)
     )
-    classifiers = {c: {**params, **_unscaled(c, params)} for c, params in study.classifiers.items()}
+    classifiers = {c: {**params, **_unscaled(c, params, study.task)} for c, params in study.classifiers.items()}
     return StudyPlan(
         study=name,
         modality=modality,
@@ -144,10 +144,16 @@ def design_of(name: str, study: StudyParams, layout: Layout) -> StudyPlan:
     )
 
 
-def _unscaled(name: str, params: Mapping[str, Any]) -> dict[str, JsonValue]:
+def recogniser(task: Task, name: str, params: Mapping[str, Any]) -> Any:
+    """The classifier of that name for a task. Raises as `registry.classifier` does."""
+    doors = {"classes": classifier, "dimensions": dimensions_classifier, "labels": labels_classifier}
+    return doors[task](name, params)
+
+
+def _unscaled(name: str, params: Mapping[str, Any], task: Task) -> dict[str, JsonValue]:
     """Features come scaled; a classifier of vectors that params say nothing else about leaves them so."""
     own: dict[str, JsonValue] = {"scaling": "none"}
-    return own if "scaling" in type(classifier(name, params)).Params.model_fields and "scaling" not in params else {}  # type: ignore[attr-defined]
+    return own if "scaling" in recogniser(task, name, params).Params.model_fields and "scaling" not in params else {}
 
 
 def _part(name: str, key: str, model: Any, given: Mapping[str, Any]) -> Any:
@@ -174,16 +180,19 @@ def _require(
                 )
     for label, params in study.classifiers.items():
         try:
-            built = classifier(label, params)
+            built = recogniser(study.task, label, params)
         except UserError as error:
             raise ParamsError(f"studies.{name}.classifiers.{label}: {error}") from None
-        if spec.layout not in built.layouts:
+        layouts = built.layouts if study.task == "classes" else {"vector"}
+        if spec.layout not in layouts:
             raise ParamsError(
-                f"studies.{name}.classifiers.{label} reads {' or '.join(sorted(built.layouts))}; the features "
+                f"studies.{name}.classifiers.{label} reads {' or '.join(sorted(layouts))}; the features "
                 f"{spec.name} are {spec.layout}"
             )
     for label, arm in arms.items():
         try:
+            if study.task != "classes":
+                require_of_task(arm, study.task, modality)
             _require_arm(arm, modality, spec.layout, prepares)
         except UserError as error:
             raise ParamsError(f"studies.{name}.arms.{label}: {error}") from None

@@ -12,9 +12,9 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from corpora.errors import UnknownNameError
+from corpora.errors import ParamsError, UnknownNameError
 from flows.params import DEFAULT_GATES
-from flows.studying import Arm, ArmGate, StudyParams
+from flows.studying import Arm, ArmGate, StudyParams, Task
 from generators.classical.method import PAYLOAD_METHODS, VECTOR_METHODS
 from generators.generator import generator_names
 from validators.gate import SampleGate, gate_class, knows
@@ -35,6 +35,8 @@ PLAIN: dict[str, str] = {
 }
 ORACLES = frozenset({"oracle", "oracle_fill", "true_effect"})  # of conditions in which something was pruned
 NEEDS_PRUNED = ORACLES | {"fill"}
+# beside the methods on payloads: those whose rows keep all that is known of the real row that they come from
+KEEP_TARGETS = ("nothing", "oversample", "jitter")
 
 
 def family_of(method: str) -> Family:
@@ -140,11 +142,37 @@ def arms_of(study: StudyParams, modality: str) -> dict[str, Arm]:
     """The arms of a study: defaults, without those that it leaves out, and its own. `nothing` always takes part: what
     all are compared with. Raises `UnknownNameError` for an arm to leave out that is none."""
     defaults = default_arms(modality) if study.defaults else {}
+    if study.task != "classes":
+        # nothing is tuned there: what inner folds would choose by is a score of classes
+        own = {name: arm for name, arm in defaults.items() if keeps_targets(arm.method, study.task)}
+        defaults = {name: arm.model_copy(update={"tune": {}}) for name, arm in own.items()}
     for name in study.without:
         if name not in default_arms(modality):
             raise UnknownNameError.of("default arm", name, default_arms(modality))
     chosen = {name: arm for name, arm in defaults.items() if name not in study.without}
     return {"nothing": Arm(method="nothing"), **chosen, **study.arms}
+
+
+def keeps_targets(method: str, task: Task) -> bool:
+    """Whether an arm can do this in a study of another task than classes: its rows, if it adds any, keep the ratings or
+    labels of the real row that each comes from."""
+    weighs = method == "class_weights" and task == "labels"
+    return weighs or method in KEEP_TARGETS or family_of(method) == "payload"
+
+
+def require_of_task(arm: Arm, task: Task, modality: str) -> None:
+    """Raises `ParamsError` for an arm of a study of `dimensions` or `labels` that belongs to one of classes."""
+    if keeps_targets(arm.method, task):
+        if arm.tune:
+            raise ParamsError(f"`tune` is chosen by a score of classes, and a study of {task} has none")
+        return
+    wanted = "ratings" if task == "dimensions" else "several labels each"
+    allowed = [*KEEP_TARGETS, *(["class_weights"] if task == "labels" else []), *PAYLOAD_METHODS.get(modality, {})]
+    what = "what it does" if arm.method in PLAIN else "each of its rows"
+    raise ParamsError(
+        f"method {arm.method}: {what} belongs to a class, and a study of {task} needs rows with {wanted}. Methods that "
+        f"keep them: {', '.join(allowed)}"
+    )
 
 
 def of_modality(method: str, modality: str) -> bool:

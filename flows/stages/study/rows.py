@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from corpora.errors import CorpusError
 from corpora.fingerprint import hash_json
-from corpora.schema import Payload
+from corpora.labels import CANONICAL
+from corpora.schema import SAMPLES, Payload
 from flows.artifacts.base import Record
 from flows.engine.store import WorkStore
 from flows.params import Machine
@@ -28,13 +29,18 @@ from flows.stages.prepare.prepare import label, load_indexes
 from flows.stages.prepare.preparer import representation_of
 from flows.stages.prepare.records import PreparedPiece
 from flows.stages.prepare.writer import Writer
+from flows.studying import Task
 
 FORM = 1  # of the stored rows
 PACKS_HELD = 24  # in the memory of one worker
+DIMENSIONS = ("valence", "arousal", "dominance")
+# what stands in the column `emotion` of rows of a task without classes: views and preparation want a word there
+NO_CLASS: dict[Task, str] = {"dimensions": "rated", "labels": "labelled"}
 
 
 class RowFacts(Record):
-    """What is known of one row. key: of the prepared sample, by content; emotion: in the study's scheme."""
+    """What is known of one row. key: of the prepared sample, by content; emotion: in the study's scheme (`NO_CLASS` of
+    a task without classes); labels: canonical names, sorted, of the task `labels` alone."""
 
     piece_id: str
     sample_id: str
@@ -52,6 +58,7 @@ class RowFacts(Record):
     valence: float | None
     arousal: float | None
     dominance: float | None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +96,10 @@ class Rows:
         return np.array([fact.group for fact in self.facts], dtype=str)
 
 
-def rows_key(plan: PreparePlan, settings: str, chosen: Sequence[str]) -> str:
+def rows_key(plan: PreparePlan, settings: str, chosen: Sequence[str], task: Task = "classes") -> str:
     """Where the work store keeps the rows of a study that prepares as `plan` says, of the samples `chosen`."""
     made_of = [FORM, settings, plan.corpora, list(plan.corpus_names), plan.scheme, hash_json(list(chosen))]
+    made_of += [] if task == "classes" else [task]  # keys of `classes` are older than other tasks
     return f"studies/rows/{hash_json(made_of)[:40]}"
 
 
@@ -105,24 +113,26 @@ class Prepared:
     rejected: Mapping[str, int]  # reason -> samples
 
 
-def prepare_rows(plan: PreparePlan, layout: Layout, machine: Machine, store: WorkStore, chosen: pa.Table) -> Prepared:
-    """Prepares and encodes what the store has not, and keeps the rows under one key. `chosen`: SAMPLES, labelled,
-    shards by absolute path. Raises `CorpusError` as `prepare` does."""
+def prepare_rows(
+    plan: PreparePlan, layout: Layout, machine: Machine, store: WorkStore, chosen: pa.Table, task: Task = "classes"
+) -> Prepared:
+    """Prepares and encodes what the store has not, and keeps the rows under one key. `chosen`: SAMPLES, as
+    `labelled_index` gives it. Raises `CorpusError` as `prepare` does."""
     ids = chosen["sample_id"].to_pylist()
     writer = Writer(plan, layout, machine, store, chosen, dict.fromkeys(ids, "train"))
-    key = rows_key(plan, writer.settings, ids)
+    key = rows_key(plan, writer.settings, ids, task)
     packs, records = writer.prepared_packs()
     refused: dict[str, int] = {}
     for reject in writer.rejects:
         refused[reject.reason] = refused.get(reject.reason, 0) + 1
     if not store.sound(key):
-        _keep(key, packs, records, plan, store)
+        _keep(key, packs, records, plan, store, task)
     kept = {i for i in ids if i not in {r.path for r in writer.rejects}}
     index = chosen.filter(pa.array([i in kept for i in ids], pa.bool_()))
     return Prepared(key, writer.settings, index, refused)
 
 
-def _keep(key: str, packs: Packs, records: Mapping[str, Any], plan: PreparePlan, store: WorkStore) -> None:
+def _keep(key: str, packs: Packs, records: Mapping[str, Any], plan: PreparePlan, store: WorkStore, task: Task) -> None:
     facts: list[dict[str, Any]] = []
     arrays: list[np.ndarray | None] = []
     places: list[list[Any]] = []
@@ -132,7 +142,10 @@ def _keep(key: str, packs: Packs, records: Mapping[str, Any], plan: PreparePlan,
         for n, piece in enumerate(sample.pieces):
             content = of_piece[sample_id + piece.suffix]
             pack = packs.pack_of[sample.key]
-            facts.append(_facts(sample_id, content.piece_id, sample.key, row).to_json())
+            fact = _facts(sample_id, content.piece_id, sample.key, row)
+            if task == "labels":
+                fact = fact.model_copy(update={"labels": own_labels(row)})
+            facts.append(fact.to_json())
             arrays.append(content.array)
             places.append([pack, content.codec, sample.key, n])
     representation = representation_of(plan.representation.model_dump(mode="json") if plan.representation else None)
@@ -208,10 +221,25 @@ class Payloads:
         return self._held[key]
 
 
-def labelled_index(plan: PreparePlan, layout: Layout) -> pa.Table:
-    """SAMPLES of all corpora of the study that have a class in its scheme, shards by absolute path."""
-    index, _ = label(load_indexes(plan, layout), plan.scheme)
-    return index.filter(pa.compute.is_valid(index["emotion"]))
+def own_labels(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Canonical names of a row of SAMPLES whose weight is above 0, sorted."""
+    return tuple(sorted({e["label"] for e in row["labels"] or () if e["scheme"] == CANONICAL and e["weight"] > 0}))
+
+
+def labelled_index(plan: PreparePlan, layout: Layout, task: Task = "classes") -> pa.Table:
+    """SAMPLES of all corpora of the study, shards by absolute path: those that have a class in its scheme; of the task
+    `dimensions` those with any rating, of `labels` those with any canonical label, and `NO_CLASS` as their emotion."""
+    index = load_indexes(plan, layout)
+    if task == "classes":
+        index, _ = label(index, plan.scheme)
+        return index.filter(pa.compute.is_valid(index["emotion"]))
+    if task == "dimensions":
+        known = [any(value is not None for value in row.values()) for row in index.select(DIMENSIONS).to_pylist()]
+    else:
+        known = [bool(own_labels(row)) for row in index.select(["labels"]).to_pylist()]
+    index = index.filter(pa.array(known, pa.bool_()))
+    words = pa.array([NO_CLASS[task]] * index.num_rows, pa.string())
+    return index.set_column(index.schema.get_field_index("emotion"), SAMPLES.field("emotion"), words)
 
 
 def by_hash(index: pa.Table, most: int | None) -> pa.Table:

@@ -79,6 +79,11 @@ def run(plan: StudyPlan, layout: Layout, machine: Machine, *, into: Path, mode: 
     Raises `SplitError`, `UserError` and `CorpusError` for what no cell could be computed of; what single cells cannot
     do stands in the result.
     """
+    if plan.params.task != "classes":
+        from flows.stages.study.targets_study import run_targets
+
+        run_targets(plan, layout, machine, into=into, mode=mode)
+        return
     store = WorkStore(machine.store or layout.store)
     asked = ask(plan, layout, machine, store, vault=mode == "vault")
     compute(asked, machine, store)
@@ -122,20 +127,21 @@ def ask(plan: StudyPlan, layout: Layout, machine: Machine, store: WorkStore, *, 
         code=plan.code.arms,
         inner_folds=study.inner_folds,
     )
-    cutter = Views(plan.study, study, plan.on_leak, prepared.index, rows.facts, _near(plan, layout), classes, vault)
-    views = tuple(_with_features(view, rows) for view in cutter)
+    cutter = Views(plan.study, study, plan.on_leak, prepared.index, rows.facts, near_of(plan, layout), classes, vault)
+    views = tuple(with_features(view, rows) for view in cutter)
     cells = tuple(_cells(plan, rows, prepared.key, classes, views))
     return Asked(plan, tuple(classes), rows, setup, views, cells, prepared.rejected, cutter.dropped)
 
 
-def _near(plan: StudyPlan, layout: Layout) -> pa.Table:
+def near_of(plan: StudyPlan, layout: Layout) -> pa.Table:
+    """NEAR of all corpora of the study together."""
     folders = [layout.corpus(corpus) for corpus in plan.params.corpora]
     if len(folders) == 1:
         return read_table(folders[0] / "near_pairs.parquet", NEAR)
     return near_pairs(pa.concat_tables(read_table(folder / "near.parquet", FINGERPRINTS) for folder in folders))
 
 
-def _with_features(view: View, rows: Rows) -> View:
+def with_features(view: View, rows: Rows) -> View:
     """The view without rows that have no features."""
     kept = {name: getattr(view, name)[rows.encoded[getattr(view, name)]] for name in ("train", "gone", "test")}
     return dataclasses.replace(view, **kept)
@@ -211,7 +217,7 @@ def _named(view: View, rows: str) -> str:
 def write(asked: Asked, store: WorkStore, into: Path, mode: str) -> None:
     """Tables, summary and page."""
     cells, answers, gates = _tables(asked, store)
-    people = _people(asked.rows)
+    people = people_of(asked.rows)
     study = Study.of_tables(asked.classes, cells, answers, people)
     progress(f"study: statistics over {cells.num_rows} cells, {answers.num_rows} answers")
     about = _about(asked, mode)
@@ -223,11 +229,11 @@ def write(asked: Asked, store: WorkStore, into: Path, mode: str) -> None:
         pairs=gate_pairs(asked.plan.arms),
         readings=_readings(gates),
     )
-    shown = _shown(about)
+    shown = shown_of(about)
     with Studied.written(into) as out:
         out.write_answers(cells, answers, people, gates)
         out.write_words(
-            about, _plain(dataclasses.asdict(summary)), study_page(summary, shown), study_markdown(summary, shown)
+            about, plain_json(dataclasses.asdict(summary)), study_page(summary, shown), study_markdown(summary, shown)
         )
 
 
@@ -290,7 +296,8 @@ def _readings(gates: pa.Table) -> list[GateReading]:
     ]
 
 
-def _people(rows: Rows) -> pa.Table:
+def people_of(rows: Rows) -> pa.Table:
+    """PEOPLE of the rows of a study."""
     columns = {
         "sample_id": [fact.piece_id for fact in rows.facts],
         "subject": [fact.subject or fact.group for fact in rows.facts],
@@ -304,15 +311,25 @@ def _people(rows: Rows) -> pa.Table:
 
 def _about(asked: Asked, mode: str) -> About:
     plan = asked.plan
-    people = {fact.subject or fact.group for fact in asked.rows.facts}
+    probabilities = tuple(n for n, p in plan.classifiers.items() if classifier(n, p).probabilities)
+    about = about_of(plan, asked.rows, asked.classes, mode)
+    counted = {"rejected": dict(asked.rejected), "dropped": asked.dropped}
+    return about.model_copy(update={**counted, "probabilities": probabilities})
+
+
+def about_of(plan: StudyPlan, rows: Rows, names: Sequence[str], mode: str) -> About:
+    """What was asked, of whom. names: classes, dimensions or labels. Nothing is rejected, dropped or a probability yet;
+    the caller says so."""
+    people = {fact.subject or fact.group for fact in rows.facts}
     spec = plan.prepares[FEATURES]
     params: Any = spec["params"]
     return About(
         study=plan.study,
         mode=mode,
+        task=plan.params.task,
         corpora=plan.params.corpora,
         modality=plan.modality,
-        classes=asked.classes,
+        classes=tuple(names),
         features=str(params["representation"]["name"]),
         scaling=plan.scaling.scaling
         + ("" if plan.scaling.components is None else f", {plan.scaling.components} components"),
@@ -320,12 +337,12 @@ def _about(asked: Asked, mode: str) -> About:
         classifiers=plan.classifiers,
         folds=plan.params.folds,
         seeds=plan.params.seeds,
-        n_samples=len(asked.rows),
+        n_samples=len(rows),
         n_people=len(people),
-        people_known=all(fact.subject is not None for fact in asked.rows.facts),
-        rejected=dict(asked.rejected),
-        dropped=asked.dropped,
-        probabilities=tuple(n for n, p in plan.classifiers.items() if classifier(n, p).probabilities),
+        people_known=all(fact.subject is not None for fact in rows.facts),
+        rejected={},
+        dropped=0,
+        probabilities=(),
         bootstrap=plan.params.bootstrap,
         machine=f"{platform.machine()}, Python {platform.python_version()}",
         versions={name: version(name) for name in LIBRARIES},
@@ -333,14 +350,15 @@ def _about(asked: Asked, mode: str) -> About:
     )
 
 
-def _shown(about: About) -> dict[str, str]:
+def shown_of(about: About) -> dict[str, str]:
     """What the page says of the study, in the order in which it says it."""
     people = f"{about.n_people} people" if about.people_known else f"{about.n_people} split units, people not known"
     return {
         "study": about.study,
         "mode": about.mode,
         "corpora": ", ".join(about.corpora),
-        "classes": ", ".join(about.classes),
+        about.task: ", ".join(about.classes),
+        **({"left out": ", ".join(f"{k} ({why})" for k, why in about.left_out.items())} if about.left_out else {}),
         "samples": f"{about.n_samples} of {people}",
         "features": f"{about.features}, scaled: {about.scaling}",
         "views": f"{about.folds} folds, {about.seeds} seeds",
@@ -352,12 +370,12 @@ def _shown(about: About) -> dict[str, str]:
     }
 
 
-def _plain(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
     """JSON of a summary: NaN and infinities are null."""
     if isinstance(value, dict):
-        return {str(key): _plain(own) for key, own in value.items()}
+        return {str(key): plain_json(own) for key, own in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(own) for own in value]
+        return [plain_json(own) for own in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
