@@ -42,7 +42,7 @@ def quick_study(name: str, repo: Path, on_line: Callable[[str], None]) -> Studie
     params = load_params(layout.params)
     _taken_in(params, name, repo, on_line)
     whole = design_of(name, params.study(name), layout)
-    plan = design_of(name, quick(whole.params, whole.arms), layout)
+    plan = design_of(name, quick(whole.params, whole.arms, whole.modality), layout)
     into = layout.scratch / "quick" / name
     run(plan, layout, load_machine(layout.machine), into=into, mode="quick")
     return Studied.open(into)

@@ -33,7 +33,7 @@ from flows.stages.plan.weights import require_loaded
 from flows.stages.report.study_page import study_markdown, study_page
 from flows.stages.study.cells import cell_key, view_hash
 from flows.stages.study.design import FEATURES, StudyPlan
-from flows.stages.study.methods import NEEDS_PRUNED, family_of, gate_pairs, roles_of
+from flows.stages.study.methods import NEEDS_PRUNED, default_arms, family_of, gate_pairs, roles_of
 from flows.stages.study.rows import Rows, by_hash, labelled_index, prepare_rows, read_rows
 from flows.stages.study.views import View, Views, require_vault
 from flows.stages.study.worker import StudySetup
@@ -383,14 +383,15 @@ def plain_json(value: Any) -> Any:
     return value
 
 
-def quick(study: StudyParams, arms: Mapping[str, Arm]) -> StudyParams:
+def quick(study: StudyParams, arms: Mapping[str, Arm], modality: str) -> StudyParams:
     """A first answer in minutes: one seed, at most 3 folds, one percentage, nothing that is trained or rendered."""
     slow = [name for name, arm in arms.items() if _is_slow(arm)]
     conditions = study.conditions.model_copy(
         update={"prune": study.conditions.prune[:1], "long_tail": (), "groups": ()}
     )
     most = 1500 if study.max_samples is None else min(1500, study.max_samples)
-    without = tuple(dict.fromkeys([*study.without, *(n for n in slow if n not in study.arms)]))
+    # a study's own slow arm may stand in place of a default one, which must not come back for it
+    without = tuple(dict.fromkeys([*study.without, *(n for n in slow if n in default_arms(modality))]))
     return study.model_copy(
         update={
             "seeds": 1,

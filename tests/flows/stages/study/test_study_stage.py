@@ -60,10 +60,13 @@ def test_a_design_that_was_tampered_with_is_named(project: Project) -> None:
 
 def test_quick_leaves_out_what_is_trained_or_rendered(project: Project) -> None:
     whole = project.study(defaults=True, seeds=5, folds=6)
-    quick = study.quick(whole, default_arms("speech"))
+    quick = study.quick(whole, default_arms("speech"), "speech")
     assert (quick.seeds, quick.folds) == (1, 3)
     assert {"cvae", "diffusion", "noise", "transfer, audio"} <= set(quick.without)
     assert not {"SMOTE", "transfer", "class weights", "oracle"} & set(quick.without)
+    own = project.study(defaults=True, arms={"noise": {"method": "noise", "params": {"snr_db": [5, 9]}}})
+    left = study.quick(own, {**default_arms("speech"), **own.arms}, "speech")
+    assert "noise" not in left.arms and "noise" in left.without
 
 
 def test_a_look_at_the_vault_is_logged_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
