@@ -200,7 +200,7 @@ def test_a_task_has_defaults_of_its_own(rated: Rated) -> None:
 
 def test_quick_leaves_out_what_changes_payloads(rated: Rated) -> None:
     whole = rated.plan("voices", defaults=True, arms={})
-    small = design_of("voices", quick(whole.params, whole.arms), rated.layout)
+    small = design_of("voices", quick(whole.params, whole.arms, whole.modality), rated.layout)
     assert (small.params.seeds, small.params.task) == (1, "dimensions")
     assert {arm.method for arm in small.arms.values()} == {"nothing", "oversample", "jitter"}
 

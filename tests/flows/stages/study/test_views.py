@@ -11,7 +11,7 @@ import pytest
 from corpora.errors import ParamsError, SplitError, UnknownNameError, UserError
 from flows.stages.study.design import FEATURES
 from flows.stages.study.rows import Rows, labelled_index
-from flows.stages.study.study import Asked, _near
+from flows.stages.study.study import Asked, near_of
 from flows.stages.study.views import View, Views
 from tests.flows.stages.study.tiny_study import Project
 from validators.trials.studies.answers import AS_IS
@@ -134,7 +134,7 @@ def test_classes_of_any_scheme_can_be_pruned(project: Project) -> None:
     study = project.study(seeds=1, conditions={"as_is": False, "prune": [50]})
     plan = project.plan(seeds=1)
     table = labelled_index(plan.prepare(FEATURES), project.layout)
-    views = list(Views("t", study, plan.on_leak, table, facts, _near(plan, project.layout), ("no stress", "HALV")))
+    views = list(Views("t", study, plan.on_leak, table, facts, near_of(plan, project.layout), ("no stress", "HALV")))
     assert {view.pruned for view in views} == {"no stress", "HALV"}
     for view in views:
         assert set(rows.emotions[view.gone]) == {view.pruned}
