@@ -82,7 +82,8 @@ def _study(layout: Layout, name: str) -> None:
     from flows.engine.worker import limited_threads
     from flows.params import load_machine
     from flows.stages.study.design import StudyPlan
-    from flows.stages.study.study import THREADS, run
+    from flows.stages.study.dispatch import THREADS
+    from flows.stages.study.study import run
 
     plan = StudyPlan.read(layout, name)
     with limited_threads(THREADS):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from flows.stages.report.forest import forest_plot
-from flows.stages.report.report import TEMPLATES
+from flows.stages.report.report import page_environment
 from flows.stages.report.study_tables import (
     NAMES,
     Panel,
@@ -70,16 +70,7 @@ def study_page(summary: StudySummary, about: Mapping[str, str]) -> str:
 
 def rendered(**shown: object) -> str:
     """The page of what templates/study.html.j2 names."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page: str = environment.get_template("study.html.j2").render(**shown)
+    page: str = page_environment().get_template("study.html.j2").render(**shown)
     return page
 
 

@@ -65,12 +65,12 @@ class Changed:
         rows = []
         for source, variants in asked.items():
             for block in sorted({v // BLOCK for v in variants}):
-                x, good = self._block(arm, method, learns, source, block)
+                x, good = self.block(arm, method, learns, source, block)
                 rows += [x[v % BLOCK] for v in variants if v // BLOCK == block and good[v % BLOCK]]
         shape = (0, *self.features.spec.shape)
         return np.stack(rows) if rows else np.zeros(shape, np.float32)
 
-    def _block(
+    def block(
         self, arm: Arm, method: PayloadMethod, learns: bool, source: int, block: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """[BLOCK, D] features of the variants of one source, and which of them there are."""

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpora.errors import PayloadError
+from corpora.errors import PayloadError, UserError
 from corpora.fingerprint import hash_json
 from features.representation import Representation
 from flows.engine.store import MissingItemError, WorkStore
 from flows.stages.plan.code import code_hash
 from flows.stages.study.rows import Payloads, Rows
+from flows.stages.study.train import TrainView
 from validators.trials.studies.robustness import perturbation, perturbed
 
 SEED = 0  # of what is heard: every arm, fold and seed of a study meets the same noise
@@ -66,3 +67,17 @@ def heard_features(
     if missing:
         store.put_arrays(key, {"x": x, "known": known, "good": good}, {})
     return x, good
+
+
+def tested_rows(
+    view: TrainView, heard: Heard | None, rows_key: str, features: Representation, store: WorkStore
+) -> tuple[np.ndarray, np.ndarray]:
+    """[n] rows of a view that are tested, and their features, scaled; as they are heard. Rows of which nothing is left
+    to describe are not in it. Raises `UserError` where none is left."""
+    if heard is None:
+        return view.test, view.scaled(view.rows.x[view.test])
+    x, good = heard_features(heard, rows_key, view.rows, view.test.tolist(), features, store)
+    rows = view.test[good[view.test]]
+    if not len(rows):
+        raise UserError(f"no test sample has features when heard with {heard.name}")
+    return rows, view.scaled(x[rows])

@@ -22,7 +22,8 @@ from flows.params import load_machine, load_params
 from flows.paths import Layout
 from flows.stages.study.cells import FORM
 from flows.stages.study.design import design_of
-from flows.stages.study.study import THREADS, ask
+from flows.stages.study.dispatch import THREADS
+from flows.stages.study.study import ask
 from flows.stages.study.train import TrainView
 from flows.stages.study.tuned import inner_views, space_of, uar, with_values
 from flows.stages.study.views import in_vault

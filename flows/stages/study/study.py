@@ -19,20 +19,21 @@ import numpy as np
 import pyarrow as pa
 from pydantic import JsonValue
 
-from corpora.errors import CorpusError, IntegrityError
+from corpora.errors import CorpusError
 from corpora.labels import classes_of
 from corpora.near.pairs import FINGERPRINTS, NEAR, near_pairs
 from corpora.store.shards import read_table
 from flows.artifacts.studied import ARM_GATES, About, Studied
-from flows.engine.executor import Worker, WorkItem, executor
-from flows.engine.progress import Pace, progress
-from flows.engine.store import MissingItemError, WorkStore
+from flows.engine.executor import Worker
+from flows.engine.progress import progress
+from flows.engine.store import WorkStore
 from flows.machine import Machine
 from flows.paths import Layout
 from flows.stages.plan.weights import require_loaded
 from flows.stages.report.study_page import study_markdown, study_page
 from flows.stages.study.cells import cell_key, view_hash
 from flows.stages.study.design import FEATURES, StudyPlan
+from flows.stages.study.dispatch import Wanted, compute_cells, kept_cell
 from flows.stages.study.methods import NEEDS_PRUNED, default_arms, family_of, gate_pairs, roles_of
 from flows.stages.study.rows import Rows, by_hash, labelled_index, prepare_rows, read_rows
 from flows.stages.study.views import View, Views, require_vault
@@ -44,19 +45,7 @@ from validators.trials.studies.answers import ANSWERS, CELLS, PEOPLE, Study
 from validators.trials.studies.gates import GateReading
 from validators.trials.studies.summary import summarised
 
-HERE_BELOW = 60  # cells: fewer are done in this process, before actors would have started
-THREADS = 1  # of a worker: more would change the last digits of a sum
 LIBRARIES = ("numpy", "scikit-learn", "torch", "imbalanced-learn", "audiomentations", "statsmodels")
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One cell that the study asks for. view: its place in the list of views."""
-
-    key: str
-    arm: str
-    classifier: str
-    view: int
 
 
 @dataclass(frozen=True)
@@ -155,7 +144,7 @@ def _cells(
         for name, arm in plan.arms.items():
             if arm.method in NEEDS_PRUNED and view.pruned is None:
                 continue  # nothing of one class was taken away
-            own = [arm.method, *(f"gate {gate}" for gate in arm.gates)]
+            own = [arm.method, *(f"gate {gate}" for gate in sorted(arm.gates))]
             code = [plan.code.arms[part] for part in own]
             modelled = None if arm.representation is None else _settings(plan, arm.representation)
             for label, params in plan.classifiers.items():
@@ -181,37 +170,19 @@ def _settings(plan: StudyPlan, representation: Mapping[str, Any]) -> JsonValue:
 
 def compute(asked: Asked, machine: Machine, store: WorkStore) -> None:
     """Does the cells that the store has not, view by view."""
-    missing: dict[int, list[Wanted]] = {}
-    for cell in asked.cells:
-        if not store.has(cell.key):
-            missing.setdefault(cell.view, []).append(cell)
-    n = sum(len(own) for own in missing.values())
-    progress(f"study: {len(asked.cells)} cells, {len(asked.cells) - n} of them known")
-    if not n:
-        return
-    items = []
     place = {name: k for k, name in enumerate(asked.classes)}
-    for number, own in missing.items():
-        view = asked.views[number]
-        key = f"studies/views/{_named(view, asked.setup.rows)}"
-        store.put_arrays(key, {"train": view.train, "gone": view.gone, "test": view.test}, {})
-        pruned = None if view.pruned is None else place[view.pruned]
-        jobs = [[cell.key, cell.arm, cell.classifier] for cell in own]
-        asked_of = {"view": key, "seed": view.seed, "pruned": pruned, "jobs": jobs}
-        heard = None if view.heard is None else [view.heard.change, view.heard.level]
-        items.append(WorkItem(f"view {number}", {**asked_of, "heard": heard}))
+
+    def payload(view: View, rows: str, own: list[Wanted]) -> dict[str, JsonValue]:
+        return {
+            "view": rows,
+            "seed": view.seed,
+            "pruned": None if view.pruned is None else place[view.pruned],
+            "heard": None if view.heard is None else [view.heard.change, view.heard.level],
+            "jobs": [[cell.key, cell.arm, cell.classifier] for cell in own],
+        }
+
     worker = Worker("flows.stages.study.worker:StudyWorker", {"setup": asked.setup.to_json()})
-    pace = Pace("study", "cells", n)
-    needs = machine.resources(threads=THREADS, here=n < HERE_BELOW)
-    with executor(worker, needs, machine.patience()) as pool:
-        pool.run(items, lambda item, _: pace.add(len(item.payload["jobs"])))
-    pace.end()
-
-
-def _named(view: View, rows: str) -> str:
-    from corpora.fingerprint import hash_json
-
-    return hash_json([rows, view.train.tolist(), view.gone.tolist(), view.test.tolist()])[:40]
+    compute_cells(asked.cells, asked.views, worker, payload, machine, store)
 
 
 def write(asked: Asked, store: WorkStore, into: Path, mode: str) -> None:
@@ -239,36 +210,20 @@ def write(asked: Asked, store: WorkStore, into: Path, mode: str) -> None:
 
 def _tables(asked: Asked, store: WorkStore) -> tuple[pa.Table, pa.Table, pa.Table]:
     """CELLS, ANSWERS, ARM_GATES of everything that was asked. Raises `IntegrityError` where the store lost a cell."""
-    cells: list[dict[str, Any]] = []
+    cells: list[dict[str, JsonValue]] = []
     gates: list[dict[str, Any]] = []
     parts: list[pa.Table] = []
     gated: set[tuple[str, int]] = set()
     ids = np.array([fact.piece_id for fact in asked.rows.facts], dtype=object)
     place = {name: k for k, name in enumerate(asked.classes)}
     targets = np.array([place[fact.emotion] for fact in asked.rows.facts], np.int16)
-    for wanted in asked.cells:
+    for number, wanted in enumerate(asked.cells):
         view = asked.views[wanted.view]
-        try:
-            arrays, meta = store.get_arrays(wanted.key)
-        except MissingItemError:
-            raise IntegrityError(
-                f"the work store {store.url} lost the cell {wanted.key!r}; run the same command again"
-            ) from None
-        name = f"{wanted.key.rsplit('/', 1)[1][:32]}{len(cells):08x}"
-        cells.append(
-            {
-                "cell": name,
-                "arm": wanted.arm,
-                "classifier": wanted.classifier,
-                "condition": view.condition,
-                "pruned": view.pruned,
-                "fold": view.fold,
-                "seed": view.seed,
-                **{key: meta[key] for key in ("status", "reason", "n_real", "n_added", "seconds")},
-            }
-        )
-        if meta["status"] != "ok":
+        kept = kept_cell(wanted, number, view, store)
+        cells.append(kept.row)
+        if not kept.ok:
             continue
+        name, arrays, meta = kept.row["cell"], kept.arrays, kept.meta
         own = arrays["rows"]
         flat = pa.array(np.ascontiguousarray(arrays["scores"]).ravel())
         ends = pa.array(np.arange(len(own) + 1, dtype=np.int32) * len(asked.classes))

@@ -154,7 +154,7 @@ class TargetRows:
         for place, n in sorted(wanted.items()):
             variants = range(n if method.varies else 1)  # methods whose result does not vary give one row a source
             for block in sorted({v // BLOCK for v in variants}):
-                x, good = self.changed._block(arm, method, learns, int(self.view.train[place]), block)
+                x, good = self.changed.block(arm, method, learns, int(self.view.train[place]), block)
                 own = [v % BLOCK for v in variants if v // BLOCK == block and good[v % BLOCK]]
                 rows += [x[v] for v in own]
                 kept += [place] * len(own)

@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import JsonValue
 
-from corpora.errors import CorpusError, IntegrityError
+from corpora.errors import CorpusError
 from flows.artifacts.studied import Studied
-from flows.engine.executor import Worker, WorkItem, executor
-from flows.engine.progress import Pace, progress
-from flows.engine.store import MissingItemError, WorkStore
+from flows.engine.executor import Worker
+from flows.engine.progress import progress
+from flows.engine.store import WorkStore
 from flows.machine import Machine
 from flows.paths import Layout
 from flows.stages.plan.code import code_hash
@@ -24,12 +24,10 @@ from flows.stages.plan.weights import require_loaded
 from flows.stages.report.predicted_page import predicted_markdown, predicted_page
 from flows.stages.study.cells import cell_key, view_hash
 from flows.stages.study.design import FEATURES, StudyPlan
+from flows.stages.study.dispatch import Wanted, compute_cells, kept_cell
 from flows.stages.study.methods import roles_of
 from flows.stages.study.rows import NO_CLASS, Rows, by_hash, labelled_index, prepare_rows, read_rows
 from flows.stages.study.study import (
-    HERE_BELOW,
-    THREADS,
-    Wanted,
     about_of,
     near_of,
     people_of,
@@ -126,29 +124,14 @@ def _cells(plan: StudyPlan, rows: Rows, rows_key: str, targets: Targets, views: 
 
 def compute_targets(asked: TargetAsked, machine: Machine, store: WorkStore) -> None:
     """Does the cells that the store has not, view by view."""
-    missing: dict[int, list[Wanted]] = {}
-    for cell in asked.cells:
-        if not store.has(cell.key):
-            missing.setdefault(cell.view, []).append(cell)
-    n = sum(len(own) for own in missing.values())
-    progress(f"study: {len(asked.cells)} cells, {len(asked.cells) - n} of them known")
-    if not n:
-        return
-    items = []
-    for number, own in missing.items():
-        view = asked.views[number]
-        key = f"studies/views/{view_hash(view, asked.rows.facts, asked.setup.rows)[:40]}"
-        store.put_arrays(key, {"train": view.train, "test": view.test}, {})
+
+    def payload(view: View, rows: str, own: list[Wanted]) -> dict[str, JsonValue]:
         jobs = tuple(TargetJob(key=cell.key, arm=cell.arm, classifier=cell.classifier) for cell in own)
         heard = None if view.heard is None else (view.heard.change, view.heard.level)
-        payload = ViewJobs(view=key, seed=view.seed, heard=heard, jobs=jobs)
-        items.append(WorkItem(f"view {number}", payload.to_json()))
+        return ViewJobs(view=rows, seed=view.seed, heard=heard, jobs=jobs).to_json()
+
     worker = Worker("flows.stages.study.targets_worker:TargetWorker", {"setup": asked.setup.to_json()})
-    pace = Pace("study", "cells", n)
-    needs = machine.resources(threads=THREADS, here=n < HERE_BELOW)
-    with executor(worker, needs, machine.patience()) as pool:
-        pool.run(items, lambda item, _: pace.add(len(item.payload["jobs"])))
-    pace.end()
+    compute_cells(asked.cells, asked.views, worker, payload, machine, store)
 
 
 def write_targets(asked: TargetAsked, store: WorkStore, into: Path, mode: str) -> None:
@@ -194,20 +177,12 @@ def _tables(asked: TargetAsked, store: WorkStore) -> tuple[pa.Table, pa.Table]:
     cells: list[dict[str, JsonValue]] = []
     parts: list[pa.Table] = []
     ids = np.array([fact.piece_id for fact in asked.rows.facts], dtype=object)
-    for wanted in asked.cells:
-        view = asked.views[wanted.view]
-        try:
-            arrays, meta = store.get_arrays(wanted.key)
-        except MissingItemError:
-            raise IntegrityError(
-                f"the work store {store.url} lost the cell {wanted.key!r}; run the same command again"
-            ) from None
-        name = f"{wanted.key.rsplit('/', 1)[1][:32]}{len(cells):08x}"
-        place = {"condition": view.condition, "pruned": None, "fold": view.fold, "seed": view.seed}
-        became = {key: meta[key] for key in ("status", "reason", "n_real", "n_added", "seconds")}
-        cells.append({"cell": name, "arm": wanted.arm, "classifier": wanted.classifier, **place, **became})
-        if meta["status"] != "ok":
+    for number, wanted in enumerate(asked.cells):
+        kept = kept_cell(wanted, number, asked.views[wanted.view], store)
+        cells.append(kept.row)
+        if not kept.ok:
             continue
+        name, arrays = kept.row["cell"], kept.arrays
         own = arrays["rows"]
         names = pa.array([name] * len(own), pa.string())
         samples = pa.array(ids[own].tolist(), pa.string())

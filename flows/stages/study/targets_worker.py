@@ -13,13 +13,14 @@ from functools import cached_property
 import numpy as np
 from pydantic import JsonValue
 
-from corpora.errors import CorpusError, EmoforgeError, UserError
+from corpora.errors import EmoforgeError, UserError
 from flows.artifacts.base import Record
 from flows.engine.store import WorkStore
 from flows.stages.study.changed import Changed
 from flows.stages.study.design import recogniser
+from flows.stages.study.dispatch import NO_ANSWER
 from flows.stages.study.generated import representation_from
-from flows.stages.study.heard import Heard, heard_features
+from flows.stages.study.heard import Heard, tested_rows
 from flows.stages.study.rows import NO_CLASS, Payloads, read_rows
 from flows.stages.study.targets import AddedTargets, TargetRows, Targets, label_weights, values_of
 from flows.stages.study.train import TrainView
@@ -110,16 +111,9 @@ class TargetBench:
 
     @cached_property
     def tested(self) -> tuple[np.ndarray, np.ndarray]:
-        """[n] rows that are tested, and their features, scaled; as they are heard."""
-        view, worker = self.view, self.worker
-        if self.heard is None:
-            return view.test, view.scaled(view.rows.x[view.test])
-        wanted = view.test.tolist()
-        x, good = heard_features(self.heard, worker.setup.rows, view.rows, wanted, worker.features, worker.store)
-        rows = view.test[good[view.test]]
-        if not len(rows):
-            raise UserError(f"no test sample has features when heard with {self.heard.name}")
-        return rows, view.scaled(x[rows])
+        """[n] rows that are tested, and their features: `tested_rows`."""
+        worker = self.worker
+        return tested_rows(self.view, self.heard, worker.setup.rows, worker.features, worker.store)
 
     def answer(self, job: TargetJob) -> None:
         """Trains one classifier on one arm and keeps what it predicts, or why there is nothing."""
@@ -132,7 +126,9 @@ class TargetBench:
                 raise UserError("no train sample of this view has features")
             added = self.added(arm)
             arrays = self.predictions(arm, added, job.classifier)
-        except (UserError, CorpusError) as error:
+        except NO_ANSWER:
+            raise
+        except UserError as error:
             self._keep(job, "impossible", str(error), begun)
         except (EmoforgeError, ValueError, ArithmeticError, RuntimeError, np.linalg.LinAlgError) as error:
             log.warning("arm %s: %s: %s", job.arm, type(error).__name__, error)
@@ -166,6 +162,8 @@ class TargetBench:
         if key not in self._added:
             try:
                 self._added[key] = self.rows.added(arm)
+            except NO_ANSWER:
+                raise
             except (EmoforgeError, ValueError, ArithmeticError, RuntimeError) as error:
                 self._added[key] = error
         known = self._added[key]

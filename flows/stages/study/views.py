@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -106,7 +107,7 @@ class Views:
         for seed, fold, kept in self.outer():
             yield from self._conditions(seed, fold, kept)
 
-    @property
+    @cached_property
     def _development(self) -> pa.Table:
         """The samples that are not in the vault."""
         hidden = {fact.sample_id for fact in self.facts if in_vault(fact, self.study.vault)}

@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 from pydantic import JsonValue
 
-from corpora.errors import CorpusError, EmoforgeError, UserError
+from corpora.errors import EmoforgeError, UserError
 from corpora.fingerprint import hash_json
 from flows.artifacts.base import Record
 from flows.engine.store import MissingItemError, WorkStore
 from flows.stages.augment.batches import Form
 from flows.stages.study.changed import Changed
+from flows.stages.study.dispatch import NO_ANSWER
 from flows.stages.study.generated import Generated, Modelled, representation_from, representation_key
-from flows.stages.study.heard import Heard, heard_features
+from flows.stages.study.heard import Heard, tested_rows
 from flows.stages.study.methods import family_of
 from flows.stages.study.plain import fill, oracle, oracle_fill, true_effect
 from flows.stages.study.rows import Payloads, read_rows
@@ -136,17 +137,9 @@ class Bench:
 
     @cached_property
     def tested(self) -> tuple[np.ndarray, np.ndarray]:
-        """[n] rows that are tested, and their features, scaled; as they are heard. Rows of which nothing is left to
-        describe are not in it, and the cell says how many there were."""
-        view = self.view
-        if self.heard is None:
-            return view.test, view.scaled(view.rows.x[view.test])
-        setup, worker = self.worker.setup, self.worker
-        x, good = heard_features(self.heard, setup.rows, view.rows, view.test.tolist(), worker.features, worker.store)
-        rows = view.test[good[view.test]]
-        if not len(rows):
-            raise UserError(f"no test sample has features when heard with {self.heard.name}")
-        return rows, view.scaled(x[rows])
+        """[n] rows that are tested, and their features: `tested_rows`."""
+        worker = self.worker
+        return tested_rows(self.view, self.heard, worker.setup.rows, worker.features, worker.store)
 
     def answer(self, job: Job) -> None:
         """Trains one classifier on one arm and keeps its answers, or why there are none."""
@@ -163,7 +156,9 @@ class Bench:
                 arm, chosen = self._tuned(arm, model)
             added = self.added(arm)
             answer, scores = self.answers(arm, added, model)
-        except (UserError, CorpusError) as error:
+        except NO_ANSWER:
+            raise
+        except UserError as error:
             self._cannot(job, "impossible", str(error), begun)
         except (EmoforgeError, ValueError, ArithmeticError, RuntimeError, np.linalg.LinAlgError) as error:
             log.warning("arm %s: %s: %s", job.arm, type(error).__name__, error)
@@ -208,6 +203,8 @@ class Bench:
         if key not in self._added:
             try:
                 self._added[key] = self._kept(arm) if family_of(arm.method) == "generator" else self._rows(arm)
+            except NO_ANSWER:
+                raise
             except (EmoforgeError, ValueError, ArithmeticError, RuntimeError) as error:
                 self._added[key] = error
         known = self._added[key]
@@ -234,7 +231,7 @@ class Bench:
         """What decides the rows of an arm: those that it learns from, itself and its code."""
         setup, facts = self.worker.setup, self.view.rows.facts
         train: list[JsonValue] = [[facts[i].piece_id, facts[i].emotion, facts[i].subject] for i in self.view.train]
-        names = [arm.method, *(f"gate {gate}" for gate in arm.gates)]
+        names = [arm.method, *(f"gate {gate}" for gate in sorted(arm.gates))]
         modelled = None if arm.representation is None else setup.modelled[representation_key(arm.representation)][1]
         asked = arm.model_dump(mode="json", exclude={"tune", "trials"})
         code: list[JsonValue] = [setup.code.get(name, "") for name in names]

@@ -20,7 +20,15 @@ from validators.trials.studies.predictions import Predictions, Scored, Task, in_
 from validators.trials.studies.resampling import LEVEL, NAN, Interval, interval_of, p_value
 from validators.trials.studies.roles import Roles
 from validators.trials.studies.summary import Unusable, unusable
-from validators.trials.studies.verdict import FEWEST_PEOPLE, Verdict, is_win
+from validators.trials.studies.verdict import (
+    FEWEST_PEOPLE,
+    Verdict,
+    is_win,
+    named,
+    not_ranked,
+    p_words,
+    value_of,
+)
 
 _TIE = 1e-12
 
@@ -196,30 +204,29 @@ def _of_group(
     table = {(d.arm, d.classifier, d.baseline): d for d in differences if (d.group, d.metric) == (group.name, metric)}
     candidates = [arm for arm in grid.arms if arm not in baselines]
     margins = {
-        (arm, name): min((table[arm, name, b] for b in baselines), key=_value) for arm in candidates for name in names
+        (arm, name): min((table[arm, name, b] for b in baselines), key=value_of) for arm in candidates for name in names
     }
     complete = [arm for arm in candidates if all(margins[arm, name].complete for name in names)]
     if not complete:
         why = "every arm that could win lacks cells" if candidates else "it has no arm beside baselines"
         return Verdict(group.name, "cannot tell", f"This study cannot tell: {why}.", classifiers=names)
     wins = {arm: tuple(n for n in names if all(is_win(table[arm, n, b]) for b in baselines)) for arm in complete}
-    mean = {arm: sum(_value(margins[arm, name]) for name in names) / len(names) for arm in complete}
-    lacking = [arm for arm in candidates if arm not in complete]
-    note = f" Not ranked, since cells are missing: {', '.join(lacking)}." if lacking else ""
+    mean = {arm: sum(value_of(margins[arm, name]) for name in names) / len(names) for arm in complete}
+    note = not_ranked(candidates, complete)
     best = max(complete, key=lambda arm: (len(wins[arm]), mean[arm], arm))
     word = in_words(metric)
     if wins[best]:
-        weakest = min((margins[best, name] for name in wins[best]), key=_value)
+        weakest = min((margins[best, name] for name in wins[best]), key=value_of)
         text = (
-            f"{best[:1].upper()}{best[1:]} beats {_named(weakest.baseline, roles)} by {points(weakest.difference)} "
-            f"points of {word} ({weakest.classifier}, Holm p {_p(weakest.p_holm)}, {len(wins[best])} of {len(names)} "
-            f"classifiers).{note}"
+            f"{best[:1].upper()}{best[1:]} beats {named(weakest.baseline, roles)} by {points(weakest.difference)} "
+            f"points of {word} ({weakest.classifier}, Holm p {p_words(weakest.p_holm)}, {len(wins[best])} of "
+            f"{len(names)} classifiers).{note}"
         )
         return Verdict(group.name, "win", text, best, wins[best], names)
-    nearest = max((margins[best, name] for name in names), key=_value)
+    nearest = max((margins[best, name] for name in names), key=value_of)
     text = (
-        f"Nothing beats {_named(nearest.baseline, roles)}: the best arm, {best}, differs by "
-        f"{points(nearest.difference)} points of {word} ({nearest.classifier}, Holm p {_p(nearest.p_holm)}).{note}"
+        f"Nothing beats {named(nearest.baseline, roles)}: the best arm, {best}, differs by "
+        f"{points(nearest.difference)} points of {word} ({nearest.classifier}, Holm p {p_words(nearest.p_holm)}).{note}"
     )
     return Verdict(group.name, "no win", text, best, (), names)
 
@@ -245,16 +252,3 @@ def _cannot_tell(scored: Scored, roles: Roles, lines: Sequence[Line], group: Gro
             word = in_words(metric)
             return f"{word} of {line.arm} with {line.classifier} has no interval, {line.score.reason}"
     return ""
-
-
-def _value(difference: Difference) -> float:
-    value = difference.difference.value
-    return value if math.isfinite(value) else -math.inf
-
-
-def _named(baseline: str, roles: Roles) -> str:
-    return "the train set as it is" if baseline == roles.nothing else baseline
-
-
-def _p(p: float) -> str:
-    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"

@@ -89,7 +89,7 @@ def _of_group(grid: Grid, roles: Roles, evidence: Evidence, group: Group) -> Ver
     of = {name: list(applicable(grid, roles, n, group)) for n, name in enumerate(classifiers)}
     candidates = roles.candidates(grid.arms)
     margins = {
-        (arm, name): min((table[arm, name, b] for b in of[name]), key=_value)
+        (arm, name): min((table[arm, name, b] for b in of[name]), key=value_of)
         for arm in candidates
         for name in classifiers
     }
@@ -101,14 +101,15 @@ def _of_group(grid: Grid, roles: Roles, evidence: Evidence, group: Group) -> Ver
         arm: tuple(name for name in classifiers if all(is_win(table[arm, name, b]) for b in of[name]))
         for arm in complete
     }
-    mean = {arm: sum(_value(margins[arm, name]) for name in classifiers) / len(classifiers) for arm in complete}
+    mean = {arm: sum(value_of(margins[arm, name]) for name in classifiers) / len(classifiers) for arm in complete}
     best = max(complete, key=lambda arm: (len(wins[arm]), mean[arm], arm))
-    note = _incomplete(candidates, complete)
+    note = not_ranked(candidates, complete)
     if wins[best]:
-        weakest = min((margins[best, name] for name in wins[best]), key=_value)
+        weakest = min((margins[best, name] for name in wins[best]), key=value_of)
         text = (
-            f"{best} beats {_named(weakest.baseline, roles)} by {points(weakest.difference)} points of UAR "
-            f"({weakest.classifier}, Holm p {_p(weakest.p_holm)}, {len(wins[best])} of {len(classifiers)} classifiers)"
+            f"{best} beats {named(weakest.baseline, roles)} by {points(weakest.difference)} points of UAR "
+            f"({weakest.classifier}, Holm p {p_words(weakest.p_holm)}, {len(wins[best])} of {len(classifiers)} "
+            "classifiers)"
             f"{_recovered(evidence.shares, best, weakest.classifier, group)}"
         )
         return Verdict(group.name, "win", f"{_upper(text)}.{note}", best, wins[best], classifiers)
@@ -116,13 +117,13 @@ def _of_group(grid: Grid, roles: Roles, evidence: Evidence, group: Group) -> Ver
     if closed:
         return Verdict(group.name, "cannot tell", f"This study cannot tell: {closed}.{note}", best, (), classifiers)
     best = max(complete, key=lambda arm: (mean[arm], arm))
-    nearest = max((margins[best, name] for name in classifiers), key=_value)
+    nearest = max((margins[best, name] for name in classifiers), key=value_of)
     text = (
-        f"Nothing beats {_named(nearest.baseline, roles)}: the best arm, {best}, differs by "
-        f"{points(nearest.difference)} points of UAR ({nearest.classifier}, Holm p {_p(nearest.p_holm)})"
+        f"Nothing beats {named(nearest.baseline, roles)}: the best arm, {best}, differs by "
+        f"{points(nearest.difference)} points of UAR ({nearest.classifier}, Holm p {p_words(nearest.p_holm)})"
     )
     return Verdict(
-        group.name, "no win", f"{text}.{_of_class(grid, complete, of, evidence, group)}{note}", best, (), classifiers
+        group.name, "no win", f"{text}.{_of_class(roles, complete, of, evidence, group)}{note}", best, (), classifiers
     )
 
 
@@ -179,7 +180,7 @@ def _recovered(shares: Sequence[Share], arm: str, classifier: str, group: Group)
 
 
 def _of_class(
-    grid: Grid, complete: Sequence[str], of: Mapping[str, Sequence[str]], evidence: Evidence, group: Group
+    roles: Roles, complete: Sequence[str], of: Mapping[str, Sequence[str]], evidence: Evidence, group: Group
 ) -> str:
     """What is won for the pruned class where UAR shows nothing: the arm and classifier with the largest difference in
     F1 that is a win over every baseline; "" where there is none."""
@@ -191,37 +192,41 @@ def _of_class(
         if d.group == group.name and d.metric == "f1_pruned"
     }
     won = []
-    for name in grid.classifiers:
+    for name in of:
         for arm in complete:
             own = [table[arm, name, baseline] for baseline in of[name]]
             if own and all(is_win(d) for d in own):
-                won.append(min(own, key=_value))
+                won.append(min(own, key=value_of))
     if not won:
         return ""
-    most = max(won, key=_value)
+    most = max(won, key=value_of)
     return (
-        f" In F1 of the pruned class {most.arm} beats {most.baseline} by {points(most.difference)} "
-        f"({most.classifier}, Holm p {_p(most.p_holm)})."
+        f" In F1 of the pruned class {most.arm} beats {named(most.baseline, roles)} by {points(most.difference)} "
+        f"({most.classifier}, Holm p {p_words(most.p_holm)})."
     )
 
 
-def _incomplete(candidates: Sequence[str], complete: Sequence[str]) -> str:
+def not_ranked(candidates: Sequence[str], complete: Sequence[str]) -> str:
+    """A sentence about the arms that lack cells, "" where none does."""
     lacking = [arm for arm in candidates if arm not in complete]
     if len(lacking) > SHOWN:
         return f" {len(lacking)} of {len(candidates)} arms are not ranked, since they lack cells."
     return f" Not ranked, since cells are missing: {', '.join(lacking)}." if lacking else ""
 
 
-def _value(difference: Difference) -> float:
+def value_of(difference: Difference) -> float:
+    """By which differences are ranked: undefined ones last."""
     value = difference.difference.value
     return value if math.isfinite(value) else -math.inf
 
 
-def _named(baseline: str, roles: Roles) -> str:
+def named(baseline: str, roles: Roles) -> str:
+    """A baseline as a sentence names it."""
     return "the train set as it is" if baseline == roles.nothing else baseline
 
 
-def _p(p: float) -> str:
+def p_words(p: float) -> str:
+    """Three digits below 0.1, else two."""
     return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 

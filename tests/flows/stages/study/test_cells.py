@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import flows.stages.study.worker as worker
+from corpora.errors import InterruptedRunError, ResourceError
 from flows.engine.store import WorkStore
-from flows.stages.study.study import compute
+from flows.stages.study.design import StudyPlan
+from flows.stages.study.study import ask, compute
 from flows.stages.study.worker import Bench, StudyWorker
 from tests.flows.stages.study.tiny_study import STUDY, Project
 
@@ -105,3 +107,34 @@ def test_what_is_heard_changes_test_samples_alone(project: Project) -> None:
     faint_change = np.mean([np.abs(faint[f] - plain[f]).mean() for f in plain])
     loud_change = np.mean([np.abs(loud[f] - plain[f]).mean() for f in plain])
     assert 0 < faint_change < loud_change / 2
+
+
+def test_a_design_that_was_written_asks_for_the_same_cells(project: Project) -> None:
+    """JSON sorts the gates of an arm: their order is no part of what a cell is."""
+    gates = {"validity": {}, "copies": {}, "agreement": {}}
+    arms = {"gated": {"method": "transfer", "gates": gates}}
+    direct = project.asked(**ONE_SEED, arms=arms)
+    direct.plan.write(project.layout)
+    written = ask(StudyPlan.read(project.layout, "tiny"), project.layout, project.machine, project.store)
+    assert {c.key for c in written.cells} == {c.key for c in direct.cells}
+    assert list(written.plan.arms["gated"].gates) != list(direct.plan.arms["gated"].gates), "else this tests nothing"
+
+
+@pytest.mark.parametrize("error", [ResourceError("the storage is down"), InterruptedRunError("ended by SIGTERM")])
+def test_what_says_nothing_of_an_arm_is_kept_as_no_answer(
+    project: Project, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    arms = {"jitter": {"method": "jitter", "params": {"sd": 0.4 + len(str(error)) / 1000}}}
+    asked = project.asked(**ONE_SEED, arms=arms)
+    method = worker.vector_method
+
+    def breaks(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(worker, "vector_method", breaks)
+    with pytest.raises(type(error)):
+        compute(asked, project.machine, project.store)
+    assert not any(project.store.has(c.key) for c in asked.cells if c.arm == "jitter")
+    monkeypatch.setattr(worker, "vector_method", method)
+    compute(asked, project.machine, project.store)
+    assert {project.store.get_meta(c.key)["status"] for c in asked.cells} == {"ok"}
