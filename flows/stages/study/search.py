@@ -25,7 +25,7 @@ from flows.stages.study.design import design_of
 from flows.stages.study.dispatch import THREADS
 from flows.stages.study.study import ask
 from flows.stages.study.train import TrainView
-from flows.stages.study.tuned import inner_views, space_of, uar, with_values
+from flows.stages.study.tuned import inner_uar, inner_views, space_of, with_values
 from flows.stages.study.views import in_vault
 from flows.stages.study.worker import Bench, StudyWorker
 from validators.trials.studies.tuning import Trial, Value, search
@@ -92,9 +92,7 @@ def tune_arm(study: str, arm: str, layout: Layout, *, classifier: str, trials: i
         benches = [Bench(worker, inner) for inner in inner_views(view, plan.params.inner_folds)]
 
         def objective(values: Mapping[str, Value]) -> float:
-            tried = with_values(asked_arm, values)
-            answers = [(b, b.answers(tried, b.added(tried), model)[0]) for b in benches]
-            return float(np.mean([uar(b.view.labels(b.view.test), answer) for b, answer in answers]))
+            return inner_uar(with_values(asked_arm, values), model, benches)
 
         def keep(trial: Trial) -> None:
             known.append(trial)

@@ -5,6 +5,7 @@ Inner folds hold whole split units. What is compared is UAR over them, of the cl
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -35,8 +36,12 @@ def inner_views(view: TrainView, folds: int) -> list[TrainView]:
     if n < 2:
         raise UserError("train holds one split unit: nothing can be chosen on people who were not seen")
     cutter = StratifiedGroupKFold(min(folds, n), shuffle=True, random_state=view.seed % 2**31)
+    with warnings.catch_warnings():
+        # a class of fewer members than folds is in some of them; UAR there is over the classes that are
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        cuts = list(cutter.split(view.train, view.y, groups))
     views = []
-    for train, test in cutter.split(view.train, view.y, groups):
+    for train, test in cuts:
         views.append(
             TrainView(
                 view.rows,
@@ -77,9 +82,7 @@ def tuned_arm(arm: Arm, model: Classifier, benches: Sequence[Bench], *, seed: in
     def objective(values: Mapping[str, Value]) -> float:
         name = repr(sorted(values.items()))
         if name not in known:  # a search comes back to the same few options
-            tried = with_values(arm, values)
-            answers = [(bench, bench.answers(tried, bench.added(tried), model)[0]) for bench in benches]
-            known[name] = float(np.mean([uar(b.view.labels(b.view.test), answer) for b, answer in answers]))
+            known[name] = inner_uar(with_values(arm, values), model, benches)
         return known[name]
 
     space = space_of(arm)
@@ -89,6 +92,12 @@ def tuned_arm(arm: Arm, model: Classifier, benches: Sequence[Bench], *, seed: in
     else:
         best = dict(search(objective, space, trials=arm.trials, seed=seed).params)
     return with_values(arm, best), dict(best)
+
+
+def inner_uar(arm: Arm, model: Classifier, benches: Sequence[Bench]) -> float:
+    """Mean UAR of an arm over inner folds, in [0, 1]."""
+    answers = [(bench, bench.answers(arm, bench.added(arm), model)[0]) for bench in benches]
+    return float(np.mean([uar(b.view.labels(b.view.test), answer) for b, answer in answers]))
 
 
 def grid_of(space: Mapping[str, Choice]) -> list[dict[str, Value]]:
