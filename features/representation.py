@@ -122,6 +122,26 @@ class Representation(Protocol):
         ...
 
 
+@runtime_checkable
+class EditingRepresentation(Representation, Protocol):
+    """A representation whose way back is a change of a real payload."""
+
+    def edit(self, source: Payload, before: np.ndarray, after: np.ndarray) -> Payload:
+        """The source changed as its array changed from `before` (its own encoding) to `after`. before == after: the
+        source, byte for byte. Raises `PayloadError` (reason slug)."""
+        ...
+
+
+def needs_source(representation: Representation) -> bool:
+    """Whether an array alone says too little for a payload: its way back is `edit` (attribute `edits_only`)."""
+    return bool(getattr(representation, "edits_only", False))
+
+
+def is_features(representation: Representation) -> bool:
+    """Whether what is decoded is the vector itself, and never a file of the modality."""
+    return representation.spec.layout == "vector" and not representation.way_back
+
+
 def representation_class(name: str) -> Any:
     """The class registered under `name`: of REPRESENTATIONS, or an entry point `emoforge.representations`.
 

@@ -81,6 +81,14 @@ class Arm(StrictParams):
         description="Of what each class lacks to the largest; the same for every arm unless tuned. Of other tasks: so "
         "many times the rows of train.",
     )
+    by: Literal["count", "weight"] = Field(
+        "count",
+        description="Of generators that convert: as many rows as a class lacks, or one of every source, which together "
+        "weigh as much.",
+    )
+    spread: Annotated[float, Field(ge=1, le=1000)] = Field(
+        8.0, description="With `by: weight`: rows at most, as a multiple of what is lacked."
+    )
     synthetic_only: bool = Field(False, description="Train holds synthetic samples alone (TSTR), as many as real ones.")
     tune: dict[str, Any] = Field(
         default_factory=dict,

@@ -15,7 +15,8 @@ import numpy as np
 from corpora.errors import IntegrityError, ParamsError
 from corpora.fingerprint import hash_json
 from corpora.registry import Registry
-from features.representation import Spec
+from corpora.schema import FROM
+from features.representation import Representation, Spec, needs_source
 
 GENERATORS: dict[str, str] = {
     "cvae": "generators.vae:ConditionalVAE",
@@ -151,7 +152,11 @@ Monitor = Callable[["Generator"], float]  # lower is better; looks at the held-o
 
 @runtime_checkable
 class Generator(Protocol):
-    """Construct with `(spec, classes, **params)`; classes fixes the order of class indices."""
+    """Construct with `(spec, classes, **params)`; classes fixes the order of class indices.
+
+    Optional: `refuses: Mapping[str, str]` of a fitted one, class -> why it draws nothing of it and converts nothing
+    from it (`refused`).
+    """
 
     spec: Spec
     classes: tuple[str, ...]
@@ -210,6 +215,22 @@ def require_layout(name: str, kind: Any, spec: Spec) -> None:
             f"generator {name} models layouts {', '.join(sorted(kind.layouts))}; representation {spec.name} has layout "
             f"{spec.layout}. Choose another representation or generator"
         )
+
+
+def require_way_back(name: str, kind: Any, representation: Representation) -> None:
+    """Raises `ParamsError` where a representation can only edit real payloads, and the generator (its class) starts
+    from none."""
+    if needs_source(representation) and FROM not in kind.takes:
+        takers = [other for other in generator_names() if FROM in generator_class(other).takes]
+        raise ParamsError(
+            f"representation {representation.spec.name} edits a real sample, and generator {name} starts from none. "
+            f"Choose another representation, or a generator that converts: {', '.join(takers)}"
+        )
+
+
+def refused(generator: Generator) -> dict[str, str]:
+    """Class -> why a fitted generator draws nothing of it, and converts nothing from it."""
+    return dict(getattr(generator, "refuses", {}))
 
 
 def generator_names() -> list[str]:

@@ -18,10 +18,11 @@ from generators.generator import Condition, Draw
 from training.seeds import derive_seed
 
 SourceChooser = Callable[[int], Mapping[str, str]]  # index of a draw of the cell -> its sources by role
-Stop = Literal["complete", "filled", "no-source", "acceptance", "draws", "rounds"]
+Stop = Literal["complete", "filled", "no-source", "refused", "acceptance", "draws", "rounds"]
 # What people read, the worst first: a class of several cells ended as its worst one did.
 STOPS: dict[str, str] = {
     "no-source": "nothing to convert from",
+    "refused": "too few samples for the generator to learn the class from",
     "acceptance": "acceptance fell below the limit",
     "draws": "the budget of draws is spent",
     "rounds": "the rounds are over",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,6 +17,17 @@ class SourceTable:
     ids: tuple[str, ...]
     emotions: tuple[str, ...]
     subjects: tuple[str | None, ...]
+
+    def without(self, emotions: Collection[str]) -> SourceTable:
+        """Samples of other classes than these."""
+        if not emotions:
+            return self
+        kept = [i for i, emotion in enumerate(self.emotions) if emotion not in emotions]
+        return SourceTable(
+            tuple(self.ids[i] for i in kept),
+            tuple(self.emotions[i] for i in kept),
+            tuple(self.subjects[i] for i in kept),
+        )
 
 
 Classes = str | tuple[str, ...]  # one class, or those of a mixture

@@ -145,7 +145,7 @@ def _one_corpus(
     counts = np.bincount(y, minlength=n_classes)
     names, level_of = subject_index(subjects)
     sums = Sums.of(x, y, level_of, len(names), n_classes)
-    known = counts >= params.well_known
+    known = _well_known(counts, params)
     whole = sums.fit(known if known.any() else counts > 0)
     blank = np.full((n_classes, x.shape[1]), np.nan)
     effects, variance, offsets = blank.copy(), blank.copy(), np.full((n_classes, *blank.shape), np.nan)
@@ -218,6 +218,13 @@ def _between_rare_ones(offsets: np.ndarray, effects: np.ndarray, known: np.ndarr
             offsets[k, j] = -offsets[j, k] if known[k] else effects[k] - effects[j]
 
 
+def _well_known(counts: np.ndarray, params: EffectParams) -> np.ndarray:
+    """[K] bool: classes that say something of others. Where fewer than two do, those that have an effect at all: of a
+    corpus of a few samples a class, nothing better is known."""
+    known: np.ndarray = counts >= params.well_known
+    return known if known.sum() > 1 else counts >= LEAST
+
+
 def _refusal(counts: np.ndarray, known: np.ndarray, k: int) -> str:
     """Why class k has no effect; "" where it has."""
     if counts[k] < LEAST:
@@ -235,7 +242,7 @@ def _known_effects(
 ) -> dict[int, np.ndarray]:
     """Well-known class -> its effect in one corpus."""
     counts = np.bincount(y, minlength=n_classes)
-    known = counts >= params.well_known
+    known = _well_known(counts, params)
     if not known.any():
         return {}
     names, level_of = subject_index(subjects)

@@ -32,9 +32,21 @@ def diagonal(
     else:
         centre = effects.mean(axis=0)
         prior = max(0.0, float(((u - centre) ** 2 / noise).mean()) - 1.0) * noise + floor
+    prior = prior * surprise(u - centre, prior, noise)
     kept = prior / (prior + noise)
     of_centre = (1.0 - kept) ** 2 * prior / len(effects)  # the mean of J effects is not the mean of all effects
     return centre + kept * (u - centre), kept * noise + of_centre
+
+
+def surprise(deviation: np.ndarray, prior: np.ndarray, noise: np.ndarray) -> float:
+    """By how much the prior variances [D] are too small for deviations [D] of variance prior + noise, >= 1: a moment
+    estimate of one factor (as of the variance between studies: DerSimonian & Laird 1986), never below 1.
+
+    A class that differs from the others in what they all share is an outlier of the prior, and its own samples say so.
+    """
+    share = float((prior / (prior + noise)).sum())
+    excess = float(((deviation**2 - noise) / (prior + noise)).sum())
+    return max(1.0, excess / share) if share > 0 else 1.0
 
 
 def low_rank(
@@ -63,8 +75,14 @@ def low_rank(
     _, s, directions = np.linalg.svd(q - q.mean(axis=0), full_matrices=False)
     spread = s**2 / (len(q) - 1)
     rest = spread.sum() / len(z)  # t: as much again, evenly over all directions
+    along = directions @ (z - centre)
+    left = float(((z - centre) ** 2).sum() - (along**2).sum())  # squared length outside the directions
+    free = max(1, len(z) - len(spread))
+    seen = np.append(along, np.full(free, np.sqrt(max(left, 0.0) / free)))
+    wider = surprise(seen, np.append(spread + rest, np.full(free, rest)), np.full(len(seen), 1.0 / n))
+    spread, rest = wider * spread, wider * rest
     gain, gain_0 = (spread + rest) / (spread + rest + 1.0 / n), rest / (rest + 1.0 / n)
-    moved = centre + gain_0 * (z - centre) + ((gain - gain_0) * (directions @ (z - centre))) @ directions
+    moved = centre + gain_0 * (z - centre) + ((gain - gain_0) * along) @ directions
     loss = gain / n + (1.0 - gain) ** 2 * (spread + rest) / len(q)
     loss_0 = gain_0 / n + (1.0 - gain_0) ** 2 * rest / len(q)
     variance = loss_0 * (root**2).sum(axis=1) + ((directions @ root.T) ** 2 * (loss - loss_0)[:, None]).sum(axis=0)

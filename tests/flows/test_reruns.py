@@ -30,8 +30,8 @@ from flows.engine.store import WorkStore
 from flows.params import load_params
 from flows.paths import Layout
 from flows.stages.augment import batches, sampler
-from flows.stages.augment.candidates import sources_key
 from flows.stages.augment.gating import SEEN, gate_key, reference_hash
+from flows.stages.augment.originals import originals_key
 from flows.stages.augment.sampler import samples_key, scores_key
 from flows.stages.fit.model_file import generator_id
 from flows.stages.ingest.reader import reader_of
@@ -317,7 +317,7 @@ def test_samples_keep_their_names_and_are_drawn_once(
     ids, drawn = sample_ids(folder), counted.taken()[2]
     assert drawn > 0 and len({i.split("/")[1] for i in ids}) == 1
     kept = WorkStore(folder / ".emoforge/store").keys("sources")
-    assert kept == [sources_key(folder / "data/runs/tiny/prepared")]
+    assert kept == [originals_key(Prepared(folder / "data/runs/tiny/prepared"), edited=False)]
     gates = folder / ".emoforge/store/gates"
 
     def again(change: Change | None = None) -> int:
@@ -379,13 +379,13 @@ def test_a_list_of_samples_is_named_by_what_changes_a_sample(monkeypatch: pytest
 def test_what_conversions_start_from_is_named_by_the_arrays_and_their_ids(folder: Path) -> None:
     stages(folder, verbs="plan prepare")
     prepared = folder / "data/runs/tiny/prepared"
-    key = sources_key(prepared)
+    key = originals_key(Prepared(prepared), edited=False)
     for name in ("summary.json", "index.parquet", "rejects.parquet"):
         (prepared / name).write_bytes(b"something else")
-    assert sources_key(prepared) == key
+    assert originals_key(Prepared(prepared), edited=False) == key
     for name in ("arrays.npy", "arrays.parquet"):
         (prepared / name).write_bytes((prepared / name).read_bytes() + b"0")
-        assert key != (key := sources_key(prepared))
+        assert key != (key := originals_key(Prepared(prepared), edited=False))
 
 
 def test_a_fitted_gate_is_keyed_by_its_reference_rows(folder: Path) -> None:

@@ -16,7 +16,7 @@ from corpora.errors import PayloadError, UserError
 from corpora.signals import VECTOR, decode_signals
 from corpora.store.shards import iter_payloads
 from features.physio.steps import Resampling, resample
-from features.representation import make_representation
+from features.representation import is_features, make_representation
 from features.vectors import vector_of
 from validators.gate import Batch
 
@@ -64,8 +64,9 @@ class Form:
         if representation is None:
             return cls(modality, rate_hz)
         params = {key: value for key, value in representation.items() if key != "name"}
-        spec = make_representation(representation["name"], params).spec
-        if spec.layout == "vector":
+        built = make_representation(representation["name"], params)
+        spec = built.spec
+        if is_features(built):
             return cls(modality, None, "vector")
         return cls(modality, rate_hz or (spec.rate_hz if modality == "physio" else None))
 

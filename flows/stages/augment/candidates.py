@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from corpora.errors import ResourceError, UserError
-from corpora.fingerprint import hash_file, hash_json
 from corpora.schema import SAMPLES
-from corpora.store.atomic import atomic_folder
 from corpora.store.shards import read_table
+from features.representation import EditingRepresentation, make_representation
 from flows.artifacts.prepared import Prepared
 from flows.engine.executor import Executor, Worker, WorkItem, executor
 from flows.engine.progress import Pace
@@ -21,6 +19,7 @@ from flows.params import Machine, RepresentationParams
 from flows.paths import Layout
 from flows.records import ARRAYS
 from flows.stages.augment.batches import Form, Stored, batch_of
+from flows.stages.augment.originals import keep_originals
 from flows.stages.augment.sampler import (
     Setup,
     asked_dimensions,
@@ -39,7 +38,6 @@ from generators.generator import Draw, generator_class
 from training.seeds import derive_seed
 from validators.gate import Batch
 
-SOURCE_FILES = ("arrays.npy", "arrays.parquet")  # of the folder `prepared`: train as arrays, and the ids of its rows
 TRIES = 3  # a store that loses what was just written to it that often will not keep it the next time either
 
 
@@ -67,13 +65,15 @@ class DrawSource:
     """The fixed sequence of draws of every cell; for conversions with their sources.
 
     `tables`: corpus (None: the whole run) -> what a conversion may start from; None where nothing is converted.
-    `of_subject`: the same for each subject's own samples. `asked`: what draws ask for beside their class.
+    `of_subject`: the same for each subject's own samples. `asked`: what draws ask for beside their class;
+    `refuses`: class -> why the generator draws nothing of it.
     """
 
     seed: int
     tables: Mapping[str | None, SourceTable] | None
     of_subject: Mapping[str, SourceTable] = field(default_factory=dict)
     asked: Asked = NOTHING
+    refuses: Mapping[str, str] = field(default_factory=dict)
 
     def draws(self, cell: Cell, start: int, n: int) -> list[Draw]:
         """Draws start ... start + n - 1 of the cell."""
@@ -92,16 +92,28 @@ class DrawSource:
             return True
         return any(e not in cell.classes for e in self._table(cell.corpus, cell.subject).emotions)
 
+    def refused(self, cell: Cell) -> str | None:
+        """Why the generator draws nothing of the cell; None where it does."""
+        return next((self.refuses[name] for name in cell.classes if name in self.refuses), None)
+
     def _table(self, corpus: str | None, subject: str | None) -> SourceTable:
         assert self.tables is not None
         nothing = SourceTable((), (), ())
         return self.tables.get(corpus, nothing) if subject is None else self.of_subject.get(subject, nothing)
 
 
-def draw_sources(seed: int, prepared: Path, takes: Sequence[str], asked: Asked = NOTHING) -> DrawSource:
-    """Sources are train samples that the representation can hold, and no others."""
+def draw_sources(
+    seed: int,
+    prepared: Path,
+    takes: Sequence[str],
+    asked: Asked = NOTHING,
+    refuses: Mapping[str, str] | None = None,
+) -> DrawSource:
+    """Sources are train samples that the representation can hold, and no others; none of a class that the generator
+    refuses (class -> why)."""
+    refuses = dict(refuses or {})
     if not takes:
-        return DrawSource(seed, None, asked=asked)
+        return DrawSource(seed, None, asked=asked, refuses=refuses)
     ids = read_table(prepared / "arrays.parquet", ARRAYS).column("sample_id").to_pylist()
     columns = ["sample_id", "corpus", "emotion", "subject_id"]
     rows = read_table(prepared / "index.parquet", SAMPLES).select(columns).to_pylist()
@@ -113,7 +125,7 @@ def draw_sources(seed: int, prepared: Path, takes: Sequence[str], asked: Asked =
             ids=tuple(r["sample_id"] for r in chosen),
             emotions=tuple(r["emotion"] for r in chosen),
             subjects=tuple(r["subject_id"] for r in chosen),
-        )
+        ).without(refuses)
 
     by_corpus: dict[str | None, list[dict[str, Any]]] = {None: own}
     by_subject: dict[str, list[dict[str, Any]]] = {}
@@ -123,25 +135,7 @@ def draw_sources(seed: int, prepared: Path, takes: Sequence[str], asked: Asked =
             by_subject.setdefault(row["subject_id"], []).append(row)
     tables = {corpus: table(rows) for corpus, rows in by_corpus.items()}
     of_subject = {subject: table(rows) for subject, rows in by_subject.items()}
-    return DrawSource(seed, tables, of_subject, asked)
-
-
-def sources_key(prepared: Path) -> str:
-    """Where the work store keeps what conversions start from: by the arrays and the ids of their rows, and by nothing
-    else that was prepared."""
-    return "sources/" + hash_json([hash_file(prepared / name) for name in SOURCE_FILES])[:40]
-
-
-def _kept_sources(prepared: Path, store: WorkStore, cache: Path) -> str:
-    """Puts them into the work store, where they are not yet; -> their key."""
-    key = sources_key(prepared)
-    if not store.sound(key):
-        with atomic_folder(cache / "sources") as folder:
-            for name in SOURCE_FILES:
-                shutil.copy(prepared / name, folder / name)
-        store.put_folder(key, cache / "sources")
-        shutil.rmtree(cache / "sources")
-    return key
+    return DrawSource(seed, tables, of_subject, asked, refuses)
 
 
 class Drawer:
@@ -173,16 +167,18 @@ class Drawer:
             pairs = zip(table.column("sample_id").to_pylist(), table.column("sha256").to_pylist(), strict=True)
             self.source_hash = dict(pairs)
         summary = prepared.summary()
+        shape = RepresentationParams(**described["representation"])
+        edited = isinstance(make_representation(shape.name, shape.params), EditingRepresentation)
         self.form = Form.of(summary.modality, summary.rate_hz, described["representation"])
-        self.sequence = draw_sources(plan.seed, prepared.path, takes, plan.ask.asked())
+        self.sequence = draw_sources(plan.seed, prepared.path, takes, plan.ask.asked(), described.get("refuses"))
         self.setup = Setup(
             store=store.url,
             cache=str(cache),
             model=model_key,
-            sources=_kept_sources(prepared.path, store, cache) if takes else None,
+            sources=keep_originals(prepared, store, cache, edited=edited) if takes else None,
             gates=gate_keys,
             form=self.form,
-            representation=RepresentationParams(**described["representation"]),
+            representation=shape,
             generator=described["generator"],
             device=plan.compute.place(),
         )

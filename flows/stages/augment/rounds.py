@@ -60,6 +60,10 @@ def fill(
     seen: dict[Cell, list[Candidate]] = {cell: [] for cell in wanted}
     history: dict[Cell, list[tuple[int, int]]] = {cell: [] for cell in wanted}
     stops: dict[Cell, Stop] = {c: "no-source" for c in wanted if c.lacking > 0 and not draw.sequence.can_draw(c)}
+    for cell in (c for c in wanted if c.lacking > 0):
+        if (why := draw.sequence.refused(cell)) is not None:
+            stops[cell] = "refused"
+            progress(f"augment: {cell.named} gets no samples; the generator says {why}")
     rounds: list[RoundTally] = []
     number = 0
     while True:

@@ -16,14 +16,13 @@ from pydantic import JsonValue
 
 from corpora.errors import PayloadError
 from corpora.fingerprint import hash_bytes, hash_json
-from corpora.schema import Payload
-from corpora.store.shards import read_table
-from features.representation import make_representation
+from corpora.schema import FROM, Payload
+from features.representation import EditingRepresentation, make_representation
 from flows.artifacts.base import Record
 from flows.engine.store import MissingItemError, WorkStore
 from flows.params import RepresentationParams
-from flows.records import ARRAYS
 from flows.stages.augment.batches import Form, Stored, batch_of
+from flows.stages.augment.originals import Originals
 from flows.stages.plan.plans import AugmentCompute
 from generators.generator import Device, Draw, Generator, generator_class
 from validators.gate import SampleGate, gate_class
@@ -90,7 +89,7 @@ class Sampler:
         self._generator: Generator | None = None
         self._gates: dict[str, SampleGate] = {}
         self._seconds: dict[str, float] = {}  # of the item under way, for timings
-        self._sources: tuple[dict[str, int], np.ndarray] | None = None
+        self._sources: Originals | None = None
 
     def run(self, payload: dict[str, Any]) -> dict[str, Any]:
         """payload: {"samples": key, "draws": [...], "generator_id"} -> {"seconds": {"sample" or gate: seconds}}, of
@@ -121,13 +120,13 @@ class Sampler:
 
     def _sample(self, key: str, draws: list[Draw], generator_id: str) -> None:
         generator = self._load_generator()
-        sources = self._source_arrays(draws) if generator.takes else None
+        sources = self._originals().arrays([d.sources[FROM] for d in draws]) if generator.takes else None
         arrays = generator.sample(draws, sources, device=self.device)
         decoded: list[Payload | None] = []
         errors: list[list[str] | None] = []
-        for array in arrays:
+        for i, (draw, array) in enumerate(zip(draws, arrays, strict=True)):
             try:
-                decoded.append(self.representation.decode(array))
+                decoded.append(self._payload(draw, None if sources is None else sources[i], array))
                 errors.append(None)
             except PayloadError as error:
                 decoded.append(None)
@@ -181,16 +180,19 @@ class Sampler:
         assert self._generator is not None
         return self._generator
 
-    def _source_arrays(self, draws: list[Draw]) -> np.ndarray:
+    def _originals(self) -> Originals:
         if self._sources is None:
             if self._setup.sources is None:
                 raise PayloadError("no-sources", f"{self._setup.generator!r} needs sources and was given none")
-            folder = self.store.fetch_folder(self._setup.sources, self.cache)
-            ids = read_table(folder / "arrays.parquet", ARRAYS).column("sample_id").to_pylist()
-            arrays = np.load(folder / "arrays.npy", mmap_mode="r", allow_pickle=False)
-            self._sources = ({s: i for i, s in enumerate(ids)}, arrays)
-        rows, arrays = self._sources
-        return np.stack([arrays[rows[d.sources["from"]]] for d in draws])
+            self._sources = Originals(self.store.fetch_folder(self._setup.sources, self.cache))
+        return self._sources
+
+    def _payload(self, draw: Draw, source: np.ndarray | None, array: np.ndarray) -> Payload:
+        """What was drawn as a payload: a change of its source where the representation edits, else the array decoded.
+        Raises `PayloadError` where there is nothing valid."""
+        if source is not None and isinstance(self.representation, EditingRepresentation):
+            return self.representation.edit(self._originals().payload(draw.sources[FROM]), source, array)
+        return self.representation.decode(array)
 
 
 def read_samples(store: WorkStore, key: str) -> tuple[list[bytes], dict[str, Any]]:

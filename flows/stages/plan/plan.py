@@ -18,7 +18,7 @@ from corpora.formats.jsonfile import read_json
 from corpora.store.atomic import atomic_folder
 from corpora.store.ingested import corpus_manifest
 from features.prepare import preparation_module
-from features.representation import make_representation, representation_class
+from features.representation import is_features, make_representation, representation_class
 from features.steps import Steps
 from flows.artifacts.base import Described
 from flows.asking import require_asked, require_honoured
@@ -45,7 +45,7 @@ from flows.stages.plan.representation import settled_run
 from flows.stages.plan.weights import loaded_of, path_parameters, weights_of
 from flows.stages.run import PLANNED
 from generators.draws.targets import require_subjects
-from generators.generator import generator_class, require_layout
+from generators.generator import generator_class, require_layout, require_way_back
 from generators.params import parse_params
 from validators.gate import SetGate, default_limit, gate_class, gate_params, knows
 
@@ -259,8 +259,9 @@ def _generator(run_name: str, run: RunParams) -> str | None:
         return None
     generator = generator_class(run.generator.name)
     parse_params(generator.Params, run.generator.params, run.generator.name)
-    spec = make_representation(run.representation.name, run.representation.params).spec
-    require_layout(run.generator.name, generator, spec)
+    representation = make_representation(run.representation.name, run.representation.params)
+    require_layout(run.generator.name, generator, representation.spec)
+    require_way_back(run.generator.name, generator, representation)
     by_subject = run.target.cells == "subject"
     require_honoured(f"runs.{run_name}", run.ask.asked(), generator, run.generator.params, by_subject=by_subject)
     if run.target.cells == "subject":  # known before hours of fitting
@@ -298,12 +299,13 @@ def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, 
     """-> {"sample": {gate: ...}, "set": ...}: the gates that know the modality and the layout of what is generated,
     limits resolved and parameters checked."""
     assert run.representation is not None  # a run with gates has a generator, and with it a representation
-    layout = make_representation(run.representation.name, run.representation.params).spec.layout
+    built = make_representation(run.representation.name, run.representation.params)
+    layout, seen = built.spec.layout, "vector" if is_features(built) else "signal"
     allowed = {"sample": ("absolute", "quantile"), "set": ("absolute", "floor")}
     planned: dict[str, dict[str, PlannedGate]] = {"sample": {}, "set": {}}
     for name, given in run.gate_params().items():
         gate = gate_class(name)
-        if not knows(gate, modality, layout):
+        if not knows(gate, modality, seen):
             if name in run.gates:
                 known = f"{', '.join(gate.modalities)} as {' or '.join(gate.layouts)}"
                 raise ParamsError(

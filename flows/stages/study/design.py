@@ -16,8 +16,9 @@ from corpora.errors import IntegrityError, ParamsError, UserError
 from corpora.fingerprint import hash_json
 from corpora.formats.jsonfile import read_json
 from corpora.params import problems
+from corpora.schema import FROM
 from corpora.store.atomic import write_json
-from features.representation import make_representation
+from features.representation import Representation, is_features, make_representation
 from flows.artifacts.base import explained
 from flows.params import OnLeak, Prepare, RepresentationParams, RunParams, load_params
 from flows.paths import Layout
@@ -30,7 +31,7 @@ from flows.stages.study.methods import arms_of, family_of, of_modality, require_
 from flows.stages.study.tuned import space_of
 from flows.studying import Arm, StudyParams, Task
 from generators.classical.method import payload_method, vector_method
-from generators.generator import generator_class, require_layout
+from generators.generator import generator_class, require_layout, require_way_back
 from generators.params import parse_params
 from validators.gate import SampleGate, gate_class, gate_params, knows
 from validators.trials.classifiers.registry import classifier, dimensions_classifier, labels_classifier
@@ -166,7 +167,7 @@ def _part(name: str, key: str, model: Any, given: Mapping[str, Any]) -> Any:
 def _require(
     name: str, study: StudyParams, arms: Mapping[str, Arm], prepares: Mapping[str, PreparePlan], modality: str
 ) -> None:
-    spec = _spec(prepares[FEATURES])
+    spec = _built(prepares[FEATURES]).spec
     for change, levels in study.heard.items():
         try:
             known = perturbation(change, modality)
@@ -204,6 +205,8 @@ def _require_arm(arm: Arm, modality: str, layout: str, prepares: Mapping[str, Pr
         raise ParamsError(f"method {arm.method} does not change {modality}")
     if family != "generator" and (arm.representation or arm.gates or arm.synthetic_only):
         raise ParamsError(f"representation, gates and synthetic_only are for generators, {arm.method} is none")
+    if family != "generator" and arm.by != "count":
+        raise ParamsError(f"`by: {arm.by}` is for generators that convert, {arm.method} is none")
     if arm.tune:
         space_of(arm)
     if family == "vector":
@@ -216,18 +219,21 @@ def _require_arm(arm: Arm, modality: str, layout: str, prepares: Mapping[str, Pr
         kind = generator_class(arm.method)
         parse_params(kind.Params, arm.params, arm.method)
         key = FEATURES if arm.representation is None else representation_key(arm.representation)
-        require_layout(arm.method, kind, _spec(prepares[key]))
+        built = _built(prepares[key])
+        require_layout(arm.method, kind, built.spec)
+        require_way_back(arm.method, kind, built)
+        if arm.by == "weight" and FROM not in kind.takes:
+            raise ParamsError(f"by is 'weight': one row of every source, and generator {arm.method} starts from none")
+        seen = "vector" if arm.representation is None or is_features(built) else "signal"
         for gate, asked in arm.gates.items():
             own = gate_class(gate)
-            if not issubclass(own, SampleGate) or not knows(own, modality, _spec(prepares[key]).layout):
-                raise ParamsError(
-                    f"gate {gate} cannot look at single samples of {modality} as {_spec(prepares[key]).name}"
-                )
+            if not issubclass(own, SampleGate) or not knows(own, modality, seen):
+                raise ParamsError(f"gate {gate} cannot look at single samples of {modality} as {built.spec.name}")
             gate_params(gate, asked.params)
     elif arm.params and arm.method not in ("class_weights", "logit_adjustment"):
         raise ParamsError(f"method {arm.method} has no parameters, and {', '.join(arm.params)} is given")
 
 
-def _spec(plan: PreparePlan) -> Any:
+def _built(plan: PreparePlan) -> Representation:
     assert plan.representation is not None  # design_of names one
-    return make_representation(plan.representation.name, plan.representation.params).spec
+    return make_representation(plan.representation.name, plan.representation.params)

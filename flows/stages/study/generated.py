@@ -14,14 +14,24 @@ import numpy as np
 
 from corpora.errors import PayloadError, UserError
 from corpora.fingerprint import hash_bytes
-from corpora.schema import Payload
-from features.representation import Representation, Spec, make_representation
+from corpora.schema import FROM, Payload
+from features.representation import EditingRepresentation, Representation, Spec, is_features, make_representation
 from flows.stages.augment.batches import Form, Stored, batch_of
 from flows.stages.study.rows import Payloads, Rows
 from flows.stages.study.train import Added, TrainView
 from flows.studying import Arm
 from generators.draws.sources import SourceTable, choose_sources
-from generators.generator import RATED, Condition, Device, Draw, Generator, TrainData, generator_class, require_layout
+from generators.generator import (
+    RATED,
+    Condition,
+    Device,
+    Draw,
+    Generator,
+    TrainData,
+    generator_class,
+    refused,
+    require_layout,
+)
 from training.seeds import derive_seed
 from validators.batch import Batch, rows_of
 from validators.gate import SampleGate, class_limits, default_limit, gate_class, knows, lets_in
@@ -52,24 +62,28 @@ class Generated:
     fitted: dict[str, tuple[Generator, TrainData]] = field(default_factory=dict)
     gates: dict[str, tuple[SampleGate, Limit]] = field(default_factory=dict)
     references: dict[str, Batch] = field(default_factory=dict)
+    places: dict[int, dict[str, int]] = field(default_factory=dict)
 
     def added(self, arm: Arm, lacks: Mapping[int, int]) -> Added:
         """As many rows of each class as it lacks, or as many as the gates let in. Raises `UserError` where the
         generator cannot learn from this train set."""
         generator, data = self._fitted(arm)
-        parts, labels, notes = [], [], []
+        parts, labels, weights, notes = [], [], [], []
         stats: dict[str, list[tuple[float, float, int]]] = {}
         for k, n in sorted(lacks.items()):
             x, seen = self._of_class(arm, generator, data, k, n)
             parts.append(x)
             labels.append(np.full(len(x), k, np.int64))
+            weights.append(np.full(len(x), min(1.0, n / max(1, len(x)))))
             if len(x) < n:
-                notes.append(f"{len(x)} of {n} of {self.view.classes[k]}")
+                why = refused(generator).get(self.view.classes[k])
+                notes.append(f"{len(x)} of {n} of {self.view.classes[k]}" + (f": {why}" if why else ""))
             for name, values in seen.items():
                 stats.setdefault(name, []).append(values)
         x = np.concatenate(parts) if parts else self.view.x[:0]
         y = np.concatenate(labels) if labels else self.view.y[:0]
-        return Added(x, y, tuple(notes), {name: _pooled(values) for name, values in stats.items()})
+        scores = {name: _pooled(values) for name, values in stats.items()}
+        return Added(x, y, tuple(notes), scores, np.concatenate(weights) if parts and arm.by == "weight" else None)
 
     # -- fitting
 
@@ -126,8 +140,10 @@ class Generated:
     ) -> tuple[np.ndarray, dict[str, tuple[float, float, int]]]:
         """-> [m <= n, ...] features, and of each gate (mean score, share let in, candidates)."""
         name = self.view.classes[k]
-        if name not in data.classes:
+        if name not in data.classes or name in refused(generator):
             return self.view.x[:0], {}
+        if arm.by == "weight":
+            return self._of_all_sources(arm, generator, data, name, n)
         parts: list[np.ndarray] = []
         seen: dict[str, list[tuple[float, float, int]]] = {}
         drawn, have = 0, 0
@@ -145,12 +161,22 @@ class Generated:
         x = np.concatenate(parts)[:n] if parts else self.view.x[:0]
         return x, {gate: _pooled_n(values) for gate, values in seen.items()}
 
+    def _of_all_sources(
+        self, arm: Arm, generator: Generator, data: TrainData, name: str, n: int
+    ) -> tuple[np.ndarray, dict[str, tuple[float, float, int]]]:
+        """One draw of every source of a class, at most `spread` for each row that it lacks; as `_of_class`."""
+        seen: dict[str, list[tuple[float, float, int]]] = {}
+        possible = sum(emotion not in (name, *refused(generator)) for emotion in data.emotions)
+        draws = self._draws(arm, generator, data, name, 0, min(possible, math.ceil(arm.spread * n)))
+        x, passed = self._judged(arm, generator, data, draws, seen)
+        return x[passed], {gate: _pooled_n(values) for gate, values in seen.items()}
+
     def _draws(self, arm: Arm, generator: Generator, data: TrainData, name: str, start: int, n: int) -> list[Draw]:
         indices = range(start, start + n)
         seeds = [derive_seed("study-draw", self.view.seed, arm.method, name, i) for i in indices]
         sources: Sequence[Mapping[str, str]] = [{}] * n
         if generator.takes:
-            table = SourceTable(data.ids, data.emotions, data.subjects)
+            table = SourceTable(data.ids, data.emotions, data.subjects).without(refused(generator))
             sources = choose_sources(list(indices), table, name, self.view.seed)
         return [Draw(Condition(name), seed, dict(source)) for seed, source in zip(seeds, sources, strict=True)]
 
@@ -172,7 +198,8 @@ class Generated:
             x, payloads = arrays.astype(np.float64), None
             good = np.isfinite(x).reshape(len(x), -1).all(axis=1)
         else:
-            x, payloads, good = self._decoded(self.modelled[representation_key(arm.representation)], arrays)
+            modelled = self.modelled[representation_key(arm.representation)]
+            x, payloads, good = self._decoded(modelled, draws, sources, arrays)
         passed = good.copy()
         if arm.gates:
             batch = self._batch(arm, draws, x, payloads)
@@ -187,19 +214,31 @@ class Generated:
                 passed &= own
         return x, passed  # type: ignore[return-value]  # numpy types `&=` as a scalar, too
 
-    def _decoded(self, own: Modelled, arrays: np.ndarray) -> tuple[np.ndarray, list[Payload | None], np.ndarray]:
-        """What was drawn as payloads, and their features; False of what cannot be decoded or described."""
+    def _decoded(
+        self, own: Modelled, draws: Sequence[Draw], sources: np.ndarray | None, arrays: np.ndarray
+    ) -> tuple[np.ndarray, list[Payload | None], np.ndarray]:
+        """What was drawn as payloads, edited or decoded, and their features; False of what cannot be described."""
         payloads: list[Payload | None] = []
         x = np.zeros((len(arrays), *own.features.spec.shape), np.float32)
         good = np.zeros(len(arrays), bool)
         for i, array in enumerate(arrays):
             try:
-                payload = own.representation.decode(array)
+                if sources is not None and isinstance(own.representation, EditingRepresentation):
+                    source = own.payloads.of(self._place(own)[draws[i].sources[FROM]])
+                    payload = own.representation.edit(source, sources[i], array)
+                else:
+                    payload = own.representation.decode(array)
                 x[i], good[i] = own.features.encode(payload), True
                 payloads.append(payload)
             except PayloadError:
                 payloads.append(None)
         return self.view.scaled(x), payloads, good
+
+    def _place(self, own: Modelled) -> dict[str, int]:
+        """Piece -> its row."""
+        if id(own) not in self.places:
+            self.places[id(own)] = {fact.piece_id: i for i, fact in enumerate(own.rows.facts)}
+        return self.places[id(own)]
 
     # -- gates
 
@@ -219,9 +258,10 @@ class Generated:
         key = repr((name, asked.limit, sorted(asked.params.items()), arm.representation))
         if key not in self.gates:
             kind = gate_class(name)
-            layout = "vector" if arm.representation is None else data.spec.layout
-            if not (isinstance(kind, type) and issubclass(kind, SampleGate)) or not knows(kind, self.modality, layout):
-                raise UserError(f"gate {name} cannot look at single samples of {self.modality} as {layout}")
+            own = None if arm.representation is None else self.modelled[representation_key(arm.representation)]
+            seen = "vector" if own is None or is_features(own.representation) else "signal"
+            if not (isinstance(kind, type) and issubclass(kind, SampleGate)) or not knows(kind, self.modality, seen):
+                raise UserError(f"gate {name} cannot look at single samples of {self.modality} as {data.spec.name}")
             reference = self._reference(arm, data)
             seed = derive_seed("study-gate", self.view.seed, name) >> 32
             gate = kind.fit(
@@ -245,7 +285,7 @@ class Generated:
                 )
             else:
                 own = self.modelled[key]
-                place = {fact.piece_id: i for i, fact in enumerate(own.rows.facts)}
+                place = self._place(own)
                 payloads = [own.payloads.of(place[i], coded=True) for i in data.ids]
                 stored = Stored(
                     data.ids,

@@ -38,7 +38,7 @@ def true_effect(view: TrainView, lacks: dict[int, int]) -> Added:
     """`transfer` whose class means are those of all real rows, pruned ones too: rows of other classes, each moved by
     the difference of the two class means after each subject's own level was taken out. A bound on what a better
     estimate of the effect could bring, and no method: it has seen what was taken away."""
-    from generators.conversion import centre_by_subject
+    from generators.effects import centre_by_subject
 
     if not len(view.gone):
         raise UserError("nothing was taken from train, so its true effect is the one that is there")

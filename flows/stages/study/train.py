@@ -16,15 +16,22 @@ from validators.trials.classifiers.scaling import Scaler, ScalingParams
 @dataclass(frozen=True, slots=True)
 class Added:
     """What an arm adds. x: [M, ...] in the scaled space; y: [M] class indices; notes: what it did otherwise than asked;
-    gates: gate -> (mean score, share of candidates that it let in)."""
+    gates: gate -> (mean score, share of candidates that it let in); weights: [M] what each row counts in training,
+    None: 1, as a real row does."""
 
     x: np.ndarray
     y: np.ndarray
     notes: tuple[str, ...] = ()
     gates: dict[str, tuple[float, float]] = field(default_factory=dict)
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """[M] float64, what each row counts."""
+        return np.ones(len(self.y)) if self.weights is None else np.asarray(self.weights, np.float64)
 
 
 @dataclass(frozen=True)
@@ -106,4 +113,6 @@ def joined(parts: Sequence[Added]) -> Added:
     """Rows one after the other."""
     gates = {name: value for part in parts for name, value in part.gates.items()}
     notes = tuple(note for part in parts for note in part.notes)
-    return Added(np.concatenate([p.x for p in parts]), np.concatenate([p.y for p in parts]), notes, gates)
+    weights = None if all(p.weights is None for p in parts) else np.concatenate([p.counts for p in parts])
+    x, y = np.concatenate([p.x for p in parts]), np.concatenate([p.y for p in parts])
+    return Added(x, y, notes, gates, weights)

@@ -222,10 +222,13 @@ class Bench:
             added = self._rows(arm)
             scores = {name: [_number(mean), share] for name, (mean, share) in added.gates.items()}
             rows = {"x": added.x.astype(np.float32), "y": added.y}
+            if added.weights is not None:
+                rows["weights"] = added.weights
             store.put_arrays(key, rows, {"notes": list(added.notes), "gates": scores})
             arrays, meta = store.get_arrays(key)
         gates = {name: (math.nan if mean is None else mean, share) for name, (mean, share) in meta["gates"].items()}
-        return Added(arrays["x"].astype(np.float64), arrays["y"], tuple(meta["notes"]), gates)
+        x = arrays["x"].astype(np.float64)
+        return Added(x, arrays["y"], tuple(meta["notes"]), gates, arrays.get("weights"))
 
     def _made_of(self, arm: Arm) -> list[JsonValue]:
         """What decides the rows of an arm: those that it learns from, itself and its code."""
@@ -270,6 +273,8 @@ class Bench:
             y = np.concatenate([view.y, added.y]) if len(added) else view.y
             reference = np.arange(len(y)) < len(view.y)
         weights = None
+        if added.weights is not None:
+            weights = np.concatenate([np.ones(0 if arm.synthetic_only else len(view.y)), added.counts])
         if arm.method == "class_weights":
             weights = class_weights(y, n_classes, float(arm.params.get("power", 1.0)))
         fitted = model.fit(x, y, weights=weights, n_classes=n_classes, seed=view.seed, reference=reference)

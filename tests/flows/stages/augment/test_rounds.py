@@ -15,14 +15,19 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from corpora.errors import ParamsError
+from corpora.errors import IntegrityError, ParamsError
+from corpora.fingerprint import hash_bytes
+from corpora.schema import Payload
 from emoforge.conductor import _print_forecast
 from flows.artifacts.augmented import GateCost
+from flows.artifacts.prepared import Prepared
 from flows.asking import Ask
+from flows.engine.store import WorkStore
 from flows.params import Machine, Numerics, Rounds, load_params
 from flows.paths import Layout
 from flows.stages.augment.candidates import Candidate, DrawSource
 from flows.stages.augment.forecast import forecast_run, people_of, too_few
+from flows.stages.augment.originals import Originals, keep_originals, originals_key
 from flows.stages.augment.rounds import fill, subject_counts
 from flows.stages.augment.tallies import Timings, cell_tally, class_tally, seconds_per_draw, spent, timings
 from flows.stages.release import decide, notes
@@ -149,7 +154,7 @@ def test_seconds_are_kept_beside_and_a_class_that_cost_nothing_now_keeps_what_it
 # -- the whole way, on the speech of six people
 
 SMALL = copy.deepcopy(TINY["speech"])
-SMALL["demo"]["tiny"]["per_class"] = {"anger": 18, "neutral": 12, "sadness": 6}
+SMALL["demo"]["tiny"]["per_class"] = {"anger": 18, "neutral": 12, "sadness": 9}
 SMALL["runs"]["tiny"] |= {
     "generator": {"name": "transfer"},
     "gates": {
@@ -158,6 +163,7 @@ SMALL["runs"]["tiny"] |= {
         "variance": {"enabled": False},
         "copies": {"limit": {"absolute": 0.0}},
         "validity": {"limit": {"absolute": -1000.0}},
+        "support": {"limit": {"absolute": 1000.0}},
     },
 }
 
@@ -328,14 +334,14 @@ def test_a_forecast_says_where_there_is_too_little_to_learn_from(
         assert {c.emotion: (c.real, c.people) for c in told.classes} == {
             "anger": (6, 2),
             "neutral": (4, 2),
-            "sadness": (2, 2),
+            "sadness": (3, 2),
         }
         for c in told.classes:
             assert c.warning == f"{c.real} real samples of 2 people: too few to learn the class from"
             assert c.as_dict()["warning"] == c.warning and c.as_dict()["people"] == 2
     _print_forecast(told)
     shown = " ".join(capsys.readouterr().out.split())
-    assert "tiny: sadness has 2 real samples of 2 people: too few to learn the class from" in shown
+    assert "tiny: sadness has 3 real samples of 2 people: too few to learn the class from" in shown
     assert "target reached" not in shown and "75%" not in shown and "too few to tell" in shown
 
 
@@ -452,3 +458,27 @@ def test_a_generator_that_honours_subjects_is_asked_for_them(
     assert made and None not in people and Speaker.asked <= people
     assert all(r["subject_id"] in people and r["corpus"] == "syn" for r in made)
     assert all(r["group_id"] == r["subject_id"] for r in made), "RAVDESS is split by subject"
+
+
+def test_payloads_are_kept_byte_for_byte_where_they_are_edited(fitted: Path, tmp_path: Path) -> None:
+    prepared = Prepared.open(fitted / "data/runs/tiny/prepared")
+    store = WorkStore(str(tmp_path / "store"))
+    plain = keep_originals(prepared, store, tmp_path / "cache", edited=False)
+    whole = keep_originals(prepared, store, tmp_path / "cache", edited=True)
+    assert plain == originals_key(prepared, edited=False) != whole
+    ids, index = prepared.encoded_ids(), {r["sample_id"]: r for r in prepared.index().to_pylist()}
+    originals = Originals(store.fetch_folder(whole, tmp_path / "node"))
+    np.testing.assert_array_equal(originals.arrays(ids[:3]), prepared.arrays()[:3])
+    for sample_id in ids:
+        payload = originals.payload(sample_id)
+        assert isinstance(payload, Payload) and hash_bytes(payload.data) == index[sample_id]["sha256"]
+        assert (payload.codec, payload.duration_s) == (index[sample_id]["codec"], index[sample_id]["duration_s"])
+        assert [s.as_row() for s in payload.signals] == (index[sample_id]["signals"] or [])
+    bare = Originals(store.fetch_folder(plain, tmp_path / "node"))
+    for one in (bare, originals):
+        with pytest.raises(IntegrityError, match="no payload of 'tiny/nobody'"):
+            one.payload("tiny/nobody")
+        with pytest.raises(IntegrityError, match="no sample 'tiny/nobody'"):
+            one.arrays(["tiny/nobody"])
+    with pytest.raises(IntegrityError, match="no payload"):
+        bare.payload(ids[0])
