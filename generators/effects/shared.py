@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from sklearn.covariance import oas
+from sklearn.covariance import OAS
 
 FLOOR = 0.02  # of a feature's variance: the least that effects are taken to vary by
 
@@ -26,7 +26,7 @@ def diagonal(
     One other class says nothing of how far classes lie apart; the spread is then one number for all features, by
     moments of u in units of `within`, never negative.
     """
-    noise = np.maximum(within, 1e-12 * max(float(within.max()), 1e-300)) / n
+    noise = np.maximum(within / n, 1e-300)  # a constant feature has neither spread nor effect
     if len(effects) > 1:
         prior, centre = effects.var(axis=0, ddof=1) + floor, effects.mean(axis=0)
     else:
@@ -65,7 +65,7 @@ def low_rank(
     Whitening is by a Cholesky factor of the shrunk covariance (OAS, Chen et al. 2010): the estimate is the same for
     every square root, and this one is the cheapest.
     """
-    covariance, _ = oas(residuals, assume_centered=True)
+    covariance = OAS(store_precision=False, assume_centered=True).fit(residuals).covariance_
     scale = float(np.trace(covariance)) / len(covariance)
     root = np.linalg.cholesky(covariance + 1e-9 * max(scale, 1e-300) * np.eye(len(covariance)))  # S = L L'
     own, theirs = (np.zeros_like(u), np.zeros_like(effects)) if elsewhere is None else elsewhere
