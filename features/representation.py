@@ -21,6 +21,7 @@ from corpora.schema import Payload, Signal
 
 REPRESENTATIONS: dict[str, str] = {
     "world": "features.speech.world:WorldRepresentation",
+    "differential": "features.speech.differential.representation:DifferentialRepresentation",
     "pixels": "features.faces.pixels:PixelRepresentation",
     "rows": "features.physio.rows:RowsRepresentation",
     "functionals": "features.speech.vectors:FunctionalsRepresentation",
@@ -119,6 +120,16 @@ class Representation(Protocol):
 
     def decode(self, array: np.ndarray) -> Payload:
         """Array of the spec's shape -> payload. Deterministic. Raises `PayloadError` if nothing valid is in it."""
+        ...
+
+
+@runtime_checkable
+class EditingRepresentation(Representation, Protocol):
+    """A representation whose way back is a change of a real payload."""
+
+    def edit(self, source: Payload, before: np.ndarray, after: np.ndarray) -> Payload:
+        """The source changed as its array changed from `before` (its own encoding) to `after`. before == after: the
+        source, byte for byte. Raises PayloadError (reason slug)."""
         ...
 
 
