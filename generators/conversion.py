@@ -31,6 +31,7 @@ from pydantic import Field
 from corpora.errors import IntegrityError, UserError
 from features.representation import Spec
 from generators.condition import ConditionFields, emotion_weights, encode_conditions
+from generators.effects import centre_by_subject, shrunk_means, stein_means
 from generators.generator import Device, Draw, Monitor, Progress, TrainData, require_layout
 from generators.normalise import MARGIN, chunks, on_grid
 from generators.params import GeneratorParams, parse_params
@@ -62,67 +63,6 @@ class TransferParams(GeneratorParams):
     move_duration: bool = Field(
         True, description="rows with a length: stretch or shorten towards the class' mean duration"
     )
-
-
-def shrunk_means(values: np.ndarray, labels: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """[N, D] centred values, class indices [N] -> shrunk class means [K, D] and the share kept of each [K, D] in [0,
-    1].
-
-    A class mean is theta + noise of variance s^2 / n_c (s^2: pooled within classes), theta ~ N(0, tau^2) across
-    classes; tau^2 by moments, never negative; the posterior mean keeps tau^2 / (tau^2 + s^2 / n_c).
-    """
-    counts = np.array([(labels == k).sum() for k in range(n_classes)], np.float64)
-    means = np.stack([values[labels == k].mean(axis=0) for k in range(n_classes)])
-    within = ((values - means[labels]) ** 2).sum(axis=0) / max(1, len(values) - n_classes)
-    noise = within[None, :] / counts[:, None]  # [K, D]
-    between = np.maximum((means**2 - noise).mean(axis=0), 0.0)
-    kept = between[None, :] / np.maximum(between[None, :] + noise, 1e-12)
-    return means * kept, kept
-
-
-def stein_means(values: np.ndarray, labels: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """[N, D] centred values, class indices [N] -> class means [K, D], each shrunk as a whole, and its share kept [K,
-    1].
-
-    In coordinates where the spread within classes is the identity, a mean of n_c samples is N(theta, I / n_c), and the
-    positive-part James-Stein estimate keeps 1 - (D - 2) / (n_c |mean|^2) of it; times v / (v - D + 3), because that
-    spread is itself estimated, with v = N - K degrees of freedom (James & Stein 1961, section 4).
-    """
-    d, freedom = values.shape[1], max(1, len(values) - n_classes)
-    price = max(0, d - 2) * freedom / max(1, freedom - d + 3)
-    counts = np.array([(labels == k).sum() for k in range(n_classes)], np.float64)[:, None]
-    means = np.stack([values[labels == k].mean(axis=0) for k in range(n_classes)])
-    rest = values - means[labels]
-    within = rest.T @ rest / freedom
-    variances, vectors = np.linalg.eigh(within)
-    white = means @ vectors / np.sqrt(np.maximum(variances, 1e-9 * variances.max() + 1e-300))
-    kept = 1.0 - price / np.maximum(counts * (white**2).sum(axis=1, keepdims=True), 1e-300)
-    kept = np.clip(kept, 0.0, 1.0)
-    return means * kept, kept
-
-
-def centre_by_subject(
-    values: np.ndarray, labels: np.ndarray, subjects: Sequence[str | None], n_classes: int
-) -> np.ndarray:
-    """[N, D] -> deviations from each subject's own level, where subjects are known, else from the global one.
-
-    The level is fitted together with the class effects (two-way additive model by backfitting), so that a subject who
-    has only angry samples does not lose the anger.
-    """
-    names = sorted({s or "" for s in subjects})
-    index = np.array([names.index(s or "") for s in subjects])
-    effect = np.zeros((n_classes, values.shape[1]))
-    level = np.zeros((len(names), values.shape[1]))
-    for _ in range(50):
-        rest = values - effect[labels]
-        level = np.stack([rest[index == j].mean(axis=0) for j in range(len(names))])
-        rest = values - level[index]
-        new = np.stack([rest[labels == k].mean(axis=0) for k in range(n_classes)])
-        new -= new.mean(axis=0)
-        if np.allclose(new, effect, atol=1e-9):
-            break
-        effect = new
-    return values - level[index]
 
 
 class Transfer:
