@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # what encodes a sample needs none of the code that prepares 
     from features.speech.prepare import SpeechSteps
 
 SHORTEST_S = 0.06
-REMEMBERED = 32  # analyses: about 1 MB for each 4 s
+REMEMBERED = 32  # analyses by default: about 1 MB for each 4 s
 
 
 class DifferentialRepresentation:
@@ -62,6 +62,7 @@ class DifferentialRepresentation:
         names, units = self.columns.names, self.columns.units
         label = f"differential{self.rate_hz // 1000}k"
         self.spec = Spec(name=label, shape=(len(names),), layout="vector", rows=names, units=units)
+        self.remembered = REMEMBERED
         self._analyses: OrderedDict[str, Analysis] = OrderedDict()  # by hash of the payload, oldest first
 
     def require(self, steps: SpeechSteps) -> SpeechSteps:
@@ -128,7 +129,7 @@ class DifferentialRepresentation:
             return self._analyses[key]
         analysis = analyse(self._signal(payload), self.rate_hz, self.f0_method)
         self._analyses[key] = analysis
-        if len(self._analyses) > REMEMBERED:
+        if len(self._analyses) > self.remembered:
             self._analyses.popitem(last=False)
         return analysis
 
