@@ -56,6 +56,6 @@ def within_full_scale(signal: np.ndarray, rate_hz: int, ceiling: float = 1.0) ->
     reach = max(1, round(LIMIT_S * rate_hz))
     allowed = np.minimum(1.0, ceiling / np.maximum(np.abs(signal), 1e-12))
     lowest = np.pad(minimum_filter1d(allowed, 2 * reach + 1, mode="nearest"), reach, mode="edge")
-    gain = oaconvolve(lowest, _hann(2 * reach + 1), mode="valid")
-    # the FFT of the convolution may be 1e-16 too high
-    return signal * np.minimum(gain, allowed)
+    smooth = oaconvolve(lowest, _hann(2 * reach + 1), mode="valid")
+    near = minimum_filter1d(lowest, 2 * reach + 1)[reach:-reach] < 1  # elsewhere the gain is 1 to the bit
+    return signal * np.where(near, np.minimum(smooth, allowed), 1.0)
