@@ -21,6 +21,7 @@ from corpora.schema import Payload, Signal
 
 REPRESENTATIONS: dict[str, str] = {
     "world": "features.speech.world:WorldRepresentation",
+    "differential": "features.speech.differential.representation:DifferentialRepresentation",
     "pixels": "features.faces.pixels:PixelRepresentation",
     "rows": "features.physio.rows:RowsRepresentation",
     "functionals": "features.speech.vectors:FunctionalsRepresentation",
