@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from corpora.errors import ParamsError, UnknownNameError
+from corpora.errors import ParamsError, PayloadError, UnknownNameError
 from corpora.registry import Registry
 from corpora.schema import Payload, Signal
 
@@ -24,8 +24,10 @@ REPRESENTATIONS: dict[str, str] = {
     "pixels": "features.faces.pixels:PixelRepresentation",
     "rows": "features.physio.rows:RowsRepresentation",
     "functionals": "features.speech.vectors:FunctionalsRepresentation",
+    "oriented_energy": "features.faces.oriented:OrientedEnergyRepresentation",
     "hog": "features.faces.vectors:HogRepresentation",
     "bands": "features.physio.vectors:BandsRepresentation",
+    "band_power": "features.physio.band_power:BandPowerRepresentation",
     "features": "features.physio.table:TableRepresentation",
     "heart": "features.physio.vectors:HeartRepresentation",
     "sentence": "features.text.vectors:SentenceRepresentation",
@@ -84,6 +86,14 @@ class Spec:
         return cls(**fields)
 
 
+def require_array(array: np.ndarray, spec: Spec) -> None:
+    """Raises `PayloadError` where an array is none of this spec's: wrong-shape, non-finite."""
+    if array.shape != spec.shape:
+        raise PayloadError("wrong-shape", f"{array.shape}; {spec.name} has {spec.shape}")
+    if not np.isfinite(array).all():
+        raise PayloadError("non-finite", f"{int((~np.isfinite(array)).sum())} of {array.size} values")
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What a corpus tells of the payloads that a run will prepare, before any is. `signals`: of physiology, as most
@@ -119,6 +129,16 @@ class Representation(Protocol):
 
     def decode(self, array: np.ndarray) -> Payload:
         """Array of the spec's shape -> payload. Deterministic. Raises `PayloadError` if nothing valid is in it."""
+        ...
+
+
+@runtime_checkable
+class EditingRepresentation(Representation, Protocol):
+    """A representation whose way back is a change of a real payload."""
+
+    def edit(self, source: Payload, before: np.ndarray, after: np.ndarray) -> Payload:
+        """The source changed as its array changed from `before` (its own encoding) to `after`. before == after: the
+        source, byte for byte. Raises `PayloadError` (reason slug)."""
         ...
 
 
