@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from corpora.errors import ParamsError, UnknownNameError
+from corpora.errors import ParamsError, PayloadError, UnknownNameError
 from corpora.registry import Registry
 from corpora.schema import Payload, Signal
 
@@ -25,8 +25,10 @@ REPRESENTATIONS: dict[str, str] = {
     "pixels": "features.faces.pixels:PixelRepresentation",
     "rows": "features.physio.rows:RowsRepresentation",
     "functionals": "features.speech.vectors:FunctionalsRepresentation",
+    "oriented_energy": "features.faces.oriented:OrientedEnergyRepresentation",
     "hog": "features.faces.vectors:HogRepresentation",
     "bands": "features.physio.vectors:BandsRepresentation",
+    "band_power": "features.physio.band_power:BandPowerRepresentation",
     "features": "features.physio.table:TableRepresentation",
     "heart": "features.physio.vectors:HeartRepresentation",
     "sentence": "features.text.vectors:SentenceRepresentation",
@@ -83,6 +85,14 @@ class Spec:
         """What `dataclasses.asdict` made of one and JSON kept: lists become tuples again."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
         return cls(**fields)
+
+
+def require_array(array: np.ndarray, spec: Spec) -> None:
+    """Raises `PayloadError` where an array is none of this spec's: wrong-shape, non-finite."""
+    if array.shape != spec.shape:
+        raise PayloadError("wrong-shape", f"{array.shape}; {spec.name} has {spec.shape}")
+    if not np.isfinite(array).all():
+        raise PayloadError("non-finite", f"{int((~np.isfinite(array)).sum())} of {array.size} values")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import numpy as np
 from corpora.codecs import decode_image, encode_png
 from corpora.errors import ParamsError, PayloadError
 from corpora.schema import Payload, Signal
-from features.representation import Spec
+from features.representation import Spec, require_array
 
 if TYPE_CHECKING:  # what decodes a sample needs none of the code that prepares one
     from features.faces.prepare import FaceSteps
@@ -45,13 +45,26 @@ class PixelRepresentation:
 
         Raises `PayloadError`: wrong-shape, non-finite.
         """
-        if array.shape != self.spec.shape:
-            raise PayloadError("wrong-shape", f"{array.shape}; {self.spec.name} has {self.spec.shape}")
-        if not np.isfinite(array).all():
-            raise PayloadError("non-finite", f"{int((~np.isfinite(array)).sum())} pixels are NaN or infinite")
-        grey = np.rint((np.clip(array[0].astype(np.float64), -1.0, 1.0) + 1.0) * 127.5)
-        image = Signal("image", "grey level", None, grey.shape)
-        return Payload(encode_png(grey.astype(np.uint8)), "png", (image,))
+        require_array(array, self.spec)
+        return png_of((np.clip(array[0].astype(np.float64), -1.0, 1.0) + 1.0) * 127.5)
+
+    def edit(self, source: Payload, before: np.ndarray, after: np.ndarray) -> Payload:
+        """The source's own grey levels plus those by which its array changed, rounded once, clipped at 0 and 255.
+
+        A change of less than half a level everywhere leaves the source as it is: its bytes, its codec. Raises
+        `PayloadError`: those of `encode`, wrong-shape, non-finite.
+        """
+        require_array(before, self.spec)
+        require_array(after, self.spec)
+        pixels = grey_pixels(source, self.size).astype(np.float64)
+        levels = np.rint((after[0].astype(np.float64) - before[0]) * 127.5)
+        return png_of(pixels + levels) if levels.any() else source
+
+
+def png_of(levels: np.ndarray) -> Payload:
+    """[H, W] float64 grey levels -> payload of a png; rounded, clipped to 0..255."""
+    grey = np.rint(np.clip(levels, 0.0, 255.0)).astype(np.uint8)
+    return Payload(encode_png(grey), "png", (Signal("image", "grey level", None, grey.shape),))
 
 
 def grey_steps(steps: FaceSteps, size: int) -> FaceSteps:

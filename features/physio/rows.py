@@ -17,8 +17,9 @@ from corpora.errors import ParamsError, PayloadError
 from corpora.schema import Payload, Signal
 from corpora.signals import decode_signals, encode_signals
 from features.masks import valid_columns
+from features.physio.changes import with_changes
 from features.physio.steps import resampled
-from features.representation import Known, Spec
+from features.representation import Known, Spec, require_array
 
 if TYPE_CHECKING:  # what decodes a sample needs none of the code that prepares one
     from features.physio.prepare import SignalSteps
@@ -249,10 +250,7 @@ class RowsRepresentation:
 
         Raises `PayloadError`: wrong-shape, non-finite, empty (no valid column), too-short (a signal without a value).
         """
-        if array.shape != self.spec.shape:
-            raise PayloadError("wrong-shape", f"{array.shape}; {self.spec.name} has {self.spec.shape}")
-        if not np.isfinite(array).all():
-            raise PayloadError("non-finite", f"{int((~np.isfinite(array)).sum())} values are NaN or infinite")
+        require_array(array, self.spec)
         columns, seconds = array.shape[1], float(self.seconds or 0.0)
         if self.mask:
             columns = valid_columns(array[-1])
@@ -273,6 +271,32 @@ class RowsRepresentation:
             arrays[signal.name] = (course[:, 0] if signal.columns is None else course).astype(np.float32)
             facts.append(Signal(signal.name, signal.unit, signal.rate_hz, arrays[signal.name].shape))
         return Payload(encode_signals(arrays), "npz", tuple(facts), seconds)
+
+    def edit(self, source: Payload, before: np.ndarray, after: np.ndarray) -> Payload:
+        """The source plus the change of its rows, brought to each signal's own rate; what rows do not resolve stays.
+
+        Its length stays, too. Raises `PayloadError`: those of `encode`, wrong-shape, non-finite, other-length (the mask
+        of `after` is longer or shorter than that of `before`).
+        """
+        require_array(before, self.spec)
+        require_array(after, self.spec)
+        if np.array_equal(before, after):
+            return source
+        trial = trial_of(source, self.signals)
+        columns = before.shape[1]
+        if self.mask:
+            columns, wanted = valid_columns(before[-1]), valid_columns(after[-1])
+            if wanted != columns:
+                raise PayloadError("other-length", f"{wanted} columns of {columns}: an edit keeps the source's length")
+        moved = self._courses(after[:, :columns].astype(np.float64))
+        moved -= self._courses(before[:, :columns].astype(np.float64))
+        changes, first = {}, 0
+        for signal in self.signals:
+            rows = moved[first : first + len(signal.rows)].T
+            first += len(signal.rows)
+            course = _of_length(resampled(rows, self.rate_hz, signal.rate_hz, signal.name), len(trial[signal.name]))
+            changes[signal.name] = course[:, 0] if signal.columns is None else course
+        return with_changes(source, changes)
 
     def _courses(self, array: np.ndarray) -> np.ndarray:
         """[rows, valid columns] -> [channels, valid columns], each with its level. A course is taken about its own mean
