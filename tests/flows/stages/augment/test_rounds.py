@@ -19,7 +19,7 @@ from corpora.errors import ParamsError
 from emoforge.conductor import _print_forecast
 from flows.artifacts.augmented import GateCost
 from flows.asking import Ask
-from flows.params import Machine, Numerics, Rounds, load_params
+from flows.params import Machine, Numerics, Rounds, Target, load_params
 from flows.paths import Layout
 from flows.stages.augment.candidates import Candidate, DrawSource
 from flows.stages.augment.forecast import forecast_run, people_of, too_few
@@ -99,8 +99,10 @@ def test_a_cell_with_nothing_to_convert_is_told_and_the_others_go_on() -> None:
 
 def test_a_budget_has_what_params_say() -> None:
     rounds = Rounds.model_validate({"max_rounds": 2, "max_draws": 3, "choose": {"gather": 1.5}, "min_acceptance": 0.1})
-    assert rounds.budget() == Budget(max_rounds=2, max_draws=3.0, min_acceptance=0.1, gather=1.5)
-    assert Rounds().budget() == Budget(), "one set of defaults"
+    assert rounds.budget(Target()) == Budget(max_rounds=2, max_draws=3.0, min_acceptance=0.1, gather=1.5)
+    assert Rounds().budget(Target()) == Budget(), "one set of defaults"
+    assert Rounds().budget(Target(spread=3)) == Budget(), "of samples that are counted nothing is spread"
+    assert Rounds().budget(Target(by="weight", spread=3)) == Budget(spread=3.0)
 
 
 def test_a_release_says_why_a_class_was_not_filled() -> None:
