@@ -73,9 +73,7 @@ def test_real_rows_stay_and_the_order_of_the_rows_makes_no_difference() -> None:
 
 def test_each_cell_of_a_class_is_drawn_by_its_own_sum() -> None:
     """Cells of corpora and of subjects have weights of their own within a class."""
-    of_corpus = [
-        {"emotion": "fear", "weight": 2 / n, "extra": [("corpus", c)]} for c, n in CELLS for _ in range(n)
-    ]
+    of_corpus = [{"emotion": "fear", "weight": 2 / n, "extra": [("corpus", c)]} for c, n in CELLS for _ in range(n)]
     of_subject = [{"emotion": "fear", "weight": 2 / n, "subject_id": c} for c, n in CELLS for _ in range(n)]
     for table in (rows(*of_corpus), rows(*of_subject)):
         for seed in range(20):

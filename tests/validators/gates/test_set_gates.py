@@ -208,20 +208,40 @@ def test_rows_are_drawn_as_often_as_they_weigh_and_once() -> None:
     assert np.abs(often / 4000 - weights / 2).max() < 0.03
 
 
-def test_a_mix_by_rows_would_tell_of_a_distance_that_a_weighted_set_does_not_have(
-    strangers: Batch, train: Batch
-) -> None:
-    """Each sample of one class eight times, each counting an eighth, is the same set to every gate."""
-    rows = np.arange(len(strangers))
-    of_class = np.flatnonzero(np.asarray(strangers.emotions) == CLASSES[0])
-    again = np.concatenate([rows, np.tile(of_class, 7)])
-    weights = np.where(np.isin(again, of_class), 0.125, 1.0)
-    repeated = replace(rows_of(strangers, again), weights=tuple(weights))
-    kid, frechet = _fit(KidGate, train), _fit(FrechetGate, train)
-    assert frechet.measure(repeated, seed=1).n_synthetic == len(strangers)
-    for gate, near in ((kid, 0.05), (frechet, 0.6)):
-        plain, own = (gate.measure(b, seed=1).value for b in (strangers, repeated))
-        assert own == pytest.approx(plain, rel=0.35, abs=near)
+def test_the_pooled_kid_weighs_each_class_by_what_it_counts(strangers: Batch, train: Batch) -> None:
+    gate, of_class = _fit(KidGate, train), np.asarray(strangers.emotions) == CLASSES[0]
+    n, n_a = len(strangers), int(of_class.sum())
+
+    def pooled(weight: float) -> float:
+        return float(gate.measure(replace(strangers, weights=tuple(np.where(of_class, weight, 1.0))), seed=1).value)
+
+    every, without = pooled(1.0), pooled(1e-9)
+    assert every == gate.measure(strangers, seed=1).value
+    own = (n * every - (n - n_a) * without) / n_a  # of the class alone
+    assert pooled(0.25) == pytest.approx((n_a / 4 * own + (n - n_a) * without) / (n_a / 4 + n - n_a), rel=1e-6)
+    half = np.where(of_class, 0.5, 1.0)
+    assert gate.measure(replace(strangers, weights=tuple(half)), seed=1).n_synthetic == int(half.sum())
+
+
+def test_rows_that_count_nothing_are_seen_by_no_matched_gate(strangers: Batch, train: Batch) -> None:
+    """Samples of another class under the name of this one, each of all but no weight: as if they were not there."""
+    liars = rows_of(strangers, np.asarray(strangers.emotions) != CLASSES[0])
+    liars = replace(liars, emotions=(CLASSES[0],) * len(liars), cache={})
+    both = Batch(
+        strangers.modality,
+        strangers.ids + liars.ids,
+        strangers.emotions + liars.emotions,
+        [*strangers.signals, *liars.signals],
+        strangers.sha256 + liars.sha256,
+        rate_hz=strangers.rate_hz,
+        weights=(1.0,) * len(strangers) + (1e-9,) * len(liars),
+    )
+    for kind in (FrechetGate, KidGate):
+        gate = _fit(kind, train)
+        honest, seen = gate.measure(strangers, seed=1), gate.measure(both, seed=1)
+        lied = gate.measure(replace(both, weights=()), seed=1)
+        assert abs(seen.value - honest.value) < 0.4 * abs(lied.value - honest.value)
+        assert seen.n_synthetic == honest.n_synthetic
 
 
 def test_several_intervals_hold_together() -> None:

@@ -225,6 +225,26 @@ def test_every_subject_gets_the_classes_that_it_lacks(fitted: Path, tmp_path: Pa
     assert "Each subject on its own" in page and "target reached" in page and "agreement rejects" in page
 
 
+def test_weights_are_of_a_cell_and_come_to_what_it_lacks(fitted: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "p"
+    shutil.copytree(fitted, folder, symlinks=True)
+    out = augmented(fitted, folder, target={"cells": "subject", "by": "weight", "spread": 2})
+    subjects = {
+        r["sample_id"]: r["subject_id"] for r in pq.read_table(out.parent / "prepared/index.parquet").to_pylist()
+    }
+    made = pq.read_table(out / "index.parquet").to_pylist()
+    cells = balance_of(out)["cells"]
+    for cell in cells:
+        own = [r for r in made if (r["subject_id"], r["emotion"]) == (cell["subject"], cell["emotion"])]
+        assert sum(r["weight"] for r in own) == pytest.approx(cell["effective"])
+        assert {subjects[r["source_ids"][0]] for r in own} <= {cell["subject"]}
+        assert cell["effective"] == min(cell["target"] - cell["real_train"], cell["accepted"])
+    assert any(c["accepted"] > c["effective"] for c in cells) and len({r["weight"] for r in made}) > 1
+    told = {c.emotion: c for c in told_by(folder).classes}
+    for row in balance_of(out)["classes"]:
+        assert (told[row["emotion"]].draws, told[row["emotion"]].stopped) == (row["candidates"], row["stopped"])
+
+
 def test_choosing_draws_nothing_and_is_on_record(fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "p"
     out = augmented(fitted, folder, rounds={"choose": {"gather": 2.0}})
