@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from corpora.schema import SAMPLES, SCORES, Sample
 from corpora.store.shards import read_table, write_shards, write_table
@@ -70,14 +69,6 @@ class ClassTally(Record):
     gates: dict[str, GateCost]
     filled: bool
     stopped: Stop
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_before_weights(cls, data: Any) -> Any:
-        """In files of before there were weights each accepted sample counts for one."""
-        if isinstance(data, Mapping) and "accepted" in data and "effective" not in data:
-            return {**data, "effective": data["accepted"]}
-        return data
 
     @property
     def named(self) -> str:

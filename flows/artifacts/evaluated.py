@@ -112,7 +112,7 @@ class Uplift(Record):
     classes: tuple[str, ...]
     n_train: int
     n_synthetic: int
-    synthetic_weight: float | None = None
+    synthetic_weight: float | None
     n_test: int
     test_groups: int
     arms: tuple[Arm, ...]
