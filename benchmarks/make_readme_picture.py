@@ -41,7 +41,7 @@ def draw(runs: Sequence[RunFolder], target: Path) -> None:
         left, right = row.subfigures(1, 2, width_ratios=(1.0, 1.25), wspace=0.02)
         ax = left.subplots()
         tallies = run.balance.classes if run.balance else ()
-        bars = [Bar(t.emotion, t.real_train, t.accepted, t.target) for t in tallies]
+        bars = [Bar(t.emotion, t.real_train, t.effective, t.target, t.accepted) for t in tallies]
         draw_balance(ax, bars, REAL, SYNTHETIC, INK)
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(length=0)

@@ -70,6 +70,7 @@ SAMPLES = pa.schema(
         pa.field("seed", pa.int64()),
         pa.field("sources", pa.list_(_SOURCE)),  # by role: "from", "style", ...
         pa.field("source_ids", pa.list_(pa.string())),  # ids of `sources`, for readers of formats before 3
+        pa.field("weight", pa.float32()),  # what a sample counts in training, in [0, 1]; null: 1
         _required("license", pa.string()),
         pa.field("consent", pa.string()),
     ]
@@ -161,7 +162,7 @@ class Sample:
     `emotion` is a name of the canonical vocabulary (`corpora.labels.EMOTIONS`) or None. Ratings on dimensions are in
     [-1, 1]. `payload` holds the file's bytes in the format that `codec` names. `part`: what of its recording it is;
     None: what is usual for the modality (`PARTS`). `sources`: role -> id of a real sample that a synthetic one was made
-    from.
+    from. `weight`: what it counts in training, in [0, 1]; None: 1.
     """
 
     sample_id: str
@@ -198,6 +199,7 @@ class Sample:
     sources: Mapping[str, str] | None = None
     consent: str | None = None
     part: str | None = None
+    weight: float | None = None
 
     @property
     def source_ids(self) -> tuple[str, ...] | None:

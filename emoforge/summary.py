@@ -50,7 +50,7 @@ def print_balance(run: str, balance: Balance) -> None:
             tally.real_train,
             tally.target,
             tally.candidates,
-            tally.accepted,
+            tally.counted,
             ", ".join(f"{gate} {n}" for gate, n in tally.rejected.items() if n) or "-",
             "yes" if tally.filled else "NO",
         ]

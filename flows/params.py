@@ -199,6 +199,18 @@ class Target(_Model):
         description="What is balanced: the classes, or the classes of each subject (conversions, and generators that "
         "honour subjects).",
     )
+    by: Literal["count", "weight"] = Field(
+        "count",
+        description="What fills a class: as many samples as it lacks; or every possible source once (conversions), all "
+        "that pass released, each with a weight, and the weights come to what is lacking.",
+    )
+    spread: Annotated[float, Field(ge=1, le=1_000_000)] = Field(
+        8.0, description="For `by: weight`: sources that serve for each missing sample, at most."
+    )
+
+    def of_cells(self) -> dict[str, Any]:
+        """What says how many samples each cell is to have, whatever fills it: as `cells` takes it."""
+        return self.model_dump(exclude={"by", "spread"})
 
     @model_validator(mode="after")
     def _number_given(self) -> Target:
@@ -231,7 +243,7 @@ class Rounds(_Model):
 
     max_rounds: Count = Field(6, description="Rounds of sample and gate.")
     max_draws: Annotated[float, Field(ge=1, le=1_000_000)] = Field(
-        8.0, description="Draws of a class, as a multiple of what it lacks."
+        8.0, description="Draws of a class, as a multiple of what it lacks; with `target.by: weight`: `target.spread`."
     )
     min_acceptance: Share = Field(
         0.02,
@@ -242,14 +254,15 @@ class Rounds(_Model):
     )
     choose: Choose = Field(default_factory=lambda: Choose())
 
-    def budget(self) -> Budget:
-        """As rounds are counted by."""
+    def budget(self, target: Target) -> Budget:
+        """As rounds are counted by, towards such targets."""
         return Budget(
             max_rounds=self.max_rounds,
             max_draws=self.max_draws,
             min_acceptance=self.min_acceptance,
             give_up_after=self.give_up_after,
             gather=self.choose.gather,
+            spread=target.spread if target.by == "weight" else None,
         )
 
 
@@ -382,6 +395,11 @@ class RunParams(_Model):
             )
         if self.generator is None and self.ask != Ask():
             raise ValueError("`ask` is what synthetic samples are asked for, and without a `generator` there are none")
+        if self.target.by == "weight" and (self.rounds.choose.gather != 1.0 or self.rounds.choose.by != "first"):
+            raise ValueError(
+                "target.by is 'weight': all that pass are released, so there is nothing to choose; leave out "
+                "`rounds.choose` (by: first, gather: 1)"
+            )
         if self.generator is None and self.gates:
             raise ValueError("`gates` judge synthetic samples, and without a `generator` there are none")
         return self

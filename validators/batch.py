@@ -19,7 +19,8 @@ class Batch:
     signals: speech [n_i] float32 in [-1, 1] at `rate_hz`; faces [H, W] uint8. An entry of length 0 could not be decoded
     and `errors` says why (a reason slug), else None. emotions: the true class, or the class that was asked for.
     sha256: of the payload. source_ids: of a conversion; empty for everything else. dimensions: valence, arousal,
-    dominance -> [B] float64 in [-1, 1], as rated or as asked for; NaN: not known; a name may be missing.
+    dominance -> [B] float64 in [-1, 1], as rated or as asked for; NaN: not known; a name may be missing. weights: what
+    each sample counts in training, in [0, 1]; empty: each 1.
 
     layout "": signals of the modality, as above (texts: the bytes of their UTF-8; physiology: [T] or [T, C]). layout
     "vector": rows of features of whatever modality, [D] float32, all of one length and order of columns.
@@ -37,6 +38,7 @@ class Batch:
     errors: tuple[str | None, ...] = ()
     dimensions: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
     layout: str = ""
+    weights: tuple[float, ...] = ()
     # features by extractor name, filled by validators.embeddings.features on first use; never compared
     cache: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
@@ -54,6 +56,14 @@ def usable(batch: Batch) -> np.ndarray:
     if batch.kind == "text":
         return np.asarray([s.size > 0 and text_of(np.asarray(s)) is not None for s in batch.signals], bool)
     return np.asarray([s.size > 0 and s.ndim in (1, 2, 3) and bool(np.isfinite(s).all()) for s in batch.signals], bool)
+
+
+def relative_weights(batch: Batch) -> np.ndarray:
+    """-> [B] float64, weights over the largest of them: 1 everywhere where all count the same. Their sum over a class
+    is how many rows it has in the largest set that shows classes in the shares which a weighted training shows."""
+    weights = np.asarray(batch.weights or (1.0,) * len(batch), np.float64)
+    most = weights.max(initial=0.0)
+    return weights / most if most > 0 else np.ones(len(batch))
 
 
 def rows_of(batch: Batch, rows: np.ndarray) -> Batch:

@@ -11,6 +11,9 @@ draws S from half of the synthetic set. With a statistic t:
 The interval is that of the excess t(S, A) - t(B, A) over the repeats, around the value: A is in both, so its
 peculiarity cancels. Half-samples vary about their mean as much as the full sample does about the truth (McCarthy 1969,
 Pseudo-replication: half samples), so no bootstrap is needed, whose repeated rows would lower ranks and distances.
+
+Samples with weights stand in S in their shares: as many of a class as its weights give it beside the other classes
+(`relative_weights`), and within a class each with a chance in proportion to its weight.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from scipy.stats import norm
 
 from corpora.errors import UnknownNameError, UserError
 from corpora.fingerprint import hash_json
-from validators.batch import Batch, rows_of, usable
+from validators.batch import Batch, relative_weights, rows_of, usable
 from validators.embeddings.embedding import FROM_PATH, Embedding, fit_embedding, weights_named
 from validators.embeddings.features import PLAIN
 from validators.gate import AnyParams, Better, Estimate, Fault, Foreseen, GateParams, Limit, SetGate
@@ -35,6 +38,7 @@ from validators.roster import CERTAIN, Roster, counted, lacks_groups
 
 FOLD = "a held-out fold of train"
 MIN_GROUPS = 4  # of a reference: two halves of at least two groups each
+ROUNDING = 1e-6  # of weights, which are stored in 24 bits
 LEVEL = 0.05  # of the intervals of a gate, all its groups together
 Rows = tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]  # by class: rows of S, of A and of B
 
@@ -192,12 +196,14 @@ def minimum_n(options: SetParams) -> int:
     return options.min_n or 2 * options.dims
 
 
-def matched_rows(part: Part, emotions: np.ndarray, *, repeats: int, seed: int) -> Iterator[Rows]:
+def matched_rows(part: Part, synthetic: Batch, *, repeats: int, seed: int) -> Iterator[Rows]:
     """Rows of S (of the synthetic set), A and B (of the part) for each repeat; all three have equally many of a class.
 
     Synthetic sets are balanced otherwise than real ones, and usually lack the majority class; classes that the
     synthetic set lacks are left out of A and B. Nothing is yielded where fewer than 2 groups have those classes.
+    Weighted samples: a class takes part with the share that its weights give it, and its rows are drawn by weight.
     """
+    emotions, weights = np.asarray(synthetic.emotions, dtype=str), relative_weights(synthetic)
     classes = np.unique(emotions)
     kept = np.flatnonzero(np.isin(part.emotions, classes))
     if len(np.unique(part.groups[kept])) < 2:
@@ -210,14 +216,30 @@ def matched_rows(part: Part, emotions: np.ndarray, *, repeats: int, seed: int) -
         chosen: Rows = ([], [], [])
         for own, members in zip(of_s, of_class, strict=True):
             of_a, of_b = kept[half & members], kept[~half & members]
-            m = min(of_a.size, of_b.size, (own.size + 1) // 2)
-            for pool, rows in zip((own, of_a, of_b), chosen, strict=True):
+            m = min(of_a.size, of_b.size, (int(weights[own].sum() + ROUNDING) + 1) // 2)
+            chosen[0].append(by_weight(own, weights[own], m, rng))
+            for pool, rows in zip((of_a, of_b), chosen[1:], strict=True):
                 rows.append(rng.choice(pool, m, replace=False))
         yield chosen
 
 
+def by_weight(rows: np.ndarray, weights: np.ndarray, m: int, rng: np.random.Generator) -> np.ndarray:
+    """m of [n] rows, each at most once, the chance of each in proportion to its weight; m <= sum(weights) / largest.
+
+    Equal weights: simple random sampling. Else a systematic draw from a random order (Madow 1949).
+    """
+    if np.ptp(weights) <= ROUNDING:
+        chosen: np.ndarray = rng.choice(rows, m, replace=False)
+        return chosen
+    order = rng.permutation(len(rows))
+    ends = np.cumsum(weights[order])
+    points = (rng.random() + np.arange(m)) * (ends[-1] / max(m, 1))
+    return rows[order[np.minimum(np.searchsorted(ends, points, side="right"), len(rows) - 1)]]
+
+
 class MatchedGate(SetGate):
-    """A set gate made of a statistic of two matched sets. Subclasses say what they measure; see the module's docstring.
+    """A set gate made of a statistic of two matched sets, in which samples stand as often as they weigh. Subclasses say
+    what they measure; see the module's docstring.
 
     Unit: the embedding's columns have unit variance on train.
     """
@@ -311,9 +333,7 @@ class MatchedGate(SetGate):
         """-> [R, 2]: t(S, A) and t(B, A) of each repeat; NaN in repeats that have no number, (1, 2) of it for none."""
         points = part.embedding.embed(synthetic)
         pairs = []
-        for s, a, b in matched_rows(
-            part, np.asarray(synthetic.emotions, dtype=str), repeats=self._options.repeats, seed=seed
-        ):
+        for s, a, b in matched_rows(part, synthetic, repeats=self._options.repeats, seed=seed):
             x_a = [part.points[rows] for rows in a]
             pairs.append(
                 (
@@ -327,13 +347,13 @@ class MatchedGate(SetGate):
         parts = self._reference.parts
         unusable = int((~usable(synthetic)).sum())
         n_real = sum(int(np.isin(part.emotions, synthetic.emotions).sum()) for part in parts)
-        n = len(synthetic)
+        n = int(relative_weights(synthetic).sum() + ROUNDING)
         if unusable:
-            why = f"{unusable} of {n} synthetic samples cannot be decoded or are not finite"
+            why = f"{unusable} of {len(synthetic)} synthetic samples cannot be decoded or are not finite"
             return no_number(n_real, n, why, "synthetic")
         if not parts:
             return no_number(n_real, n, self._reference.why_not, "reference")
-        if n == 0:
+        if len(synthetic) == 0:
             return no_number(n_real, n, "there is no synthetic sample")
         classes = sorted(set(synthetic.emotions))
         if why := next(filter(None, (part.why_not(classes) for part in parts)), ""):

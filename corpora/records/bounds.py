@@ -28,6 +28,7 @@ VALUES: dict[str, tuple[float, float]] = {
     "valence": (-1.0, 1.0),
     "arousal": (-1.0, 1.0),
     "dominance": (-1.0, 1.0),
+    "weight": (0.0, 1.0),
 }
 CODECS: dict[str, tuple[str, ...]] = {
     "speech": ("wav",),

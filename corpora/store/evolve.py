@@ -35,11 +35,12 @@ class Format:
 
     name: str
     major: int
+    minor: int = 0
 
     @property
     def text(self) -> str:
-        """What a manifest says: "emoforge-release/3"."""
-        return f"{self.name}/{self.major}"
+        """What a manifest says: "emoforge-release/3", "emoforge-release/3.1"."""
+        return f"{self.name}/{self.major}" + (f".{self.minor}" if self.minor else "")
 
     def require(self, value: Any, place: Path) -> int:
         """`value`: what the manifest at `place` says -> its major version.

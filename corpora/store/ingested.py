@@ -1,7 +1,7 @@
 """An ingested corpus on disk: the manifest that says of which format its tables are.
 
 Format 1 named none; of its index `part` and `sources` follow from `modality` and `source_ids`. Format 2 has these
-columns, and from here on tables grow: corpora/store/evolve.py.
+columns, and from here on tables grow: corpora/store/evolve.py. 2.1 adds `weight` (null of whatever was ingested).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from corpora.errors import IntegrityError
 from corpora.formats.jsonfile import read_json
 from corpora.store.evolve import Format
 
-FORMAT = Format("emoforge-corpus", 2)
+FORMAT = Format("emoforge-corpus", 2, 1)
 
 
 def corpus_manifest(folder: Path) -> dict[str, Any]:

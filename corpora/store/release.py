@@ -5,7 +5,8 @@ canonical JSON without `release_hash`, and it holds the sha256 of every file.
 
 Formats: in 1 the hash was one over the files alone, and README.md was none of them; such releases open and verify by
 that rule. In 2 the manifest came under it. In 3 the index has `part` and `sources` (of older ones they follow from
-`modality` and `source_ids`), and from here on tables grow: corpora/store/evolve.py.
+`modality` and `source_ids`), and from here on tables grow: corpora/store/evolve.py. 3.1 adds `weight`, which is 1 in
+all that came before.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -30,9 +32,12 @@ from corpora.schema import SAMPLES, SCORES, SPLITS
 from corpora.store.atomic import canonical_json
 from corpora.store.evolve import Format
 from corpora.store.shards import count_members, iter_payloads, read_table
+from corpora.store.weights import ClassBalance, class_balance, drawn, with_weights
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Weights = Literal["keep", "draw"]
 
 MANIFEST = "manifest.json"
 README = "README.md"
@@ -40,7 +45,7 @@ FEATURES = "features.parquet"
 UNIT = b"unit"  # key of a feature's unit in its column's metadata
 TABLES = ("index.parquet", "splits.parquet")
 SCORE_TABLE = "scores.parquet"
-FORMAT = Format("emoforge-release", 3)
+FORMAT = Format("emoforge-release", 3, 1)
 MAX_NAME = 200  # characters of a path; the project's own have 40
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # fields that are shown to people or decide something, and what they must be where they are there
@@ -88,13 +93,15 @@ def describe_files(root: Path, paths: Iterator[str] | list[str] | tuple[str, ...
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One release on disk. `index` has the schema SAMPLES, `splits` the schema SPLITS."""
+    """One release on disk. `index` has the schema SAMPLES, `splits` the schema SPLITS. `weight` of the index is never
+    null: 1 of every real sample. `drawn`: weights were answered by a draw, and all that is left weighs 1."""
 
     path: Path
     manifest: Mapping[str, Any]
     index: pa.Table
     splits: pa.Table
     version: int = field(default=FORMAT.major)  # of the format
+    drawn: bool = False
 
     @property
     def unlisted(self) -> tuple[str, ...]:
@@ -119,7 +126,7 @@ class Release:
 
     def rows(self, split: str | None = None, *, synthetic: bool | None = None, view: str | None = None) -> pa.Table:
         """Index rows of a split (None: of all). `synthetic` True or False keeps one kind. `view` is needed only
-        where the release holds several. Raises `UnknownNameError`."""
+        where the release holds several. `weight` is what a row counts in training. Raises `UnknownNameError`."""
         table = self.index
         if split is not None:
             rows = self.splits.filter(pc.equal(self.splits["view"], self._view(view)))
@@ -136,11 +143,17 @@ class Release:
     def samples(
         self, split: str | None = None, *, synthetic: bool | None = None, view: str | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Rows of `rows(...)` as dicts with `payload` (bytes, checked by sha256) and `synthetic`, in shard order."""
+        """Rows of `rows(...)` as dicts with `payload` (bytes, checked by sha256) and `synthetic`, in shard order. To be
+        multiplied with the loss: `weight`, 1.0 for real samples."""
         for row, payload in iter_payloads(self.path, self.rows(split, synthetic=synthetic, view=view)):
             row["payload"] = payload
             row["synthetic"] = row["generator_id"] is not None
             yield row
+
+    def balance(self, split: str = "train", *, view: str | None = None) -> dict[str, ClassBalance]:
+        """Class -> its real and synthetic rows in the split and the sum of their weights, which is what is balanced.
+        Soft labels, of no class, are left out. Raises `UnknownNameError`."""
+        return class_balance(self.rows(split, view=view))
 
     def to_pandas(self, split: str | None = None, *, scores: bool = False, view: str | None = None) -> pd.DataFrame:
         """Rows of `rows(...)` as a pandas frame, index `sample_id`, in the order of the index.
@@ -170,8 +183,9 @@ class Release:
         return name
 
     def features(self) -> pa.Table:
-        """features.parquet of a release of feature rows: sample_id, split, corpus, ..., generator_id (null: real), then
-        one float32 column a feature; `schema.field(name).metadata[b"unit"]` is its unit.
+        """features.parquet of a release of feature rows: sample_id, split, corpus, ..., weight, generator_id (null:
+        real), then one float32 column a feature; `schema.field(name).metadata[b"unit"]` is its unit. A weight is never
+        null; of a release that was opened with `weights="draw"` the samples that were drawn, each of weight 1.
 
         Raises `UserError` where the release has none, `IntegrityError` where the file is not what it was.
         """
@@ -180,7 +194,15 @@ class Release:
                 f"{self.path} has no {FEATURES}: payloads were generated, and `samples()` reads them from the shards."
             )
         _check_file(self.path, FEATURES, self.manifest["files"][FEATURES])
-        return pq.ParquetFile(self.path / FEATURES).read()
+        table = pq.ParquetFile(self.path / FEATURES).read()
+        if "weight" not in table.schema.names:  # of formats before 3.1
+            ones = pa.array(np.ones(table.num_rows, np.float32))
+            table = table.add_column(table.schema.get_field_index("generator_id"), SAMPLES.field("weight"), ones)
+        table = with_weights(table, self.path / FEATURES)
+        if self.drawn:
+            known = self.index["sample_id"].combine_chunks()
+            table = _weighing_one(table.filter(pc.is_in(table["sample_id"], value_set=known)))
+        return table
 
     def verify(self) -> None:
         """The manifest, and every file of it: there, of its size and sha256; the hash of the whole; members of each tar
@@ -201,31 +223,48 @@ class Release:
                 raise IntegrityError(
                     f"{self.path / name} is not in the manifest, and who reads shards/*.tar would read it. Remove it."
                 )
-        for shard in _shards(self.index):
-            rows = pc.sum(pc.equal(self.index["shard"], shard)).as_py()
+        index = read_table(self.path / "index.parquet", SAMPLES)  # whole, whatever was drawn of it
+        for shard in _shards(index):
+            rows = pc.sum(pc.equal(index["shard"], shard)).as_py()
             members = count_members(self.path / shard)
             if members != rows:
                 raise IntegrityError(f"{self.path / shard} holds {members} payloads, the index {rows}.")
 
 
-def open_release(path: Path | str) -> Release:
+def open_release(path: Path | str, *, weights: Weights = "keep", seed: int = 0) -> Release:
     """Opens a release folder; reads and checks the manifest and the tables, no payload.
 
+    `weights`: what becomes of the samples' weights. "keep": each row has its `weight`, to be multiplied with the loss.
+    "draw": for trainers that know no weights; of the synthetic samples of each class exactly as many are kept as their
+    weights come to, each with its weight as the probability, and all that is left weighs 1. `seed` fixes which; another
+    one every epoch shows all of them in time (corpora/store/weights.py). Without weights in it a release is the same
+    either way.
+
     Raises `CorpusError` if there is no release or one of a newer format, `IntegrityError` if the manifest or a table is
-    not what it was, or names files outside of the folder.
+    not what it was, names files outside of the folder, or holds a weight that is NaN or outside [0, 1];
+    `UnknownNameError` for another `weights`.
     """
+    if weights not in get_args(Weights):
+        raise UnknownNameError.of("treatment of weights", str(weights), get_args(Weights))
     root = Path(path)
     manifest, version = _manifest(root)
     for name in TABLES:
         if name not in manifest["files"]:
             raise IntegrityError(f"{root / MANIFEST} does not list {name}: it is not the manifest of a release.")
         _check_file(root, name, manifest["files"][name])
-    index = read_table(root / "index.parquet", SAMPLES)
+    index = with_weights(read_table(root / "index.parquet", SAMPLES), root / "index.parquet")
     splits = read_table(root / "splits.parquet", SPLITS)
     for shard in _shards(index):
         if shard not in manifest["files"]:
             raise IntegrityError(f"{root}: the index names {shard!r}, the manifest does not.")
-    return Release(root, manifest, index, splits, version)
+    if weights == "draw":
+        index = _weighing_one(index.filter(pa.array(drawn(index, seed))))
+    return Release(root, manifest, index, splits, version, weights == "draw")
+
+
+def _weighing_one(table: pa.Table) -> pa.Table:
+    at = table.schema.get_field_index("weight")
+    return table.set_column(at, table.schema.field(at), pa.array(np.ones(table.num_rows, np.float32)))
 
 
 def _shards(index: pa.Table) -> list[str]:

@@ -28,7 +28,7 @@ JOURNAL = "journal.jsonl"
 _BESIDE = (
     *("corpus", "modality", "emotion", "emotion_raw", "subject_id", "group_id", "session_id", "turn", "intensity"),
     *("valence", "arousal", "dominance", "gender", "age", "language", "sentence_id", "duration_s"),
-    *("generator_id", "seed", "license"),
+    *("generator_id", "seed", "weight", "license"),
 )
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False)
 # Columns behind the plain ones in a row of a spill: what a sample does not hold as the table does.

@@ -47,8 +47,9 @@ class OrientedEnergyRepresentation:
     """
 
     modality = "face"
-    lossless = False
+    lossless = True  # an edit by nothing is the source, byte for byte
     way_back = True
+    edits_only = True
 
     def __init__(self, size: int = 48, cell: int = 8, orientations: int = 8) -> None:
         if not 32 <= size <= 512 or size % 8:

@@ -78,8 +78,9 @@ class BandPowerRepresentation:
     """
 
     modality = "physio"
-    lossless = False
+    lossless = True  # an edit by nothing is the source, byte for byte
     way_back = True
+    edits_only = True
 
     def __init__(self, signals: Sequence[Mapping[str, Any]] = (), seconds: float = 10.0) -> None:
         if not isinstance(seconds, int | float) or not 0 < seconds <= 3600:

@@ -25,7 +25,7 @@ from generators.draws.balance import Stop
 
 Reference = dict[str, dict[str, list[float | None]]]  # gate -> class -> scores; None: no finite one
 
-# accepted.parquet: `place`: its turn among those of its cell, in the order of choice
+# accepted.parquet: `place`: its turn among those of its cell, in the order of choice; `weight`: null: 1
 ACCEPTED = pa.schema(
     [
         pa.field("sample_id", pa.string(), nullable=False),
@@ -35,6 +35,7 @@ ACCEPTED = pa.schema(
         pa.field("round", pa.int32(), nullable=False),
         pa.field("place", pa.int32()),
         pa.field("released", pa.bool_(), nullable=False),
+        pa.field("weight", pa.float32()),
     ]
 )
 
@@ -51,7 +52,8 @@ class GateCost(Record):
 
 class ClassTally(Record):
     """Counts of a class. real_train, target: train samples, real and wanted. accepted: released; surplus: passed and
-    were not needed. rejected: gate that rejected first -> candidates. acceptance: share that passed, None where nothing
+    were not needed. effective: what the accepted come to, the sum of their weights; by count as many as they are.
+    rejected: gate that rejected first -> candidates. acceptance: share that passed, None where nothing
     was drawn. stopped: why sampling ended (generators/draws/balance.py)."""
 
     emotion: str
@@ -59,6 +61,7 @@ class ClassTally(Record):
     target: int
     candidates: int
     accepted: int
+    effective: int
     surplus: int
     rejected: dict[str, int]
     acceptance: float | None
@@ -71,6 +74,11 @@ class ClassTally(Record):
     def named(self) -> str:
         """What people read."""
         return self.emotion
+
+    @property
+    def counted(self) -> str:
+        """What the accepted count for, for people: "24", or "24 (188 weighted)"."""
+        return f"{self.accepted}" if self.accepted == self.effective else f"{self.effective} ({self.accepted} weighted)"
 
     @property
     def passed(self) -> int:

@@ -105,12 +105,14 @@ class Arm(Record):
 
 class Uplift(Record):
     """What `validators.trials.downstream.uplift` measures. difference: UAR of real + synthetic minus real;
-    against_weighted: minus real, weighted. outcome: win, loss, no difference, or undecided."""
+    against_weighted: minus real, weighted. synthetic_weight: what the synthetic samples count for together, None where
+    each counts 1. outcome: win, loss, no difference, or undecided."""
 
     classifier: str
     classes: tuple[str, ...]
     n_train: int
     n_synthetic: int
+    synthetic_weight: float | None
     n_test: int
     test_groups: int
     arms: tuple[Arm, ...]

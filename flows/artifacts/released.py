@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-from pydantic import JsonValue
+from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from corpora.schema import VERDICTS
 from corpora.store.atomic import write_json, write_text
@@ -27,10 +27,16 @@ Card = dict[str, JsonValue]  # card.json of a corpus, as ingest wrote it, with t
 
 
 class ClassCount(Record):
-    """Samples of a class in a split."""
+    """Samples of a class in a split. effective: what the synthetic ones count for, where they are weighted."""
 
     real: int
     synthetic: int
+    effective: int | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_weights(self, dump: SerializerFunctionWrapHandler) -> dict[str, int]:
+        """Most releases have none."""
+        return {k: v for k, v in dump(self).items() if v is not None}
 
 
 class Manifest(Record):
@@ -63,6 +69,11 @@ class Manifest(Record):
     def has_synthetic(self) -> bool:
         """Whether anything in it was drawn."""
         return any(n.synthetic for by_class in self.counts.values() for n in by_class.values())
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether synthetic samples count for less than one."""
+        return any(n.effective is not None for by_class in self.counts.values() for n in by_class.values())
 
 
 class SealedFile(Record):

@@ -218,6 +218,7 @@ def show(run: str, repo: Path) -> None:
                 "target": tally.target,
                 "candidates": tally.candidates,
                 "accepted": tally.accepted,
+                "which count for": tally.effective,
                 "rejected": sum(tally.rejected.values()),
                 "filled": tally.filled,
             }

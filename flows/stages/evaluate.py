@@ -228,6 +228,7 @@ def metrics(balance: Balance, verdicts: Sequence[VerdictRow], worth: Uplift | No
     candidates, passed = sum(r.candidates for r in rows), sum(r.passed for r in rows)
     flat: dict[str, int | float | None] = {
         "accepted": sum(r.accepted for r in rows),
+        "effective": sum(r.effective for r in rows),
         "acceptance": round(passed / candidates, 6) if candidates else None,
         "classes_unfilled": sum(not r.filled for r in rows),
     }

@@ -38,6 +38,7 @@ BESIDE = (
     "valence",
     "arousal",
     "dominance",
+    "weight",
     "generator_id",
 )
 
@@ -76,6 +77,7 @@ class FeatureRows:
             'train, test = rows[rows.split == "train"], rows[rows.split == "test"]',
             "real = train[train.generator_id.isna()]  # the others are synthetic",
             "x, y = train[features].to_numpy(), train.emotion",
+            "weight = train.weight.fillna(1.0)  # sample_weight of a classifier",
             "```",
             "",
         ]

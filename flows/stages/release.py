@@ -77,7 +77,7 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
             corpora=tuple(cards),
             view=plan.view,
             scheme=plan.scheme,
-            counts=_counts(summary, synthetic),
+            counts=_counts(summary, synthetic, balance),
             licenses=tuple(sorted({*real.column("license").to_pylist()})),
             publishable=not flagged,
             reasons=tuple(flagged),
@@ -134,7 +134,7 @@ def decide(policy: Policy, verdicts: Sequence[VerdictRow], balance: Balance) -> 
             blocking.append(line)
     for tally in balance.classes:
         if not tally.filled and policy.on_unfilled == "block":
-            have = tally.real_train + tally.accepted
+            have = tally.real_train + tally.effective
             blocking.append(f"class {tally.emotion!r} has {have} of {tally.target} train samples{_why(tally)}")
     return blocking, flagged
 
@@ -168,6 +168,7 @@ def notes(verdicts: Sequence[VerdictRow], balance: Balance, summary: Summary) ->
         lines.append(
             "no generator: real samples alone, split, prepared and audited; classes are as unbalanced as the corpora"
         )
+    lines += weight_notes(balance)
     released = {tally.emotion: tally.accepted for tally in balance.classes}
     lines += [
         f"class {emotion!r} cannot be judged by {' and '.join(gates)}, {released.get(emotion, 0)} synthetic samples of "
@@ -181,7 +182,7 @@ def notes(verdicts: Sequence[VerdictRow], balance: Balance, summary: Summary) ->
             unsure.setdefault((row.gate, row.reason), []).append(row.group)
     lines += [f"gate {gate} ({', '.join(groups)}) is undecided: {why}" for (gate, why), groups in unsure.items()]
     lines += [
-        f"class {tally.emotion!r} was not filled: {tally.real_train + tally.accepted} of {tally.target} train samples"
+        f"class {tally.emotion!r} was not filled: {tally.real_train + tally.effective} of {tally.target} train samples"
         f"{_why(tally)}"
         for tally in balance.classes
         if not tally.filled
@@ -192,6 +193,18 @@ def notes(verdicts: Sequence[VerdictRow], balance: Balance, summary: Summary) ->
         for f in summary.audit
     ]
     return lines
+
+
+def weight_notes(balance: Balance) -> list[str]:
+    """Who reads rows alone takes a weighted class for several times as large as it is to be."""
+    if balance.target is None or balance.target.by != "weight":
+        return []
+    rows, counted = sum(t.accepted for t in balance.every), sum(t.effective for t in balance.every)
+    return [
+        f"synthetic samples are weighted: {rows} of them count for {counted}. Multiply each loss by `weight` (in "
+        "index.parquet and in the json beside a payload; without one it is 1), or draw as many as they count for: "
+        'emoforge.open_release(path, weights="draw")'
+    ]
 
 
 def subject_notes(real: pa.Table) -> list[str]:
@@ -236,13 +249,18 @@ def _cards(layout: Layout, plan: ReleasePlan) -> list[Card]:
     return [{"id": corpus, **read_json(layout.corpus(corpus) / "card.json")} for corpus in plan.corpus_names]
 
 
-def _counts(summary: Summary, synthetic: pa.Table) -> dict[str, dict[str, ClassCount]]:
+def _counts(summary: Summary, synthetic: pa.Table, balance: Balance) -> dict[str, dict[str, ClassCount]]:
     drawn: Mapping[str, int] = {
         r["values"]: r["counts"] for r in pc.value_counts(synthetic.column("emotion")).to_pylist()
     }
+    weighted = balance.target is not None and balance.target.by == "weight"
+    effective = {t.emotion: t.effective for t in balance.classes} if weighted else {}
     return {
         split: {
-            c: ClassCount(real=n, synthetic=drawn.get(c, 0) if split == "train" else 0) for c, n in by_class.items()
+            c: ClassCount(real=n, synthetic=drawn.get(c, 0), effective=effective.get(c))
+            if split == "train"
+            else ClassCount(real=n, synthetic=0)
+            for c, n in by_class.items()
         }
         for split, by_class in summary.counts.items()
     }
@@ -251,6 +269,7 @@ def _counts(summary: Summary, synthetic: pa.Table) -> dict[str, dict[str, ClassC
 def release_card(manifest: Manifest, features: FeatureRows | None = None) -> str:
     """README.md of a release: what is in it, under which licence, and how to read it."""
     ending = {"speech": "wav", "face": "png", "text": "txt", "physio": "npz"}[manifest.modality]
+    weighted = manifest.is_weighted
     lines = [
         f"# {manifest.name}",
         "",
@@ -259,14 +278,17 @@ def release_card(manifest: Manifest, features: FeatureRows | None = None) -> str
         f"Modality: {manifest.modality}. Corpora: {', '.join(str(c['id']) for c in manifest.corpora)}. "
         f"Licences of the real samples: {', '.join(manifest.licenses)}; what is synthetic was made from them.",
         "",
-        "| split | class | real | synthetic |",
-        "|---|---|---:|---:|",
+        "| split | class | real | synthetic |" + (" which count for |" if weighted else ""),
+        "|---|---|---:|---:|" + ("---:|" if weighted else ""),
     ]
     for split, by_class in manifest.counts.items():
-        lines += [f"| {split} | {c} | {n.real} | {n.synthetic} |" for c, n in by_class.items()]
+        for c, n in by_class.items():
+            counted = f" {n.synthetic if n.effective is None else n.effective} |" if weighted else ""
+            lines.append(f"| {split} | {c} | {n.real} | {n.synthetic} |" + counted)
     lines += [
         "",
-        f"Shards are WebDataset tars: `<key>.{ending}` and `<key>.json` (sample_id, emotion, subject_id, synthetic).",
+        f"Shards are WebDataset tars: `<key>.{ending}` and `<key>.json` (sample_id, emotion, subject_id, synthetic"
+        f"{', weight where it is not 1' if weighted else ''}).",
         "Synthetic samples are in `shards/train-synthetic-*.tar` alone, never in dev or test."
         if manifest.has_synthetic
         else "All samples are real.",

@@ -3,6 +3,9 @@
 Draw k of a cell is the same for ever under one run seed: a higher target, another limit or an interrupted run takes up
 the same sequence where it stands. What a round takes follows from counts alone, so `forecast` can play a run through
 before it is begun. Targets: generators/draws/targets.py.
+
+By count, a cell is drawn for until as many passed as it lacks. By weight (`Budget.spread`), each of its possible
+sources serves once, all that pass are kept, and each counts for its share of what is lacking (`share`).
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from generators.generator import Condition, Draw
 from training.seeds import derive_seed
 
 SourceChooser = Callable[[int], Mapping[str, str]]  # index of a draw of the cell -> its sources by role
-Stop = Literal["complete", "filled", "no-source", "refused", "acceptance", "draws", "rounds"]
+Stop = Literal["complete", "filled", "no-source", "refused", "acceptance", "draws", "rounds", "spread", "served"]
 # What people read, the worst first: a class of several cells ended as its worst one did.
 STOPS: dict[str, str] = {
     "no-source": "nothing to convert from",
@@ -26,6 +29,8 @@ STOPS: dict[str, str] = {
     "acceptance": "acceptance fell below the limit",
     "draws": "the budget of draws is spent",
     "rounds": "the rounds are over",
+    "spread": "as many sources served as `spread` allows",
+    "served": "every source served",
     "filled": "target reached",
     "complete": "nothing was missing",
 }
@@ -40,7 +45,9 @@ class Budget:
     interrupt a run, which then goes on where it stood, but decides nothing.
 
     max_draws: multiple of what the cell lacks. give_up_after: lists that must have been seen before acceptance is held
-    against `min_acceptance`. gather: accepted candidates wanted for each one that is needed, to choose from.
+    against `min_acceptance`. gather: accepted candidates wanted for each one that is needed, to choose from. spread:
+    where samples are weighted, sources that may serve for each one that is missing, in place of max_draws and gather;
+    None: samples are counted.
     """
 
     max_rounds: int = 6
@@ -48,6 +55,7 @@ class Budget:
     min_acceptance: float = 0.02
     give_up_after: int = 4
     gather: float = 1.0
+    spread: float | None = None
 
     def draws(self, lacking: int, draw_list: int) -> int:
         """At least one list, so that a class that lacks one sample may try."""
@@ -56,6 +64,21 @@ class Budget:
     def wanted(self, lacking: int) -> int:
         """Candidates that must pass before the cell is full."""
         return math.ceil(self.gather * lacking * (1 - 1e-12))
+
+    def served(self, lacking: int, sources: int | None) -> int | None:
+        """Where samples are weighted, the draws of a cell: as many of its possible sources as are to serve, each once.
+        None: samples are counted."""
+        if self.spread is None:
+            return None
+        if sources is None:
+            raise ValueError("samples are weighted: the number of possible sources is wanted")
+        return min(sources, math.ceil(self.spread * lacking * (1 - 1e-12)))
+
+
+def share(lacking: int, accepted: int) -> float:
+    """What each accepted sample of a cell counts where samples are weighted: together they come to what is lacking,
+    and none counts for more than one."""
+    return min(1.0, lacking / accepted) if accepted else 1.0
 
 
 def draw_sequence(
@@ -123,12 +146,17 @@ def recent_acceptance(history: Sequence[tuple[int, int]], at_least: int) -> floa
 
 
 def next_step(
-    lacking: int, history: Sequence[tuple[int, int]], budget: Budget, draw_list: int
+    lacking: int, history: Sequence[tuple[int, int]], budget: Budget, draw_list: int, sources: int | None = None
 ) -> tuple[int, Stop | None]:
     """-> whole lists that the next round of a cell takes, or 0 and why there is no next round.
 
     lacking: synthetic samples that the cell was to get. history: (draws, passed every gate) of its rounds so far.
+    sources: what it could be converted from, where samples are weighted; the last list may then go beyond
+    `Budget.served`, and what does is not of the cell.
     """
+    served = budget.served(lacking, sources)
+    if served is not None:
+        return _next_sources(lacking, history, budget, draw_list, served, all_serve=served == sources)
     tried, accepted = sum(n for n, _ in history), sum(ok for _, ok in history)
     if lacking <= 0:
         return 0, "complete"
@@ -145,6 +173,24 @@ def next_step(
     return lists, None if lists else "draws"
 
 
+def _next_sources(
+    lacking: int, history: Sequence[tuple[int, int]], budget: Budget, draw_list: int, served: int, *, all_serve: bool
+) -> tuple[int, Stop | None]:
+    """`next_step` by weight: a first round of `give_up_after` lists shows whether anything passes, then the others."""
+    if lacking <= 0:
+        return 0, "complete"
+    tried = sum(n for n, _ in history)
+    if tried >= served:
+        return 0, "served" if all_serve else "spread"
+    recent = recent_acceptance(history, budget.give_up_after * draw_list)
+    if recent is not None and recent < budget.min_acceptance:
+        return 0, "acceptance"
+    if len(history) >= budget.max_rounds:
+        return 0, "rounds"
+    lists = math.ceil((served - tried) / draw_list)
+    return min(lists, budget.give_up_after) if not history and budget.max_rounds > 1 else lists, None
+
+
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """What a run is expected to take: draws, rounds, candidates that pass, and why it will stop."""
@@ -155,15 +201,17 @@ class Forecast:
     stopped: Stop
 
 
-def forecast(lacking: int, acceptance: float, budget: Budget, draw_list: int) -> Forecast:
-    """Plays the rounds of a cell through as if exactly the share `acceptance` of all draws so far passed each time."""
+def forecast(lacking: int, acceptance: float, budget: Budget, draw_list: int, sources: int | None = None) -> Forecast:
+    """Plays the rounds of a cell through as if exactly the share `acceptance` of all draws so far passed each time.
+    `sources`: as `next_step` takes them."""
     if not 0.0 <= acceptance <= 1.0:
         raise ValueError(f"acceptance {acceptance} is outside [0, 1]")
     history: list[tuple[int, int]] = []
+    served = budget.served(lacking, sources)
     while True:
-        lists, stopped = next_step(lacking, history, budget, draw_list)
+        lists, stopped = next_step(lacking, history, budget, draw_list, sources)
         draws, passed = sum(n for n, _ in history), sum(ok for _, ok in history)
         if stopped is not None:
             return Forecast(draws, len(history), passed, stopped)
-        drawn = lists * draw_list
+        drawn = lists * draw_list if served is None else min(lists * draw_list, served - draws)
         history.append((drawn, math.floor((draws + drawn) * acceptance + 1e-9) - passed))

@@ -33,6 +33,11 @@ class SourceTable:
 Classes = str | tuple[str, ...]  # one class, or those of a mixture
 
 
+def count_sources(table: SourceTable, classes: tuple[str, ...]) -> int:
+    """Samples that a class, or a mixture of classes, may be converted from: those of another class."""
+    return sum(emotion not in classes for emotion in table.emotions)
+
+
 def source_order(table: SourceTable, wanted: Classes, seed: int) -> list[dict[str, str]]:
     """Every possible source for a class (of a mixture: its classes) once: first of subjects who also have samples of it
     (their way of showing it is known), then of the others, each part in an order of its own that `seed` fixes.

@@ -189,6 +189,16 @@ def _subject_cells(
     ]
 
 
+def require_sources(name: str, kind: Any) -> None:
+    """Raises `ParamsError` where generator class `kind` takes no source: then there is nothing of which each serves
+    once, and weights would make many samples of one generator out of nothing."""
+    if not getattr(kind, "takes", ()):
+        raise ParamsError(
+            f"target.by is 'weight', which lets each sample of another class serve once as a source, and generator "
+            f"{name!r} takes no source. Use a conversion (transfer), or by: count"
+        )
+
+
 def require_subjects(name: str, kind: Any, params: Mapping[str, Any]) -> None:
     """Raises `ParamsError` where generator class `kind` cannot fill a subject's cells.
 

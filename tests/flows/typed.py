@@ -41,7 +41,8 @@ def verdict(gate: str, said: str, group: str = "all", reason: str = "because") -
 def tally(emotion: str, filled: bool, **more: Any) -> ClassTally:
     """A class of balance.json."""
     stopped = "filled" if filled else "draws"
-    return ClassTally.model_validate({**_TALLY, "emotion": emotion, "filled": filled, "stopped": stopped, **more})
+    whole = {**_TALLY, "emotion": emotion, "filled": filled, "stopped": stopped, **more}
+    return ClassTally.model_validate({"effective": whole["accepted"], **whole})
 
 
 def balance(*classes: ClassTally, undecided: dict[str, dict[str, str]] | None = None) -> Balance:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from validators.batch import Batch
+from validators.batch import Batch, relative_weights
 from validators.gate import Limit
 from validators.maths.folds import group_halves
 from validators.maths.kernel import polynomial_kernel
-from validators.reference import MatchedGate, Part, SetParams
+from validators.reference import ROUNDING, MatchedGate, Part, SetParams, by_weight
 
 MOST = 1500  # samples of a class and side that enter the kernel matrices: 18 MB each
 
@@ -45,17 +45,21 @@ class KidGate(MatchedGate):
         kept = np.flatnonzero(np.isin(part.emotions, classes))
         if len(np.unique(part.groups[kept])) < 2:
             return np.full((1, 2), np.nan)
-        rng = np.random.default_rng(seed)
+        rng, weights = np.random.default_rng(seed), relative_weights(synthetic)
         halves = np.asarray(list(group_halves(part.groups[kept], part.emotions[kept], self._options.repeats, seed)))
         total, weight = np.zeros((len(halves), 2)), np.zeros((len(halves), 1))
         for name in classes:
             of_r = np.flatnonzero(part.emotions[kept] == name)
             of_s = np.flatnonzero(emotions == name)
+            own = weights[of_s]
+            if np.ptp(own) > ROUNDING:
+                of_s = by_weight(of_s, own, int(own.sum() / own.max() + ROUNDING), rng)
             of_r, of_s = (rng.permutation(rows)[:MOST] for rows in (of_r, of_s))
             distances = _class_pairs(part.points[kept[of_r]], points[of_s], halves[:, of_r], rng)
             ok = np.isfinite(distances).all(axis=1, keepdims=True)
-            total += np.where(ok, distances, 0.0) * of_s.size
-            weight += ok * of_s.size
+            size = min(own.sum(), MOST)  # as many rows as count for a whole one
+            total += np.where(ok, distances, 0.0) * size
+            weight += ok * size
         with np.errstate(invalid="ignore", divide="ignore"):
             every: np.ndarray = total / weight
         return every  # a rare class falls on one side of some halves: NaN, those repeats say nothing about it

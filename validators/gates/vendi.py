@@ -39,9 +39,7 @@ class VendiGate(MatchedGate):
         points = part.embedding.embed(synthetic)
         pairs = [
             (_mean_log([points[r] for r in s]), _mean_log([part.points[r] for r in (*a, *b)]))
-            for s, a, b in matched_rows(
-                part, np.asarray(synthetic.emotions, dtype=str), repeats=self._options.repeats, seed=seed
-            )
+            for s, a, b in matched_rows(part, synthetic, repeats=self._options.repeats, seed=seed)
         ]
         return np.asarray(pairs or [(np.nan, np.nan)])
 

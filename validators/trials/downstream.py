@@ -40,6 +40,9 @@ def uplift(
     synthetic minus real on the same resamples; `against_weighted`: minus real, weighted. `outcome`: win | loss | no
     difference, or undecided where test has a single group. Scaler and components come from real train alone.
 
+    Synthetic samples with weights count for them in the loss (and in the width of the kernel); `synthetic_weight` is
+    their sum, None where each counts 1.
+
     Raises `UserError` where test is empty or train holds fewer than 2 of the classes.
     """
     names = list(classes)
@@ -55,18 +58,19 @@ def uplift(
     projection = Projection.fit(x_train, COMPONENTS)
     z_train, z_test = projection.apply(x_train), projection.apply(x_test)
     z_syn = projection.apply(x_syn) if len(y_syn) else z_train[:0]
-    drawn = _oversample(y_train, seed)
+    drawn, counts = _oversample(y_train, seed), labelled_weights(synthetic, names)
+    both = None if counts is None else np.concatenate([np.ones(len(y_train)), counts])
     arms = {
-        "real": (z_train, y_train, None),
-        "real, weighted": (z_train, y_train, "balanced"),
-        "real, oversampled": (z_train[drawn], y_train[drawn], None),
-        "real + synthetic": (np.concatenate([z_train, z_syn]), np.concatenate([y_train, y_syn]), None),
+        "real": (z_train, y_train, None, None),
+        "real, weighted": (z_train, y_train, "balanced", None),
+        "real, oversampled": (z_train[drawn], y_train[drawn], None, None),
+        "real + synthetic": (np.concatenate([z_train, z_syn]), np.concatenate([y_train, y_syn]), None, both),
     }
     weights = bootstrap_weights(groups, n_bootstrap, seed)
     one_group = len(np.unique(groups)) < 2
     rows, uars = [], {}
-    for arm, (z, y, weight) in arms.items():
-        answers = svm_answers(z, y, weight, z_test)
+    for arm, (z, y, of_classes, of_samples) in arms.items():
+        answers = svm_answers(z, y, of_classes, z_test, of_samples)
         row, uars[arm] = _arm(arm, y_test, answers, weights, names, one_group)
         rows.append(row | {"n_train": len(y)})
     difference = _difference(uars["real + synthetic"] - uars["real"], one_group)
@@ -79,6 +83,7 @@ def uplift(
         "classes": names,
         "n_train": len(y_train),
         "n_synthetic": len(y_syn),
+        "synthetic_weight": None if counts is None else round(float(counts.sum()), 3),
         "n_test": len(y_test),
         "test_groups": len(np.unique(groups)),
         "arms": rows,
@@ -129,9 +134,18 @@ def weighted_scores(
 
 def labelled_features(batch: Batch, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """-> of the n usable samples of these classes: plain features [n, D], class indices [n], group names [n]."""
-    part = rows_of(batch, usable(batch) & np.isin(np.asarray(batch.emotions, dtype=str), names))
+    part = _labelled(batch, names)
     labels = np.asarray([names.index(name) for name in part.emotions], dtype=int)
     return features_of(part, PLAIN[batch.kind]), labels, np.asarray(part.groups or part.ids, dtype=str)
+
+
+def labelled_weights(batch: Batch, names: list[str]) -> np.ndarray | None:
+    """-> [n] weights of the same samples; None where each counts 1."""
+    return np.asarray(_labelled(batch, names).weights, np.float64) if batch.weights else None
+
+
+def _labelled(batch: Batch, names: list[str]) -> Batch:
+    return rows_of(batch, usable(batch) & np.isin(np.asarray(batch.emotions, dtype=str), names))
 
 
 def _oversample(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -142,13 +156,20 @@ def _oversample(labels: np.ndarray, seed: int) -> np.ndarray:
     return np.concatenate([np.arange(len(labels)), *more])
 
 
-def svm_answers(x: np.ndarray, y: np.ndarray, weight: str | None, x_test: np.ndarray) -> np.ndarray:
+def svm_answers(
+    x: np.ndarray, y: np.ndarray, weight: str | None, x_test: np.ndarray, of_samples: np.ndarray | None = None
+) -> np.ndarray:
     """Trains the classifier on components x [n, d] and class indices y [n] -> its answers [m] to x_test [m, d].
-    `weight`: "balanced" weighs classes equally."""
+    `weight`: "balanced" weighs classes equally. of_samples: [n] weights of rows, which scale C of each."""
     from sklearn.svm import SVC
 
-    model = SVC(kernel="rbf", C=3.0, gamma="scale", class_weight=weight, cache_size=500)
-    answers: np.ndarray = model.fit(x, y).predict(x_test)
+    gamma: str | float = "scale"
+    if of_samples is not None:  # scale is 1 / (d variance over all entries); a row counts in it for what it weighs
+        mean = np.average(x, axis=0, weights=of_samples).mean()
+        variance = float(np.average(((x - mean) ** 2).mean(axis=1), weights=of_samples))
+        gamma = 1.0 / (x.shape[1] * variance) if variance > 0 else 1.0
+    model = SVC(kernel="rbf", C=3.0, gamma=gamma, class_weight=weight, cache_size=500)
+    answers: np.ndarray = model.fit(x, y, sample_weight=of_samples).predict(x_test)
     return answers
 
 

@@ -3,9 +3,10 @@
 Each class has one fixed sequence of draws, cut into lists from index 0; a round takes the next whole lists. What is
 drawn depends on counts alone, never on time or the number of actors, so the same inputs give the same release.
 
-Writes data/runs/<run>/augmented/: shards/train-synthetic-*.tar + index.parquet (what is released, no more than the
-target), accepted.parquet (all that passed, and which of them are released), scores.parquet (every candidate and gate),
-rejected/ (a few of each class and gate, to look at), balance.json. Beside it, in .emoforge/timings: what it took.
+Writes data/runs/<run>/augmented/: shards/train-synthetic-*.tar + index.parquet (what is released: no more than the
+target, or all that passed with weights that come to it), accepted.parquet (all that passed, and which of them are
+released), scores.parquet (every candidate and gate), rejected/ (a few of each class and gate, to look at),
+balance.json. Beside it, in .emoforge/timings: what it took.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def run(plan: AugmentPlan, layout: Layout, machine: Machine) -> None:
     keys = {name: gate.key for name, gate in gates.items()}
     with Drawer(plan, layout, machine, store, prepared, keys) as draw:
         wanted = prepared_cells(plan.target, prepared) + draw.sequence.asked.cells()
-        seen, stops, rounds = fill(wanted, gates, limits, draw, plan.rounds.budget(), plan.compute.draw_list)
+        seen, stops, rounds = fill(wanted, gates, limits, draw, plan.rounds.budget(plan.target), plan.compute.draw_list)
         chosen = choose(plan, prepared, seen, draw)
     _write(plan, layout, prepared, store, Drawn(seen, gates, limits, silent, stops, rounds, chosen))
     spent(layout.timing_file(TIMINGS, plan.run), seen, draw.seconds, machine.actors)
@@ -183,6 +184,7 @@ def _as_samples(
                 generator_id=c.sample_id.split("/")[1],
                 seed=c.draw.seed,
                 sources=c.draw.sources,
+                weight=c.weight,
                 extra=_extra(c),
             )
 

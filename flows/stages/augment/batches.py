@@ -75,7 +75,7 @@ class Form:
 class Stored:
     """Stored samples, column by column; row i of each is one. facts: the `signals` of each record (physiology needs
     their rates); subjects, groups: of whom; source_ids: of conversions; dimensions: valence, arousal, dominance, None
-    where not known. A column that is left out is not known of any row."""
+    where not known; weights: None counts 1. A column that is left out is not known of any row."""
 
     ids: Sequence[str]
     emotions: Sequence[str]
@@ -86,6 +86,7 @@ class Stored:
     groups: Sequence[str] = ()
     source_ids: Sequence[Sequence[str]] = ()
     dimensions: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    weights: Sequence[float | None] = ()
 
 
 def batch_of(stored: Stored, form: Form) -> Batch:
@@ -117,6 +118,9 @@ def batch_of(stored: Stored, form: Form) -> Batch:
             if any(value is not None for value in values)
         },
         layout=form.layout,
+        weights=tuple(1.0 if w is None else w for w in stored.weights)
+        if any(w is not None for w in stored.weights)
+        else (),
     )
 
 
@@ -166,6 +170,7 @@ def batch_from_table(folder: Path, table: pa.Table, form: Form) -> Batch:
         groups=[r["group_id"] for r in rows],
         source_ids=[r["source_ids"] or () for r in rows],
         dimensions={name: [r.get(name) for r in rows] for name in ("valence", "arousal", "dominance")},
+        weights=[r.get("weight") for r in rows],
     )
     return batch_of(stored, form)
 

@@ -32,7 +32,7 @@ from flows.stages.fit.model_file import generator_id, read_model
 from flows.stages.plan.plans import AugmentPlan
 from generators.draws.asked import NOTHING, Asked
 from generators.draws.balance import draw_sequence
-from generators.draws.sources import SourceTable, choose_sources
+from generators.draws.sources import SourceTable, choose_sources, count_sources
 from generators.draws.targets import Cell
 from generators.generator import Draw, generator_class
 from training.seeds import derive_seed
@@ -58,6 +58,7 @@ class Candidate:
     surplus: bool = False  # passed, but the class was full
     place: int | None = None  # in the order in which passed candidates of its cell were chosen
     cell: Cell | None = None  # what it is to fill
+    weight: float | None = None  # what it counts once it is released; None: 1
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,11 @@ class DrawSource:
 
     def can_draw(self, cell: Cell) -> bool:
         """Whether there is anything to convert: a sample of another class, of the cell's subject or corpus."""
-        if self.tables is None:
-            return True
-        return any(e not in cell.classes for e in self._table(cell.corpus, cell.subject).emotions)
+        return self.tables is None or self.sources(cell) > 0
+
+    def sources(self, cell: Cell) -> int:
+        """Samples of another class that the cell may be converted from; 0 where nothing is converted."""
+        return 0 if self.tables is None else count_sources(self._table(cell.corpus, cell.subject), cell.classes)
 
     def refused(self, cell: Cell) -> str | None:
         """Why the generator draws nothing of the cell; None where it does."""

@@ -17,6 +17,7 @@ from flows.engine.progress import progress
 from flows.stages.augment.candidates import Candidate, Drawer
 from flows.stages.augment.gating import gate_seed, reference_batch
 from flows.stages.plan.plans import AugmentPlan
+from generators.draws.balance import share
 from generators.draws.selection import at_random, spread_out
 from generators.draws.targets import Cell
 from validators.embeddings.embedding import Embedding, fit_embedding
@@ -25,8 +26,17 @@ from validators.gate import Batch
 
 
 def choose(plan: AugmentPlan, prepared: Prepared, seen: Mapping[Cell, list[Candidate]], draw: Drawer) -> Chosen:
-    """Marks what is not needed as `surplus`, gives the others their `place`; -> how it was done, for the record."""
+    """Marks what is not needed as `surplus`, gives the others their `place`; -> how it was done, for the record. By
+    weight all are kept, and each gets its share of what its cell lacks."""
     how = plan.rounds.choose
+    if plan.target.by == "weight":
+        for cell, candidates in seen.items():
+            passed = [c for c in candidates if c.failed is None]
+            _mark(passed, list(range(len(passed))))
+            weight = float(np.float32(share(cell.lacking, len(passed))))  # as it is stored
+            for candidate in passed:
+                candidate.weight = weight
+        return Chosen(by="all", cells_with_a_choice=0)
     crowded = {}
     for cell, candidates in seen.items():
         passed = [c for c in candidates if c.failed is None]
@@ -93,6 +103,7 @@ def accepted_table(seen: Mapping[Cell, list[Candidate]]) -> pa.Table:
             "round": c.round,
             "place": c.place,
             "released": not c.surplus,
+            "weight": c.weight,
         }
         for cell, candidates in seen.items()
         for c in candidates

@@ -113,12 +113,14 @@ def forecast_run(name: str, run: RunParams, numerics: Numerics, machine: Machine
         by_name.setdefault(cell.what, []).append(cell)
     timed = timings(layout.timing_file("draws", name))
     per_draw = seconds_per_draw(timed, {own[0].emotion for own in by_name.values()})
-    budget = run.rounds.budget()
+    budget = run.rounds.budget(run.target)
     expected: dict[str, _Expected] = {}
     for what, own in by_name.items():
         tried, passed = last.get(what, (0, 0))
         rate = expected_acceptance(tried, passed)
-        of_cells = tuple(forecast(c.lacking, rate, budget, numerics.draw_list) for c in own)
+        of_cells = tuple(
+            forecast(c.lacking, rate, budget, numerics.draw_list, possible_sources(c, by_subject)) for c in own
+        )
         expected[what] = _Expected(rate, tried > 0, of_cells)
     lists = math.ceil(sum(e.draws for e in expected.values()) / numerics.draw_list)
     at_once = max(1, min(machine.actors, lists))
@@ -156,6 +158,19 @@ def people_of(by_subject: BySubject, emotion: str) -> int | None:
                     return None
                 people.add((corpus, subject))
     return len(people)
+
+
+def possible_sources(cell: Cell, by_subject: BySubject) -> int:
+    """Train samples of other classes that a conversion to the cell may start from: of its subject, else of its corpus,
+    else of the run."""
+    return sum(
+        n
+        for corpus, subjects in by_subject.items()
+        for subject, counts in subjects.items()
+        if (cell.subject == subject if cell.subject is not None else cell.corpus in (None, corpus))
+        for emotion, n in counts.items()
+        if emotion not in cell.classes
+    )
 
 
 def too_few(real: int, people: int | None) -> str:
@@ -227,4 +242,4 @@ def _ingested_cells(run: RunParams, folders: list[Path]) -> tuple[list[Cell], By
         for corpus in run.corpora
     }
     counts = {c: sum(own[c] for own in by_corpus.values()) for c in classes}
-    return cells(classes, counts, by_corpus, by_subject=by_subject, **run.target.model_dump()), by_subject
+    return cells(classes, counts, by_corpus, by_subject=by_subject, **run.target.of_cells()), by_subject

@@ -29,7 +29,7 @@ def prepared_cells(target: Target, prepared: Prepared) -> list[Cell]:
     by_corpus = {name: corpus.counts["train"] for name, corpus in summary.by_corpus.items()}
     by_subject = prepared_subjects(prepared) if target.cells == "subject" else None
     counts = summary.counts["train"]
-    return cells(summary.classes, counts, by_corpus, by_subject=by_subject, **target.model_dump())
+    return cells(summary.classes, counts, by_corpus, by_subject=by_subject, **target.of_cells())
 
 
 def prepared_subjects(prepared: Prepared) -> BySubject:
@@ -56,7 +56,12 @@ def fill(
     budget: Budget,
     draw_list: int,
 ) -> tuple[dict[Cell, list[Candidate]], dict[Cell, Stop], list[RoundTally]]:
-    """-> every candidate with its fate, why each cell ended, and one row for each round and cell."""
+    """-> every candidate with its fate, why each cell ended, and one row for each round and cell.
+
+    By weight each source of a cell serves once: of the last list, what goes beyond that is drawn and left out, so that
+    lists stay whole and a higher `spread` goes on with them.
+    """
+    sources = {cell: draw.sequence.sources(cell) for cell in wanted} if budget.spread is not None else {}
     seen: dict[Cell, list[Candidate]] = {cell: [] for cell in wanted}
     history: dict[Cell, list[tuple[int, int]]] = {cell: [] for cell in wanted}
     stops: dict[Cell, Stop] = {c: "no-source" for c in wanted if c.lacking > 0 and not draw.sequence.can_draw(c)}
@@ -73,7 +78,7 @@ def fill(
         for cell in wanted:
             if cell in stops:
                 continue
-            n, stop = next_step(cell.lacking, history[cell], budget, draw_list)
+            n, stop = next_step(cell.lacking, history[cell], budget, draw_list, sources.get(cell))
             if stop is not None:
                 stops[cell] = stop
                 _tell_stop(cell, stop, history[cell], budget)
@@ -89,6 +94,9 @@ def fill(
         for i, candidate in enumerate(draw(lists, number)):
             candidate.cell = owners[i // draw_list]
             fresh.setdefault(candidate.cell, []).append(candidate)
+        for cell, candidates in fresh.items():
+            if (served := budget.served(cell.lacking, sources.get(cell))) is not None:
+                del candidates[served - len(seen[cell]) :]
         for classes in dict.fromkeys(cell.classes for cell in fresh):
             # a copy of a candidate that fills the same class of another corpus or subject is a copy as well
             new = [c for cell in fresh if cell.classes == classes for c in fresh[cell]]

@@ -39,6 +39,7 @@ def class_tally(
         target=sum(c.target for c in own),
         candidates=counts.candidates,
         accepted=counts.accepted,
+        effective=sum(min(cell.lacking, _accepted(candidates)) for cell, candidates in own.items()),
         surplus=counts.surplus,
         rejected=counts.rejected,
         acceptance=counts.acceptance,
@@ -61,7 +62,12 @@ def end_of(cell: Cell, stops: Mapping[Cell, Stop]) -> Stop:
 
 
 def _filled(cell: Cell, candidates: list[Candidate]) -> bool:
-    return cell.real + sum(c.failed is None and not c.surplus for c in candidates) >= cell.target
+    return cell.real + _accepted(candidates) >= cell.target
+
+
+def _accepted(candidates: list[Candidate]) -> int:
+    """Those that are released. By weight they come to what the cell lacks, or to their number where they are fewer."""
+    return sum(c.failed is None and not c.surplus for c in candidates)
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class People:
             for c in corpora
         }
         counts = {name: sum(own[name] for own in by_corpus.values()) for name in self.classes}
-        cells(self.classes, counts, by_corpus, by_subject=by_subject, **target.model_dump())
+        cells(self.classes, counts, by_corpus, by_subject=by_subject, **target.of_cells())
 
     def _of(self, split: str) -> pa.Table:
         kept = [self.split_of.get(i) == split for i in self.index["sample_id"].to_pylist()]

@@ -44,7 +44,7 @@ from flows.stages.plan.plans import (
 from flows.stages.plan.representation import settled_run
 from flows.stages.plan.weights import loaded_of, path_parameters, weights_of
 from flows.stages.run import PLANNED
-from generators.draws.targets import require_subjects
+from generators.draws.targets import require_sources, require_subjects
 from generators.generator import generator_class, require_layout, require_way_back
 from generators.params import parse_params
 from validators.gate import SetGate, default_limit, gate_class, gate_params, knows
@@ -264,6 +264,8 @@ def _generator(run_name: str, run: RunParams) -> str | None:
     require_way_back(run.generator.name, generator, representation)
     by_subject = run.target.cells == "subject"
     require_honoured(f"runs.{run_name}", run.ask.asked(), generator, run.generator.params, by_subject=by_subject)
+    if run.target.by == "weight":
+        require_sources(run.generator.name, generator)
     if run.target.cells == "subject":  # known before hours of fitting
         require_subjects(run.generator.name, generator, run.generator.params)
     module: str = generator.__module__

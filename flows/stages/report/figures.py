@@ -69,12 +69,14 @@ WIDTH_IN = 8.2  # of every figure; the page scales it down on narrow screens
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Train samples of one class: counts, and the target where there is one."""
+    """Train samples of one class: counts, and the target where there is one. accepted: what the accepted synthetic ones
+    count for; rows: how many they are, where that is another number."""
 
     emotion: str
     real: int
     accepted: int = 0
     target: int | None = None
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +107,17 @@ def draw_balance(ax: Axes, rows: Sequence[Bar], real: str = REAL, synthetic: str
     names = [row.emotion for row in rows]
     place = np.arange(len(rows))
     reals = np.array([row.real for row in rows], dtype=float)
-    accepted = np.array([row.accepted for row in rows], dtype=float)
+    made = np.array([row.accepted for row in rows], dtype=float)
     ax.barh(place, reals, height=0.62, color=real, label="real")
-    ax.barh(place, accepted, left=reals, height=0.62, color=synthetic, label="synthetic, accepted")
+    ax.barh(place, made, left=reals, height=0.62, color=synthetic, label="synthetic, accepted")
     drawn = False
     for i, row in enumerate(rows):
         if row.target is not None:
             ax.plot([row.target, row.target], [i - 0.42, i + 0.42], color=ink, lw=2, label=None if drawn else "target")
             drawn = True
         text = f"{row.real} + {row.accepted}" if row.accepted else f"{row.real}"
+        if row.rows is not None and row.rows != row.accepted:
+            text += f" ({row.rows} weighted)"
         end = max(row.real + row.accepted, row.target or 0)
         ax.annotate(text, (end, i), (5, 0), textcoords="offset points", va="center")
     ax.set_yticks(place, names)

@@ -68,7 +68,7 @@ def _sentence(said: int, classes: Sequence[str], gates: Sequence[str]) -> str:
 
 def _unfilled(data: RunFolder) -> list[str]:
     return [
-        f"{tally.named} is not filled ({tally.real_train + tally.accepted} of {tally.target})"
+        f"{tally.named} is not filled ({tally.real_train + tally.effective} of {tally.target})"
         for tally in (data.balance.every if data.balance else ())
         if not tally.filled
     ]

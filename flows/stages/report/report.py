@@ -57,8 +57,8 @@ class Totals:
 @dataclass(frozen=True, slots=True)
 class BalanceView:
     """rows: classes, then mixtures; [] while nothing has been drawn. gates: those that rejected something. owned: cells
-    of corpora or subjects. ratio: largest to smallest class of train, NaN where one is empty. splits: (split, real
-    samples of each class)."""
+    of corpora or subjects. weighted: synthetic samples count for less than one. ratio: largest to smallest class of
+    train, NaN where one is empty. splits: (split, real samples of each class)."""
 
     figure: str
     rows: Sequence[ClassTally]
@@ -67,6 +67,7 @@ class BalanceView:
     subjects: bool
     rounds: Sequence[RoundTally]
     mixtures: bool
+    weighted: bool
     cost: tables.CostTable | None
     ratio_before: float
     ratio_after: float | None
@@ -222,7 +223,7 @@ def _balance(data: RunFolder) -> BalanceView:
     if balance is None:
         bars = [figures.Bar(c, n) for c, n in zip(data.classes, before, strict=True)]
     else:
-        bars = [figures.Bar(t.emotion, t.real_train, t.accepted, t.target) for t in balance.classes]
+        bars = [figures.Bar(t.emotion, t.real_train, t.effective, t.target, t.accepted) for t in balance.classes]
     rows = balance.every if balance else ()
     owned = balance.owned if balance else ()
     return BalanceView(
@@ -235,6 +236,7 @@ def _balance(data: RunFolder) -> BalanceView:
         mixtures=bool(balance and balance.mixtures),
         cost=tables.cost_table(balance),
         ratio_before=_ratio(before),
+        weighted=bool(balance and balance.target and balance.target.by == "weight"),
         ratio_after=_ratio([bar.real + bar.accepted for bar in bars]) if balance else None,
         splits=[(s, [counts[s].get(c, 0) for c in data.classes]) for s in counts],
     )

@@ -199,7 +199,7 @@ def test_a_release_of_a_minor_version_of_later_opens(folder: Path) -> None:
     write_table(folder / "index.parquet", index.append_column("mood", pa.array(["odd"] * 8)))
     (folder / "more.parquet").write_bytes(b"of a kind that is not known here")
     seal(folder, more={"key": "that is not known here"})
-    whole = json.loads((folder / MANIFEST).read_text()) | {"format": f"{FORMAT.text}.7"}
+    whole = json.loads((folder / MANIFEST).read_text()) | {"format": f"{FORMAT.name}/{FORMAT.major}.77"}
     write_json(folder / MANIFEST, whole | {"release_hash": _own_hash(whole)})
     release = open_release(folder)
     release.verify()

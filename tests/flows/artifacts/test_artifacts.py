@@ -61,6 +61,7 @@ UPLIFT = {
     "classes": ["fear"],
     "n_train": 3,
     "n_synthetic": 1,
+    "synthetic_weight": None,
     "n_test": 2,
     "test_groups": 1,
     "arms": [ARM],

@@ -123,12 +123,12 @@ def test_the_readme_tells_how_to_read_them(project: Any, monkeypatch: pytest.Mon
     assert folder.is_dir(), "the release of the test before"
     text = (folder / "README.md").read_text(encoding="utf-8")
     code = text.partition("```python\n")[2].partition("```")[0]
-    assert len([line for line in code.splitlines() if line and not line.startswith("import")]) == 5
+    assert len([line for line in code.splitlines() if line and not line.startswith("import")]) == 6
     monkeypatch.chdir(folder)
     names: dict[str, Any] = {}
     exec(code, names)
     assert names["x"].shape == (len(names["y"]), 88) and 0 < len(names["real"]) < len(names["train"])
-    assert "88 features (functionals16k)" in text
+    assert "88 features (functionals16k)" in text and (names["weight"] == 1.0).all()
 
 
 def test_the_report_shows_features_where_there_is_nothing_to_hear(project: Any) -> None:

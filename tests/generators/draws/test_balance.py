@@ -17,9 +17,10 @@ from generators.draws.balance import (
     next_lists,
     next_step,
     recent_acceptance,
+    share,
 )
 from generators.draws.sources import SourceTable, choose_sources
-from generators.draws.targets import Cell, cells, effective_number, require_subjects, targets
+from generators.draws.targets import Cell, cells, effective_number, require_sources, require_subjects, targets
 from training.seeds import derive_seed
 
 COUNTS = {"happiness": 1000, "fear": 40, "anger": 600}
@@ -183,6 +184,54 @@ def test_a_forecast_keeps_to_the_budget(lacking: int, rate: float, size: int, mo
     assert told.passed <= rate * told.draws + 1e-6
 
 
+def test_by_weight_every_source_serves_once_and_no_more() -> None:
+    spread = Budget(spread=3, give_up_after=2, min_acceptance=0.1)
+
+    def step(lacking: int, history: list[tuple[int, int]], sources: int, budget: Budget = spread) -> Any:
+        return next_step(lacking, history, budget, 4, sources)
+
+    assert step(0, [], 99) == (0, "complete")
+    assert step(10, [], 99) == (2, None), "a first round of `give_up_after` lists, whatever is lacking"
+    assert step(10, [(8, 4)], 99) == (6, None), "then the other 22 of 30, in whole lists"
+    assert step(10, [(8, 8), (22, 22)], 99) == (0, "spread") and step(10, [(8, 8), (4, 4)], 12) == (0, "served")
+    assert step(10, [(8, 0)], 99) == (0, "acceptance") and step(
+        10, [(8, 1), (8, 8)], 99, Budget(spread=3, max_rounds=2)
+    ) == (0, "rounds")
+    assert step(10, [], 99, Budget(spread=3, max_rounds=1)) == (8, None), "one round has to do"
+    assert step(1, [], 99) == (1, None) and step(1, [(3, 1)], 99) == (0, "spread")
+    assert step(10, [], 5) == (2, None) and step(10, [(5, 5)], 5) == (0, "served"), "never twice, though 5 are lacking"
+    assert Budget(spread=1.1).served(10, 99) == 11 and Budget().served(10, 99) is None
+    with pytest.raises(ValueError, match="possible sources"):
+        next_step(1, [], spread, 4)
+
+
+def test_weights_come_to_what_is_lacking_and_none_is_above_one() -> None:
+    assert share(10, 40) == 0.25 and share(10, 10) == share(10, 3) == share(10, 0) == 1.0
+
+
+@given(st.integers(1, 400), st.integers(0, 4000))
+def test_weights_of_a_cell_sum_to_what_it_lacks_or_to_its_rows(lacking: int, accepted: int) -> None:
+    assert (
+        share(lacking, accepted) * accepted == pytest.approx(min(lacking, accepted))
+        and 0 < share(lacking, accepted) <= 1
+    )
+
+
+@given(
+    st.integers(0, 300), st.floats(0, 1), st.integers(1, 40), st.floats(1, 20), st.integers(1, 8), st.integers(0, 900)
+)
+def test_a_forecast_by_weight_draws_each_source_once(
+    lacking: int, rate: float, size: int, spread: float, rounds: int, sources: int
+) -> None:
+    budget = Budget(spread=spread, max_rounds=rounds)
+    told = forecast(lacking, rate, budget, size, sources)
+    most = budget.served(lacking, sources)
+    assert most is not None and told.draws <= most <= sources and told.rounds <= min(rounds, 2)
+    if told.stopped in ("spread", "served"):
+        assert told.draws == most and (told.stopped == "served") == (most == sources)
+    assert told.passed <= rate * told.draws + 1e-6
+
+
 def table() -> SourceTable:
     rows = [
         (f"c/{s}{e}{i}", e, s)
@@ -310,6 +359,9 @@ def test_a_generator_of_nobody_in_particular_is_refused() -> None:
         takes = ("from",)
 
     require_subjects("transfer", Converts, {})
+    require_sources("transfer", Converts)
+    with pytest.raises(ParamsError, match=r"target\.by is 'weight'.*'free' takes no source"):
+        require_sources("free", Free)
     require_subjects("speaker", Free, {"by_subject": True})
     with pytest.raises(ParamsError, match=r"'free'.*honours one"):
         require_subjects("free", Free, {})

@@ -25,7 +25,7 @@ from validators.maths.folds import group_halves
 from validators.maths.kernel import kid
 from validators.maths.prdc import prdc
 from validators.memo import Memo
-from validators.reference import Part, Reference, estimate_of, matched_rows
+from validators.reference import Part, Reference, by_weight, estimate_of, matched_rows
 from validators.trials.defects import as_candidates, collapsed_class, shuffled_labels
 
 CLASSES = ("anger", "happiness", "sadness")
@@ -164,13 +164,84 @@ def test_halves_are_matched_and_share_no_group() -> None:
     groups, emotions = rng.integers(0, 9, 200).astype(str), rng.choice(["a", "b", "c"], 200)
     part = Part(None, rng.normal(size=(200, 2)), emotions, groups)  # type: ignore[arg-type]
     made = np.asarray(["a"] * 7 + ["b"] * 90)
-    for s, a, b in matched_rows(part, made, repeats=10, seed=0):
+    for s, a, b in matched_rows(part, labelled(made), repeats=10, seed=0):
         assert [len(x) for x in s] == [len(x) for x in a] == [len(x) for x in b] and len(s[0]) == 4
         assert not set(groups[np.concatenate(a)]) & set(groups[np.concatenate(b)])
         for name, rows, of_s in zip("ab", a, s, strict=True):
             assert set(emotions[rows]) == {name} == set(made[of_s]) and len(set(of_s)) == len(of_s)
     one = Part(None, part.points, emotions, np.full(200, "g"))  # type: ignore[arg-type]
-    assert not list(matched_rows(one, made, repeats=2, seed=0))
+    assert not list(matched_rows(one, labelled(made), repeats=2, seed=0))
+
+
+def labelled(emotions: np.ndarray, weights: tuple[float, ...] = ()) -> Batch:
+    n = len(emotions)
+    return Batch("face", ("x",) * n, tuple(emotions), [np.ones((2, 2))] * n, ("",) * n, weights=weights)
+
+
+def test_classes_stand_in_a_matched_set_as_their_weights_say() -> None:
+    """80 rows of a that count for 10 stand beside 10 of b: as many of each, whatever a set holds in rows."""
+    rng = np.random.default_rng(0)
+    groups, emotions = rng.integers(0, 9, 400).astype(str), rng.choice(["a", "b"], 400)
+    part = Part(None, rng.normal(size=(400, 2)), emotions, groups)  # type: ignore[arg-type]
+    made = np.asarray(["a"] * 80 + ["b"] * 10)
+    weights = (0.125,) * 80 + (1.0,) * 10
+    seen: set[int] = set()
+    for s, _, _ in matched_rows(part, labelled(made, weights), repeats=40, seed=0):
+        assert [len(x) for x in s] == [5, 5]
+        seen |= set(s[0])
+    assert len(seen) > 70, "rows of a take turns"
+    rows = [[len(x) for x in s] for s, _, _ in matched_rows(part, labelled(made), repeats=3, seed=0)]
+    assert rows == [[40, 5]] * 3
+    even = list(matched_rows(part, labelled(made, (0.25,) * 90), repeats=3, seed=0))
+    plain = list(matched_rows(part, labelled(made), repeats=3, seed=0))
+    assert all(np.array_equal(x, y) for t, u in zip(even, plain, strict=True) for x, y in zip(t[0], u[0], strict=True))
+
+
+def test_rows_are_drawn_as_often_as_they_weigh_and_once() -> None:
+    rng = np.random.default_rng(0)
+    weights = np.array([1.0] * 4 + [0.25] * 16)  # sum 8: 4 rows may be drawn
+    often = np.zeros(20)
+    for _ in range(4000):
+        rows = by_weight(np.arange(20), weights, 4, rng)
+        assert len(set(rows)) == 4
+        often[rows] += 1
+    assert np.abs(often / 4000 - weights / 2).max() < 0.03
+
+
+def test_the_pooled_kid_weighs_each_class_by_what_it_counts(strangers: Batch, train: Batch) -> None:
+    gate, of_class = _fit(KidGate, train), np.asarray(strangers.emotions) == CLASSES[0]
+    n, n_a = len(strangers), int(of_class.sum())
+
+    def pooled(weight: float) -> float:
+        return float(gate.measure(replace(strangers, weights=tuple(np.where(of_class, weight, 1.0))), seed=1).value)
+
+    every, without = pooled(1.0), pooled(1e-9)
+    assert every == gate.measure(strangers, seed=1).value
+    own = (n * every - (n - n_a) * without) / n_a  # of the class alone
+    assert pooled(0.25) == pytest.approx((n_a / 4 * own + (n - n_a) * without) / (n_a / 4 + n - n_a), rel=1e-6)
+    half = np.where(of_class, 0.5, 1.0)
+    assert gate.measure(replace(strangers, weights=tuple(half)), seed=1).n_synthetic == int(half.sum())
+
+
+def test_rows_that_count_nothing_are_seen_by_no_matched_gate(strangers: Batch, train: Batch) -> None:
+    """Samples of another class under the name of this one, each of all but no weight: as if they were not there."""
+    liars = rows_of(strangers, np.asarray(strangers.emotions) != CLASSES[0])
+    liars = replace(liars, emotions=(CLASSES[0],) * len(liars), cache={})
+    both = Batch(
+        strangers.modality,
+        strangers.ids + liars.ids,
+        strangers.emotions + liars.emotions,
+        [*strangers.signals, *liars.signals],
+        strangers.sha256 + liars.sha256,
+        rate_hz=strangers.rate_hz,
+        weights=(1.0,) * len(strangers) + (1e-9,) * len(liars),
+    )
+    for kind in (FrechetGate, KidGate):
+        gate = _fit(kind, train)
+        honest, seen = gate.measure(strangers, seed=1), gate.measure(both, seed=1)
+        lied = gate.measure(replace(both, weights=()), seed=1)
+        assert abs(seen.value - honest.value) < 0.4 * abs(lied.value - honest.value)
+        assert seen.n_synthetic == honest.n_synthetic
 
 
 def test_several_intervals_hold_together() -> None:

@@ -14,7 +14,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from corpora.errors import UserError
 from validators.batch import rows_of
 from validators.gate import Batch
-from validators.trials.downstream import bootstrap_weights, uplift, weighted_scores
+from validators.trials.downstream import bootstrap_weights, svm_answers, uplift, weighted_scores
 
 CLASSES = ("anger", "happiness", "sadness")
 
@@ -70,6 +70,31 @@ def test_more_of_the_truth_helps_and_lies_hurt(make: Callable[..., Batch], modal
     assert bad["outcome"] == "loss" and bad["difference"]["high"] < 0
     assert bad["difference"]["value"] < good["difference"]["value"]
     assert good == uplift(train, more, test, classes=CLASSES, seed=0, n_bootstrap=300)
+
+
+def test_weights_of_samples_count_in_the_loss(make: Callable[..., Batch]) -> None:
+    train, more, test = _split(make, "face")
+    turned = dict(zip(CLASSES, CLASSES[1:] + CLASSES[:1], strict=True))
+    lies = replace(more, emotions=tuple(turned[name] for name in more.emotions))
+
+    def gain(weight: float | None) -> float:
+        weights = () if weight is None else (weight,) * len(lies)
+        told = uplift(train, replace(lies, weights=weights), test, classes=CLASSES, seed=0, n_bootstrap=100)
+        assert told["synthetic_weight"] == (None if weight is None else pytest.approx(weight * len(lies), abs=0.01))
+        assert [arm["n_train"] for arm in told["arms"]][-1] == len(train) + len(lies)
+        return float(told["difference"]["value"])
+
+    assert gain(1.0) == gain(None), "a weight of one is none"
+    assert abs(gain(1e-6)) < 0.02 < abs(gain(1.0)), "a lie that counts nothing does no harm"
+
+
+def test_a_weight_of_a_half_is_half_a_row() -> None:
+    """Two rows of weight 1/2 are one row: in the loss and in the width of the kernel."""
+    rng = np.random.default_rng(0)
+    x, y, asked = rng.normal(size=(60, 5)), rng.integers(0, 3, 60), rng.normal(size=(200, 5))
+    once = svm_answers(x, y, None, asked)
+    twice = svm_answers(np.repeat(x, 2, axis=0), np.repeat(y, 2), None, asked, np.full(120, 0.5))
+    assert (once == twice).mean() > 0.98
 
 
 def test_nothing_synthetic_makes_no_difference(make: Callable[..., Batch]) -> None:

@@ -23,7 +23,7 @@ from flows.artifacts.augmented import GateCost
 from flows.artifacts.prepared import Prepared
 from flows.asking import Ask
 from flows.engine.store import WorkStore
-from flows.params import Machine, Numerics, Rounds, load_params
+from flows.params import Machine, Numerics, Rounds, Target, load_params
 from flows.paths import Layout
 from flows.stages.augment.candidates import Candidate, DrawSource
 from flows.stages.augment.forecast import forecast_run, people_of, too_few
@@ -104,8 +104,10 @@ def test_a_cell_with_nothing_to_convert_is_told_and_the_others_go_on() -> None:
 
 def test_a_budget_has_what_params_say() -> None:
     rounds = Rounds.model_validate({"max_rounds": 2, "max_draws": 3, "choose": {"gather": 1.5}, "min_acceptance": 0.1})
-    assert rounds.budget() == Budget(max_rounds=2, max_draws=3.0, min_acceptance=0.1, gather=1.5)
-    assert Rounds().budget() == Budget(), "one set of defaults"
+    assert rounds.budget(Target()) == Budget(max_rounds=2, max_draws=3.0, min_acceptance=0.1, gather=1.5)
+    assert Rounds().budget(Target()) == Budget(), "one set of defaults"
+    assert Rounds().budget(Target(spread=3)) == Budget(), "of samples that are counted nothing is spread"
+    assert Rounds().budget(Target(by="weight", spread=3)) == Budget(spread=3.0)
 
 
 def test_a_release_says_why_a_class_was_not_filled() -> None:
@@ -227,6 +229,26 @@ def test_every_subject_gets_the_classes_that_it_lacks(fitted: Path, tmp_path: Pa
     write_report(out.parent, tmp_path / "p/data/corpora", tmp_path / "page.html", generated=None)
     page = (tmp_path / "page.html").read_text()
     assert "Each subject on its own" in page and "target reached" in page and "agreement rejects" in page
+
+
+def test_weights_are_of_a_cell_and_come_to_what_it_lacks(fitted: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "p"
+    shutil.copytree(fitted, folder, symlinks=True)
+    out = augmented(fitted, folder, target={"cells": "subject", "by": "weight", "spread": 2})
+    subjects = {
+        r["sample_id"]: r["subject_id"] for r in pq.read_table(out.parent / "prepared/index.parquet").to_pylist()
+    }
+    made = pq.read_table(out / "index.parquet").to_pylist()
+    cells = balance_of(out)["cells"]
+    for cell in cells:
+        own = [r for r in made if (r["subject_id"], r["emotion"]) == (cell["subject"], cell["emotion"])]
+        assert sum(r["weight"] for r in own) == pytest.approx(cell["effective"])
+        assert {subjects[r["source_ids"][0]] for r in own} <= {cell["subject"]}
+        assert cell["effective"] == min(cell["target"] - cell["real_train"], cell["accepted"])
+    assert any(c["accepted"] > c["effective"] for c in cells) and len({r["weight"] for r in made}) > 1
+    told = {c.emotion: c for c in told_by(folder).classes}
+    for row in balance_of(out)["classes"]:
+        assert (told[row["emotion"]].draws, told[row["emotion"]].stopped) == (row["candidates"], row["stopped"])
 
 
 def test_choosing_draws_nothing_and_is_on_record(fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

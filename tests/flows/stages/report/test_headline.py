@@ -93,7 +93,7 @@ def test_a_class_and_a_mixture_that_are_not_filled(data: RunFolder) -> None:
     whole = with_all(data)
     assert whole.balance is not None
     first, *others = whole.balance.classes
-    short = first.model_copy(update={"filled": False, "real_train": 4, "accepted": 2, "target": 9})
+    short = first.model_copy(update={"filled": False, "real_train": 4, "accepted": 2, "effective": 2, "target": 9})
     mixture = CellTally(**dict(short) | {"emotion": "", "real_train": 0}, corpus=None, subject=None, mixture=MIXTURE)
     balance = whole.balance.model_copy(update={"classes": (short, *others), "cells": (mixture,)})
     assert headline(dataclasses.replace(whole, balance=balance)).text == (

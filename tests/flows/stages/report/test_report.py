@@ -261,6 +261,7 @@ def test_uplift_is_said_plainly(low: float, high: float, word: str) -> None:
         classes=("a", "b"),
         n_train=4,
         n_synthetic=2,
+        synthetic_weight=None,
         n_test=4,
         test_groups=2,
         arms=(),
