@@ -32,6 +32,7 @@ REPRESENTATIONS: dict[str, str] = {
     "features": "features.physio.table:TableRepresentation",
     "heart": "features.physio.vectors:HeartRepresentation",
     "sentence": "features.text.vectors:SentenceRepresentation",
+    "minilm": "features.text.points:MinilmRepresentation",
 }
 
 
@@ -116,7 +117,8 @@ class Representation(Protocol):
     asked once, when a run is planned, and what it returns is what the run's files say. `require(steps) -> steps`: the
     steps of its modality with what it needs of them settled; raises `ParamsError` that names the step where they ask
     for something else. Parameters annotated `Path`, and values "path:PLACE", are what it loads: their content is in
-    the plan.
+    the plan. `encoders`: names of the encoders of installed packages that it loads (features/pretrained/packages.py);
+    their hashes are in the plan, and a run is refused where one is absent.
     """
 
     spec: Spec

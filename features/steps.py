@@ -37,6 +37,10 @@ class Steps(BaseModel):
                 steps.append({"step": name, "params": {name: self.model_dump(mode="json")[name]}})
         return steps
 
+    def encoders(self) -> tuple[str, ...]:
+        """Names of the encoders of installed packages that the steps load (features/pretrained/packages.py)."""
+        return ()
+
     def settled(self) -> Self:
         """The steps with everything decided that a representation may leave open: what runs, and what a plan holds."""
         return self

@@ -142,6 +142,13 @@ class Gate(ABC):
         """What labels and groups alone say beforehand: why `fit` would raise, and what will stay undecided."""
         return Foreseen()
 
+    @classmethod
+    def encoders(cls, params: AnyParams) -> tuple[str, ...]:
+        """Names of the encoders of installed packages that a gate of these parameters loads
+        (features/pretrained/packages.py): their hashes are in a run's plan, and the run is refused where one is
+        absent."""
+        return ()
+
 
 class SampleGate(Gate):
     """Scores single candidates. Built once from the train split, saved, and loaded by every actor."""

@@ -30,7 +30,7 @@ from corpora.errors import UnknownNameError, UserError
 from corpora.fingerprint import hash_json
 from validators.batch import Batch, relative_weights, rows_of, usable
 from validators.embeddings.embedding import FROM_PATH, Embedding, fit_embedding, weights_named
-from validators.embeddings.features import PLAIN
+from validators.embeddings.features import FEATURES, PLAIN, encoders_in
 from validators.gate import AnyParams, Better, Estimate, Fault, Foreseen, GateParams, Limit, SetGate
 from validators.maths.folds import group_folds, group_halves
 from validators.memo import Memo
@@ -48,7 +48,8 @@ class SetParams(GateParams):
 
     embedding: str = Field(
         "both",
-        description="trained, hand-made (functionals, hog ...), both side by side, or path:FOLDER (docs/gates.md)",
+        description="trained, hand-made (functionals, hog ...), both side by side, an encoder of an installed package "
+        "(text: minilm; docs/encoders.md), or path:FOLDER (docs/gates.md)",
     )
     dims: int = Field(16, ge=1, description="principal components of the embedding; of each, where there are two")
     whiten: bool = Field(True, description="components of unit variance, or as they are")
@@ -60,7 +61,8 @@ class SetParams(GateParams):
     @field_validator("embedding")
     @classmethod
     def _known(cls, embedding: str) -> str:
-        known = ("trained", "both", *PLAIN.values())
+        packed = [name for of_kind in FEATURES.values() for name in of_kind if encoders_in(name)]
+        known = ("trained", "both", *PLAIN.values(), *packed)
         if embedding not in known and not embedding.startswith(FROM_PATH):
             raise ValueError(str(UnknownNameError.of("embedding", embedding, (*known, f"{FROM_PATH}FOLDER"))))
         return embedding
@@ -309,6 +311,11 @@ class MatchedGate(SetGate):
             if why := next((w for w in whys if w), ""):
                 undecided[group] = why
         return Foreseen(undecided=undecided)
+
+    @classmethod
+    def encoders(cls, params: AnyParams) -> tuple[str, ...]:
+        """The embedding, where an installed package carries it."""
+        return encoders_in(cls.Params.of(params, cls.name).embedding)
 
     def measure(self, synthetic: Batch, *, seed: int) -> Estimate:
         """Over the whole batch; an Estimate with NaN and a reason where there is no number. One unusable row is

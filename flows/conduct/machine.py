@@ -116,6 +116,25 @@ def survey(params: Params, machine: Machine, repo: Path, runs: Sequence[str]) ->
         findings.append(_corpus(corpus, params, Layout(repo).raw(corpus)))
     for run in runs:
         findings += _vectors(run, params, repo)
+    findings += _encoders(params, runs)
+    return findings
+
+
+def _encoders(params: Params, runs: Sequence[str]) -> list[Finding]:
+    """A line for each encoder of an installed package that the runs ask for: what it is called, or that it is absent.
+
+    Said here, before hours are spent; `plan` refuses such a run.
+    """
+    from features.pretrained.packages import packaged
+    from flows.stages.plan.weights import asked_encoders
+
+    findings = []
+    for name in dict.fromkeys(name for run in runs for name in asked_encoders(params.run(run))):
+        try:
+            packaged(name).require()
+            findings.append(Finding(f"encoder {name}", "ok", packaged(name).title()))
+        except EmoforgeError as error:
+            findings.append(Finding(f"encoder {name}", "missing", str(error)))
     return findings
 
 

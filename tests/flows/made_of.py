@@ -29,7 +29,7 @@ LENIENT: dict[str, Any] = {
 DEMOS: dict[str, dict[str, Any]] = {
     "speech": {"reader": "ravdess", "subjects": 6, "per_class": {"anger": 18, "neutral": 12}, "seed": 1},
     "face": {"reader": "fer2013", "subjects": 0, "per_class": {"happiness": 40, "anger": 30}, "seed": 1},
-    "text": {"reader": "goemotions", "subjects": 0, "per_class": {"joy": 40, "anger": 30}, "seed": 1},
+    "text": {"reader": "goemotions", "subjects": 0, "per_class": {"happiness": 40, "anger": 30}, "seed": 1},
     "physio": {"reader": "stress_predict", "subjects": 6, "per_class": {"neutral": 18, "stress": 12}, "seed": 1},
 }
 

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from corpora.errors import UnknownNameError
+from features.pretrained.packages import packaged
 from validators.batch import Batch, usable
 from validators.embeddings.encoders import PathEmbedding, weights_hash
-from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.features import FEATURES, PLAIN, encoders_in, features_of, titled
 from validators.embeddings.images import IMAGES
 from validators.embeddings.linear import LinearEmbedding
 from validators.embeddings.network import TrainedEmbedding
@@ -36,12 +37,13 @@ class Embedding(Protocol):
 
 
 class PlainEmbedding:
-    """Principal components of standardised hand-made features ("functionals" or "hog"): no training, no network."""
+    """Principal components of standardised features ("functionals", "hog", ... or of a packaged encoder): no
+    training."""
 
     def __init__(self, features: str, projection: Projection) -> None:
         self.features, self.projection = features, projection
         self.dim = projection.components.shape[0]
-        self.name = f"{features}-pca{self.dim}/{arrays_hash(projection.arrays(''))}"
+        self.name = f"{titled(features)}-pca{self.dim}/{arrays_hash(projection.arrays(''))}"
 
     @classmethod
     def fit(cls, train: Batch, features: str, *, dims: int = 32, whiten: bool = False) -> PlainEmbedding:
@@ -82,9 +84,11 @@ def fit_embedding(
 ) -> Embedding:
     """kind: "trained" (the small network, `options` go to `fit_encoder`; of texts, physiology and vectors, which have
     no picture for it, a linear classifier), the hand-made features ("functionals", "hog", "ngrams", "paces", "plain"),
-    "both", side by side with `dims` each, or "path:FOLDER", a pre-trained encoder (validators/embeddings/encoders.py).
+    "both", side by side with `dims` each, an encoder of an installed package ("minilm"), or "path:FOLDER", one from a
+    path (validators/embeddings/encoders.py).
 
-    Raises `UnknownNameError` for anything else, `UserError` for a folder that holds no encoder of the modality.
+    Raises `UnknownNameError` for anything else, `UserError` for a folder that holds no encoder of the modality, and for
+    an encoder that is not installed.
     """
     if kind.startswith(FROM_PATH):
         return PathEmbedding.fit(kind.removeprefix(FROM_PATH), train, dims=dims, whiten=whiten)
@@ -100,13 +104,18 @@ def fit_embedding(
         return LinearEmbedding.fit(train, classes=classes, dims=dims, whiten=whiten)
     if kind == "trained":
         return TrainedEmbedding.fit(train, classes=classes, seed=seed, dims=dims, whiten=whiten, options=options)
-    if kind != plain:
-        raise UnknownNameError.of(f"embedding of {train.kind}", kind, ("trained", plain, "both", f"{FROM_PATH}FOLDER"))
+    packed = [name for name in FEATURES[train.kind] if encoders_in(name)]
+    if kind != plain and kind not in packed:
+        known = ("trained", plain, "both", *packed, f"{FROM_PATH}FOLDER")
+        raise UnknownNameError.of(f"embedding of {train.kind}", kind, known)
     return PlainEmbedding.fit(train, kind, dims=dims, whiten=whiten)
 
 
 def weights_named(kind: str) -> str:
-    """Hash of the weights that an embedding "path:FOLDER" loads, "" for other kinds. Raises `UserError`."""
+    """Hash of the weights that an embedding "path:FOLDER" or of a packaged encoder loads, "" for other kinds. Raises
+    `UserError`."""
+    if encoders_in(kind):
+        return packaged(kind).weights()
     if not kind.startswith(FROM_PATH):
         return ""
     return weights_hash(kind.removeprefix(FROM_PATH))

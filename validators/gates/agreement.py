@@ -19,14 +19,14 @@ import numpy as np
 from pydantic import Field, field_validator
 from scipy.special import log_softmax
 
-from corpora.errors import UnknownNameError, UserError
+from corpora.errors import IntegrityError, UnknownNameError, UserError
 from corpora.fingerprint import hash_json
 from validators.batch import Batch, rows_of, usable
 from validators.crossfit import rounded, unseen
-from validators.embeddings.features import PLAIN, features_of
+from validators.embeddings.features import FEATURES, PLAIN, encoders_in, features_of, known_features, titled
 from validators.embeddings.images import IMAGES, encoder_images
 from validators.embeddings.network import fit_encoder
-from validators.embeddings.projection import Projection, plain_components
+from validators.embeddings.projection import Projection
 from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
 from validators.maths.chance import unheard
 from validators.maths.folds import group_folds
@@ -61,6 +61,11 @@ class JudgeParams(GateParams):
         ge=1,
         description="of linear and forest: principal components of hand-made features; none: 100, of texts 1000",
     )
+    features: str | None = Field(
+        None,
+        description="what linear and forest see: the modality's hand-made features (none), an encoder of an installed "
+        "package (text: minilm), or several joined by +, as ngrams+minilm (docs/encoders.md)",
+    )
     inverse_penalty: float = Field(0.03, gt=0, description="of linear: scikit-learn's C")
     trees: int = Field(60, ge=1, le=100_000, description="of forest")
     steps: int | None = Field(None, ge=1, description="of the network's training; none: by the size of train")
@@ -72,6 +77,16 @@ class JudgeParams(GateParams):
             if kind not in ARCHITECTURES:
                 raise ValueError(str(UnknownNameError.of("judge", kind, ARCHITECTURES)))
         return judge
+
+    @field_validator("features")
+    @classmethod
+    def _known_features(cls, features: str | None) -> str | None:
+        if features is not None:
+            try:
+                known_features(features)
+            except UnknownNameError as error:
+                raise ValueError(str(error)) from None
+        return features
 
 
 class Agreement(SampleGate):
@@ -100,7 +115,13 @@ class Agreement(SampleGate):
         self._n_folds = int(facts["folds"])
         self._kinds: tuple[str, ...] = tuple(facts["judge"].split("+"))
         digest = hash_json([arrays_hash(arrays), *(network.name for network in networks)])[:12]
-        self.judge = f"{facts['judge']}-{self._n_folds}folds/{digest}"
+        seen = self._facts.get("features")
+        if seen is not None and titled(seen) != facts["encoder"]:
+            raise IntegrityError(
+                f"these judges learned from {facts['encoder']}, installed is {titled(seen)}: their numbers do not "
+                "compare; install that version, or fit the gate again"
+            )
+        self.judge = f"{facts['judge']}{'' if seen is None else '-' + facts['encoder']}-{self._n_folds}folds/{digest}"
 
     @classmethod
     def fit(
@@ -123,6 +144,8 @@ class Agreement(SampleGate):
         if len(classes) < 2:
             raise UserError(f"agreement needs at least 2 classes; this run has {len(classes)}: {', '.join(classes)}.")
         kinds = _architectures(options.judge, train.kind, len(batch))
+        if why := _unlike(options.features, train.kind):
+            raise UserError(f"agreement: {why}")
         n_folds = _n_folds(options, kinds)
         fold = group_folds(batch.groups, batch.emotions, n_folds, seed)
         target = np.asarray([list(classes).index(name) for name in labels])
@@ -134,7 +157,7 @@ class Agreement(SampleGate):
             arrays |= _fit_fold(f, kinds, learn, target[fold != f], len(classes), options, seed)
             if "network" in kinds:
                 networks.append(fit_encoder(learn, classes=classes, seed=seed + f, steps=options.steps))
-            logits[:, fold == f] = _logits(f, kinds, held_out, arrays, networks)
+            logits[:, fold == f] = _logits(f, kinds, held_out, arrays, networks, options.features)
         temperature = np.asarray([fit_temperature(of_kind, target) for of_kind in logits])
         arrays |= {
             "temperature": temperature,
@@ -149,7 +172,14 @@ class Agreement(SampleGate):
             "fold_of": dict(zip(batch.ids, fold.tolist(), strict=True)),
             "kind": train.kind,
         }
+        if options.features is not None:
+            facts |= {"features": options.features, "encoder": titled(options.features)}
         return cls(arrays, facts, networks)
+
+    @classmethod
+    def encoders(cls, params: AnyParams) -> tuple[str, ...]:
+        """What of its features installed packages carry."""
+        return encoders_in(JudgeParams.of(params, cls.name).features or "")
 
     @classmethod
     def foresee(
@@ -164,6 +194,8 @@ class Agreement(SampleGate):
     ) -> Foreseen:
         """Why judges cannot be cross-fitted on these classes."""
         options = JudgeParams.of(params, cls.name)
+        if why := _unlike(options.features, train.kind):
+            return Foreseen(why)
         folds = _n_folds(options, _architectures(options.judge, train.kind, len(train)))
         return Foreseen(why_no_judges(train, classes, folds, seed))
 
@@ -184,11 +216,11 @@ class Agreement(SampleGate):
     def predict_folds(self, batch: Batch) -> np.ndarray:
         """-> [B, F, K] probabilities of the judges of each fold; NaN: the row is not usable, or they have seen it."""
         allowed = self._allowed(batch) & usable(batch)[:, None]
-        out = np.full((len(batch), self._n_folds, len(self.classes)), np.nan)
+        out, seen = np.full((len(batch), self._n_folds, len(self.classes)), np.nan), self._facts.get("features")
         for f in range(self._n_folds):
             rows = np.flatnonzero(allowed[:, f])
             if rows.size:
-                logits = _logits(f, self._kinds, rows_of(batch, rows), self._arrays, self._networks)
+                logits = _logits(f, self._kinds, rows_of(batch, rows), self._arrays, self._networks, seen)
                 out[rows, f] = _mean_p(logits, self._arrays["temperature"])
         return out
 
@@ -244,13 +276,20 @@ def _architectures(asked: str | None, kind: str, n: int) -> tuple[str, ...]:
     return architectures
 
 
+def _unlike(features: str | None, kind: str) -> str:
+    """Why judges of a kind of sample cannot see these features, "" where they can."""
+    known = FEATURES.get(kind, {})
+    foreign = [name for name in (features.split("+") if features else ()) if name not in known]
+    return f"features {foreign[0]} are not of {kind}; known: {', '.join(sorted(known))}" if foreign else ""
+
+
 def _fit_fold(
     f: int, kinds: Sequence[str], learn: Batch, target: np.ndarray, k: int, options: JudgeParams, seed: int
 ) -> dict[str, np.ndarray]:
     """The arrays of fold f: its projection and the judges that are arrays."""
     if set(kinds) == {"network"}:
         return {}
-    features = features_of(learn, PLAIN[learn.kind])
+    features = features_of(learn, options.features or PLAIN[learn.kind])
     projection = Projection.fit(features, components_of(learn.kind, options.components))
     arrays = projection.arrays(f"{f}.")
     x = projection.apply(features)
@@ -269,9 +308,12 @@ def _logits(
     batch: Batch,
     arrays: Mapping[str, np.ndarray],
     networks: Sequence[TrainedEncoder],
+    features: str | None,
 ) -> np.ndarray:
     """[J, B, K] of the judges of fold f; every row of the batch is usable."""
-    x = plain_components(batch, Projection.of_arrays(arrays, f"{f}.")) if set(kinds) != {"network"} else np.zeros(0)
+    x = np.zeros(0)
+    if set(kinds) != {"network"}:
+        x = Projection.of_arrays(arrays, f"{f}.").apply(features_of(batch, features or PLAIN[batch.kind]))
     logits = []
     for kind in kinds:
         prefix = f"{f}.{kind}."

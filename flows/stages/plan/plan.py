@@ -18,6 +18,7 @@ from corpora.formats.jsonfile import read_json
 from corpora.store.atomic import atomic_folder
 from corpora.store.ingested import corpus_manifest
 from features.prepare import preparation_module
+from features.pretrained.packages import packaged_weights
 from features.representation import is_features, make_representation, representation_class
 from features.steps import Steps
 from flows.artifacts.base import Described
@@ -120,7 +121,7 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
     gates = _gates(name, run, modality) if run.generator else {"sample": {}, "set": {}}
     shape = _representation_module(run)
     used = [*([shape] if shape else []), *([generator] if generator else [])]
-    shaped, loads = _loads(name, run)
+    shaped, loads = _loads(name, run, steps)
     drawn = None
     if run.generator is not None and generator is not None and shape is not None:
         drawn = DrawnBy(name=run.generator.name, code=sampling_code(generator, shape))
@@ -187,7 +188,7 @@ def prepare_plan(name: str, run: RunParams, layout: Layout) -> PreparePlan:
     run, modality, contents = _settled(name, run, layout)
     steps = prepare_steps(name, run, modality)
     described = Described.model_validate({"version": steps.VERSION, "steps": steps.described()})
-    return _prepare_plan(_Run(name, run, modality), contents, steps, described, _loads(name, run)[0])
+    return _prepare_plan(_Run(name, run, modality), contents, steps, described, _loads(name, run, steps)[0])
 
 
 def _prepare_plan(
@@ -277,16 +278,20 @@ def _representation_module(run: RunParams) -> str | None:
     return representation_class(run.representation.name).__module__ if run.representation else None
 
 
-def _loads(run_name: str, run: RunParams) -> tuple[dict[str, str], dict[str, str]]:
-    """What the run loads from paths, path -> hash: its representation; representation and generator. Raises
-    `ParamsError` that names the parameters where nothing is there."""
+def _loads(run_name: str, run: RunParams, steps: Steps) -> tuple[dict[str, str], dict[str, str]]:
+    """What the run loads, path or "package:NAME" -> hash: its preparation and representation; representation and
+    generator. Raises `ParamsError` that names the parameters where nothing is there."""
+    prepared: dict[str, str] = {}
     shaped: dict[str, str] = {}
     drawn: dict[str, str] = {}
-    part = "representation"
+    part = "prepare"
     try:
+        prepared = packaged_weights(steps.encoders())
+        part = "representation"
         if run.representation is not None:
             own = run.representation.params
-            shaped = loaded_of(own, path_parameters(representation_class(run.representation.name)))
+            shape = representation_class(run.representation.name)
+            shaped = loaded_of(own, path_parameters(shape), getattr(shape, "encoders", ()))
         part = "generator.params"
         if run.generator is not None:
             kind = generator_class(run.generator.name).Params
@@ -294,7 +299,7 @@ def _loads(run_name: str, run: RunParams) -> tuple[dict[str, str], dict[str, str
             drawn = loaded_of(settled, path_parameters(kind))
     except UserError as error:
         raise ParamsError(f"runs.{run_name}.{part}: {error}") from None
-    return shaped, dict(sorted((shaped | drawn).items()))
+    return dict(sorted((prepared | shaped).items())), dict(sorted((shaped | drawn).items()))
 
 
 def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, PlannedGate]]:
@@ -315,8 +320,8 @@ def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, 
                 )
             continue
         try:
-            gate_params(name, given.params)
-        except ParamsError as error:
+            weights = weights_of(given.params, gate.encoders(gate_params(name, given.params)))
+        except UserError as error:
             raise ParamsError(f"runs.{run_name}.gates.{name}.params: {error}") from None
         if gate.asks:  # known before hours of drawing what would all be rejected
             require_asked(f"runs.{run_name}", name, gate.asks, run.ask.asked())
@@ -326,7 +331,7 @@ def _gates(run_name: str, run: RunParams, modality: str) -> dict[str, dict[str, 
         if form not in allowed[kind]:
             known = " or ".join(allowed[kind])
             raise ParamsError(f"runs.{run_name}.gates.{name}.limit: {form!r} does not fit a {kind} gate; use {known}")
-        planned[kind][name] = PlannedGate(limit=limit, params=given.params, weights=weights_of(given.params))
+        planned[kind][name] = PlannedGate(limit=limit, params=given.params, weights=weights)
     return planned
 
 

@@ -1,6 +1,8 @@
 """Weights and word lists that a run's params name by a path: their hashes stand in its plan, so that others there mean
 other results. Of gates, and of what a generator or a representation loads (a language model, an encoder, a vocoder).
 
+Encoders that installed packages carry stand beside them as "package:NAME" -> "VERSION#HASH".
+
 DVC does not look into those folders. The plan records what was there; a stage refuses weights that its plan does not
 know; and `emoforge run` plans anew where they have changed since.
 """
@@ -17,6 +19,8 @@ from pydantic import BaseModel
 from corpora.errors import IntegrityError, UserError
 from corpora.fingerprint import hash_file
 from corpora.formats.jsonfile import read_json
+from features.pretrained.packages import PACKAGED, packaged_weights
+from flows.params import RunParams
 from flows.paths import Layout
 from flows.stages.plan.plans import PlannedGate
 
@@ -24,14 +28,15 @@ NAMING = ("prepare", "fit", "augment", "evaluate")  # the stages whose plans nam
 LISTS = ("word_list",)  # parameters whose value is the path of a file
 
 
-def weights_of(params: Mapping[str, Any]) -> dict[str, str]:
-    """Parameters of one gate -> path -> hash: each "path:FOLDER" of weights, and each file of `LISTS`. Raises
-    `UserError` for a path that holds no encoder, or no file."""
+def weights_of(params: Mapping[str, Any], encoders: Collection[str] = ()) -> dict[str, str]:
+    """Parameters of one gate -> path -> hash: each "path:FOLDER" of weights, each file of `LISTS`, and each of the
+    packaged `encoders`. Raises `UserError` for a path that holds no encoder, no file, an encoder that is not
+    installed."""
     from validators.embeddings.embedding import FROM_PATH
 
     weights = {v for v in params.values() if isinstance(v, str) and v.startswith(FROM_PATH)}
     files = {str(params[name]) for name in LISTS if params.get(name)}
-    return {value: _hash_of(value, Path()) for value in sorted(weights | files)}
+    return {value: _hash_of(value, Path()) for value in sorted(weights | files)} | packaged_weights(encoders)
 
 
 def path_parameters(kind: type) -> frozenset[str]:
@@ -44,14 +49,33 @@ def path_parameters(kind: type) -> frozenset[str]:
     return frozenset(name for name, hint in hints.items() if hint is Path or Path in typing.get_args(hint))
 
 
-def loaded_of(params: Mapping[str, Any], paths: Collection[str] = (), *, below: Path = Path()) -> dict[str, str]:
+def loaded_of(
+    params: Mapping[str, Any], paths: Collection[str] = (), encoders: Collection[str] = (), *, below: Path = Path()
+) -> dict[str, str]:
     """Parameters of a generator or a representation -> path -> hash of all that is there: each "path:PLACE" anywhere in
-    them, and each of the parameters `paths`. Raises `UserError` for a path where nothing is."""
+    them, each of the parameters `paths`, and each of the packaged `encoders`. Raises `UserError` for a path where
+    nothing is, and for an encoder that is not installed."""
     from validators.embeddings.embedding import FROM_PATH
 
     named = {value for value in _strings(list(params.values())) if value.startswith(FROM_PATH)}
     named |= {str(params[name]) for name in paths if params.get(name)}
-    return {value: _all_of(value, below) for value in sorted(named)}
+    return {value: _all_of(value, below) for value in sorted(named)} | packaged_weights(encoders)
+
+
+def asked_encoders(run: RunParams) -> list[str]:
+    """Names of the packaged encoders that a run's steps, representation and gates load, sorted. Raises what their
+    owners raise of parameters."""
+    from features.representation import representation_class
+    from validators.gate import gate_class, gate_params
+
+    every = (run.prepare.speech, run.prepare.face, run.prepare.text, run.prepare.physio)
+    names = {name for steps in every for name in steps.encoders()}
+    if run.representation is not None:
+        names.update(getattr(representation_class(run.representation.name), "encoders", ()))
+    if run.generator is not None:
+        for gate, given in run.gate_params().items():
+            names.update(gate_class(gate).encoders(gate_params(gate, given.params)))
+    return sorted(names)
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -70,6 +94,8 @@ def _all_of(named: str, below: Path) -> str:
     from validators.embeddings.embedding import FROM_PATH
     from validators.embeddings.encoders import split_layer
 
+    if named.startswith(PACKAGED):
+        return packaged_weights([named.removeprefix(PACKAGED)])[named]
     path, _ = split_layer(str(below / Path(named.removeprefix(FROM_PATH)).expanduser()))
     if path.is_file():
         return files_hash([path])
@@ -83,6 +109,8 @@ def _hash_of(named: str, below: Path) -> str:
     from validators.embeddings.embedding import FROM_PATH
     from validators.embeddings.encoders import weights_hash
 
+    if named.startswith(PACKAGED):
+        return packaged_weights([named.removeprefix(PACKAGED)])[named]
     path = below / Path(named.removeprefix(FROM_PATH)).expanduser()
     if named.startswith(FROM_PATH):
         return weights_hash(str(path))
@@ -94,7 +122,7 @@ def _hash_of(named: str, below: Path) -> str:
 def require_planned(gates: Mapping[str, PlannedGate]) -> None:
     """`gates` of a plan. Raises `IntegrityError` where a path holds other weights than when the plan was made."""
     for name, gate in gates.items():
-        _require(f"gate {name}", gate.weights, weights_of(gate.params) if gate.weights else {})
+        _require(f"gate {name}", gate.weights, {path: _hash_of(path, Path()) for path in gate.weights})
 
 
 def require_loaded(loads: Mapping[str, str]) -> None:

@@ -18,6 +18,7 @@ from corpora.formats.jsonfile import read_json
 from corpora.params import problems
 from corpora.schema import FROM
 from corpora.store.atomic import write_json
+from features.pretrained.packages import packaged_weights
 from features.representation import Representation, is_features, make_representation
 from flows.artifacts.base import explained
 from flows.params import OnLeak, Prepare, RepresentationParams, RunParams, load_params
@@ -229,7 +230,7 @@ def _require_arm(arm: Arm, modality: str, layout: str, prepares: Mapping[str, Pr
             own = gate_class(gate)
             if not issubclass(own, SampleGate) or not knows(own, modality, seen):
                 raise ParamsError(f"gate {gate} cannot look at single samples of {modality} as {built.spec.name}")
-            gate_params(gate, asked.params)
+            packaged_weights(own.encoders(gate_params(gate, asked.params)))
     elif arm.params and arm.method not in ("class_weights", "logit_adjustment"):
         raise ParamsError(f"method {arm.method} has no parameters, and {', '.join(arm.params)} is given")
 

@@ -11,10 +11,13 @@ import pytest
 from scipy.special import softmax
 
 from corpora.errors import IntegrityError, ParamsError, UserError
+from features.pretrained.packages import packaged
+from tests.features.pretrained.carried import carry, tiny_minilm
 from validators.batch import rows_of
 from validators.gate import Batch
 from validators.gates.agreement import Agreement
 from validators.maths.judges import fit_temperature
+from validators.roster import Roster
 
 CLASSES = ("anger", "happiness", "sadness")
 
@@ -139,3 +142,35 @@ def test_there_are_four_folds_unless_networks_judge(make: Callable[..., Batch]) 
     assert "-4folds/" in _fit(train).judge and set(_fit(train)._fold_of.values()) == {0, 1, 2, 3}
     assert _fit(train).judge == _fit(train, folds=4).judge != _fit(train, folds=3).judge
     assert _fit(train, judge="network+linear", steps=2).judge.startswith("network+linear-3folds/")
+
+
+def test_judges_see_what_they_are_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    carry(tmp_path / "site", "minilm", tiny_minilm(), monkeypatch)
+    words = {"anger": "sad dog", "happiness": "so happy!", "sadness": "the dog ran sadness"}
+    rng = np.random.default_rng(0)
+    lines = [(e, f"g{i % 8}", f"{'the ' * int(rng.integers(0, 3))}{words[e]}") for e in CLASSES for i in range(24)]
+    emotions, groups, said = zip(*lines, strict=True)
+    ids = tuple(f"t{i}" for i in range(len(lines)))
+    train = Batch("text", ids, emotions, [np.frombuffer(s.encode(), np.uint8) for s in said], ids, groups=groups)
+    gate = _fit(train, features="minilm", judge="linear")
+    title = packaged("minilm").title()
+    assert title in gate.judge and Agreement.encoders({"features": "ngrams+minilm"}) == ("minilm",)
+    assert gate._arrays["0.mean"].shape == (384,)
+    assert _fit(train, features="ngrams+minilm", judge="linear")._arrays["0.mean"].shape == (1024 + 384,)
+    assert (np.concatenate(list(gate.reference().values())) == 1.0).mean() > 0.9
+    gate.save(tmp_path / "gate")
+    np.testing.assert_array_equal(Agreement.load(tmp_path / "gate").score(train), gate.score(train))
+    carry(tmp_path / "site", "minilm", tiny_minilm(seed=1), monkeypatch)
+    with pytest.raises(IntegrityError, match=r"learned from minilm@.* installed is minilm@.* do not compare"):
+        Agreement.load(tmp_path / "gate")
+
+
+def test_features_of_another_modality_are_refused(train: Batch) -> None:
+    foreign = "ngrams" if train.kind != "text" else "hog"
+    with pytest.raises(UserError, match=f"features {foreign} are not of {train.kind}"):
+        _fit(train, features=foreign)
+    roster = Roster.of(train)
+    asked = {"classes": CLASSES, "params": {"features": foreign}, "limit": Agreement.default_limit, "seed": 0}
+    assert foreign in Agreement.foresee(roster, None, **asked).error  # type: ignore[arg-type]
+    with pytest.raises(ParamsError, match="unknown features 'minlm'"):
+        _fit(train, features="minlm")
