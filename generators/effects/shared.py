@@ -14,6 +14,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from sklearn.covariance import OAS
 
+SURPRISING = 4.0  # times the prior variance: effects twice as large as those of the other classes
 FLOOR = 0.02  # of a feature's variance: the least that effects are taken to vary by
 
 
@@ -39,14 +40,16 @@ def diagonal(
 
 
 def surprise(deviation: np.ndarray, prior: np.ndarray, noise: np.ndarray) -> float:
-    """By how much the prior variances [D] are too small for deviations [D] of variance prior + noise, >= 1: a moment
-    estimate of one factor (as of the variance between studies: DerSimonian & Laird 1986), never below 1.
+    """By how much the prior variances [D] are too small for deviations [D] of variance prior + noise: a moment estimate
+    of one factor (as of the variance between studies: DerSimonian & Laird 1986), 1 where it is not above `SURPRISING`.
 
     A class that differs from the others in what they all share is an outlier of the prior, and its own samples say so.
+    What a few samples say of less than that is noise, and raising the prior for it would cost what the prior saves.
     """
     share = float((prior / (prior + noise)).sum())
     excess = float(((deviation**2 - noise) / (prior + noise)).sum())
-    return max(1.0, excess / share) if share > 0 else 1.0
+    factor = excess / share if share > 0 else 1.0
+    return factor if factor > SURPRISING else 1.0
 
 
 def low_rank(

@@ -62,6 +62,14 @@ def method_names() -> list[str]:
 _NETWORK: dict[str, JsonValue] = {"width": 8, "latent": 16, "batch_size": 64}
 _DENOISER: dict[str, JsonValue] = {"width": 8, "batch_size": 64, "sample_steps": 12}
 STEPS = 200  # of every trained default arm
+WEIGHTED = Arm(method="transfer", by="weight")  # one light row of every source
+EDITS = 4.0  # edited samples for each that a class lacks: features are taken of each of them again
+# modality -> name of the arm that edits real samples, and the representation in which it does
+EDITED = {
+    "speech": ("transfer, audio", "differential"),
+    "face": ("transfer, pixels", "pixels"),
+    "physio": ("transfer, signals", "band_power"),
+}
 
 
 def _classical(modality: str) -> dict[str, Arm]:
@@ -87,21 +95,17 @@ def _classical(modality: str) -> dict[str, Arm]:
 
 
 def _generated(modality: str) -> dict[str, Arm]:
-    """Every registered generator on features, ungated and gated by the gates that a run has by default; transfer also
-    alone, and through the representation of the modality that has a way back."""
+    """Every registered generator on features, ungated and gated by the gates that a run has by default; `transfer` with
+    every source at a low weight, alone, and on real samples that it edits."""
     gates = {name: ArmGate() for name in DEFAULT_GATES if _judges_vectors(name, modality)}
     sized = {"cvae": _NETWORK, "cgan": _NETWORK, "diffusion": _DENOISER}
     arms = {"transfer": Arm(method="transfer"), **{n: Arm(method=n, params=p, steps=STEPS) for n, p in sized.items()}}
     arms |= {f"{name}, gated": arm.model_copy(update={"gates": gates}) for name, arm in arms.items()}
+    arms["transfer, weighted"] = WEIGHTED
     arms["transfer alone"] = Arm(method="transfer", synthetic_only=True)
-    rendered = {
-        "speech": ("transfer, audio", "world"),
-        "face": ("transfer, pixels", "pixels"),
-        "physio": ("transfer, signals", "rows"),
-    }
-    if modality in rendered:
-        label, representation = rendered[modality]
-        arms[label] = Arm(method="transfer", representation={"name": representation})
+    if modality in EDITED:
+        label, representation = EDITED[modality]
+        arms[label] = Arm(method="transfer", representation={"name": representation}, by="weight", spread=EDITS)
     return arms
 
 

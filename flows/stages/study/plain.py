@@ -1,10 +1,13 @@
 """Arms that add nothing but real rows: what was pruned given back, and the two ends of the clean gap.
 
 Where other classes are short too, an arm that fills every class gains from them, and that would count as skill at the
-pruned one. So both ends of the gap have them filled, by `transfer` on features: `fill` and `oracle + fill`.
+pruned one. So both ends of the gap have them filled, by `transfer` on features with one light row of every source:
+`fill` and `oracle + fill`.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -13,7 +16,7 @@ from flows.stages.study.generated import Generated
 from flows.stages.study.train import Added, TrainView, joined, nothing
 from flows.studying import Arm
 
-FILLER = Arm(method="transfer")
+FILLER = Arm(method="transfer", by="weight")
 
 
 def oracle(view: TrainView) -> Added:
@@ -35,9 +38,9 @@ def oracle_fill(view: TrainView, generated: Generated) -> Added:
 
 
 def true_effect(view: TrainView, lacks: dict[int, int]) -> Added:
-    """`transfer` whose class means are those of all real rows, pruned ones too: rows of other classes, each moved by
-    the difference of the two class means after each subject's own level was taken out. A bound on what a better
-    estimate of the effect could bring, and no method: it has seen what was taken away."""
+    """`transfer` whose class means are those of all real rows, pruned ones too: one light row of every sample of other
+    classes, moved by the difference of the two class means after each subject's own level was taken out. A bound on
+    what a better estimate of the effect could bring, and no method: it has seen what was taken away."""
     from generators.effects import centre_by_subject
 
     if not len(view.gone):
@@ -49,11 +52,13 @@ def true_effect(view: TrainView, lacks: dict[int, int]) -> Added:
     place = {int(k): n for n, k in enumerate(present)}
     centred = centre_by_subject(x, np.array([place[int(k)] for k in y]), subjects, len(present))
     means = {int(k): centred[y == k].mean(axis=0) for k in present}
-    parts, labels = [], []
+    parts, labels, weights = [], [], []
     for k, n in sorted(lacks.items()):
-        sources = np.flatnonzero(view.y != k)
-        order = view.rng("true effect", k).permutation(sources)
-        chosen = order[np.arange(n) % len(order)]
+        sources = view.rng("true effect", k).permutation(np.flatnonzero(view.y != k))
+        chosen = sources[: math.ceil(FILLER.spread * n)]
         parts.append(np.stack([view.x[i] + means[k] - means[int(view.y[i])] for i in chosen]))
-        labels.append(np.full(n, k, np.int64))
-    return Added(np.concatenate(parts), np.concatenate(labels)) if parts else nothing(view)
+        labels.append(np.full(len(chosen), k, np.int64))
+        weights.append(np.full(len(chosen), min(1.0, n / len(chosen))))
+    if not parts:
+        return nothing(view)
+    return Added(np.concatenate(parts), np.concatenate(labels), weights=np.concatenate(weights))

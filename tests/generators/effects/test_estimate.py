@@ -92,6 +92,16 @@ def test_with_two_other_classes_each_feature_is_for_itself() -> None:
     assert estimated.how[2] == "diagonal: 2 other classes have 8 samples; directions need 3"
 
 
+def test_a_class_unlike_all_others_is_believed() -> None:
+    """What the others never show is no reason to forget it, where 6 samples show it 8 standard deviations wide."""
+    for classes in (3, K):
+        x, y, subjects, effects = simulated(11, 6, classes=classes, common=30)
+        x[y == classes - 1, 0] += 8.0
+        effects[classes - 1, 0] += 8.0
+        estimated = class_effects(x, y, subjects, classes)
+        assert estimated.offsets[classes - 1, 0, 0] > 6.5, estimated.offsets[classes - 1, 0, 0]
+
+
 def test_with_one_other_class_the_spread_is_one_number() -> None:
     errors = []
     for seed in range(20):

@@ -22,6 +22,7 @@ SHORT = {
     if arm.representation is None
 } | {
     "transfer, audio": Arm(method="transfer", representation={"name": "world", "max_s": 1.6}),
+    "transfer, edited": Arm(method="transfer", representation={"name": "differential"}, by="weight", spread=1.5),
     "transfer, audio, gated": Arm(
         method="transfer",
         representation={"name": "world", "max_s": 1.6},
@@ -63,7 +64,15 @@ def test_an_arm_fills_what_lacks_and_has_not_seen_the_people_who_are_tested(
     arm, lacks = SHORT[name], view.lacks(whole=SHORT[name].synthetic_only)
     added = Bench(worker, view).added(arm)
     assert np.isfinite(added.x).all()
-    counts = {k: int((added.y == k).sum()) for k in range(len(asked.classes)) if (added.y == k).any()}
+    # what rows count: of weighted arms many light ones
+    summed = {k: added.counts[added.y == k].sum() for k in range(len(asked.classes)) if (added.y == k).any()}
+    counts = {k: round(total) for k, total in summed.items()}
+    np.testing.assert_allclose(list(summed.values()), list(counts.values()), atol=1e-6)
+    if arm.by == "weight":
+        sources = np.bincount(view.y, minlength=len(asked.classes))
+        for k, n in lacks.items():
+            rows = int((added.y == k).sum())
+            assert rows == min(int(np.ceil(arm.spread * n)), len(view.y) - sources[k]) > n
     if arm.method in ("nothing", "class_weights", "logit_adjustment"):
         assert counts == {}
     elif arm.method == "oracle":
