@@ -108,6 +108,8 @@ def link(
     console.out.print(f"data/raw/{name} -> {linked.target} (reader {linked.reader}, licence {linked.license})")
     if linked.unknown:
         console.out.print(labels_missing(linked), markup=False)
+    if linked.run and linked.because:
+        console.out.print(f"The run fills classes that lack samples: {linked.because} (docs/evidence.md).")
     if linked.run:
         console.out.print(
             f"Added run {linked.run} to params.yaml. Next: emoforge check {linked.run}; emoforge run {linked.run}"

@@ -48,6 +48,7 @@ def bring_up_to_date(runs: Sequence[str], repo: Path) -> bool:
 def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
     """Prints what `run` would do, what sampling is expected to take, what is missing, and what labels and groups alone
     say of the way; -> whether it can go on. Changes nothing."""
+    from flows.conduct.proposals import advised
     from flows.stages.augment.forecast import forecast_run
     from flows.stages.plan.components import require_valid
     from flows.stages.plan.feasible import foreseen
@@ -86,6 +87,8 @@ def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
         console.out.print(f"nothing to do: {', '.join(runs)} up to date")
     for forecast in forecasts:
         _print_forecast(forecast)
+        for line in advised(params.run(forecast.run), forecast):
+            console.out.print(f"{forecast.run}: {line}", markup=False)
     for name, outlook in outlooks.items():
         _print_outlook(name, outlook)
     return fine

@@ -24,6 +24,7 @@ from corpora.readers.described.corpus import Described
 from corpora.records.files import absence, one_walk, rejected, walk
 from corpora.schema import CORPUS_ID, Corpus, CorpusCard, Sample
 from corpora.store.atomic import write_bytes, write_text
+from flows.conduct.proposals import proposal_of
 from flows.params import CARDS, load_params
 from flows.paths import PACKAGES, Layout
 from flows.stages.ingest.unknown_labels import UnknownLabel, listed, unknown_labels
@@ -40,15 +41,6 @@ ENDINGS = {
     "text": {".txt", ".csv", ".tsv", ".json", ".jsonl", ".arrow", ".parquet", ".xml", ".zip"},
 }
 
-# What a new run starts from, by modality: small enough to be tried at once, meant to be edited.
-RUNS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
-    "speech": {"representation": {"name": "world"}, "generator": {"name": "cvae", "steps": 3000}},
-    "face": {"representation": {"name": "pixels", "size": 48}, "generator": {"name": "diffusion", "steps": 4000}},
-    # no generator knows these yet: a release of real samples, prepared, split and audited
-    "text": {},
-    "physio": {},
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Linked:
@@ -60,6 +52,7 @@ class Linked:
     run: str | None
     license: str
     archive: Path | None = None
+    because: str = ""  # what the run does, in words
     unknown: tuple[UnknownLabel, ...] = ()  # labels that the card lacks, among `looked_at` files or rows
     looked_at: int = 0
 
@@ -123,7 +116,9 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
             if gone is not None:
                 place.symlink_to(gone, target_is_directory=True)
             raise
-    return Linked(name, chosen, path, run, corpus.card.license, archive, tuple(unknown), looked_at)
+    proposal = None if run is None else proposal_of(corpus.card)
+    because = "" if proposal is None else proposal.because
+    return Linked(name, chosen, path, run, corpus.card.license, archive, because, tuple(unknown), looked_at)
 
 
 def _unknown_labels(corpus: Corpus, path: Path, name: str) -> tuple[list[UnknownLabel], int]:
@@ -285,10 +280,9 @@ def _edited(path: Path, name: str, reader: str, card: CorpusCard) -> tuple[str, 
         if document.get(part) is None:
             document[part] = CommentedMap()
     document["corpora"][name] = flow({"reader": reader})
-    run = name if card.modality in RUNS else None
-    if run:
-        template = RUNS[card.modality]
-        target = {"target": flow({"policy": "majority"})} if "generator" in template else {}
+    proposal = proposal_of(card)
+    run = name if proposal else None
+    if proposal:
         scheme = _scheme(card)
         rated = {"scheme": scheme} if scheme else {}
         corpora = yaml.seq([name]) if hasattr(yaml, "seq") else [name]
@@ -297,8 +291,7 @@ def _edited(path: Path, name: str, reader: str, card: CorpusCard) -> tuple[str, 
                 "corpora": corpora,
                 **rated,
                 "seed": 1,
-                **{k: flow(v) for k, v in template.items()},
-                **target,
+                **{k: flow(v) for k, v in proposal.run.items()},
             }
         )
     buffer = io.StringIO()

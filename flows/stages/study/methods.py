@@ -64,11 +64,11 @@ _DENOISER: dict[str, JsonValue] = {"width": 8, "batch_size": 64, "sample_steps":
 STEPS = 200  # of every trained default arm
 WEIGHTED = Arm(method="transfer", by="weight")  # one light row of every source
 EDITS = 4.0  # edited samples for each that a class lacks: features are taken of each of them again
-# modality -> name of the arm that edits real samples, and the representation in which it does
-EDITED = {
-    "speech": ("transfer, audio", "differential"),
-    "face": ("transfer, pixels", "pixels"),
-    "physio": ("transfer, signals", "band_power"),
+# modality -> name of the arm that edits real samples, the representation in which it does, and parameters of `transfer`
+EDITED: dict[str, tuple[str, str, dict[str, JsonValue]]] = {
+    "speech": ("transfer, audio", "differential", {}),
+    "face": ("transfer, pictures", "oriented_energy", {"strength": 2.0}),
+    "physio": ("transfer, signals", "band_power", {}),
 }
 
 
@@ -104,8 +104,10 @@ def _generated(modality: str) -> dict[str, Arm]:
     arms["transfer, weighted"] = WEIGHTED
     arms["transfer alone"] = Arm(method="transfer", synthetic_only=True)
     if modality in EDITED:
-        label, representation = EDITED[modality]
-        arms[label] = Arm(method="transfer", representation={"name": representation}, by="weight", spread=EDITS)
+        label, representation, params = EDITED[modality]
+        arms[label] = Arm(
+            method="transfer", params=params, representation={"name": representation}, by="weight", spread=EDITS
+        )
     return arms
 
 

@@ -57,12 +57,12 @@ def test_link_adds_corpus_and_run_and_keeps_comments(repo: Path, voices: Path) -
     assert all(line in text for line in PARAMS.splitlines())
     params = load_params(repo / "params.yaml")
     assert params.corpora["ravdess"].reader == "ravdess"
-    assert params.run("ravdess").corpora == ["ravdess"] and params.run("ravdess").representation.name == "world"
+    assert params.run("ravdess").corpora == ["ravdess"] and params.run("ravdess").representation.name == "differential"
 
 
 def test_the_reader_is_found_by_its_layout(repo: Path, faces: Path) -> None:
     assert link("lab", faces, repo=repo).reader == "fer2013"
-    assert load_params(repo / "params.yaml").run("lab").representation.name == "pixels"
+    assert load_params(repo / "params.yaml").run("lab").representation.name == "oriented_energy"
 
 
 def test_a_corpus_that_params_know_is_only_linked(repo: Path, voices: Path) -> None:

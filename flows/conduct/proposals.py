@@ -1,0 +1,89 @@
+"""What a new run of a corpus starts from, by what was measured to help; and what its classes are large enough for.
+
+The choices are those of docs/evidence.md and docs/experiments: editing real samples of the other classes, one light
+sample of every source, helped most where a class has few samples. Nothing here decides: a run says what it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from corpora.schema import CorpusCard
+from flows.params import RunParams
+from flows.stages.augment.forecast import ClassForecast, RunForecast
+from generators.effects.estimate import LEAST, EffectParams
+
+WEIGHTED: Mapping[str, object] = {"policy": "majority", "by": "weight"}
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """run: what a run of the modality says beside its corpora; because: why, for people."""
+
+    run: Mapping[str, Mapping[str, object]]
+    because: str
+
+
+PROPOSALS: Mapping[str, Proposal] = {
+    "speech": Proposal(
+        {"representation": {"name": "differential"}, "generator": {"name": "transfer"}, "target": WEIGHTED},
+        "recordings of the other classes are filtered and re-pitched towards the class that lacks samples",
+    ),
+    "face": Proposal(
+        {
+            "representation": {"name": "oriented_energy"},
+            "generator": {"name": "transfer", "params": {"strength": 2.0}},
+            "target": WEIGHTED,
+        },
+        "edges of pictures of the other classes are raised and lowered towards the class that lacks samples",
+    ),
+    "text": Proposal(
+        {"representation": {"name": "sentence"}, "generator": {"name": "transfer"}, "target": WEIGHTED},
+        "lines stay as they are, and feature vectors of the other classes are moved towards the class that lacks lines",
+    ),
+    "physio": Proposal(
+        {"representation": {"name": "band_power"}, "generator": {"name": "transfer"}, "target": WEIGHTED},
+        "power and level of signals of the other classes are moved towards the class that lacks windows",
+    ),
+}
+
+VECTORS = Proposal(
+    {
+        "representation": {"name": "features"},
+        "generator": {"name": "transfer", "params": {"scale": "scores"}},
+        "target": WEIGHTED,
+    },
+    "rows of features of the other classes are moved towards the class that lacks rows",
+)
+
+
+def proposal_of(card: CorpusCard) -> Proposal | None:
+    """None where nothing is known to help: the run then releases real samples alone."""
+    return VECTORS if card.is_vector else PROPOSALS.get(card.modality)
+
+
+def advised(run: RunParams, forecast: RunForecast) -> list[str]:
+    """What to know of each class that lacks samples, the smallest first."""
+    lines = [(c.real, c.emotion, advice(run, c)) for c in forecast.classes]
+    return [f"{emotion}: {line}" for _, emotion, line in sorted(lines) if line]
+
+
+def advice(run: RunParams, c: ClassForecast) -> str:
+    """What a class of a run that lacks samples is large enough for; "" where there is nothing to say. Of conversions
+    the size of the class decides how its effect is known."""
+    if run.generator is None or c.missing <= 0:
+        return ""
+    people = "" if c.people is None else f" of {c.people} {'person' if c.people == 1 else 'people'}"
+    has = f"{c.real} real {'sample' if c.real == 1 else 'samples'}{people}"
+    if run.generator.name != "transfer":
+        return f"{has}: compare with `transfer` and target.by: weight, which needs no training (docs/evidence.md)"
+    if c.real < LEAST:
+        return f"{has}: nothing is converted to it; {LEAST} are needed"
+    if c.real < EffectParams(**_own(run.generator.params)).enough:
+        return f"{has}: what the class does is estimated with the help of the other classes"
+    return f"{has}: what the class does is estimated from its own samples"
+
+
+def _own(params: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in params.items() if name in EffectParams.model_fields}
