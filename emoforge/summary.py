@@ -143,10 +143,13 @@ def inspect_release(folder: Path, *, as_json: bool) -> None:
 
     release = open_release(folder)
     counts: Counter[tuple[str, str, str]] = Counter()
+    weights: dict[str, float] = {}  # class -> what its synthetic rows count for
     for split in sorted(set(release.splits["split"].to_pylist())):
-        for row in release.rows(split).select(["emotion", "generator_id"]).to_pylist():
-            kind = "real" if row["generator_id"] is None else "synthetic"
-            counts[row["emotion"] or "-", split, kind] += 1
+        for row in release.rows(split).select(["emotion", "generator_id", "weight"]).to_pylist():
+            kind, emotion = "real" if row["generator_id"] is None else "synthetic", row["emotion"] or "-"
+            counts[emotion, split, kind] += 1
+            if kind == "synthetic":
+                weights[emotion] = weights.get(emotion, 0.0) + row["weight"]
     problem = _problem(release)
     if as_json:
         rows = [{"emotion": e, "split": s, "kind": k, "n": n} for (e, s, k), n in sorted(counts.items())]
@@ -154,6 +157,7 @@ def inspect_release(folder: Path, *, as_json: bool) -> None:
         console.print_json(
             {
                 "counts": rows,
+                "synthetic_weights": {e: round(weight, 3) for e, weight in sorted(weights.items())},
                 "intact": problem is None,
                 "problem": problem,
                 "unlisted": list(release.unlisted),
@@ -162,7 +166,7 @@ def inspect_release(folder: Path, *, as_json: bool) -> None:
             }
         )
     else:
-        _print_release(release, counts, intact=problem is None)
+        _print_release(release, counts, weights, intact=problem is None)
     if problem:
         raise IntegrityError(problem)
     if not as_json:
@@ -194,12 +198,17 @@ def _problem(release: Release) -> str | None:
     return None
 
 
-def _print_release(release: Release, counts: Counter[tuple[str, str, str]], *, intact: bool) -> None:
-    rows = [
+def _print_release(
+    release: Release, counts: Counter[tuple[str, str, str]], weights: Mapping[str, float], *, intact: bool
+) -> None:
+    rows: list[list[Any]] = [
         [c, *(counts[c, split, "real"] for split in SPLIT_NAMES), counts[c, "train", "synthetic"]]
         for c in sorted({emotion for emotion, _, _ in counts})
     ]
     numbers = [*SPLIT_NAMES, "synthetic (train)"]
+    if any(abs(weights.get(row[0], 0.0) - row[-1]) > 1e-3 for row in rows):  # they are weighted
+        numbers.append("which count for")
+        rows = [[*row, f"{weights.get(row[0], 0.0):.4g}"] for row in rows]
     console.table(f"{release.manifest.get('name', release.path)}: samples", ["class", *numbers], rows, right=numbers)
     if intact:
         from flows.artifacts.released import Released

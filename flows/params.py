@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -28,6 +28,7 @@ from flows.asking import Ask
 from flows.machine import Machine
 from flows.studying import StudyParams
 from generators.draws.balance import Budget
+from generators.draws.targets import BySubject, Cell, cells
 from validators.verdict import Limit
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -208,9 +209,15 @@ class Target(_Model):
         8.0, description="For `by: weight`: sources that serve for each missing sample, at most."
     )
 
-    def of_cells(self) -> dict[str, Any]:
-        """What says how many samples each cell is to have, whatever fills it: as `cells` takes it."""
-        return self.model_dump(exclude={"by", "spread"})
+    def cells_of(
+        self,
+        classes: Sequence[str],
+        counts: Mapping[str, int],
+        by_corpus: Mapping[str, Mapping[str, int]],
+        by_subject: BySubject | None,
+    ) -> list[Cell]:
+        """What is to be filled, whatever fills it: `generators.draws.targets.cells` with this policy."""
+        return cells(classes, counts, by_corpus, by_subject=by_subject, **self.model_dump(exclude={"by", "spread"}))
 
     @model_validator(mode="after")
     def _number_given(self) -> Target:

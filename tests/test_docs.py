@@ -206,6 +206,7 @@ def small_release(root: Path) -> None:
                 emotion=("anger", "happiness")[i % 2],
                 generator_id=generator,
                 seed=i if generator else None,
+                weight=0.5 if generator else None,
             )
             for i in range(40)
         ]
@@ -245,7 +246,7 @@ def run_readme(number: int, run: str, folder: Path) -> list[str]:
 
 def test_readme_reads_a_release_without_emoforge(tmp_path: Path) -> None:
     lines = run_readme(0, "demo_faces", tmp_path)
-    assert lines[0] == "torch.Size([32, 1, 32, 32]) torch.Size([32])"
+    assert lines[0] == "torch.Size([32, 1, 32, 32]) torch.Size([32]) torch.Size([32])"
     assert sum(int(re.findall(r"\d+", line)[0]) for line in lines) == 80
     code = blocks(REPO / "README.md", "python")[0]
     assert not re.search(r"emoforge|corpora", code)
@@ -254,7 +255,8 @@ def test_readme_reads_a_release_without_emoforge(tmp_path: Path) -> None:
 
 def test_readme_opens_a_release(tmp_path: Path) -> None:
     lines = run_readme(1, "demo_faces", tmp_path)
-    assert len(lines) == 40 and all(line.split()[1] == "0a1b" for line in lines)
+    assert len(lines) == 41 and all(line.split()[1::2] == ["0a1b", "0.5"] for line in lines[:40])
+    assert "'anger': ClassBalance(real=20, synthetic=20, weight=30.0)" in lines[40]
 
 
 def test_readme_takes_a_release_to_pandas(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ FEAR = {
     "target": 9,
     "candidates": 8,
     "accepted": 6,
+    "effective": 6,
     "surplus": 0,
     "rejected": {"validity": 2},
     "acceptance": 0.75,
@@ -39,7 +40,7 @@ FEAR = {
     "stopped": "draws",
 }
 MIXTURE = FEAR | {"emotion": "", "real_train": 0, "target": 4, "candidates": 4, "accepted": 4, "rejected": {}}
-MIXTURE |= {"filled": True, "stopped": "filled", "corpus": None, "subject": None, "mixture": {"fear": 0.5, "joy": 0.5}}
+MIXTURE |= {"effective": 4, "filled": True, "stopped": "filled", "corpus": None, "subject": None, "mixture": {"fear": 0.5, "joy": 0.5}}
 
 
 def run_stage(verb, name, *, repo):

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from corpora.errors import IntegrityError
 
 ONE = 2**40  # weight 1 as a whole number: sums of 8 million weights stay exact in 64 bits
-_BESIDE = ["sample_id", "emotion", "labels", "subject_id", "extra", "generator_id", "weight"]
+_BESIDE = ["sample_id", "emotion", "labels", "subject_id", "extra", "weight"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +70,16 @@ def drawn(index: pa.Table, seed: int) -> np.ndarray:
     order of their corpus, subject and a hash of `seed` and id: so each corpus and each subject is drawn from in the
     proportion of its weights too. The order of the rows makes no difference.
     """
-    rows = index.select(_BESIDE).to_pylist()
-    kept = np.ones(len(rows), dtype=bool)
+    made = np.flatnonzero(pc.is_valid(index["generator_id"]).to_numpy())
+    rows = index.select(_BESIDE).take(pa.array(made)).to_pylist()
     groups: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
-        if row["generator_id"] is not None:
-            groups.setdefault(_class_of(row), []).append(i)
+        groups.setdefault(_class_of(row), []).append(i)
+    kept = np.ones(index.num_rows, dtype=bool)
     for name, members in groups.items():
         ordered = sorted(members, key=lambda i: _place(rows[i], seed))
         chosen = systematic(np.array([rows[i]["weight"] for i in ordered]), _digest(f"{seed}:{name}"))
-        kept[ordered] = chosen
+        kept[made[ordered]] = chosen
     return kept
 
 

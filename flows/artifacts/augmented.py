@@ -1,6 +1,6 @@
 """augmented/: the synthetic samples of a run and what became of every candidate (flows/stages/augment/augment.py).
 
-shards/train-synthetic-*.tar + index.parquet   what is released, no more than the target
+shards/train-synthetic-*.tar + index.parquet   what is released, with its weight where samples are weighted
 accepted.parquet                               every candidate that passed all gates, and whether it is released
 scores.parquet                                 every candidate and gate
 rejected/*.tar + rejected.parquet              a few rejected candidates of each class and gate, to look at

@@ -1,6 +1,6 @@
 """Adds one golden format: what the code of a commit writes of a tiny made-up corpus, packed into formats/.
 
-    python tests/golden/make_formats.py NAME COMMIT      (e.g. release-3 HEAD)
+    python tests/golden/make_formats.py NAME COMMIT [--target JSON]      (e.g. release-3 HEAD)
 
 Checks the commit out into a temporary worktree, runs its stages there (`python -m emoforge stage ...`) and packs
 data/corpora/tiny and data/runs/tiny/release into formats/NAME.tar.xz; formats/provenance.json says of which commit.
@@ -11,6 +11,7 @@ again. A format has changed when a manifest's `format` has, or a table's columns
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import io
 import json
@@ -21,11 +22,12 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 FORMATS = HERE / "formats"
 STAGES = ("fake", "ingest", "plan", "prepare", "fit", "augment", "evaluate", "release")
-# Keys that every commit knows. JSON is YAML.
+# Keys that every commit knows; those that came with a format: --target, which provenance.json tells. JSON is YAML.
 PARAMS = {
     "numerics": {"draw_list": 4, "fit_threads": 1},
     "demo": {
@@ -51,9 +53,12 @@ PARAMS = {
 }
 
 
-def make(commit: str, project: Path) -> None:
-    """Runs the stages of `commit` in `project`. Raises `CalledProcessError` where one fails."""
-    (project / "params.yaml").write_text(json.dumps(PARAMS), encoding="utf-8")
+def make(commit: str, project: Path, target: dict[str, Any]) -> None:
+    """Runs the stages of `commit` in `project`. Raises `CalledProcessError` where one fails. target: of the run."""
+    params: dict[str, Any] = copy.deepcopy(PARAMS)
+    if target:
+        params["runs"]["tiny"]["target"] = target
+    (project / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
     root = HERE.parent.parent
     with tempfile.TemporaryDirectory() as place:
         code = Path(place) / "code"
@@ -84,6 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name")
     parser.add_argument("commit")
+    parser.add_argument("--target", default="", help="`target` of the run, as JSON")
     given = parser.parse_args()
     target = FORMATS / f"{given.name}.tar.xz"
     if target.exists():
@@ -92,7 +98,7 @@ def main() -> None:
         ["git", "rev-parse", given.commit], cwd=HERE, check=True, capture_output=True, text=True
     ).stdout.strip()
     with tempfile.TemporaryDirectory() as place:
-        make(commit, Path(place))
+        make(commit, Path(place), json.loads(given.target or "{}"))
         pack(Path(place), target)
         formats = {
             kind: json.loads((Path(place) / folder / "manifest.json").read_text(encoding="utf-8")).get("format")
@@ -102,7 +108,8 @@ def main() -> None:
     provenance = json.loads(known.read_text(encoding="utf-8")) if known.exists() else {}
     provenance[given.name] = {
         "commit": commit,
-        "command": f"python tests/golden/make_formats.py {given.name} {commit[:7]}",
+        "command": f"python tests/golden/make_formats.py {given.name} {commit[:7]}"
+        + (f" --target '{given.target}'" if given.target else ""),
         "formats": formats,
         "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
     }

@@ -52,6 +52,7 @@ TARGETS = (
     _target("flows.engine.store", 20, "flows/engine/test_store"),
     _target("corpora.store.shards", 15, "corpora/store/test_shards", "corpora/store/test_release"),
     _target("corpora.store.release", 10, "corpora/store/test_release"),
+    _target("corpora.store.weights", 12, "corpora/store/test_weights"),
     # verdicts and parameters
     _target("validators.gate", 15, "validators/test_gate", "validators/test_verdicts"),
     _target("flows.stages.release", 10, "flows/stages/test_decide"),

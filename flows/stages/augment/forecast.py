@@ -35,7 +35,7 @@ from generators.draws.balance import (
     expected_acceptance,
     forecast,
 )
-from generators.draws.targets import BySubject, Cell, cells, mixture_name
+from generators.draws.targets import BySubject, Cell, mixture_name
 
 FEW_SAMPLES = 20  # real train samples of a class; below, a model learns the samples and not the class
 FEW_PEOPLE = 3  # who show it; below, it learns who they are
@@ -242,4 +242,4 @@ def _ingested_cells(run: RunParams, folders: list[Path]) -> tuple[list[Cell], By
         for corpus in run.corpora
     }
     counts = {c: sum(own[c] for own in by_corpus.values()) for c in classes}
-    return cells(classes, counts, by_corpus, by_subject=by_subject, **run.target.of_cells()), by_subject
+    return run.target.cells_of(classes, counts, by_corpus, by_subject), by_subject

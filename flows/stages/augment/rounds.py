@@ -18,7 +18,7 @@ from flows.stages.augment.candidates import Candidate, Drawer
 from flows.stages.augment.gating import FittedGate
 from flows.stages.augment.sampler import NO_CLASS
 from generators.draws.balance import STOPS, Budget, Stop, next_step
-from generators.draws.targets import BySubject, Cell, cells
+from generators.draws.targets import BySubject, Cell
 from generators.generator import Draw
 from validators.gate import SampleGate, lets_in
 
@@ -29,7 +29,7 @@ def prepared_cells(target: Target, prepared: Prepared) -> list[Cell]:
     by_corpus = {name: corpus.counts["train"] for name, corpus in summary.by_corpus.items()}
     by_subject = prepared_subjects(prepared) if target.cells == "subject" else None
     counts = summary.counts["train"]
-    return cells(summary.classes, counts, by_corpus, by_subject=by_subject, **target.of_cells())
+    return target.cells_of(summary.classes, counts, by_corpus, by_subject)
 
 
 def prepared_subjects(prepared: Prepared) -> BySubject:

@@ -27,7 +27,6 @@ from flows.stages.plan.plan import make_plans
 from flows.stages.plan.plans import FitPlan, Plans, PreparePlan
 from flows.stages.prepare.prepare import choose_view, label, load_indexes
 from flows.stages.prepare.summary import leak_shares
-from generators.draws.targets import cells
 from generators.generator import RATED, generator_class
 from validators.gate import foresee, gate_class
 from validators.roster import Roster, counted
@@ -98,7 +97,7 @@ class People:
             for c in corpora
         }
         counts = {name: sum(own[name] for own in by_corpus.values()) for name in self.classes}
-        cells(self.classes, counts, by_corpus, by_subject=by_subject, **target.of_cells())
+        target.cells_of(self.classes, counts, by_corpus, by_subject)
 
     def _of(self, split: str) -> pa.Table:
         kept = [self.split_of.get(i) == split for i in self.index["sample_id"].to_pylist()]

@@ -76,6 +76,15 @@ def test_a_release_opens_verifies_and_iterates(folder: Path) -> None:
     assert frame["synthetic"].sum() == count[True] and frame.loc[frame["synthetic"], "score.validity"].notna().all()
 
 
+def test_weights_are_one_in_what_came_before_them(folder: Path, name: str) -> None:
+    told = tuple(PROVENANCE[name]["formats"]["release"].partition("/")[2].split("."))
+    opened, drawn = (open_release(folder / "release", weights=way) for way in ("keep", "draw"))  # type: ignore[arg-type]
+    made = opened.rows(synthetic=True)["weight"].to_pylist()
+    assert set(opened.rows(synthetic=False)["weight"].to_pylist()) == {1.0}
+    assert all(0.0 < w <= 1.0 for w in made) and drawn.rows(synthetic=True).num_rows == round(sum(made))
+    assert (set(made) == {1.0}) == (told < ("3", "1")), "since format 3.1 a release may be weighted, and this one is"
+
+
 def test_an_ingested_corpus_is_read_as_prepare_reads_it(folder: Path, tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     place = layout.corpus("tiny")

@@ -35,6 +35,11 @@ def test_a_systematic_draw_takes_exactly_the_rounded_sum_and_each_row_once(w: li
     assert not taken[[i for i, one in enumerate(w) if one == 0.0]].any(), "what counts nothing is never drawn"
 
 
+def test_a_half_is_rounded_up() -> None:
+    assert systematic(np.array([0.5]), 2**63).sum() == 1 and systematic(np.array([0.5, 0.75, 0.25]), 7).sum() == 2
+    assert systematic(np.array([0.25, 0.125]), 7).sum() == 0 and systematic(np.zeros(0), 7).shape == (0,)
+
+
 def test_each_row_is_drawn_as_often_as_it_weighs() -> None:
     w = np.array([0.125] * 8 + [0.5, 0.5, 1.0, 0.75, 0.25])  # sums to 4
     rng = np.random.default_rng(0)
@@ -163,6 +168,21 @@ def test_a_trainer_without_weights_draws_as_many_as_they_come_to(folder: Path) -
     assert len(seen) == 12, "another seed, another draw: in time all of them"
     with pytest.raises(UnknownNameError, match="draw"):
         open_release(folder, weights="darw")  # type: ignore[arg-type]
+
+
+def test_feature_rows_have_weights_too(folder: Path) -> None:
+    index = read_table(folder / "index.parquet", SAMPLES).select(["sample_id", "weight", "generator_id"])
+    for table in (index, index.drop_columns(["weight"])):
+        write_table(folder / "features.parquet", table.append_column("level", pa.array(range(12), pa.float32())))
+        seal(folder)
+        whole, drawn_ones = (open_release(folder, weights=way) for way in ("keep", "draw"))  # type: ignore[arg-type]
+        rows = whole.features()
+        assert rows.num_rows == 12 and rows.column_names == ["sample_id", "weight", "generator_id", "level"]
+        total = 4 + 2 + 6 / 3 if table is index else 12
+        assert sum(rows["weight"].to_pylist()) == pytest.approx(total)
+        some = drawn_ones.features()
+        assert set(some["sample_id"].to_pylist()) == set(drawn_ones.index["sample_id"].to_pylist())
+        assert some.num_rows == 8 and set(some["weight"].to_pylist()) == {1.0}
 
 
 def test_an_index_without_weights_weighs_one_and_a_damaged_one_is_refused(folder: Path) -> None:
