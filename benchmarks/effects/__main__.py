@@ -154,7 +154,7 @@ def main() -> None:
     needed = dict.fromkeys(["fill", "oracle + fill", *options.arms])
     for name in options.corpora:
         results = measure(
-            rows_of(name, options.data), {a: ARMS[a] for a in needed}, options.seeds, kinds, options.workers
+            rows_of(name, options.data), {a: known[a] for a in needed}, options.seeds, kinds, options.workers
         )
         print(f"\n## {name}")
         report(results, kinds)
