@@ -1,0 +1,1 @@
+"""Effects of rare classes in feature space: `python -m benchmarks.effects`."""
