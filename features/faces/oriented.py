@@ -39,17 +39,17 @@ _ROUNDS, _STEP = 3, 0.7  # bands overlap: gains are corrected by what they reach
 class OrientedEnergyRepresentation:
     """Grey png <-> [D] float32: log energy of edges by cell, width and direction, and the blurred picture.
 
-    Columns "r<row>_c<column>_<width>px_<direction>deg": ln of the rms amplitude of that band in that cell, less its
-    mean over the picture, so that contrast is none of it; direction 0 is an edge between left and right. "r<row>_c<
-    column>_level": mean of the blurred picture there, in standard deviations of the picture about its own mean. `size`:
-    pixels of a side; `cell`: of a cell, a divisor of it; `orientations`: 2 to 12. The way back is `edit`; an array
-    alone is no picture.
+    Columns "r3_c2_8px_45deg": ln of the rms amplitude of that band (edges 8 pixels wide, across 45 degrees; 0 is an
+    edge between left and right) in the cell of row 3 and column 2, less the mean over the picture, so that contrast is
+    none of it. "r3_c2_level": mean of the blurred picture there, in standard deviations of the picture about its own
+    mean. `size`: pixels of a side; `cell`: of a cell, a divisor of it; `orientations`: 2 to 12. The way back is `edit`;
+    an array alone is no picture, so generators other than conversions cannot use it.
     """
 
     modality = "face"
     lossless = True  # an edit by nothing is the source, byte for byte
     way_back = True
-    edits_only = True
+    needs_source = True  # `decode` cannot: what a generator draws without a source is no payload
 
     def __init__(self, size: int = 48, cell: int = 8, orientations: int = 8) -> None:
         if not 32 <= size <= 512 or size % 8:

@@ -74,13 +74,13 @@ class BandPowerRepresentation:
     signals octaves and more from 0.03 to 50 Hz, as far as a rate and `seconds` hold them. `seconds`: the shortest
     trial, which must hold a whole cycle of the slowest band (not given: the windows' length, 10 s without). `signals`:
     a list of {name, unit, rate_hz, columns}; not given: what most samples of the corpora have after the steps. The way
-    back is `edit`; an array alone is no signal.
+    back is `edit`; an array alone is no signal, so generators other than conversions cannot use it.
     """
 
     modality = "physio"
     lossless = True  # an edit by nothing is the source, byte for byte
     way_back = True
-    edits_only = True
+    needs_source = True  # `decode` cannot: what a generator draws without a source is no payload
 
     def __init__(self, signals: Sequence[Mapping[str, Any]] = (), seconds: float = 10.0) -> None:
         if not isinstance(seconds, int | float) or not 0 < seconds <= 3600:
