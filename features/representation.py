@@ -146,8 +146,8 @@ class EditingRepresentation(Representation, Protocol):
 
 
 def needs_source(representation: Representation) -> bool:
-    """Whether an array alone says too little for a payload: its way back is `edit` (attribute `edits_only`)."""
-    return bool(getattr(representation, "edits_only", False))
+    """Whether an array alone says too little for a payload: its way back is `edit` (attribute `needs_source`)."""
+    return bool(getattr(representation, "needs_source", False))
 
 
 def is_features(representation: Representation) -> bool:

@@ -96,9 +96,9 @@ def test_sources_that_cannot_serve_are_named() -> None:
         Transfer(IMAGES, CLASSES).sample([], None, device=CPU)
 
 
-def test_what_edits_only_names_the_generators_that_convert() -> None:
+def test_what_needs_source_names_the_generators_that_convert() -> None:
     class Edits(WorldRepresentation):
-        edits_only = True
+        needs_source = True
 
     require_way_back("transfer", generator_class("transfer"), Edits())
     with pytest.raises(ParamsError, match=r"generator cvae starts from none.*: transfer"):

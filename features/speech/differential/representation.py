@@ -40,7 +40,7 @@ class DifferentialRepresentation:
     modality = "speech"
     lossless = True  # an edit by nothing is the source, byte for byte
     way_back = True
-    edits_only = True
+    needs_source = True
 
     def __init__(
         self,
