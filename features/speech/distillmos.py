@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from corpora.errors import UserError
 from features.pretrained.packages import packaged
+from features.pretrained.torchfile import filled
 from features.speech.mos import SCALES, at_16k
 
 _WINDOW = 122_880  # samples that it hears at once: 7.68 s
@@ -94,9 +94,8 @@ class DistillMos:
 
     def __init__(self) -> None:
         encoder = packaged("distillmos")
-        encoder.require()
         self.title = encoder.title()
-        self._network = _loaded(str(encoder.paths()[0]), self.title)
+        self._network = _loaded(self.title)
 
     def opinions(self, signal: np.ndarray, rate_hz: float) -> dict[str, float]:
         """[n] float at `rate_hz`, n >= 1 -> ovrl. Raises `UserError` for an empty or non-finite signal."""
@@ -112,12 +111,6 @@ class DistillMos:
 
 
 @lru_cache(maxsize=1)
-def _loaded(path: str, title: str) -> Network:
-    import pickle
-
-    network = Network()
-    try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"])
-    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{title}: its file holds no such network ({error}); install it again") from error
-    return network.eval()
+def _loaded(title: str) -> Network:
+    network: Network = filled(Network(), packaged("distillmos"), "model")
+    return network

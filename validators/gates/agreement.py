@@ -65,7 +65,7 @@ class JudgeParams(GateParams):
     features: str | None = Field(
         None,
         description="what linear and forest see: the modality's hand-made features (none), an encoder of an installed "
-        "package (text: minilm), or several joined by +, as ngrams+minilm (docs/encoders.md)",
+        "package (text: minilm; speech: speaker_ge2e), or several joined by +, as ngrams+minilm (docs/encoders.md)",
     )
     inverse_penalty: float = Field(0.03, gt=0, description="of linear: scikit-learn's C")
     trees: int = Field(60, ge=1, le=100_000, description="of forest")

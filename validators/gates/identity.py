@@ -11,6 +11,7 @@ from pydantic import Field
 
 from corpora.fingerprint import hash_json
 from validators.batch import Batch, rows_of, usable
+from validators.embeddings.features import encoders_in
 from validators.embeddings.people import (
     IdentityEmbedding,
     fit_identity,
@@ -34,7 +35,9 @@ _DIGITS = 5  # scores are rounded: their last bits depend on how many rows went 
 class IdentityParams(GateParams):
     """Parameters of the gate `identity`."""
 
-    embedding: Literal["statistics", "network", "both"] = Field("statistics", description="what tells people apart")
+    embedding: Literal["statistics", "network", "both", "speaker_ge2e", "statistics+speaker_ge2e"] = Field(
+        "statistics", description="what tells people apart; speaker_ge2e: of speech, docs/encoders.md"
+    )
     folds: int = Field(3, ge=2, le=1000, description="parts of each subject's samples, held out in turn")
     steps: int = Field(0, ge=0, description="of the network's training; 0: by the size of train")
 
@@ -136,6 +139,11 @@ class Identity(SampleGate):
     ) -> Foreseen:
         """Subjects that are not known, or too few of them."""
         return Foreseen(why_no_people(train.subjects or (None,) * len(train)))
+
+    @classmethod
+    def encoders(cls, params: AnyParams) -> tuple[str, ...]:
+        """The speaker encoder, where it is asked for."""
+        return encoders_in(IdentityParams.of(params, cls.name).embedding)
 
     def cannot_judge(self, limit: Limit) -> dict[str, str]:
         """Classes in which real people are nearest to themselves no more often than chance, by its 95 % interval: with
