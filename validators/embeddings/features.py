@@ -7,9 +7,11 @@ import numpy as np
 
 from corpora.errors import UnknownNameError
 from features.faces.hog import hog_features
+from features.faces.identity import face_points
 from features.physio.paces import trial_features
 from features.pretrained.packages import ENCODERS, packaged
 from features.speech.functionals import functionals_matrix
+from features.speech.speaker import COLUMNS, speaker_encoder
 from features.text.minilm import minilm
 from features.text.ngrams import hashed_ngrams
 from validators.batch import Batch
@@ -21,9 +23,9 @@ from validators.maths.text.words import text_of
 def features_of(batch: Batch, name: str) -> np.ndarray:
     """-> [B, D] float64 features, computed on first use and kept in `batch.cache[name]`; see `kept_features`.
 
-    name: functionals, mel (speech); hog, pixels (faces); ngrams, minilm (texts); paces (physiology); plain (vectors: as
-    they are; whoever compares them standardises by train, see `Projection`); or several, joined by + and side by side
-    in this order. Rows that cannot be used are zeros.
+    name: functionals, mel, speaker_ge2e (speech); hog, pixels, face_dlib (faces); ngrams, minilm (texts); paces
+    (physiology); plain (vectors: as they are; whoever compares them standardises by train, see `Projection`); or
+    several, joined by + and side by side in this order. Rows that cannot be used are zeros.
 
     Raises `UnknownNameError` for a name that the modality does not have, `UserError` for vectors of unlike lengths and
     for an encoder that is not installed.
@@ -35,7 +37,7 @@ def features_of(batch: Batch, name: str) -> np.ndarray:
         raise UnknownNameError.of(f"feature extractor of {batch.kind}", name, known)
     if batch.kind == "vector":
         return vectors_of(batch)
-    return kept_features(batch, name, known[name])
+    return kept_features(batch, titled(name), known[name])
 
 
 def plain_features(batch: Batch) -> np.ndarray:
@@ -68,8 +70,17 @@ def _functionals(batch: Batch, rows: np.ndarray) -> np.ndarray:
     return functionals_matrix([batch.signals[i] for i in rows], rate_of(batch))
 
 
+def _speaker(batch: Batch, rows: np.ndarray) -> np.ndarray:
+    encoder, rate = speaker_encoder(), rate_of(batch)
+    return np.asarray([encoder.encode(batch.signals[i], rate) for i in rows]).reshape(len(rows), COLUMNS)
+
+
 def _hog(batch: Batch, rows: np.ndarray) -> np.ndarray:
     return hog_features(faces_at([batch.signals[i] for i in rows], FACE_SIDE))
+
+
+def _face(batch: Batch, rows: np.ndarray) -> np.ndarray:
+    return face_points(faces_at([batch.signals[i] for i in rows], FACE_SIDE))
 
 
 def _ngrams(batch: Batch, rows: np.ndarray) -> np.ndarray:
@@ -85,8 +96,8 @@ def _paces(batch: Batch, rows: np.ndarray) -> np.ndarray:
 
 
 FEATURES: dict[str, dict[str, Extractor]] = {
-    "speech": {"functionals": _functionals, "mel": mel_rows},
-    "face": {"hog": _hog, "pixels": pixel_rows},
+    "speech": {"functionals": _functionals, "mel": mel_rows, "speaker_ge2e": _speaker},
+    "face": {"hog": _hog, "pixels": pixel_rows, "face_dlib": _face},
     "text": {"ngrams": _ngrams, "minilm": _minilm},
     "physio": {"paces": _paces},
     "vector": {"plain": as_they_are},

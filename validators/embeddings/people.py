@@ -3,7 +3,9 @@
 The subjects are the classes. "statistics" projects long-term features (speech: mean, spread and change of each mel
 band, level taken off; faces: HOG) on what tells people apart (linear discriminants, Fisher 1936, with the shrinkage of
 Ledoit & Wolf 2004); "network" is the small network of validators/embeddings/embedding.py; "both" stand side by side.
-How good "statistics" is was measured: docs/gates.md.
+"speaker_ge2e" (speech) and "face_dlib" (faces) project the points of an encoder that an installed package carries
+(docs/encoders.md) in the same way; "statistics+speaker_ge2e" stand side by side. How good they are was measured:
+docs/gates.md.
 """
 
 from __future__ import annotations
@@ -17,15 +19,17 @@ import numpy as np
 
 from corpora.errors import UnknownNameError, UserError
 from features.encoders import TrainedEncoder
+from features.pretrained.packages import require_same
 from features.speech.world import SILENT_PEAK
 from validators.batch import Batch, rows_of, usable
-from validators.embeddings.features import features_of
+from validators.embeddings.features import features_of, titled
 from validators.embeddings.images import MEL_BANDS, MEL_COLUMNS, encoder_images, mel_of
 from validators.embeddings.network import fit_encoder
 from validators.maths.sets import column_scale, unit_rows
 from validators.state import arrays_hash, load_state, save_state
 
-KINDS = ("statistics", "network", "both")
+PACKED = {"speaker_ge2e": "speech", "face_dlib": "face"}  # encoders of installed packages -> what they look at
+KINDS = ("statistics", "network", "both", *PACKED, *(f"statistics+{name}" for name in PACKED))
 WIDEST = 128  # columns of a covariance that is inverted
 _LEVEL = 0.05  # root mean square that recordings are brought to
 
@@ -70,11 +74,19 @@ class IdentityEmbedding:
     """
 
     def __init__(
-        self, modality: str, rate_hz: float | None, arrays: Mapping[str, np.ndarray], encoder: TrainedEncoder | None
+        self,
+        modality: str,
+        rate_hz: float | None,
+        arrays: Mapping[str, np.ndarray],
+        encoder: TrainedEncoder | None,
+        title: str = "",
     ) -> None:
+        """title: of the packaged encoder that the arrays project, "" where they project none."""
         self.modality, self.rate_hz = modality, rate_hz
-        self._arrays, self._encoder = dict(arrays), encoder
-        parts = [encoder.name] if encoder is not None else []
+        self._arrays, self._encoder, self._title = dict(arrays), encoder, title
+        if title:
+            require_same(title, titled(title.partition("@")[0]), "an identity embedding")
+        parts = ([encoder.name] if encoder is not None else []) + ([title] if title else [])
         self.name = "identity-" + "&".join([*parts, f"{modality}/{arrays_hash(self._arrays)}"])
 
     def embed(self, batch: Batch) -> np.ndarray:
@@ -94,6 +106,11 @@ class IdentityEmbedding:
             d = self._arrays["scalings"].shape[1]
             x = (statistics_of(even) - self._arrays["mean"]) @ self._arrays["scalings"] if even else np.zeros((0, d))
             parts.append(unit_rows(x))
+        if self._title:
+            packed = self._title.partition("@")[0]
+            mean, scalings = self._arrays[f"{packed}.mean"], self._arrays[f"{packed}.scalings"]
+            known = features_of(batch, packed)[ok] if ok.size else np.zeros((0, mean.size))
+            parts.append(unit_rows((known - mean) @ scalings))
         if self._encoder is not None:
             x = self._encoder.embed(encoder_images(even)) if even else np.zeros((0, self._arrays["centre"].size))
             parts.append(unit_rows(x - self._arrays["centre"]))
@@ -104,9 +121,13 @@ class IdentityEmbedding:
 
     def save(self, folder: Path) -> None:
         """Into `folder`, as `load` reads it: gate.safetensors and gate.json, and the network's own two files."""
-        save_state(folder, self._arrays, {"identity": self.name, "modality": self.modality, "rate_hz": self.rate_hz})
+        save_state(folder, self._arrays, self._facts())
         if self._encoder is not None:
             self._encoder.save(folder)
+
+    def _facts(self) -> dict[str, str | float | None]:
+        facts = {"identity": self.name, "modality": self.modality, "rate_hz": self.rate_hz}
+        return facts | ({"encoder": self._title} if self._title else {})
 
     @classmethod
     def load(cls, folder: Path) -> IdentityEmbedding:
@@ -117,7 +138,7 @@ class IdentityEmbedding:
         if "identity" not in facts:
             raise UserError(f"{folder} holds no identity embedding; of a gate, name the folder of one of its folds")
         encoder = TrainedEncoder.load(folder) if "centre" in arrays else None
-        return cls(facts["modality"], facts["rate_hz"], arrays, encoder)
+        return cls(facts["modality"], facts["rate_hz"], arrays, encoder, facts.get("encoder", ""))
 
 
 def fit_identity(
@@ -131,7 +152,8 @@ def fit_identity(
     """What tells the subjects of `train` apart: `subjects`, or those with at least 2 recognisable samples. `steps`: of
     the network.
 
-    Raises `UserError` with fewer than 2 such subjects, `UnknownNameError` for an unknown kind.
+    Raises `UserError` with fewer than 2 such subjects, for an encoder of another modality or that is not installed,
+    `UnknownNameError` for an unknown kind.
     """
     if kind not in KINDS:
         raise UnknownNameError.of("identity embedding", kind, KINDS)
@@ -141,13 +163,21 @@ def fit_identity(
     who = subjects_of(part)
     arrays: dict[str, np.ndarray] = {}
     encoder = None
-    if kind in ("statistics", "both"):
+    seen = kind.split("+")
+    packed = next((name for name in seen if name in PACKED), "")
+    if packed and train.modality != PACKED[packed]:
+        raise UserError(f"identity embedding {kind} looks at {PACKED[packed]}, not at {train.modality}")
+    if kind == "both" or "statistics" in seen:
         arrays = dict(zip(("mean", "scalings"), discriminants(statistics_of(part), who), strict=True))
+    if packed:
+        places = (f"{packed}.mean", f"{packed}.scalings")
+        arrays |= dict(zip(places, discriminants(features_of(part, packed), who), strict=True))
     if kind in ("network", "both"):
         encoder = fit_encoder(replace(part, emotions=tuple(who)), classes=subjects, seed=seed, steps=steps)
         points = encoder.embed(encoder_images(part))
         arrays["centre"] = np.stack([points[who == s].mean(axis=0) for s in subjects]).mean(axis=0)
-    return IdentityEmbedding(train.modality, train.rate_hz or None, arrays, encoder)
+    title = titled(packed) if packed else ""
+    return IdentityEmbedding(train.modality, train.rate_hz or None, arrays, encoder, title)
 
 
 def discriminants(x: np.ndarray, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

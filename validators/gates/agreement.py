@@ -19,8 +19,9 @@ import numpy as np
 from pydantic import Field, field_validator
 from scipy.special import log_softmax
 
-from corpora.errors import IntegrityError, UnknownNameError, UserError
+from corpora.errors import UnknownNameError, UserError
 from corpora.fingerprint import hash_json
+from features.pretrained.packages import require_same
 from validators.batch import Batch, rows_of, usable
 from validators.crossfit import rounded, unseen
 from validators.embeddings.features import FEATURES, PLAIN, encoders_in, features_of, known_features, titled
@@ -64,7 +65,7 @@ class JudgeParams(GateParams):
     features: str | None = Field(
         None,
         description="what linear and forest see: the modality's hand-made features (none), an encoder of an installed "
-        "package (text: minilm), or several joined by +, as ngrams+minilm (docs/encoders.md)",
+        "package (text: minilm; speech: speaker_ge2e), or several joined by +, as ngrams+minilm (docs/encoders.md)",
     )
     inverse_penalty: float = Field(0.03, gt=0, description="of linear: scikit-learn's C")
     trees: int = Field(60, ge=1, le=100_000, description="of forest")
@@ -116,11 +117,8 @@ class Agreement(SampleGate):
         self._kinds: tuple[str, ...] = tuple(facts["judge"].split("+"))
         digest = hash_json([arrays_hash(arrays), *(network.name for network in networks)])[:12]
         seen = self._facts.get("features")
-        if seen is not None and titled(seen) != facts["encoder"]:
-            raise IntegrityError(
-                f"these judges learned from {facts['encoder']}, installed is {titled(seen)}: their numbers do not "
-                "compare; install that version, or fit the gate again"
-            )
+        if seen is not None:
+            require_same(facts["encoder"], titled(seen), f"gate {self.name}")
         self.judge = f"{facts['judge']}{'' if seen is None else '-' + facts['encoder']}-{self._n_folds}folds/{digest}"
 
     @classmethod

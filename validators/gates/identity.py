@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from corpora.errors import UnknownNameError
 from corpora.fingerprint import hash_json
 from validators.batch import Batch, rows_of, usable
+from validators.embeddings.features import encoders_in
 from validators.embeddings.people import (
+    KINDS,
     IdentityEmbedding,
     fit_identity,
     known_subjects,
@@ -34,9 +37,20 @@ _DIGITS = 5  # scores are rounded: their last bits depend on how many rows went 
 class IdentityParams(GateParams):
     """Parameters of the gate `identity`."""
 
-    embedding: Literal["statistics", "network", "both"] = Field("statistics", description="what tells people apart")
+    embedding: str = Field(
+        "statistics",
+        description="what tells people apart: statistics, network, both; with the extra `pretrained` speaker_ge2e "
+        "(speech), face_dlib (faces), alone or beside statistics: statistics+speaker_ge2e (docs/encoders.md)",
+    )
     folds: int = Field(3, ge=2, le=1000, description="parts of each subject's samples, held out in turn")
     steps: int = Field(0, ge=0, description="of the network's training; 0: by the size of train")
+
+    @field_validator("embedding")
+    @classmethod
+    def _known(cls, embedding: str) -> str:
+        if embedding not in KINDS:
+            raise ValueError(str(UnknownNameError.of("embedding", embedding, KINDS)))
+        return embedding
 
 
 class Identity(SampleGate):
@@ -136,6 +150,11 @@ class Identity(SampleGate):
     ) -> Foreseen:
         """Subjects that are not known, or too few of them."""
         return Foreseen(why_no_people(train.subjects or (None,) * len(train)))
+
+    @classmethod
+    def encoders(cls, params: AnyParams) -> tuple[str, ...]:
+        """The encoder of voices or faces, where one is asked for."""
+        return encoders_in(IdentityParams.of(params, cls.name).embedding)
 
     def cannot_judge(self, limit: Limit) -> dict[str, str]:
         """Classes in which real people are nearest to themselves no more often than chance, by its 95 % interval: with

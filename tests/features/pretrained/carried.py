@@ -61,3 +61,17 @@ def tiny_minilm(seed: int = 0, **config: Any) -> bytes:
 
 
 PARTS = (("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize"))
+
+
+def tiny_speaker(seed: int = 0) -> bytes:
+    """Random weights of the speaker encoder, in the form in which its package carries them."""
+    torch = pytest.importorskip("torch")
+    from features.speech.speaker import Network
+
+    torch.manual_seed(seed)
+    state = {name: 3.0 * tensor for name, tensor in Network().state_dict().items()}
+    state["lstm.weight_ih_l0"] = 100.0 * state["lstm.weight_ih_l0"]  # energies are small
+    beside = {"similarity_weight": torch.ones(1), "similarity_bias": torch.zeros(1)}
+    out = io.BytesIO()
+    torch.save({"model_state": {**state, **beside}, "step": 1}, out)
+    return out.getvalue()

@@ -161,7 +161,7 @@ def test_judges_see_what_they_are_asked_to(tmp_path: Path, monkeypatch: pytest.M
     gate.save(tmp_path / "gate")
     np.testing.assert_array_equal(Agreement.load(tmp_path / "gate").score(train), gate.score(train))
     carry(tmp_path / "site", "minilm", tiny_minilm(seed=1), monkeypatch)
-    with pytest.raises(IntegrityError, match=r"learned from minilm@.* installed is minilm@.* do not compare"):
+    with pytest.raises(IntegrityError, match=r"fitted with minilm@.* installed is minilm@.* do not compare"):
         Agreement.load(tmp_path / "gate")
 
 
