@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from benchmarks.differential import Utterance, load, world_converted
 from corpora.codecs import decode_wav, encode_wav
 from corpora.errors import PayloadError
 from corpora.schema import Payload
-from features.speech.differential.analysis import HOP_S
+from features.speech.differential.analysis import HOP_S, Analysis
 from features.speech.differential.representation import DifferentialRepresentation
 from features.speech.differential.statistics import Statistics
 from features.speech.functionals import speech_functionals
@@ -116,9 +117,17 @@ class Conversions:
         )
         for editor in (self.editor, self.stretcher):
             editor.remembered = len(utterances)
-        self.statistics = np.stack([self.editor.encode(u.payload) for u in utterances]).astype(np.float64)
         self.frames: dict[int, WorldFrames] = {}
-        self.analyses = [self.editor.analysis(u.payload) for u in utterances]
+
+    @cached_property
+    def statistics(self) -> np.ndarray:
+        """[N, D] of all utterances; not needed where all conversions are on disk."""
+        return np.stack([self.editor.encode(u.payload) for u in self.utterances]).astype(np.float64)
+
+    @cached_property
+    def analyses(self) -> list[Analysis]:
+        """Of all utterances."""
+        return [self.editor.analysis(u.payload) for u in self.utterances]
 
     def of(self, cell: Cell, label: str, arm: Arm) -> tuple[np.ndarray, np.ndarray]:
         """-> (rows of the sources [M], functionals [M, 88]; NaN where the edit was refused)."""
