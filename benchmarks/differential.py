@@ -29,8 +29,8 @@ from features.speech.differential.statistics import Columns, Statistics
 from features.speech.functionals import FUNCTIONAL_NAMES, speech_functionals
 from features.speech.prepare import PrepareSpeech, SpeechSteps
 from features.speech.vocoder import pyworld
+from features.speech.world import WorldFrames, fft_length, track_f0
 from features.speech.world import analyse as world_analyse
-from features.speech.world import fft_length, track_f0
 from features.steps import Source
 from generators.effects import NormalScores
 from validators.maths.speech.melcepstrum import mcd_plain, mel_cepstrum
@@ -65,9 +65,9 @@ def load(root: Path, people: tuple[str, ...]) -> list[Utterance]:
     return out
 
 
-def world_converted(analysis: Analysis, change: Statistics) -> np.ndarray:
-    """The same moves of envelope and F0, but resynthesised by WORLD -> [n] float64."""
-    frames = world_analyse(analysis.signal, analysis.rate_hz, hop_s=HOP_S, f0_method="dio")
+def world_converted(analysis: Analysis, change: Statistics, frames: WorldFrames | None = None) -> np.ndarray:
+    """The same moves of envelope and F0, but resynthesised by WORLD -> [n] float64. `frames`: WORLD's, if known."""
+    frames = frames or world_analyse(analysis.signal, analysis.rate_hz, hop_s=HOP_S, f0_method="dio")
     cepstra = np.ascontiguousarray(analysis.cepstra + cepstral_moves(analysis, change))
     envelope = pyworld.decode_spectral_envelope(cepstra, analysis.rate_hz, fft_length(analysis.rate_hz))
     f0 = frames.f0_hz * pitch_ratio(analysis, change)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,12 @@ from benchmarks.differential import Utterance, load, world_converted
 from corpora.codecs import decode_wav, encode_wav
 from corpora.errors import PayloadError
 from corpora.schema import Payload
+from features.speech.differential.analysis import HOP_S, Analysis
 from features.speech.differential.representation import DifferentialRepresentation
 from features.speech.differential.statistics import Statistics
 from features.speech.functionals import speech_functionals
+from features.speech.world import WorldFrames
+from features.speech.world import analyse as world_analyse
 from generators.effects import EffectParams, NormalScores, class_effects
 
 PEOPLE = ("01", "02", "03", "04", "05", "06")
@@ -105,20 +109,29 @@ def offsets(x: np.ndarray, y: np.ndarray, who: np.ndarray, rows: np.ndarray, rar
 class Conversions:
     """Functionals of converted utterances, on disk by cell and arm."""
 
-    def __init__(self, utterances: list[Utterance], y: np.ndarray, who: np.ndarray, cache: Path) -> None:
-        self.utterances, self.y, self.who, self.cache = utterances, y, who, cache
+    def __init__(self, utterances: list[Utterance], y: np.ndarray, who: np.ndarray, cache: Path, every: int) -> None:
+        self.utterances, self.y, self.who, self.cache, self.every = utterances, y, who, cache, every
         self.editor, self.stretcher = (
             DifferentialRepresentation(jitter=True, shimmer=True, unvoiced=True, move_duration=moves)
             for moves in (False, True)
         )
         for editor in (self.editor, self.stretcher):
             editor.remembered = len(utterances)
-        self.statistics = np.stack([self.editor.encode(u.payload) for u in utterances]).astype(np.float64)
-        self.analyses = [self.editor.analysis(u.payload) for u in utterances]
+        self.frames: dict[int, WorldFrames] = {}
+
+    @cached_property
+    def statistics(self) -> np.ndarray:
+        """[N, D] of all utterances; not needed where all conversions are on disk."""
+        return np.stack([self.editor.encode(u.payload) for u in self.utterances]).astype(np.float64)
+
+    @cached_property
+    def analyses(self) -> list[Analysis]:
+        """Of all utterances."""
+        return [self.editor.analysis(u.payload) for u in self.utterances]
 
     def of(self, cell: Cell, label: str, arm: Arm) -> tuple[np.ndarray, np.ndarray]:
         """-> (rows of the sources [M], functionals [M, 88]; NaN where the edit was refused)."""
-        sources = cell.train[self.y[cell.train] != cell.rare]
+        sources = self.sources(cell)
         path = self.cache / label.replace(" ", "_") / f"{cell.name}.npy"
         if path.exists():
             return sources, np.load(path)
@@ -142,10 +155,19 @@ class Conversions:
         np.save(path, np.stack(out))
         return sources, np.stack(out)
 
+    def sources(self, cell: Cell) -> np.ndarray:
+        """Rows of train of the other classes, every `every`th of them."""
+        return cell.train[self.y[cell.train] != cell.rare][:: self.every]
+
+    def _frames(self, i: int) -> WorldFrames:
+        if i not in self.frames:
+            self.frames[i] = world_analyse(self.analyses[i].signal, 16000, hop_s=HOP_S, f0_method="dio")
+        return self.frames[i]
+
     def _converted(self, i: int, before: np.ndarray, after: np.ndarray, arm: Arm) -> np.ndarray:
         if arm.vocoder:
             change = Statistics.of_vector(after.astype(np.float64) - before, self.editor.columns)
-            signal = world_converted(self.analyses[i], replace(change, log_duration=0.0))
+            signal = world_converted(self.analyses[i], replace(change, log_duration=0.0), self._frames(i))
             payload = Payload(encode_wav((signal / max(1.0, np.abs(signal).max())).astype(np.float32), 16000), "wav")
         else:
             editor = self.stretcher if arm.duration else self.editor
@@ -170,7 +192,7 @@ def evaluate(cell: Cell, functionals: np.ndarray, y: np.ndarray, who: np.ndarray
     missing = int(counts.max() - counts[cell.rare])
     rows: dict[str, np.ndarray] = {"nothing": np.zeros((0, z.shape[1])), "oracle": z[cell.pruned]}
     refused = {}
-    sources = cell.train[y[cell.train] != cell.rare]
+    sources = made.sources(cell)
     for label, how in (("transfer", "naive"), ("transfer, shared", "shared"), ("transfer, true mean", "true")):
         used = np.concatenate([cell.train, cell.pruned]) if how == "true" else cell.train
         rows[label] = z[sources] + offsets(z, y, who, used, cell.rare, how)[y[sources]]
@@ -233,6 +255,7 @@ def main() -> None:
     parser.add_argument("root", type=Path)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--every", type=int, default=1, help="use every Nth source alone")
     parser.add_argument("--arms", nargs="*", default=list(ARMS))
     parser.add_argument("--part", type=int, nargs=2, default=(0, 1), help="convert cells I of every N alone, no table")
     parser.add_argument("--out", type=Path)
@@ -241,7 +264,7 @@ def main() -> None:
     classes = sorted({u.emotion for u in utterances})
     y = np.array([classes.index(u.emotion) for u in utterances])
     who = np.array([u.subject for u in utterances])
-    made = Conversions(utterances, y, who, options.cache)
+    made = Conversions(utterances, y, who, options.cache, options.every)
     every = cells(utterances, classes, options.seeds)
     index, parts = options.part
     if parts > 1:

