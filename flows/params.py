@@ -192,6 +192,11 @@ class Target(_Model):
     beta: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.999, description="For policy `effective` (Cui et al. 2019): 0 changes nothing, towards 1 it is `majority`."
     )
+    beyond: Annotated[float, Field(ge=0, le=10)] = Field(
+        0.0,
+        description="For policy `majority`: every class, the largest too, is raised so much above the largest (0.5: by "
+        "half). With `by: weight` it steadies kernel machines.",
+    )
     within: Literal["run", "corpus"] = Field(
         "run", description="Count classes over the run, or in each corpus on its own (several corpora in one run)."
     )
@@ -223,6 +228,8 @@ class Target(_Model):
     def _number_given(self) -> Target:
         if self.policy == "number" and self.number is None:
             raise ValueError("policy 'number' needs `number`")
+        if self.beyond and self.policy != "majority":
+            raise ValueError(f"`beyond` goes with policy 'majority', not with {self.policy!r}")
         return self
 
 

@@ -86,6 +86,10 @@ class Arm(StrictParams):
         description="Of generators that convert: as many rows as a class lacks, or one of every source, which together "
         "weigh as much.",
     )
+    beyond: Annotated[float, Field(ge=0, le=10)] = Field(
+        0.0,
+        description="Of generators: every class, the largest too, is raised so much above the largest (0.5: by half).",
+    )
     spread: Annotated[float, Field(ge=1, le=1000)] = Field(
         8.0, description="With `by: weight`: rows at most, as a multiple of what is lacked."
     )

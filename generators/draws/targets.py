@@ -2,7 +2,8 @@
 
 Let n_c be the real train samples of class c, n_max those of the largest class, t_c the target; never t_c < n_c.
 
-- majority:  t_c = n_max.
+- majority:  t_c = n_max (1 + beyond), of the largest class as well: with beyond > 0 every class gains samples that are
+             conversions of the others (docs/experiments/effects.md: it steadies kernel machines).
 - number:    t_c = max(n_c, number).
 - effective: t_c = n_c E(n_max) / E(n_c), with the effective number E(n) = (1 - beta^n) / (1 - beta) of Cui, Jia, Lin,
   Song & Belongie 2019 (CVPR, "Class-Balanced Loss Based on Effective Number of Samples", eq. 2). Their loss weights a
@@ -96,9 +97,10 @@ def targets(
     beta: float = 0.999,
     fraction: float = 0.5,
     power: float = 1.0,
+    beyond: float = 0.0,
 ) -> dict[str, int]:
     """Real train samples of each class -> samples that it should have, real and synthetic together; never fewer than
-    real, and more than the largest class has only by `number`. See the module. Raises `ParamsError` for what cannot be.
+    real, and more than the largest class has only by `number` and `beyond`. See the module. Raises `ParamsError` for what cannot be.
 
     >>> targets({"happiness": 1000, "fear": 40}, "effective", beta=0.999)
     {'happiness': 1000, 'fear': 645}
@@ -111,8 +113,12 @@ def targets(
         if n < 0:
             raise ParamsError(f"class {name!r} has a count of {n}; counts are >= 0")
     largest = max(counts.values())
+    if beyond and policy != "majority":
+        raise ParamsError(f"target.beyond is {beyond:g}; it goes with policy 'majority' alone, not with {policy!r}")
+    if not (math.isfinite(beyond) and beyond >= 0):
+        raise ParamsError(f"target.beyond is {beyond!r}; wanted: a finite number >= 0")
     if policy == "majority":
-        return dict.fromkeys(counts, largest)
+        return dict.fromkeys(counts, math.ceil(largest * (1.0 + beyond) * (1.0 - ROUNDING)))
     if policy == "number":
         if number is None or number < 1:
             raise ParamsError(f"target.number is {number!r}; policy 'number' wants an integer >= 1")

@@ -102,6 +102,7 @@ def _generated(modality: str) -> dict[str, Arm]:
     arms = {"transfer": Arm(method="transfer"), **{n: Arm(method=n, params=p, steps=STEPS) for n, p in sized.items()}}
     arms |= {f"{name}, gated": arm.model_copy(update={"gates": gates}) for name, arm in arms.items()}
     arms["transfer, weighted"] = WEIGHTED
+    arms["transfer, weighted, beyond"] = WEIGHTED.model_copy(update={"beyond": 0.5})
     arms["transfer alone"] = Arm(method="transfer", synthetic_only=True)
     if modality in EDITED:
         label, representation, params = EDITED[modality]

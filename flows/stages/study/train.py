@@ -83,11 +83,12 @@ class TrainView:
         """[K] real train rows of each class."""
         return np.bincount(self.y, minlength=len(self.classes))
 
-    def lacks(self, amount: float = 1.0, *, whole: bool = False) -> dict[int, int]:
-        """Class -> rows to add: `amount` of what is missing to the largest class; `whole`: as many as the largest class
-        has, of every class. Classes that train does not hold are not filled: there is nothing to learn them from."""
+    def lacks(self, amount: float = 1.0, *, whole: bool = False, beyond: float = 0.0) -> dict[int, int]:
+        """Class -> rows to add: `amount` of what is missing to the largest class, and to `beyond` times as many above
+        it; `whole`: as many as the largest class has, of every class. Classes that train does not hold are not filled: there is nothing to learn them from."""
         most = int(self.counts.max())
-        short = {k: most if whole else most - int(n) for k, n in enumerate(self.counts) if n}
+        most_of_all = most * (1.0 + beyond)
+        short = {k: most if whole else most_of_all - int(n) for k, n in enumerate(self.counts) if n}
         return {k: n for k, short_of in short.items() if (n := round(amount * short_of)) > 0}
 
     def require_test(self) -> None:

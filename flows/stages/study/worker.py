@@ -243,7 +243,7 @@ class Bench:
     def _rows(self, arm: Arm) -> Added:
         view, method = self.view, arm.method
         family = family_of(method)
-        lacks = view.lacks(arm.amount, whole=arm.synthetic_only)
+        lacks = view.lacks(arm.amount, whole=arm.synthetic_only, beyond=arm.beyond)
         if family == "vector":
             drawn = vector_method(method, arm.params).rows(
                 view.x, view.y, view.subjects, lacks, view.rng("vector", method)
