@@ -86,7 +86,7 @@ def world_plain(signal: np.ndarray) -> np.ndarray:
 
 def _changes(i: int) -> dict[str, Statistics]:
     """Of utterance i: name -> a random change."""
-    columns = Columns()
+    columns = Columns(True, True, True)
     nothing = Statistics.of_vector(np.zeros(len(columns.names)), columns)
     rng = np.random.default_rng([11, i])
     spectrum = replace(
@@ -116,7 +116,7 @@ def pipelines(i: int, signal: np.ndarray) -> dict[str, Callable[[], np.ndarray]]
     """Name -> what makes the changed signal; the analysis is done before and not timed."""
     analysis = analyse(signal, RATE_HZ)
     changes = _changes(i)
-    nothing = Statistics.of_vector(np.zeros(len(Columns().names)), Columns())
+    nothing = Statistics.of_vector(np.zeros(83), Columns())
 
     def there_and_back() -> np.ndarray:
         move = changes["F0 +-2 semitones"]

@@ -66,6 +66,7 @@ ARMS = {
     "SF + all three": Arm("naive", ("unvoiced", "jitter", "shimmer")),
     "SF shared": Arm("shared", scores=True),
     "SF + all three, shared": Arm("shared", ("unvoiced", "jitter", "shimmer"), scores=True),
+    "SF + duration, shared": Arm("shared", duration=True, scores=True),
     "WORLD shared": Arm("shared", vocoder=True, scores=True),
     "SF true mean": Arm("true"),
 }

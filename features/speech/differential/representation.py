@@ -30,11 +30,13 @@ class DifferentialRepresentation:
     """wav -> [D] float32, statistics of the utterance; back by an edit of the wav that they came from.
 
     The statistics: mean and log spread of log-F0, log duration, mean and log spread of 40 mel-cepstra over active
-    frames, log jitter, log shimmer, and how the unvoiced frames' first 6 mel-cepstra differ from the voiced ones'.
+    frames; where asked for log jitter, log shimmer, and how the unvoiced frames' first 6 mel-cepstra differ from the
+    voiced ones'.
 
     Parameters: `rate_hz` that payloads must have; `f0_method`: "dio" (fast) or "harvest" (25 times slower, fewer gaps),
-    both refined by StoneMask; `jitter`, `shimmer`, `unvoiced`: whether the vector holds these and an edit moves them;
-    `move_duration`: whether an edit moves the duration (off: the number of active frames is a poor measure of tempo).
+    both refined by StoneMask; `jitter`, `shimmer`, `unvoiced`: whether the vector holds these and an edit moves them
+    (off: they did not help recognisers, docs/experiments/differential.md); `move_duration`: whether an edit moves the
+    duration (off: the number of active frames is a poor measure of tempo).
     """
 
     modality = "speech"
@@ -46,9 +48,9 @@ class DifferentialRepresentation:
         self,
         rate_hz: int = 16000,
         f0_method: Literal["dio", "harvest"] = "dio",
-        jitter: bool = True,
-        shimmer: bool = True,
-        unvoiced: bool = True,
+        jitter: bool = False,
+        shimmer: bool = False,
+        unvoiced: bool = False,
         move_duration: bool = False,
     ) -> None:
         if not 8000 <= rate_hz <= 48000:

@@ -27,9 +27,9 @@ UNVOICED_ORDER = 6  # c0 to c5: level and tilt
 class Columns:
     """Which statistics a vector holds, and where. `jitter`, `shimmer`, `unvoiced`: whether it has those."""
 
-    jitter: bool = True
-    shimmer: bool = True
-    unvoiced: bool = True
+    jitter: bool = False
+    shimmer: bool = False
+    unvoiced: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

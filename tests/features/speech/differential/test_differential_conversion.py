@@ -20,7 +20,7 @@ from features.speech.world import track_f0
 
 from .voices import RATE, hiss, vowel, word
 
-COLUMNS = Columns()
+COLUMNS = Columns(jitter=True, shimmer=True, unvoiced=True)
 NOTHING = Statistics.of_vector(np.zeros(len(COLUMNS.names)), COLUMNS)
 SEMITONE = np.log(2) / 12
 
