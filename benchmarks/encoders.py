@@ -185,7 +185,7 @@ def people(data: Path) -> dict[str, Any]:
     index = np.array([names.index(s) for s in who])
     fold = folds_within(index, np.asarray(batch.emotions), 3, 0)
     out: dict[str, Any] = {}
-    for kind in ("statistics", "network", "speaker_ge2e", "statistics+speaker_ge2e"):
+    for kind in ("statistics", "speaker_ge2e", "statistics+speaker_ge2e"):
         strangers = []
         for pair in itertools.combinations(names, 2):
             away = np.isin(who, pair)
