@@ -14,11 +14,11 @@ from __future__ import annotations
 import math
 import warnings
 from itertools import pairwise
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import soxr
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from corpora.codecs import decode_wav, encode_wav, require_full_scale
 from corpora.errors import PayloadError
@@ -54,12 +54,24 @@ class Noise(Step):
 
 
 class Trim(Step):
-    """Cuts quiet edges off."""
+    """Cuts edges off that are quiet, or in which nobody speaks."""
 
+    method: Literal["level", "vad"] = Field(
+        "level",
+        description="level: by `below_db`; vad: where a network hears no speech (docs/encoders.md), and a recording "
+        "without any is a reject: no-speech.",
+    )
+    threshold: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="Of vad: least probability of speech.")
     below_db: Annotated[float, Field(ge=10, le=120)] = Field(
         35.0, description="Edges this far under the loudest 32 ms are cut."
     )
     margin_s: Annotated[float, Field(ge=0, le=1)] = Field(0.05, description="Kept at each edge.")
+
+    @model_serializer(mode="wrap")
+    def _what_it_uses(self, dump: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """By level, what it was before there were two ways: samples that are prepared already stay what they are."""
+        unused = ("method", "threshold") if self.method == "level" else ("below_db",)
+        return {key: value for key, value in dump(self).items() if key not in unused}
 
 
 class Segment(Step):
@@ -124,6 +136,10 @@ class SpeechSteps(Steps):
             )
         return self
 
+    def encoders(self) -> tuple[str, ...]:
+        """The network that hears where somebody speaks, where trimming asks it."""
+        return ("silero",) if self.trim is not None and self.trim.method == "vad" else ()
+
 
 class PrepareSpeech:
     """The `Preparation` of speech: wav of any rate and number of channels -> mono wav at one rate, PCM16; 32-bit float
@@ -136,8 +152,8 @@ class PrepareSpeech:
         self.steps = steps
 
     def __call__(self, source: Source) -> list[Piece]:
-        """Raises `PayloadError`: wrong-codec, non-finite, silent, clipped, noisy, no-pause, too-short, too-long,
-        unknown-scale, or what the decoder says."""
+        """Raises `PayloadError`: wrong-codec, non-finite, silent, clipped, noisy, no-speech, no-pause, too-short,
+        too-long, unknown-scale, or what the decoder says."""
         steps = self.steps
         if source.codec != "wav":
             raise PayloadError("wrong-codec", f"speech is read from wav, this payload is {source.codec!r}")
@@ -156,7 +172,7 @@ class PrepareSpeech:
                 raise PayloadError("noisy", f"estimated at {ratio_db:.1f} dB; at least {steps.noise.min_db:g} dB")
         start, stop = 0, len(signal)
         if steps.trim is not None:
-            start, stop = active_span(signal, rate_hz, trim_db=steps.trim.below_db, margin_s=steps.trim.margin_s)
+            start, stop = _kept_span(signal, rate_hz, steps.trim)
         cuts = [start, stop]
         if steps.segment is not None:
             cuts = pause_cuts(signal, rate_hz, start, stop, steps.segment)
@@ -187,6 +203,18 @@ class PrepareSpeech:
             notes=notes,
             counted=tuple(notes.values()),
         )
+
+
+def _kept_span(signal: np.ndarray, rate_hz: int, trim: Trim) -> tuple[int, int]:
+    """Raises `PayloadError` no-speech, `UserError` where the network that is asked for is not installed."""
+    if trim.method == "level":
+        return active_span(signal, rate_hz, trim_db=trim.below_db, margin_s=trim.margin_s)
+    from features.speech.vad import speech_span
+
+    span = speech_span(signal, rate_hz, threshold=trim.threshold, margin_s=trim.margin_s)
+    if span is None:
+        raise PayloadError("no-speech", f"no 32 ms have a probability of speech of {trim.threshold:g} or more")
+    return span
 
 
 def resampled(mono: np.ndarray, rate: int, rate_hz: int) -> np.ndarray:

@@ -85,3 +85,20 @@ def tiny_dnsmos() -> bytes:
     ]
     shapes = {"input_1": (FLOAT, ["N", 144_160])}, {"out": (FLOAT, ["N", 3])}
     return model(nodes, *shapes, {"slopes": [-6.0, -4.0, -8.0], "most": [4.0]})
+
+
+def tiny_vad() -> bytes:
+    """As the voice activity detector: input [1, 576], state [2, 1, 128] and sr -> 5 times the mean of |x|; the state as
+    it came."""
+    nodes = [
+        Node("Abs", ["input"], ["loud"]),
+        Node("ReduceMean", ["loud"], ["level"], {"axes": [1]}, {"keepdims": 1}),
+        Node("Mul", ["level", "slope"], ["output"]),
+        Node("Identity", ["state"], ["stateN"]),
+        Node("Identity", ["sr"], ["rate"]),
+    ]
+    shapes = (
+        {"input": (FLOAT, ["batch", "sequence"]), "state": (FLOAT, [2, "batch", 128]), "sr": (INT64, [])},
+        {"output": (FLOAT, ["batch", 1]), "stateN": (FLOAT, [2, "batch", 128])},
+    )
+    return model(nodes, *shapes, {"slope": [5.0]})
