@@ -28,13 +28,13 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from benchmarks.face_warping import moved_face
 from corpora.codecs import decode_image, encode_png
 from corpora.near.images import fingerprint, near_pairs
 from corpora.schema import Payload
 from features.faces.hog import hog_features
 from features.faces.oriented import OrientedEnergyRepresentation
 from generators.conversion import principal_axes, shrunk_means, stein_means
-from generators.warping import moved_face
 
 N_CLASSES, RARE = 7, 1  # disgust has too few samples to be cut
 PLAIN = ("nothing", "weights", "logit")

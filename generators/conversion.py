@@ -55,8 +55,10 @@ class TransferParams(EffectParams):
         "tails, as functionals have)",
     )
     components: int = Field(64, ge=1, le=1024, description="principal components of the latent of images")
-    move_duration: bool = Field(
-        True, description="rows with a length: stretch or shorten towards the class' mean duration"
+    move_duration: bool | None = Field(
+        None,
+        description="rows with a length: stretch or shorten towards the class' mean duration; default: of speech, which "
+        "is rendered; what edits a trial keeps its length",
     )
 
 
@@ -96,7 +98,8 @@ class Transfer:
         if self.spec.layout == "vector":
             return ColumnSpace(self.spec, self.params.scale, state)
         if self.spec.layout == "rows":
-            return RowSpace(self.spec, self.params.move_duration, state)
+            moves = self.params.move_duration
+            return RowSpace(self.spec, "log_f0" in self.spec.rows if moves is None else moves, state)
         return ImageSpace(self.spec, self.params.components, state)
 
     def fit(

@@ -100,7 +100,8 @@ def targets(
     beyond: float = 0.0,
 ) -> dict[str, int]:
     """Real train samples of each class -> samples that it should have, real and synthetic together; never fewer than
-    real, and more than the largest class has only by `number` and `beyond`. See the module. Raises `ParamsError` for what cannot be.
+    real, and more than the largest class has only by `number` and `beyond`. See the module. Raises `ParamsError` for
+    what cannot be.
 
     >>> targets({"happiness": 1000, "fear": 40}, "effective", beta=0.999)
     {'happiness': 1000, 'fear': 645}

@@ -67,13 +67,11 @@ def utterance(seed: int) -> Payload:
 
 @dataclass(frozen=True)
 class Case:
-    """payload: seed -> a fake of the modality; params of the representation; step: share of the way to another fake;
-    least: cosine of what is reached with what was asked for."""
+    """payload: seed -> a fake of the modality; params of the representation; step: share of the way to another fake."""
 
     payload: Callable[[int], Payload]
     params: dict[str, Any] = field(default_factory=dict)
     step: float = 0.2
-    least: float = 0.5
 
 
 CASES: dict[str, Case] = {
@@ -82,7 +80,7 @@ CASES: dict[str, Case] = {
     "rows": Case(trial, {"rate_hz": 16.0, "seconds": float(SECONDS), "signals": TOLD}),
     "band_power": Case(trial, {"signals": TOLD, "seconds": float(SECONDS)}),
     "world": Case(utterance),
-    "differential": Case(utterance, least=0.3),  # analysed again, fine cepstra of a second of speech are noise
+    "differential": Case(utterance, step=0.5),  # of less, fine cepstra of a second of speech are mostly noise
 }
 EDITING = [name for name in REPRESENTATIONS if hasattr(representation_class(name), "edit")]
 SEEDS = range(4)
@@ -140,7 +138,7 @@ def test_a_change_goes_where_it_is_to_go(case: Editing) -> None:
         edited = representation.edit(source, before, (before + wanted).astype(np.float32))
         reached = representation.encode(edited).astype(np.float64) - before
         cosine = float((reached * wanted).sum() / np.sqrt((reached**2).sum() * (wanted**2).sum()))
-        assert cosine > made.least, f"{representation.spec.name}, source {seed}: cosine {cosine:.2f}"
+        assert cosine > 0.5, f"{representation.spec.name}, source {seed}: cosine {cosine:.2f}"
         assert (edited.signals, edited.duration_s) == (source.signals, source.duration_s)
         assert edited == representation.edit(source, before, (before + wanted).astype(np.float32)), "deterministic"
 

@@ -85,7 +85,8 @@ class TrainView:
 
     def lacks(self, amount: float = 1.0, *, whole: bool = False, beyond: float = 0.0) -> dict[int, int]:
         """Class -> rows to add: `amount` of what is missing to the largest class, and to `beyond` times as many above
-        it; `whole`: as many as the largest class has, of every class. Classes that train does not hold are not filled: there is nothing to learn them from."""
+        it; `whole`: as many as the largest class has, of every class. Classes that train does not hold are not filled:
+        there is nothing to learn them from."""
         most = int(self.counts.max())
         most_of_all = most * (1.0 + beyond)
         short = {k: most if whole else most_of_all - int(n) for k, n in enumerate(self.counts) if n}
