@@ -57,8 +57,8 @@ class TransferParams(EffectParams):
     components: int = Field(64, ge=1, le=1024, description="principal components of the latent of images")
     move_duration: bool | None = Field(
         None,
-        description="rows with a length: stretch or shorten towards the class' mean duration; default: of speech, which "
-        "is rendered; what edits a trial keeps its length",
+        description="rows with a length: stretch or shorten towards the class' mean duration; default: of speech, "
+        "which is rendered; what edits a trial keeps its length",
     )
 
 
