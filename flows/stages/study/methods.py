@@ -63,7 +63,7 @@ _NETWORK: dict[str, JsonValue] = {"width": 8, "latent": 16, "batch_size": 64}
 _DENOISER: dict[str, JsonValue] = {"width": 8, "batch_size": 64, "sample_steps": 12}
 STEPS = 200  # of every trained default arm
 WEIGHTED = Arm(method="transfer", by="weight")  # one light row of every source
-EDITS = 4.0  # edited samples for each that a class lacks: features are taken of each of them again
+EDITS = 2.0  # edited samples for each that a class lacks: features are taken of each of them again
 # modality -> name of the arm that edits real samples, the representation in which it does, and parameters of `transfer`
 EDITED: dict[str, tuple[str, str, dict[str, JsonValue]]] = {
     "speech": ("transfer, audio", "differential", {}),
