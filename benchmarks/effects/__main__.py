@@ -123,14 +123,16 @@ def report(results: Results, kinds: tuple[str, ...], draws: int = 2000) -> None:
         print(f"\n| {kind} ({n} units) | UAR | F1 | share of the clean gap: UAR | F1 | UAR - weights | UAR - logit |")
         print("|---|---:|---:|---:|---:|---:|---:|")
         for arm in names:
-            share = 100.0 * (mean[arm] - mean["fill"]) / np.where(gap == 0, np.nan, gap)
+            share: list[str] = []
+            for m in (0, 1):
+                above = np.quantile(gap[1:, m], 0.025) > 0  # else it is no yardstick
+                ratio = 100.0 * (mean[arm] - mean["fill"])[:, m] / np.where(gap[:, m] == 0, np.nan, gap[:, m])
+                share.append(interval(ratio) if above else "the gap touches 0")
             against = []
             for base in ("class weights", "logit adjustment"):
                 against.append(_points(mean[arm][:, 0] - mean[base][:, 0]) if base in mean and base != arm else "")
-            print(
-                f"| {arm} | {mean[arm][0, 0]:.1f} | {mean[arm][0, 1]:.1f} | {interval(share[:, 0])} "
-                f"| {interval(share[:, 1])} | {' | '.join(against)} |"
-            )
+            values = f"{mean[arm][0, 0]:.1f} | {mean[arm][0, 1]:.1f}"
+            print(f"| {arm} | {values} | {' | '.join(share)} | {' | '.join(against)} |")
 
 
 def _points(values: np.ndarray) -> str:

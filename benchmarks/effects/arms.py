@@ -136,11 +136,15 @@ def people(cell: Cell, added: Added, effects: Effects) -> TrainSet:
     return TrainSet(np.concatenate([plain.x, copies]), np.tile(plain.y, 2), w)
 
 
-def adjusted(cell: Cell, added: Added) -> TrainSet:
-    """Answers adjusted by the effective prior, and all weights brought to the total of the real rows."""
-    train = with_real(cell, added, tau=1.0, kinds=("logistic",))
-    train.w *= len(cell.y) / train.w.sum()
+def as_heavy(cell: Cell, train: TrainSet) -> TrainSet:
+    """All weights times one number, so that they sum to the real rows: added ones loosen no penalty."""
+    train.w = train.w * (len(cell.y) / train.w.sum())
     return train
+
+
+def adjusted(cell: Cell, added: Added) -> TrainSet:
+    """Answers adjusted by the effective prior, weights as heavy as the real rows."""
+    return as_heavy(cell, with_real(cell, added, tau=1.0, kinds=("logistic",)))
 
 
 def weighted(cell: Cell) -> TrainSet:
@@ -163,6 +167,8 @@ ARMS: dict[str, Arm] = {
     "shared, all, people": lambda c: people(c, fill(c, c.effects()), c.effects()),
     "shared, all + half": lambda c: with_real(c, fill(c, c.effects(), extra=0.5)),
     "shared, all + half, people": lambda c: people(c, fill(c, c.effects(), extra=0.5), c.effects()),
+    "shared, all + half, total": lambda c: as_heavy(c, with_real(c, fill(c, c.effects(), extra=0.5))),
+    "shared, all + half, people, total": lambda c: as_heavy(c, people(c, fill(c, c.effects(), extra=0.5), c.effects())),
     "shared, a tenth, adjusted": lambda c: adjusted(c, fill(c, c.effects(), amount=0.1)),
     "shared, a tenth + 0.3, adjusted": lambda c: adjusted(c, fill(c, c.effects(), amount=0.1, extra=0.3)),
     "true mean, all": lambda c: with_real(c, joined(fill(c, c.true_effects, [c.k]), fill(c, c.effects(), others(c)))),
