@@ -9,17 +9,15 @@ kHz. An opinion is relative: it says less of one recording than of the differenc
 
 from __future__ import annotations
 
-import math
 from typing import Protocol
 
 import numpy as np
-import soxr
 
-from corpora.errors import UnknownNameError, UserError
+from corpora.errors import UnknownNameError
 from features.pretrained.onnx import session
 from features.pretrained.packages import packaged
+from features.speech.rate import RATE_HZ, at_16k
 
-RATE_HZ = 16000
 SCALES: dict[str, tuple[str, ...]] = {"dnsmos": ("ovrl", "sig", "bak"), "distillmos": ("ovrl",)}
 _WINDOW = 144_160  # samples that DNSMOS hears at once: 9.01 s
 # Raw outputs (sig, bak, ovrl) to opinions: the quadratics that its authors publish with the model, highest power first.
@@ -80,16 +78,3 @@ class Dnsmos:
         sig, bak, ovrl = self._session.run(None, {self._input: window[None].astype(np.float32)})[0][0].astype(float)
         heard = {"sig": sig, "bak": bak, "ovrl": ovrl}
         return [float(np.polyval(_CALIBRATION[scale], heard[scale])) for scale in self.scales]
-
-
-def at_16k(signal: np.ndarray, rate_hz: float) -> np.ndarray:
-    """[n] float at `rate_hz` -> [m] float32 at 16 kHz. Raises `UserError` for an empty or non-finite signal, or another
-    rate than a positive one."""
-    mono = np.asarray(signal, dtype=np.float32)
-    if mono.ndim != 1 or mono.size == 0 or not np.isfinite(mono).all():
-        raise UserError(f"an opinion is of one channel with finite samples; this signal is {mono.shape}")
-    if not (rate_hz > 0 and math.isfinite(rate_hz)):
-        raise UserError(f"an opinion needs the sampling rate in Hz; it is {rate_hz}")
-    if rate_hz != RATE_HZ:
-        mono = soxr.resample(mono, rate_hz, RATE_HZ, quality="HQ")
-    return mono if mono.size else np.zeros(1, np.float32)
