@@ -90,6 +90,11 @@ class Arm(StrictParams):
         0.0,
         description="Of generators: every class, the largest too, is raised so much above the largest (0.5: by half).",
     )
+    keep_total: bool = Field(
+        False,
+        description="Weights of all rows, real ones too, are scaled to come to as many as the real rows: more rows are "
+        "then no weaker penalty.",
+    )
     spread: Annotated[float, Field(ge=1, le=1000)] = Field(
         8.0, description="With `by: weight`: rows at most, as a multiple of what is lacked."
     )

@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from features.pretrained.packages import packaged
 from features.pretrained.torchfile import filled
-from features.speech.heard import at_16k
 from features.speech.mos import SCALES
+from features.speech.rate import at_16k
 
 _WINDOW = 122_880  # samples that it hears at once: 7.68 s
 _HOP, _FRAME = 160, 320

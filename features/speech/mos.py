@@ -16,7 +16,7 @@ import numpy as np
 from corpora.errors import UnknownNameError
 from features.pretrained.onnx import session
 from features.pretrained.packages import packaged
-from features.speech.heard import RATE_HZ, at_16k
+from features.speech.rate import RATE_HZ, at_16k
 
 SCALES: dict[str, tuple[str, ...]] = {"dnsmos": ("ovrl", "sig", "bak"), "distillmos": ("ovrl",)}
 _WINDOW = 144_160  # samples that DNSMOS hears at once: 9.01 s

@@ -17,8 +17,8 @@ from torch import nn
 
 from features.pretrained.packages import packaged
 from features.pretrained.torchfile import filled
-from features.speech.heard import RATE_HZ, at_16k
 from features.speech.logmel import hz_to_mel, mel_filters, mel_to_hz
+from features.speech.rate import RATE_HZ, at_16k
 
 NAME = "speaker_ge2e"
 COLUMNS = 256

@@ -6,7 +6,7 @@ import numpy as np
 
 from features.pretrained.onnx import session
 from features.pretrained.packages import packaged
-from features.speech.heard import RATE_HZ, at_16k
+from features.speech.rate import RATE_HZ, at_16k
 
 NAME = "silero"
 WINDOW_S = 0.032  # of a probability

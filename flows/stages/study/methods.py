@@ -102,12 +102,17 @@ def _generated(modality: str) -> dict[str, Arm]:
     arms = {"transfer": Arm(method="transfer"), **{n: Arm(method=n, params=p, steps=STEPS) for n, p in sized.items()}}
     arms |= {f"{name}, gated": arm.model_copy(update={"gates": gates}) for name, arm in arms.items()}
     arms["transfer, weighted"] = WEIGHTED
-    arms["transfer, weighted, beyond"] = WEIGHTED.model_copy(update={"beyond": 0.5})
+    arms["transfer, weighted, beyond"] = WEIGHTED.model_copy(update={"beyond": 0.5, "keep_total": True})
     arms["transfer alone"] = Arm(method="transfer", synthetic_only=True)
     if modality in EDITED:
         label, representation, params = EDITED[modality]
         arms[label] = Arm(
-            method="transfer", params=params, representation={"name": representation}, by="weight", spread=EDITS
+            method="transfer",
+            params=params,
+            representation={"name": representation},
+            by="weight",
+            spread=EDITS,
+            keep_total=True,
         )
     return arms
 

@@ -39,6 +39,8 @@ from validators.trials.classifiers.scaling import ScalingParams
 
 log = logging.getLogger(__name__)
 
+_NO_ROWS = {"tune", "trials", "keep_total"}  # of an arm: what does not decide which rows it adds
+
 
 class StudySetup(Record):
     """What a worker works with. rows: store key of the study's rows; settings: hash of how they were prepared;
@@ -199,7 +201,7 @@ class Bench:
 
     def added(self, arm: Arm) -> Added:
         """The rows of an arm, computed once for all classifiers. Raises what computing them raised."""
-        key = repr(arm.model_dump(exclude={"tune", "trials"}))
+        key = repr(arm.model_dump(exclude=_NO_ROWS))
         if key not in self._added:
             try:
                 self._added[key] = self._kept(arm) if family_of(arm.method) == "generator" else self._rows(arm)
@@ -236,7 +238,7 @@ class Bench:
         train: list[JsonValue] = [[facts[i].piece_id, facts[i].emotion, facts[i].subject] for i in self.view.train]
         names = [arm.method, *(f"gate {gate}" for gate in sorted(arm.gates))]
         modelled = None if arm.representation is None else setup.modelled[representation_key(arm.representation)][1]
-        asked = arm.model_dump(mode="json", exclude={"tune", "trials"})
+        asked = arm.model_dump(mode="json", exclude=_NO_ROWS)
         code: list[JsonValue] = [setup.code.get(name, "") for name in names]
         return [setup.rows, modelled, train, list(setup.classes), setup.scaling, self.view.seed, asked, code]
 
@@ -275,6 +277,9 @@ class Bench:
         weights = None
         if added.weights is not None:
             weights = np.concatenate([np.ones(0 if arm.synthetic_only else len(view.y)), added.counts])
+        if arm.keep_total and len(added) and not arm.synthetic_only:
+            weights = np.ones(len(y)) if weights is None else weights
+            weights = weights * (len(view.y) / weights.sum())
         if arm.method == "class_weights":
             weights = class_weights(y, n_classes, float(arm.params.get("power", 1.0)))
         fitted = model.fit(x, y, weights=weights, n_classes=n_classes, seed=view.seed, reference=reference)

@@ -15,6 +15,8 @@ from flows.paths import Layout
 from flows.stages.plan.plans import PlannedGate, Plans
 from flows.stages.plan.weights import asked_encoders, changed_weights, require_planned, weights_of
 from flows.stages.run import run_stage
+from flows.stages.study.design import design_of
+from flows.studying import Arm, StudyParams
 from tests.features.pretrained.carried import carry, tiny_minilm
 from tests.flows.made_of import GENERATORS, ingested, released
 from validators.gate import Limit, gate_class
@@ -50,6 +52,13 @@ def test_an_absent_encoder_is_said_by_check_and_refused_by_plan(folder: Path) ->
     with pytest.raises(ParamsError, match=r"runs\.points\..*minilm needs the package no-such-package"):
         run_stage("plan", "points", repo=folder)
     run_stage("plan", "words", repo=folder)
+    study = StudyParams.model_validate({"corpora": ["tiny"], "features": {"name": "minilm"}})
+    with pytest.raises(ParamsError, match="minilm needs the package no-such-package"):
+        design_of("lines", study, Layout(folder))
+    gated = Arm(method="transfer", gates={"agreement": {"params": {"features": "minilm"}}})  # type: ignore[dict-item]
+    study = StudyParams.model_validate({"corpora": ["tiny"], "features": {"name": "sentence"}, "arms": {"t": gated}})
+    with pytest.raises(ParamsError, match=r"studies\.lines\.arms\.t: minilm needs the package"):
+        design_of("lines", study, Layout(folder))
 
 
 def test_a_run_with_an_encoder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

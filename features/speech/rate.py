@@ -1,4 +1,4 @@
-"""Speech as networks that were trained elsewhere hear it: one channel at 16 kHz."""
+"""The rate that networks of speech were trained at."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def at_16k(signal: np.ndarray, rate_hz: float) -> np.ndarray:
     rate than a positive one."""
     mono = np.asarray(signal, dtype=np.float32)
     if mono.ndim != 1 or mono.size == 0 or not np.isfinite(mono).all():
-        raise UserError(f"a network hears one channel with finite samples; this signal is {mono.shape}")
+        raise UserError(f"a network hears one channel of finite samples; this signal is {mono.shape}")
     if not (rate_hz > 0 and math.isfinite(rate_hz)):
         raise UserError(f"a network needs the sampling rate in Hz; it is {rate_hz}")
     if rate_hz != RATE_HZ:
