@@ -162,9 +162,8 @@ def _one_corpus(
             sources = known & (np.arange(n_classes) != k)
             fit = sums.without(k, x[mine], level_of[mine]).fit(sources)
             rest = x - fit.levels[level_of] - fit.effects[y]
-            u = (rest[mine]).mean(axis=0)
-            left = _LeftOut(k, x, y, rest, fit.effects, np.flatnonzero(sources))
-            effects[k], variance[k], how[k] = _estimate(left, u, others, params)
+            seen = _Without(k, y, rest, fit.effects, np.flatnonzero(sources), x[y != k].var(axis=0))
+            effects[k], variance[k], how[k] = _estimate(seen, others, params)
             offsets[k, sources] = effects[k] - fit.effects[sources]
         _between_rare_ones(offsets, effects, known)
     for k in range(n_classes):
@@ -173,32 +172,33 @@ def _one_corpus(
 
 
 @dataclass(frozen=True)
-class _LeftOut:
-    """Rows x [N, D] of classes y [N], what is left of them [N, D] and the effects [K, D] by the fit without class k,
-    and the well-known other classes."""
+class _Without:
+    """The fit without class k: y [N] labels; rest [N, D] of rows, of those of k with its effect; effects [K, D]; known
+    [J], the classes that k borrows from; spread [D], variance of all rows but those of k."""
 
     k: int
-    x: np.ndarray
     y: np.ndarray
     rest: np.ndarray
     effects: np.ndarray
     known: np.ndarray
+    spread: np.ndarray
 
 
 def _estimate(
-    fit: _LeftOut, u: np.ndarray, others: Mapping[int, np.ndarray], params: EffectParams
+    fit: _Without, others: Mapping[int, np.ndarray], params: EffectParams
 ) -> tuple[np.ndarray, np.ndarray, str]:
-    """Effect and posterior variance [D] of a class of naive effect u [D], and how they came about."""
-    n, known, y = int((fit.y == fit.k).sum()), fit.known, fit.y
-    within = np.mean([fit.rest[y == j].var(axis=0, ddof=1) for j in known], axis=0)
+    """Effect and posterior variance [D] of the class that was left out, and how they came about."""
+    mine, known, theirs = fit.y == fit.k, fit.known, fit.effects[fit.known]
+    n, u = int(mine.sum()), fit.rest[mine].mean(axis=0)
+    within = np.mean([fit.rest[fit.y == j].var(axis=0, ddof=1) for j in known], axis=0)
     if params.estimator == "naive" or n >= params.enough:
         return u, within / n, "naive"
-    one, one_variance = diagonal(u, n, fit.effects[known], within, FLOOR * fit.x[y != fit.k].var(axis=0))
+    one, one_variance = diagonal(u, n, theirs, within, FLOOR * fit.spread)
     if len(known) < SPREAD_OF:
         others_are = "1 other class has" if len(known) == 1 else f"{len(known)} other classes have"
         return one, one_variance, f"diagonal: {others_are} {params.well_known} samples; directions need {SPREAD_OF}"
     elsewhere = from_elsewhere(fit.k, known, others, params.prior_weight)
-    two, two_variance = low_rank(u, n, fit.effects[known], fit.rest[np.isin(y, known)], elsewhere)
+    two, two_variance = low_rank(u, n, theirs, fit.rest[np.isin(fit.y, known)], elsewhere)
     return (one + two) / 2.0, (one_variance + two_variance) / 2.0, "shared"
 
 
