@@ -317,7 +317,7 @@ def test_samples_keep_their_names_and_are_drawn_once(
     ids, drawn = sample_ids(folder), counted.taken()[2]
     assert drawn > 0 and len({i.split("/")[1] for i in ids}) == 1
     kept = WorkStore(folder / ".emoforge/store").keys("sources")
-    assert kept == [originals_key(Prepared(folder / "data/runs/tiny/prepared"), edited=False)]
+    assert kept == [originals_key(Prepared(folder / "data/runs/tiny/prepared"), edited=True)]  # pictures are edited
     gates = folder / ".emoforge/store/gates"
 
     def again(change: Change | None = None) -> int:
