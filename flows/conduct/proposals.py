@@ -27,8 +27,12 @@ class Proposal:
 
 PROPOSALS: Mapping[str, Proposal] = {
     "speech": Proposal(
-        {"representation": {"name": "differential"}, "generator": {"name": "transfer"}, "target": WEIGHTED},
-        "recordings of the other classes are filtered and re-pitched towards the class that lacks samples",
+        {
+            "representation": {"name": "differential", "move_duration": True},
+            "generator": {"name": "transfer"},
+            "target": WEIGHTED,
+        },
+        "recordings of the other classes are filtered, re-pitched and re-timed towards the class that lacks samples",
     ),
     "face": Proposal(
         {
