@@ -123,7 +123,11 @@ def main() -> None:
         if options.vault:
             looked = look(name, layout)
             print(f"{name}, vault: {'it has none' if looked is None else looked.verdict()}", flush=True)
-    write_pages(studies)
+    for name in load_params(layout.params).studies:  # what was not asked for stands on the page as it is
+        folder = layout.study(name) / "result"
+        if name not in studies and folder.is_dir():
+            studies[name] = Studied.open(folder)
+    write_pages({name: studies[name] for name in load_params(layout.params).studies if name in studies})
     print(f"wrote {PAGE} and {TABLES}")
 
 
