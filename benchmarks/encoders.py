@@ -278,8 +278,8 @@ def natural(data: Path) -> dict[str, Any]:
     from validators.gates.mos import MosParams, Naturalness, opinions
 
     batch = ravdess(data, 0)
-    batch = rows_of(batch, np.asarray([name.endswith(("01-01-01", "02-01-02")) or name.split("-")[5] == "01"
-                                       for name in batch.ids]))  # fmt: skip
+    fields = [name.split("-") for name in batch.ids]  # ..., intensity, sentence, repetition, actor
+    batch = rows_of(batch, np.asarray([f[4] == f[5] for f in fields]))  # half of them, of each actor and emotion
     classes = tuple(sorted(set(batch.emotions)))
     versions = {what: replace(batch, signals=signals, cache={}) for what, signals in degraded(batch)}
     rng, out = np.random.default_rng(0), {}
