@@ -152,7 +152,9 @@ def _pitch(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
 
 
 def naturalness(signals: list[np.ndarray]) -> np.ndarray | None:
-    """-> [n] DNSMOS overall, or None where the package is not there."""
+    """-> [n] DNSMOS overall, or None where nothing is to be heard or the package is not there."""
+    if not signals:
+        return None
     try:
         from speechmos import dnsmos
     except ImportError:
@@ -165,6 +167,7 @@ def main() -> None:
     parser.add_argument("root", type=Path)
     parser.add_argument("--each", type=int, default=10, help="utterances of each person")
     parser.add_argument("--heard", type=int, default=40, help="utterances that DNSMOS hears")
+    parser.add_argument("--only", nargs="*", help="these pipelines alone, beside the source")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     people = tuple(f"{i:02d}" for i in range(1, 7))
@@ -180,6 +183,8 @@ def main() -> None:
     cost: dict[str, float] = {}
     for i, signal in enumerate(signals):
         for name, make in pipelines(i, signal).items():
+            if options.only and name not in (*options.only, "source"):
+                continue
             began = time.process_time()
             result = make()
             cost[name] = cost.get(name, 0.0) + 1000 * (time.process_time() - began)

@@ -67,7 +67,7 @@ def test_nothing_changed_is_the_source_for_every_corpus(
 ) -> None:
     corpus, prepare = make_corpus(name), PrepareSpeech(SpeechSteps())
     corpus.fake(tmp_path, subjects=1, per_class=1, seed=0)
-    samples = [s for s in corpus.read(tmp_path, name) if isinstance(s, Sample)][:2]
+    samples = [s for s in corpus.read(tmp_path, name) if isinstance(s, Sample)][:1]
     assert samples
     for sample in samples:
         for piece in prepare(Source(sample.payload, sample.codec)):
