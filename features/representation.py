@@ -152,7 +152,7 @@ def needs_source(representation: Representation) -> bool:
 
 def is_features(representation: Representation) -> bool:
     """Whether what is decoded is the vector itself, and never a file of the modality."""
-    return representation.spec.layout == "vector" and not representation.way_back
+    return representation.spec.layout == "vector" and not getattr(representation, "way_back", True)
 
 
 def representation_class(name: str) -> Any:

@@ -58,8 +58,8 @@ def _packages() -> Mapping[str, list[str]]:
 
 
 def distributions_of(package: str) -> set[str]:
-    """Names of the installed distributions that hold an import package."""
-    names = _packages().get(package, [])
+    """Names of the installed distributions that hold an import package; of an extra that is absent, its own name."""
+    names = _packages().get(package, [package])
     return {name.lower().replace("_", "-") for name in names}
 
 

@@ -22,7 +22,7 @@ from validators.trials.downstream import uplift
 from validators.trials.selftest import HELD_OUT, QUICK, quick
 
 CLASSES = ("anger", "happiness", "sadness")
-SIGNALS_ALONE = {"mcd", "variance", "text", "identity"}
+SIGNALS_ALONE = {"mcd", "mos", "variance", "text", "identity"}
 
 
 @pytest.fixture(scope="module")
