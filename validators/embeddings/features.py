@@ -11,7 +11,6 @@ from features.faces.identity import face_points
 from features.physio.paces import trial_features
 from features.pretrained.packages import ENCODERS, packaged
 from features.speech.functionals import functionals_matrix
-from features.speech.speaker import COLUMNS, speaker_encoder
 from features.text.minilm import minilm
 from features.text.ngrams import hashed_ngrams
 from validators.batch import Batch
@@ -71,6 +70,8 @@ def _functionals(batch: Batch, rows: np.ndarray) -> np.ndarray:
 
 
 def _speaker(batch: Batch, rows: np.ndarray) -> np.ndarray:
+    from features.speech.speaker import COLUMNS, speaker_encoder  # torch, which `emoforge check` does without
+
     encoder, rate = speaker_encoder(), rate_of(batch)
     return np.asarray([encoder.encode(batch.signals[i], rate) for i in rows]).reshape(len(rows), COLUMNS)
 

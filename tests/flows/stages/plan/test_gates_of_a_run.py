@@ -18,6 +18,7 @@ from flows.stages.plan.plan import _gates
 class Rows:
     """A representation whose arrays are vectors of 8 columns."""
 
+    way_back = False  # features
     spec = Spec("toy", (8,), layout="vector")
     modality: ClassVar[str] = "speech"
     lossless = True
