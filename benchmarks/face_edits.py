@@ -34,7 +34,8 @@ from corpora.near.images import fingerprint, near_pairs
 from corpora.schema import Payload
 from features.faces.hog import hog_features
 from features.faces.oriented import OrientedEnergyRepresentation
-from generators.conversion import principal_axes, shrunk_means, stein_means
+from generators.effects import shrunk_means, stein_means
+from generators.spaces import principal_axes
 
 N_CLASSES, RARE = 7, 1  # disgust has too few samples to be cut
 PLAIN = ("nothing", "weights", "logit")

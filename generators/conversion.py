@@ -129,7 +129,7 @@ class Transfer:
             [data.subjects[i] for i in rows],
             len(self.classes),
             corpora=[data.ids[i].partition("/")[0] for i in rows],
-            params=EffectParams(**self.params.model_dump(include=set(EffectParams.model_fields))),
+            params=self.params,
         )
         self.space, self.how, self.corpora = space, effects.how, tuple(effects.by_corpus)
         each = [effects, *effects.by_corpus.values()]

@@ -20,7 +20,8 @@ from flows.stages.augment.batches import Form, Stored, batch_of
 from flows.stages.study.rows import Payloads, Rows
 from flows.stages.study.train import Added, TrainView
 from flows.studying import Arm
-from generators.draws.sources import SourceTable, choose_sources
+from generators.draws.balance import Budget, share
+from generators.draws.sources import SourceTable, choose_sources, count_sources
 from generators.generator import (
     RATED,
     Condition,
@@ -74,7 +75,7 @@ class Generated:
             x, seen = self._of_class(arm, generator, data, k, n)
             parts.append(x)
             labels.append(np.full(len(x), k, np.int64))
-            weights.append(np.full(len(x), min(1.0, n / max(1, len(x)))))
+            weights.append(np.full(len(x), share(n, len(x))))
             if len(x) < n:
                 why = refused(generator).get(self.view.classes[k])
                 notes.append(f"{len(x)} of {n} of {self.view.classes[k]}" + (f": {why}" if why else ""))
@@ -166,8 +167,9 @@ class Generated:
     ) -> tuple[np.ndarray, dict[str, tuple[float, float, int]]]:
         """One draw of every source of a class, at most `spread` for each row that it lacks; as `_of_class`."""
         seen: dict[str, list[tuple[float, float, int]]] = {}
-        possible = sum(emotion not in (name, *refused(generator)) for emotion in data.emotions)
-        draws = self._draws(arm, generator, data, name, 0, min(possible, math.ceil(arm.spread * n)))
+        possible = count_sources(_sources(generator, data), (name,))
+        served = Budget(spread=arm.spread).served(n, possible) or 0
+        draws = self._draws(arm, generator, data, name, 0, served)
         x, passed = self._judged(arm, generator, data, draws, seen)
         return x[passed], {gate: _pooled_n(values) for gate, values in seen.items()}
 
@@ -176,8 +178,7 @@ class Generated:
         seeds = [derive_seed("study-draw", self.view.seed, arm.method, name, i) for i in indices]
         sources: Sequence[Mapping[str, str]] = [{}] * n
         if generator.takes:
-            table = SourceTable(data.ids, data.emotions, data.subjects).without(refused(generator))
-            sources = choose_sources(list(indices), table, name, self.view.seed)
+            sources = choose_sources(list(indices), _sources(generator, data), name, self.view.seed)
         return [Draw(Condition(name), seed, dict(source)) for seed, source in zip(seeds, sources, strict=True)]
 
     def _judged(
@@ -299,6 +300,11 @@ class Generated:
                 batch = batch_of(stored, own.form)
             self.references[key] = batch
         return rows_of(self.references[key], np.ones(len(self.references[key]), bool))
+
+
+def _sources(generator: Generator, data: TrainData) -> SourceTable:
+    """What a generator may start from: train rows of classes that it does not refuse."""
+    return SourceTable(data.ids, data.emotions, data.subjects).without(refused(generator))
 
 
 def _vectors(

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from corpora.errors import ParamsError, UnknownNameError
 from flows.params import DEFAULT_GATES
+from flows.stages.study.plain import WEIGHTED
 from flows.studying import Arm, ArmGate, StudyParams, Task
 from generators.classical.method import PAYLOAD_METHODS, VECTOR_METHODS
 from generators.generator import generator_names
@@ -62,7 +63,6 @@ def method_names() -> list[str]:
 _NETWORK: dict[str, JsonValue] = {"width": 8, "latent": 16, "batch_size": 64}
 _DENOISER: dict[str, JsonValue] = {"width": 8, "batch_size": 64, "sample_steps": 12}
 STEPS = 200  # of every trained default arm
-WEIGHTED = Arm(method="transfer", by="weight")  # one light row of every source
 EDITS = 2.0  # edited samples for each that a class lacks: features are taken of each of them again
 # modality -> name of the arm that edits real samples, the representation in which it does, and parameters of `transfer`
 EDITED: dict[str, tuple[str, dict[str, JsonValue], dict[str, JsonValue]]] = {

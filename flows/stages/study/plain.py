@@ -7,16 +7,15 @@ pruned one. So both ends of the gap have them filled, by `transfer` on features 
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from corpora.errors import UserError
 from flows.stages.study.generated import Generated
 from flows.stages.study.train import Added, TrainView, joined, nothing
 from flows.studying import Arm
+from generators.draws.balance import Budget, share
 
-FILLER = Arm(method="transfer", by="weight")
+WEIGHTED = Arm(method="transfer", by="weight")  # here, because the code of this file names the cells of `fill`
 
 
 def oracle(view: TrainView) -> Added:
@@ -29,7 +28,7 @@ def oracle(view: TrainView) -> Added:
 def fill(view: TrainView, generated: Generated) -> Added:
     """Short classes but the pruned one, filled up to the largest."""
     lacks = {k: n for k, n in view.lacks().items() if k != view.pruned}
-    return generated.added(FILLER, lacks) if lacks else nothing(view)
+    return generated.added(WEIGHTED, lacks) if lacks else nothing(view)
 
 
 def oracle_fill(view: TrainView, generated: Generated) -> Added:
@@ -55,10 +54,10 @@ def true_effect(view: TrainView, lacks: dict[int, int]) -> Added:
     parts, labels, weights = [], [], []
     for k, n in sorted(lacks.items()):
         sources = view.rng("true effect", k).permutation(np.flatnonzero(view.y != k))
-        chosen = sources[: math.ceil(FILLER.spread * n)]
+        chosen = sources[: Budget(spread=WEIGHTED.spread).served(n, len(sources))]
         parts.append(np.stack([view.x[i] + means[k] - means[int(view.y[i])] for i in chosen]))
         labels.append(np.full(len(chosen), k, np.int64))
-        weights.append(np.full(len(chosen), min(1.0, n / len(chosen))))
+        weights.append(np.full(len(chosen), share(n, len(chosen))))
     if not parts:
         return nothing(view)
     return Added(np.concatenate(parts), np.concatenate(labels), weights=np.concatenate(weights))
