@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.effects.corpora import LEAST, SHARE, Rows, features
-from generators.effects import PERSON_WEIGHT, EffectParams, Effects, class_effects, interpolated_people
+from benchmarks.effects.people import PERSON_WEIGHT, interpolated_people
+from generators.effects import EffectParams, Effects, class_effects
 from training.seeds import derive_seed
 from validators.trials.classifiers.priors import class_weights
 

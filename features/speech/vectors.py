@@ -10,6 +10,7 @@ from corpora.codecs import decode_wav
 from corpora.errors import ParamsError, PayloadError
 from corpora.schema import Payload
 from features.speech.functionals import FUNCTIONAL_NAMES, FUNCTIONAL_UNITS, speech_functionals
+from features.speech.required import require_rate
 from features.vectors import VectorRepresentation, vector_spec
 
 if TYPE_CHECKING:  # what encodes a sample needs none of the code that prepares one
@@ -31,12 +32,8 @@ class FunctionalsRepresentation(VectorRepresentation):
         self.spec = vector_spec(f"functionals{self.rate_hz // 1000}k", FUNCTIONAL_NAMES, FUNCTIONAL_UNITS)
 
     def require(self, steps: SpeechSteps) -> SpeechSteps:
-        """Steps that bring speech to `rate_hz`. Raises `ParamsError` where they name another rate."""
-        if steps.resample.rate_hz != self.rate_hz:
-            raise ParamsError(
-                f"prepare.speech.resample.rate_hz is {steps.resample.rate_hz}, the representation's {self.rate_hz}"
-            )
-        return steps
+        """See `require_rate`."""
+        return require_rate(steps, self.rate_hz)
 
     def encode(self, payload: Payload) -> np.ndarray:
         """wav -> [88] float32.

@@ -19,6 +19,7 @@ from corpora.errors import ParamsError, PayloadError
 from corpora.schema import Payload, Signal
 from features.masks import valid_columns
 from features.representation import Spec
+from features.speech.required import require_rate
 from features.speech.vocoder import pyworld
 
 if TYPE_CHECKING:  # what decodes a sample needs none of the code that prepares one
@@ -146,12 +147,8 @@ class WorldRepresentation:
         )
 
     def require(self, steps: SpeechSteps) -> SpeechSteps:
-        """Steps that bring speech to `rate_hz`. Raises `ParamsError` where they name another rate."""
-        if steps.resample.rate_hz != self.rate_hz:
-            raise ParamsError(
-                f"prepare.speech.resample.rate_hz is {steps.resample.rate_hz}, the representation's {self.rate_hz}"
-            )
-        return steps
+        """See `require_rate`."""
+        return require_rate(steps, self.rate_hz)
 
     def encode(self, payload: Payload) -> np.ndarray:
         """wav -> [rows, columns] float32.

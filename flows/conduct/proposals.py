@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from corpora.schema import CorpusCard
+from corpora.schema import FROM, CorpusCard
 from flows.params import RunParams
 from flows.stages.augment.forecast import ClassForecast, RunForecast
 from generators.effects.estimate import LEAST, EffectParams
+from generators.generator import generator_class
 
 WEIGHTED: Mapping[str, object] = {"policy": "majority", "by": "weight"}
 
@@ -28,8 +29,8 @@ class Proposal:
 PROPOSALS: Mapping[str, Proposal] = {
     "speech": Proposal(
         {
-            "representation": {"name": "differential", "move_duration": True},
-            "generator": {"name": "transfer"},
+            "representation": {"name": "differential"},
+            "generator": {"name": "transfer", "params": {"scale": "scores"}},
             "target": WEIGHTED,
         },
         "recordings of the other classes are filtered, re-pitched and re-timed towards the class that lacks samples",
@@ -80,7 +81,7 @@ def advice(run: RunParams, c: ClassForecast) -> str:
         return ""
     people = "" if c.people is None else f" of {c.people} {'person' if c.people == 1 else 'people'}"
     has = f"{c.real} real {'sample' if c.real == 1 else 'samples'}{people}"
-    if run.generator.name != "transfer":
+    if FROM not in generator_class(run.generator.name).takes:
         return f"{has}: compare with `transfer` and target.by: weight, which needs no training (docs/evidence.md)"
     if c.real < LEAST:
         return f"{has}: nothing is converted to it; {LEAST} are needed"

@@ -5,19 +5,16 @@ space is whatever is handed in (`NormalScores` brings raw units to scores and ba
 """
 
 from generators.effects.estimate import EffectParams, Effects, class_effects
-from generators.effects.people import PERSON_WEIGHT, interpolated_people
 from generators.effects.plain import shrunk_means, stein_means
 from generators.effects.scores import NormalScores
 from generators.effects.twoway import centre_by_subject
 
 __all__ = [
-    "PERSON_WEIGHT",
     "EffectParams",
     "Effects",
     "NormalScores",
     "centre_by_subject",
     "class_effects",
-    "interpolated_people",
     "shrunk_means",
     "stein_means",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from corpora.codecs import decode_image, encode_png, encode_wav
+from corpora.codecs import decode_image, decode_wav, encode_png, encode_wav
 from corpora.errors import PayloadError
 from corpora.readers.fakes.face import draw_face, encode_jpg
 from corpora.readers.fakes.signal import make_signal
@@ -80,7 +80,9 @@ CASES: dict[str, Case] = {
     "rows": Case(trial, {"rate_hz": 16.0, "seconds": float(SECONDS), "signals": TOLD}),
     "band_power": Case(trial, {"signals": TOLD, "seconds": float(SECONDS)}),
     "world": Case(utterance),
-    "differential": Case(utterance, step=0.5),  # of less, fine cepstra of a second of speech are mostly noise
+    "differential": Case(
+        utterance, {"move_duration": False}, step=0.5
+    ),  # of less, fine cepstra of a second of speech are mostly noise
 }
 EDITING = [name for name in REPRESENTATIONS if hasattr(representation_class(name), "edit")]
 SEEDS = range(4)
@@ -122,7 +124,9 @@ def test_what_is_no_change_once_rounded_moves_next_to_nothing(case: Editing) -> 
         new, old = decode_signals(edited.data), decode_signals(source.data)
         for name in old:
             np.testing.assert_allclose(new[name], old[name], rtol=1e-6, atol=1e-6)
-    elif source.codec == "png":
+    elif source.codec == "wav":
+        np.testing.assert_array_equal(decode_wav(edited.data)[0], decode_wav(source.data)[0])
+    else:
         np.testing.assert_array_equal(decode_image(edited.data), decode_image(source.data))
 
 

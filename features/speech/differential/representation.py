@@ -17,6 +17,7 @@ from features.speech.differential.analysis import Analysis, analyse
 from features.speech.differential.conversion import converted
 from features.speech.differential.levels import within_full_scale
 from features.speech.differential.statistics import Columns, Statistics, statistics
+from features.speech.required import require_rate
 from features.speech.world import SILENT_PEAK
 
 if TYPE_CHECKING:  # what encodes a sample needs none of the code that prepares one
@@ -36,7 +37,7 @@ class DifferentialRepresentation:
     Parameters: `rate_hz` that payloads must have; `f0_method`: "dio" (fast) or "harvest" (25 times slower, fewer gaps),
     both refined by StoneMask; `jitter`, `shimmer`, `unvoiced`: whether the vector holds these and an edit moves them
     (off: they did not help recognisers, docs/experiments/differential.md); `move_duration`: whether an edit moves the
-    duration (off: the number of active frames is a poor measure of tempo).
+    duration (on: with shared effects it helps; edges should be trimmed, since silence counts as no tempo).
     """
 
     modality = "speech"
@@ -51,7 +52,7 @@ class DifferentialRepresentation:
         jitter: bool = False,
         shimmer: bool = False,
         unvoiced: bool = False,
-        move_duration: bool = False,
+        move_duration: bool = True,
     ) -> None:
         if not 8000 <= rate_hz <= 48000:
             raise ParamsError(f"representation differential: rate_hz is {rate_hz}; allowed are 8000 to 48000.")
@@ -69,12 +70,8 @@ class DifferentialRepresentation:
         self._analyses: OrderedDict[str, Analysis] = OrderedDict()  # by hash of the payload, oldest first
 
     def require(self, steps: SpeechSteps) -> SpeechSteps:
-        """Steps that bring speech to `rate_hz`. Raises `ParamsError` where they name another rate."""
-        if steps.resample.rate_hz != self.rate_hz:
-            raise ParamsError(
-                f"prepare.speech.resample.rate_hz is {steps.resample.rate_hz}, the representation's {self.rate_hz}"
-            )
-        return steps
+        """See `require_rate`."""
+        return require_rate(steps, self.rate_hz)
 
     def encode(self, payload: Payload) -> np.ndarray:
         """wav -> [D] float32, always finite; what an utterance does not have is neutral (statistics.py).

@@ -65,10 +65,10 @@ _DENOISER: dict[str, JsonValue] = {"width": 8, "batch_size": 64, "sample_steps":
 STEPS = 200  # of every trained default arm
 EDITS = 2.0  # edited samples for each that a class lacks: features are taken of each of them again
 # modality -> name of the arm that edits real samples, the representation in which it does, and parameters of `transfer`
-EDITED: dict[str, tuple[str, dict[str, JsonValue], dict[str, JsonValue]]] = {
-    "speech": ("transfer, audio", {"name": "differential", "move_duration": True}, {}),
-    "face": ("transfer, pictures", {"name": "oriented_energy"}, {"strength": 2.0}),
-    "physio": ("transfer, signals", {"name": "band_power"}, {}),
+EDITED: dict[str, tuple[str, str, dict[str, JsonValue]]] = {
+    "speech": ("transfer, audio", "differential", {"scale": "scores"}),
+    "face": ("transfer, pictures", "oriented_energy", {"strength": 2.0}),
+    "physio": ("transfer, signals", "band_power", {}),
 }
 
 
@@ -109,7 +109,7 @@ def _generated(modality: str) -> dict[str, Arm]:
         arms[label] = Arm(
             method="transfer",
             params=params,
-            representation=representation,
+            representation={"name": representation},
             by="weight",
             spread=EDITS,
             keep_total=True,

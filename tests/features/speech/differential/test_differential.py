@@ -114,10 +114,10 @@ def test_an_edit_is_plain_pcm16_of_the_sources_length(editor: DifferentialRepres
     assert info.frames == len(signal) and edited.duration_s == pytest.approx(len(signal) / RATE)
 
 
-def test_duration_moves_only_when_asked(editor: DifferentialRepresentation) -> None:
+def test_duration_moves_unless_it_is_to_stay() -> None:
     source = wav(word())
-    assert moved(editor, source, log_duration=0.2)[2] is source
-    stretcher = DifferentialRepresentation(move_duration=True)
+    keeper, stretcher = DifferentialRepresentation(move_duration=False), DifferentialRepresentation()
+    assert moved(keeper, source, log_duration=0.2)[2] is source
     _, after, edited = moved(stretcher, source, log_duration=0.2)
     assert stretcher.encode(edited)[2] == pytest.approx(after[2], abs=0.06)
 

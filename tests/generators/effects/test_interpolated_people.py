@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.effects.people import interpolated_people
 from corpora.errors import UserError
-from generators.effects import interpolated_people
 
 
 def test_a_copy_is_the_row_of_somebody_between_two_subjects() -> None:
