@@ -39,6 +39,18 @@ def table(n: int) -> SourceTable:
     return SourceTable(tuple(f"s/{i}" for i in range(n)), ("b",) * n, (None,) * n)
 
 
+def test_what_the_generator_refuses_is_not_drawn_and_gives_no_source() -> None:
+    rows = SourceTable(("s/1", "s/2", "s/3"), ("a", "b", "c"), (None,) * 3).without({"a": "2 samples"})
+    assert rows.ids == ("s/2", "s/3")
+    sequence = DrawSource(1, {None: rows}, refuses={"a": "2 samples"})
+    few, other = Cell("a", None, 2, 4), Cell("b", None, 3, 4)
+    seen, stops, _, dealer = played([few, other], lambda d: True, Budget(), sequence)
+    assert stops == {few: "refused", other: "filled"} and not seen[few] and dealer.asked == [[4]]
+    assert {c.draw.source_ids for c in seen[other]} == {("s/3",)}
+    row = class_tally("a", 2, seen, stops, ["luck"])
+    assert row.stopped == "refused" and not row.filled
+
+
 def test_each_source_of_a_cell_serves_once_in_the_cell_s_order() -> None:
     cell, sequence = Cell("a", None, 1, 6), DrawSource(1, {None: table(30)})
     seen, stops, rounds, dealer = played([cell], lambda d: True, Budget(spread=4, give_up_after=2), sequence)
