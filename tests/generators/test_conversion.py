@@ -150,9 +150,12 @@ def test_a_class_of_two_samples_is_refused_and_no_source(tmp_path: Path) -> None
     transfer.save(tmp_path)
     for model in (transfer, Transfer.load(tmp_path, device=CPU)):
         assert refused(model) == {"fear": "refused: 2 samples; at least 3 are needed"}
-        for asked, source in (("fear", "anger"), ("anger", "fear")):
+        for asked, source, says in (
+            ("fear", "anger", "converts nothing to 'fear': refused: 2 samples"),
+            ("anger", "fear", "is of 'fear', which has too few train samples"),
+        ):
             i = source_of(data, source)
-            with pytest.raises(UserError, match="samples"):
+            with pytest.raises(UserError, match=says):
                 model.sample([Draw(Condition(asked), 0, {"from": data.ids[i]})], data.arrays[i : i + 1], device=CPU)
         i = source_of(data, "neutral")
         assert np.isfinite(
