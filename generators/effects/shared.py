@@ -49,7 +49,7 @@ def surprise(deviation: np.ndarray, prior: np.ndarray, noise: np.ndarray) -> flo
     share = float((prior / (prior + noise)).sum())
     excess = float(((deviation**2 - noise) / (prior + noise)).sum())
     factor = excess / share if share > 0 else 1.0
-    return factor if factor > SURPRISING else 1.0
+    return factor if SURPRISING < factor < np.inf else 1.0  # priors of next to nothing say nothing of a factor
 
 
 def low_rank(
