@@ -57,8 +57,8 @@ def class_balance(index: pa.Table) -> dict[str, ClassBalance]:
     balance = {}
     for name in sorted({e for e in emotions if e is not None}):
         own = emotions == name
-        made = int((own & synthetic).sum())
-        balance[name] = ClassBalance(int(own.sum()) - made, made, math.fsum(weights[own]))
+        n_synthetic = int((own & synthetic).sum())
+        balance[name] = ClassBalance(int(own.sum()) - n_synthetic, n_synthetic, math.fsum(weights[own]))
     return balance
 
 
@@ -70,8 +70,8 @@ def drawn(index: pa.Table, seed: int) -> np.ndarray:
     order of their corpus, subject and a hash of `seed` and id: so each corpus and each subject is drawn from in the
     proportion of its weights too. The order of the rows makes no difference.
     """
-    made = np.flatnonzero(pc.is_valid(index["generator_id"]).to_numpy())
-    rows = index.select(_BESIDE).take(pa.array(made)).to_pylist()
+    synthetic = np.flatnonzero(pc.is_valid(index["generator_id"]).to_numpy())
+    rows = index.select(_BESIDE).take(pa.array(synthetic)).to_pylist()
     groups: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         groups.setdefault(_class_of(row), []).append(i)
@@ -79,7 +79,7 @@ def drawn(index: pa.Table, seed: int) -> np.ndarray:
     for name, members in groups.items():
         ordered = sorted(members, key=lambda i: _place(rows[i], seed))
         chosen = systematic(np.array([rows[i]["weight"] for i in ordered]), _digest(f"{seed}:{name}"))
-        kept[made[ordered]] = chosen
+        kept[synthetic[ordered]] = chosen
     return kept
 
 

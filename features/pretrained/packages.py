@@ -120,11 +120,11 @@ def packaged(name: str) -> Packaged:
 def packaged_weights(names: Iterable[str]) -> dict[str, str]:
     """Names of encoders -> "package:NAME" -> "VERSION#HASH" for a plan. Raises `UserError` for the first whose weights,
     or what runs it, are not installed."""
-    found = {}
+    hashes = {}
     for name in sorted(set(names)):
         packaged(name).require()
-        found[PACKAGED + name] = packaged(name).weights()
-    return found
+        hashes[PACKAGED + name] = packaged(name).weights()
+    return hashes
 
 
 def require_same(fitted: str, installed: str, what: str) -> None:
