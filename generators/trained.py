@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from corpora.errors import IntegrityError, UserError
+from corpora.schema import FROM
 from features.representation import Spec
 from generators.condition import (
     ConditionEncoder,
@@ -95,6 +96,19 @@ class TrainSet:
         return self.x[index], {name: values[index] for name, values in self.conditions.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """What conversions start from. x: [n, C, H, W] normalised arrays of train samples; emotion: [n, K] float32, 1 for
+    the class that train gives each."""
+
+    x: torch.Tensor
+    emotion: torch.Tensor
+
+    def part(self, rows: slice, device: torch.device) -> Starts:
+        """Some of them, on a device."""
+        return Starts(self.x[rows].to(device), self.emotion[rows].to(device))
+
+
 class Network(nn.Module):
     """Base of the networks: carries what turns conditions and units into tensors, so that one file holds all of it."""
 
@@ -120,6 +134,7 @@ class TrainedGenerator:
         self.params = parse_params(self.Params, params, self.name)
         self.fields = ConditionFields(rated=self.params.rated)
         self.network: Network | None = None
+        self.source_emotions: dict[str, str] = {}  # of what converts: what a train sample is moved away from
 
     @classmethod
     def can_honour(cls, params: Mapping[str, Any]) -> frozenset[str]:
@@ -141,7 +156,13 @@ class TrainedGenerator:
         raise NotImplementedError
 
     def _generate(self, conditions: Conditions, seeds: Sequence[int], device: torch.device) -> torch.Tensor:
-        """-> [n, C, H, W] in normalised space."""
+        """-> [n, C, H, W] in normalised space. Asked where `takes` is empty."""
+        raise NotImplementedError
+
+    def _convert(
+        self, starts: Starts, conditions: Conditions, seeds: Sequence[int], device: torch.device
+    ) -> torch.Tensor:
+        """-> [n, C, H, W] in normalised space. Asked of generators that take a source (`takes`)."""
         raise NotImplementedError
 
     def _settle(self, train: TrainSet) -> None:
@@ -168,6 +189,10 @@ class TrainedGenerator:
             raise UserError(f"steps is {steps}, checkpoint_every is {checkpoint_every}; both must be at least 1")
         if "subject" in self.params.honours:
             self.fields = replace(self.fields, subjects=_known_subjects(data, rows))
+        if self.takes:
+            if len(self.classes) < 2:
+                raise UserError(f"a conversion needs a class to come from; there is only {self.classes[0]!r}")
+            self.source_emotions = dict(zip(data.ids, data.emotions, strict=True))
         where = resolve_device(device.kind)
         # before the weights are initialised: drawing them must not depend on, or touch, the caller's random state
         with torch.random.fork_rng(devices=[]):
@@ -223,10 +248,9 @@ class TrainedGenerator:
 
     def sample(self, draws: Sequence[Draw], sources: np.ndarray | None = None, *, device: Device) -> np.ndarray:
         """draws (n) -> [n, *spec.shape] float32 in the representation's units. Raises `UserError` for a condition that
-        the fitted model does not honour, or a draw with sources."""
+        the fitted model does not honour, and where draws and sources are not what `takes` says."""
         network = self._fitted()
-        if sources is not None or any(d.sources for d in draws):
-            raise UserError(f"generator {self.name} takes no sources; its draws name some")
+        starts = self._starts(draws, sources)
         where = resolve_device(device.kind)
         network.to(where)
         conditions = encode_conditions([d.condition for d in draws], self.classes, self.fields)
@@ -236,9 +260,34 @@ class TrainedGenerator:
             asked = {name: values[part].to(where) for name, values in conditions.items()}
             with torch.inference_mode():
                 with autocast(where, device.dtype):
-                    z = self._generate(asked, [d.seed for d in draws[part]], where)
+                    seeds = [d.seed for d in draws[part]]
+                    if starts is None:
+                        z = self._generate(asked, seeds, where)
+                    else:
+                        z = self._convert(starts.part(part, where), asked, seeds, where)
                 sampled.append(network.normaliser.inverse(z).cpu().numpy())
         return np.concatenate(sampled).reshape(-1, *self.spec.shape)
+
+    def _starts(self, draws: Sequence[Draw], sources: np.ndarray | None) -> Starts | None:
+        network = self._fitted()
+        if not self.takes:
+            if sources is not None or any(d.sources for d in draws):
+                raise UserError(f"generator {self.name} takes no sources; its draws name some")
+            return None
+        if sources is None or len(sources) != len(draws) or any(set(d.sources) != set(self.takes) for d in draws):
+            raise UserError(
+                f"generator {self.name} converts real samples: every draw names one source and sources has its array"
+            )
+        if tuple(sources.shape[1:]) != tuple(self.spec.shape) or not np.isfinite(sources).all():
+            raise UserError(f"sources have shape {sources.shape}; wanted: finite arrays of shape {self.spec.shape}")
+        ids = [d.sources[FROM] for d in draws]
+        for source_id in ids:
+            if source_id not in self.source_emotions:
+                raise UserError(f"source {source_id!r} is not a train sample that this generator was fitted with")
+        emotion = np.zeros((len(draws), len(self.classes)), np.float32)
+        emotion[np.arange(len(draws)), [self.classes.index(self.source_emotions[i]) for i in ids]] = 1.0
+        x = torch.from_numpy(np.ascontiguousarray(on_grid(np.asarray(sources, np.float32), self.spec)))
+        return Starts(network.normaliser(x.to(next(network.parameters()).device)), torch.from_numpy(emotion))
 
     def save(self, folder: Path) -> None:
         """Writes model.safetensors and config.json."""
@@ -255,6 +304,7 @@ class TrainedGenerator:
             )
         model = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
         model.fields = replace(model.fields, subjects=tuple(config.get("subjects", ())))
+        model.source_emotions = dict(config.get("source_emotions", {}))
         with torch.random.fork_rng(devices=[]):
             network = model._build()
         try:
@@ -276,7 +326,9 @@ class TrainedGenerator:
             "spec": asdict(self.spec),
             "classes": list(self.classes),
             "params": self.params.model_dump(),
-        } | ({"subjects": list(self.fields.subjects)} if self.fields.subjects else {})
+            **({"subjects": list(self.fields.subjects)} if self.fields.subjects else {}),
+            **({"source_emotions": self.source_emotions} if self.takes else {}),
+        }
 
 
 def _known_subjects(data: TrainData, rows: np.ndarray) -> tuple[str, ...]:
