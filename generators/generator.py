@@ -19,7 +19,7 @@ from corpora.schema import FROM
 from features.representation import Representation, Spec, needs_source
 
 GENERATORS: dict[str, str] = {
-    "cvae": "generators.vae:ConditionalVAE",
+    "cvae": "generators.autoencoders.vae:ConditionalVAE",
     "cgan": "generators.gan:ConditionalGAN",
     "diffusion": "generators.diffusion:Diffusion",
     "transfer": "generators.conversion:Transfer",
