@@ -19,8 +19,13 @@ from corpora.schema import FROM
 from features.representation import Representation, Spec, needs_source
 
 GENERATORS: dict[str, str] = {
+<<<<<<< HEAD
     "cvae": "generators.autoencoders.vae:ConditionalVAE",
     "cgan": "generators.gan:ConditionalGAN",
+=======
+    "cvae": "generators.vae:ConditionalVAE",
+    "cgan": "generators.gan.gan:ConditionalGAN",
+>>>>>>> gan
     "diffusion": "generators.diffusion:Diffusion",
     "transfer": "generators.conversion:Transfer",
 }

@@ -12,7 +12,7 @@ from generators.autoencoders.density import correlated, latent_density, residual
 from generators.autoencoders.objective import kl_nats, residual_nats
 from generators.condition import ConditionEncoder, ConditionFields, emotion_weights, encode_conditions
 from generators.diffusion import Patches, cosines
-from generators.gan import diff_augment
+from generators.gan.augment import diff_augment
 from generators.generator import Condition, Device, generator_class
 from generators.layers import Grid
 from generators.normalise import Normaliser, on_grid
