@@ -20,6 +20,10 @@ from features.representation import Representation, Spec, needs_source
 
 GENERATORS: dict[str, str] = {
     "cvae": "generators.autoencoders.vae:ConditionalVAE",
+    "aae": "generators.autoencoders.aae:AdversarialAutoencoder",
+    "vae_gan": "generators.autoencoders.vae_gan:VaeGan",
+    "masked": "generators.autoencoders.masked:Masked",
+    "vae_edit": "generators.autoencoders.edit:VaeEdit",
     "cgan": "generators.gan.gan:ConditionalGAN",
     "diffusion": "generators.diffusion:Diffusion",
     "transfer": "generators.conversion:Transfer",
