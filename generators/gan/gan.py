@@ -127,34 +127,26 @@ class ConditionalGAN(TrainedGenerator):
         return GanNetwork(self.spec, len(self.classes), self.fields, self.params)
 
     def _critic(self, network: GanNetwork) -> nn.Module:
-        p, n_classes = self.params, len(self.classes)
-        kind = p.discriminator
-        if kind in ("projection", "ac", "k+1"):
-            fitted = p.class_input == "fitted"
-            options = CriticOptions(
-                kind,
-                p.width,
-                p.has_spectral_norm,
-                p.dropout,
-                p.recurrent,
-                p.latent if fitted else 0,
-                p.triplet > 0,
-            )
-            critic: nn.Module = Critic(network.judged, n_classes, self.fields, options)
-            if p.augment == "ada":
-                critic.add_module("adaptive", Adaptive())
-            if fitted:
-                critic.add_module("start", Start(p.start))
-            return critic
-        options = CriticOptions("projection", p.width, p.has_spectral_norm, p.dropout, p.recurrent, p.code)
-        if kind == "two":
-            return TwoCritics(network.judged, n_classes, self.fields, replace(options, code=0))
-        return AutoencoderCritic(network.judged, n_classes, self.fields, options)
+        p, judged, n_classes = self.params, network.judged, len(self.classes)
+        options = CriticOptions("projection", p.width, p.has_spectral_norm(judged), p.dropout, p.recurrent)
+        if p.discriminator == "two":
+            return TwoCritics(judged, n_classes, self.fields, options)
+        if p.discriminator == "autoencoder":
+            return AutoencoderCritic(judged, n_classes, self.fields, replace(options, code=p.code))
+        fitted = p.class_input == "fitted"
+        code = p.latent if fitted else 0
+        options = replace(options, kind=p.discriminator, code=code, embeds=p.triplet > 0)
+        critic = Critic(judged, n_classes, self.fields, options)
+        if p.augment == "ada":
+            critic.add_module("adaptive", Adaptive())
+        if fitted:
+            critic.add_module("start", Start(p.start))
+        return critic
 
-    def _rules(self, critic: nn.Module, device: Device) -> Rules:
+    def _rules(self, network: GanNetwork, critic: nn.Module, device: Device) -> Rules:
         judge: Any = compiled(critic, device.compile)
         if isinstance(critic, Critic):
-            return ScoreRules(judge, critic, self.params)
+            return ScoreRules(judge, critic, self.params, network.judged)
         if isinstance(critic, AutoencoderCritic):
             return BalanceRules(judge, critic, self.params)
         return TwoRules(judge, self.params)
@@ -164,7 +156,7 @@ class ConditionalGAN(TrainedGenerator):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed % 2**63)
             critic = self._critic(network).to(train.x.device)
-        game = Game(network, critic, self._rules(critic, device), train, p)
+        game = Game(network, critic, self._rules(network, critic, device), train, p)
         if device.compile:
             game.draw = torch.compile(network.draw)
         if p.labelled < 1:
@@ -180,7 +172,7 @@ class ConditionalGAN(TrainedGenerator):
             betas,
             p.weight_decay,
             p.clip,
-            repeats=p.critic_steps,
+            repeats=p.steps_of_critic(network.judged),
         )
         return [g, d]
 
@@ -234,6 +226,6 @@ def _steadier(params: GanParams) -> str:
     """What to try after a game diverged, by what the parameters leave open."""
     if params.penalty_weight > 0:
         return "lower lr_discriminator, set critic_steps to 5, or clip to 1"
-    if not params.has_spectral_norm and params.discriminator != "autoencoder":
+    if params.spectral is not True and params.discriminator != "autoencoder":
         return "set spectral to true, or lower lr_discriminator"
     return "lower lr and lr_discriminator, or set clip to 1"

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from features.representation import Spec
 from generators.gan.losses import ADVERSARIAL
 from generators.params import TrainedParams
 
@@ -39,7 +40,12 @@ class GanParams(TrainedParams):
         description="DiffAugment on real and generated samples alike; ada: with a probability that adapts to how far "
         "the critic overfits",
     )
-    critic_steps: int = Field(1, ge=1, le=10, description="steps of the discriminator for each one of the generator")
+    critic_steps: int | None = Field(
+        None,
+        ge=1,
+        le=10,
+        description="steps of the discriminator for each one of the generator; default: 1, for vectors and codes 3",
+    )
     ac_weight: float = Field(1.0, ge=0, le=100, description="weight of the auxiliary classifier's loss")
     lr: float = Field(4e-4, gt=0, le=1, description="learning rate of the generator after the warm-up")
     lr_discriminator: float = Field(4e-4, gt=0, le=1, description="learning rate of the discriminator")
@@ -65,7 +71,13 @@ class GanParams(TrainedParams):
     penalty: float | None = Field(
         None, ge=0, le=1000, description="weight of the gradient penalty; default: 10 for wgan-gp, 1 for wgan-div"
     )
-    r1: float = Field(0.0, ge=0, le=1000, description="weight of the squared slope at real samples (R1)")
+    r1: float | None = Field(
+        None,
+        ge=0,
+        le=1000,
+        description="weight of the squared slope at real samples (R1); default: 0, for vectors and codes 1 where the "
+        "critic has one score and the loss no penalty of its own",
+    )
     consistency: float = Field(
         0.0, ge=0, le=100, description="weight of the critic's agreement with itself under two dropouts (CT-GAN)"
     )
@@ -103,12 +115,25 @@ class GanParams(TrainedParams):
         usual = PENALTY.get(self.game, 0.0) if self.discriminator in ("projection", "ac") else 0.0
         return usual if self.penalty is None else self.penalty
 
-    @property
-    def has_spectral_norm(self) -> bool:
-        """Whether the critic's layers are normalised."""
+    # A vector's classes are narrow beside their distances: a critic that spectral norm holds back, or that lags behind,
+    # lets each class shrink to its mean (a fifth of its spread in tests/generators/gan/test_known_truth.py).
+
+    def steps_of_critic(self, judged: Spec) -> int:
+        """For each step of the generator. judged: Spec of what the critic sees."""
+        return self.critic_steps or (3 if judged.layout == "vector" else 1)
+
+    def r1_weight(self, judged: Spec) -> float:
+        """Weight of R1. judged: Spec of what the critic sees."""
+        if self.r1 is not None:
+            return self.r1
+        penalised = self.game in PENALTY and self.discriminator != "k+1"
+        return 1.0 if judged.layout == "vector" and self.discriminator in SCORED and not penalised else 0.0
+
+    def has_spectral_norm(self, judged: Spec) -> bool:
+        """Whether the critic's layers are normalised. judged: Spec of what the critic sees."""
         if self.spectral is not None:
             return self.spectral
-        return self.discriminator != "autoencoder" and self.penalty_weight == 0 and self.r1 == 0
+        return self.discriminator != "autoencoder" and self.penalty_weight == 0 and self.r1_weight(judged) == 0
 
     @model_validator(mode="after")
     def _makes_a_game(self) -> Self:
@@ -121,7 +146,7 @@ class GanParams(TrainedParams):
             "consistency compares two dropouts of a critic with one score: set dropout above 0, and discriminator to "
             "projection or ac": self.consistency > 0 and (own or self.dropout == 0),
             f"r1 and triplet want a critic of one score; discriminator {critic} has none, use projection, ac or k+1": (
-                critic not in SCORED and (self.r1 > 0 or self.triplet > 0)
+                critic not in SCORED and ((self.r1 or 0) > 0 or self.triplet > 0)
             ),
             "boundary and smoothness want a critic that answers classes: set discriminator to ac or k+1": (
                 critic not in ANSWERING and (self.boundary > 0 or self.smoothness > 0)

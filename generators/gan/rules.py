@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 
+from features.representation import Spec
 from generators.condition import Conditions
 from generators.gan import losses, terms
 from generators.gan.augment import Adaptive
@@ -47,10 +48,12 @@ class Rules(Protocol):
 class ScoreRules:
     """Critics of one score: projection, ac and k+1, and the terms that need their features, classes or slopes.
 
-    `judge`: the critic as it is called, compiled where asked for; `module`: the critic itself."""
+    `judge`: the critic as it is called, compiled where asked for; `module`: the critic itself; `judged`: Spec of what
+    it sees."""
 
-    def __init__(self, judge: Any, module: Critic, params: GanParams) -> None:
+    def __init__(self, judge: Any, module: Critic, params: GanParams, judged: Spec) -> None:
         self.judge, self.module, self.params = judge, module, params
+        self.r1 = params.r1_weight(judged)
         self.game = losses.ADVERSARIAL[params.game]
         self.answers = params.discriminator == "k+1"
 
@@ -111,8 +114,8 @@ class ScoreRules:
         if p.penalty_weight > 0:
             penalty = losses.gradient_penalty if p.game == "wgan-gp" else losses.divergence_penalty
             total = total + p.penalty_weight * penalty(score, real.x, fake.x, batch.rand(len(real.x)))
-        if p.r1 > 0:
-            total = total + p.r1 * losses.r1_penalty(score, real.x)
+        if self.r1 > 0:
+            total = total + self.r1 * losses.r1_penalty(score, real.x)
         return total
 
     def generator(self, real: Seen, fake: Seen, batch: Minibatch) -> Losses:

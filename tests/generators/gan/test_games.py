@@ -127,8 +127,8 @@ def with_rules(gan: ConditionalGAN, change: Callable[[Any], None]) -> Conditiona
     """The same, with something done to its rules before the fit."""
     build = gan._rules
 
-    def changed(critic: Any, device: Device) -> Any:
-        rules = build(critic, device)
+    def changed(network: Any, critic: Any, device: Device) -> Any:
+        rules = build(network, critic, device)
         change(rules)
         return rules
 

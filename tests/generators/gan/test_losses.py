@@ -74,8 +74,8 @@ def test_penalties_look_where_they_should() -> None:
         return 0.5 * x.flatten(1).square().sum(dim=1)
 
     real, fake = torch.full((1, 1), 2.0), torch.full((1, 1), 10.0)
-    assert float(gradient_penalty(score, real, fake, torch.tensor([0.75]))) == pytest.approx((4.0 - 1.0) ** 2)
-    assert float(r1_penalty(score, real)) == pytest.approx(2.0)
+    assert gradient_penalty(score, real, fake, torch.tensor([0.75])).item() == pytest.approx((4.0 - 1.0) ** 2)
+    assert r1_penalty(score, real).item() == pytest.approx(2.0)
 
 
 def test_d2gan() -> None:
