@@ -137,6 +137,14 @@ def without_emotion(conditions: Conditions) -> Conditions:
     return {**conditions, "emotion": torch.zeros_like(conditions["emotion"])}
 
 
+def emotion_alone(conditions: Conditions) -> Conditions:
+    """The same, with nothing known beside the emotion: ratings not known, nobody in particular, vectors of zeros."""
+    unknown = {name: torch.zeros_like(values) for name, values in conditions.items()}
+    if "subject" in conditions:
+        unknown["subject"] = torch.full_like(conditions["subject"], 1.0 / conditions["subject"].shape[1])
+    return {**unknown, "emotion": conditions["emotion"]}
+
+
 class ConditionEncoder(nn.Module):
     """Conditions -> [n, size] embedding. Soft labels mix embeddings; `null` stands for "nothing asked" (guidance)."""
 

@@ -18,6 +18,10 @@ class Tiny:
 
 TINY: dict[str, Tiny] = {
     "cvae": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16}),
+    "aae": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3, "prior": "normal"}),
+    "vae_gan": Tiny(120, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3, "adversarial": 0.03}),
+    "masked": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3}),
+    "vae_edit": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3}),
     "cgan": Tiny(120, {"width": 8, "latent": 8, "batch_size": 16, "lr": 1e-3, "lr_discriminator": 1e-3}),
     "diffusion": Tiny(200, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16}),
     "transfer": Tiny(1, {"components": 8}),
