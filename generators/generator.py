@@ -21,7 +21,8 @@ from features.representation import Representation, Spec, needs_source
 GENERATORS: dict[str, str] = {
     "cvae": "generators.vae:ConditionalVAE",
     "cgan": "generators.gan:ConditionalGAN",
-    "diffusion": "generators.diffusion:Diffusion",
+    "diffusion": "generators.diffusion.diffusion:Diffusion",
+    "diffusion_edit": "generators.diffusion.diffusion:DiffusionEdit",
     "transfer": "generators.conversion:Transfer",
 }
 

@@ -9,7 +9,7 @@ import torch
 from corpora.errors import ParamsError, UserError
 from features.representation import Spec
 from generators.condition import ConditionEncoder, ConditionFields, emotion_weights, encode_conditions
-from generators.diffusion import Patches, cosines
+from generators.diffusion.patches import Patches, cosines
 from generators.gan import diff_augment
 from generators.generator import Condition, Device, generator_class
 from generators.layers import Grid
