@@ -142,7 +142,7 @@ def test_noise_of_a_row_is_its_own() -> None:
 
 def test_what_is_inverted_comes_back() -> None:
     x0 = MEAN + SPREAD * noise(SEEDS[:20], (3,))
-    sigmas = V.grid(60, "karras", start=0.7)
+    sigmas = V.grid(60, "karras", start=0.9)
     up = inverted(gaussian, x0, sigmas)
     assert float((up - x0).abs().mean()) > 1.0
     back = SAMPLERS["dpmpp"](gaussian, up, sigmas, lambda: x0)
