@@ -29,6 +29,7 @@ from flows.machine import Machine
 from flows.studying import StudyParams
 from generators.draws.balance import Budget
 from generators.draws.targets import BySubject, Cell, cells
+from generators.preset import filled_in
 from validators.verdict import Limit
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -167,11 +168,21 @@ class EarlyStop(_Model):
 class GeneratorParams(_Model):
     """Which generator, and how long it is fitted."""
 
-    name: Name = Field(description="cvae | cgan | diffusion | transfer, or one from an entry point.")
+    name: Name = Field(description="One that `emoforge generators` lists; left out where `preset` names it.")
+    preset: str | None = Field(
+        None,
+        description="A system of the literature (`emoforge generators --presets`), e.g. speech/chatziagapi-2019: gives "
+        "name, params and steps; what stands beside it here goes before what the preset says.",
+    )
     steps: CountOrNone = Field(2000, description="Optimiser steps (ignored by generators without training).")
     params: dict[str, Any] = Field(default_factory=dict, description="The generator's own (its Params model).")
     early_stop: EarlyStop = Field(default_factory=lambda: EarlyStop())
     checkpoint_every: Count = Field(500, description="Steps between resumable checkpoints.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_preset(cls, given: Any) -> Any:
+        return filled_in(given, name="name")
 
 
 class Target(_Model):
