@@ -37,7 +37,7 @@ BREAKS = {  # contract's first words -> module that imports, and what it must no
     "Inside flows": ("flows.engine.store", "flows.stages.run"),
     "Readers know": ("corpora.readers.speech.ravdess", "corpora.splits.views"),
     "Formats, records": ("corpora.records.ids", "corpora.readers"),
-    "Draws know": ("generators.draws.targets", "generators.vae"),
+    "Draws know": ("generators.draws.targets", "generators.autoencoders.vae"),
     "Maths knows": ("validators.maths.prdc", "torch"),
     "Inside features": ("features.speech.logmel", "features.faces.pixels"),
 }
@@ -52,7 +52,7 @@ def skeleton(tmp_path_factory: pytest.TempPathFactory) -> Path:
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.touch()
     exceptions = [line for contract in CONTRACTS for line in contract.get("ignore_imports", ())]
-    for line in [*exceptions, "generators.vae -> generators.trained"]:
+    for line in [*exceptions, "generators.autoencoders.vae -> generators.trained"]:
         importer, _, imported = line.partition(" -> ")
         _import(folder, importer, imported)
     shutil.copy(REPO / "pyproject.toml", folder / "pyproject.toml")

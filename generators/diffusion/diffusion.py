@@ -16,6 +16,7 @@ import torch
 
 from corpora.errors import ParamsError
 from features.representation import Spec
+from generators.autoencoders.networks import CodeParams
 from generators.condition import ConditionFields, Conditions
 from generators.diffusion.guidance import Estimator, Gradient, Pull, mixture_of, towards_neutral
 from generators.diffusion.latent import LatentSpace, OwnLatent, PretrainedLatent
@@ -28,7 +29,6 @@ from generators.diffusion.training import autoencoder_loss, classifier_loss, den
 from generators.generator import Device
 from generators.params import TrainedParams
 from generators.trained import FORMAT, Normalised, Starts, TrainedGenerator, TrainSet
-from generators.vae import VaeParams
 from generators.vectors import Columns
 from training.device import compiled
 from training.ema import Ema
@@ -86,9 +86,9 @@ def space_of(spec: Spec, n_classes: int, fields: ConditionFields, params: Diffus
     return Patches(spec, params.patch or default_patch(spec, params.network), levels)
 
 
-def latent_params(params: DiffusionParams) -> VaeParams:
+def latent_params(params: DiffusionParams) -> CodeParams:
     """Of our own VAE."""
-    return VaeParams(width=params.width, latent=params.latent, beta=params.latent_beta)
+    return CodeParams(width=params.width, latent=params.latent)
 
 
 class Diffusion(TrainedGenerator):
@@ -138,7 +138,7 @@ class Diffusion(TrainedGenerator):
         core, call = network.core, compiled(network.core, device.compile)
         autoencoder = None
         if own is not None:
-            vae_loss = autoencoder_loss(own.vae, lambda batch: train.take(batch.rows), latent_params(p))
+            vae_loss = autoencoder_loss(own.vae, lambda batch: train.take(batch.rows), p)
             autoencoder = phase("autoencoder", own.vae, vae_loss, (0.0, start))
             assert autoencoder.ema is not None
             own.vae = autoencoder.ema.module  # type: ignore[assignment]  # what encodes is what will decode

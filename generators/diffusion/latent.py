@@ -16,8 +16,8 @@ from torch import nn
 from corpora.errors import IntegrityError, ParamsError
 from corpora.fingerprint import hash_bytes
 from features.representation import Spec
+from generators.autoencoders.networks import CodeParams, vae_network
 from generators.condition import ConditionFields, Conditions
-from generators.vae import GridVae, VaeNetwork, VaeParams, VectorVae
 
 SPREAD_FLOOR = 1e-3  # a latent that is the same for all of train must not be blown up
 ENCODE_BATCH = 64
@@ -68,16 +68,15 @@ class LatentSpace(nn.Module):
 class OwnLatent(LatentSpace):
     """Posterior means of our own VAE, a vector for each array."""
 
-    def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: VaeParams) -> None:
+    def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: CodeParams) -> None:
         super().__init__(params.latent, (1, 1))
-        kind = VectorVae if spec.layout == "vector" else GridVae
-        self.vae: VaeNetwork = kind(spec, n_classes, fields, params)
+        self.vae = vae_network(spec, n_classes, fields, params)
 
     def _encode(self, x: torch.Tensor, conditions: Conditions) -> torch.Tensor:
-        return self.vae.encode(x, self.vae.condition(conditions))[0][:, :, None, None]
+        return self.vae.encode(x, self.vae.read_under(conditions))[0][:, :, None, None]
 
     def _decode(self, z: torch.Tensor, conditions: Conditions) -> torch.Tensor:
-        return self.vae.decode(z.flatten(1), self.vae.condition(conditions))
+        return self.vae.decode(z.flatten(1), self.vae.write_under(conditions))
 
 
 class Frozen:

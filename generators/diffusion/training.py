@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 
+from generators.autoencoders.networks import VaeNetwork
+from generators.autoencoders.objective import kl_nats, residual_nats
 from generators.condition import Conditions
 from generators.diffusion.guidance import taught_target
 from generators.diffusion.networks import NoisyClassifier, Steered
 from generators.diffusion.params import DiffusionParams
 from generators.diffusion.precondition import Precondition, variational_bits
-from generators.vae import VaeNetwork, VaeParams, kl_nats, residual_nats
 from training.loop import Minibatch
 
 Take = Callable[[Minibatch], tuple[torch.Tensor, Conditions]]  # a batch -> x0 [b, channels, *grid], their conditions
@@ -129,13 +130,13 @@ def classifier_loss(classifier: NoisyClassifier, take: Take, precondition: Preco
     return loss
 
 
-def autoencoder_loss(vae: VaeNetwork, take: Take, params: VaeParams) -> Loss:
+def autoencoder_loss(vae: VaeNetwork, take: Take, params: DiffusionParams) -> Loss:
     """Of our own VAE, in whose latents the diffusion will run: likelihood and a weak KL term."""
 
     def loss(batch: Minibatch) -> dict[str, torch.Tensor]:
         x, conditions = take(batch)
         rebuilt, mean, logvar = vae(x, conditions, batch.randn(len(x), params.latent))
         fit, kl = residual_nats(x, rebuilt, vae.normaliser.spec), kl_nats(mean, logvar).sum()
-        return {"loss": (fit + params.beta * kl) / x[0].numel(), "mse": (x - rebuilt).square().mean(), "kl": kl}
+        return {"loss": (fit + params.latent_beta * kl) / x[0].numel(), "mse": (x - rebuilt).square().mean(), "kl": kl}
 
     return loss

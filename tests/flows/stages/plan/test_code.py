@@ -99,10 +99,10 @@ def test_numbers_and_their_kinds_are_told_apart() -> None:
 
 
 def test_another_process_gives_the_same_hash(repo: Path) -> None:
-    line = "from flows.stages.plan.code import code_hash; print(code_hash(['generators.vae']))"
+    line = "from flows.stages.plan.code import code_hash; print(code_hash(['generators.autoencoders.vae']))"
     env = os.environ | {"PYTHONHASHSEED": "7"}
     ran = subprocess.run([sys.executable, "-c", line], cwd=repo, env=env, capture_output=True, text=True, check=True)
-    assert ran.stdout == code.code_hash(["generators.vae"]) + "\n"
+    assert ran.stdout == code.code_hash(["generators.autoencoders.vae"]) + "\n"
 
 
 def test_what_is_no_python_is_hashed_as_bytes_and_a_missing_module_is_named() -> None:

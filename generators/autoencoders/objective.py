@@ -1,0 +1,33 @@
+"""The terms of an autoencoder's loss: likelihood of the reconstruction, KL of the code."""
+
+from __future__ import annotations
+
+import torch
+
+from features.representation import Spec
+
+VARIANCE_FLOOR = 0.01  # normalised units squared; an easy row (the mask) must not own the loss
+
+
+def residual_nats(x: torch.Tensor, rebuilt: torch.Tensor, spec: Spec) -> torch.Tensor:
+    """[B, C, H, W] twice -> scalar: -log likelihood of a sample in nats (without constants) under the best variance of
+    each row (rows and columns with units of their own) or of all pixels (images); padding does not count. Rybkin et al.
+    2021, eq. 9."""
+    squares = (x - rebuilt).square()
+    if spec.layout == "image":
+        n = squares[0].numel()
+        return 0.5 * n * torch.log(squares.mean() + VARIANCE_FLOOR * 0.1)
+    if spec.mask_row is None:
+        valid = torch.ones_like(x)
+    else:
+        row = slice(spec.mask_row, spec.mask_row + 1)
+        valid = (x[:, :1, row, :] > 0).expand_as(x).to(x.dtype).clone()
+        valid[:, :, row, :] = 1.0  # length is modelled like everything else
+    counts = valid.sum(dim=(0, 3))
+    variance = (squares * valid).sum(dim=(0, 3)) / counts.clamp(min=1.0)
+    return 0.5 * (counts * torch.log(variance + VARIANCE_FLOOR)).sum() / x.shape[0]
+
+
+def kl_nats(mean: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+    """KL(N(mean, exp(logvar)) || N(0, 1)) averaged over the batch -> [latent] nats."""
+    return 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).mean(dim=0)
