@@ -25,7 +25,8 @@ GENERATORS: dict[str, str] = {
     "masked": "generators.autoencoders.masked:Masked",
     "vae_edit": "generators.autoencoders.edit:VaeEdit",
     "cgan": "generators.gan.gan:ConditionalGAN",
-    "diffusion": "generators.diffusion:Diffusion",
+    "diffusion": "generators.diffusion.diffusion:Diffusion",
+    "diffusion_edit": "generators.diffusion.diffusion:DiffusionEdit",
     "transfer": "generators.conversion:Transfer",
 }
 

@@ -24,6 +24,9 @@ TINY: dict[str, Tiny] = {
     "vae_edit": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3}),
     "cgan": Tiny(120, {"width": 8, "latent": 8, "batch_size": 16, "lr": 1e-3, "lr_discriminator": 1e-3}),
     "diffusion": Tiny(200, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16}),
+    "diffusion_edit": Tiny(
+        200, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16, "strength": 0.9}
+    ),
     "transfer": Tiny(1, {"components": 8}),
 }
 KINDS = {name: generator_class(name) for name in GENERATORS}
