@@ -83,7 +83,7 @@ def rank_intensity(
         raise UserError(f"features have shape {values.shape} for {len(labels)} emotions and {len(people)} groups")
     if not np.isfinite(values).all():
         raise UserError("features from which intensity is to be learned hold NaN or infinity")
-    _require_enough(labels, people, neutral)
+    require_enough(labels, people, neutral)
     intensity, by_emotion, rankers = np.ones(len(values)), {}, {}
     right, n_pairs = 0.0, 0
     for emotion in sorted(set(labels.tolist()) - {neutral}):
@@ -103,7 +103,9 @@ def rank_intensity(
     return Ranked(intensity, right / n_pairs, n_pairs, MappingProxyType(by_emotion), MappingProxyType(rankers))
 
 
-def _require_enough(labels: np.ndarray, people: np.ndarray, neutral: str) -> None:
+def require_enough(labels: np.ndarray, people: np.ndarray, neutral: str) -> None:
+    """[N] classes and groups of train -> nothing. Raises `UserError` where labels and groups alone say that no ranker
+    can be fitted and tried on held-out pairs (see `rank_intensity`)."""
     if neutral not in labels:
         raise UserError(
             f"no intensity to learn from: no sample is of class {neutral!r}, which the others are compared "
