@@ -254,13 +254,31 @@ def _fit(people: People, train: Roster, generator: GeneratorParams, seed: int) -
     if few:
         named = ", ".join(f"{c} ({n})" for c, n in sorted(few.items()))
         texts.append(f"too few train samples of {named}; at least {MIN_TRAIN} of each class are needed")
+    ranked = generator.intensity == "ranked"
     for name in sorted(generator_class(generator.name).can_honour(generator.params)):
-        if not people.knows(name):
+        if not people.knows(name) and not (ranked and name == "intensity"):
             thing = f"an {name}" if name[0] in "ai" else f"a {name}"
-            texts.append(f"generator.params: it is to honour {name}, but no train sample has {thing}; leave it out")
+            rank = ", or let rankers give it (generator.intensity: ranked)" if name == "intensity" else ""
+            texts.append(
+                f"generator.params: it is to honour {name}, but no train sample has {thing}; leave it out{rank}"
+            )
+    if ranked:
+        texts += _unrankable(train, generator)
     if generator.early_stop.every:
         texts += _early_stop(people.classes, train, generator.early_stop.share, seed)
     return texts
+
+
+def _unrankable(train: Roster, generator: GeneratorParams) -> list[str]:
+    from training.intensity import require_enough
+
+    try:
+        require_enough(
+            np.asarray(train.emotions, dtype=str), np.asarray(train.group_names, dtype=str), generator.neutral
+        )
+    except EmoforgeError as error:
+        return [f"generator.intensity is 'ranked': {error}"]
+    return []
 
 
 def _early_stop(classes: Sequence[str], train: Roster, share: float, seed: int) -> list[str]:

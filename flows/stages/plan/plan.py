@@ -25,6 +25,7 @@ from flows.artifacts.base import Described
 from flows.asking import require_asked, require_honoured
 from flows.params import Numerics, Params, RunParams, load_params
 from flows.paths import Layout
+from flows.stages.fit.ranked import require_rankable
 from flows.stages.plan.code import INERT_FOR_GATES, INERT_FOR_PREPARING, code_hash, code_of, sampling_code
 from flows.stages.plan.plans import (
     AugmentCompute,
@@ -264,6 +265,8 @@ def _generator(run_name: str, run: RunParams) -> str | None:
     require_layout(run.generator.name, generator, representation.spec)
     require_way_back(run.generator.name, generator, representation)
     by_subject = run.target.cells == "subject"
+    if run.generator.intensity == "ranked":
+        require_rankable(f"runs.{run_name}", run.generator, generator, representation.spec)
     require_honoured(f"runs.{run_name}", run.ask.asked(), generator, run.generator.params, by_subject=by_subject)
     if run.target.by == "weight":
         require_sources(run.generator.name, generator)
