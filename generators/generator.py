@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -26,6 +26,7 @@ GENERATORS: dict[str, str] = {
 }
 
 
+SourceClass = Literal["other", "same"]
 Given = str | float | tuple[float, ...]
 RATED = {"intensity": (0.0, 1.0), "valence": (-1.0, 1.0), "arousal": (-1.0, 1.0), "dominance": (-1.0, 1.0)}
 DRAW_VERSION = 1  # of the canonical form: a new one renames every sample
@@ -155,7 +156,8 @@ class Generator(Protocol):
     """Construct with `(spec, classes, **params)`; classes fixes the order of class indices.
 
     Optional: `refuses: Mapping[str, str]` of a fitted one, class -> why it draws nothing of it and converts nothing
-    from it (`refused`).
+    from it (`refused`). `source_class(params)`, a classmethod of one that takes sources: of which class they are
+    (the function of that name).
     """
 
     spec: Spec
@@ -231,6 +233,13 @@ def require_way_back(name: str, kind: Any, representation: Representation) -> No
 def refused(generator: Generator) -> dict[str, str]:
     """Class -> why a fitted generator draws nothing of it, and converts nothing from it."""
     return dict(getattr(generator, "refuses", {}))
+
+
+def source_class(kind: Any, params: Mapping[str, Any]) -> SourceClass:
+    """Of which class the train samples are that a generator (its class) with these parameters starts from: another one
+    than is asked for, which a conversion moves (where it says nothing), or the same, of which it draws variants."""
+    says = getattr(kind, "source_class", None)
+    return "other" if says is None else says(params)
 
 
 def generator_names() -> list[str]:

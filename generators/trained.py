@@ -25,7 +25,7 @@ from generators.condition import (
     encode_conditions,
     train_conditions,
 )
-from generators.generator import Device, Draw, Monitor, Progress, TrainData, require_layout
+from generators.generator import Device, Draw, Monitor, Progress, TrainData, require_layout, source_class
 from generators.normalise import Normaliser, chunks, on_grid
 from generators.params import TrainedParams, parse_params
 from training.checkpoint import load_tensors, save_tensors
@@ -190,7 +190,7 @@ class TrainedGenerator:
         if "subject" in self.params.honours:
             self.fields = replace(self.fields, subjects=_known_subjects(data, rows))
         if self.takes:
-            if len(self.classes) < 2:
+            if len(self.classes) < 2 and source_class(self, self.params.model_dump()) == "other":
                 raise UserError(f"a conversion needs a class to come from; there is only {self.classes[0]!r}")
             self.source_emotions = dict(zip(data.ids, data.emotions, strict=True))
         where = resolve_device(device.kind)

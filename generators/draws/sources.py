@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from corpora.errors import UserError
+from generators.generator import SourceClass
 
 
 @dataclass(frozen=True, slots=True)
 class SourceTable:
-    """The train split's ids, classes and subjects (None: the corpus knows none); row i of each is one sample."""
+    """The train split's ids, classes and subjects (None: the corpus knows none); row i of each is one sample.
+
+    source_class: whether samples of another class than is asked for may serve, or those of the same.
+    """
 
     ids: tuple[str, ...]
     emotions: tuple[str, ...]
     subjects: tuple[str | None, ...]
+    source_class: SourceClass = "other"
+
+    def serves(self, emotion: str, classes: tuple[str, ...]) -> bool:
+        """Whether a sample of `emotion` may be a source where these classes are asked for."""
+        return (emotion in classes) == (self.source_class == "same")
 
     def without(self, emotions: Collection[str]) -> SourceTable:
         """Samples of other classes than these."""
         if not emotions:
             return self
         kept = [i for i, emotion in enumerate(self.emotions) if emotion not in emotions]
-        return SourceTable(
-            tuple(self.ids[i] for i in kept),
-            tuple(self.emotions[i] for i in kept),
-            tuple(self.subjects[i] for i in kept),
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in kept),
+            emotions=tuple(self.emotions[i] for i in kept),
+            subjects=tuple(self.subjects[i] for i in kept),
         )
 
 
@@ -34,15 +44,16 @@ Classes = str | tuple[str, ...]  # one class, or those of a mixture
 
 
 def count_sources(table: SourceTable, classes: tuple[str, ...]) -> int:
-    """Samples that a class, or a mixture of classes, may be converted from: those of another class."""
-    return sum(emotion not in classes for emotion in table.emotions)
+    """Samples that a class, or a mixture of classes, may be drawn from."""
+    return sum(table.serves(emotion, classes) for emotion in table.emotions)
 
 
 def source_order(table: SourceTable, wanted: Classes, seed: int) -> list[dict[str, str]]:
     """Every possible source for a class (of a mixture: its classes) once: first of subjects who also have samples of it
     (their way of showing it is known), then of the others, each part in an order of its own that `seed` fixes.
 
-    A source is a train sample of another class. Raises `UserError` where there is none.
+    A source is a train sample of another class, or of the same, as the table says. Raises `UserError` where there is
+    none.
     """
     classes = (wanted,) if isinstance(wanted, str) else wanted
     name = "+".join(classes)
@@ -50,9 +61,11 @@ def source_order(table: SourceTable, wanted: Classes, seed: int) -> list[dict[st
     first: list[str] = []
     then: list[str] = []
     for sample_id, other, subject in zip(table.ids, table.emotions, table.subjects, strict=True):
-        if other not in classes:
+        if table.serves(other, classes):
             (first if subject in known else then).append(sample_id)
     if not first and not then:
+        if table.source_class == "same":
+            raise UserError(f"no source for variants of {name!r}: train has no sample of it")
         raise UserError(f"no source for a conversion to {name!r}: train has no sample of another class")
 
     def place(sample_id: str) -> str:

@@ -29,7 +29,7 @@ from flows.stages.fit.model_file import seal_model
 from flows.stages.fit.monitor import held_out_distance
 from flows.stages.plan.plans import FitPlan
 from flows.stages.plan.weights import require_loaded
-from generators.generator import RATED, Generator, Progress, TrainData, generator_class, refused
+from generators.generator import RATED, Generator, Progress, TrainData, generator_class, refused, source_class
 from training.seeds import derive_seed
 
 TELL_EVERY_S = 30.0  # a fit takes hours, and its curve is in loss.csv
@@ -122,6 +122,7 @@ def _reports(
 ) -> Iterator[Progress]:
     """The fit itself, as it goes on."""
     stop, device = params.early_stop, plan.compute.place()
+    of = source_class(model, params.params)
     return model.fit(
         data,
         steps=params.steps,
@@ -129,7 +130,7 @@ def _reports(
         device=device,
         checkpoints=checkpoints,
         checkpoint_every=params.checkpoint_every,
-        monitor=held_out_distance(data, device, plan.seed) if stop.every and model.trains else None,
+        monitor=held_out_distance(data, device, plan.seed, of) if stop.every and model.trains else None,
         monitor_every=stop.every,
         patience=stop.patience,
     )

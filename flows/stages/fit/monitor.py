@@ -8,7 +8,7 @@ import numpy as np
 
 from corpora.errors import UserError
 from generators.draws.sources import SourceTable, choose_sources
-from generators.generator import Condition, Device, Draw, Generator, TrainData
+from generators.generator import Condition, Device, Draw, Generator, SourceClass, TrainData
 from training.seeds import derive_seed
 from validators.maths.kernel import energy_distance
 
@@ -17,11 +17,14 @@ CELLS = 256  # arrays are averaged down to about this many cells, so that the di
 FEWEST = 2  # held-out rows of a class: the distance within one sample is not known
 
 
-def held_out_distance(data: TrainData, device: Device, seed: int) -> Callable[[Generator], float]:
+def held_out_distance(
+    data: TrainData, device: Device, seed: int, of: SourceClass = "other"
+) -> Callable[[Generator], float]:
     """-> monitor(model): mean over classes of the energy distance (validators/maths/kernel.py), lower is better.
 
     Per class, between `SAMPLES_PER_CLASS` samples (the same draws at every look) and the held-out rows of the class, in
-    row-standardised, averaged-down arrays. A model that converts starts from rows of train that are not held out.
+    row-standardised, averaged-down arrays. A model that converts starts from rows of train that are not held out,
+    `of` another class than is asked for, or the same.
     Classes with fewer than `FEWEST` held-out rows are left out; raises `UserError` where that leaves none.
     """
     held = np.flatnonzero(data.held_out)
@@ -34,7 +37,7 @@ def held_out_distance(data: TrainData, device: Device, seed: int) -> Callable[[G
         )
     real = _cells(np.asarray(data.arrays[held], dtype=np.float32))
     centre, scale = real.mean(0), real.std(0) + 1e-6
-    sources = _Sources(data, seed)
+    sources = _Sources(data, seed, of)
 
     def monitor(model: Generator) -> float:
         distances = []
@@ -56,7 +59,7 @@ def _draw(emotion: str, k: int, seed: int, sources: _Sources, takes: Sequence[st
 class _Sources:
     """What conversions may start from: rows of train that gradients see."""
 
-    def __init__(self, data: TrainData, seed: int) -> None:
+    def __init__(self, data: TrainData, seed: int, of: SourceClass) -> None:
         seen = np.flatnonzero(~data.held_out).tolist()
         self._data, self._seed = data, derive_seed("monitor-sources", seed)
         self._row = {data.ids[i]: i for i in seen}
@@ -64,6 +67,7 @@ class _Sources:
             ids=tuple(data.ids[i] for i in seen),
             emotions=tuple(data.emotions[i] for i in seen),
             subjects=tuple(data.subjects[i] for i in seen),
+            source_class=of,
         )
 
     def of(self, emotion: str, k: int) -> dict[str, str]:
