@@ -254,7 +254,10 @@ def _fit(people: People, train: Roster, generator: GeneratorParams, seed: int) -
     if few:
         named = ", ".join(f"{c} ({n})" for c, n in sorted(few.items()))
         texts.append(f"too few train samples of {named}; at least {MIN_TRAIN} of each class are needed")
-    for name in sorted(generator_class(generator.name).can_honour(generator.params)):
+    kind = generator_class(generator.name)
+    if not few and hasattr(kind, "foresee"):
+        texts += kind.foresee(generator.params, train.ids, train.emotions, train.subjects)
+    for name in sorted(kind.can_honour(generator.params)):
         if not people.knows(name):
             thing = f"an {name}" if name[0] in "ai" else f"a {name}"
             texts.append(f"generator.params: it is to honour {name}, but no train sample has {thing}; leave it out")
