@@ -28,6 +28,7 @@ GENERATORS: dict[str, str] = {
     "diffusion": "generators.diffusion.diffusion:Diffusion",
     "diffusion_edit": "generators.diffusion.diffusion:DiffusionEdit",
     "transfer": "generators.conversion:Transfer",
+    "resampling": "generators.classical.resampling:Resampling",
 }
 
 
@@ -162,7 +163,11 @@ class Generator(Protocol):
 
     Optional: `refuses: Mapping[str, str]` of a fitted one, class -> why it draws nothing of it and converts nothing
     from it (`refused`). `source_class(params)`, a classmethod of one that takes sources: of which class they are
-    (the function of that name).
+    (the function of that name). `turns: Mapping[str, int]` of a fitted one, train sample -> how often it serves as a
+    source before all begin again (`turns_of`). `modules(params)`, a classmethod: modules that it imports by name for
+    these parameters, whose code its samples depend on (`modules_of`). `foresee(params, ids, emotions, subjects)`, a
+    classmethod: what the train samples say against a fit, in words, before anything is prepared. `mixes`: False where
+    it draws no mixtures of classes (`require_mixing`).
     """
 
     spec: Spec
@@ -232,6 +237,25 @@ def require_way_back(name: str, kind: Any, representation: Representation) -> No
         raise ParamsError(
             f"representation {representation.spec.name} edits a real sample, and generator {name} starts from none. "
             f"Choose another representation, or a generator that converts: {', '.join(takers)}"
+        )
+
+
+def turns_of(generator: Generator) -> dict[str, int]:
+    """Train sample -> how often it serves as a source before all begin again; 1 for what is not in it."""
+    return dict(getattr(generator, "turns", {}))
+
+
+def modules_of(kind: Any, params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The module of a generator (its class), and those that it imports by name for these parameters."""
+    return (kind.__module__, *(kind.modules(params) if hasattr(kind, "modules") else ()))
+
+
+def require_mixing(name: str, kind: Any, mixtures: Sequence[Any]) -> None:
+    """Raises `ParamsError` where a run asks for mixtures and the generator (its class) draws none."""
+    if mixtures and not getattr(kind, "mixes", True):
+        raise ParamsError(
+            f"generator {name} draws no mixtures of classes, and ask.mixtures has {len(mixtures)}. Take them out, or "
+            "choose another generator"
         )
 
 

@@ -28,6 +28,7 @@ TINY: dict[str, Tiny] = {
         200, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16, "strength": 0.9}
     ),
     "transfer": Tiny(1, {"components": 8}),
+    "resampling": Tiny(1),
 }
 KINDS = {name: generator_class(name) for name in GENERATORS}
 ARRAYS = [name for name in GENERATORS if KINDS[name].layouts & {"image", "rows", "vector"}]

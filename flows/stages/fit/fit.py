@@ -30,7 +30,16 @@ from flows.stages.fit.monitor import held_out_distance
 from flows.stages.fit.ranked import with_ranked_intensity
 from flows.stages.plan.plans import FitPlan
 from flows.stages.plan.weights import require_loaded
-from generators.generator import RATED, Generator, Progress, TrainData, generator_class, refused, source_class
+from generators.generator import (
+    RATED,
+    Generator,
+    Progress,
+    TrainData,
+    generator_class,
+    refused,
+    source_class,
+    turns_of,
+)
 from training.seeds import derive_seed
 
 TELL_EVERY_S = 30.0  # a fit takes hours, and its curve is in loss.csv
@@ -106,6 +115,7 @@ def fit_worker(plan: dict[str, JsonValue], prepared: str, state: str) -> None:
                 "representation": representation.model_dump(mode="json"),
                 "classes": list(data.classes),
                 "refuses": refused(model),
+                **({"turns": turns} if (turns := turns_of(model)) else {}),
             },
         )
         summary = FitSummary(

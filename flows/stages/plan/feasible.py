@@ -254,8 +254,11 @@ def _fit(people: People, train: Roster, generator: GeneratorParams, seed: int) -
     if few:
         named = ", ".join(f"{c} ({n})" for c, n in sorted(few.items()))
         texts.append(f"too few train samples of {named}; at least {MIN_TRAIN} of each class are needed")
+    kind = generator_class(generator.name)
+    if not few and hasattr(kind, "foresee"):
+        texts += kind.foresee(generator.params, train.ids, train.emotions, train.subjects)
     ranked = generator.intensity == "ranked"
-    for name in sorted(generator_class(generator.name).can_honour(generator.params)):
+    for name in sorted(kind.can_honour(generator.params)):
         if not people.knows(name) and not (ranked and name == "intensity"):
             thing = f"an {name}" if name[0] in "ai" else f"a {name}"
             rank = ", or let rankers give it (generator.intensity: ranked)" if name == "intensity" else ""
