@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
 from corpora.errors import ParamsError
 from features.representation import Spec
 from generators.autoencoders.networks import CodeParams
-from generators.condition import ConditionFields, Conditions
+from generators.condition import ConditionFields, Conditions, encode_conditions
 from generators.diffusion.guidance import Estimator, Gradient, Pull, mixture_of, towards_neutral
 from generators.diffusion.latent import LatentSpace, OwnLatent, PretrainedLatent
 from generators.diffusion.networks import NoisyClassifier, Steered, build_denoiser
@@ -26,7 +27,8 @@ from generators.diffusion.patches import Patches, default_patch
 from generators.diffusion.precondition import Precondition
 from generators.diffusion.samplers import SAMPLERS, RowNoise, consistency, inverted
 from generators.diffusion.training import autoencoder_loss, classifier_loss, denoising_loss, with_student
-from generators.generator import Device
+from generators.generator import Device, Draw
+from generators.normalise import CHUNK
 from generators.params import TrainedParams
 from generators.trained import FORMAT, Normalised, Starts, TrainedGenerator, TrainSet
 from generators.vectors import Columns
@@ -39,13 +41,17 @@ Space = Patches | Columns | LatentSpace
 
 
 class DiffusionNetwork(Normalised):
-    """All that samples: the space, the denoiser, and what guides it."""
+    """All that samples: the space, the denoiser, and what guides it. reach: [channels, 1, 1] largest size of train
+    arrays in the space."""
+
+    reach: torch.Tensor
 
     def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: DiffusionParams) -> None:
         super().__init__(spec)
         p = params
         self.space: Space = space_of(spec, n_classes, fields, p)
         channels, grid = self.space.channels, self.space.grid
+        self.register_buffer("reach", torch.full((channels, 1, 1), torch.inf))
 
         def steered(params: DiffusionParams) -> Steered:
             return Steered(build_denoiser(spec, channels, grid, params), n_classes, fields, 4 * params.width)
@@ -66,12 +72,16 @@ class DiffusionNetwork(Normalised):
         """The way back."""
         return self.space.unfold(z, conditions) if isinstance(self.space, LatentSpace) else self.space.unfold(z)
 
+    @torch.no_grad()
     def settle(self, x: torch.Tensor, conditions: Conditions) -> None:
         """Statistics of the space over train arrays x."""
         if isinstance(self.space, LatentSpace):
             self.space.fit(x, conditions)
         else:
             self.space.fit(x)
+        parts = (slice(start, start + CHUNK) for start in range(0, len(x), CHUNK))
+        sizes = [self.fold(x[p], {k: v[p] for k, v in conditions.items()}).abs().amax(dim=(0, 2, 3)) for p in parts]
+        self.reach.copy_(torch.stack(sizes).amax(dim=0)[:, None, None])
 
 
 def space_of(spec: Spec, n_classes: int, fields: ConditionFields, params: DiffusionParams) -> Space:
@@ -196,6 +206,7 @@ class Diffusion(TrainedGenerator):
         shell = DiffusionNetwork.__new__(DiffusionNetwork)
         torch.nn.Module.__init__(shell)
         shell.normaliser, shell.space = network.normaliser, network.space
+        shell.register_buffer("reach", network.reach)
         return shell
 
     @torch.no_grad()
@@ -241,6 +252,7 @@ class Diffusion(TrainedGenerator):
             core.predict,
             free if p.guide == "classifier" else core.condition(conditions),
             learned_variance=p.learned_variance,
+            reach=network.reach if p.prediction == "epsilon" else None,
         )
         if p.soft_labels == "noise":
 
@@ -290,6 +302,14 @@ class DiffusionEdit(Diffusion):
     takes: tuple[str, ...] = ("from",)
     params: EditParams
 
+    def sample(self, draws: Sequence[Draw], sources: np.ndarray | None = None, *, device: Device) -> np.ndarray:
+        """As of `TrainedGenerator`; strength 0 gives the sources back, bit for bit."""
+        if self.params.strength > 0 or sources is None:
+            return super().sample(draws, sources, device=device)
+        self._starts(draws, sources)
+        encode_conditions([d.condition for d in draws], self.classes, self._asked())
+        return np.array(sources, np.float32)
+
     def _convert(
         self, starts: Starts, conditions: Conditions, seeds: Sequence[int], device: torch.device
     ) -> torch.Tensor:
@@ -297,8 +317,6 @@ class DiffusionEdit(Diffusion):
         assert network is not None
         conditions = self._dialled(conditions)
         fresh = RowNoise(seeds, (network.space.channels, *network.space.grid), device)
-        if p.strength == 0:
-            return starts.x
         own = conditions | {"emotion": starts.emotion}
         x = network.fold(starts.x, own)
         spacing = "karras" if p.edit == "inversion" else p.spacing  # the way up begins where noise hides nothing

@@ -72,6 +72,7 @@ class Estimator:
     pull: Pull | None = None
     gradient: Gradient | None = None
     learned_variance: bool = False
+    reach: torch.Tensor | None = None  # largest size of an estimate; where it is one noise less another
 
     def __call__(self, x: torch.Tensor, sigma: float) -> Denoised:
         """x [n, channels, *grid] and its noise level -> estimate."""
@@ -82,6 +83,8 @@ class Estimator:
             output, raw = output.chunk(2, dim=1)
             share = torch.sigmoid(raw)
         x0 = scales.skip * x + scales.out * output
+        if self.reach is not None:
+            x0 = torch.minimum(torch.maximum(x0, -self.reach), self.reach)
         gradient = self.gradient
         if gradient is not None and gradient.scale > 0 and inside(sigma, gradient.interval):
             # of the score: d log p / dx; x0 = x + sigma^2 score, and x is what the network sees over `into`

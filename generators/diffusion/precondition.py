@@ -111,10 +111,13 @@ class Precondition:
                 high = min(high, max(2.0 * low, math.tan(start * math.pi / 2)))
             ramp = 1.0 - np.arange(steps) / max(1, steps - 1)
             return [*(low ** (1 / RHO) + ramp * (high ** (1 / RHO) - low ** (1 / RHO))) ** RHO, 0.0]
-        t = start * TIMESTEPS * (1.0 - np.arange(steps) / steps) - 1.0
+        table, top = cosine_table(), TIMESTEPS
+        if self.prediction == "epsilon":  # at the highest levels the estimate is noise minus noise
+            top = int(np.searchsorted(table, KARRAS_RANGE[1]))
+        t = start * top * (1.0 - np.arange(steps) / steps) - 1.0
         if start == 1.0:
             t = np.round(t)  # as diffusers' schedulers space them
-        log = np.interp(np.maximum(t, 0.0), np.arange(TIMESTEPS), np.log(cosine_table()))
+        log = np.interp(np.maximum(t, 0.0), np.arange(TIMESTEPS), np.log(table))
         return [*np.exp(log), 0.0]
 
 
