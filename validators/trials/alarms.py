@@ -23,7 +23,7 @@ from validators.maths.alarms import Labelled, Reading
 from validators.maths.folds import group_halves
 from validators.trials.looks import Look, eye_of, kernel_width
 
-COLLAPSE, SMOOTHING, INTENSITY, COPIES = "collapse", "over-smoothing", "intensity loss", "copies"
+COLLAPSE, SMOOTHING, INTENSITY, COPIES = "collapse", "over-smoothing", "intensity loss", Copies.name
 ALARMS = (COLLAPSE, SMOOTHING, INTENSITY, COPIES)
 SHARE = {COLLAPSE: 0.6, SMOOTHING: 0.6, INTENSITY: 0.6}  # of what real people have: below, the alarm rings
 LEAST = 12  # rows of a class on each side; of synthetic ones, different ones where detail and strength are measured

@@ -95,10 +95,10 @@ class VectorEye:
         return standard
 
     def look(self, batch: Batch) -> Look:
-        """levels: "detail", mean square about the class' own mean in the small components; "variance": in the rest."""
+        """levels: "detail", mean square about the class' own mean in the small components; "spread": in the rest."""
         w = self._standard(features_of(batch, "plain")) @ self._basis
         squares = _residuals(w, np.asarray(batch.emotions, dtype=str)) ** 2
-        parts = {"variance": squares[:, : self._lead], "detail": squares[:, self._lead :]}
+        parts = {"spread": squares[:, : self._lead], "detail": squares[:, self._lead :]}
         levels = {name: part.mean(axis=1) for name, part in parts.items() if part.shape[1]}
         return Look(w[:, : min(self._lead, COARSE)], w, levels)
 
@@ -123,7 +123,7 @@ class SignalEye:
         self._scale = _channel_scale(train) if train.kind == "physio" else np.ones(1)
 
     def look(self, batch: Batch) -> Look:
-        """levels: "detail" and "variance" as root mean squares: of faces above a quarter of a cycle a pixel, of voices
+        """levels: "detail" and "spread" as root mean squares: of faces above a quarter of a cycle a pixel, of voices
         in the log-mel picture beside its neighbourhood, of signals from one value to the next."""
         levels = {"face": _face_levels, "speech": _voice_levels}.get(batch.kind)
         return Look(
@@ -163,7 +163,7 @@ def _face_levels(batch: Batch) -> dict[str, np.ndarray]:
     power = np.abs(np.fft.fft2(picture)) ** 2 / picture[0].size
     frequency = np.fft.fftfreq(FACE_SIDE)
     high = np.hypot(frequency[:, None], frequency[None]) > HIGH
-    return {"detail": np.sqrt(power[:, high].mean(axis=1)), "variance": picture.std(axis=(1, 2))}
+    return {"detail": np.sqrt(power[:, high].mean(axis=1)), "spread": picture.std(axis=(1, 2))}
 
 
 def _voice_levels(batch: Batch) -> dict[str, np.ndarray]:
@@ -172,7 +172,7 @@ def _voice_levels(batch: Batch) -> dict[str, np.ndarray]:
     picture = _picture(batch)
     beside = picture - uniform_filter(picture, size=(0, 3, 3))
     moves = picture.var(axis=2).mean(axis=1)
-    return {"detail": np.sqrt((beside**2).mean(axis=(1, 2))), "variance": np.sqrt(moves)}
+    return {"detail": np.sqrt((beside**2).mean(axis=(1, 2))), "spread": np.sqrt(moves)}
 
 
 def _trials(batch: Batch) -> list[np.ndarray]:
@@ -188,7 +188,7 @@ def _signal_levels(batch: Batch, scale: np.ndarray) -> dict[str, np.ndarray]:
     trials = [trial / scale for trial in _trials(batch)]
     steps = [np.diff(trial, axis=0) if len(trial) > 1 else np.zeros_like(trial) for trial in trials]
     detail = [float(np.sqrt((step**2).mean(axis=0)).mean()) for step in steps]
-    return {"detail": np.asarray(detail), "variance": np.asarray([float(t.std(axis=0).mean()) for t in trials])}
+    return {"detail": np.asarray(detail), "spread": np.asarray([float(t.std(axis=0).mean()) for t in trials])}
 
 
 class TextEye:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -82,8 +81,7 @@ def along(values: np.ndarray, ids: Sequence[str]) -> list[int]:
 def _mixed(table: pa.Table) -> list[tuple[str, list[tuple[str, Listed]]]]:
     """One row for each set of classes that is mixed, by the share of the first of them."""
     by_classes: dict[tuple[str, ...], list[tuple[Mapping[str, float], int, str]]] = {}
-    columns: list[dict[str, Any]] = table.select(["sample_id", "emotion", "labels"]).to_pylist()
-    for i, row in enumerate(columns):
+    for i, row in enumerate(table.select(["sample_id", "emotion", "labels"]).to_pylist()):
         if row["emotion"] is None and row["labels"]:
             shares = {entry["label"]: round(float(entry["weight"]), 4) for entry in row["labels"]}
             by_classes.setdefault(tuple(sorted(shares)), []).append((dict(sorted(shares.items())), i, row["sample_id"]))
