@@ -23,6 +23,9 @@ GENERATORS: dict[str, str] = {
     "cgan": "generators.gan:ConditionalGAN",
     "diffusion": "generators.diffusion:Diffusion",
     "transfer": "generators.conversion:Transfer",
+    "small_lm": "generators.language.small_lm:SmallLm",
+    "infill": "generators.language.infill:Infill",
+    "delete_retrieve": "generators.language.delete_retrieve:DeleteRetrieve",
 }
 
 
@@ -155,7 +158,8 @@ class Generator(Protocol):
     """Construct with `(spec, classes, **params)`; classes fixes the order of class indices.
 
     Optional: `refuses: Mapping[str, str]` of a fitted one, class -> why it draws nothing of it and converts nothing
-    from it (`refused`).
+    from it (`refused`). `held_out_loss(data, device) -> float` of one that may be sampled: how badly it knows the
+    held-out lines (lower is better, over classes alike); where there is one, early stopping looks at it.
     """
 
     spec: Spec
