@@ -29,6 +29,9 @@ GENERATORS: dict[str, str] = {
     "diffusion_edit": "generators.diffusion.diffusion:DiffusionEdit",
     "transfer": "generators.conversion:Transfer",
     "resampling": "generators.classical.resampling:Resampling",
+    "small_lm": "generators.language.small_lm:SmallLm",
+    "infill": "generators.language.infill:Infill",
+    "delete_retrieve": "generators.language.delete_retrieve:DeleteRetrieve",
 }
 
 
@@ -167,7 +170,9 @@ class Generator(Protocol):
     source before all begin again (`turns_of`). `modules(params)`, a classmethod: modules that it imports by name for
     these parameters, whose code its samples depend on (`modules_of`). `foresee(params, ids, emotions, subjects)`, a
     classmethod: what the train samples say against a fit, in words, before anything is prepared. `mixes`: False where
-    it draws no mixtures of classes (`require_mixing`).
+    it draws no mixtures of classes (`require_mixing`). `held_out_loss(data, device) -> float` of one that may be
+    sampled: how badly it knows the held-out lines (lower is better, over classes alike); where there is one, early
+    stopping looks at it.
     """
 
     spec: Spec

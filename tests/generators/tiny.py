@@ -16,6 +16,10 @@ class Tiny:
     params: dict[str, Any] = field(default_factory=dict)
 
 
+LM = {
+    **{"vocabulary": 400, "width": 32, "layers": 2, "heads": 2, "batch_size": 32},
+    **{"lr": 5e-3, "dropout": 0.0},
+}
 TINY: dict[str, Tiny] = {
     "cvae": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16}),
     "aae": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3, "prior": "normal"}),
@@ -29,8 +33,12 @@ TINY: dict[str, Tiny] = {
     ),
     "transfer": Tiny(1, {"components": 8}),
     "resampling": Tiny(1),
+    "small_lm": Tiny(250, {**LM, "top_p": 0.9}),
+    "infill": Tiny(250, {**LM, "top_p": 0.9}),
+    "delete_retrieve": Tiny(1),
 }
 KINDS = {name: generator_class(name) for name in GENERATORS}
 ARRAYS = [name for name in GENERATORS if KINDS[name].layouts & {"image", "rows", "vector"}]
 TRAINED = [name for name in ARRAYS if KINDS[name].trains]
+LINES = [name for name in GENERATORS if "tokens" in KINDS[name].layouts]
 HONOURING = [name for name in TRAINED if "subject" in KINDS[name].can_honour({"honours": ["subject"]})]
