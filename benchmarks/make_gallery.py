@@ -117,7 +117,7 @@ class Result:
     why_not: str = ""
 
 
-def prepared(name: str, wall: Wall, work: Path) -> tuple[Representation, TrainData, Prepared]:
+def prepared(name: str, wall: Wall, work: Path) -> tuple[Representation, TrainData]:
     """The wall's corpus through the stages up to `prepare`."""
     project = work / name
     project.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ def prepared(name: str, wall: Wall, work: Path) -> tuple[Representation, TrainDa
     plan = FitPlan.read(layout, "wall")
     left = Prepared.open(layout.run("wall") / "prepared")
     assert plan.representation is not None
-    return make_representation(plan.representation.name, plan.representation.params), load_train(left, plan), left
+    return make_representation(plan.representation.name, plan.representation.params), load_train(left, plan)
 
 
 def drawn(of: Hung, representation: Representation, data: TrainData, steps: int) -> Result:
@@ -247,7 +247,7 @@ def lines(real: Result, results: dict[str, Result]) -> list[str]:
 
 def hang(name: str, wall: Wall, work: Path, steps: int) -> list[str]:
     """Fits and draws one wall; -> its section of the page."""
-    representation, data, left = prepared(name, wall, work)
+    representation, data = prepared(name, wall, work)
     if needs_source(representation):
         raise UserError(
             f"{name}: representation {representation.spec.name} edits; the gallery shows what decodes alone"
@@ -280,8 +280,8 @@ HEAD = """\
 
 What generators make of the fake corpora of the demo: the first draws of each class, chosen by nobody, before any gate.
 Fits are short (the tables say how long), so what looks bad here is what few steps on few samples look like; what the
-families are worth on real corpora stands in [generators](generators.md). "Heard as asked": share of {judged} samples a
-class that a linear judge of the train arrays puts where they were asked for; it has seen what the generator has seen."""
+families are worth on real corpora stands in [generators](generators.md). "Heard as asked": share of {judged} samples of
+a class that a linear judge of the train arrays puts there; it has seen what the generator has seen."""
 
 
 def main() -> None:

@@ -1,5 +1,5 @@
-"""A toy grammar: lines of which everything is known. What is said depends on nothing, how it is said on the class; no two
-classes share a word of how."""
+"""A toy grammar: lines of which everything is known. What is said depends on nothing, how it is said on the class; no
+two classes share a word of how."""
 
 from __future__ import annotations
 
