@@ -38,6 +38,7 @@ GENERATORS: dict[str, str] = {
 SourceClass = Literal["other", "same"]
 Given = str | float | tuple[float, ...]
 RATED = {"intensity": (0.0, 1.0), "valence": (-1.0, 1.0), "arousal": (-1.0, 1.0), "dominance": (-1.0, 1.0)}
+NEW_SUBJECT = "new:"  # a subject of this beginning is nobody of train: a mix of a few of them, the same for ever
 DRAW_VERSION = 1  # of the canonical form: a new one renames every sample
 
 

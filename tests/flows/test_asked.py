@@ -122,6 +122,7 @@ def test_what_is_asked_for_reaches_gates_and_release(
     ask = {
         "arousal": [-0.5, 0.5],
         "intensity": [0.3, 1.0],
+        "subject": "new:1",
         "classes": {"anger": {"arousal": 0.9}},
         "mixtures": [{"of": {"anger": 1, "sadness": 3}, "number": 3}],
     }
@@ -148,6 +149,7 @@ def test_what_is_asked_for_reaches_gates_and_release(
     ranked = read_json(ingested / "data" / "runs" / "tiny" / "fit" / "fit.json")["intensity"]
     assert ranked["neutral"] == "neutral" and set(ranked["by_emotion"]) == {"anger", "sadness"}
     assert ranked["order_accuracy"] > 0.6 and ranked["n_pairs"] > 0
+    assert {r["subject_id"] for r in rows} == {"new:1"} and len({r["group_id"] for r in rows}) > 1
     told = pq.read_table(augmented / "asked.parquet").to_pandas()
     assert set(told.sample_id) == set(scores.sample_id) and set(told.intensity) == {0.3, 1.0}
     evaluation = augmented.parent / "evaluation"

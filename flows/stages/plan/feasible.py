@@ -27,7 +27,7 @@ from flows.stages.plan.plan import make_plans
 from flows.stages.plan.plans import FitPlan, Plans, PreparePlan
 from flows.stages.prepare.prepare import choose_view, label, load_indexes
 from flows.stages.prepare.summary import leak_shares
-from generators.generator import RATED, generator_class
+from generators.generator import NEW_SUBJECT, RATED, generator_class
 from validators.gate import foresee, gate_class
 from validators.roster import Roster, counted
 
@@ -228,7 +228,12 @@ def _asked(people: People, train: Roster, plans: Plans) -> list[str]:
     if "subject" not in generator_class(generator.name).can_honour(generator.params):
         return texts
     there = {s for s in train.subjects if s is not None}
-    texts += [f"ask.subject: {UnknownNameError.of('subject', s, there)}" for s in asked.subjects if s not in there]
+    new = {s for s in asked.subjects if s.startswith(NEW_SUBJECT)}
+    if new - there and len(there) < 2:
+        texts.append(f"ask.subject: {min(new)} is a mix of several people of train, which names {len(there)}")
+    texts += [
+        f"ask.subject: {UnknownNameError.of('subject', s, there)}" for s in asked.subjects if s not in there | new
+    ]
     wanted = there if plan.target.cells == "subject" else there & set(asked.subjects)
     if generator.early_stop.every and wanted:
         from flows.stages.fit.fit import held_out_groups
