@@ -132,6 +132,11 @@ def train_conditions(data: TrainData, fields: ConditionFields) -> Conditions:
     return encoded
 
 
+def without_emotion(conditions: Conditions) -> Conditions:
+    """The same, with an emotion [n, K] of zeros: what `ConditionEncoder` turns into nothing."""
+    return {**conditions, "emotion": torch.zeros_like(conditions["emotion"])}
+
+
 class ConditionEncoder(nn.Module):
     """Conditions -> [n, size] embedding. Soft labels mix embeddings; `null` stands for "nothing asked" (guidance)."""
 

@@ -20,7 +20,7 @@ from features.representation import Representation, Spec, needs_source
 
 GENERATORS: dict[str, str] = {
     "cvae": "generators.vae:ConditionalVAE",
-    "cgan": "generators.gan:ConditionalGAN",
+    "cgan": "generators.gan.gan:ConditionalGAN",
     "diffusion": "generators.diffusion:Diffusion",
     "transfer": "generators.conversion:Transfer",
 }

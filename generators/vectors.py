@@ -54,10 +54,12 @@ class Mlp(nn.Module):
 
 class CriticMlp(nn.Module):
     """[B, inputs] -> [B, hidden] features of a discriminator. No normalisation but what `wrap` does to each layer: it
-    would hide from the critic how far samples are spread."""
+    would hide from the critic how far samples are spread. `dropout`: share of hidden units that a pass in training
+    leaves out."""
 
-    def __init__(self, inputs: int, hidden: int, wrap: Wrap, depth: int = DEPTH) -> None:
+    def __init__(self, inputs: int, hidden: int, wrap: Wrap, depth: int = DEPTH, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.into = wrap(nn.Linear(inputs, hidden))
         self.layers = nn.ModuleList(wrap(nn.Linear(hidden, hidden)) for _ in range(depth))
 
@@ -65,7 +67,7 @@ class CriticMlp(nn.Module):
         """x [B, inputs] -> [B, hidden]."""
         h: torch.Tensor = self.into(x)
         for layer in self.layers:
-            h = h + layer(F.leaky_relu(h, 0.2))
+            h = h + layer(self.dropout(F.leaky_relu(h, 0.2)))
         return F.leaky_relu(h, 0.2)
 
 

@@ -178,7 +178,7 @@ def test_an_edit_in_one_generator_leaves_the_others_alone() -> None:
     from flows.stages.plan.code import code_of
 
     diffusion = code_of(["flows.stages.fit.fit", "features.faces.pixels", "generators.diffusion"])
-    assert "generators.gan" not in diffusion and "generators.vae" not in diffusion
+    assert "generators.gan.gan" not in diffusion and "generators.vae" not in diffusion
     assert {"generators.diffusion", "training.loop", "flows.stages.fit.fit"} <= set(diffusion)
     assert not {
         "validators.gates.mcd",

@@ -10,7 +10,7 @@ from corpora.errors import ParamsError, UserError
 from features.representation import Spec
 from generators.condition import ConditionEncoder, ConditionFields, emotion_weights, encode_conditions
 from generators.diffusion import Patches, cosines
-from generators.gan import diff_augment
+from generators.gan.augment import diff_augment
 from generators.generator import Condition, Device, generator_class
 from generators.layers import Grid
 from generators.normalise import Normaliser, on_grid

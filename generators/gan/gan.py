@@ -20,6 +20,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from features.representation import Spec
 from generators.condition import ConditionEncoder, ConditionFields, Conditions
+from generators.gan.augment import diff_augment
 from generators.generator import Device
 from generators.layers import Grid, ResBlock, groups, level_widths
 from generators.params import TrainedParams
@@ -30,8 +31,6 @@ from training.ema import Ema
 from training.loop import Minibatch, Phase
 from training.seeds import noise
 
-SHIFT = 0.125  # of a side: how far DiffAugment moves
-CUTOUT = 0.4  # of a side: what DiffAugment blanks; of a vector's columns, the most
 PENALTY = 10.0  # weight of WGAN-GP's penalty
 
 
@@ -174,44 +173,6 @@ class Critic(nn.Module):
             return score.float(), self.classify(h).float()
         projection = (self.condition(conditions) * h).sum(dim=1) / h.shape[1] ** 0.5
         return (score + projection).float(), None
-
-
-def diff_augment(x: torch.Tensor, batch: Minibatch, spec: Spec) -> torch.Tensor:
-    """[B, C, H, W] -> the same, each sample changed at random in a way that gradients pass through. Zhao et al. 2020.
-
-    Images: brightness, contrast, shift, cutout. Rows: shift in time, the mask row with it. Vectors: up to `CUTOUT` of
-    the columns are hidden (at their mean, 0).
-    """
-    n, _, h, w = x.shape
-    if spec.layout == "vector":
-        share = CUTOUT * batch.rand(n, 1, 1, 1)
-        return x * (batch.rand(n, 1, h, 1) >= share).to(x.dtype)
-    if spec.layout == "image":
-        x = x + (batch.rand(n, 1, 1, 1) - 0.5)
-        mean = x.mean(dim=(1, 2, 3), keepdim=True)
-        x = (x - mean) * (batch.rand(n, 1, 1, 1) + 0.5) + mean
-    down = max(1, round(h * SHIFT)) if spec.layout == "image" else 0
-    across = max(1, round(w * SHIFT))
-    rows = torch.arange(h, device=x.device)[None, :] - _whole(batch.rand(n, 1), down)
-    columns = torch.arange(w, device=x.device)[None, :] - _whole(batch.rand(n, 1), across)
-    inside = ((rows >= 0) & (rows < h))[:, :, None] & ((columns >= 0) & (columns < w))[:, None, :]
-    index = torch.arange(n, device=x.device)[:, None, None]
-    shifted = x[index, :, rows.clamp(0, h - 1)[:, :, None], columns.clamp(0, w - 1)[:, None, :]].permute(0, 3, 1, 2)
-    x = shifted * inside[:, None].to(x.dtype)
-    if spec.layout == "image":
-        size = (round(h * CUTOUT), round(w * CUTOUT))
-        top = (batch.rand(n, 1, 1) * (h + 1)).long() - size[0] // 2
-        left = (batch.rand(n, 1, 1) * (w + 1)).long() - size[1] // 2
-        y = torch.arange(h, device=x.device)[None, :, None]
-        z = torch.arange(w, device=x.device)[None, None, :]
-        hidden = (y >= top) & (y < top + size[0]) & (z >= left) & (z < left + size[1])
-        x = x * (~hidden)[:, None].to(x.dtype)
-    return x
-
-
-def _whole(uniform: torch.Tensor, most: int) -> torch.Tensor:
-    """Uniform [0, 1) -> whole numbers from -most to most."""
-    return (uniform * (2 * most + 1)).long() - most
 
 
 class ConditionalGAN(TrainedGenerator):
