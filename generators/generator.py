@@ -23,6 +23,9 @@ GENERATORS: dict[str, str] = {
     "cgan": "generators.gan.gan:ConditionalGAN",
     "diffusion": "generators.diffusion:Diffusion",
     "transfer": "generators.conversion:Transfer",
+    "cycle": "generators.translation.cycle:Cycle",
+    "stargan": "generators.translation.stargan:StarGAN",
+    "edit": "generators.translation.edit:Edit",
 }
 
 

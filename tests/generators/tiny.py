@@ -16,10 +16,25 @@ class Tiny:
     params: dict[str, Any] = field(default_factory=dict)
 
 
+TRANSLATED = {"width": 8, "blocks": 1, "batch_size": 16, "lr": 2e-3, "lr_critic": 2e-3, "ema_std": 0.05}
 TINY: dict[str, Tiny] = {
     "cvae": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16}),
     "cgan": Tiny(120, {"width": 8, "latent": 8, "batch_size": 16, "lr": 1e-3, "lr_discriminator": 1e-3}),
     "diffusion": Tiny(200, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16}),
+    "cycle": Tiny(110, {**TRANSLATED, "cycle_weight": 0.5, "identity_weight": 0.0}),
+    "stargan": Tiny(110, {**TRANSLATED, "cycle_weight": 0.5, "classifier_weight": 0.0, "loss": "hinge"}),
+    "edit": Tiny(
+        150,
+        {
+            **TRANSLATED,
+            "lr": 3e-3,
+            "lr_critic": 6e-3,
+            "loss": "least-squares",
+            "classifier_weight": 0.0,
+            "reference_weight": 0.05,
+            "diversity_weight": 0.02,
+        },
+    ),
     "transfer": Tiny(1, {"components": 8}),
 }
 KINDS = {name: generator_class(name) for name in GENERATORS}
