@@ -32,6 +32,9 @@ GENERATORS: dict[str, str] = {
     "small_lm": "generators.language.small_lm:SmallLm",
     "infill": "generators.language.infill:Infill",
     "delete_retrieve": "generators.language.delete_retrieve:DeleteRetrieve",
+    "cycle": "generators.translation.cycle:Cycle",
+    "stargan": "generators.translation.stargan:StarGAN",
+    "edit": "generators.translation.edit:Edit",
 }
 
 
