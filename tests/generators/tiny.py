@@ -26,7 +26,7 @@ TINY: dict[str, Tiny] = {
     "diffusion": Tiny(200, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16}),
     "transfer": Tiny(1, {"components": 8}),
     "small_lm": Tiny(250, {**LM, "top_p": 0.9}),
-    "infill": Tiny(250, {**LM, "top_p": 0.9}),
+    "infill": Tiny(400, {**LM, "top_p": 0.9, "padded": True, "slots": 5}),
     "delete_retrieve": Tiny(1),
 }
 KINDS = {name: generator_class(name) for name in GENERATORS}
