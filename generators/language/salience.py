@@ -77,8 +77,8 @@ class Salience:
 
     def spans(self, row: Sequence[Token], label: int, params: SalienceParams) -> list[Span]:
         """Words of a line that carry its class, in their order; neighbours are one span. Most salient n-grams come
-        first, and what overlaps them is left; of those that are below the threshold, the most salient one where no
-        other is. Empty where the line has none of its class."""
+        first, and what overlaps them is left, but for the inside of one whose ends are marked. Where none reaches the
+        threshold, the most salient one. Empty where the line has none of its class."""
         keys, table = [token.key for token in row], self._tables[label]
         found = [
             (-table[gram], n, i)
@@ -93,6 +93,9 @@ class Salience:
             places = range(i, i + n)
             if marked.isdisjoint(places) and len(marked) + n <= room:
                 marked.update(places)
+        for _, n, i in strong:  # "in a rage": what stands between two such words goes with them
+            if n > 2 and {i, i + n - 1} <= marked and len(marked | set(range(i, i + n))) <= room:
+                marked.update(range(i, i + n))
         return joined(sorted(marked))
 
     def to_json(self) -> list[dict[str, float]]:

@@ -49,7 +49,7 @@ TINY: dict[str, Tiny] = {
     "transfer": Tiny(1, {"components": 8}),
     "resampling": Tiny(1),
     "small_lm": Tiny(250, {**LM, "top_p": 0.9}),
-    "infill": Tiny(250, {**LM, "top_p": 0.9}),
+    "infill": Tiny(400, {**LM, "top_p": 0.9, "padded": True, "slots": 5}),
     "delete_retrieve": Tiny(1),
 }
 KINDS = {name: generator_class(name) for name in GENERATORS}

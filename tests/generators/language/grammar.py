@@ -3,6 +3,8 @@ two classes share a word of how."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from features.representation import Spec, make_representation
@@ -22,9 +24,9 @@ ENDS = (".", "!")
 SPEC: Spec = make_representation("utf8", {"max_bytes": 64}).spec
 
 
-def said(rng: np.random.Generator, emotion: str) -> str:
+def said(rng: np.random.Generator, emotion: str, styles: tuple[str, ...] = ()) -> str:
     """One line of a class: who does what, how."""
-    parts = [str(rng.choice(some)) for some in (WHO, DOES, WHAT, STYLE[emotion])]
+    parts = [str(rng.choice(some)) for some in (WHO, DOES, WHAT, styles or STYLE[emotion])]
     return " ".join(parts) + str(rng.choice(ENDS))
 
 
@@ -61,3 +63,12 @@ def toy_lines(n: int = 240, *, seed: int = 0, subjects: bool = True) -> TrainDat
         held_out=np.arange(n) % 8 == 0,
         ratings={"intensity": np.where(np.arange(n) % 3 == 0, np.nan, rng.random(n))},
     )
+
+
+def rated_lines(n: int) -> TrainData:
+    """As `toy_lines`; intensity decides which of the first two of its class' ways a line is said in: the second where
+    it is 1, the first where it is 0."""
+    data, rng = toy_lines(n), np.random.default_rng(4)
+    strong = rng.random(n) < 0.5
+    lines = [said(rng, e, STYLE[e][1:2] if s else STYLE[e][:1]) for e, s in zip(data.emotions, strong, strict=True)]
+    return replace(data, arrays=arrays_of(lines, SPEC), ratings={"intensity": strong.astype(np.float64)})
