@@ -23,6 +23,9 @@ GENERATORS: dict[str, str] = {
     "cgan": "generators.gan:ConditionalGAN",
     "diffusion": "generators.diffusion:Diffusion",
     "transfer": "generators.conversion:Transfer",
+    "endpoint": "generators.language.endpoint.write:Endpoint",
+    "endpoint_rewrite": "generators.language.endpoint.rewrite:EndpointRewrite",
+    "endpoint_restyle": "generators.language.endpoint.rewrite:EndpointRestyle",
 }
 
 
@@ -147,6 +150,19 @@ class Device:
     compile: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What a sample came from beside its draw, of generators that ask somebody else.
+
+    facts: JSON (prompts, names of models, hashes of requests). reason, detail: why the generator itself rejected it, as
+    in `PayloadError`; "" where it did not.
+    """
+
+    facts: Mapping[str, Any]
+    reason: str = ""
+    detail: str = ""
+
+
 Monitor = Callable[["Generator"], float]  # lower is better; looks at the held-out part of train only
 
 
@@ -155,7 +171,8 @@ class Generator(Protocol):
     """Construct with `(spec, classes, **params)`; classes fixes the order of class indices.
 
     Optional: `refuses: Mapping[str, str]` of a fitted one, class -> why it draws nothing of it and converts nothing
-    from it (`refused`).
+    from it (`refused`). `lineage(draws, sources) -> list[Lineage]`: of draws that were sampled, what `sample` itself
+    cannot say (`lineage_of`).
     """
 
     spec: Spec
@@ -231,6 +248,12 @@ def require_way_back(name: str, kind: Any, representation: Representation) -> No
 def refused(generator: Generator) -> dict[str, str]:
     """Class -> why a fitted generator draws nothing of it, and converts nothing from it."""
     return dict(getattr(generator, "refuses", {}))
+
+
+def lineage_of(generator: Generator, draws: Sequence[Draw], sources: np.ndarray | None = None) -> list[Lineage] | None:
+    """Of each draw that was sampled; None of a generator whose samples come from their draws alone."""
+    asked = getattr(generator, "lineage", None)
+    return None if asked is None else list(asked(draws, sources))
 
 
 def generator_names() -> list[str]:

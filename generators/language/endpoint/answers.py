@@ -1,4 +1,4 @@
-"""What an answer must be, and what it is found to be: JSON of the schema, one line, of its own words.
+"""What an answer must be: JSON of the schema, with one line or one class in it.
 
 Schemas are kept to what strict servers know: objects, strings, enums, no further keys.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from corpora.errors import PayloadError
@@ -21,7 +21,6 @@ TEXT_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 _FENCE = re.compile(r"\A```(?:json)?\s*\n(.*)\n```\Z", re.DOTALL)
-_WORD = re.compile(r"\w+")
 
 
 def label_schema(classes: Sequence[str]) -> dict[str, Any]:
@@ -75,16 +74,3 @@ def _field(reply: Reply, name: str) -> str:
     if not isinstance(whole, dict) or set(whole) != {name} or not isinstance(whole[name], str):
         raise PayloadError("wrong-schema", f'the answer is not {{"{name}": a string}}')
     return str(whole[name])
-
-
-def normal_form(line: str) -> str:
-    """Words in small letters: what two lines share that differ in case, marks and white space. A line without words (of
-    emoji alone) is itself."""
-    return " ".join(_WORD.findall(line.casefold())) or line.strip()
-
-
-def require_own_words(line: str, shown: Collection[str]) -> None:
-    """Raises `PayloadError` copy where a line says what a line that the model was shown says."""
-    own = normal_form(line)
-    if any(normal_form(other) == own for other in shown):
-        raise PayloadError("copy", "it is a line that the model was shown")

@@ -141,7 +141,6 @@ class AskingParams(GeneratorParams, Server):
 class WriteParams(AskingParams):
     """Of `endpoint`."""
 
-    task: Literal["write"] = Field("write", description="new lines of a class, after examples of train")
     shots: int = Field(
         4,
         ge=0,
@@ -154,10 +153,10 @@ class WriteParams(AskingParams):
 class RewriteParams(AskingParams):
     """Of `endpoint_rewrite`. The source line is sent to the endpoint."""
 
-    task: Literal["paraphrase", "back-translate", "translate", "restyle"] = Field(
+    task: Literal["paraphrase", "back-translate", "translate"] = Field(
         "paraphrase",
-        description="paraphrase: the same in other words; back-translate: into `pivot` and back; translate: into "
-        "`pivot`, label kept; restyle: a line of another class rewritten to express the one asked for",
+        description="paraphrase: the same in other words; back-translate: into `pivot` and back; "
+        "translate: into `pivot`",
     )
     pivot: tuple[str, ...] = Field(
         ("German", "French", "Spanish"), description="languages to go through or to; the draw's seed chooses one"
@@ -165,13 +164,22 @@ class RewriteParams(AskingParams):
 
     @model_validator(mode="after")
     def _a_pivot_is_another_language(self) -> Self:
-        if self.task in ("back-translate", "translate"):
+        if self.task != "paraphrase":
             if not self.pivot:
                 raise ValueError(f"task {self.task} needs at least one language in pivot")
             same = [name for name in self.pivot if name.casefold() == self.language.casefold()]
             if same:
                 raise ValueError(f"pivot {same[0]!r} is the language of the lines; choose another one")
         return self
+
+
+class RestyleParams(AskingParams):
+    """Of `endpoint_restyle`. The source line is sent to the endpoint."""
+
+    augmented: bool = Field(
+        True,
+        description="the prompt shows rewrites of other kinds first (augmented zero-shot, Reif 2022); off: it does not",
+    )
 
 
 def _is_near(host: str) -> bool:

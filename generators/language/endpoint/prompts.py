@@ -50,11 +50,26 @@ def paraphrase_messages(params: AskingParams, emotion: str, line: str) -> Messag
     )
 
 
-def restyle_messages(params: AskingParams, origin: str, emotion: str, line: str) -> Messages:
-    """What a line is about is kept; what its writer feels is another thing."""
+# Own examples; none is about an emotion, so that no answer is near them (Reif 2022: exemplars of other tasks)
+_OTHER_REWRITES = (
+    ("The shop on the corner closes at six.", "more formal", "Please note that the establishment on the corner closes "
+     "at six o'clock."),
+    ("The train was full, so we stood in the aisle.", "with a comparison", "The train was packed like a drawer of odd "
+     "socks, so we stood in the aisle."),
+    ("She repaired the old radio in an afternoon.", "longer", "She took the old radio apart on the kitchen table, and "
+     "by the end of the afternoon it played again."),
+)  # fmt: skip
+
+
+def restyle_messages(params: AskingParams, emotion: str, line: str, *, augmented: bool) -> Messages:
+    """What a line is about is kept; what its writer feels becomes another thing. augmented: rewrites of other kinds
+    come first (Reif et al. 2022, ACL, section 2: augmented zero-shot learning)."""
+    shown = "".join(
+        f"Line: {_quoted(before)}\nRewritten, {how}: {_quoted(after)}\n\n" for before, how, after in _OTHER_REWRITES
+    )
     return _messages(
         "You rewrite lines of a corpus of emotional text.",
-        f"Line: {_quoted(line)}\nIts writer feels: {origin}. Rewrite it in {params.language} so that its writer feels: "
+        f"{shown if augmented else ''}Line: {_quoted(line)}\nRewrite it in {params.language} so that its writer feels: "
         f"{emotion}. Keep what it is about, its length and its style. {_ONE}",
     )
 
