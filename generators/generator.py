@@ -25,7 +25,10 @@ GENERATORS: dict[str, str] = {
     "transfer": "generators.conversion:Transfer",
     "endpoint": "generators.language.endpoint.write:Endpoint",
     "endpoint_rewrite": "generators.language.endpoint.rewrite:EndpointRewrite",
-    "endpoint_restyle": "generators.language.endpoint.rewrite:EndpointRestyle",
+    "endpoint_restyle": "generators.language.endpoint.restyle:EndpointRestyle",
+    "causal_lm": "generators.language.pretrained.causal:CausalLM",
+    "seq2seq": "generators.language.pretrained.seq2seq:Seq2Seq",
+    "back_translation": "generators.language.pretrained.backtranslation:BackTranslation",
 }
 
 

@@ -1,8 +1,5 @@
-"""endpoint_rewrite and endpoint_restyle: a language model behind an address starts from a real line.
-
-endpoint_rewrite keeps the class: a line of the class that is asked for, said in other words, translated there and back,
-or translated. The label is inherited from the source. endpoint_restyle changes it: a line of another class, rewritten.
-"""
+"""endpoint_rewrite: a language model behind an address says a real line of the class in other words, translates it
+there and back, or translates it. The label is inherited from the source."""
 
 from __future__ import annotations
 
@@ -15,11 +12,10 @@ from corpora.errors import UserError
 from corpora.schema import FROM
 from generators.generator import Draw
 from generators.language.endpoint.asking import AskingGenerator
-from generators.language.endpoint.params import RestyleParams, RewriteParams
+from generators.language.endpoint.params import RewriteParams
 from generators.language.endpoint.prompts import (
     Messages,
     paraphrase_messages,
-    restyle_messages,
     translate_messages,
 )
 from generators.language.lines import Asked
@@ -61,17 +57,3 @@ class EndpointRewrite(AskingGenerator):
         if p.task == "translate":
             return there
         return ask(translate_messages(pivot, p.language, there), seed)
-
-
-class EndpointRestyle(AskingGenerator):
-    """A train line of another class, rewritten to express the one that is asked for; what is promised of the same draw
-    stands in `asking`. The source leaves the machine."""
-
-    name: ClassVar[str] = "endpoint_restyle"
-    Params: ClassVar[type[RestyleParams]] = RestyleParams
-    params: RestyleParams
-    takes: tuple[str, ...] = (FROM,)
-
-    def _line(self, asked: Asked, seed: int, ask: Callable[[Messages, int], str]) -> str:
-        messages = restyle_messages(self.params, self._emotion(asked), asked.source, augmented=self.params.augmented)
-        return ask(messages, seed)
