@@ -19,7 +19,7 @@ from corpora.errors import IntegrityError
 from generators.generator import Device, Progress
 from generators.language.lines import FORMAT, Asked, FitOptions, LineGenerator, TrainLines, same_line
 from generators.language.pretrained.checkpoint import Checkpoint, Kind, check_place, load_checkpoint
-from generators.language.pretrained.tuning import Trainable, TuningParams, tune
+from generators.tuning import Trainable, TuningParams, tune
 from generators.trained import REPORTS, data_fingerprint
 from training.device import autocast, resolve_device
 from training.loop import LoopParams, Losses, Minibatch, Order, Phase, class_weights, run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 import torch
@@ -12,8 +13,8 @@ from corpora.errors import ResourceError
 from generators.params import GeneratorParams
 
 
-class TuningParams(GeneratorParams):
-    """What fine-tuned models share."""
+class LoraParams(GeneratorParams):
+    """Which weights a fit moves."""
 
     tuning: Literal["lora", "full"] = Field(
         "lora", description="lora: low-rank updates of the linear layers, the rest stays as it is; full: all weights"
@@ -21,6 +22,11 @@ class TuningParams(GeneratorParams):
     rank: int = Field(8, ge=1, le=1024, description="of LoRA's updates")
     alpha: float = Field(16.0, gt=0, le=4096, description="LoRA's updates are scaled by alpha / rank")
     dropout: float = Field(0.05, ge=0, lt=1, description="of the input of LoRA's updates, while training")
+
+
+class TuningParams(LoraParams):
+    """What fine-tuned language models share."""
+
     batch_size: int = Field(16, ge=1, le=65536, description="samples in a training step, over all workers")
     lr: float = Field(3e-4, gt=0, le=1, description="learning rate of Adam after the warm-up")
     warmup: int = Field(20, ge=0, le=1_000_000_000, description="steps over which the learning rate rises to lr")
@@ -42,7 +48,7 @@ class Trainable(nn.Module):
             self.register_parameter(name.replace(".", "/"), parameter)
 
 
-def tune(model: nn.Module, params: TuningParams, targets: str | list[str] = "all-linear") -> dict[str, nn.Parameter]:
+def tune(model: nn.Module, params: LoraParams, targets: str | list[str] = "all-linear") -> dict[str, nn.Parameter]:
     """Makes the model ready -> name -> parameter that is to be trained; of all others the gradient is off. New weights
     are drawn from torch's global generator. Raises `ResourceError` where peft is wanted and not installed."""
     if params.tuning == "full":
@@ -53,18 +59,10 @@ def tune(model: nn.Module, params: TuningParams, targets: str | list[str] = "all
     config = peft.LoraConfig(
         r=params.rank, lora_alpha=params.alpha, lora_dropout=params.dropout, target_modules=targets
     )
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of layers that are stored the other way round: peft turns them
         peft.inject_adapter_in_model(config, model)
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-
-
-def on_device(parts: list[nn.Module], device: torch.device) -> None:
-    """Moves models in place; their parameters stay the objects they are."""
-    for part in parts:
-        part.to(device)
 
 
 def _peft() -> Any:
