@@ -35,6 +35,12 @@ GENERATORS: dict[str, str] = {
     "cycle": "generators.translation.cycle:Cycle",
     "stargan": "generators.translation.stargan:StarGAN",
     "edit": "generators.translation.edit:Edit",
+    "endpoint": "generators.language.endpoint.write:Endpoint",
+    "endpoint_rewrite": "generators.language.endpoint.rewrite:EndpointRewrite",
+    "endpoint_restyle": "generators.language.endpoint.restyle:EndpointRestyle",
+    "causal_lm": "generators.language.pretrained.causal:CausalLM",
+    "seq2seq": "generators.language.pretrained.seq2seq:Seq2Seq",
+    "back_translation": "generators.language.pretrained.backtranslation:BackTranslation",
 }
 
 
@@ -161,6 +167,19 @@ class Device:
     compile: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What a sample came from beside its draw, of generators that ask somebody else.
+
+    facts: JSON (prompts, names of models, hashes of requests). reason, detail: why the generator itself rejected it, as
+    in `PayloadError`; "" where it did not.
+    """
+
+    facts: Mapping[str, Any]
+    reason: str = ""
+    detail: str = ""
+
+
 Monitor = Callable[["Generator"], float]  # lower is better; looks at the held-out part of train only
 
 
@@ -176,7 +195,8 @@ class Generator(Protocol):
     classmethod: what the train samples say against a fit, in words, before anything is prepared. `mixes`: False where
     it draws no mixtures of classes (`require_mixing`). `held_out_loss(data, device) -> float` of one that may be
     sampled: how badly it knows the held-out lines (lower is better, over classes alike); where there is one, early
-    stopping looks at it.
+    stopping looks at it. `lineage(draws, sources) -> list[Lineage]`: of draws that were sampled, what
+    `sample` itself cannot say (`lineage_of`).
     """
 
     spec: Spec
@@ -278,6 +298,12 @@ def source_class(kind: Any, params: Mapping[str, Any]) -> SourceClass:
     than is asked for, which a conversion moves (where it says nothing), or the same, of which it draws variants."""
     says = getattr(kind, "source_class", None)
     return "other" if says is None else says(params)
+
+
+def lineage_of(generator: Generator, draws: Sequence[Draw], sources: np.ndarray | None = None) -> list[Lineage] | None:
+    """Of each draw that was sampled; None of a generator whose samples come from their draws alone."""
+    asked = getattr(generator, "lineage", None)
+    return None if asked is None else list(asked(draws, sources))
 
 
 def generator_names() -> list[str]:
