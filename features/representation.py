@@ -33,6 +33,7 @@ REPRESENTATIONS: dict[str, str] = {
     "heart": "features.physio.vectors:HeartRepresentation",
     "sentence": "features.text.vectors:SentenceRepresentation",
     "minilm": "features.text.points:MinilmRepresentation",
+    "utf8": "features.text.utf8:Utf8Representation",
 }
 
 

@@ -74,7 +74,7 @@ class CriticMlp(nn.Module):
 class Columns(nn.Module):
     """The columns of a vector as channels, each of mean 0 and spread 1 over train: [B, 1, D, 1] <-> [B, D, 1, 1].
 
-    The counterpart of `generators.diffusion.Patches`, with the same attributes.
+    The counterpart of `generators.diffusion.patches.Patches`, with the same attributes.
     """
 
     mean: torch.Tensor  # [D, 1, 1]
@@ -103,13 +103,13 @@ class Columns(nn.Module):
 
 
 class VectorDenoiser(nn.Module):
-    """[B, D, 1, 1] noisy columns and an embedding of time and condition -> prediction of the same shape."""
+    """[B, D, 1, 1] noisy columns and an embedding of time and condition -> [B, outputs, 1, 1]; outputs: default D."""
 
-    def __init__(self, columns: int, hidden: int, embedding: int, depth: int) -> None:
+    def __init__(self, columns: int, hidden: int, embedding: int, depth: int, outputs: int | None = None) -> None:
         super().__init__()
-        self.mlp = Mlp(columns, columns, hidden, embedding, depth)
+        self.mlp = Mlp(columns, outputs or columns, hidden, embedding, depth)
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-        """x [B, D, 1, 1], embedding [B, embedding] -> [B, D, 1, 1]."""
-        out: torch.Tensor = self.mlp(x.flatten(1), embedding).reshape(x.shape)
+        """x [B, D, 1, 1], embedding [B, embedding] -> [B, outputs, 1, 1]."""
+        out: torch.Tensor = self.mlp(x.flatten(1), embedding)[:, :, None, None]
         return out

@@ -11,7 +11,7 @@ from features.representation import Spec
 from generators.autoencoders.density import correlated, latent_density, residual_noise
 from generators.autoencoders.objective import kl_nats, residual_nats
 from generators.condition import ConditionEncoder, ConditionFields, emotion_weights, encode_conditions
-from generators.diffusion import Patches, cosines
+from generators.diffusion.patches import Patches, cosines
 from generators.gan.augment import diff_augment
 from generators.generator import Condition, Device, generator_class
 from generators.layers import Grid

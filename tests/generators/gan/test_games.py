@@ -220,7 +220,9 @@ def test_labels_are_hidden_by_class_and_one_is_always_left() -> None:
 
         rules.critic = critic
 
-    gan = with_rules(ConditionalGAN(VECTOR, CLASSES, **{**SMALL, "discriminator": "k+1", "labelled": 0.01}), look)
+    gan = with_rules(
+        ConditionalGAN(VECTOR, CLASSES, **{**SMALL, "discriminator": "k+1", "labelled": 0.01, "critic_steps": 1}), look
+    )
     list(gan.fit(toy_data(VECTOR), steps=16, seed=1, device=CPU))
     assert 0 < int(torch.cat(seen).sum()) < 24, "three rows of 48, each seen about four times"
 
