@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any, Literal
 
-import torch
 from pydantic import Field
 from torch import nn
 

@@ -19,8 +19,8 @@ from corpora.errors import IntegrityError
 from generators.generator import Device, Progress
 from generators.language.lines import FORMAT, Asked, FitOptions, LineGenerator, TrainLines, same_line
 from generators.language.pretrained.checkpoint import Checkpoint, Kind, check_place, load_checkpoint
-from generators.tuning import Trainable, TuningParams, tune
 from generators.trained import REPORTS, data_fingerprint
+from generators.tuning import Trainable, TuningParams, tune
 from training.device import autocast, resolve_device
 from training.loop import LoopParams, Losses, Minibatch, Order, Phase, class_weights, run
 from training.seeds import derive_seed
