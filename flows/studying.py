@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from corpora.params import StrictParams
+from generators.preset import filled_in
 
 Percent = Annotated[float, Field(gt=0, lt=100)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -62,7 +63,10 @@ class ArmGate(StrictParams):
 class Arm(StrictParams):
     """What one arm does to the train set."""
 
-    method: str = Field(description="`emoforge study` lists them.")
+    method: str = Field(description="`emoforge study` lists them; left out where `preset` names it.")
+    preset: str | None = Field(
+        None, description="A system of the literature, as in a run (`emoforge generators --presets`)."
+    )
     params: dict[str, Any] = Field(default_factory=dict, description="The method's own.")
     representation: dict[str, Any] | None = Field(
         None,
@@ -105,6 +109,11 @@ class Arm(StrictParams):
         "high, log}. `amount` and the method's own.",
     )
     trials: Annotated[int, Field(ge=1, le=1000)] = Field(8, description="Of that search; the defaults are the first.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_preset(cls, given: Any) -> Any:
+        return filled_in(given, name="method")
 
 
 class Features(BaseModel):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -19,10 +19,22 @@ from corpora.schema import FROM
 from features.representation import Representation, Spec, needs_source
 
 GENERATORS: dict[str, str] = {
-    "cvae": "generators.vae:ConditionalVAE",
-    "cgan": "generators.gan:ConditionalGAN",
-    "diffusion": "generators.diffusion:Diffusion",
+    "cvae": "generators.autoencoders.vae:ConditionalVAE",
+    "aae": "generators.autoencoders.aae:AdversarialAutoencoder",
+    "vae_gan": "generators.autoencoders.vae_gan:VaeGan",
+    "masked": "generators.autoencoders.masked:Masked",
+    "vae_edit": "generators.autoencoders.edit:VaeEdit",
+    "cgan": "generators.gan.gan:ConditionalGAN",
+    "diffusion": "generators.diffusion.diffusion:Diffusion",
+    "diffusion_edit": "generators.diffusion.diffusion:DiffusionEdit",
     "transfer": "generators.conversion:Transfer",
+    "resampling": "generators.classical.resampling:Resampling",
+    "small_lm": "generators.language.small_lm:SmallLm",
+    "infill": "generators.language.infill:Infill",
+    "delete_retrieve": "generators.language.delete_retrieve:DeleteRetrieve",
+    "cycle": "generators.translation.cycle:Cycle",
+    "stargan": "generators.translation.stargan:StarGAN",
+    "edit": "generators.translation.edit:Edit",
     "endpoint": "generators.language.endpoint.write:Endpoint",
     "endpoint_rewrite": "generators.language.endpoint.rewrite:EndpointRewrite",
     "endpoint_restyle": "generators.language.endpoint.restyle:EndpointRestyle",
@@ -33,8 +45,10 @@ GENERATORS: dict[str, str] = {
 }
 
 
+SourceClass = Literal["other", "same"]
 Given = str | float | tuple[float, ...]
 RATED = {"intensity": (0.0, 1.0), "valence": (-1.0, 1.0), "arousal": (-1.0, 1.0), "dominance": (-1.0, 1.0)}
+NEW_SUBJECT = "new:"  # a subject of this beginning is nobody of train: a mix of a few of them, the same for ever
 DRAW_VERSION = 1  # of the canonical form: a new one renames every sample
 
 
@@ -175,8 +189,15 @@ class Generator(Protocol):
     """Construct with `(spec, classes, **params)`; classes fixes the order of class indices.
 
     Optional: `refuses: Mapping[str, str]` of a fitted one, class -> why it draws nothing of it and converts nothing
-    from it (`refused`). `lineage(draws, sources) -> list[Lineage]`: of draws that were sampled, what `sample` itself
-    cannot say (`lineage_of`).
+    from it (`refused`). `source_class(params)`, a classmethod of one that takes sources: of which class they are
+    (the function of that name). `turns: Mapping[str, int]` of a fitted one, train sample -> how often it serves as a
+    source before all begin again (`turns_of`). `modules(params)`, a classmethod: modules that it imports by name for
+    these parameters, whose code its samples depend on (`modules_of`). `foresee(params, ids, emotions, subjects)`, a
+    classmethod: what the train samples say against a fit, in words, before anything is prepared. `mixes`: False where
+    it draws no mixtures of classes (`require_mixing`). `held_out_loss(data, device) -> float` of one that may be
+    sampled: how badly it knows the held-out lines (lower is better, over classes alike); where there is one, early
+    stopping looks at it. `lineage(draws, sources) -> list[Lineage]`: of draws that were sampled, what
+    `sample` itself cannot say (`lineage_of`).
     """
 
     spec: Spec
@@ -249,9 +270,35 @@ def require_way_back(name: str, kind: Any, representation: Representation) -> No
         )
 
 
+def turns_of(generator: Generator) -> dict[str, int]:
+    """Train sample -> how often it serves as a source before all begin again; 1 for what is not in it."""
+    return dict(getattr(generator, "turns", {}))
+
+
+def modules_of(kind: Any, params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The module of a generator (its class), and those that it imports by name for these parameters."""
+    return (kind.__module__, *(kind.modules(params) if hasattr(kind, "modules") else ()))
+
+
+def require_mixing(name: str, kind: Any, mixtures: Sequence[Any]) -> None:
+    """Raises `ParamsError` where a run asks for mixtures and the generator (its class) draws none."""
+    if mixtures and not getattr(kind, "mixes", True):
+        raise ParamsError(
+            f"generator {name} draws no mixtures of classes, and ask.mixtures has {len(mixtures)}. Take them out, or "
+            "choose another generator"
+        )
+
+
 def refused(generator: Generator) -> dict[str, str]:
     """Class -> why a fitted generator draws nothing of it, and converts nothing from it."""
     return dict(getattr(generator, "refuses", {}))
+
+
+def source_class(kind: Any, params: Mapping[str, Any]) -> SourceClass:
+    """Of which class the train samples are that a generator (its class) with these parameters starts from: another one
+    than is asked for, which a conversion moves (where it says nothing), or the same, of which it draws variants."""
+    says = getattr(kind, "source_class", None)
+    return "other" if says is None else says(params)
 
 
 def lineage_of(generator: Generator, draws: Sequence[Draw], sources: np.ndarray | None = None) -> list[Lineage] | None:

@@ -104,14 +104,22 @@ class TimeEmbedding(nn.Module):
 
 
 class TimeUNet(nn.Module):
-    """U-Net over time alone, all rows of a position as channels: [B, inputs, 1, T] -> the same shape.
+    """U-Net over time alone, all rows of a position as channels: [B, inputs, 1, T] -> [B, outputs, 1, T].
 
     `levels` resolutions, each half of the one before; T is a multiple of 2^(levels - 1). `layers` residual blocks at
     each level on either side; self-attention at the coarsest one.
     """
 
     def __init__(
-        self, grid: Grid, inputs: int, widths: list[int], layers: int, embedding: int, *, attention: bool
+        self,
+        grid: Grid,
+        inputs: int,
+        widths: list[int],
+        layers: int,
+        embedding: int,
+        *,
+        attention: bool,
+        outputs: int | None = None,  # default: as many as inputs
     ) -> None:
         super().__init__()
 
@@ -129,10 +137,10 @@ class TimeUNet(nn.Module):
         after = [widths[-1], *widths[:0:-1]]
         self.up = nn.ModuleList(blocks(a + w, w) for a, w in zip(after, widths[::-1], strict=True))
         self.norm = nn.GroupNorm(groups(widths[0]), widths[0])
-        self.out = grid.conv(widths[0], inputs)
+        self.out = grid.conv(widths[0], outputs or inputs)
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-        """x [B, inputs, 1, T], embedding [B, embedding] -> [B, inputs, 1, T]."""
+        """x [B, inputs, 1, T], embedding [B, embedding] -> [B, outputs, 1, T]."""
         h = self.into(x)
         levels: list[torch.Tensor] = []
         for i, blocks in enumerate(self.down):

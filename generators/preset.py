@@ -7,6 +7,7 @@ what differs, and why, stands in the file: a preset is no reproduction of anybod
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -14,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from corpora.errors import ParamsError, UnknownNameError
+from corpora.errors import ParamsError, UnknownNameError, UserError
 from corpora.formats.yamlfile import parse_yaml
 from corpora.params import StrictParams, parse
 
@@ -40,6 +41,9 @@ class Preset(StrictParams):
     generator: str = Field(description="one of the registered generators")
     params: dict[str, Any] = Field(default_factory=dict, description="of the generator")
     steps: int | None = Field(None, ge=1, description="optimiser steps that suit it; None: the run's default")
+    intensity: Literal["rated", "ranked"] = Field(
+        "rated", description="of a run's generator: where intensity is learned from, ratings or rankers"
+    )
     representation: str | None = Field(None, description="what it is meant to model; None: any of a layout it can")
     mechanism: str = Field(min_length=10, description="what must be there for the name, in a sentence")
     equal: tuple[str, ...] = Field(min_length=1, description="what is as in the paper")
@@ -74,6 +78,28 @@ def load_preset(name: str) -> Preset:
     shown = f"generators/presets/{name}.yaml"
     content = parse_yaml(places[name].read_bytes(), ParamsError, shown=shown)
     return parse(Preset, content, shown)
+
+
+def filled_in(given: Any, *, name: str) -> Any:
+    """A mapping that names a `preset`, with what the preset says filled in: generator (under `name`), params, steps.
+    What is given goes before what the preset says; written out, it says the same again. Anything else as it is.
+
+    Raises ValueError (of pydantic's validators) for an unknown preset, and one of another generator.
+    """
+    if not isinstance(given, Mapping) or not isinstance(given.get("preset"), str):
+        return given
+    try:
+        preset = load_preset(given["preset"])
+    except UserError as error:
+        raise ValueError(str(error)) from None
+    if given.get(name, preset.generator) != preset.generator:
+        raise ValueError(
+            f"preset {given['preset']} is of generator {preset.generator}, not {given[name]!r}; leave `{name}` out"
+        )
+    own = given.get("params") or {}
+    params = {**preset.params, **own} if isinstance(own, Mapping) else own
+    steps = {} if preset.steps is None else {"steps": preset.steps}
+    return {**steps, **given, name: preset.generator, "params": params}
 
 
 @cache

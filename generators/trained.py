@@ -6,7 +6,7 @@ A generator proper brings its parameters, its network, its losses and its way fr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -25,9 +25,10 @@ from generators.condition import (
     encode_conditions,
     train_conditions,
 )
-from generators.generator import Device, Draw, Monitor, Progress, TrainData, require_layout
+from generators.generator import Device, Draw, Monitor, Progress, TrainData, require_layout, source_class
 from generators.normalise import Normaliser, chunks, on_grid
 from generators.params import TrainedParams, parse_params
+from training import ddp
 from training.checkpoint import load_tensors, save_tensors
 from training.device import autocast, resolve_device
 from training.loop import LoopParams, Order, Phase, class_weights, run
@@ -109,12 +110,19 @@ class Starts:
         return Starts(self.x[rows].to(device), self.emotion[rows].to(device))
 
 
-class Network(nn.Module):
-    """Base of the networks: carries what turns conditions and units into tensors, so that one file holds all of it."""
+class Normalised(nn.Module):
+    """Base of all that samples: carries what turns units into what networks like, so that one file holds all of it."""
 
-    def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, embedding: int) -> None:
+    def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.normaliser = Normaliser(spec)
+
+
+class Network(Normalised):
+    """Base of the networks that are trained in one piece with the encoder of their conditions."""
+
+    def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, embedding: int) -> None:
+        super().__init__(spec)
         self.condition = ConditionEncoder(n_classes, fields, embedding)
 
 
@@ -126,6 +134,7 @@ class TrainedGenerator:
     takes: tuple[str, ...] = ()
     layouts: frozenset[str] = frozenset({"image", "rows", "vector"})
     trains: bool = True
+    format: ClassVar[int] = FORMAT  # of saved models; one of another format is refused
 
     def __init__(self, spec: Spec, classes: Sequence[str], **params: Any) -> None:
         require_layout(self.name, type(self), spec)
@@ -133,7 +142,7 @@ class TrainedGenerator:
         self.classes = tuple(classes)
         self.params = parse_params(self.Params, params, self.name)
         self.fields = ConditionFields(rated=self.params.rated)
-        self.network: Network | None = None
+        self.network: Normalised | None = None
         self.source_emotions: dict[str, str] = {}  # of what converts: what a train sample is moved away from
 
     @classmethod
@@ -144,16 +153,27 @@ class TrainedGenerator:
     @property
     def honours(self) -> frozenset[str]:
         """Names of `Condition.given` that a draw may set."""
-        return self.fields.names
+        return self._asked().names
 
     # -- what a generator brings
 
-    def _build(self) -> Network:
+    def _build(self) -> Normalised:
         raise NotImplementedError
 
     def _phases(self, network: Any, train: TrainSet, device: Device, seed: int) -> list[Phase]:
-        """Phases of the loop; the first one's average (or module) is what `sample` uses."""
+        """Phases of the loop."""
         raise NotImplementedError
+
+    def _result(self, network: Any, phases: Sequence[Phase]) -> Normalised:
+        """What `sample` uses, and of which the monitor keeps the best weights: the first phase's average, or module."""
+        first = phases[0]
+        result = first.module if first.ema is None else first.ema.module
+        assert isinstance(result, Normalised)
+        return result
+
+    def _asked(self) -> ConditionFields:
+        """What a draw may ask for; more than the network learned where sampling alone can honour it."""
+        return self.fields
 
     def _generate(self, conditions: Conditions, seeds: Sequence[int], device: torch.device) -> torch.Tensor:
         """-> [n, C, H, W] in normalised space. Asked where `takes` is empty."""
@@ -167,6 +187,9 @@ class TrainedGenerator:
 
     def _settle(self, train: TrainSet) -> None:
         """Called on the weights that will sample, before a monitor looks at them and at the end of the fit."""
+
+    def _choose(self, score: Callable[[], float]) -> None:
+        """Called at the end of a fit that has a monitor, to choose among weights; lower scores are better."""
 
     # -- the protocol
 
@@ -190,7 +213,7 @@ class TrainedGenerator:
         if "subject" in self.params.honours:
             self.fields = replace(self.fields, subjects=known_subjects(data, rows))
         if self.takes:
-            if len(self.classes) < 2:
+            if len(self.classes) < 2 and source_class(self, self.params.model_dump()) == "other":
                 raise UserError(f"a conversion needs a class to come from; there is only {self.classes[0]!r}")
             self.source_emotions = dict(zip(data.ids, data.emotions, strict=True))
         where = resolve_device(device.kind)
@@ -208,9 +231,7 @@ class TrainedGenerator:
         conditions = {k: v.to(where) for k, v in train_conditions(data, self.fields).items()}
         train = TrainSet(x, conditions, rows)
         phases = self._phases(network, train, device, seed)
-        first = phases[0]
-        result = first.module if first.ema is None else first.ema.module
-        assert isinstance(result, Network)
+        result = self._result(network, phases)
         self.network = result
 
         def score() -> float:
@@ -219,7 +240,7 @@ class TrainedGenerator:
             return float(monitor(self))
 
         p = self.params
-        identity = repr((FORMAT, self._config(), data_fingerprint(data), asdict(device)))
+        identity = repr((self.format, self._config(), data_fingerprint(data), asdict(device)))
         reports = run(
             phases,
             Order(rows, derive_seed(seed, "order"), class_weights([data.emotions[i] for i in rows], p.class_balance)),
@@ -244,6 +265,8 @@ class TrainedGenerator:
         for report in reports:
             yield Progress(report.step, report.steps, report.losses, report.seconds)
         result.eval().requires_grad_(False)
+        if monitor is not None:
+            self._choose(lambda: ddp.from_first(score))
         self._settle(train)
 
     def sample(self, draws: Sequence[Draw], sources: np.ndarray | None = None, *, device: Device) -> np.ndarray:
@@ -253,7 +276,7 @@ class TrainedGenerator:
         starts = self._starts(draws, sources)
         where = resolve_device(device.kind)
         network.to(where)
-        conditions = encode_conditions([d.condition for d in draws], self.classes, self.fields)
+        conditions = encode_conditions([d.condition for d in draws], self.classes, self._asked())
         sampled = [np.zeros((0, *self.spec.grid), np.float32)]
         for start in range(0, len(draws), SAMPLE_BATCH):
             part = slice(start, start + SAMPLE_BATCH)
@@ -297,10 +320,10 @@ class TrainedGenerator:
     def load(cls, folder: Path, *, device: Device) -> Self:
         """Raises `IntegrityError` where the folder does not hold a model of this generator."""
         tensors, config = load_tensors(folder)
-        if config.get("generator") != cls.name or config.get("format") != FORMAT:
+        if config.get("generator") != cls.name or config.get("format") != cls.format:
             raise IntegrityError(
                 f"{folder} holds a model of {config.get('generator')!r} in format {config.get('format')!r}, "
-                f"not of {cls.name!r} in format {FORMAT}; fit it again"
+                f"not of {cls.name!r} in format {cls.format}; fit it again"
             )
         model = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
         model.fields = replace(model.fields, subjects=tuple(config.get("subjects", ())))
@@ -314,14 +337,14 @@ class TrainedGenerator:
         model.network = network.eval().requires_grad_(False).to(resolve_device(device.kind))
         return model
 
-    def _fitted(self) -> Network:
+    def _fitted(self) -> Normalised:
         if self.network is None:
             raise UserError(f"generator {self.name} is not fitted yet; fit or load it first")
         return self.network
 
     def _config(self) -> dict[str, Any]:
         return {
-            "format": FORMAT,
+            "format": self.format,
             "generator": self.name,
             "spec": asdict(self.spec),
             "classes": list(self.classes),

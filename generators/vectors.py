@@ -54,10 +54,12 @@ class Mlp(nn.Module):
 
 class CriticMlp(nn.Module):
     """[B, inputs] -> [B, hidden] features of a discriminator. No normalisation but what `wrap` does to each layer: it
-    would hide from the critic how far samples are spread."""
+    would hide from the critic how far samples are spread. `dropout`: share of hidden units that a pass in training
+    leaves out."""
 
-    def __init__(self, inputs: int, hidden: int, wrap: Wrap, depth: int = DEPTH) -> None:
+    def __init__(self, inputs: int, hidden: int, wrap: Wrap, depth: int = DEPTH, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.into = wrap(nn.Linear(inputs, hidden))
         self.layers = nn.ModuleList(wrap(nn.Linear(hidden, hidden)) for _ in range(depth))
 
@@ -65,14 +67,14 @@ class CriticMlp(nn.Module):
         """x [B, inputs] -> [B, hidden]."""
         h: torch.Tensor = self.into(x)
         for layer in self.layers:
-            h = h + layer(F.leaky_relu(h, 0.2))
+            h = h + layer(self.dropout(F.leaky_relu(h, 0.2)))
         return F.leaky_relu(h, 0.2)
 
 
 class Columns(nn.Module):
     """The columns of a vector as channels, each of mean 0 and spread 1 over train: [B, 1, D, 1] <-> [B, D, 1, 1].
 
-    The counterpart of `generators.diffusion.Patches`, with the same attributes.
+    The counterpart of `generators.diffusion.patches.Patches`, with the same attributes.
     """
 
     mean: torch.Tensor  # [D, 1, 1]
@@ -101,13 +103,13 @@ class Columns(nn.Module):
 
 
 class VectorDenoiser(nn.Module):
-    """[B, D, 1, 1] noisy columns and an embedding of time and condition -> prediction of the same shape."""
+    """[B, D, 1, 1] noisy columns and an embedding of time and condition -> [B, outputs, 1, 1]; outputs: default D."""
 
-    def __init__(self, columns: int, hidden: int, embedding: int, depth: int) -> None:
+    def __init__(self, columns: int, hidden: int, embedding: int, depth: int, outputs: int | None = None) -> None:
         super().__init__()
-        self.mlp = Mlp(columns, columns, hidden, embedding, depth)
+        self.mlp = Mlp(columns, outputs or columns, hidden, embedding, depth)
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-        """x [B, D, 1, 1], embedding [B, embedding] -> [B, D, 1, 1]."""
-        out: torch.Tensor = self.mlp(x.flatten(1), embedding).reshape(x.shape)
+        """x [B, D, 1, 1], embedding [B, embedding] -> [B, outputs, 1, 1]."""
+        out: torch.Tensor = self.mlp(x.flatten(1), embedding)[:, :, None, None]
         return out

@@ -156,7 +156,7 @@ def test_modules_and_functions_that_pages_name_are_there() -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("page", ["parameters", "corpora", "cards"])
+@pytest.mark.parametrize("page", ["parameters", "corpora", "cards", "presets"])
 def test_made_page_is_up_to_date(page: str) -> None:
     specification = importlib.util.spec_from_file_location(f"make_{page}", REPO / "docs" / f"make_{page}.py")
     assert specification is not None and specification.loader is not None

@@ -73,10 +73,15 @@ def _states(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(match.group(1)), path) for match, path in states)
 
 
+def state_folder(folder: Path, step: int) -> Path:
+    """Where the state after `step` steps lies."""
+    return folder / f"step-{step:09d}"
+
+
 def save_state(folder: Path, state: TrainingState) -> None:
     """Writes folder/step-<n>/ and removes what is not one of the newest two states of this fit."""
     payload = tensors_to_bytes(_plain(state.tensors))
-    target = folder / f"step-{state.step:09d}"
+    target = state_folder(folder, state.step)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_folder(target) as building:
         write_bytes(building / STATE_FILE, payload)

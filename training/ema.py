@@ -30,16 +30,29 @@ def std_to_gamma(std: float) -> float:
     return (low + high) / 2
 
 
+def decay_of(gamma: float, step: int) -> float:
+    """Share of the old average that stays at `step` (1, 2, ...), eq. 127."""
+    return float((1.0 - 1.0 / step) ** (gamma + 1.0))
+
+
 class Ema:
-    """Holds `module`, a copy of the trained module with averaged parameters; buffers are copied, not averaged."""
+    """Holds `module`, a copy of the trained module with averaged parameters; buffers are copied, not averaged.
+
+    `state`: all that a checkpoint must hold.
+    """
 
     def __init__(self, source: nn.Module, std: float) -> None:
         self.gamma = std_to_gamma(std)
         self.module = copy.deepcopy(source).eval().requires_grad_(False)
 
+    @property
+    def state(self) -> nn.Module:
+        """The module whose tensors are the average's state."""
+        return self.module
+
     def decay(self, step: int) -> float:
         """Share of the old average that stays at `step` (1, 2, ...): 0 at step 1, so initial weights leave no trace."""
-        return float((1.0 - 1.0 / step) ** (self.gamma + 1.0))
+        return decay_of(self.gamma, step)
 
     @torch.no_grad()
     def update(self, source: nn.Module, step: int) -> None:

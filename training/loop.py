@@ -21,7 +21,7 @@ from torch import nn
 
 from corpora.errors import ParamsError, UserError
 from training import ddp
-from training.checkpoint import TrainingState, load_state, save_state
+from training.checkpoint import TrainingState, load_state, save_state, state_folder
 from training.device import autocast
 from training.ema import Ema
 from training.seeds import derive_seed, generator, seed_global
@@ -57,7 +57,8 @@ class Phase:
     """One module, its loss (a dict of scalars; "loss" is what is minimised) and how Adam moves it.
 
     `ema`: average to keep, or None. `repeats`: optimiser steps of this phase within one step of the loop, each with a
-    batch and random numbers of its own.
+    batch and random numbers of its own. `span`: shares of the steps between which the phase moves; before and after, it
+    stands still. At every step one phase moves, else `ParamsError`.
     """
 
     name: str
@@ -69,6 +70,11 @@ class Phase:
     clip: float = 1.0  # largest norm of the gradient; 0: not clipped
     repeats: int = 1
     ema: Ema | None = None
+    span: tuple[float, float] = (0.0, 1.0)
+
+    def bounds(self, steps: int) -> tuple[int, int]:
+        """First step of the loop that moves the phase, and the first that does not any more."""
+        return round(self.span[0] * steps), round(self.span[1] * steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +165,14 @@ class _Fit:
         self.step = 0
         self.seconds = 0.0
         self.sums: dict[str, float] = {}
+        self.counts: dict[str, int] = {}  # steps since the report that had this loss
         self.since_report = 0
         self.history: list[dict[str, Any]] = []
         self.best: float | None = None
         self.checks_without_better = 0
         self.stopped = False
         self.best_tensors: dict[str, torch.Tensor] = {}
+        self.saved: tuple[int, Path] | None = None  # step and folder of the newest checkpoint
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Every tensor of the state under a name of its own, in an order that is the same on every rank."""
@@ -172,7 +180,7 @@ class _Fit:
         for phase in self.phases:
             named |= {f"{phase.name}/module/{k}": v for k, v in phase.module.state_dict().items()}
             if phase.ema is not None:
-                named |= {f"{phase.name}/ema/{k}": v for k, v in phase.ema.module.state_dict().items()}
+                named |= {f"{phase.name}/ema/{k}": v for k, v in phase.ema.state.state_dict().items()}
             for name, parameter in phase.module.named_parameters():
                 state = self._adam(phase.name, parameter)
                 named |= {f"{phase.name}/adam/{name}/{k}": v for k, v in state.items()}
@@ -192,6 +200,7 @@ class _Fit:
             "step": self.step,
             "seconds": self.seconds,
             "sums": self.sums,
+            "counts": self.counts,
             "since_report": self.since_report,
             "history": self.history,
             "best": self.best,
@@ -210,25 +219,31 @@ class _Fit:
             for name, tensor in self.tensors().items():
                 tensor.copy_(tensors[name])
 
-    def lr_scale(self) -> float:
+    def lr_scale(self, phase: Phase) -> float:
+        """Warm-up and decay within the steps of the phase."""
         p = self.params
-        scale = min(1.0, (self.step + 1) / max(1, p.warmup))
+        first, end = phase.bounds(p.steps)
+        step, steps = self.step - first, end - first
+        scale = min(1.0, (step + 1) / max(1, p.warmup))
         if p.decay:
-            done = max(0, self.step - p.warmup) / max(1, p.steps - p.warmup)
+            done = max(0, step - p.warmup) / max(1, steps - p.warmup)
             scale *= 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
         return scale
 
     def move(self, order: Order, device: torch.device) -> None:
         """One step: every phase in turn."""
-        rank, world, scale = ddp.rank(), ddp.world_size(), self.lr_scale()
+        rank, world = ddp.rank(), ddp.world_size()
         step_sums: dict[str, torch.Tensor] = {}
         for phase in self.phases:
+            first, end = phase.bounds(self.params.steps)
+            if not first <= self.step < end:
+                continue
             if len(self.phases) > 1:
                 for other in self.phases:  # a generator's gradient goes through its discriminator, not into it
                     other.module.requires_grad_(other is phase)
             optimizer = self.optimizers[phase.name]
             for group in optimizer.param_groups:
-                group["lr"] = phase.lr * scale
+                group["lr"] = phase.lr * self.lr_scale(phase)
             for repeat in range(phase.repeats):
                 rows = order.batch(self.step * phase.repeats + repeat, self.params.batch_size)[rank::world]
                 seed = derive_seed(self.params.seed, "step", self.step, phase.name, repeat, rank)
@@ -252,7 +267,7 @@ class _Fit:
                     share = value.detach().float() / phase.repeats
                     step_sums[key] = step_sums.get(key, torch.zeros((), device=device)) + share
                 if phase.ema is not None:
-                    phase.ema.update(phase.module, self.step * phase.repeats + repeat + 1)
+                    phase.ema.update(phase.module, (self.step - first) * phase.repeats + repeat + 1)
         if len(self.phases) > 1:
             for phase in self.phases:
                 phase.module.requires_grad_(True)
@@ -260,16 +275,21 @@ class _Fit:
         for name, value in zip(sorted(step_sums), values, strict=True):
             if not math.isfinite(value):
                 raise DivergedError(
-                    f"loss {name!r} is {value} at step {self.step}; lower the learning rate or look at the train data"
+                    f"loss {name!r} is {value} at step {self.step}; lower the learning rate or look at the train data. "
+                    + self._last_good()
                 )
             self.sums[name] = self.sums.get(name, 0.0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
         self.step += 1
         self.since_report += 1
 
     def check(self, score: float) -> None:
         """Keeps the best weights so far; decides whether to stop."""
         if not math.isfinite(score):
-            raise DivergedError(f"the early-stopping score is {score} at step {self.step}; it must be a finite number")
+            raise DivergedError(
+                f"the early-stopping score is {score} at step {self.step}; it must be a finite number. "
+                + self._last_good()
+            )
         if self.best is None or score < self.best:
             self.best, self.checks_without_better = score, 0
             self.best_tensors = {k: v.detach().clone() for k, v in self.result.state_dict().items()}
@@ -278,11 +298,19 @@ class _Fit:
             self.stopped = 0 < self.params.patience <= self.checks_without_better
 
     def report(self, score: float | None = None) -> None:
-        losses = {name: total / self.since_report for name, total in self.sums.items()} if self.since_report else {}
+        # a state of an earlier version has no counts: each loss was there at every step
+        losses = {name: total / self.counts.get(name, self.since_report) for name, total in self.sums.items()}
         if score is not None:
             losses["monitor"] = score
         self.history.append({"step": self.step, "losses": losses, "seconds": self.seconds})
-        self.sums, self.since_report = {}, 0
+        self.sums, self.counts, self.since_report = {}, {}, 0
+
+    def _last_good(self) -> str:
+        """What can be gone on from, for the message of a fit that diverged."""
+        if self.saved is None:
+            return "No checkpoint was written before it"
+        step, path = self.saved
+        return f"The last good checkpoint is that of step {step}: {path}"
 
 
 def run(
@@ -301,8 +329,15 @@ def run(
     result: the module whose best weights by `monitor` (lower is better) are in place at the end; None: that of the
     first phase, averaged if it has an EMA. identity: names data, parameters and numerics;
     only a state with the same one is resumed.
-    Raises `DivergedError` where a loss or score is not finite, `ParamsError` where ranks cannot share the batch evenly.
+    Raises `DivergedError` where a loss or score is not finite (it names the step and the last good checkpoint),
+    `ParamsError` where ranks cannot share the batch evenly or at some step no phase moves.
     """
+    spans = [phase.bounds(params.steps) for phase in phases]
+    if any(
+        not any(first <= step < end for first, end in spans)
+        for step in {0, *(end for _, end in spans)} - {params.steps}
+    ):
+        raise ParamsError(f"of {params.steps} steps some move no phase; the spans are {[p.span for p in phases]}")
     if params.batch_size % ddp.world_size():
         raise ParamsError(
             f"batch_size {params.batch_size} cannot be shared by {ddp.world_size()} workers; use a multiple of it"
@@ -312,6 +347,8 @@ def run(
         result = phases[0].module if phases[0].ema is None else phases[0].ema.module
     fit = _Fit(phases, result, params)
     _start(fit, checkpoints, identity)
+    if fit.step and checkpoints is not None:
+        fit.saved = fit.step, state_folder(checkpoints, fit.step)
     for entry in list(fit.history):
         yield _as_report(entry, params.steps)
     clock = time.monotonic()
@@ -331,6 +368,7 @@ def run(
             if ddp.rank() == 0:
                 save_state(checkpoints, TrainingState(identity, fit.step, fit.tensors(), fit.meta()))
             ddp.wait()
+            fit.saved = fit.step, state_folder(checkpoints, fit.step)
         if due:
             yield _as_report(fit.history[-1], params.steps)
     if fit.best is not None:

@@ -141,6 +141,6 @@ def features(rows: Rows, *parts: np.ndarray) -> list[np.ndarray]:
         z = [svd.transform(counts.transform(rows.x[p])) for p in parts]
         scaler = Scaler.fit(z[0], ScalingParams(scaling="standard"))
         return [scaler.apply(part) for part in z]
-    params = ScalingParams() if rows.name == "ravdess" else ScalingParams(scaling="standard", components=100)
+    params = ScalingParams() if rows.name.startswith("ravdess") else ScalingParams(scaling="standard", components=100)
     scaler = Scaler.fit(rows.x[parts[0]], params)
     return [scaler.apply(rows.x[p]) for p in parts]

@@ -28,6 +28,7 @@ from generators.trained import check_train_data, known_subjects
 from training.checkpoint import load_tensors, save_tensors
 
 FORMAT = 1
+REPLACEMENT = "\ufffd"  # what a decoder puts where bytes are no UTF-8
 
 
 def lines_of(arrays: np.ndarray) -> list[str]:
@@ -261,6 +262,14 @@ class LineGenerator:
             Asked(draw.condition, draw.seed, line, self.source_emotions[draw.sources[FROM]])
             for draw, line in zip(draws, lines_of(sources), strict=True)
         ]
+
+    def _is_new(self, line: str, source: str = "") -> bool:
+        """Whether it is a line at all, fits, and is neither one of train nor its own source."""
+        whole = line.strip() and REPLACEMENT not in line and "\0" not in line
+        if not whole or len(line.encode("utf-8", "replace")) > self.spec.shape[0]:
+            return False
+        same = same_line(line)
+        return same not in self.known and not (source and same == same_line(source))
 
     def save(self, folder: Path) -> None:
         """Writes model.safetensors and config.json."""

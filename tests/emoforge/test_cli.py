@@ -168,6 +168,18 @@ def test_lists_for_people_and_machines() -> None:
     assert "RAVDESS" in call("corpora").stdout and "transfer" in call("generators").stdout
 
 
+def test_presets_are_listed_and_shown() -> None:
+    listed = json.loads(call("generators", "--presets", "--json").stdout)
+    assert len({p["name"] for p in listed}) == len(listed) > 0
+    name = listed[0]["name"]
+    shown = call("generators", name).stdout
+    assert f"generator: {{preset: {name}}}" in shown and "must show" in shown
+    own = json.loads(call("generators", "--modality", "physio", "--json").stdout)
+    assert own and all(p["name"].startswith("physio/") for p in own)
+    assert "nobody-1999" in call("generators", "nobody-1999").stderr
+    assert "faces" in call("generators", "--modality", "face").stderr
+
+
 @pytest.mark.slow
 def test_kill_9_leaves_nothing_running_and_the_same_command_goes_on(toy: Toy) -> None:
     toy.set_seed(2)

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from corpora.errors import ParamsError, UnknownNameError
 from flows.params import Ratios, RunParams, load_machine, load_params
+from flows.studying import Arm
+from generators.preset import load_preset, preset_names
 
 RUN = """
 corpora: {a: {reader: fer2013}}
@@ -39,6 +41,43 @@ def test_defaults_and_extras(tmp_path: Path) -> None:
     assert run.view == "group" and run.policy.on_fail == "block"
     assert run.representation.params == {"size": 48}
     assert next(iter(run.gate_params())) == "validity"
+
+
+def test_a_preset_says_what_stands_beside_it_does_not(tmp_path: Path) -> None:
+    name = next(n for n in preset_names() if load_preset(n).params and load_preset(n).steps)
+    preset = load_preset(name)
+    key = next(iter(preset.params))
+    line = "generator: {name: cvae, steps: 10}"
+    of_it = load_params(written(tmp_path, RUN.replace(line, f"generator: {{preset: {name}}}"))).run("a").generator
+    assert of_it is not None and of_it.preset == name
+    assert (of_it.name, of_it.steps, of_it.params) == (preset.generator, preset.steps, preset.params)
+    assert type(of_it).model_validate(of_it.model_dump()) == of_it, "a plan that writes it out says the same again"
+    own = f"generator: {{preset: {name}, steps: 7, params: {{{key}: mine}}}}"
+    changed = load_params(written(tmp_path, RUN.replace(line, own))).run("a").generator
+    assert changed is not None and changed.steps == 7 and changed.params == {**preset.params, key: "mine"}
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("generator: {preset: nobody-1999}", r"runs\.a\.generator.*unknown preset 'nobody-1999'"),
+        (
+            "generator: {preset: PRESET, name: transfer}",
+            r"preset PRESET is of generator .*not 'transfer'.*leave `name`",
+        ),
+    ],
+)
+def test_a_preset_that_cannot_be_is_refused(tmp_path: Path, line: str, says: str) -> None:
+    name = next(n for n in preset_names() if load_preset(n).generator != "transfer")
+    text = RUN.replace("generator: {name: cvae, steps: 10}", line.replace("PRESET", name))
+    with pytest.raises(ParamsError, match=says.replace("PRESET", name)):
+        load_params(written(tmp_path, text))
+
+
+def test_an_arm_of_a_study_takes_a_preset() -> None:
+    name = preset_names()[0]
+    arm = Arm.model_validate({"preset": name, "by": "count"})
+    assert arm.method == load_preset(name).generator and arm.preset == name
 
 
 def test_a_disabled_gate_is_left_out_and_a_new_one_comes_last(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_comments_docstrings_and_formatting_rerun_nothing(
         ("features.speech.prepare", ""),
         ("features.faces.pixels", "prepare fit augment"),
         ("generators.conversion", "fit augment"),
-        ("generators.vae", ""),
+        ("generators.autoencoders.vae", ""),
         ("flows.stages.fit.monitor", "fit"),
         ("training.loop", "fit augment evaluate"),
         ("validators.gates.copies", "augment evaluate"),

@@ -177,9 +177,9 @@ def test_a_class_of_one_sample_is_an_error(tmp_path: Path, tiny_params: Any, pro
 def test_an_edit_in_one_generator_leaves_the_others_alone() -> None:
     from flows.stages.plan.code import code_of
 
-    diffusion = code_of(["flows.stages.fit.fit", "features.faces.pixels", "generators.diffusion"])
-    assert "generators.gan" not in diffusion and "generators.vae" not in diffusion
-    assert {"generators.diffusion", "training.loop", "flows.stages.fit.fit"} <= set(diffusion)
+    diffusion = code_of(["flows.stages.fit.fit", "features.faces.pixels", "generators.diffusion.diffusion"])
+    assert "generators.gan.gan" not in diffusion and "generators.autoencoders.vae" not in diffusion
+    assert {"generators.diffusion.diffusion", "training.loop", "flows.stages.fit.fit"} <= set(diffusion)
     assert not {
         "validators.gates.mcd",
         "validators.gates.agreement",

@@ -8,13 +8,14 @@ import torch
 
 from corpora.errors import ParamsError, UserError
 from features.representation import Spec
+from generators.autoencoders.density import correlated, latent_density, residual_noise
+from generators.autoencoders.objective import kl_nats, residual_nats
 from generators.condition import ConditionEncoder, ConditionFields, emotion_weights, encode_conditions
-from generators.diffusion import Patches, cosines
-from generators.gan import diff_augment
+from generators.diffusion.patches import Patches, cosines
+from generators.gan.augment import diff_augment
 from generators.generator import Condition, Device, generator_class
 from generators.layers import Grid
 from generators.normalise import Normaliser, on_grid
-from generators.vae import correlated, kl_nats, latent_density, residual_nats, residual_noise
 from tests.generators.toy import CLASSES, IMAGES, SPEECH, class_means, nearest, toy_data
 from training.loop import Minibatch
 from training.seeds import generator

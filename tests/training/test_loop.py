@@ -15,6 +15,7 @@ from corpora.errors import ParamsError, UserError
 from training.device import resolve_device
 from training.ema import Ema
 from training.loop import DivergedError, LoopParams, Minibatch, Order, Phase, Report, class_weights, run
+from training.posthoc import PostHocEma
 
 X = torch.linspace(-1, 1, 40)[:, None].repeat(1, 3)
 CPU = torch.device("cpu")
@@ -208,3 +209,80 @@ def test_two_workers_give_what_one_gives(tmp_path: Path) -> None:
     for a, b, c in zip(first, second, alone.module.parameters(), strict=True):
         assert torch.equal(a, b)
         torch.testing.assert_close(a, c.detach(), atol=1e-6, rtol=1e-5)
+
+
+def test_a_fit_that_diverges_names_the_step_and_the_last_good_checkpoint(tmp_path: Path) -> None:
+    def failing(after: int) -> Phase:
+        fit = phase(network())
+        plain = fit.loss
+
+        def loss(batch: Minibatch) -> Mapping[str, torch.Tensor]:
+            losses = dict(plain(batch))
+            return losses | {"loss": losses["loss"] * (float("nan") if batch.step >= after else 1.0)}
+
+        fit.loss = loss
+        return fit
+
+    with pytest.raises(DivergedError, match=r"at step 3.*No checkpoint"):
+        train(failing(3), loop(20, checkpoint_every=5), checkpoints=tmp_path / "early")
+    folder = tmp_path / "late"
+    with pytest.raises(DivergedError, match=r"at step 13.*last good checkpoint is that of step 10: .*step-000000010"):
+        train(failing(13), loop(20, checkpoint_every=5), checkpoints=folder)
+    assert (folder / "step-000000010").is_dir()
+    with pytest.raises(DivergedError, match=r"at step 10.*that of step 10"):
+        train(failing(0), loop(20, checkpoint_every=5), checkpoints=folder)  # gone on from there
+
+
+def test_a_phase_moves_within_its_span_alone() -> None:
+    first, second = phase(network()), phase(network())
+    first.name, first.span = "first", (0.0, 0.5)
+    second.name, second.span = "second", (0.5, 1.0)
+    before = [p.clone() for p in second.module.parameters()]
+    states: list[list[torch.Tensor]] = []
+    reports = []
+    for report in run([first, second], Order(np.arange(40), 1), loop(10), device=CPU, identity="t"):
+        reports.append(report)
+        if report.step == 5:
+            assert all(torch.equal(a, b) for a, b in zip(before, second.module.parameters(), strict=True))
+            states.append([p.clone() for p in first.module.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(states[0], first.module.parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(before, second.module.parameters(), strict=True))
+    assert "first_loss" in reports[4].losses and "first_loss" not in reports[5].losses
+    second.span = (0.7, 1.0)
+    with pytest.raises(ParamsError, match="no phase"):
+        list(run([first, second], Order(np.arange(40), 1), loop(10), device=CPU, identity="t"))
+
+
+def test_an_average_of_another_width_is_rebuilt_afterwards(tmp_path: Path) -> None:
+    wanted = {width: phase(network()) for width in (0.04, 0.07, 0.15)}
+    kept = phase(network())
+    kept.ema = PostHocEma(kept.module, 0.1)
+    for width, fit in wanted.items():
+        fit.ema = Ema(fit.module, width)
+        train(fit, loop(300, report_every=100))
+    train(kept, loop(300, report_every=100))
+    plain = phase(network())
+    train(plain, loop(300, report_every=100))
+    assert plain.ema is not None
+    for one, other in zip(plain.ema.module.parameters(), kept.ema.module.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+    def vector(module: nn.Module) -> torch.Tensor:
+        return nn.utils.parameters_to_vector(module.parameters()).detach()
+
+    for width, fit in wanted.items():
+        assert fit.ema is not None
+        exact = vector(fit.ema.module)
+        off = float((vector(kept.ema.of_width(width)) - exact).norm())
+        usual = float((vector(kept.ema.module) - exact).norm())
+        assert off < 0.1 * usual, (width, off, usual)
+    resumed = phase(network())
+    resumed.ema = PostHocEma(resumed.module, 0.1)
+    options = loop(300, report_every=100, checkpoint_every=50)
+    for report in run([resumed], Order(np.arange(40), 1), options, device=CPU, identity="t", checkpoints=tmp_path):
+        if report.step >= 100:
+            break
+    again = phase(network())
+    again.ema = PostHocEma(again.module, 0.1)
+    train(again, options, checkpoints=tmp_path)
+    assert torch.equal(vector(again.ema.of_width(0.07)), vector(kept.ema.of_width(0.07)))

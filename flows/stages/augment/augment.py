@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from corpora.fingerprint import hash_bytes
 from corpora.schema import SCORES, Sample
-from flows.artifacts.augmented import Augmented, Balance, Chosen, Reference, RoundTally
+from flows.artifacts.augmented import ASKED, Augmented, Balance, Chosen, Reference, RoundTally
 from flows.artifacts.prepared import Prepared, Summary
 from flows.engine.store import WorkStore
 from flows.params import Machine
@@ -35,6 +35,7 @@ from flows.stages.augment.tallies import cell_tally, class_tally, spent
 from flows.stages.plan.plans import AugmentPlan
 from generators.draws.balance import Stop
 from generators.draws.targets import Cell
+from generators.generator import RATED
 
 SHOWN_REJECTS = 3  # rejected payloads kept for each class and gate, for people to look at
 TIMINGS = "draws"  # .emoforge/timings/<run>/draws.json
@@ -93,8 +94,20 @@ def _write(plan: AugmentPlan, layout: Layout, prepared: Prepared, store: WorkSto
         if shown := _shown_rejects(drawn.candidates):
             out.write_rejected(_as_samples(shown, store, summary, real))
         out.write_tables(_scores(drawn), accepted_table(drawn.seen))
+        if plan.ask.asked().names:
+            out.write_asked(_asked(drawn.candidates))
         out.write_reference(_reference(drawn.gates))
         out.write_balance(_balance(plan, summary, drawn))
+
+
+def _asked(candidates: Sequence[Candidate]) -> pa.Table:
+    """ASKED, a row for each candidate."""
+    rows = []
+    for c in candidates:
+        given = c.draw.condition.given
+        rated = {name: given.get(name) for name in RATED}
+        rows.append({"sample_id": c.sample_id, **rated, "subject_id": c.draw.condition.subject})
+    return pa.Table.from_pylist(rows, schema=ASKED)
 
 
 def _reference(gates: Mapping[str, FittedGate]) -> Reference:

@@ -34,7 +34,7 @@ from generators.draws.asked import NOTHING, Asked
 from generators.draws.balance import draw_sequence
 from generators.draws.sources import SourceTable, choose_sources, count_sources
 from generators.draws.targets import Cell
-from generators.generator import Draw, generator_class
+from generators.generator import Draw, SourceClass, generator_class, source_class
 from training.seeds import derive_seed
 from validators.gate import Batch
 
@@ -88,11 +88,11 @@ class DrawSource:
         return draw_sequence(cell, start, n, run_seed=self.seed, source_chooser=chooser, asked=self.asked)
 
     def can_draw(self, cell: Cell) -> bool:
-        """Whether there is anything to convert: a sample of another class, of the cell's subject or corpus."""
+        """Whether there is anything to start from, of the cell's subject or corpus."""
         return self.tables is None or self.sources(cell) > 0
 
     def sources(self, cell: Cell) -> int:
-        """Samples of another class that the cell may be converted from; 0 where nothing is converted."""
+        """Samples that draws of the cell may start from; 0 where nothing is converted."""
         return 0 if self.tables is None else count_sources(self._table(cell.corpus, cell.subject), cell.classes)
 
     def refused(self, cell: Cell) -> str | None:
@@ -111,9 +111,12 @@ def draw_sources(
     takes: Sequence[str],
     asked: Asked = NOTHING,
     refuses: Mapping[str, str] | None = None,
+    of: SourceClass = "other",
+    turns: Mapping[str, int] | None = None,
 ) -> DrawSource:
     """Sources are train samples that the representation can hold, and no others; none of a class that the generator
-    refuses (class -> why)."""
+    refuses (class -> why). `of`: of which class, beside that asked for (`generators.generator.source_class`);
+    `turns`: sample -> how often it serves before all begin again (`turns_of`)."""
     refuses = dict(refuses or {})
     if not takes:
         return DrawSource(seed, None, asked=asked, refuses=refuses)
@@ -124,11 +127,16 @@ def draw_sources(
     own = [by_id[i] for i in ids]
 
     def table(chosen: list[dict[str, Any]]) -> SourceTable:
-        return SourceTable(
-            ids=tuple(r["sample_id"] for r in chosen),
-            emotions=tuple(r["emotion"] for r in chosen),
-            subjects=tuple(r["subject_id"] for r in chosen),
-        ).without(refuses)
+        return (
+            SourceTable(
+                ids=tuple(r["sample_id"] for r in chosen),
+                emotions=tuple(r["emotion"] for r in chosen),
+                subjects=tuple(r["subject_id"] for r in chosen),
+                source_class=of,
+            )
+            .with_turns(turns or {})
+            .without(refuses)
+        )
 
     by_corpus: dict[str | None, list[dict[str, Any]]] = {None: own}
     by_subject: dict[str, list[dict[str, Any]]] = {}
@@ -161,7 +169,8 @@ class Drawer:
         model, cache = layout.run(plan.run) / "model", layout.scratch / "cache"
         described = read_model(model)  # whole, or nothing is drawn
         self.generator_id = generator_id(described, plan.generator.code, plan.loads)
-        takes = generator_class(plan.generator.name).takes
+        kind = generator_class(plan.generator.name)
+        takes = kind.takes
         model_key = f"models/{self.generator_id}"
         store.put_folder(model_key, model)
         self.source_hash: dict[str, str] = {}
@@ -173,7 +182,9 @@ class Drawer:
         shape = RepresentationParams(**described["representation"])
         edited = isinstance(make_representation(shape.name, shape.params), EditingRepresentation)
         self.form = Form.of(summary.modality, summary.rate_hz, described["representation"])
-        self.sequence = draw_sources(plan.seed, prepared.path, takes, plan.ask.asked(), described.get("refuses"))
+        refuses, turns = described.get("refuses"), described.get("turns")
+        asked, of = plan.ask.asked(), source_class(kind, described["params"])
+        self.sequence = draw_sources(plan.seed, prepared.path, takes, asked, refuses, of, turns)
         self.setup = Setup(
             store=store.url,
             cache=str(cache),

@@ -36,6 +36,7 @@ from generators.draws.balance import (
     forecast,
 )
 from generators.draws.targets import BySubject, Cell, mixture_name
+from generators.generator import SourceClass, generator_class, source_class
 
 FEW_SAMPLES = 20  # real train samples of a class; below, a model learns the samples and not the class
 FEW_PEOPLE = 3  # who show it; below, it learns who they are
@@ -114,12 +115,13 @@ def forecast_run(name: str, run: RunParams, numerics: Numerics, machine: Machine
     timed = timings(layout.timing_file("draws", name))
     per_draw = seconds_per_draw(timed, {own[0].emotion for own in by_name.values()})
     budget = run.rounds.budget(run.target)
+    of = source_class(generator_class(run.generator.name), run.generator.params)
     expected: dict[str, _Expected] = {}
     for what, own in by_name.items():
         tried, passed = last.get(what, (0, 0))
         rate = expected_acceptance(tried, passed)
         of_cells = tuple(
-            forecast(c.lacking, rate, budget, numerics.draw_list, possible_sources(c, by_subject)) for c in own
+            forecast(c.lacking, rate, budget, numerics.draw_list, possible_sources(c, by_subject, of)) for c in own
         )
         expected[what] = _Expected(rate, tried > 0, of_cells)
     lists = math.ceil(sum(e.draws for e in expected.values()) / numerics.draw_list)
@@ -160,16 +162,16 @@ def people_of(by_subject: BySubject, emotion: str) -> int | None:
     return len(people)
 
 
-def possible_sources(cell: Cell, by_subject: BySubject) -> int:
-    """Train samples of other classes that a conversion to the cell may start from: of its subject, else of its corpus,
-    else of the run."""
+def possible_sources(cell: Cell, by_subject: BySubject, of: SourceClass = "other") -> int:
+    """Train samples of other classes (or the same, as `of` says) that draws of the cell may start from: of its subject,
+    else of its corpus, else of the run."""
     return sum(
         n
         for corpus, subjects in by_subject.items()
         for subject, counts in subjects.items()
         if (cell.subject == subject if cell.subject is not None else cell.corpus in (None, corpus))
         for emotion, n in counts.items()
-        if emotion not in cell.classes
+        if (emotion in cell.classes) == (of == "same")
     )
 
 

@@ -27,9 +27,19 @@ from flows.params import GeneratorParams, Machine, RepresentationParams
 from flows.paths import Layout
 from flows.stages.fit.model_file import seal_model
 from flows.stages.fit.monitor import held_out_distance
+from flows.stages.fit.ranked import with_ranked_intensity
 from flows.stages.plan.plans import FitPlan
 from flows.stages.plan.weights import require_loaded
-from generators.generator import RATED, Generator, Progress, TrainData, generator_class, refused
+from generators.generator import (
+    RATED,
+    Generator,
+    Progress,
+    TrainData,
+    generator_class,
+    refused,
+    source_class,
+    turns_of,
+)
 from training.seeds import derive_seed
 
 TELL_EVERY_S = 30.0  # a fit takes hours, and its curve is in loss.csv
@@ -86,7 +96,9 @@ def fit_worker(plan: dict[str, JsonValue], prepared: str, state: str) -> None:
     if generator is None or representation is None:
         raise UserError(f"run {settings.run!r} has no generator, so there is nothing to fit")
     folder = Path(state)
-    data = load_train(Prepared.open(Path(prepared)), settings)
+    data, ranked = load_train(Prepared.open(Path(prepared)), settings), None
+    if generator.intensity == "ranked":
+        data, ranked = with_ranked_intensity(data, generator.neutral)
     model: Generator = generator_class(generator.name)(data.spec, data.classes, **generator.params)
     curve = folder / "loss.jsonl"
     losses = _curve(generator, _reports(model, data, generator, settings, folder / "checkpoints"), curve, model.trains)
@@ -103,6 +115,7 @@ def fit_worker(plan: dict[str, JsonValue], prepared: str, state: str) -> None:
                 "representation": representation.model_dump(mode="json"),
                 "classes": list(data.classes),
                 "refuses": refused(model),
+                **({"turns": turns} if (turns := turns_of(model)) else {}),
             },
         )
         summary = FitSummary(
@@ -112,6 +125,7 @@ def fit_worker(plan: dict[str, JsonValue], prepared: str, state: str) -> None:
             steps_done=int(rows[-1]["step"]) if rows else 0,
             n_train=int((~data.held_out).sum()),
             n_held_out=int(data.held_out.sum()),
+            intensity=ranked,
             trains=bool(model.trains),
         )
         Fitted(result / "fit").write(summary, rows)
@@ -122,6 +136,7 @@ def _reports(
 ) -> Iterator[Progress]:
     """The fit itself, as it goes on."""
     stop, device = params.early_stop, plan.compute.place()
+    of = source_class(model, params.params)
     return model.fit(
         data,
         steps=params.steps,
@@ -129,7 +144,7 @@ def _reports(
         device=device,
         checkpoints=checkpoints,
         checkpoint_every=params.checkpoint_every,
-        monitor=held_out_distance(data, device, plan.seed) if stop.every and model.trains else None,
+        monitor=held_out_distance(data, device, plan.seed, of) if stop.every and model.trains else None,
         monitor_every=stop.every,
         patience=stop.patience,
     )

@@ -32,6 +32,8 @@ from generators.generator import (
     generator_class,
     refused,
     require_layout,
+    source_class,
+    turns_of,
 )
 from training.seeds import derive_seed
 from validators.batch import Batch, rows_of
@@ -167,7 +169,7 @@ class Generated:
     ) -> tuple[np.ndarray, dict[str, tuple[float, float, int]]]:
         """One draw of every source of a class, at most `spread` for each row that it lacks; as `_of_class`."""
         seen: dict[str, list[tuple[float, float, int]]] = {}
-        possible = count_sources(_sources(generator, data), (name,))
+        possible = count_sources(_sources(arm, generator, data), (name,))
         served = Budget(spread=arm.spread).served(n, possible) or 0
         draws = self._draws(arm, generator, data, name, 0, served)
         x, passed = self._judged(arm, generator, data, draws, seen)
@@ -178,7 +180,7 @@ class Generated:
         seeds = [derive_seed("study-draw", self.view.seed, arm.method, name, i) for i in indices]
         sources: Sequence[Mapping[str, str]] = [{}] * n
         if generator.takes:
-            sources = choose_sources(list(indices), _sources(generator, data), name, self.view.seed)
+            sources = choose_sources(list(indices), _sources(arm, generator, data), name, self.view.seed)
         return [Draw(Condition(name), seed, dict(source)) for seed, source in zip(seeds, sources, strict=True)]
 
     def _judged(
@@ -302,9 +304,11 @@ class Generated:
         return rows_of(self.references[key], np.ones(len(self.references[key]), bool))
 
 
-def _sources(generator: Generator, data: TrainData) -> SourceTable:
+def _sources(arm: Arm, generator: Generator, data: TrainData) -> SourceTable:
     """What a generator may start from: train rows of classes that it does not refuse."""
-    return SourceTable(data.ids, data.emotions, data.subjects).without(refused(generator))
+    of = source_class(generator, arm.params)
+    table = SourceTable(data.ids, data.emotions, data.subjects, of).with_turns(turns_of(generator))
+    return table.without(refused(generator))
 
 
 def _vectors(

@@ -88,7 +88,7 @@ def test_repro_reruns_exactly_what_changed(
     git(clone, "add", "-A")
     git(clone, "commit", "-qm", "A card")
     # an edit in a generator that this run does not use: plan looks, and nothing else runs
-    gan = clone / "generators/gan.py"
+    gan = clone / "generators/gan/gan.py"
     gan.write_text(gan.read_text() + "\n# an edit\n")
     assert ran(dvc(clone, "repro")) == {"plan"}
     # a gate's limit: nothing is fitted again

@@ -84,8 +84,9 @@ def test_an_edited_reader_changes_the_corpora_that_it_reads(layout: Layout, monk
     assert edited("corpora.readers.speech.ravdess") == {"coded"}
     assert edited("corpora.readers.layouts.table") == {"two"}
     assert "one" in edited("corpora.readers.layouts.folder") and "two" not in edited("corpora.readers.layouts.folder")
-    assert edited("corpora.near.audio", "generators.vae") == set(before), "what ingest itself does, for everybody"
-    assert edited("generators.vae", "flows.stages.fit.fit") == set()
+    network = "generators.autoencoders.vae"
+    assert edited("corpora.near.audio", network) == set(before), "what ingest itself does, for everybody"
+    assert edited(network, "flows.stages.fit.fit") == set()
     assert edited("corpora.readers.fakes.voice", "corpora.readers.described.fake") == set(), "what writes made-up ones"
 
 

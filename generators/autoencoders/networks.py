@@ -1,0 +1,192 @@
+"""Encoders and decoders over the layouts: convolutions over images and rows, perceptrons over vectors.
+
+What stands on a fitted autoencoder (latent diffusion, edits) needs `VaeNetwork.encode` and `decode`, each under an
+embedding of the conditions that `read_under` and `write_under` give.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from features.representation import Spec
+from generators.autoencoders.density import CodeDensity, correlated
+from generators.autoencoders.heads import CodeHeads
+from generators.autoencoders.params import CodeParams
+from generators.condition import ConditionFields, Conditions, emotion_alone, without_emotion
+from generators.layers import Grid, ResBlock, groups, level_widths
+from generators.trained import Network
+from generators.vectors import HIDDEN, Mlp
+
+CORRELATED_COLUMNS = 2048  # of longer vectors the residual is drawn column by column: a factor takes their square
+LOGVAR_RANGE = (-8.0, 4.0)
+Sees = Literal["all", "emotion", "given", "nothing"]  # of the conditions; "given": those beside the emotion
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What encoder and decoder see of the conditions. points: a code is a point, without a spread of its own."""
+
+    encoder: Sees = "all"
+    decoder: Sees = "all"
+    points: bool = False
+
+
+BOTH_SEE_ALL = Views()
+
+
+class VaeNetwork(Network):
+    """The fitted density of the codes, and what encoder and decoder share. Subclasses bring the two.
+
+    `views`: which conditions steer each of them, and whether a code is a point or has a spread.
+    """
+
+    residual_std: torch.Tensor  # [K, C, H], 0 for rows that are decisions (mask, voicing) and for images
+    residual_lag: torch.Tensor  # [C, H], correlation of neighbours in time of the residual
+
+    def __init__(
+        self,
+        spec: Spec,
+        n_classes: int,
+        fields: ConditionFields,
+        params: CodeParams,
+        views: Views = BOTH_SEE_ALL,
+    ) -> None:
+        super().__init__(spec, n_classes, fields, 4 * params.width)
+        self.views, self.outputs = views, params.latent * (1 if views.points else 2)
+        self.heads: CodeHeads | None = None
+        self.density = CodeDensity(n_classes, params.latent, params.components)
+        self.register_buffer("residual_std", torch.zeros(n_classes, *spec.grid[:2]))
+        self.register_buffer("residual_lag", torch.zeros(spec.grid[:2]))
+
+    def read_under(self, conditions: Conditions) -> torch.Tensor:
+        """Conditions -> [B, E] the embedding that the encoder gets."""
+        return self._seen(conditions, self.views.encoder)
+
+    def write_under(self, conditions: Conditions) -> torch.Tensor:
+        """Conditions -> [B, E] the embedding that the decoder gets."""
+        return self._seen(conditions, self.views.decoder)
+
+    def _seen(self, conditions: Conditions, sees: Sees) -> torch.Tensor:
+        if sees == "all":
+            return self.condition(conditions)
+        if sees == "given":
+            return self.condition(without_emotion(conditions))
+        if sees == "emotion":
+            return self.condition(emotion_alone(conditions))
+        emotion = conditions["emotion"]
+        return torch.zeros(len(emotion), self.condition.null.numel(), device=emotion.device)
+
+    def posterior(self, flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the encoder says [B, outputs] -> mean and log variance [B, latent]; of points -inf."""
+        if self.views.points:
+            return flat, torch.full_like(flat, -math.inf)
+        mean, logvar = flat.chunk(2, dim=1)
+        return mean, logvar.clamp(*LOGVAR_RANGE)
+
+    def encode(self, x: torch.Tensor, embedding: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """[B, C, H, W] -> mean and log variance, [B, latent] each."""
+        raise NotImplementedError
+
+    def decode(self, z: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        """[B, latent] -> [B, C, H, W]."""
+        raise NotImplementedError
+
+    def forward(
+        self, x: torch.Tensor, conditions: Conditions, eps: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """-> reconstruction [B, C, H, W], mean and log variance of the posterior [B, latent]."""
+        mean, logvar = self.encode(x, self.read_under(conditions))
+        z = mean + torch.exp(0.5 * logvar) * eps
+        return self.decode(z, self.write_under(conditions)), mean, logvar
+
+    def coloured(self, white: torch.Tensor) -> torch.Tensor:
+        """[B, C, H, W] white noise -> noise of spread 1 that hangs together as the residual does."""
+        return correlated(white, self.residual_lag)
+
+
+class GridVae(VaeNetwork):
+    """Convolutions over images and rows."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        n_classes: int,
+        fields: ConditionFields,
+        params: CodeParams,
+        views: Views = BOTH_SEE_ALL,
+    ) -> None:
+        super().__init__(spec, n_classes, fields, params, views)
+        embedding = 4 * params.width
+        self.grid = grid = Grid(spec)
+        widths = level_widths(params.width, grid.levels)
+        self.into = grid.conv(grid.channels, widths[0])
+        self.encoder = nn.ModuleList(ResBlock(grid, widths[i], widths[i + 1], embedding) for i in range(grid.levels))
+        flat = widths[-1] * grid.seed[0] * grid.seed[1]
+        self.to_latent = nn.Linear(flat, self.outputs)
+        self.from_latent = nn.Linear(params.latent + embedding, flat)
+        self.decoder = nn.ModuleList(
+            ResBlock(grid, widths[i + 1], widths[i], embedding) for i in reversed(range(grid.levels))
+        )
+        self.out_norm = nn.GroupNorm(groups(widths[0]), widths[0])
+        self.out = grid.conv(widths[0], grid.channels)
+
+    def encode(self, x: torch.Tensor, embedding: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        h = self.into(self.grid.fold(x))
+        for block in self.encoder:
+            h = self.grid.down(block(h, embedding))
+        return self.posterior(self.to_latent(h.flatten(1)).float())
+
+    def decode(self, z: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        h = self.from_latent(torch.cat([z, embedding], dim=1))
+        h = h.reshape(z.shape[0], -1, *self.grid.seed)
+        for block in self.decoder:
+            h = block(self.grid.up(h), embedding)
+        return self.grid.unfold(self.out(F.silu(self.out_norm(h)))).float()
+
+
+class VectorVae(VaeNetwork):
+    """Perceptrons over the columns of a vector."""
+
+    residual_factor: torch.Tensor  # [D, D]
+
+    def __init__(
+        self,
+        spec: Spec,
+        n_classes: int,
+        fields: ConditionFields,
+        params: CodeParams,
+        views: Views = BOTH_SEE_ALL,
+    ) -> None:
+        super().__init__(spec, n_classes, fields, params, views)
+        columns, hidden, embedding = spec.shape[0], HIDDEN * params.width, 4 * params.width
+        self.encoder = Mlp(columns, self.outputs, hidden, embedding)
+        self.decoder = Mlp(params.latent + embedding, columns, hidden, embedding)
+        self.together = columns if columns <= CORRELATED_COLUMNS else 0
+        self.register_buffer("residual_factor", torch.eye(self.together))  # Cholesky factor of its correlations
+
+    def encode(self, x: torch.Tensor, embedding: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.posterior(self.encoder(x.flatten(1), embedding).float())
+
+    def decode(self, z: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.decoder(torch.cat([z, embedding], dim=1), embedding).float()
+        return out[:, None, :, None]
+
+    def coloured(self, white: torch.Tensor) -> torch.Tensor:
+        """White noise [B, C, D, W] -> with the correlations of the residuals; as it is above `CORRELATED_COLUMNS`."""
+        if not self.together:
+            return white
+        return torch.einsum("ij,bcjw->bciw", self.residual_factor, white)
+
+
+def vae_network(
+    spec: Spec, n_classes: int, fields: ConditionFields, params: CodeParams, views: Views = BOTH_SEE_ALL
+) -> VaeNetwork:
+    """The network for the layout of a representation."""
+    kind = VectorVae if spec.layout == "vector" else GridVae
+    return kind(spec, n_classes, fields, params, views)
