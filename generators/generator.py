@@ -38,6 +38,7 @@ GENERATORS: dict[str, str] = {
     "endpoint": "generators.language.endpoint.write:Endpoint",
     "endpoint_rewrite": "generators.language.endpoint.rewrite:EndpointRewrite",
     "endpoint_restyle": "generators.language.endpoint.restyle:EndpointRestyle",
+    "finetuned_diffusion": "generators.pipelines.finetuned:FinetunedDiffusion",
     "causal_lm": "generators.language.pretrained.causal:CausalLM",
     "seq2seq": "generators.language.pretrained.seq2seq:Seq2Seq",
     "back_translation": "generators.language.pretrained.backtranslation:BackTranslation",
