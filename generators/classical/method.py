@@ -162,7 +162,8 @@ class VectorMethod(Protocol):
 
 class PayloadMethod(Protocol):
     """One payload -> another of the same modality, codec and label. `varies`: whether another rng gives another
-    result; two payloads that a method without it makes of one source are the same."""
+    result; two payloads that a method without it makes of one source are the same. Optional `learns`: True where `fit`
+    looks at payloads."""
 
     Params: ClassVar[type[MethodParams]]
     varies: ClassVar[bool]
