@@ -35,6 +35,7 @@ PAYLOAD_METHODS: dict[str, dict[str, str]] = {
         "pitch": "generators.classical.speech:Pitch",
         "stretch": "generators.classical.speech:Stretch",
         "gain": "generators.classical.speech:Gain",
+        "reverb": "generators.classical.rooms:Reverb",
         "spec_augment": "generators.classical.spectrogram:SpecAugment",
     },
     "face": {
