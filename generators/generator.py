@@ -12,10 +12,10 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from corpora.errors import IntegrityError, ParamsError
+from corpora.errors import IntegrityError, ParamsError, PayloadError
 from corpora.fingerprint import hash_json
 from corpora.registry import Registry
-from corpora.schema import FROM
+from corpora.schema import FROM, Payload
 from features.representation import Representation, Spec, needs_source
 
 GENERATORS: dict[str, str] = {
@@ -29,6 +29,7 @@ GENERATORS: dict[str, str] = {
     "diffusion_edit": "generators.diffusion.diffusion:DiffusionEdit",
     "transfer": "generators.conversion:Transfer",
     "resampling": "generators.classical.resampling:Resampling",
+    "augmentation": "generators.classical.augmentation:Augmentation",
     "small_lm": "generators.language.small_lm:SmallLm",
     "infill": "generators.language.infill:Infill",
     "delete_retrieve": "generators.language.delete_retrieve:DeleteRetrieve",
@@ -135,7 +136,7 @@ class TrainData:
     arrays: [N, *spec.shape] float32 in the representation's units (may be memory-mapped); emotions: N class names;
     subjects: N subject ids or None; groups: N group ids; ids: N sample ids; ratings: name of `RATED` -> [N] float64,
     NaN where not known. `held_out`: boolean [N], the part of train that early stopping looks at and gradients never
-    see.
+    see. `payloads`: ids -> (id, payload) of each, in any order; given where the representation is of layout "payload".
     """
 
     spec: Spec
@@ -147,6 +148,7 @@ class TrainData:
     subjects: tuple[str | None, ...]
     held_out: np.ndarray
     ratings: Mapping[str, np.ndarray] = field(default_factory=dict)
+    payloads: Callable[[Sequence[str]], Iterator[tuple[str, Payload]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,8 @@ class Generator(Protocol):
     it draws no mixtures of classes (`require_mixing`). `held_out_loss(data, device) -> float` of one that may be
     sampled: how badly it knows the held-out lines (lower is better, over classes alike); where there is one, early
     stopping looks at it. `lineage(draws, sources) -> list[Lineage]`: of draws that were sampled, what
-    `sample` itself cannot say (`lineage_of`).
+    `sample` itself cannot say (`lineage_of`). `require(params, spec)`, a classmethod:
+    raises `ParamsError` where parameters do not fit what is modelled.
     """
 
     spec: Spec
@@ -247,6 +250,16 @@ class Generator(Protocol):
     @classmethod
     def load(cls, folder: Path, *, device: Device) -> Generator:
         """What `save` wrote. Raises `IntegrityError` where the folder does not hold a model of this generator."""
+        ...
+
+
+@runtime_checkable
+class PayloadEditor(Protocol):
+    """A generator whose samples are edits of real payloads: of layout "payload", without arrays of its own."""
+
+    def edit_payloads(self, draws: Sequence[Draw], sources: Sequence[Payload]) -> list[Payload | PayloadError]:
+        """draws (n) and the payloads of their sources (n) -> each edited, or why it cannot be. Row i depends on
+        draws[i] and sources[i] only."""
         ...
 
 

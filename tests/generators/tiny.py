@@ -51,6 +51,7 @@ TINY: dict[str, Tiny] = {
     "small_lm": Tiny(250, {**LM, "top_p": 0.9}),
     "infill": Tiny(400, {**LM, "top_p": 0.9, "padded": True, "slots": 5}),
     "delete_retrieve": Tiny(1),
+    "augmentation": Tiny(1, {"methods": [{"method": "erase"}]}),
 }
 KINDS = {name: generator_class(name) for name in GENERATORS}
 # What starts from weights that params name has its tests beside tiny files of that format.
