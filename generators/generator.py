@@ -276,7 +276,8 @@ def require_way_back(name: str, kind: Any, representation: Representation) -> No
     """Raises `ParamsError` where a representation can only edit real payloads, and the generator (its class) starts
     from none."""
     if needs_source(representation) and FROM not in kind.takes:
-        takers = [other for other in generator_names() if FROM in generator_class(other).takes]
+        kinds = {other: generator_class(other) for other in generator_names()}
+        takers = [o for o, k in kinds.items() if FROM in k.takes and representation.spec.layout in k.layouts]
         raise ParamsError(
             f"representation {representation.spec.name} edits a real sample, and generator {name} starts from none. "
             f"Choose another representation, or a generator that converts: {', '.join(takers)}"
