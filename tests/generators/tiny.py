@@ -30,7 +30,7 @@ TINY: dict[str, Tiny] = {
     "cgan": Tiny(120, {"width": 8, "latent": 8, "batch_size": 16, "lr": 1e-3, "lr_discriminator": 1e-3}),
     "diffusion": Tiny(200, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16}),
     "diffusion_edit": Tiny(
-        200, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16, "strength": 0.9}
+        120, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16, "strength": 0.95}
     ),
     "cycle": Tiny(110, {**TRANSLATED, "cycle_weight": 0.5, "identity_weight": 0.0}),
     "stargan": Tiny(110, {**TRANSLATED, "cycle_weight": 0.5, "classifier_weight": 0.0, "loss": "hinge"}),
