@@ -83,13 +83,7 @@ def test_an_edit_depends_on_its_draw_and_source_alone(modality: str, name: str, 
 
 @pytest.mark.parametrize("modality", list(PAYLOAD_METHODS))
 def test_a_payload_that_cannot_be_edited_is_told_and_stops_no_other(modality: str) -> None:
-    data = data_of(modality, [USUAL[modality], *HOSTILE[modality].values(), USUAL[modality]], [])
-    data = dataclasses.replace(data, emotions=("calm", *["stress"] * (len(data.ids) - 1)))
-    first = (
-        next(name for name in PAYLOAD_METHODS[modality] if name not in ("eda", "substitute", "flip"))
-        if (modality != "text")
-        else "eda"
-    )
+    first = "eda" if modality == "text" else next(n for n in PAYLOAD_METHODS[modality] if n != "flip")
     params = {"operations": ["swap", "delete"]} if modality == "text" else {}
     model = fitted(usual(modality), {"method": first, "params": params})
     sources = [HOSTILE[modality]["empty"], USUAL[modality]]
@@ -148,13 +142,14 @@ def test_held_out_texts_are_not_counted() -> None:
 
 def test_what_cannot_be_is_refused() -> None:
     data = usual("speech")
-    for params, says in [
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"methods": []}, "methods"),
         ({"methods": [{"method": "noize"}]}, "Did you mean 'noise'"),
         ({"methods": [{"method": "noise", "params": {"snr": 3}}]}, "snr_db"),
         ({"methods": [{"method": "noise", "probability": 0}]}, "probability"),
         ({"methods": [{"method": "flip"}]}, "changes face, and audio are speech. Methods of speech: noise, pitch"),
-    ]:
+    ]
+    for params, says in wrong:
         with pytest.raises(ParamsError, match=says):
             Augmentation(SPECS["speech"], CLASSES, **params)
     with pytest.raises(ParamsError, match="models layouts payload; representation v has layout vector"):
