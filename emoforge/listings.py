@@ -209,7 +209,9 @@ def _facts(kind: type, names: Sequence[str]) -> Mapping[str, Any]:
 def about(kind: type) -> str:
     """What a class is, in a paragraph: of its docstring, or of its module's where that says more."""
     own = first_paragraph(kind)
-    return first_paragraph(importlib.import_module(kind.__module__)) if "see the module" in own or not own else own
+    return (
+        first_paragraph(importlib.import_module(kind.__module__)) if "see the module" in own.lower() or not own else own
+    )
 
 
 def _is_slot(value: Any) -> bool:

@@ -43,7 +43,11 @@ class AskedOf(StrictParams):
     valence: Ratings | None = Field(None, description="From -1, unpleasant, to 1.")
     arousal: Ratings | None = Field(None, description="From -1, calm, to 1.")
     dominance: Ratings | None = Field(None, description="From -1, submissive, to 1.")
-    subject: Subjects | None = Field(None, description="Subjects of train by their ids, such as `ravdess:01`.")
+    subject: Subjects | None = Field(
+        None,
+        description="Subjects of train by their ids, such as `ravdess:01`; `new:NAME` is nobody of them, and the same "
+        "person for ever (docs/conditions.md).",
+    )
 
     def values(self) -> Values:
         """Name -> values, of what is given."""

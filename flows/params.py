@@ -25,11 +25,12 @@ from features.physio.prepare import SignalSteps
 from features.speech.prepare import SpeechSteps
 from features.text.prepare import TextSteps
 from flows.asking import Ask
+from flows.generating import EarlyStop as EarlyStop
+from flows.generating import GeneratorParams as GeneratorParams
 from flows.machine import Machine
 from flows.studying import StudyParams
 from generators.draws.balance import Budget
 from generators.draws.targets import BySubject, Cell, cells
-from generators.preset import filled_in
 from validators.verdict import Limit
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -155,34 +156,6 @@ class RepresentationParams(BaseModel):
     def params(self) -> dict[str, Any]:
         """The representation's own keys."""
         return dict(self.model_extra or {})
-
-
-class EarlyStop(_Model):
-    """Looks at a part of train that gradients never see; gates' references stay untouched."""
-
-    every: CountOrNone = Field(0, description="Steps between looks; 0 never stops early.")
-    patience: Count = Field(3, description="Looks without a better score before the fit ends.")
-    share: Share = Field(0.1, description="Share of the train groups held out for it (only when `every` > 0).")
-
-
-class GeneratorParams(_Model):
-    """Which generator, and how long it is fitted."""
-
-    name: Name = Field(description="One that `emoforge generators` lists; left out where `preset` names it.")
-    preset: str | None = Field(
-        None,
-        description="A system of the literature (`emoforge generators --presets`), e.g. speech/chatziagapi-2019: gives "
-        "name, params and steps; what stands beside it here goes before what the preset says.",
-    )
-    steps: CountOrNone = Field(2000, description="Optimiser steps (ignored by generators without training).")
-    params: dict[str, Any] = Field(default_factory=dict, description="The generator's own (its Params model).")
-    early_stop: EarlyStop = Field(default_factory=lambda: EarlyStop())
-    checkpoint_every: Count = Field(500, description="Steps between resumable checkpoints.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_preset(cls, given: Any) -> Any:
-        return filled_in(given, name="name")
 
 
 class Target(_Model):

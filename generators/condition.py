@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import reprlib
 from collections.abc import Collection, Mapping, Sequence
@@ -13,8 +14,9 @@ import torch
 from torch import nn
 
 from corpora.errors import UnknownNameError, UserError
-from generators.generator import RATED, Condition, TrainData
+from generators.generator import NEW_SUBJECT, RATED, Condition, TrainData
 
+MIXED = 3  # people that a new subject is mixed of: of many, all new ones would be the average
 Conditions = dict[str, torch.Tensor]
 T = TypeVar("T")
 
@@ -80,7 +82,7 @@ def encode_conditions(conditions: Sequence[Condition], classes: Sequence[str], f
         encoded[name] = torch.tensor(pairs, dtype=torch.float32).reshape(-1, 2)
     if fields.subjects:
         for condition in conditions:
-            if condition.subject is not None and condition.subject not in fields.subjects:
+            if condition.subject is not None and not _can_be(condition.subject, fields.subjects):
                 raise UnknownNameError.of("subject", condition.subject, fields.subjects)
         encoded["subject"] = _subjects([c.subject for c in conditions], fields.subjects)
     if fields.vector is not None:
@@ -94,6 +96,26 @@ def _needed(value: T | None, field: str) -> T:
     return value
 
 
+def _can_be(subject: str, known: Sequence[str]) -> bool:
+    """Whether the model knows the subject, or can mix a new one of that name. Raises `UserError` where a new one is
+    asked for and there are not enough people to mix it of."""
+    if subject in known or not subject.startswith(NEW_SUBJECT):
+        return subject in known
+    if len(known) < 2:
+        raise UserError(f"subject {subject!r} is a mix of several people, and this model knows {len(known)}")
+    return True
+
+
+def new_subject(name: str, n: int) -> np.ndarray:
+    """[n] float32 shares, which sum to 1, of a subject that is none of n known ones (n >= 2): up to `MIXED` of them, in
+    nearly equal shares (Dirichlet), chosen by the name alone."""
+    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
+    shares = np.zeros(n, np.float32)
+    people = rng.choice(n, min(MIXED, n), replace=False)
+    shares[people] = rng.dirichlet(np.full(len(people), 8.0))
+    return shares
+
+
 def _subjects(asked: Sequence[str | None], known: Sequence[str]) -> torch.Tensor:
     """[n, S] float32 shares: 1 for the subject that is named, equal ones for None and for whom the model never saw."""
     shares = torch.full((len(asked), len(known)), 1.0 / len(known))
@@ -102,6 +124,8 @@ def _subjects(asked: Sequence[str | None], known: Sequence[str]) -> torch.Tensor
         if subject in place:
             shares[row] = 0.0
             shares[row, place[subject]] = 1.0
+        elif subject is not None and subject.startswith(NEW_SUBJECT) and len(known) > 1:
+            shares[row] = torch.from_numpy(new_subject(subject, len(known)))
     return shares
 
 
@@ -135,6 +159,14 @@ def train_conditions(data: TrainData, fields: ConditionFields) -> Conditions:
 def without_emotion(conditions: Conditions) -> Conditions:
     """The same, with an emotion [n, K] of zeros: what `ConditionEncoder` turns into nothing."""
     return {**conditions, "emotion": torch.zeros_like(conditions["emotion"])}
+
+
+def emotion_alone(conditions: Conditions) -> Conditions:
+    """The same, with nothing known beside the emotion: ratings not known, nobody in particular, vectors of zeros."""
+    unknown = {name: torch.zeros_like(values) for name, values in conditions.items()}
+    if "subject" in conditions:
+        unknown["subject"] = torch.full_like(conditions["subject"], 1.0 / conditions["subject"].shape[1])
+    return {**unknown, "emotion": conditions["emotion"]}
 
 
 class ConditionEncoder(nn.Module):

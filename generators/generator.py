@@ -12,24 +12,44 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from corpora.errors import IntegrityError, ParamsError
+from corpora.errors import IntegrityError, ParamsError, PayloadError
 from corpora.fingerprint import hash_json
 from corpora.registry import Registry
-from corpora.schema import FROM
+from corpora.schema import FROM, Payload
 from features.representation import Representation, Spec, needs_source
 
 GENERATORS: dict[str, str] = {
     "cvae": "generators.autoencoders.vae:ConditionalVAE",
+    "aae": "generators.autoencoders.aae:AdversarialAutoencoder",
+    "vae_gan": "generators.autoencoders.vae_gan:VaeGan",
+    "masked": "generators.autoencoders.masked:Masked",
+    "vae_edit": "generators.autoencoders.edit:VaeEdit",
     "cgan": "generators.gan.gan:ConditionalGAN",
     "diffusion": "generators.diffusion.diffusion:Diffusion",
     "diffusion_edit": "generators.diffusion.diffusion:DiffusionEdit",
     "transfer": "generators.conversion:Transfer",
+    "resampling": "generators.classical.resampling:Resampling",
+    "augmentation": "generators.classical.augmentation:Augmentation",
+    "small_lm": "generators.language.small_lm:SmallLm",
+    "infill": "generators.language.infill:Infill",
+    "delete_retrieve": "generators.language.delete_retrieve:DeleteRetrieve",
+    "cycle": "generators.translation.cycle:Cycle",
+    "stargan": "generators.translation.stargan:StarGAN",
+    "edit": "generators.translation.edit:Edit",
+    "endpoint": "generators.language.endpoint.write:Endpoint",
+    "endpoint_rewrite": "generators.language.endpoint.rewrite:EndpointRewrite",
+    "endpoint_restyle": "generators.language.endpoint.restyle:EndpointRestyle",
+    "finetuned_diffusion": "generators.pipelines.finetuned:FinetunedDiffusion",
+    "causal_lm": "generators.language.pretrained.causal:CausalLM",
+    "seq2seq": "generators.language.pretrained.seq2seq:Seq2Seq",
+    "back_translation": "generators.language.pretrained.backtranslation:BackTranslation",
 }
 
 
 SourceClass = Literal["other", "same"]
 Given = str | float | tuple[float, ...]
 RATED = {"intensity": (0.0, 1.0), "valence": (-1.0, 1.0), "arousal": (-1.0, 1.0), "dominance": (-1.0, 1.0)}
+NEW_SUBJECT = "new:"  # a subject of this beginning is nobody of train: a mix of a few of them, the same for ever
 DRAW_VERSION = 1  # of the canonical form: a new one renames every sample
 
 
@@ -116,7 +136,7 @@ class TrainData:
     arrays: [N, *spec.shape] float32 in the representation's units (may be memory-mapped); emotions: N class names;
     subjects: N subject ids or None; groups: N group ids; ids: N sample ids; ratings: name of `RATED` -> [N] float64,
     NaN where not known. `held_out`: boolean [N], the part of train that early stopping looks at and gradients never
-    see.
+    see. `payloads`: ids -> (id, payload) of each, in any order; given where the representation is of layout "payload".
     """
 
     spec: Spec
@@ -128,6 +148,7 @@ class TrainData:
     subjects: tuple[str | None, ...]
     held_out: np.ndarray
     ratings: Mapping[str, np.ndarray] = field(default_factory=dict)
+    payloads: Callable[[Sequence[str]], Iterator[tuple[str, Payload]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +170,19 @@ class Device:
     compile: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What a sample came from beside its draw, of generators that ask somebody else.
+
+    facts: JSON (prompts, names of models, hashes of requests). reason, detail: why the generator itself rejected it, as
+    in `PayloadError`; "" where it did not.
+    """
+
+    facts: Mapping[str, Any]
+    reason: str = ""
+    detail: str = ""
+
+
 Monitor = Callable[["Generator"], float]  # lower is better; looks at the held-out part of train only
 
 
@@ -158,7 +192,15 @@ class Generator(Protocol):
 
     Optional: `refuses: Mapping[str, str]` of a fitted one, class -> why it draws nothing of it and converts nothing
     from it (`refused`). `source_class(params)`, a classmethod of one that takes sources: of which class they are
-    (the function of that name).
+    (the function of that name). `turns: Mapping[str, int]` of a fitted one, train sample -> how often it serves as a
+    source before all begin again (`turns_of`). `modules(params)`, a classmethod: modules that it imports by name for
+    these parameters, whose code its samples depend on (`modules_of`). `foresee(params, ids, emotions, subjects)`, a
+    classmethod: what the train samples say against a fit, in words, before anything is prepared. `mixes`: False where
+    it draws no mixtures of classes (`require_mixing`). `held_out_loss(data, device) -> float` of one that may be
+    sampled: how badly it knows the held-out lines (lower is better, over classes alike); where there is one, early
+    stopping looks at it. `lineage(draws, sources) -> list[Lineage]`: of draws that were sampled, what
+    `sample` itself cannot say (`lineage_of`). `require(params, spec)`, a classmethod:
+    raises `ParamsError` where parameters do not fit what is modelled.
     """
 
     spec: Spec
@@ -211,6 +253,16 @@ class Generator(Protocol):
         ...
 
 
+@runtime_checkable
+class PayloadEditor(Protocol):
+    """A generator whose samples are edits of real payloads: of layout "payload", without arrays of its own."""
+
+    def edit_payloads(self, draws: Sequence[Draw], sources: Sequence[Payload]) -> list[Payload | PayloadError]:
+        """draws (n) and the payloads of their sources (n) -> each edited, or why it cannot be. Row i depends on
+        draws[i] and sources[i] only."""
+        ...
+
+
 def require_layout(name: str, kind: Any, spec: Spec) -> None:
     """Raises `ParamsError` where a generator (its class) cannot model the layout of a representation's arrays."""
     if spec.layout not in kind.layouts:
@@ -231,6 +283,25 @@ def require_way_back(name: str, kind: Any, representation: Representation) -> No
         )
 
 
+def turns_of(generator: Generator) -> dict[str, int]:
+    """Train sample -> how often it serves as a source before all begin again; 1 for what is not in it."""
+    return dict(getattr(generator, "turns", {}))
+
+
+def modules_of(kind: Any, params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The module of a generator (its class), and those that it imports by name for these parameters."""
+    return (kind.__module__, *(kind.modules(params) if hasattr(kind, "modules") else ()))
+
+
+def require_mixing(name: str, kind: Any, mixtures: Sequence[Any]) -> None:
+    """Raises `ParamsError` where a run asks for mixtures and the generator (its class) draws none."""
+    if mixtures and not getattr(kind, "mixes", True):
+        raise ParamsError(
+            f"generator {name} draws no mixtures of classes, and ask.mixtures has {len(mixtures)}. Take them out, or "
+            "choose another generator"
+        )
+
+
 def refused(generator: Generator) -> dict[str, str]:
     """Class -> why a fitted generator draws nothing of it, and converts nothing from it."""
     return dict(getattr(generator, "refuses", {}))
@@ -241,6 +312,12 @@ def source_class(kind: Any, params: Mapping[str, Any]) -> SourceClass:
     than is asked for, which a conversion moves (where it says nothing), or the same, of which it draws variants."""
     says = getattr(kind, "source_class", None)
     return "other" if says is None else says(params)
+
+
+def lineage_of(generator: Generator, draws: Sequence[Draw], sources: np.ndarray | None = None) -> list[Lineage] | None:
+    """Of each draw that was sampled; None of a generator whose samples come from their draws alone."""
+    asked = getattr(generator, "lineage", None)
+    return None if asked is None else list(asked(draws, sources))
 
 
 def generator_names() -> list[str]:

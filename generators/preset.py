@@ -41,6 +41,9 @@ class Preset(StrictParams):
     generator: str = Field(description="one of the registered generators")
     params: dict[str, Any] = Field(default_factory=dict, description="of the generator")
     steps: int | None = Field(None, ge=1, description="optimiser steps that suit it; None: the run's default")
+    intensity: Literal["rated", "ranked"] = Field(
+        "rated", description="of a run's generator: where intensity is learned from, ratings or rankers"
+    )
     representation: str | None = Field(None, description="what it is meant to model; None: any of a layout it can")
     mechanism: str = Field(min_length=10, description="what must be there for the name, in a sentence")
     equal: tuple[str, ...] = Field(min_length=1, description="what is as in the paper")

@@ -211,7 +211,7 @@ class TrainedGenerator:
         if steps < 1 or checkpoint_every < 1:
             raise UserError(f"steps is {steps}, checkpoint_every is {checkpoint_every}; both must be at least 1")
         if "subject" in self.params.honours:
-            self.fields = replace(self.fields, subjects=_known_subjects(data, rows))
+            self.fields = replace(self.fields, subjects=known_subjects(data, rows))
         if self.takes:
             if len(self.classes) < 2 and source_class(self, self.params.model_dump()) == "other":
                 raise UserError(f"a conversion needs a class to come from; there is only {self.classes[0]!r}")
@@ -354,7 +354,7 @@ class TrainedGenerator:
         }
 
 
-def _known_subjects(data: TrainData, rows: np.ndarray) -> tuple[str, ...]:
+def known_subjects(data: TrainData, rows: np.ndarray) -> tuple[str, ...]:
     """Of the samples that gradients see. Raises `UserError` where the corpora know none."""
     known = sorted({s for s in (data.subjects[i] for i in rows) if s is not None})
     if not known:

@@ -3,6 +3,7 @@
 shards/train-synthetic-*.tar + index.parquet   what is released, with its weight where samples are weighted
 accepted.parquet                               every candidate that passed all gates, and whether it is released
 scores.parquet                                 every candidate and gate
+asked.parquet                                  every candidate: what it was asked for beside the class; where a run asks
 rejected/*.tar + rejected.parquet              a few rejected candidates of each class and gate, to look at
 reference.json                                 gate -> class -> scores of real samples that the gate had not met
 balance.json                                   counts of every class, cell and round; limits
@@ -22,6 +23,7 @@ from corpora.store.shards import read_table, write_shards, write_table
 from flows.artifacts.base import Folder, Record, optional_table, read_as, write_as
 from flows.params import Target
 from generators.draws.balance import Stop
+from generators.generator import RATED
 
 Reference = dict[str, dict[str, list[float | None]]]  # gate -> class -> scores; None: no finite one
 
@@ -36,6 +38,15 @@ ACCEPTED = pa.schema(
         pa.field("place", pa.int32()),
         pa.field("released", pa.bool_(), nullable=False),
         pa.field("weight", pa.float32()),
+    ]
+)
+
+# asked.parquet: null where it was not asked for
+ASKED = pa.schema(
+    [
+        pa.field("sample_id", pa.string(), nullable=False),
+        *(pa.field(name, pa.float64()) for name in RATED),
+        pa.field("subject_id", pa.string()),
     ]
 )
 
@@ -199,6 +210,10 @@ class Augmented(Folder):
         """SCORES of every candidate and gate."""
         return read_table(self.scores_file, SCORES)
 
+    def asked(self) -> pa.Table | None:
+        """ASKED; None where the run asks for a class alone."""
+        return optional_table(self.path / "asked.parquet", ASKED)
+
     def reference(self) -> Reference:
         """Scores of real samples by parts of each gate that had not met them."""
         reference: Reference = read_as(self.path / "reference.json", Reference)
@@ -223,6 +238,10 @@ class Augmented(Folder):
         """SCORES and ACCEPTED."""
         write_table(self.scores_file, scores)
         write_table(self.path / "accepted.parquet", accepted)
+
+    def write_asked(self, asked: pa.Table) -> None:
+        """asked.parquet."""
+        write_table(self.path / "asked.parquet", asked)
 
     def write_reference(self, reference: Mapping[str, Mapping[str, list[float | None]]]) -> None:
         """What real samples score, for limits, yardsticks and figures."""

@@ -4,6 +4,8 @@ verdicts.parquet   one row for each set gate and group, and for what no gate cou
 conditions.json    class -> whether candidates show the class that was asked for
 uplift.json        a plain classifier with and without the synthetic samples
 selftest.json      the gates on held-out people and planted defects
+alarms.json        collapse, over-smoothing, intensity loss and copies of the released batch
+curves.json        what was asked for beside the class against what judges make of it
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from corpora.store.atomic import write_json
 from corpora.store.shards import read_table, write_table
 from flows.artifacts.base import Folder, Record, read_as, write_as
 from validators.maths.chance import UNJUDGED
+from validators.trials.alarms import Alarm
+from validators.trials.curves import Truth
 from validators.trials.selftest import SelfTest
 
 
@@ -159,6 +163,28 @@ class Evaluated(Folder):
         """None where there is nothing synthetic."""
         selftest: SelfTest | None = read_as(self.selftest_file, SelfTest) if self.selftest_file else None
         return selftest
+
+    def alarms(self) -> tuple[Alarm, ...] | None:
+        """None where there is nothing synthetic, and in a run of before alarms were rung."""
+        path = self.path / "alarms.json"
+        alarms: tuple[Alarm, ...] | None = None
+        if path.exists():
+            alarms = read_as(path, dict[str, tuple[Alarm, ...]])["alarms"]
+        return alarms
+
+    def truth(self) -> Truth | None:
+        """None where nothing was asked for beside the class."""
+        path = self.path / "curves.json"
+        truth: Truth | None = read_as(path, Truth) if path.exists() else None
+        return truth
+
+    def write_alarms(self, alarms: Sequence[Alarm]) -> None:
+        """alarms.json."""
+        write_json(self.path / "alarms.json", {"alarms": [alarm.to_json() for alarm in alarms]})
+
+    def write_truth(self, truth: Truth) -> None:
+        """curves.json."""
+        write_json(self.path / "curves.json", truth.to_json())
 
     def write_verdicts(self, verdicts: Sequence[VerdictRow]) -> None:
         """verdicts.parquet."""

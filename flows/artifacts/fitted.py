@@ -25,9 +25,21 @@ class Curves:
     losses: dict[str, list[float]]
 
 
+class RankedIntensity(Record):
+    """Rankers that gave train its intensities. neutral: the class that emotions were ranked against; order_accuracy:
+    share of held-out pairs of an emotional and a neutral sample, of groups that the ranker had not met, that it orders
+    right (0.5: chance), over all n_pairs, and by_emotion."""
+
+    neutral: str
+    order_accuracy: float
+    n_pairs: int
+    by_emotion: dict[str, float]
+
+
 class FitSummary(Record):
     """fit.json. generator: None in a run of real samples alone. steps, steps_done: asked for and done. n_train,
-    n_held_out: samples that gradients saw, and that early stopping looked at. trains: False for a closed form."""
+    n_held_out: samples that gradients saw, and that early stopping looked at. intensity: of rankers; None: as rated.
+    trains: False for a closed form."""
 
     generator: str | None
     params: dict[str, JsonValue] | None = None
@@ -35,6 +47,7 @@ class FitSummary(Record):
     steps_done: int
     n_train: int | None = None
     n_held_out: int | None = None
+    intensity: RankedIntensity | None = None
     trains: bool
 
     @model_serializer(mode="wrap")

@@ -13,7 +13,7 @@ from corpora.schema import FROM, CorpusCard
 from flows.params import RunParams
 from flows.stages.augment.forecast import ClassForecast, RunForecast
 from generators.effects.estimate import LEAST, EffectParams
-from generators.generator import generator_class
+from generators.generator import generator_class, source_class
 
 WEIGHTED: Mapping[str, object] = {"policy": "majority", "by": "weight"}
 
@@ -83,6 +83,8 @@ def advice(run: RunParams, c: ClassForecast) -> str:
     has = f"{c.real} real {'sample' if c.real == 1 else 'samples'}{people}"
     if FROM not in generator_class(run.generator.name).takes:
         return f"{has}: compare with `transfer` and target.by: weight, which needs no training (docs/evidence.md)"
+    if source_class(generator_class(run.generator.name), run.generator.params) == "same":
+        return f"{has}: each is varied; nothing comes that no sample of the class has"
     if c.real < LEAST:
         return f"{has}: nothing is converted to it; {LEAST} are needed"
     if c.real < EffectParams(**_own(run.generator.params)).enough:

@@ -1,7 +1,7 @@
 """The stage `evaluate`: verdicts on the whole set, whether conditions were honoured, what it is worth to a classifier.
 
 A verdict fails nothing here: only `release` acts on it. Writes data/runs/<run>/evaluation/ (verdicts.parquet,
-conditions.json, uplift.json) and data/runs/<run>/metrics.json for `dvc metrics`.
+conditions.json, uplift.json, alarms.json, curves.json) and data/runs/<run>/metrics.json for `dvc metrics`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ from flows.stages.augment.batches import batch_from_table
 from flows.stages.augment.gating import form_of, gate_seed, reference_batch
 from flows.stages.plan.plans import EvaluatePlan
 from flows.stages.plan.weights import require_planned
+from flows.stages.truth import copy_distances, truth_of
 from validators.gate import Batch, Better, Estimate, Limit, gate_class, judge, measured_groups
 from validators.maths.intervals import wilson_interval
 from validators.reference import no_number
+from validators.trials.alarms import Alarm, batch_alarms
 from validators.trials.conditions import MIN_N, MIN_N_CLASS, honoured, honoured_by_class, unheard
+from validators.trials.curves import Truth
 from validators.trials.downstream import uplift
 from validators.trials.selftest import SelfTest, quick
 
@@ -56,6 +59,8 @@ def run(plan: EvaluatePlan, layout: Layout, machine: Machine) -> None:
     verdicts: list[VerdictRow] = []
     by_class: Conditions = {}
     trials: tuple[SelfTest, Uplift] | None = None
+    alarms: tuple[Alarm, ...] | None = None
+    truth: Truth | None = None
     if summary.representation is not None:  # else: nothing synthetic to judge
         drawn = augmented.index()
         of_a_class = drawn.filter(pc.is_valid(drawn.column("emotion")))  # a mixture is compared with no class
@@ -71,11 +76,24 @@ def run(plan: EvaluatePlan, layout: Layout, machine: Machine) -> None:
             verdicts += conditions_verdict(of_gate, summary.classes, real)
         verdicts += unsaid(balance, scores)
         trials = tested, _uplift(plan, prepared, summary, synthetic)
+        progress("evaluate: alarms, and what was asked for against what is judged")
+        alarms = batch_alarms(
+            train,
+            synthetic,
+            classes=summary.classes,
+            seed=gate_seed(plan, "alarms"),
+            distances=copy_distances(scores, augmented.reference(), plan.sample_gates),
+        )
+        truth = truth_of(plan, augmented, train, form_of(summary), summary.classes, gate_seed(plan, "truth"))
     with Evaluated.written(folder / "evaluation") as out:
         out.write_verdicts(verdicts)
         out.write_conditions(by_class)
         if trials is not None:
             out.write_trials(*trials)
+        if alarms is not None:
+            out.write_alarms(alarms)
+        if truth is not None:
+            out.write_truth(truth)
     write_json(folder / "metrics.json", metrics(balance, verdicts, None if trials is None else trials[1]))
 
 

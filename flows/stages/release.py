@@ -30,6 +30,7 @@ from flows.stages.feature_rows import FeatureRows, vector_representation, write_
 from flows.stages.plan.plans import ReleasePlan
 from generators.draws.balance import STOPS
 from validators.maths.chance import UNJUDGED
+from validators.trials.alarms import lines
 from validators.trials.selftest import HELD_OUT, SelfTest
 
 
@@ -86,6 +87,7 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
                 *notes(verdicts, balance, summary),
                 *subject_notes(real),
                 *selftest_notes(evaluated.selftest()),
+                *lines(evaluated.alarms() or (), "rings"),
                 *corpus_notes(cards),
             ),
             leaks=summary.leaks,

@@ -14,7 +14,9 @@ from typing import ClassVar
 import torch
 
 from generators.autoencoders.density import correlation_factor, residual_noise
-from generators.autoencoders.networks import CodeParams, VaeNetwork, VectorVae, vae_network
+from generators.autoencoders.heads import CodeHeads
+from generators.autoencoders.networks import BOTH_SEE_ALL, VaeNetwork, VectorVae, Views, vae_network
+from generators.autoencoders.params import CodeParams, HeadParams
 from generators.condition import Conditions
 from generators.params import TrainedParams
 from generators.trained import TrainedGenerator, TrainSet
@@ -30,8 +32,16 @@ class Autoencoder(TrainedGenerator):
     params: CodeParams
     network: VaeNetwork | None
 
+    @property
+    def views(self) -> Views:
+        """What encoder and decoder see of the conditions."""
+        return BOTH_SEE_ALL
+
     def _build(self) -> VaeNetwork:
-        return vae_network(self.spec, len(self.classes), self.fields, self.params)
+        network = vae_network(self.spec, len(self.classes), self.fields, self.params, self.views)
+        if isinstance(self.params, HeadParams) and (self.params.told or self.params.orthogonal):
+            network.heads = CodeHeads(self.params, len(self.classes), len(self.fields.subjects))
+        return network
 
     @torch.no_grad()
     def _settle(self, train: TrainSet) -> None:

@@ -44,6 +44,14 @@ class CodeDensity(nn.Module):
             for m, (share, centre, factor) in enumerate(parts):
                 self.weight[k, m], self.mean[k, m], self.factor[k, m] = share, centre.float(), factor.float()
 
+    @torch.no_grad()
+    def set(self, means: torch.Tensor) -> None:
+        """Means [K, d]: the densities are N(mean, 1) of each class, whatever its codes are."""
+        self.mean.copy_(means.to(self.mean)[:, None].expand_as(self.mean))
+        self.factor.copy_(torch.eye(self.mean.shape[-1]).to(self.factor).expand_as(self.factor))
+        self.weight.zero_()
+        self.weight[:, 0] = 1.0
+
     def draw(self, emotion: torch.Tensor, eps: torch.Tensor, turn: torch.Tensor | None = None) -> torch.Tensor:
         """Shares of the classes [B, K], standard normal noise [B, d] and, of more than one component, uniform numbers
         [B] that choose among them -> codes [B, d]. A mixture of classes gets the mean of what each would give."""
@@ -55,6 +63,13 @@ class CodeDensity(nn.Module):
         index = torch.arange(len(self.mean), device=eps.device)[None, :]
         per_class = self.mean[index, place] + torch.einsum("bkij,bj->bki", self.factor[index, place], eps)
         return torch.einsum("bk,bki->bi", emotion, per_class)
+
+    def around(self, emotion: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
+        """Shares of the classes [B, K] and standard normal noise [B, d] -> [B, d] what leads from the mean of a class
+        (of its largest Gaussian) to a code."""
+        largest = self.weight.argmax(dim=1)
+        factor = self.factor[torch.arange(len(self.mean), device=eps.device), largest]
+        return torch.einsum("bk,kij,bj->bi", emotion, factor, eps)
 
 
 def mixture(

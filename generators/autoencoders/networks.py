@@ -6,61 +6,44 @@ embedding of the conditions that `read_under` and `write_under` give.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import nn
 
 from features.representation import Spec
 from generators.autoencoders.density import CodeDensity, correlated
-from generators.condition import ConditionFields, Conditions
+from generators.autoencoders.heads import CodeHeads
+from generators.autoencoders.params import CodeParams
+from generators.condition import ConditionFields, Conditions, emotion_alone, without_emotion
 from generators.layers import Grid, ResBlock, groups, level_widths
-from generators.params import TrainedParams
 from generators.trained import Network
 from generators.vectors import HIDDEN, Mlp
 
 CORRELATED_COLUMNS = 2048  # of longer vectors the residual is drawn column by column: a factor takes their square
 LOGVAR_RANGE = (-8.0, 4.0)
-Sees = Literal["all", "given", "nothing"]  # all conditions; those beside the emotion; none
+Sees = Literal["all", "emotion", "given", "nothing"]  # of the conditions; "given": those beside the emotion
 
 
-class CodeParams(TrainedParams):
-    """Parameters that every autoencoder has."""
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What encoder and decoder see of the conditions. points: a code is a point, without a spread of its own."""
 
-    width: int = Field(
-        32,
-        ge=4,
-        le=512,
-        description="channels at full resolution, coarser levels have up to four times; of a vector: an eighth of the "
-        "hidden units",
-    )
-    latent: int = Field(32, ge=1, le=1024, description="dimensions of the latent")
-    components: int = Field(
-        1,
-        ge=1,
-        le=32,
-        description="Gaussians in the density of a class' codes; fewer in a class with fewer than 10 samples for each",
-    )
-    temperature: float = Field(0.9, ge=0, le=2, description="scale of the latent noise when sampling; 1: as fitted")
-    # At 1.0 judges trained on real RAVDESS hear calm in one of eight calm samples, between 0.5 and 0.7 in most; at 0.0
-    # speech is too smooth. docs/conditions.md has the numbers.
-    residual: float | None = Field(
-        None,
-        ge=0,
-        le=2,
-        description="rows and vectors: share of the decoder's residual that is drawn as noise when sampling; default: "
-        "0.6 for rows, 1 for vectors, whose columns have no time to be smooth in",
-    )
-    lr: float = Field(2e-3, gt=0, le=1, description="learning rate of Adam after the warm-up")
-    decay: bool = Field(True, description="let the learning rate fall to zero along a cosine")
+    encoder: Sees = "all"
+    decoder: Sees = "all"
+    points: bool = False
+
+
+BOTH_SEE_ALL = Views()
 
 
 class VaeNetwork(Network):
     """The fitted density of the codes, and what encoder and decoder share. Subclasses bring the two.
 
-    encoder_sees, decoder_sees: which conditions steer each of them.
+    `views`: which conditions steer each of them, and whether a code is a point or has a spread.
     """
 
     residual_std: torch.Tensor  # [K, C, H], 0 for rows that are decisions (mask, voicing) and for images
@@ -72,31 +55,39 @@ class VaeNetwork(Network):
         n_classes: int,
         fields: ConditionFields,
         params: CodeParams,
-        *,
-        encoder_sees: Sees = "all",
-        decoder_sees: Sees = "all",
+        views: Views = BOTH_SEE_ALL,
     ) -> None:
         super().__init__(spec, n_classes, fields, 4 * params.width)
-        self.encoder_sees, self.decoder_sees = encoder_sees, decoder_sees
+        self.views, self.outputs = views, params.latent * (1 if views.points else 2)
+        self.heads: CodeHeads | None = None
         self.density = CodeDensity(n_classes, params.latent, params.components)
         self.register_buffer("residual_std", torch.zeros(n_classes, *spec.grid[:2]))
         self.register_buffer("residual_lag", torch.zeros(spec.grid[:2]))
 
     def read_under(self, conditions: Conditions) -> torch.Tensor:
         """Conditions -> [B, E] the embedding that the encoder gets."""
-        return self._seen(conditions, self.encoder_sees)
+        return self._seen(conditions, self.views.encoder)
 
     def write_under(self, conditions: Conditions) -> torch.Tensor:
         """Conditions -> [B, E] the embedding that the decoder gets."""
-        return self._seen(conditions, self.decoder_sees)
+        return self._seen(conditions, self.views.decoder)
 
     def _seen(self, conditions: Conditions, sees: Sees) -> torch.Tensor:
         if sees == "all":
             return self.condition(conditions)
-        emotion = conditions["emotion"]
         if sees == "given":
-            return self.condition({**conditions, "emotion": torch.zeros_like(emotion)})
+            return self.condition(without_emotion(conditions))
+        if sees == "emotion":
+            return self.condition(emotion_alone(conditions))
+        emotion = conditions["emotion"]
         return torch.zeros(len(emotion), self.condition.null.numel(), device=emotion.device)
+
+    def posterior(self, flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the encoder says [B, outputs] -> mean and log variance [B, latent]; of points -inf."""
+        if self.views.points:
+            return flat, torch.full_like(flat, -math.inf)
+        mean, logvar = flat.chunk(2, dim=1)
+        return mean, logvar.clamp(*LOGVAR_RANGE)
 
     def encode(self, x: torch.Tensor, embedding: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """[B, C, H, W] -> mean and log variance, [B, latent] each."""
@@ -122,15 +113,22 @@ class VaeNetwork(Network):
 class GridVae(VaeNetwork):
     """Convolutions over images and rows."""
 
-    def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: CodeParams, **sees: Sees) -> None:
-        super().__init__(spec, n_classes, fields, params, **sees)
+    def __init__(
+        self,
+        spec: Spec,
+        n_classes: int,
+        fields: ConditionFields,
+        params: CodeParams,
+        views: Views = BOTH_SEE_ALL,
+    ) -> None:
+        super().__init__(spec, n_classes, fields, params, views)
         embedding = 4 * params.width
         self.grid = grid = Grid(spec)
         widths = level_widths(params.width, grid.levels)
         self.into = grid.conv(grid.channels, widths[0])
         self.encoder = nn.ModuleList(ResBlock(grid, widths[i], widths[i + 1], embedding) for i in range(grid.levels))
         flat = widths[-1] * grid.seed[0] * grid.seed[1]
-        self.to_latent = nn.Linear(flat, 2 * params.latent)
+        self.to_latent = nn.Linear(flat, self.outputs)
         self.from_latent = nn.Linear(params.latent + embedding, flat)
         self.decoder = nn.ModuleList(
             ResBlock(grid, widths[i + 1], widths[i], embedding) for i in reversed(range(grid.levels))
@@ -142,8 +140,7 @@ class GridVae(VaeNetwork):
         h = self.into(self.grid.fold(x))
         for block in self.encoder:
             h = self.grid.down(block(h, embedding))
-        mean, logvar = self.to_latent(h.flatten(1)).float().chunk(2, dim=1)
-        return mean, logvar.clamp(*LOGVAR_RANGE)
+        return self.posterior(self.to_latent(h.flatten(1)).float())
 
     def decode(self, z: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         h = self.from_latent(torch.cat([z, embedding], dim=1))
@@ -158,17 +155,23 @@ class VectorVae(VaeNetwork):
 
     residual_factor: torch.Tensor  # [D, D]
 
-    def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: CodeParams, **sees: Sees) -> None:
-        super().__init__(spec, n_classes, fields, params, **sees)
+    def __init__(
+        self,
+        spec: Spec,
+        n_classes: int,
+        fields: ConditionFields,
+        params: CodeParams,
+        views: Views = BOTH_SEE_ALL,
+    ) -> None:
+        super().__init__(spec, n_classes, fields, params, views)
         columns, hidden, embedding = spec.shape[0], HIDDEN * params.width, 4 * params.width
-        self.encoder = Mlp(columns, 2 * params.latent, hidden, embedding)
+        self.encoder = Mlp(columns, self.outputs, hidden, embedding)
         self.decoder = Mlp(params.latent + embedding, columns, hidden, embedding)
         self.together = columns if columns <= CORRELATED_COLUMNS else 0
         self.register_buffer("residual_factor", torch.eye(self.together))  # Cholesky factor of its correlations
 
     def encode(self, x: torch.Tensor, embedding: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        mean, logvar = self.encoder(x.flatten(1), embedding).float().chunk(2, dim=1)
-        return mean, logvar.clamp(*LOGVAR_RANGE)
+        return self.posterior(self.encoder(x.flatten(1), embedding).float())
 
     def decode(self, z: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = self.decoder(torch.cat([z, embedding], dim=1), embedding).float()
@@ -181,7 +184,9 @@ class VectorVae(VaeNetwork):
         return torch.einsum("ij,bcjw->bciw", self.residual_factor, white)
 
 
-def vae_network(spec: Spec, n_classes: int, fields: ConditionFields, params: CodeParams, **sees: Sees) -> VaeNetwork:
+def vae_network(
+    spec: Spec, n_classes: int, fields: ConditionFields, params: CodeParams, views: Views = BOTH_SEE_ALL
+) -> VaeNetwork:
     """The network for the layout of a representation."""
     kind = VectorVae if spec.layout == "vector" else GridVae
-    return kind(spec, n_classes, fields, params, **sees)
+    return kind(spec, n_classes, fields, params, views)

@@ -1,10 +1,11 @@
-"""The terms of an autoencoder's loss: likelihood of the reconstruction, KL of the code."""
+"""The terms of a variational autoencoder's loss: likelihood of the reconstruction, KL of the code, its schedule."""
 
 from __future__ import annotations
 
 import torch
 
 from features.representation import Spec
+from generators.autoencoders.params import ElboParams
 
 VARIANCE_FLOOR = 0.01  # normalised units squared; an easy row (the mask) must not own the loss
 
@@ -31,3 +32,11 @@ def residual_nats(x: torch.Tensor, rebuilt: torch.Tensor, spec: Spec) -> torch.T
 def kl_nats(mean: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
     """KL(N(mean, exp(logvar)) || N(0, 1)) averaged over the batch -> [latent] nats."""
     return 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).mean(dim=0)
+
+
+def annealed(params: ElboParams, progress: float) -> float:
+    """Weight of the KL term where the share `progress` in [0, 1) of the steps is done: rises from 0 in each cycle over
+    its share `kl_warmup`, then stays (Bowman et al. 2016; several cycles: Fu et al. 2019, eq. 6)."""
+    if params.kl_warmup <= 0:
+        return params.beta
+    return params.beta * min(1.0, (progress * params.kl_cycles % 1.0) / params.kl_warmup)

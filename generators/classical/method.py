@@ -1,7 +1,7 @@
 """What classical augmentation is: methods on rows of features, methods on payloads, and the tables of their names.
 
-Plain objects without networks and steps. None of them is a generator that can be released; what makes one of them such
-a generator would stand beside this file and use it.
+Plain objects without networks and steps. A study fills a train set with them at once (`rows`, `apply`). What releases
+them as generators, one draw at a time, stands beside this file: resampling.py (rows) and augmentation.py (payloads).
 
 All randomness comes from the `np.random.Generator` that is handed in. Calls leave global random states as they were;
 only the first import of scikit-learn moves Python's, whoever imports it.
@@ -35,6 +35,7 @@ PAYLOAD_METHODS: dict[str, dict[str, str]] = {
         "pitch": "generators.classical.speech:Pitch",
         "stretch": "generators.classical.speech:Stretch",
         "gain": "generators.classical.speech:Gain",
+        "reverb": "generators.classical.rooms:Reverb",
         "spec_augment": "generators.classical.spectrogram:SpecAugment",
     },
     "face": {
@@ -110,10 +111,28 @@ class Drawn:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Among:
+    """The rows among which one row is varied: of its class and corpus, itself left out.
+
+    x: [n, D] float64 in their own units; scaled: [n, D] the same in units in which distances are taken; unit: [D]
+    standard deviation of each column of x within classes.
+    """
+
+    x: np.ndarray
+    scaled: np.ndarray
+    unit: np.ndarray
+
+
 class VectorMethod(Protocol):
-    """Rows of features -> more rows of the classes that lack some."""
+    """Rows of features -> more rows of the classes that lack some.
+
+    `rows` draws them all at once, for a study. `turns` and `one` are the same method a row at a time, for releases: a
+    row that is drawn alone is the same as in company. partners: other rows that a row's class must have.
+    """
 
     Params: ClassVar[type[MethodParams]]
+    partners: ClassVar[int]
 
     def rows(
         self,
@@ -131,10 +150,21 @@ class VectorMethod(Protocol):
         """
         ...
 
+    def turns(self, scaled: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """scaled [N, D] in units in which distances are taken, y [N] class indices -> [N] int64: how often each row is
+        started from before all begin again, 0 for never."""
+        ...
+
+    def one(self, row: np.ndarray, scaled: np.ndarray, among: Among, rng: np.random.Generator) -> np.ndarray:
+        """row [D] float64 in its own units, the same scaled [D] -> a new row [D] of its class, in its own units. A
+        function of the arguments alone; `among` has `partners` rows or more."""
+        ...
+
 
 class PayloadMethod(Protocol):
     """One payload -> another of the same modality, codec and label. `varies`: whether another rng gives another
-    result; two payloads that a method without it makes of one source are the same."""
+    result; two payloads that a method without it makes of one source are the same. Optional `learns`: True where `fit`
+    looks at payloads."""
 
     Params: ClassVar[type[MethodParams]]
     varies: ClassVar[bool]

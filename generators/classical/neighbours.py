@@ -22,7 +22,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from corpora.errors import UserError
 from generators.classical.method import Drawn, MethodParams
-from generators.classical.vectors import Wanted, joined, wanted
+from generators.classical.nearest import Towards, others_near
+from generators.classical.vectors import EachOnce, Wanted, joined, wanted
 
 _TOLERANCE = 1e-9  # of a new row's distance from its segment, in units of the largest value
 _SEEDS = 2**31
@@ -51,7 +52,7 @@ class SmoteParams(MethodParams):
     k: int = Field(5, ge=1, le=1000, description="neighbours of its class towards which a row is moved")
 
 
-class Smote:
+class Smote(Towards, EachOnce):
     """Between a random row of the class and one of its k nearest neighbours of the class, anywhere on the segment.
 
     A class with fewer than k + 1 rows has as many neighbours as there are; notes say so.
@@ -89,7 +90,7 @@ class BorderlineParams(MethodParams):
     m: int = Field(10, ge=1, le=1000, description="neighbours of any class that say whether a row is in danger")
 
 
-class Borderline:
+class Borderline(Towards):
     """Borderline-SMOTE 1: SMOTE from rows in danger alone, of whose m nearest neighbours at least half, but not all,
     are of other classes.
 
@@ -129,6 +130,11 @@ class Borderline:
             parts.append(_placed(x, each, new, notes))
         return joined(parts, x.shape[1])
 
+    def turns(self, scaled: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """See `VectorMethod.turns`: one for each row in danger."""
+        others, m = others_near(scaled, y, self.params.m)
+        return ((2 * others >= m) & (others < m)).astype(np.int64)
+
 
 class AdasynParams(MethodParams):
     """Parameters of ADASYN."""
@@ -136,7 +142,7 @@ class AdasynParams(MethodParams):
     k: int = Field(5, ge=1, le=1000, description="neighbours: of any class to weigh a row, of its own to move it")
 
 
-class Adasyn:
+class Adasyn(Towards):
     """SMOTE that starts the more often from a row, the larger the share of other classes among its k neighbours.
 
     ADASYN rounds the number of each row by itself, so that their sum misses what was asked for, and is 0 where many
@@ -176,6 +182,11 @@ class Adasyn:
             notes.append(f"adasyn: class {each.label}, {each.lack} rows kept at random of {len(new)} drawn")
             parts.append(_placed(x, each, new[kept], notes))
         return joined(parts, x.shape[1])
+
+    def turns(self, scaled: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """See `VectorMethod.turns`: as many as neighbours of other classes, k times the paper's r_i: in every
+        cycle of draws its shares are kept exactly."""
+        return others_near(scaled, y, self.params.k)[0]
 
 
 def _neighbours(method: str, each: Wanted, k: int) -> tuple[int, list[str]]:

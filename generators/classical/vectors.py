@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from corpora.errors import UserError
-from generators.classical.method import Drawn, MethodParams
+from generators.classical.method import Among, Drawn, MethodParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,14 @@ def wanted(method: str, x: np.ndarray, y: np.ndarray, lacks: Mapping[int, int]) 
     return result
 
 
+class EachOnce:
+    """A method that starts from every row of a class equally often."""
+
+    def turns(self, scaled: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """See `VectorMethod.turns`."""
+        return np.ones(len(y), np.int64)
+
+
 def joined(parts: Sequence[Drawn], columns: int) -> Drawn:
     """Parts one after the other; no part: no rows of that many columns."""
     if not parts:
@@ -77,11 +85,12 @@ class OversampleParams(MethodParams):
     """Repeats have nothing to set."""
 
 
-class Oversample:
+class Oversample(EachOnce):
     """Train rows once more. Every row of a class is repeated as often as every other, to within one: drawing with
     replacement would add noise for nothing."""
 
     Params: ClassVar = OversampleParams
+    partners: ClassVar = 0
 
     def __init__(self, params: OversampleParams | None = None) -> None:
         self.params = params or OversampleParams()
@@ -97,6 +106,10 @@ class Oversample:
         """See `VectorMethod.rows`; a class with 1 row can be repeated."""
         return joined([_copies(x, each, rng) for each in wanted("oversample", x, y, lacks)], x.shape[1])
 
+    def one(self, row: np.ndarray, scaled: np.ndarray, among: Among, rng: np.random.Generator) -> np.ndarray:
+        """See `VectorMethod.one`: the row itself."""
+        return row.copy()
+
 
 def _copies(x: np.ndarray, each: Wanted, rng: np.random.Generator) -> Drawn:
     source = taken_evenly(each.members, each.lack, rng)
@@ -111,11 +124,12 @@ class JitterParams(MethodParams):
     )
 
 
-class Jitter:
+class Jitter(EachOnce):
     """Repeats (`Oversample`) with Gaussian noise on every column, in units of its standard deviation within classes,
     pooled over all classes: so a class with 1 row has noise too, and a constant column has none."""
 
     Params: ClassVar = JitterParams
+    partners: ClassVar = 0
 
     def __init__(self, params: JitterParams | None = None) -> None:
         self.params = params or JitterParams()
@@ -135,9 +149,18 @@ class Jitter:
         parts, unit = [], within_sd(x, y)
         for each in asked:
             copies = _copies(x, each, rng)
-            noise = self.params.sd * unit * rng.standard_normal(copies.x.shape)
+            noise = self._noise(unit, copies.x.shape, rng)
             parts.append(Drawn(copies.x + noise, copies.y, copies.source, copies.second))
         return joined(parts, x.shape[1])
+
+    def one(self, row: np.ndarray, scaled: np.ndarray, among: Among, rng: np.random.Generator) -> np.ndarray:
+        """See `VectorMethod.one`."""
+        varied: np.ndarray = row + self._noise(among.unit, row.shape, rng)
+        return varied
+
+    def _noise(self, unit: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        noise: np.ndarray = self.params.sd * unit * rng.standard_normal(shape)
+        return noise
 
 
 def within_sd(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -168,7 +191,7 @@ class MixupParams(MethodParams):
     )
 
 
-class Mixup:
+class Mixup(EachOnce):
     """lambda x_i + (1 - lambda) x_j of two rows of one class, lambda ~ Beta(alpha, alpha).
 
     Zhang et al. 2018 (mixup: beyond empirical risk minimization, ICLR) mix any two rows, and their labels by the same
@@ -178,6 +201,7 @@ class Mixup:
     """
 
     Params: ClassVar = MixupParams
+    partners: ClassVar = 1
 
     def __init__(self, params: MixupParams | None = None) -> None:
         self.params = params or MixupParams()
@@ -199,10 +223,24 @@ class Mixup:
             n = len(each.members)
             first = taken_evenly(np.arange(n), each.lack, rng)
             second = (first + rng.integers(1, n, size=each.lack)) % n
-            alpha = self.params.alpha
-            weight = rng.beta(alpha, alpha, size=(each.lack, 1)) if alpha > 0 else np.ones((each.lack, 1))
-            weight = np.maximum(weight, 1 - weight)
+            weight = self._weight((each.lack, 1), rng)
             first, second = each.members[first], each.members[second]
-            # as a step from one row: columns in which both are equal stay exactly as they are
-            mixed = x[first] + (1 - weight) * (x[second] - x[first])
-            yield Drawn(mixed, np.full(each.lack, each.label), first, second)
+            yield Drawn(between(x[first], x[second], 1 - weight), np.full(each.lack, each.label), first, second)
+
+    def one(self, row: np.ndarray, scaled: np.ndarray, among: Among, rng: np.random.Generator) -> np.ndarray:
+        """See `VectorMethod.one`: `row` is the one that weighs more."""
+        second = among.x[int(rng.integers(len(among.x)))]
+        return between(row, second, 1 - self._weight((1,), rng))
+
+    def _weight(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Of the row that weighs more, in [0.5, 1]."""
+        alpha = self.params.alpha
+        weight = rng.beta(alpha, alpha, size=shape) if alpha > 0 else np.ones(shape)
+        return np.maximum(weight, 1 - weight)
+
+
+def between(first: np.ndarray, second: np.ndarray, step: np.ndarray | float) -> np.ndarray:
+    """[..., D] at `step` of the way from one row to another. As a step from one row: columns in which both are equal
+    stay exactly as they are."""
+    mixed: np.ndarray = first + step * (second - first)
+    return mixed

@@ -1,182 +1,117 @@
 """Conditional GAN: sharp samples in one pass.
 
-Discriminator: residual, spectrally normalised (Miyato et al. 2018), conditioned by projection (Miyato & Koyama 2018) or
-with an auxiliary classifier (Odena et al. 2017). Loss: hinge, or Wasserstein with gradient penalty (Gulrajani et al.
-2017). DiffAugment (Zhao et al. 2020) lets it live on a few hundred samples; for rows, only shifts in time, because
-brightness and contrast of a cepstrum are its loudness and timbre; for vectors, hidden columns. The generator that
-samples is the averaged one.
+A game is a choice of parameters: the critic (projection, auxiliary classifier, K + 1 answers, autoencoder, two opposed
+ones), the loss, how the class enters the generator, what the critic judges (samples or codes), and terms to add.
+DiffAugment (Zhao et al. 2020) lets it live on a few hundred samples. The generator that samples is the averaged one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import nn
-from torch.nn.utils.parametrizations import spectral_norm
 
-from features.representation import Spec
-from generators.condition import ConditionEncoder, ConditionFields, Conditions
-from generators.gan.augment import diff_augment
-from generators.generator import Device
-from generators.layers import Grid, ResBlock, groups, level_widths
+from corpora.errors import ParamsError, UserError
+from generators.condition import Conditions, encode_conditions
+from generators.gan.augment import Adaptive, adaptive_augment, diff_augment
+from generators.gan.critics import AutoencoderCritic, Critic, CriticOptions, TwoCritics
+from generators.gan.networks import GanNetwork
+from generators.gan.params import ANSWERING, GanParams
+from generators.gan.rules import BalanceRules, Losses, Rules, ScoreRules, Seen, TwoRules
+from generators.gan.start import Start, rebuilding_loss
+from generators.gan.terms import diversity_term, mixed
+from generators.generator import Device, Draw, Progress
 from generators.params import TrainedParams
-from generators.trained import Network, TrainedGenerator, TrainSet
-from generators.vectors import HIDDEN, CriticMlp, Mlp
-from training.device import compiled
+from generators.trained import TrainedGenerator, TrainSet
+from training.device import compiled, resolve_device
 from training.ema import Ema
-from training.loop import Minibatch, Phase
-from training.seeds import noise
-
-PENALTY = 10.0  # weight of WGAN-GP's penalty
+from training.loop import DivergedError, Minibatch, Phase
+from training.seeds import derive_seed, noise
 
 
-class GanParams(TrainedParams):
-    """Parameters of the conditional GAN."""
+class Game:
+    """One fit: the two players, what they see of the train data, and what each minimises in a step."""
 
-    width: int = Field(
-        32,
-        ge=4,
-        le=512,
-        description="channels at full resolution, coarser levels have up to four times; of a vector: an eighth of the "
-        "hidden units",
-    )
-    latent: int = Field(64, ge=1, le=1024, description="dimensions of the latent")
-    discriminator: Literal["projection", "ac"] = Field(
-        "projection", description="how the class enters the discriminator"
-    )
-    loss: Literal["hinge", "wgan-gp"] = Field("hinge", description="adversarial loss")
-    augment: bool = Field(True, description="DiffAugment on real and generated samples alike")
-    critic_steps: int = Field(1, ge=1, le=10, description="steps of the discriminator for each one of the generator")
-    ac_weight: float = Field(1.0, ge=0, le=100, description="weight of the auxiliary classifier's loss")
-    lr: float = Field(4e-4, gt=0, le=1, description="learning rate of the generator after the warm-up")
-    lr_discriminator: float = Field(4e-4, gt=0, le=1, description="learning rate of the discriminator")
-    clip: float = Field(0.0, ge=0, description="largest norm of the gradient; 0: not clipped")
+    def __init__(
+        self, network: GanNetwork, critic: nn.Module, rules: Rules, train: TrainSet, params: GanParams
+    ) -> None:
+        self.network, self.critic, self.rules, self.train, self.params = network, critic, rules, train, params
+        self.draw: Any = network.draw
+        self.labelled = torch.ones(len(train.x), dtype=torch.bool, device=train.x.device)
 
+    def hide_labels(self, seed: int) -> None:
+        """Leaves the share of each class' labels that the parameters say, at least one."""
+        emotions = self.train.conditions["emotion"].argmax(dim=1).cpu().numpy()
+        rng = np.random.default_rng(derive_seed(seed, "labelled"))
+        for k in np.unique(emotions[self.train.rows]):
+            own = rng.permutation(self.train.rows[emotions[self.train.rows] == k])
+            hidden = own[int(np.ceil(self.params.labelled * len(own))) :]
+            self.labelled[torch.from_numpy(hidden).to(self.labelled.device)] = False
 
-class GanNetwork(Network):
-    """The generator: latent and condition -> array."""
-
-    def forward(self, z: torch.Tensor, conditions: Conditions) -> torch.Tensor:
-        """[B, latent] -> [B, C, H, W] in normalised space."""
-        raise NotImplementedError
-
-
-class GridGan(GanNetwork):
-    """Convolutions to images and rows."""
-
-    def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: GanParams) -> None:
-        embedding = 4 * params.width
-        super().__init__(spec, n_classes, fields, embedding)
-        self.grid = grid = Grid(spec)
-        widths = level_widths(params.width, grid.levels)
-        self.mix = nn.Linear(params.latent + embedding, embedding)
-        self.start = nn.Linear(params.latent + embedding, widths[-1] * grid.seed[0] * grid.seed[1])
-        self.blocks = nn.ModuleList(
-            ResBlock(grid, widths[i + 1], widths[i], embedding) for i in reversed(range(grid.levels))
+    def critic_loss(self, batch: Minibatch) -> Losses:
+        """What the critic minimises in this step."""
+        start = getattr(self.critic, "start", None)
+        if isinstance(start, Start) and start.running(batch):
+            assert isinstance(self.critic, Critic)
+            return rebuilding_loss(self.network, self.critic, self.train, batch)
+        x, conditions, labelled = self._real(batch)
+        with torch.no_grad():
+            real = self.network.encode(x)
+            drawn = self.draw(batch.randn(len(x), *self.network.latent_shape), conditions)
+        return self.rules.critic(
+            Seen(self._augmented(real, batch), conditions, labelled),
+            Seen(self._augmented(drawn, batch), conditions, labelled),
+            batch,
         )
-        self.norm = nn.GroupNorm(groups(widths[0]), widths[0])
-        self.out = grid.conv(widths[0], grid.channels)
 
-    def forward(self, z: torch.Tensor, conditions: Conditions) -> torch.Tensor:
-        """As of `GanNetwork`, float32: in [-1, 1] where the Spec has bounds; 0 where its mask row is -1."""
-        joint = torch.cat([z, self.condition(conditions)], dim=1)
-        style = self.mix(joint)  # the latent steers every level, not only the coarsest
-        h = self.start(joint).reshape(len(z), -1, *self.grid.seed)
-        for block in self.blocks:
-            h = block(self.grid.up(h), style)
-        x = self.grid.unfold(self.out(F.silu(self.norm(h)))).float()
-        spec = self.grid.spec
-        if spec.bounds is not None:
-            return torch.tanh(x)
-        if spec.mask_row is None:
-            return x
-        # what real arrays are: mask within +-1, nothing in the padding (a soft gate keeps the gradient)
-        row = spec.mask_row
-        mask = torch.tanh(x[:, :, row : row + 1, :])
-        gate = torch.sigmoid(6.0 * mask[:, :1])
-        return torch.cat([x[:, :, :row] * gate, mask, x[:, :, row + 1 :] * gate], dim=2)
+    def generator_loss(self, batch: Minibatch) -> Losses:
+        """What the generator minimises in this step; of space codes, encoder and decoder too."""
+        p, network = self.params, self.network
+        start = getattr(self.critic, "start", None)
+        if isinstance(start, Start):
+            assert isinstance(self.critic, Critic)
+            if start.running(batch):
+                return rebuilding_loss(network, self.critic, self.train, batch)
+            start.end(network, self.critic, self.train)
+        x, conditions, labelled = self._real(batch)
+        eps = batch.randn(len(x), *network.latent_shape)
+        drawn = self.draw(eps, conditions)
+        real = network.encode(x)
+        fake = Seen(self._augmented(drawn, batch), conditions, labelled)
+        said = self.rules.generator(Seen(real.detach(), conditions, labelled), fake, batch)
+        loss = said.pop("loss")
+        if p.diversity > 0:
+            other = batch.randn(*eps.shape)
+            said["diversity"] = diversity_term(drawn, self.draw(other, conditions), eps, other)
+            loss = loss + p.diversity * said["diversity"]
+        if p.space == "codes":
+            said["rebuilt"] = (x - network.rebuild(real)).square().mean()
+            loss = loss + said["rebuilt"]
+            if p.discriminator in ANSWERING:  # codes of real samples tell the class as well
+                logits = self.critic(real, conditions).logits[:, : conditions["emotion"].shape[1]]
+                said["codes_tell"] = F.cross_entropy(logits, conditions["emotion"])
+                loss = loss + p.ac_weight * said["codes_tell"]
+        return {"loss": loss, **said}
 
+    def _real(self, batch: Minibatch) -> tuple[torch.Tensor, Conditions, torch.Tensor]:
+        x, conditions = self.train.take(batch.rows)
+        x, conditions = mixed(x, conditions, self.params.mixup, batch)
+        return x, conditions, self.labelled[torch.from_numpy(batch.rows).to(x.device)]
 
-class VectorGan(GanNetwork):
-    """A perceptron to the columns of a vector."""
-
-    def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: GanParams) -> None:
-        embedding = 4 * params.width
-        super().__init__(spec, n_classes, fields, embedding)
-        self.bounded = spec.bounds is not None
-        self.mlp = Mlp(params.latent + embedding, spec.shape[0], HIDDEN * params.width, embedding)
-
-    def forward(self, z: torch.Tensor, conditions: Conditions) -> torch.Tensor:
-        """z [B, latent] -> [B, 1, D, 1] float32; in [-1, 1] where the Spec has bounds."""
-        embedding = self.condition(conditions)
-        x: torch.Tensor = self.mlp(torch.cat([z, embedding], dim=1), embedding).float()
-        return (torch.tanh(x) if self.bounded else x)[:, None, :, None]
-
-
-class _CriticBlock(nn.Module):
-    def __init__(self, grid: Grid, inputs: int, outputs: int, wrap: Any) -> None:
-        super().__init__()
-        self.grid = grid
-        self.conv1 = wrap(grid.conv(inputs, outputs))
-        self.conv2 = wrap(grid.conv(outputs, outputs))
-        self.shortcut = wrap(nn.Conv2d(inputs, outputs, 1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        h = self.conv2(F.leaky_relu(self.conv1(F.leaky_relu(x, 0.2)), 0.2))
-        return self.grid.down(h) + self.shortcut(self.grid.down(x))
-
-
-class _GridFeatures(nn.Module):
-    """[B, C, H, W] -> [B, size]: residual blocks, then the mean over places."""
-
-    def __init__(self, spec: Spec, width: int, wrap: Any) -> None:
-        super().__init__()
-        self.grid = grid = Grid(spec)
-        widths = level_widths(width, grid.levels)
-        self.size = widths[-1]
-        self.into = wrap(grid.conv(grid.channels, widths[0]))
-        self.blocks = nn.ModuleList(_CriticBlock(grid, widths[i], widths[i + 1], wrap) for i in range(grid.levels))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        h = self.into(self.grid.fold(x))
-        for block in self.blocks:
-            h = block(h)
-        return F.leaky_relu(h, 0.2).mean(dim=(2, 3))
-
-
-class Critic(nn.Module):
-    """The discriminator. Spectral norm for the hinge loss; WGAN-GP has its penalty instead."""
-
-    def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: GanParams) -> None:
-        super().__init__()
-        wrap: Any = spectral_norm if params.loss == "hinge" else (lambda layer: layer)
-        if spec.layout == "vector":
-            size = HIDDEN * params.width
-            self.features: nn.Module = CriticMlp(spec.shape[0], size, wrap)
-        else:
-            self.features = _GridFeatures(spec, params.width, wrap)
-            size = self.features.size
-        self.score = wrap(nn.Linear(size, 1))
-        self.condition = ConditionEncoder(n_classes, fields, size)
-        self.classify = nn.Linear(size, n_classes) if params.discriminator == "ac" else None
-        self.is_vector = spec.layout == "vector"
-
-    def forward(self, x: torch.Tensor, conditions: Conditions) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """[B, C, H, W] -> realness [B], class logits [B, K] (auxiliary classifier) or None (projection)."""
-        h: torch.Tensor = self.features(x.flatten(1) if self.is_vector else x)
-        score = self.score(h)[:, 0]
-        if self.classify is not None:
-            return score.float(), self.classify(h).float()
-        projection = (self.condition(conditions) * h).sum(dim=1) / h.shape[1] ** 0.5
-        return (score + projection).float(), None
+    def _augmented(self, x: torch.Tensor, batch: Minibatch) -> torch.Tensor:
+        adaptive = getattr(self.critic, "adaptive", None)
+        if isinstance(adaptive, Adaptive):
+            return adaptive_augment(x, batch, self.network.judged, adaptive.probability)
+        return diff_augment(x, batch, self.network.judged) if self.params.augment else x
 
 
 class ConditionalGAN(TrainedGenerator):
-    """cgan: see the module."""
+    """cgan: see the module. `codes` are the second space of a fit with `space: codes`."""
 
     name = "cgan"
     Params: ClassVar[type[TrainedParams]] = GanParams
@@ -184,62 +119,113 @@ class ConditionalGAN(TrainedGenerator):
     network: GanNetwork | None
 
     def _build(self) -> GanNetwork:
-        kind = VectorGan if self.spec.layout == "vector" else GridGan
-        return kind(self.spec, len(self.classes), self.fields, self.params)
+        if self.params.mixup > 0 and self.spec.mask_row is not None:
+            raise ParamsError(
+                f"mixup: arrays of {self.spec.name} have lengths of their own (a mask row), whose mean is none; "
+                "leave mixup out or choose a representation of one length"
+            )
+        return GanNetwork(self.spec, len(self.classes), self.fields, self.params)
+
+    def _critic(self, network: GanNetwork) -> nn.Module:
+        p, judged, n_classes = self.params, network.judged, len(self.classes)
+        options = CriticOptions("projection", p.width, p.has_spectral_norm(judged), p.dropout, p.recurrent)
+        if p.discriminator == "two":
+            return TwoCritics(judged, n_classes, self.fields, options)
+        if p.discriminator == "autoencoder":
+            return AutoencoderCritic(judged, n_classes, self.fields, replace(options, code=p.code))
+        fitted = p.class_input == "fitted"
+        code = p.latent if fitted else 0
+        options = replace(options, kind=p.discriminator, code=code, embeds=p.triplet > 0)
+        critic = Critic(judged, n_classes, self.fields, options)
+        if p.augment == "ada":
+            critic.add_module("adaptive", Adaptive())
+        if fitted:
+            critic.add_module("start", Start(p.start))
+        return critic
+
+    def _rules(self, network: GanNetwork, critic: nn.Module, device: Device) -> Rules:
+        judge: Any = compiled(critic, device.compile)
+        if isinstance(critic, Critic):
+            return ScoreRules(judge, critic, self.params, network.judged)
+        if isinstance(critic, AutoencoderCritic):
+            return BalanceRules(judge, critic, self.params)
+        return TwoRules(judge, self.params)
 
     def _phases(self, network: GanNetwork, train: TrainSet, device: Device, seed: int) -> list[Phase]:
         p = self.params
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed % 2**63)
-            critic = Critic(self.spec, len(self.classes), self.fields, p).to(train.x.device)
-        draw: Any = compiled(network, device.compile)
-        judge: Any = compiled(critic, device.compile)
-
-        def seen(x: torch.Tensor, batch: Minibatch) -> torch.Tensor:
-            return diff_augment(x, batch, self.spec) if p.augment else x
-
-        def classes(logits: torch.Tensor | None, conditions: Conditions) -> torch.Tensor:
-            if logits is None:
-                return torch.zeros((), device=train.x.device)
-            return p.ac_weight * F.cross_entropy(logits, conditions["emotion"])
-
-        def loss_d(batch: Minibatch) -> dict[str, torch.Tensor]:
-            x, conditions = train.take(batch.rows)
-            with torch.no_grad():
-                drawn = draw(batch.randn(len(x), p.latent), conditions)
-            real_x, fake_x = seen(x, batch), seen(drawn, batch)
-            real, logits = judge(real_x, conditions)
-            fake, _ = judge(fake_x, conditions)
-            if p.loss == "hinge":
-                adversarial = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-            else:
-                adversarial = fake.mean() - real.mean() + PENALTY * _penalty(critic, real_x, fake_x, conditions, batch)
-            return {"loss": adversarial + classes(logits, conditions), "gap": real.mean() - fake.mean()}
-
-        def loss_g(batch: Minibatch) -> dict[str, torch.Tensor]:
-            _, conditions = train.take(batch.rows)
-            drawn = draw(batch.randn(len(batch.rows), p.latent), conditions)
-            fake, logits = judge(seen(drawn, batch), conditions)
-            return {"loss": classes(logits, conditions) - fake.mean()}
-
+            critic = self._critic(network).to(train.x.device)
+        game = Game(network, critic, self._rules(network, critic, device), train, p)
+        if device.compile:
+            game.draw = torch.compile(network.draw)
+        if p.labelled < 1:
+            game.hide_labels(seed)
         betas = (0.0, 0.99)
         ema = Ema(network, p.ema_std)
-        g = Phase("generator", network, loss_g, p.lr, betas, p.weight_decay, p.clip, ema=ema)
-        d = Phase("critic", critic, loss_d, p.lr_discriminator, betas, p.weight_decay, p.clip, repeats=p.critic_steps)
+        g = Phase("generator", network, game.generator_loss, p.lr, betas, p.weight_decay, p.clip, ema=ema)
+        d = Phase(
+            "critic",
+            critic,
+            game.critic_loss,
+            p.lr_discriminator,
+            betas,
+            p.weight_decay,
+            p.clip,
+            repeats=p.steps_of_critic(network.judged),
+        )
         return [g, d]
+
+    def fit(self, data: Any, **options: Any) -> Iterator[Progress]:
+        """See `TrainedGenerator.fit`. Raises `DivergedError` that says what steadies this game."""
+        try:
+            yield from super().fit(data, **options)
+        except DivergedError as error:
+            folder, every = options.get("checkpoints"), options.get("checkpoint_every", 500)
+            kept = f" The last good state, of a step that {every} divides, is kept." if folder is not None else ""
+            raise DivergedError(f"{error}. This game: {_steadier(self.params)}.{kept}") from error
 
     def _generate(self, conditions: Conditions, seeds: Sequence[int], device: torch.device) -> torch.Tensor:
         assert self.network is not None
-        return self.network(noise(seeds, (self.params.latent,), device), conditions)
+        x: torch.Tensor = self.network(noise(seeds, self.network.latent_shape, device), conditions)
+        return x
+
+    @torch.inference_mode()
+    def codes(self, draws: Sequence[Draw], *, device: Device) -> np.ndarray:
+        """draws (n) -> [n, code] float32: the generator's codes, of which `sample` gives what their decoder makes.
+
+        Raises `UserError` where the fit was not of space codes."""
+        network = self._code_network()
+        where = resolve_device(device.kind)
+        network.to(where)
+        asked = encode_conditions([d.condition for d in draws], self.classes, self.fields)
+        conditions = {name: values.to(where) for name, values in asked.items()}
+        z = noise([d.seed for d in draws], network.latent_shape, where)
+        return network.draw(z, conditions).flatten(1).cpu().numpy()
+
+    @torch.inference_mode()
+    def encode(self, arrays: np.ndarray, *, device: Device) -> np.ndarray:
+        """[n, *spec.shape] in the representation's units -> [n, code] float32: real samples in the second space.
+
+        Raises `UserError` where the fit was not of space codes."""
+        network = self._code_network()
+        where = resolve_device(device.kind)
+        network.to(where)
+        x = torch.from_numpy(np.asarray(arrays, np.float32).reshape(len(arrays), *self.spec.grid)).to(where)
+        return network.encode(network.normaliser(x)).flatten(1).cpu().numpy()
+
+    def _code_network(self) -> GanNetwork:
+        network = self._fitted()
+        assert isinstance(network, GanNetwork)
+        if self.params.space != "codes":
+            raise UserError("this cgan has no codes: it was fitted with space samples; fit it with space: codes")
+        return network
 
 
-def _penalty(
-    critic: Critic, real: torch.Tensor, drawn: torch.Tensor, conditions: Conditions, batch: Minibatch
-) -> torch.Tensor:
-    """Squared distance from 1 of the critic's slope between real and generated samples. Gulrajani et al. 2017, eq.
-    3."""
-    share = batch.rand(len(real), 1, 1, 1)
-    between = (share * real + (1 - share) * drawn).requires_grad_(True)
-    score, _ = critic(between, conditions)
-    (slope,) = torch.autograd.grad(score.sum(), between, create_graph=True)
-    return (slope.flatten(1).norm(dim=1) - 1.0).square().mean()
+def _steadier(params: GanParams) -> str:
+    """What to try after a game diverged, by what the parameters leave open."""
+    if params.penalty_weight > 0:
+        return "lower lr_discriminator, set critic_steps to 5, or clip to 1"
+    if params.spectral is not True and params.discriminator != "autoencoder":
+        return "set spectral to true, or lower lr_discriminator"
+    return "lower lr and lr_discriminator, or set clip to 1"

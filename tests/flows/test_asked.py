@@ -33,6 +33,12 @@ RATED: dict[str, Any] = {
     },
     "corpora": {"tiny": {"reader": "iemocap", "shards": 2, "ratios": {"train": 0.8, "dev": 0.0, "test": 0.2}}},
 }
+RANKED = {
+    "name": "cvae",
+    "steps": 20,
+    "intensity": "ranked",
+    "params": {"width": 8, "latent": 4, "honours": ["arousal", "intensity", "subject"]},
+}
 HONEST = {"name": "cvae", "steps": 20, "params": {"width": 8, "latent": 4, "honours": ["arousal", "subject"]}}
 
 
@@ -88,6 +94,10 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"ask": {"subject": "tiny:nobody"}}, r"ask\.subject: unknown subject 'tiny:nobody'"),
         ({"ask": {"classes": {"angr": {"arousal": 0.1}}}}, "unknown class 'angr'. Did you mean 'anger'"),
         ({"ask": {"mixtures": [{"of": {"fear": 1, "anger": 1}, "number": 2}]}}, "unknown class 'fear'"),
+        ({"generator": HONEST | {"intensity": "ranked"}}, "'ranked', but generator cvae does not honour intensity"),
+        ({"generator": RANKED | {"neutral": "calm"}}, "no sample is of class 'calm'"),
+        ({"generator": RANKED | {"intensity": "rated"}}, r"no train sample has an intensity.*intensity: ranked"),
+        ({"generator": {"name": "transfer", "intensity": "ranked"}}, "choose a generator that honours intensity"),
         ({"gates": SPEECH["gates"] | {"dimensions": {}}}, "asked for valence or arousal or dominance, and this run"),
         (
             {"gates": SPEECH["gates"] | {"dimensions": {}}, "ask": {"classes": {"anger": {"arousal": 0.7}}}},
@@ -111,11 +121,13 @@ def test_what_is_asked_for_reaches_gates_and_release(
 ) -> None:
     ask = {
         "arousal": [-0.5, 0.5],
+        "intensity": [0.3, 1.0],
+        "subject": "new:1",
         "classes": {"anger": {"arousal": 0.9}},
         "mixtures": [{"of": {"anger": 1, "sadness": 3}, "number": 3}],
     }
     gates = SPEECH["gates"] | {"dimensions": {"limit": {"absolute": 0.0}, "params": {"min_ccc": -1.0}}}
-    project(ingested, params_of(ask=ask, gates=gates, target={"policy": "number", "number": 26}))
+    project(ingested, params_of(ask=ask, gates=gates, generator=RANKED, target={"policy": "number", "number": 26}))
     for verb in ("plan", "prepare", "fit", "augment", "evaluate", "release", "report"):
         run_stage(verb, "tiny", repo=ingested)
     augmented = ingested / "data" / "runs" / "tiny" / "augmented"
@@ -134,6 +146,24 @@ def test_what_is_asked_for_reaches_gates_and_release(
     of_mixture = scores[scores.emotion == ""]
     assert set(of_mixture[of_mixture.value.notna()].gate) == {"validity", "copies", "dimensions"}
     assert of_mixture[of_mixture.gate == "agreement"].passed.all(), "no class, so nothing to agree with"
+    ranked = read_json(ingested / "data" / "runs" / "tiny" / "fit" / "fit.json")["intensity"]
+    assert ranked["neutral"] == "neutral" and set(ranked["by_emotion"]) == {"anger", "sadness"}
+    assert ranked["order_accuracy"] > 0.6 and ranked["n_pairs"] > 0
+    assert {r["subject_id"] for r in rows} == {"new:1"} and len({r["group_id"] for r in rows}) > 1
+    told = pq.read_table(augmented / "asked.parquet").to_pandas()
+    assert set(told.sample_id) == set(scores.sample_id) and set(told.intensity) == {0.3, 1.0}
+    evaluation = augmented.parent / "evaluation"
+    curves = read_json(evaluation / "curves.json")
+    assert {c["name"] for c in curves["curves"]} == {"intensity", "arousal"}
+    (of_intensity,) = [c for c in curves["curves"] if c["name"] == "intensity"]
+    assert [p["asked"] for p in of_intensity["points"]] == [0.3, 1.0] and of_intensity["verdict"]
+    (mixture,) = curves["mixtures"]
+    assert mixture["name"] == "0.25 anger + 0.75 sadness" and "3 judged samples" in mixture["reason"]
+    alarms = read_json(evaluation / "alarms.json")["alarms"]
+    assert {a["name"] for a in alarms} == {"collapse", "over-smoothing", "intensity loss", "copies"}
+    notes = read_json(augmented.parent / "release" / "manifest.json")["notes"]
+    rings = [a for a in alarms if a["state"] == "rings" and a["group"] == "all"]
+    assert len([n for n in notes if n.startswith("alarm: ")]) >= len(rings)
     judged = scores[scores.gate == "dimensions"]
     assert np.isfinite(judged.value).all() and judged.value.nunique() > 1
     balance = read_json(augmented / "balance.json")

@@ -61,7 +61,10 @@ def test_a_preset_says_what_stands_beside_it_does_not(tmp_path: Path) -> None:
     ("line", "says"),
     [
         ("generator: {preset: nobody-1999}", r"runs\.a\.generator.*unknown preset 'nobody-1999'"),
-        ("generator: {preset: PRESET, name: transfer}", r"preset PRESET is of generator .*not 'transfer'.*leave `name`"),
+        (
+            "generator: {preset: PRESET, name: transfer}",
+            r"preset PRESET is of generator .*not 'transfer'.*leave `name`",
+        ),
     ],
 )
 def test_a_preset_that_cannot_be_is_refused(tmp_path: Path, line: str, says: str) -> None:

@@ -14,7 +14,7 @@ import torch
 from corpora.errors import ParamsError, UserError
 from features.representation import Spec
 from generators.draws.sources import SourceTable, choose_sources
-from generators.generator import Condition, Device, Draw, TrainData, generator_class
+from generators.generator import Condition, Device, Draw, TrainData, generator_class, source_class
 from tests.generators.tiny import ARRAYS, HONOURING, KINDS, TINY, TRAINED
 from tests.generators.toy import CLASSES, IMAGES, SIGNALS, SPEECH, VECTOR, class_means, nearest, toy_data, units_of
 from training.checkpoint import content_hash
@@ -54,7 +54,8 @@ def draws_of(data: TrainData, generator: Any, n: int, *, first: int = 0) -> tupl
     draws = []
     for k in range(first, first + n):
         emotion = CLASSES[k % len(CLASSES)]
-        table = SourceTable(data.ids, data.emotions, data.subjects)
+        of = source_class(generator, TINY[generator.name].params)
+        table = SourceTable(data.ids, data.emotions, data.subjects, of)
         sources = choose_sources([k], table, emotion, 0)[0] if generator.takes else {}
         draws.append(Draw(Condition(emotion), 1000 + k, sources))
     if not generator.takes:

@@ -11,7 +11,8 @@ from generators.measured import Measured, Need, candidates, measurements, ranked
 from generators.preset import load_preset, preset_names
 
 ROW = Measured(
-    "transfer", "mine", "speech", "functionals", 200, 10, 9, 600, 40.0, 30.0, 50.0, 3.0, 1.0, 5.0, 1.1, 0.9, 0.8, 0.7, 0.0, 2.0, 4.0,
+    "transfer", "mine", "speech", "functionals", 200, 10, 9, 600,
+    40.0, 30.0, 50.0, 3.0, 1.0, 5.0, 1.1, 0.9, 0.8, 0.7, 0.0, 2.0, 4.0,
 )  # fmt: skip
 NEED = Need("speech", "vector", 10, 500)
 

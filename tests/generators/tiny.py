@@ -16,16 +16,47 @@ class Tiny:
     params: dict[str, Any] = field(default_factory=dict)
 
 
+LM = {
+    **{"vocabulary": 400, "width": 32, "layers": 2, "heads": 2, "batch_size": 32},
+    **{"lr": 5e-3, "dropout": 0.0},
+}
+TRANSLATED = {"width": 8, "blocks": 1, "batch_size": 16, "lr": 2e-3, "lr_critic": 2e-3, "ema_std": 0.05}
 TINY: dict[str, Tiny] = {
     "cvae": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16}),
+    "aae": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3, "prior": "normal"}),
+    "vae_gan": Tiny(120, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3, "adversarial": 0.03}),
+    "masked": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3}),
+    "vae_edit": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3}),
     "cgan": Tiny(120, {"width": 8, "latent": 8, "batch_size": 16, "lr": 1e-3, "lr_discriminator": 1e-3}),
     "diffusion": Tiny(200, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16}),
     "diffusion_edit": Tiny(
         120, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16, "strength": 0.95}
     ),
+    "cycle": Tiny(110, {**TRANSLATED, "cycle_weight": 0.5, "identity_weight": 0.0}),
+    "stargan": Tiny(110, {**TRANSLATED, "cycle_weight": 0.5, "classifier_weight": 0.0, "loss": "hinge"}),
+    "edit": Tiny(
+        150,
+        {
+            **TRANSLATED,
+            "lr": 3e-3,
+            "lr_critic": 6e-3,
+            "loss": "least-squares",
+            "classifier_weight": 0.0,
+            "reference_weight": 0.05,
+            "diversity_weight": 0.02,
+        },
+    ),
     "transfer": Tiny(1, {"components": 8}),
+    "resampling": Tiny(1),
+    "small_lm": Tiny(250, {**LM, "top_p": 0.9}),
+    "infill": Tiny(400, {**LM, "top_p": 0.9, "padded": True, "slots": 5}),
+    "delete_retrieve": Tiny(1),
+    "augmentation": Tiny(1, {"methods": [{"method": "erase"}]}),
 }
 KINDS = {name: generator_class(name) for name in GENERATORS}
-ARRAYS = [name for name in GENERATORS if KINDS[name].layouts & {"image", "rows", "vector"}]
+# What starts from weights that params name has its tests beside tiny files of that format.
+OWN_BASE = [name for name in GENERATORS if getattr(KINDS[name], "needs_base", False)]
+ARRAYS = [n for n in GENERATORS if KINDS[n].layouts & {"image", "rows", "vector"} and n not in OWN_BASE]
 TRAINED = [name for name in ARRAYS if KINDS[name].trains]
+LINES = [name for name in GENERATORS if "tokens" in KINDS[name].layouts]
 HONOURING = [name for name in TRAINED if "subject" in KINDS[name].can_honour({"honours": ["subject"]})]

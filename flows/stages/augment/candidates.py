@@ -112,9 +112,11 @@ def draw_sources(
     asked: Asked = NOTHING,
     refuses: Mapping[str, str] | None = None,
     of: SourceClass = "other",
+    turns: Mapping[str, int] | None = None,
 ) -> DrawSource:
     """Sources are train samples that the representation can hold, and no others; none of a class that the generator
-    refuses (class -> why). `of`: of which class, beside that asked for (`generators.generator.source_class`)."""
+    refuses (class -> why). `of`: of which class, beside that asked for (`generators.generator.source_class`);
+    `turns`: sample -> how often it serves before all begin again (`turns_of`)."""
     refuses = dict(refuses or {})
     if not takes:
         return DrawSource(seed, None, asked=asked, refuses=refuses)
@@ -125,12 +127,16 @@ def draw_sources(
     own = [by_id[i] for i in ids]
 
     def table(chosen: list[dict[str, Any]]) -> SourceTable:
-        return SourceTable(
-            ids=tuple(r["sample_id"] for r in chosen),
-            emotions=tuple(r["emotion"] for r in chosen),
-            subjects=tuple(r["subject_id"] for r in chosen),
-            source_class=of,
-        ).without(refuses)
+        return (
+            SourceTable(
+                ids=tuple(r["sample_id"] for r in chosen),
+                emotions=tuple(r["emotion"] for r in chosen),
+                subjects=tuple(r["subject_id"] for r in chosen),
+                source_class=of,
+            )
+            .with_turns(turns or {})
+            .without(refuses)
+        )
 
     by_corpus: dict[str | None, list[dict[str, Any]]] = {None: own}
     by_subject: dict[str, list[dict[str, Any]]] = {}
@@ -174,10 +180,12 @@ class Drawer:
             self.source_hash = dict(pairs)
         summary = prepared.summary()
         shape = RepresentationParams(**described["representation"])
-        edited = isinstance(make_representation(shape.name, shape.params), EditingRepresentation)
+        built = make_representation(shape.name, shape.params)
+        edited = isinstance(built, EditingRepresentation) or built.spec.layout == "payload"
         self.form = Form.of(summary.modality, summary.rate_hz, described["representation"])
-        of = source_class(kind, described["params"])
-        self.sequence = draw_sources(plan.seed, prepared.path, takes, plan.ask.asked(), described.get("refuses"), of)
+        refuses, turns = described.get("refuses"), described.get("turns")
+        asked, of = plan.ask.asked(), source_class(kind, described["params"])
+        self.sequence = draw_sources(plan.seed, prepared.path, takes, asked, refuses, of, turns)
         self.setup = Setup(
             store=store.url,
             cache=str(cache),

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from pydantic import JsonValue
 
 from corpora.errors import UserError
 from corpora.fingerprint import hash_folder, hash_json
+from corpora.schema import Payload, Signal
 from corpora.store.atomic import atomic_folder, write_bytes
+from corpora.store.shards import iter_payloads
 from features.representation import Spec, make_representation
 from flows.artifacts.fitted import FitSummary, Fitted
 from flows.artifacts.prepared import Prepared
@@ -27,9 +30,19 @@ from flows.params import GeneratorParams, Machine, RepresentationParams
 from flows.paths import Layout
 from flows.stages.fit.model_file import seal_model
 from flows.stages.fit.monitor import held_out_distance
+from flows.stages.fit.ranked import with_ranked_intensity
 from flows.stages.plan.plans import FitPlan
 from flows.stages.plan.weights import require_loaded
-from generators.generator import RATED, Generator, Progress, TrainData, generator_class, refused, source_class
+from generators.generator import (
+    RATED,
+    Generator,
+    Progress,
+    TrainData,
+    generator_class,
+    refused,
+    source_class,
+    turns_of,
+)
 from training.seeds import derive_seed
 
 TELL_EVERY_S = 30.0  # a fit takes hours, and its curve is in loss.csv
@@ -86,7 +99,9 @@ def fit_worker(plan: dict[str, JsonValue], prepared: str, state: str) -> None:
     if generator is None or representation is None:
         raise UserError(f"run {settings.run!r} has no generator, so there is nothing to fit")
     folder = Path(state)
-    data = load_train(Prepared.open(Path(prepared)), settings)
+    data, ranked = load_train(Prepared.open(Path(prepared)), settings), None
+    if generator.intensity == "ranked":
+        data, ranked = with_ranked_intensity(data, generator.neutral)
     model: Generator = generator_class(generator.name)(data.spec, data.classes, **generator.params)
     curve = folder / "loss.jsonl"
     losses = _curve(generator, _reports(model, data, generator, settings, folder / "checkpoints"), curve, model.trains)
@@ -103,6 +118,7 @@ def fit_worker(plan: dict[str, JsonValue], prepared: str, state: str) -> None:
                 "representation": representation.model_dump(mode="json"),
                 "classes": list(data.classes),
                 "refuses": refused(model),
+                **({"turns": turns} if (turns := turns_of(model)) else {}),
             },
         )
         summary = FitSummary(
@@ -112,6 +128,7 @@ def fit_worker(plan: dict[str, JsonValue], prepared: str, state: str) -> None:
             steps_done=int(rows[-1]["step"]) if rows else 0,
             n_train=int((~data.held_out).sum()),
             n_held_out=int(data.held_out.sum()),
+            intensity=ranked,
             trains=bool(model.trains),
         )
         Fitted(result / "fit").write(summary, rows)
@@ -170,8 +187,9 @@ def load_train(prepared: Prepared, plan: FitPlan) -> TrainData:
     groups = tuple(r["group_id"] for r in rows)
     stop = plan.generator.early_stop if plan.generator is not None else None
     held = held_out_groups(groups, stop.share, plan.seed) if stop is not None and stop.every else frozenset()
+    spec = _spec_of(plan.representation)
     return TrainData(
-        spec=_spec_of(plan.representation),
+        spec=spec,
         classes=prepared.summary().classes,
         arrays=prepared.arrays(),
         emotions=tuple(r["emotion"] for r in rows),
@@ -182,7 +200,21 @@ def load_train(prepared: Prepared, plan: FitPlan) -> TrainData:
         ratings={
             name: np.array([np.nan if r[name] is None else r[name] for r in rows], dtype=np.float64) for name in RATED
         },
+        payloads=_payloads_of(prepared) if spec.layout == "payload" else None,
     )
+
+
+def _payloads_of(prepared: Prepared) -> Callable[[Sequence[str]], Iterator[tuple[str, Payload]]]:
+    """Reads payloads of prepared samples, in the order of the shards."""
+
+    def read(ids: Sequence[str]) -> Iterator[tuple[str, Payload]]:
+        wanted, index = set(ids), prepared.index()
+        own = index.filter(pa.array([i in wanted for i in index.column("sample_id").to_pylist()], pa.bool_()))
+        for row, data in iter_payloads(prepared.path, own):
+            signals = tuple(Signal.from_row(signal) for signal in row["signals"] or ())
+            yield row["sample_id"], Payload(data, row["codec"], signals, row["duration_s"])
+
+    return read
 
 
 def _spec_of(representation: RepresentationParams) -> Spec:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from corpora.errors import UserError
+from features.text.ngrams import hashed_ngrams
 from generators.draws.sources import SourceTable, choose_sources
 from generators.generator import Condition, Device, Draw, Generator, SourceClass, TrainData
+from generators.language.lines import lines_of
 from training.seeds import derive_seed
 from validators.maths.kernel import energy_distance
 
@@ -26,6 +28,9 @@ def held_out_distance(
     row-standardised, averaged-down arrays. A model that converts starts from rows of train that are not held out,
     `of` another class than is asked for, or the same.
     Classes with fewer than `FEWEST` held-out rows are left out; raises `UserError` where that leaves none.
+
+    Of tokens, bytes have no distance that says anything: a model that has a `held_out_loss` is asked for that, and of
+    another the lines' hashed words and pieces of words are compared (features/text/ngrams.py).
     """
     held = np.flatnonzero(data.held_out)
     rows = {c: [n for n, i in enumerate(held) if data.emotions[i] == c] for c in data.classes}
@@ -35,15 +40,19 @@ def held_out_distance(
             f"early stopping holds out {len(held)} train samples, and no class has {FEWEST} of them; hold out more "
             "(generator.early_stop.share), or set generator.early_stop.every to 0"
         )
-    real = _cells(np.asarray(data.arrays[held], dtype=np.float32))
+    cells = _words if data.spec.layout == "tokens" else _cells
+    real = cells(np.asarray(data.arrays[held], dtype=np.float32))
     centre, scale = real.mean(0), real.std(0) + 1e-6
     sources = _Sources(data, seed, of)
 
     def monitor(model: Generator) -> float:
+        knows = getattr(model, "held_out_loss", None)
+        if knows is not None:
+            return float(knows(data, device))
         distances = []
         for emotion, members in rows.items():
             draws = [_draw(emotion, k, seed, sources, model.takes) for k in range(SAMPLES_PER_CLASS)]
-            sampled = _cells(model.sample(draws, sources.arrays(draws) if model.takes else None, device=device))
+            sampled = cells(model.sample(draws, sources.arrays(draws) if model.takes else None, device=device))
             distances.append(energy_distance((sampled - centre) / scale, (real[members] - centre) / scale).value)
         return float(np.mean(distances))
 
@@ -78,6 +87,11 @@ class _Sources:
         """[n, *shape] float32: the source of each draw."""
         rows = [self._row[draw.sources["from"]] for draw in draws]
         return np.stack([np.asarray(self._data.arrays[i], dtype=np.float32) for i in rows])
+
+
+def _words(arrays: np.ndarray) -> np.ndarray:
+    """[n, T] bytes -> [n, columns]: which words and pieces of words a line has, each part of length 1."""
+    return hashed_ngrams(lines_of(arrays))
 
 
 def _cells(arrays: np.ndarray) -> np.ndarray:

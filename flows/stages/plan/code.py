@@ -99,10 +99,10 @@ def code_hash(roots: Iterable[str], *, without: Iterable[str] = ()) -> str:
     return hash_json(code_of(roots, without=without))
 
 
-def sampling_code(generator: str, representation: str) -> str:
-    """64 hex digits over what turns a draw and the weights into a payload: the generator's module, and that of the
-    representation which decodes what it draws."""
-    return code_hash([generator, representation], without=INERT_FOR_SAMPLING)
+def sampling_code(*modules: str) -> str:
+    """64 hex digits over what turns a draw and the weights into a payload: the modules of the generator (`modules_of`
+    in generators/generator.py), and that of the representation which decodes what it draws."""
+    return code_hash(modules, without=INERT_FOR_SAMPLING)
 
 
 def source_of(module: str) -> bytes:

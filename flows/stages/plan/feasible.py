@@ -27,7 +27,7 @@ from flows.stages.plan.plan import make_plans
 from flows.stages.plan.plans import FitPlan, Plans, PreparePlan
 from flows.stages.prepare.prepare import choose_view, label, load_indexes
 from flows.stages.prepare.summary import leak_shares
-from generators.generator import RATED, generator_class
+from generators.generator import NEW_SUBJECT, RATED, generator_class
 from validators.gate import foresee, gate_class
 from validators.roster import Roster, counted
 
@@ -228,7 +228,12 @@ def _asked(people: People, train: Roster, plans: Plans) -> list[str]:
     if "subject" not in generator_class(generator.name).can_honour(generator.params):
         return texts
     there = {s for s in train.subjects if s is not None}
-    texts += [f"ask.subject: {UnknownNameError.of('subject', s, there)}" for s in asked.subjects if s not in there]
+    new = {s for s in asked.subjects if s.startswith(NEW_SUBJECT)}
+    if new - there and len(there) < 2:
+        texts.append(f"ask.subject: {min(new)} is a mix of several people of train, which names {len(there)}")
+    texts += [
+        f"ask.subject: {UnknownNameError.of('subject', s, there)}" for s in asked.subjects if s not in there | new
+    ]
     wanted = there if plan.target.cells == "subject" else there & set(asked.subjects)
     if generator.early_stop.every and wanted:
         from flows.stages.fit.fit import held_out_groups
@@ -254,13 +259,34 @@ def _fit(people: People, train: Roster, generator: GeneratorParams, seed: int) -
     if few:
         named = ", ".join(f"{c} ({n})" for c, n in sorted(few.items()))
         texts.append(f"too few train samples of {named}; at least {MIN_TRAIN} of each class are needed")
-    for name in sorted(generator_class(generator.name).can_honour(generator.params)):
-        if not people.knows(name):
+    kind = generator_class(generator.name)
+    if not few and hasattr(kind, "foresee"):
+        texts += kind.foresee(generator.params, train.ids, train.emotions, train.subjects)
+    ranked = generator.intensity == "ranked"
+    for name in sorted(kind.can_honour(generator.params)):
+        if not people.knows(name) and not (ranked and name == "intensity"):
             thing = f"an {name}" if name[0] in "ai" else f"a {name}"
-            texts.append(f"generator.params: it is to honour {name}, but no train sample has {thing}; leave it out")
+            rank = ", or let rankers give it (generator.intensity: ranked)" if name == "intensity" else ""
+            texts.append(
+                f"generator.params: it is to honour {name}, but no train sample has {thing}; leave it out{rank}"
+            )
+    if ranked:
+        texts += _unrankable(train, generator)
     if generator.early_stop.every:
         texts += _early_stop(people.classes, train, generator.early_stop.share, seed)
     return texts
+
+
+def _unrankable(train: Roster, generator: GeneratorParams) -> list[str]:
+    from training.intensity import require_enough
+
+    try:
+        require_enough(
+            np.asarray(train.emotions, dtype=str), np.asarray(train.group_names, dtype=str), generator.neutral
+        )
+    except EmoforgeError as error:
+        return [f"generator.intensity is 'ranked': {error}"]
+    return []
 
 
 def _early_stop(classes: Sequence[str], train: Roster, share: float, seed: int) -> list[str]:

@@ -25,6 +25,7 @@ from flows.artifacts.base import Described
 from flows.asking import require_asked, require_honoured
 from flows.params import Numerics, Params, RunParams, load_params
 from flows.paths import Layout
+from flows.stages.fit.ranked import require_rankable
 from flows.stages.plan.code import INERT_FOR_GATES, INERT_FOR_PREPARING, code_hash, code_of, sampling_code
 from flows.stages.plan.plans import (
     AugmentCompute,
@@ -46,7 +47,7 @@ from flows.stages.plan.representation import settled_run
 from flows.stages.plan.weights import loaded_of, path_parameters, weights_of
 from flows.stages.run import PLANNED
 from generators.draws.targets import require_sources, require_subjects
-from generators.generator import generator_class, require_layout, require_way_back
+from generators.generator import generator_class, modules_of, require_layout, require_mixing, require_way_back
 from generators.params import parse_params
 from validators.gate import SetGate, default_limit, gate_class, gate_params, knows
 
@@ -120,11 +121,11 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
     generator = _generator(name, run)
     gates = _gates(name, run, modality) if run.generator else {"sample": {}, "set": {}}
     shape = _representation_module(run)
-    used = [*([shape] if shape else []), *([generator] if generator else [])]
+    used = [*([shape] if shape else []), *generator]
     shaped, loads = _loads(name, run, steps)
     drawn = None
-    if run.generator is not None and generator is not None and shape is not None:
-        drawn = DrawnBy(name=run.generator.name, code=sampling_code(generator, shape))
+    if run.generator is not None and generator and shape is not None:
+        drawn = DrawnBy(name=run.generator.name, code=sampling_code(*generator, shape))
     tested = {n: gate for n, gate in gates["sample"].items() if gate_class(n).fits_at_once}  # evaluate's self-test
     common, corpora = _Run(name, run, modality), tuple(run.corpora)
 
@@ -253,24 +254,28 @@ def prepare_steps(run_name: str, run: RunParams, modality: str) -> Steps:
     return steps.settled()
 
 
-def _generator(run_name: str, run: RunParams) -> str | None:
-    """The module of the run's generator, its parameters and what the run asks of it checked; None for a run without
+def _generator(run_name: str, run: RunParams) -> tuple[str, ...]:
+    """The modules of the run's generator, its parameters and what the run asks of it checked; () for a run without
     one."""
     if run.generator is None or run.representation is None:
-        return None
+        return ()
     generator = generator_class(run.generator.name)
     parse_params(generator.Params, run.generator.params, run.generator.name)
     representation = make_representation(run.representation.name, run.representation.params)
     require_layout(run.generator.name, generator, representation.spec)
     require_way_back(run.generator.name, generator, representation)
+    if hasattr(generator, "require"):
+        generator.require(run.generator.params, representation.spec)
+    require_mixing(run.generator.name, generator, run.ask.asked().mixtures)
     by_subject = run.target.cells == "subject"
+    if run.generator.intensity == "ranked":
+        require_rankable(f"runs.{run_name}", run.generator, generator, representation.spec)
     require_honoured(f"runs.{run_name}", run.ask.asked(), generator, run.generator.params, by_subject=by_subject)
     if run.target.by == "weight":
         require_sources(run.generator.name, generator)
     if run.target.cells == "subject":  # known before hours of fitting
         require_subjects(run.generator.name, generator, run.generator.params)
-    module: str = generator.__module__
-    return module
+    return modules_of(generator, run.generator.params)
 
 
 def _representation_module(run: RunParams) -> str | None:

@@ -17,7 +17,7 @@ from corpora.schema import SAMPLES, Signal
 from corpora.signals import BASELINE, VECTOR
 from corpora.store.shards import read_table
 from features.physio.prepare import SignalSteps, signals_after
-from features.representation import Known, make_representation, representation_class
+from features.representation import Known, Representation, is_features, make_representation, representation_class
 from flows.params import RepresentationParams, RunParams
 from flows.paths import Layout
 
@@ -34,13 +34,27 @@ def settled_run(run_name: str, run: RunParams, modality: str, layout: Layout) ->
     kind = representation_class(name)
     if kind.modality == modality and hasattr(kind, "settled"):
         try:
-            params = kind.settled(params, known_of(run, layout))
+            known = known_of(run, layout)
+            params = kind.settled(params, known)
             built = make_representation(name, params)
+            _require_one_rate(built, known)
             if hasattr(built, "require"):
                 built.require(getattr(run.prepare, modality))
         except ParamsError as error:
             raise ParamsError(f"runs.{run_name}.representation: {error}") from None
     return run.model_copy(update={"representation": RepresentationParams(name=name, **params)})
+
+
+def _require_one_rate(built: Representation, known: Known) -> None:
+    """Raises `ParamsError` where gates could not put the run's signals into one array: these keep several rates, and
+    what is modelled has none."""
+    rates = sorted({signal.rate_hz for signal in known.signals if signal.rate_hz})
+    if len(rates) > 1 and not is_features(built) and built.spec.rate_hz is None:
+        named = ", ".join(f"{rate:g}" for rate in rates)
+        raise ParamsError(
+            f"{built.spec.name} leaves signals at {named} Hz, and gates see them in one array; name one rate "
+            "(prepare.physio.resample.all_hz) or keep signals of one (prepare.physio.keep)"
+        )
 
 
 def known_of(run: RunParams, layout: Layout) -> Known:

@@ -25,6 +25,8 @@ from flows.artifacts.of_run import Metrics, RunArtifacts
 from flows.artifacts.prepared import Summary
 from flows.artifacts.released import Sealed
 from flows.artifacts.studied import studies_about
+from validators.trials.alarms import Alarm
+from validators.trials.curves import Truth
 from validators.trials.selftest import SelfTest
 
 
@@ -143,6 +145,8 @@ class RunFolder:
     verdicts: tuple[VerdictRow, ...] | None
     uplift: Uplift | None
     conditions: Conditions | None
+    alarms: tuple[Alarm, ...] | None
+    truth: Truth | None
     selftest: SelfTest | None
     metrics: Metrics
     manifest: Sealed | None
@@ -184,6 +188,8 @@ def read_run(run: Path, corpora: Path) -> RunFolder:
         verdicts=tuple(evaluated.verdicts()) if evaluated else None,
         uplift=evaluated.uplift() if evaluated else None,
         conditions=evaluated.conditions() if evaluated and evaluated.has_conditions else None,
+        alarms=evaluated.alarms() if evaluated else None,
+        truth=evaluated.truth() if evaluated else None,
         selftest=evaluated.selftest() if evaluated else None,
         metrics=there.metrics(),
         manifest=released.manifest() if released else None,

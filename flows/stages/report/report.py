@@ -24,8 +24,9 @@ from flows.artifacts.released import Sealed
 from flows.params import Machine
 from flows.paths import Layout
 from flows.stages.plan.plans import Plan
-from flows.stages.report import data_tables, figures, tables
+from flows.stages.report import data_tables, figures, tables, truth_tables
 from flows.stages.report.data import CorpusFolder, RejectCount, RunFolder, StudySaid, read_run
+from flows.stages.report.dials import DialRow, dial_rows
 from flows.stages.report.headline import Headline, headline
 from flows.stages.report.profiles import Profile, profile_corpus
 from flows.stages.report.provenance import provenance
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 SHEETS = {"speech": "voices", "face": "faces", "text": "texts", "physio": "curves"}  # modality -> class in report.css
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_MEDIA_CHARACTERS = 10_000_000  # pictures and sounds; the page as a whole stays below 15 MB
+MAX_DIAL_CHARACTERS = 3_000_000  # of these, of samples along dials
 FEW_GROUPS = 10  # below, an interval over groups is said to be rough
 LISTED_SAMPLES = 200  # rows of the table of provenance
 
@@ -114,6 +116,9 @@ class Page:
     selftest: tables.SelfTestTable | None
     sample_gates: Sequence[tables.GateScores]
     conditions: tables.ConditionsTable | None
+    alarms: truth_tables.AlarmView | None
+    truth: truth_tables.TruthView | None
+    dial_rows: Sequence[DialRow]
     uplift: tables.UpliftTable | None
     uplift_words: str | None
     few_groups: int
@@ -171,7 +176,8 @@ def page_environment() -> Environment:
 
 def view(data: RunFolder) -> Page:
     """Everything on the page: numbers, texts, rows and figures."""
-    losses = data.losses
+    losses, dials = data.losses, dial_rows(data, MAX_DIAL_CHARACTERS)
+    on_dials = sum(shown.medium.n_bytes for row in dials for shown in row.shown)
     return Page(
         name=data.manifest.name if data.manifest else data.name,
         headline=headline(data),
@@ -182,11 +188,14 @@ def view(data: RunFolder) -> Page:
         real_only=data.real_only,
         totals=_totals(data),
         balance=_balance(data),
-        media=chosen_media(data, MAX_MEDIA_CHARACTERS),
+        media=chosen_media(data, MAX_MEDIA_CHARACTERS - on_dials),
         gates=tables.gate_table(data.verdicts),
         selftest=tables.selftest_table(data.selftest),
         sample_gates=tables.histograms(data),
         conditions=tables.conditions_table(data.conditions, data.classes),
+        alarms=truth_tables.alarm_view(data.alarms),
+        truth=truth_tables.truth_view(data.truth),
+        dial_rows=dials,
         uplift=tables.uplift_table(data.uplift),
         uplift_words=tables.uplift_words(data.uplift),
         few_groups=FEW_GROUPS,

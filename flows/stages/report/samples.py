@@ -86,14 +86,14 @@ def chosen_media(data: RunFolder, max_characters: int) -> Media:
         picks["synthetic", MIXTURES] = (augmented, pick(data.synthetic, None, PER_CLASS))
     if data.rejected is not None:
         picks["rejected", ""] = (augmented, _first(listed(data.rejected), REJECTED))
-    reasons, features = _reasons(data), _feature_names(data)
+    reasons, features = _reasons(data), feature_names(data)
     shown: dict[tuple[Kind, str], list[Shown]] = {key: [] for key in picks}
     used, cut = 0, False
     for i in range(max(PER_CLASS, REJECTED)):
         for key, (folder, rows) in picks.items():
             if i >= len(rows):
                 continue
-            medium = _medium(folder, rows[i], features, may_be_broken=key[0] == "rejected")
+            medium = medium_of(folder, rows[i], features, may_be_broken=key[0] == "rejected")
             if used + medium.n_bytes > max_characters:
                 cut = True
                 continue
@@ -109,7 +109,7 @@ def before_and_after(data: RunFolder) -> list[BeforeAfter]:
     ones. Raises `IntegrityError`."""
     if data.before is None:
         return []
-    prepared, features = data.folder / "prepared", _feature_names(data)
+    prepared, features = data.folder / "prepared", feature_names(data)
     pieces: dict[str, list[tuple[str, int]]] = {}  # sample -> (piece, its row)
     wanted = set(data.before["sample_id"].to_pylist())
     for i, sample_id in enumerate(data.samples["sample_id"].to_pylist()):
@@ -138,26 +138,28 @@ def pick(table: pa.Table, emotion: str | None, n: int) -> list[Listed]:
     """At most n rows of the class (None: of mixtures, which have none), in an order that only ids and CHOICE_SEED
     decide."""
     ids, emotions = table["sample_id"].to_pylist(), table["emotion"].to_pylist()
-    of_class = [(_order(s), i) for i, (s, e) in enumerate(zip(ids, emotions, strict=True)) if e == emotion]
+    of_class = [(order_of(s), i) for i, (s, e) in enumerate(zip(ids, emotions, strict=True)) if e == emotion]
     return listed(table, [i for _, i in sorted(of_class)[:n]])
 
 
 def _first(rows: list[Listed], n: int) -> list[Listed]:
-    return sorted(rows, key=lambda row: _order(row.sample_id))[:n]
+    return sorted(rows, key=lambda row: order_of(row.sample_id))[:n]
 
 
-def _order(sample_id: str) -> str:
+def order_of(sample_id: str) -> str:
+    """What samples are sorted by before the first few are shown: nothing that they hold."""
     return hashlib.sha256(f"{CHOICE_SEED}:{sample_id}".encode()).hexdigest()
 
 
-def _feature_names(data: RunFolder) -> tuple[str, ...]:
+def feature_names(data: RunFolder) -> tuple[str, ...]:
     """Columns of a run whose representation has no way back; () elsewhere."""
     spec = vector_representation(data.summary.representation)
     return () if spec is None else spec.rows
 
 
-def _medium(folder: Path, row: Listed, features: Sequence[str], *, may_be_broken: bool) -> Medium:
-    """`may_be_broken`: a candidate may be rejected because nothing can decode it; then the reason stands there."""
+def medium_of(folder: Path, row: Listed, features: Sequence[str], *, may_be_broken: bool) -> Medium:
+    """What the page can hold of a sample. `may_be_broken`: a candidate may be rejected because nothing can decode it;
+    then the reason stands there."""
     try:
         return to_medium(row.payload(folder), row.codec, row.signals, features=features)
     except PayloadError as error:
@@ -167,7 +169,7 @@ def _medium(folder: Path, row: Listed, features: Sequence[str], *, may_be_broken
 
 
 def _as_it_is(folder: Path, row: Listed, features: Sequence[str]) -> Shown:
-    medium = _medium(folder, row, features, may_be_broken=False)
+    medium = medium_of(folder, row, features, may_be_broken=False)
     rate = next((s.rate_hz for s in row.signals if s.name == "audio" and s.rate_hz), None)
     return Shown(medium, f"{medium.note}, {rate:g} Hz" if rate else medium.note, row.sample_id)
 

@@ -33,6 +33,7 @@ from generators.generator import (
     refused,
     require_layout,
     source_class,
+    turns_of,
 )
 from training.seeds import derive_seed
 from validators.batch import Batch, rows_of
@@ -306,7 +307,8 @@ class Generated:
 def _sources(arm: Arm, generator: Generator, data: TrainData) -> SourceTable:
     """What a generator may start from: train rows of classes that it does not refuse."""
     of = source_class(generator, arm.params)
-    return SourceTable(data.ids, data.emotions, data.subjects, of).without(refused(generator))
+    table = SourceTable(data.ids, data.emotions, data.subjects, of).with_turns(turns_of(generator))
+    return table.without(refused(generator))
 
 
 def _vectors(

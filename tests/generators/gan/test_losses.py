@@ -60,9 +60,9 @@ def test_penalties_of_a_critic_whose_slope_is_known() -> None:
     real, fake, share = torch.zeros(3, 1, 2, 1), torch.ones(3, 1, 2, 1), torch.tensor([0.0, 0.5, 1.0])
     penalty = gradient_penalty(score, real, fake, share)
     assert float(penalty.detach()) == pytest.approx(16.0)
-    assert float(divergence_penalty(score, real, fake, share)) == pytest.approx(2.0 * 5.0**6)
-    assert float(divergence_penalty(score, real, fake, share, k=3.0, p=2.0)) == pytest.approx(75.0)
-    assert float(r1_penalty(score, real)) == pytest.approx(12.5)
+    assert divergence_penalty(score, real, fake, share).item() == pytest.approx(2.0 * 5.0**6)
+    assert divergence_penalty(score, real, fake, share, k=3.0, p=2.0).item() == pytest.approx(75.0)
+    assert r1_penalty(score, real).item() == pytest.approx(12.5)
     penalty.backward()
     assert weight.grad is not None and weight.grad[0].tolist() == pytest.approx([2 * 4 * 0.6, 2 * 4 * 0.8])
 
@@ -74,8 +74,8 @@ def test_penalties_look_where_they_should() -> None:
         return 0.5 * x.flatten(1).square().sum(dim=1)
 
     real, fake = torch.full((1, 1), 2.0), torch.full((1, 1), 10.0)
-    assert float(gradient_penalty(score, real, fake, torch.tensor([0.75]))) == pytest.approx((4.0 - 1.0) ** 2)
-    assert float(r1_penalty(score, real)) == pytest.approx(2.0)
+    assert gradient_penalty(score, real, fake, torch.tensor([0.75])).item() == pytest.approx((4.0 - 1.0) ** 2)
+    assert r1_penalty(score, real).item() == pytest.approx(2.0)
 
 
 def test_d2gan() -> None:

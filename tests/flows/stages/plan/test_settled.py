@@ -71,6 +71,18 @@ def test_most_samples_decide_after_the_steps(tmp_path: Path) -> None:
     assert known_of(run_of(), layout).longest_s == 30.0
 
 
+def test_signals_of_several_rates_are_refused_where_nothing_brings_them_to_one(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    corpus(layout, "a", [([signal("BVP", 64, [640], "1"), signal("EDA", 4, [40], "µS")], {})])
+    shape = {"representation": {"name": "band_power"}, "generator": {"name": "transfer"}}
+    with pytest.raises(ParamsError, match=r"runs\.r\.representation.*at 4, 64 Hz.*resample\.all_hz"):
+        settled_run("r", run_of(**shape), "physio", layout)
+    for steps in ({"resample": {"all_hz": 32}}, {"keep": ["BVP"]}):
+        assert settled_run("r", run_of(**shape, prepare={"physio": steps}), "physio", layout).representation
+    vectors = {"representation": {"name": "bands"}, "generator": {"name": "transfer"}}
+    assert settled_run("r", run_of(**vectors), "physio", layout).representation, "features are rows of their own"
+
+
 def test_what_is_given_stays(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     corpus(layout, "a", [([signal("EDA", 4, [40], "µS")], {})])

@@ -1,0 +1,1 @@
+"""Pretrained pipelines of diffusers, fine-tuned on the images of train."""
