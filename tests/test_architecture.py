@@ -187,6 +187,7 @@ MANY_PARAMETERS = {
     # the protocol of a generator (generators/generator.py)
     "generators/conversion.py:fit",
     "generators/generator.py:fit",
+    "generators/language/lines.py:fit",
     "generators/trained.py:fit",
     "validators/maths/speech/cheaptrick.py:_windowed",  # compiled by numba: arrays and numbers alone
 }
