@@ -31,6 +31,7 @@ from generators.generator import GENERATORS, Device, Draw, TrainData
 from generators.normalise import on_grid
 from generators.trained import Network, TrainedGenerator, TrainSet
 from tests.flows.conftest import TINY
+from tests.generators.language.grammar import toy_lines
 from training.loop import Minibatch, Phase
 from validators.maths.kernel import energy_distance
 
@@ -215,3 +216,36 @@ def test_a_conversion_that_trains_is_fitted_monitored_and_stopped_early(
     run_stage("augment", "tiny", repo=tmp_path)
     drawn = read_table(folder / "augmented/index.parquet", SAMPLES).to_pylist()
     assert drawn and all(len(row["source_ids"]) == 1 for row in drawn)
+
+
+class Liner:
+    """Writes held-out lines of the class that is asked for, or of the other one."""
+
+    takes = ()
+
+    def __init__(self, data: TrainData, *, other: bool) -> None:
+        self.rows = {
+            c: [i for i in np.flatnonzero(data.held_out) if (data.emotions[i] == c) != other] for c in data.classes
+        }
+        self.data = data
+
+    def sample(self, draws: Sequence[Draw], sources: np.ndarray | None = None, *, device: Device) -> np.ndarray:
+        rows = [self.rows[str(d.condition.emotion)][i % 4] for i, d in enumerate(draws)]
+        return np.asarray(self.data.arrays[rows])
+
+
+class Knower:
+    """Says itself how badly it knows the held-out lines."""
+
+    takes = ()
+
+    def held_out_loss(self, data: TrainData, device: Device) -> float:
+        return 2.5
+
+
+def test_lines_are_compared_by_their_words_and_a_language_model_is_asked_itself() -> None:
+    data = toy_lines(90)
+    monitor = held_out_distance(data, CPU, 3)
+    right, wrong = (monitor(Liner(data, other=other)) for other in (False, True))  # type: ignore[arg-type]
+    assert right < 0.5 * wrong
+    assert monitor(Knower()) == 2.5  # type: ignore[arg-type]
