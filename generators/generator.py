@@ -12,10 +12,10 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from corpora.errors import IntegrityError, ParamsError
+from corpora.errors import IntegrityError, ParamsError, PayloadError
 from corpora.fingerprint import hash_json
 from corpora.registry import Registry
-from corpora.schema import FROM
+from corpora.schema import FROM, Payload
 from features.representation import Representation, Spec, needs_source
 
 GENERATORS: dict[str, str] = {
@@ -24,6 +24,7 @@ GENERATORS: dict[str, str] = {
     "diffusion": "generators.diffusion:Diffusion",
     "transfer": "generators.conversion:Transfer",
     "resampling": "generators.classical.resampling:Resampling",
+    "augmentation": "generators.classical.augmentation:Augmentation",
 }
 
 
@@ -116,7 +117,7 @@ class TrainData:
     arrays: [N, *spec.shape] float32 in the representation's units (may be memory-mapped); emotions: N class names;
     subjects: N subject ids or None; groups: N group ids; ids: N sample ids; ratings: name of `RATED` -> [N] float64,
     NaN where not known. `held_out`: boolean [N], the part of train that early stopping looks at and gradients never
-    see.
+    see. `payloads`: ids -> (id, payload) of each, in any order; given where the representation is of layout "payload".
     """
 
     spec: Spec
@@ -128,6 +129,7 @@ class TrainData:
     subjects: tuple[str | None, ...]
     held_out: np.ndarray
     ratings: Mapping[str, np.ndarray] = field(default_factory=dict)
+    payloads: Callable[[Sequence[str]], Iterator[tuple[str, Payload]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,8 @@ class Generator(Protocol):
     source before all begin again (`turns_of`). `modules(params)`, a classmethod: modules that it imports by name for
     these parameters, whose code its samples depend on (`modules_of`). `foresee(params, ids, emotions, subjects)`, a
     classmethod: what the train samples say against a fit, in words, before anything is prepared. `mixes`: False where
-    it draws no mixtures of classes (`require_mixing`).
+    it draws no mixtures of classes (`require_mixing`). `require(params, spec)`, a classmethod: raises `ParamsError`
+    where parameters do not fit what is modelled.
     """
 
     spec: Spec
@@ -212,6 +215,16 @@ class Generator(Protocol):
     @classmethod
     def load(cls, folder: Path, *, device: Device) -> Generator:
         """What `save` wrote. Raises `IntegrityError` where the folder does not hold a model of this generator."""
+        ...
+
+
+@runtime_checkable
+class PayloadEditor(Protocol):
+    """A generator whose samples are edits of real payloads: of layout "payload", without arrays of its own."""
+
+    def edit_payloads(self, draws: Sequence[Draw], sources: Sequence[Payload]) -> list[Payload | PayloadError]:
+        """draws (n) and the payloads of their sources (n) -> each edited, or why it cannot be. Row i depends on
+        draws[i] and sources[i] only."""
         ...
 
 

@@ -22,6 +22,7 @@ TINY: dict[str, Tiny] = {
     "diffusion": Tiny(200, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16}),
     "transfer": Tiny(1, {"components": 8}),
     "resampling": Tiny(1),
+    "augmentation": Tiny(1, {"methods": [{"method": "erase"}]}),
 }
 KINDS = {name: generator_class(name) for name in GENERATORS}
 ARRAYS = [name for name in GENERATORS if KINDS[name].layouts & {"image", "rows", "vector"}]

@@ -24,7 +24,7 @@ from flows.params import RepresentationParams
 from flows.stages.augment.batches import Form, Stored, batch_of
 from flows.stages.augment.originals import Originals
 from flows.stages.plan.plans import AugmentCompute
-from generators.generator import Device, Draw, Generator, generator_class
+from generators.generator import Device, Draw, Generator, PayloadEditor, generator_class
 from validators.gate import SampleGate, gate_class
 
 SAMPLES_FORM = 1  # of a stored list of samples, arrays and what is said of them: another form is another name
@@ -120,18 +120,14 @@ class Sampler:
 
     def _sample(self, key: str, draws: list[Draw], generator_id: str) -> None:
         generator = self._load_generator()
-        sources = self._originals().arrays([d.sources[FROM] for d in draws]) if generator.takes else None
-        arrays = generator.sample(draws, sources, device=self.device)
-        decoded: list[Payload | None] = []
-        errors: list[list[str] | None] = []
-        for i, (draw, array) in enumerate(zip(draws, arrays, strict=True)):
-            try:
-                decoded.append(self._payload(draw, None if sources is None else sources[i], array))
-                errors.append(None)
-            except PayloadError as error:
-                decoded.append(None)
-                errors.append([error.reason, error.detail])
-        payloads = [b"" if p is None else p.data for p in decoded]
+        if isinstance(generator, PayloadEditor):
+            originals = self._originals()
+            decoded = generator.edit_payloads(draws, [originals.payload(d.sources[FROM]) for d in draws])
+        else:
+            decoded = self._drawn(generator, draws)
+        errors = [[p.reason, p.detail] if isinstance(p, PayloadError) else None for p in decoded]
+        made = [None if isinstance(p, PayloadError) else p for p in decoded]
+        payloads = [b"" if p is None else p.data for p in made]
         ends = np.cumsum([0, *map(len, payloads)]).tolist()
         self.store.put_arrays(
             key,
@@ -141,11 +137,23 @@ class Sampler:
                 "ends": ends,
                 "sha256": [hash_bytes(p) for p in payloads],
                 "errors": errors,
-                "codecs": [None if p is None else p.codec for p in decoded],
-                "durations_s": [None if p is None else p.duration_s for p in decoded],
-                "signals": [[] if p is None else [signal.as_row() for signal in p.signals] for p in decoded],
+                "codecs": [None if p is None else p.codec for p in made],
+                "durations_s": [None if p is None else p.duration_s for p in made],
+                "signals": [[] if p is None else [signal.as_row() for signal in p.signals] for p in made],
             },
         )
+
+    def _drawn(self, generator: Generator, draws: list[Draw]) -> list[Payload | PayloadError]:
+        """Arrays, decoded or as a change of their sources."""
+        sources = self._originals().arrays([d.sources[FROM] for d in draws]) if generator.takes else None
+        arrays = generator.sample(draws, sources, device=self.device)
+        decoded: list[Payload | PayloadError] = []
+        for i, (draw, array) in enumerate(zip(draws, arrays, strict=True)):
+            try:
+                decoded.append(self._payload(draw, None if sources is None else sources[i], array))
+            except PayloadError as error:
+                decoded.append(error)
+        return decoded
 
     def _score(self, key: str, draws: list[Draw], wanted: dict[str, str]) -> None:
         payloads, meta = read_samples(self.store, key)
