@@ -53,7 +53,12 @@ class Step(StrictParams):
 class AugmentationParams(GeneratorParams):
     """Parameters of `augmentation`."""
 
-    methods: tuple[Step, ...] = Field(min_length=1, max_length=16, description="methods, in the order of a chain")
+    methods: tuple[Step, ...] = Field(
+        min_length=1,
+        max_length=16,
+        description="in the order of a chain, each {method, params, probability}: a method on payloads of the run's "
+        "modality, its parameters (Methods of arms, below), its chance to take part (1; of `apply: one`: its weight)",
+    )
     apply: Literal["chain", "one"] = Field(
         "chain",
         description="chain: each that its chance lets in, one after the other, and one where chance lets in none; one: "

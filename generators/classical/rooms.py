@@ -31,10 +31,9 @@ class ReverbParams(MethodParams):
 
 class Reverb(Unfitted):
     """The sound convolved with an impulse response of a room: the direct sound, and after 2 ms white Gaussian noise
-    that decays exponentially (the late part of a diffuse room: Polack 1988; Habets 2007, Single- and multi-microphone
-    speech dereverberation, eq. 2.11). No geometry, no early reflections, all frequencies decay alike. As augmentation:
-    Ko et al. 2017 (A study on data augmentation of reverberant speech for robust speech recognition, ICASSP), whose
-    responses come from the image method and from recordings.
+    that decays exponentially (the late part of a diffuse room, Polack 1988). No geometry, no early reflections, all
+    frequencies decay alike. As augmentation: Ko et al. 2017 (A study on data augmentation of reverberant speech for
+    robust speech recognition, ICASSP), whose responses come from the image method and from recordings.
     """
 
     Params: ClassVar = ReverbParams

@@ -169,7 +169,8 @@ def test_spec_augment_masks_bands_and_stretches() -> None:
 @shows("speech/ko-2017")
 def test_speech_rings_on_in_a_pause() -> None:
     dry = np.concatenate([np.random.default_rng(0).normal(0, 0.1, RATE_HZ // 2), np.zeros(RATE_HZ // 2)])
-    (wet,), (less,) = (edited("speech/ko-2017", speech(dry), **p) for p in ({}, {"direct_db": [40, 40]}))
+    (wet,) = edited("speech/ko-2017", speech(dry))
+    (less,) = edited("speech/ko-2017", speech(dry), direct_db=[40, 40])
     rest = [float(np.abs(decode_wav(p.data)[0][RATE_HZ // 2 + 400 :]).mean()) for p in (wet, less)]
     assert rest[0] > 3 * rest[1] > 0
 

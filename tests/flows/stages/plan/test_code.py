@@ -135,7 +135,8 @@ def edited(*modules: str) -> Callable[[str], bytes]:
 
 
 def sampling(name: str) -> str:
-    return code.sampling_code(*modules_of(generator_class(name), TINY[name].params if name in TINY else {}), "features.faces.pixels")
+    params = TINY[name].params if name in TINY else {}
+    return code.sampling_code(*modules_of(generator_class(name), params), "features.faces.pixels")
 
 
 def test_a_generator_is_named_by_the_code_of_sampling_alone(monkeypatch: pytest.MonkeyPatch) -> None:
