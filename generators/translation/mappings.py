@@ -62,14 +62,15 @@ class CycleNetwork(Network):
 
     def _by_pairs(self, x: torch.Tensor, conditions: Conditions, own: torch.Tensor) -> torch.Tensor:
         """A mixture is the mixture of its translations; the share of its own class is the source itself."""
-        embedding, here = self.condition(conditions), own.argmax(dim=1)
-        shares = conditions["emotion"]
+        shares, here = conditions["emotion"], own.argmax(dim=1)
         y = x * shares.gather(1, here[:, None])[:, :, None, None]
         for name, mapping in self.mappings.items():
             a, b = (int(k) for k in name.split("-"))
             rows = torch.nonzero((here == a) & (shares[:, b] > 0))[:, 0]
             if len(rows):
-                part = mapping(x[rows], embedding[rows]).y * shares[rows, b][:, None, None, None]
+                asked = {name: values[rows] for name, values in conditions.items()}
+                asked["emotion"] = F.one_hot(torch.full_like(rows, b), shares.shape[1]).to(shares.dtype)
+                part = mapping(x[rows], self.condition(asked)).y * shares[rows, b][:, None, None, None]
                 y = y.index_add(0, rows, part.to(y.dtype))
         return y
 
