@@ -24,7 +24,7 @@ from flows.params import RepresentationParams
 from flows.stages.augment.batches import Form, Stored, batch_of
 from flows.stages.augment.originals import Originals
 from flows.stages.plan.plans import AugmentCompute
-from generators.generator import Device, Draw, Generator, generator_class
+from generators.generator import Device, Draw, Generator, generator_class, lineage_of
 from validators.gate import SampleGate, gate_class
 
 SAMPLES_FORM = 1  # of a stored list of samples, arrays and what is said of them: another form is another name
@@ -122,10 +122,13 @@ class Sampler:
         generator = self._load_generator()
         sources = self._originals().arrays([d.sources[FROM] for d in draws]) if generator.takes else None
         arrays = generator.sample(draws, sources, device=self.device)
+        lineage = lineage_of(generator, draws, sources)
         decoded: list[Payload | None] = []
         errors: list[list[str] | None] = []
         for i, (draw, array) in enumerate(zip(draws, arrays, strict=True)):
             try:
+                if lineage is not None and lineage[i].reason:  # the generator's own reason says more than a decoder's
+                    raise PayloadError(lineage[i].reason, lineage[i].detail)
                 decoded.append(self._payload(draw, None if sources is None else sources[i], array))
                 errors.append(None)
             except PayloadError as error:
@@ -141,6 +144,7 @@ class Sampler:
                 "ends": ends,
                 "sha256": [hash_bytes(p) for p in payloads],
                 "errors": errors,
+                **({} if lineage is None else {"lineage": [dict(of.facts) for of in lineage]}),
                 "codecs": [None if p is None else p.codec for p in decoded],
                 "durations_s": [None if p is None else p.duration_s for p in decoded],
                 "signals": [[] if p is None else [signal.as_row() for signal in p.signals] for p in decoded],
