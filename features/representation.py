@@ -34,10 +34,14 @@ REPRESENTATIONS: dict[str, str] = {
     "sentence": "features.text.vectors:SentenceRepresentation",
     "minilm": "features.text.points:MinilmRepresentation",
     "utf8": "features.text.utf8:Utf8Representation",
+    "audio": "features.payloads:AudioRepresentation",
+    "pictures": "features.payloads:PicturesRepresentation",
+    "texts": "features.payloads:TextsRepresentation",
+    "signals": "features.payloads:SignalsRepresentation",
 }
 
 
-Layout = Literal["image", "rows", "vector", "tokens"]
+Layout = Literal["image", "rows", "vector", "tokens", "payload"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,8 @@ class Spec:
     """The arrays of a representation, and what stands in them.
 
     layout and shape: "image" [C, H, W], neighbours along both sides are alike; "rows" [R, T], each row a quantity of
-    its own over time; "vector" [D], named numbers without an order; "tokens" [T], indices of a vocabulary. `rows`:
+    its own over time; "vector" [D], named numbers without an order; "tokens" [T], indices of a vocabulary; "payload"
+    [1], nothing: the payload itself is edited (features/payloads.py). `rows`:
     names of the rows, or of a vector's columns; `units`: their units, "" where there is none. `rate_hz`: columns a
     second of rows. `mask_row`: index of a row that is > 0 in valid columns and < 0 in padding: length is then part of
     the array, and a generator draws it like everything else. `bounds`: lowest and highest value (images: (-1, 1)), or
@@ -63,7 +68,7 @@ class Spec:
     bounds: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        sides = {"image": 3, "rows": 2, "vector": 1, "tokens": 1}
+        sides = {"image": 3, "rows": 2, "vector": 1, "tokens": 1, "payload": 1}
         if self.layout not in sides:
             raise UnknownNameError.of("layout", self.layout, sides)
         if len(self.shape) != sides[self.layout] or min(self.shape) < 1:

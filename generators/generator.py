@@ -12,10 +12,10 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from corpora.errors import IntegrityError, ParamsError
+from corpora.errors import IntegrityError, ParamsError, PayloadError
 from corpora.fingerprint import hash_json
 from corpora.registry import Registry
-from corpora.schema import FROM
+from corpora.schema import FROM, Payload
 from features.representation import Representation, Spec, needs_source
 
 GENERATORS: dict[str, str] = {
@@ -29,6 +29,7 @@ GENERATORS: dict[str, str] = {
     "diffusion_edit": "generators.diffusion.diffusion:DiffusionEdit",
     "transfer": "generators.conversion:Transfer",
     "resampling": "generators.classical.resampling:Resampling",
+    "augmentation": "generators.classical.augmentation:Augmentation",
     "small_lm": "generators.language.small_lm:SmallLm",
     "infill": "generators.language.infill:Infill",
     "delete_retrieve": "generators.language.delete_retrieve:DeleteRetrieve",
@@ -135,7 +136,7 @@ class TrainData:
     arrays: [N, *spec.shape] float32 in the representation's units (may be memory-mapped); emotions: N class names;
     subjects: N subject ids or None; groups: N group ids; ids: N sample ids; ratings: name of `RATED` -> [N] float64,
     NaN where not known. `held_out`: boolean [N], the part of train that early stopping looks at and gradients never
-    see.
+    see. `payloads`: ids -> (id, payload) of each, in any order; given where the representation is of layout "payload".
     """
 
     spec: Spec
@@ -147,6 +148,7 @@ class TrainData:
     subjects: tuple[str | None, ...]
     held_out: np.ndarray
     ratings: Mapping[str, np.ndarray] = field(default_factory=dict)
+    payloads: Callable[[Sequence[str]], Iterator[tuple[str, Payload]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,8 @@ class Generator(Protocol):
     it draws no mixtures of classes (`require_mixing`). `held_out_loss(data, device) -> float` of one that may be
     sampled: how badly it knows the held-out lines (lower is better, over classes alike); where there is one, early
     stopping looks at it. `lineage(draws, sources) -> list[Lineage]`: of draws that were sampled, what
-    `sample` itself cannot say (`lineage_of`).
+    `sample` itself cannot say (`lineage_of`). `require(params, spec)`, a classmethod:
+    raises `ParamsError` where parameters do not fit what is modelled.
     """
 
     spec: Spec
@@ -250,6 +253,16 @@ class Generator(Protocol):
         ...
 
 
+@runtime_checkable
+class PayloadEditor(Protocol):
+    """A generator whose samples are edits of real payloads: of layout "payload", without arrays of its own."""
+
+    def edit_payloads(self, draws: Sequence[Draw], sources: Sequence[Payload]) -> list[Payload | PayloadError]:
+        """draws (n) and the payloads of their sources (n) -> each edited, or why it cannot be. Row i depends on
+        draws[i] and sources[i] only."""
+        ...
+
+
 def require_layout(name: str, kind: Any, spec: Spec) -> None:
     """Raises `ParamsError` where a generator (its class) cannot model the layout of a representation's arrays."""
     if spec.layout not in kind.layouts:
@@ -263,7 +276,8 @@ def require_way_back(name: str, kind: Any, representation: Representation) -> No
     """Raises `ParamsError` where a representation can only edit real payloads, and the generator (its class) starts
     from none."""
     if needs_source(representation) and FROM not in kind.takes:
-        takers = [other for other in generator_names() if FROM in generator_class(other).takes]
+        kinds = {other: generator_class(other) for other in generator_names()}
+        takers = [o for o, k in kinds.items() if FROM in k.takes and representation.spec.layout in k.layouts]
         raise ParamsError(
             f"representation {representation.spec.name} edits a real sample, and generator {name} starts from none. "
             f"Choose another representation, or a generator that converts: {', '.join(takers)}"
@@ -301,10 +315,13 @@ def source_class(kind: Any, params: Mapping[str, Any]) -> SourceClass:
     return "other" if says is None else says(params)
 
 
-def lineage_of(generator: Generator, draws: Sequence[Draw], sources: np.ndarray | None = None) -> list[Lineage] | None:
-    """Of each draw that was sampled; None of a generator whose samples come from their draws alone."""
+def lineage_of(
+    generator: Generator, draws: Sequence[Draw], sources: Callable[[], np.ndarray | None] = lambda: None
+) -> list[Lineage] | None:
+    """Of each draw that was sampled; None of a generator whose samples come from their draws alone. `sources`: gives
+    the arrays that the draws start from."""
     asked = getattr(generator, "lineage", None)
-    return None if asked is None else list(asked(draws, sources))
+    return None if asked is None else list(asked(draws, sources()))
 
 
 def generator_names() -> list[str]:

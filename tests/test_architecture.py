@@ -186,8 +186,11 @@ OPEN_DICTS = {
 MANY_PARAMETERS = {
     "emoforge/cli.py:measure",  # arguments of a command
     # the protocol of a generator (generators/generator.py)
+    "generators/classical/augmentation.py:fit",
+    "generators/classical/resampling.py:fit",
     "generators/conversion.py:fit",
     "generators/generator.py:fit",
+    "generators/language/lines.py:fit",
     "generators/trained.py:fit",
     "validators/maths/speech/cheaptrick.py:_windowed",  # compiled by numba: arrays and numbers alone
 }

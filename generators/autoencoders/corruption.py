@@ -1,8 +1,8 @@
 """What is done to the input of a denoising or masked autoencoder: noise, or parts of it left out.
 
 Vincent et al. 2008 (noise, cells at random); He et al. 2022 (patches of images); columns of time as in masked models of
-speech. What is left out is 0, the mean of train, in normalised space; the mask row of a speech array is never touched,
-for it says where the sample ends.
+speech; whole channels, as sensors that fail (Jaques et al. 2017). What is left out is 0, the mean of train, in
+normalised space; the mask row of a speech array is never touched, for it says where the sample ends.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from features.representation import Spec
 from generators.autoencoders.params import HeadParams
 from training.loop import Minibatch
 
-Corruption = Literal["noise", "cells", "patches", "time"]
+Corruption = Literal["noise", "cells", "patches", "time", "channels"]
 ALLOWED: dict[str, tuple[str, ...]] = {
     "image": ("noise", "cells", "patches"),
-    "rows": ("noise", "cells", "time"),
+    "rows": ("noise", "cells", "time", "channels"),
     "vector": ("noise", "cells"),
 }
 
@@ -32,7 +32,7 @@ class CorruptParams(HeadParams):
     corruption: Corruption = Field(
         "noise",
         description="noise: Gaussian; cells: single cells or columns of a vector left out; patches: squares of images; "
-        "time: spans of columns of rows",
+        "time: spans of columns of rows; channels: whole rows",
     )
     noise: float = Field(0.3, ge=0, le=5, description="standard deviation of the noise, in normalised units")
     rate: float = Field(0.5, gt=0, lt=1, description="share of what is left out")
@@ -46,15 +46,15 @@ def hidden_cells(shape: tuple[int, ...], kind: Corruption, rate: float, turn: to
     """[B, C, H, W] float32, 1 where a cell is left out; `noise` leaves none out.
 
     turn: [B, H * W] uniform numbers. Of cells each is left out with probability `rate`, in all channels; of patches
-    (squares of `patch` cells) and spans of time (`patch` columns, all rows) the share `rate` of each sample, rounded,
-    at least one and never all: those with the smallest numbers.
+    (squares of `patch` cells), spans of time (`patch` columns, all rows) and channels (whole rows) the share `rate` of
+    each sample, rounded, at least one and never all: those with the smallest numbers.
     """
     b, _, h, w = shape
     if kind == "noise":
         return torch.zeros(shape, device=turn.device)
     if kind == "cells":
         return (turn < rate).float().reshape(b, 1, h, w).expand(shape)
-    high, wide = (h, patch) if kind == "time" else (patch, patch)
+    high, wide = {"time": (h, patch), "channels": (1, w)}.get(kind, (patch, patch))
     rows, columns = math.ceil(h / high), math.ceil(w / wide)
     n = rows * columns
     left_out = min(max(1, round(rate * n)), max(1, n - 1))
@@ -92,11 +92,19 @@ def corrupt(x: torch.Tensor, batch: Minibatch, p: CorruptParams, spec: Spec) -> 
     return corrupted(x, hidden, noise, spec), hidden
 
 
-def require_corruption(name: str, p: CorruptParams, layout: str) -> None:
-    """Raises `ParamsError` where the layout has no such parts, or nothing would be learned."""
-    if p.corruption not in ALLOWED[layout]:
+def require_corruption(name: str, p: CorruptParams, spec: Spec) -> None:
+    """Raises `ParamsError` where the layout has no such parts or only one, or nothing would be learned."""
+    if p.corruption not in ALLOWED[spec.layout]:
+        allowed = ", ".join(ALLOWED[spec.layout])
         raise ParamsError(
-            f"generator {name}: corruption {p.corruption!r} is not of layout {layout}; use {', '.join(ALLOWED[layout])}"
+            f"generator {name}: corruption {p.corruption!r} is not of layout {spec.layout}; use {allowed}"
+        )
+    _, h, w = spec.grid
+    parts = {"patches": -(-h // p.patch) * -(-w // p.patch), "time": -(-w // p.patch), "channels": h}
+    if parts.get(p.corruption, 2) < 2:
+        raise ParamsError(
+            f"generator {name}: {spec.name} has {h} x {w} cells, of which corruption {p.corruption!r} with patch "
+            f"{p.patch} would leave out all; use a smaller patch or another corruption"
         )
     if p.hidden_only and p.corruption == "noise":
         raise ParamsError(f"generator {name}: hidden_only needs cells that are left out, and noise leaves none out")

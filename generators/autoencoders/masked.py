@@ -43,7 +43,7 @@ class Masked(Autoencoder):
 
     def __init__(self, spec: Spec, classes: Sequence[str], **params: Any) -> None:
         super().__init__(spec, classes, **params)
-        require_corruption(self.name, self.params, spec.layout)
+        require_corruption(self.name, self.params, spec)
 
     @property
     def views(self) -> Views:

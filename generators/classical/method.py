@@ -35,6 +35,7 @@ PAYLOAD_METHODS: dict[str, dict[str, str]] = {
         "pitch": "generators.classical.speech:Pitch",
         "stretch": "generators.classical.speech:Stretch",
         "gain": "generators.classical.speech:Gain",
+        "reverb": "generators.classical.rooms:Reverb",
         "spec_augment": "generators.classical.spectrogram:SpecAugment",
     },
     "face": {
@@ -162,7 +163,8 @@ class VectorMethod(Protocol):
 
 class PayloadMethod(Protocol):
     """One payload -> another of the same modality, codec and label. `varies`: whether another rng gives another
-    result; two payloads that a method without it makes of one source are the same."""
+    result; two payloads that a method without it makes of one source are the same. Optional `learns`: True where `fit`
+    looks at payloads."""
 
     Params: ClassVar[type[MethodParams]]
     varies: ClassVar[bool]

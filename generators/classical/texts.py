@@ -50,6 +50,13 @@ def replaced(row: Sequence[Token], n: int, contexts: Contexts, rng: np.random.Ge
     return result
 
 
+class Counting:
+    """A method that counts the words of train texts first, whose result varies."""
+
+    varies: ClassVar[bool] = True
+    learns: ClassVar[bool] = True
+
+
 class SubstituteParams(MethodParams):
     """Parameters of substitution."""
 
@@ -57,11 +64,10 @@ class SubstituteParams(MethodParams):
     min_count: int = Field(2, ge=1, description="how often train must have a word that is put in")
 
 
-class Substitute:
+class Substitute(Counting):
     """Some words replaced by ones that the counts of the train texts say fit there: `Contexts`."""
 
     Params: ClassVar = SubstituteParams
-    varies: ClassVar[bool] = True
 
     def __init__(self, params: SubstituteParams | None = None) -> None:
         self.params = params or SubstituteParams()
@@ -101,7 +107,7 @@ class EdaParams(MethodParams):
     min_count: int = Field(2, ge=1, description="how often train must have a word that is put in")
 
 
-class Eda:
+class Eda(Counting):
     """Easy data augmentation (Wei & Zou 2019, EMNLP-IJCNLP): one of four operations on a text of l words, each on
     n = max(1, alpha l) of them: words replaced, words inserted, pairs swapped, words deleted (each with probability
     alpha).
@@ -112,7 +118,6 @@ class Eda:
     """
 
     Params: ClassVar = EdaParams
-    varies: ClassVar[bool] = True
 
     def __init__(self, params: EdaParams | None = None) -> None:
         self.params = params or EdaParams()

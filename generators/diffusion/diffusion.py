@@ -2,8 +2,9 @@
 
 Everything is a parameter: the network, what it predicts and at which noise, the space it runs in, what guides it, the
 sampler and its steps (generators/diffusion/params.py). By default: v-prediction (Salimans & Ho 2022) under the cosine
-schedule (Nichol & Dhariwal 2021), and an ODE solver, so that a sample is a function of its initial noise, hence of its
-draw.
+schedule (Nichol & Dhariwal 2021), classifier-free guidance (Ho & Salimans 2022) in the middle of the noise levels
+(Kynkäänniemi et al. 2024), and UniPC (Zhao et al. 2023), an ODE solver: a sample is a function of its initial noise,
+hence of its draw.
 """
 
 from __future__ import annotations

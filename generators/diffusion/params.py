@@ -66,9 +66,11 @@ class DiffusionParams(TrainedParams):
         "pass",
     )
     guidance: float = Field(3.0, ge=0, le=20, description="its strength; 1: none (classifier: 0), 0: unconditional")
+    # On FER2013's training faces at 24 x 24 (300 samples): KID 0.061 with 8 steps of unipc so guided, 0.087 with 20 of
+    # dpmpp guided at each, for a third of the passes.
     guidance_interval: tuple[float, float] | None = Field(
-        None,
-        description="noise levels (spreads of train) within which guidance is on (Kynkäänniemi et al. 2024); none: all",
+        (0.3, 3.0),
+        description="noise levels (spreads of train) within which guidance is on (Kynkäänniemi et al. 2024); null: all",
     )
     guidance_rescale: float = Field(
         0.0,
@@ -90,8 +92,8 @@ class DiffusionParams(TrainedParams):
         "or soft_labels",
     )
     neutral: str = Field("neutral", description="the class that intensity_by neutral mixes with")
-    sampler: SamplerName = Field("dpmpp", description="one of generators/diffusion/samplers.py")
-    sample_steps: int = Field(16, ge=1, le=1000, description="steps of the sampler")
+    sampler: SamplerName = Field("unipc", description="one of generators/diffusion/samplers.py")
+    sample_steps: int = Field(8, ge=1, le=1000, description="steps of the sampler")
     spacing: Literal["trailing", "karras"] = Field(
         "trailing", description="noise levels of the steps: evenly in time, or as Karras et al. 2022 (edm: always)"
     )
@@ -179,7 +181,6 @@ class EditParams(DiffusionParams):
     strength: float = Field(
         0.6, ge=0, le=1, description="how far up the noise levels the source is taken; 0: it stays as it is"
     )
-    sampler: SamplerName = Field("dpmpp", description="one of generators/diffusion/samplers.py, for the way back")
 
     @model_validator(mode="after")
     def _editable(self) -> Self:

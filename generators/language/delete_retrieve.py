@@ -68,51 +68,28 @@ class DeleteRetrieve(LineGenerator):
         return [self._converted(each) for each in asked]
 
     def _converted(self, asked: Asked) -> str:
-        """Tries again, with the next numbers of the same draw, what is a line of train or the source itself."""
+        """Tries again, with the next numbers of the same draw and one more line to choose from, what is a line of train
+        or the source itself."""
         rng = np.random.default_rng(asked.seed)
         row = tokens(asked.source)
         own = self.classes.index(asked.source_class)
         spans = self._salience.spans(row, own, self.params)
         shares = emotion_weights(asked.condition.emotion, self.classes).astype(np.float64)
+        slots = spans or [Span(len(row), len(row))]  # a line that nothing gives away gets words at its end
         order: dict[int, np.ndarray] = {}
-        for _ in range(self.params.redraws + 1):
-            line = self._once(row, spans, shares / shares.sum(), own, order, rng)
+        for attempt in range(self.params.redraws + 1):
+            wanted = [int(k) for k in rng.choice(len(shares), size=len(slots), p=shares / shares.sum())]
+            taken: dict[int, list[list[Token]]] = {}
+            for k in sorted(set(wanted) - ({own} if spans else set())):
+                if k not in order:
+                    order[k] = self._nearest(_content(row, spans), k)
+                if len(order[k]):
+                    chosen = order[k][int(rng.integers(min(self.params.nearest + attempt, len(order[k]))))]
+                    taken[k] = [self._rows[chosen][span.start : span.stop] for span in self._spans[chosen]]
+            line = _filled(row, slots, wanted, taken)
             if self._is_new(line, asked.source):
                 return line
         return ""
-
-    def _once(
-        self,
-        row: list[Token],
-        spans: list[Span],
-        shares: np.ndarray,
-        own: int,
-        order: dict[int, np.ndarray],
-        rng: np.random.Generator,
-    ) -> str:
-        """One attempt. Each span is of one of the wanted classes; spans of a class come from one line of it."""
-        slots = spans or [Span(len(row), len(row))]  # a line that nothing gives away gets words at its end
-        wanted = rng.choice(len(shares), size=len(slots), p=shares)
-        taken: dict[int, list[list[Token]]] = {}
-        for k in sorted({int(k) for k in wanted} - ({own} if spans else set())):
-            if len(self._of_class[k]) == 0:
-                return ""
-            if k not in order:
-                order[k] = self._nearest(_content(row, spans), k)
-            chosen = int(order[k][int(rng.integers(min(self.params.nearest, len(order[k]))))])
-            taken[k] = [self._rows[chosen][span.start : span.stop] for span in self._spans[chosen]]
-        out: list[Token] = []
-        end = 0
-        for slot, k in zip(slots, wanted, strict=True):
-            out += row[end : slot.start]
-            end = slot.stop
-            if int(k) not in taken:  # a mixture that holds the source's own class keeps its words
-                out += row[slot.start : slot.stop]
-            elif taken[int(k)]:
-                out += _put(row, slot, taken[int(k)].pop(0))
-            elif out:  # the other line has fewer: the words go, the signs after them stay
-                out[-1] = Token(out[-1].before, out[-1].word, out[-1].after + row[slot.stop - 1].after)
-        return " ".join(token.text for token in [*out, *row[end:]])
 
     def _nearest(self, content: str, label: int) -> np.ndarray:
         """Rows of train of a class, those with the likest content first (cosine of TF-IDF); of equal ones in order."""
@@ -132,6 +109,26 @@ class DeleteRetrieve(LineGenerator):
         if set(tensors) != {"lines", "labels"} or len(tensors["lines"]) != len(tensors["labels"]):
             raise IntegrityError(f"a model of {self.name} holds lines and their labels, this one {sorted(tensors)}")
         self._index(lines_of(tensors["lines"].numpy()), tensors["labels"].tolist())
+
+
+def _filled(
+    row: Sequence[Token], slots: Sequence[Span], wanted: Sequence[int], taken: Mapping[int, list[list[Token]]]
+) -> str:
+    """A line with words of others in its slots. wanted: class of each slot; taken: class -> words of a line of it, one
+    run after the other. A class without words is the source's own: a mixture that holds it keeps what is there."""
+    out: list[Token] = []
+    end = 0
+    left = {k: list(runs) for k, runs in taken.items()}
+    for slot, k in zip(slots, wanted, strict=True):
+        out += row[end : slot.start]
+        end = slot.stop
+        if k not in left:
+            out += row[slot.start : slot.stop]
+        elif left[k]:
+            out += _put(row, slot, left[k].pop(0))
+        elif out:  # the other line has fewer: the words go, the signs after them stay
+            out[-1] = Token(out[-1].before, out[-1].word, out[-1].after + row[slot.stop - 1].after)
+    return " ".join(token.text for token in [*out, *row[end:]])
 
 
 def _content(row: Sequence[Token], spans: Sequence[Span]) -> str:

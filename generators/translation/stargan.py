@@ -55,9 +55,10 @@ class StarNetwork(Network):
             self.spread = nn.Linear(params.style, embedding)
 
     def mapped(self, latent: torch.Tensor, conditions: Conditions) -> torch.Tensor:
-        """Latent [B, style] -> the style code [B, style] that it stands for under these conditions."""
-        out: torch.Tensor = self.mapping(torch.cat([latent, self.condition(conditions)], dim=1))
-        return out
+        """Latent [B, style] -> the style code [B, style] that it stands for under these conditions. A change of the
+        latent, so that codes of one class do not begin as one code."""
+        change: torch.Tensor = self.mapping(torch.cat([latent, self.condition(conditions)], dim=1))
+        return latent + change
 
     def encoded(self, x: torch.Tensor, conditions: Conditions) -> torch.Tensor:
         """[B, C, H, W] of what the conditions say -> its style code [B, style]."""
@@ -165,7 +166,7 @@ class StarGAN(TrainedGenerator):
                 loss = loss + p.untraceable_weight * parts["trace"]
             if code is not None:
                 other = network.mapped(batch.randn(len(x), p.style), asked)
-                parts["style"] = (network.encoded(fake.y, asked) - code).abs().mean()
+                parts["style"] = (network.encoded(fake.y, asked) - code.detach()).abs().mean()
                 parts["diversity"] = (move(x, asked, other).y.detach() - fake.y).abs().mean()
                 loss = loss + p.style_weight * parts["style"] - p.diversity_weight * parts["diversity"]
             if fake.attention is not None:

@@ -16,12 +16,11 @@ GENERATORS: dict[str, dict[str, Any]] = {
     "cgan": {"name": "cgan", "steps": 8, "params": {"width": 8}},
     "diffusion": {"name": "diffusion", "steps": 8, "params": {"width": 16, "sample_steps": 3}},
 }
+LM = {"width": 32, "layers": 2, "heads": 2, "vocabulary": 500, "lr": 5e-3, "batch_size": 16}
 LINES: dict[str, dict[str, Any]] = {  # of texts as tokens
-    "small_lm": {
-        "name": "small_lm",
-        "steps": 60,
-        "params": {"width": 32, "layers": 2, "heads": 2, "vocabulary": 500, "lr": 5e-3, "batch_size": 16},
-    },
+    "small_lm": {"name": "small_lm", "steps": 60, "params": LM},
+    "infill": {"name": "infill", "steps": 60, "params": {**LM, "padded": True}},
+    "delete_retrieve": {"name": "delete_retrieve"},
 }
 # a model of a dozen steps makes nothing worth keeping: the gates score everything and refuse nothing
 LENIENT: dict[str, Any] = {

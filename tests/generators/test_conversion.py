@@ -110,8 +110,9 @@ def test_what_needs_source_names_the_generators_that_convert() -> None:
         needs_source = True
 
     require_way_back("transfer", generator_class("transfer"), Edits())
-    with pytest.raises(ParamsError, match=r"generator cvae starts from none.*: transfer"):
+    with pytest.raises(ParamsError, match=r"generator cvae starts from none.*: .*transfer") as refused:
         require_way_back("cvae", generator_class("cvae"), Edits())
+    assert "vae_edit" in str(refused.value) and "infill" not in str(refused.value), "what models the layout alone"
 
 
 @pytest.mark.parametrize("spec", [IMAGES, SPEECH, SIGNALS, VECTOR], ids=lambda spec: spec.name)

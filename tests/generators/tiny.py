@@ -30,7 +30,7 @@ TINY: dict[str, Tiny] = {
     "cgan": Tiny(120, {"width": 8, "latent": 8, "batch_size": 16, "lr": 1e-3, "lr_discriminator": 1e-3}),
     "diffusion": Tiny(200, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16}),
     "diffusion_edit": Tiny(
-        200, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16, "strength": 0.9}
+        120, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16, "strength": 0.95}
     ),
     "cycle": Tiny(110, {**TRANSLATED, "cycle_weight": 0.5, "identity_weight": 0.0}),
     "stargan": Tiny(110, {**TRANSLATED, "cycle_weight": 0.5, "classifier_weight": 0.0, "loss": "hinge"}),
@@ -51,6 +51,7 @@ TINY: dict[str, Tiny] = {
     "small_lm": Tiny(250, {**LM, "top_p": 0.9}),
     "infill": Tiny(400, {**LM, "top_p": 0.9, "padded": True, "slots": 5}),
     "delete_retrieve": Tiny(1),
+    "augmentation": Tiny(1, {"methods": [{"method": "erase"}]}),
 }
 KINDS = {name: generator_class(name) for name in GENERATORS}
 # What starts from weights that params name has its tests beside tiny files of that format.

@@ -35,7 +35,7 @@ from flows.stages.augment.tallies import cell_tally, class_tally, spent
 from flows.stages.plan.plans import AugmentPlan
 from generators.draws.balance import Stop
 from generators.draws.targets import Cell
-from generators.generator import RATED
+from generators.generator import RATED, generator_class
 
 SHOWN_REJECTS = 3  # rejected payloads kept for each class and gate, for people to look at
 TIMINGS = "draws"  # .emoforge/timings/<run>/draws.json
@@ -88,11 +88,12 @@ def run(plan: AugmentPlan, layout: Layout, machine: Machine) -> None:
 def _write(plan: AugmentPlan, layout: Layout, prepared: Prepared, store: WorkStore, drawn: Drawn) -> None:
     summary = prepared.summary()
     real = {r["sample_id"]: r for r in prepared.index().to_pylist()}
+    edits = plan.generator is not None and hasattr(generator_class(plan.generator.name), "edit_payloads")
     released = [c for c in drawn.candidates if c.failed is None and not c.surplus]
     with Augmented.written(layout.run(plan.run) / "augmented") as out:
-        out.write_samples(_as_samples(released, store, summary, real), plan.shards)
+        out.write_samples(_as_samples(released, store, summary, real, edits), plan.shards)
         if shown := _shown_rejects(drawn.candidates):
-            out.write_rejected(_as_samples(shown, store, summary, real))
+            out.write_rejected(_as_samples(shown, store, summary, real, edits))
         out.write_tables(_scores(drawn), accepted_table(drawn.seen))
         if plan.ask.asked().names:
             out.write_asked(_asked(drawn.candidates))
@@ -154,7 +155,11 @@ def _shown_rejects(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def _as_samples(
-    candidates: list[Candidate], store: WorkStore, summary: Summary, real: Mapping[str, Mapping[str, Any]]
+    candidates: list[Candidate],
+    store: WorkStore,
+    summary: Summary,
+    real: Mapping[str, Mapping[str, Any]],
+    edits: bool,
 ) -> Iterator[Sample]:
     """A conversion keeps its source's subject, group and licence. A free sample is its own group and nobody's, unless
     it was drawn as a subject of train: then it is that subject's, and of the subject's group where there is one."""
@@ -190,10 +195,10 @@ def _as_samples(
                 language=None if source is None else source["language"],
                 gender=None if source is None else source["gender"],
                 sentence_id=None if source is None else source["sentence_id"],
-                intensity=_rated(c, "intensity"),
-                valence=_rated(c, "valence"),
-                arousal=_rated(c, "arousal"),
-                dominance=_rated(c, "dominance"),
+                intensity=_rated(c, "intensity", source, edits),
+                valence=_rated(c, "valence", source, edits),
+                arousal=_rated(c, "arousal", source, edits),
+                dominance=_rated(c, "dominance", source, edits),
                 generator_id=c.sample_id.split("/")[1],
                 seed=c.draw.seed,
                 sources=c.draw.sources,
@@ -207,9 +212,13 @@ def _labels(c: Candidate, scheme: str) -> list[dict[str, object]]:
     return [{"scheme": scheme, "label": name, "weight": share} for name, share in c.draw.condition.shares.items()]
 
 
-def _rated(c: Candidate, name: str) -> float | None:
-    """What was asked for; an emotion without more is asked for in full."""
-    value = c.draw.condition.given.get(name, 1.0 if name == "intensity" else None)
+def _rated(c: Candidate, name: str, source: Mapping[str, Any] | None, edits: bool) -> float | None:
+    """What was asked for; an emotion without more is asked for in full. A variant of a sample of the class is not: how
+    intense it is, is not known, but where a real payload was edited (`edits`), which keeps its ratings."""
+    if edits and source is not None:
+        return None if source[name] is None else float(source[name])
+    varied = source is not None and source["emotion"] == c.draw.condition.one_class
+    value = c.draw.condition.given.get(name, 1.0 if name == "intensity" and not varied else None)
     return None if value is None else float(value)  # type: ignore[arg-type]
 
 

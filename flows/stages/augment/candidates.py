@@ -180,7 +180,8 @@ class Drawer:
             self.source_hash = dict(pairs)
         summary = prepared.summary()
         shape = RepresentationParams(**described["representation"])
-        edited = isinstance(make_representation(shape.name, shape.params), EditingRepresentation)
+        built = make_representation(shape.name, shape.params)
+        edited = isinstance(built, EditingRepresentation) or built.spec.layout == "payload"
         self.form = Form.of(summary.modality, summary.rate_hz, described["representation"])
         refuses, turns = described.get("refuses"), described.get("turns")
         asked, of = plan.ask.asked(), source_class(kind, described["params"])

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from pydantic import JsonValue
 
 from corpora.errors import UserError
 from corpora.fingerprint import hash_folder, hash_json
+from corpora.schema import Payload, Signal
 from corpora.store.atomic import atomic_folder, write_bytes
+from corpora.store.shards import iter_payloads
 from features.representation import Spec, make_representation
 from flows.artifacts.fitted import FitSummary, Fitted
 from flows.artifacts.prepared import Prepared
@@ -184,8 +187,9 @@ def load_train(prepared: Prepared, plan: FitPlan) -> TrainData:
     groups = tuple(r["group_id"] for r in rows)
     stop = plan.generator.early_stop if plan.generator is not None else None
     held = held_out_groups(groups, stop.share, plan.seed) if stop is not None and stop.every else frozenset()
+    spec = _spec_of(plan.representation)
     return TrainData(
-        spec=_spec_of(plan.representation),
+        spec=spec,
         classes=prepared.summary().classes,
         arrays=prepared.arrays(),
         emotions=tuple(r["emotion"] for r in rows),
@@ -196,7 +200,21 @@ def load_train(prepared: Prepared, plan: FitPlan) -> TrainData:
         ratings={
             name: np.array([np.nan if r[name] is None else r[name] for r in rows], dtype=np.float64) for name in RATED
         },
+        payloads=_payloads_of(prepared) if spec.layout == "payload" else None,
     )
+
+
+def _payloads_of(prepared: Prepared) -> Callable[[Sequence[str]], Iterator[tuple[str, Payload]]]:
+    """Reads payloads of prepared samples, in the order of the shards."""
+
+    def read(ids: Sequence[str]) -> Iterator[tuple[str, Payload]]:
+        wanted, index = set(ids), prepared.index()
+        own = index.filter(pa.array([i in wanted for i in index.column("sample_id").to_pylist()], pa.bool_()))
+        for row, data in iter_payloads(prepared.path, own):
+            signals = tuple(Signal.from_row(signal) for signal in row["signals"] or ())
+            yield row["sample_id"], Payload(data, row["codec"], signals, row["duration_s"])
+
+    return read
 
 
 def _spec_of(representation: RepresentationParams) -> Spec:

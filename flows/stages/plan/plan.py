@@ -264,6 +264,8 @@ def _generator(run_name: str, run: RunParams) -> tuple[str, ...]:
     representation = make_representation(run.representation.name, run.representation.params)
     require_layout(run.generator.name, generator, representation.spec)
     require_way_back(run.generator.name, generator, representation)
+    if hasattr(generator, "require"):
+        generator.require(run.generator.params, representation.spec)
     require_mixing(run.generator.name, generator, run.ask.asked().mixtures)
     by_subject = run.target.cells == "subject"
     if run.generator.intensity == "ranked":

@@ -31,7 +31,7 @@ from flows.stages.study.generated import representation_key
 from flows.stages.study.methods import arms_of, family_of, of_modality, require_of_task
 from flows.stages.study.tuned import space_of
 from flows.studying import Arm, StudyParams, Task
-from generators.classical.method import payload_method, vector_method
+from generators.classical.method import PAYLOAD_METHODS, payload_method, vector_method
 from generators.generator import generator_class, require_layout, require_way_back
 from generators.params import parse_params
 from validators.gate import SampleGate, gate_class, gate_params, knows
@@ -222,6 +222,11 @@ def _require_arm(arm: Arm, modality: str, layout: str, prepares: Mapping[str, Pr
         key = FEATURES if arm.representation is None else representation_key(arm.representation)
         built = _built(prepares[key])
         require_layout(arm.method, kind, built.spec)
+        if built.spec.layout == "payload":
+            raise ParamsError(
+                f"generator {arm.method} is for releases; in a study each method on payloads is an arm of its own: "
+                f"method: {next(iter(PAYLOAD_METHODS[modality]))}, ..."
+            )
         require_way_back(arm.method, kind, built)
         if arm.by == "weight" and FROM not in kind.takes:
             raise ParamsError(f"by is 'weight': one row of every source, and generator {arm.method} starts from none")

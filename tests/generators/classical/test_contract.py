@@ -29,6 +29,7 @@ NOTHING: dict[tuple[str, str], Mapping[str, Any]] = {  # parameters under which 
     ("speech", "pitch"): {"semitones": (0, 0)},
     ("speech", "stretch"): {"rate": (1, 1)},
     ("speech", "gain"): {"gain_db": (0, 0)},
+    ("speech", "reverb"): {"rt60_s": None},
     ("speech", "spec_augment"): {"frequency_masks": 0, "time_share": 0},
     ("face", "crop"): {"area": (1, 1), "aspect": (1, 1)},
     ("face", "erase"): {"area": (0, 0)},

@@ -83,7 +83,7 @@ def near_own_modes(generator: Any) -> float:
 
 
 def test_a_student_draws_in_two_steps(ringed: Any) -> None:
-    student = fitted(ring(), 1200, width=16, levels=3, batch_size=128, guidance=1.0, student_steps=2, student_share=0.5)
+    student = fitted(ring(), 1200, width=16, levels=2, batch_size=64, guidance=1.0, student_steps=2, student_share=0.5)
     untuned = generator_class("diffusion")(RING, CLASSES, **{**ringed.params.model_dump(), "sample_steps": 2})
     untuned.network = ringed.network
     assert near_own_modes(student) > max(0.75, near_own_modes(untuned) + 0.1)
@@ -185,8 +185,8 @@ def test_extra_noise_takes_samples_away_from_train(ringed: Any) -> None:
 @pytest.mark.parametrize("edit", ["sdedit", "inversion"])
 def test_an_edit_goes_from_the_source_to_the_class(edit: str) -> None:
     data = ring()
-    params = {"width": 16, "levels": 3, "batch_size": 128, "sample_steps": 30, "guidance": 1.0, "edit": edit}
-    editor = fitted(data, 600, "diffusion_edit", **params)
+    params = {"width": 16, "levels": 2, "batch_size": 64, "sample_steps": 30, "guidance": 1.0, "edit": edit}
+    editor = fitted(data, 450, "diffusion_edit", **params)
     rows = [i for i in range(200) if data.emotions[i] == "neutral"]
 
     def at(strength: float) -> np.ndarray:
@@ -284,7 +284,7 @@ def test_guidance_by_an_interval_costs_fewer_passes(monkeypatch: pytest.MonkeyPa
         return predict(x, t, embedding)
 
     monkeypatch.setattr(ringed.network.core, "predict", counting)
-    params = {**ringed.params.model_dump(), "guidance": 2.0, "sample_steps": 10}
+    params = {**ringed.params.model_dump(), "guidance": 2.0, "sample_steps": 10, "spacing": "trailing"}
     sigmas = Precondition().grid(10)
     for interval in (None, (0.3, 3.0), (500.0, 501.0)):
         guided = sum(interval is None or interval[0] <= sigma <= interval[1] for sigma in sigmas[:-1])

@@ -190,6 +190,40 @@ def test_bagan_starts_as_an_autoencoder_and_then_plays() -> None:
     assert float(spread[~torch.eye(3, dtype=torch.bool)].min()) > 0.1, "each class has codes of its own"
 
 
+def test_the_latents_are_fitted_once() -> None:
+    gan = ConditionalGAN(VECTOR, CLASSES, **{**SMALL, **GAMES["fitted"]})
+    means = []
+    for _ in gan.fit(toy_data(VECTOR), steps=10, seed=1, device=CPU):
+        means.append(gan._fitted().state_dict()["class_mean"].clone())
+    assert not any(m.any() for m in means[:5]), "while the autoencoder is trained there is nothing to fit to"
+    assert means[5].any() and all(torch.equal(m, means[5]) for m in means[5:])
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("boundary", {"discriminator": "ac"}),
+        ("diversity", {}),
+        ("triplet", {}),
+        ("mixup", {}),
+        ("r1", {}),
+        ("dropout", {}),
+        ("ac_weight", {"discriminator": "ac"}),
+        ("smoothness", {"discriminator": "k+1"}),
+        ("penalty", {"loss": "wgan-div"}),
+        ("consistency", {"dropout": 0.2}),
+    ],
+)
+def test_each_weight_moves_the_weights_of_the_network(name: str, params: dict[str, Any]) -> None:
+    """From the same start, with the same random numbers: a weight of 0 and one above lead elsewhere."""
+
+    def after(value: float) -> torch.Tensor:
+        network = fitted(VECTOR, {"spectral": True, **params, name: value}, steps=3)._fitted()
+        return torch.cat([p.flatten() for p in network.parameters()])
+
+    assert not torch.equal(after(0.0), after(0.7))
+
+
 def test_both_spaces_of_codes_are_there() -> None:
     gan = fitted(VECTOR, {"space": "codes", "discriminator": "ac", "loss": "wgan-div"})
     codes, arrays = gan.codes(draws(), device=CPU), toy_data(VECTOR).arrays[:4]

@@ -36,6 +36,7 @@ from generators.generator import (
     modules_of,
     source_class,
 )
+from tests.generators.tiny import ARRAYS, TINY
 
 SOURCE = '''
 """What it is."""
@@ -134,7 +135,7 @@ def edited(*modules: str) -> Callable[[str], bytes]:
 
 
 def sampling(name: str) -> str:
-    return code.sampling_code(*modules_of(generator_class(name), {}), "features.faces.pixels")
+    return code.sampling_code(*modules_of(generator_class(name), TINY[name].params if name in TINY else {}), "features.faces.pixels")
 
 
 def test_a_generator_is_named_by_the_code_of_sampling_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +177,7 @@ def _break(patch: pytest.MonkeyPatch, tables: dict[str, str], packages: tuple[st
                     patch.setattr(module, attribute, broken)
 
 
-@pytest.mark.parametrize("name", list(GENERATORS))
+@pytest.mark.parametrize("name", ARRAYS)
 def test_drawing_uses_nothing_of_what_only_a_fit_uses(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,22 @@ def test_each_stage_is_asked(ingested: Callable[[Cast], Path], change: dict[str,
         run_stage("plan", "tiny", repo=with_run(ingested(CAST), **change))
 
 
+def test_one_class_alone_is_refused_before_anything_is_fitted(ingested: Callable[[Cast], Path]) -> None:
+    alone: Cast = {f"SF{i}": {"N": 3} for i in range(1, 9)}
+    with pytest.raises(CorpusError, match=r"leaves 1 class\(es\) of these corpora: neutral\. At least 2"):
+        run_stage("plan", "tiny", repo=with_run(ingested(alone)))
+
+
+def test_ranked_intensity_needs_samples_and_people_of_each_class(ingested: Callable[[Cast], Path]) -> None:
+    ranked = {"name": "cvae", "intensity": "ranked", "params": {"honours": ["intensity"]}}
+    run_stage("plan", "tiny", repo=with_run(ingested(CAST), generator=ranked))
+    few = {"view": "group-k5-fold1-prune-anger20"}
+    with pytest.raises(
+        CorpusError, match=r"fit: generator\.intensity is 'ranked': no intensity to learn from: class 'anger'"
+    ):
+        run_stage("plan", "tiny", repo=with_run(ingested(CAST), generator=ranked, **few))
+
+
 def test_a_view_without_dev_runs_and_says_what_it_cannot(ingested: Callable[[Cast], Path]) -> None:
     told = looked_at(with_run(ingested(CAST), view="loso-F1", gates={"mia": {}}))
     said = " ".join(p.text for p in told.problems)
