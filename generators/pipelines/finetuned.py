@@ -137,6 +137,7 @@ class FinetunedNetwork(Network):
         return self
 
     def train(self, mode: bool = True) -> Self:
+        """As of any module; the U-Net goes with it."""
         super().train(mode)
         self.pipeline.unet.train(mode)
         return self
