@@ -315,10 +315,13 @@ def source_class(kind: Any, params: Mapping[str, Any]) -> SourceClass:
     return "other" if says is None else says(params)
 
 
-def lineage_of(generator: Generator, draws: Sequence[Draw], sources: np.ndarray | None = None) -> list[Lineage] | None:
-    """Of each draw that was sampled; None of a generator whose samples come from their draws alone."""
+def lineage_of(
+    generator: Generator, draws: Sequence[Draw], sources: Callable[[], np.ndarray | None] = lambda: None
+) -> list[Lineage] | None:
+    """Of each draw that was sampled; None of a generator whose samples come from their draws alone. `sources`: gives
+    the arrays that the draws start from."""
     asked = getattr(generator, "lineage", None)
-    return None if asked is None else list(asked(draws, sources))
+    return None if asked is None else list(asked(draws, sources()))
 
 
 def generator_names() -> list[str]:

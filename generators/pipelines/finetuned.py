@@ -33,6 +33,7 @@ from training.device import compiled
 from training.loop import Losses, Minibatch, Phase
 from training.seeds import noise
 
+GAIN = 10.0  # of class vectors
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 
 
@@ -83,6 +84,19 @@ class FinetunedParams(TrainedParams, LoraParams):
         return self
 
 
+class ClassVectors(nn.Module):
+    """shares [n, K] -> [n, D], zero before the first step. The vectors stand in units of `GAIN`: they begin at nothing
+    while all else is trained, and would be long behind at the same learning rate."""
+
+    def __init__(self, n_classes: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_classes, width))
+
+    def forward(self, shares: torch.Tensor) -> torch.Tensor:
+        """Mean of the classes' vectors, weighted by shares."""
+        return GAIN * (shares @ self.weight)
+
+
 class FinetunedNetwork(Network):
     """The pipeline as one network whose parameters are those that are trained. The others move and switch with it, and
     are neither kept nor saved."""
@@ -100,9 +114,7 @@ class FinetunedNetwork(Network):
             raise ParamsError(f"{params.model} has no layers of {params.targets} for LoRA; set targets: all") from None
         self.contexts: torch.Tensor | None = None  # [K + 1, L, D], the last one of no words
         if pipeline.text_encoder is None:
-            width = pipeline.unet.time_embedding.linear_2.out_features
-            classed = nn.Linear(len(classes), width, bias=False)
-            nn.init.zeros_(classed.weight)
+            classed = ClassVectors(len(classes), pipeline.unet.time_embedding.linear_2.out_features)
             pipeline.unet.class_embedding = classed  # the U-Net adds it to the embedding of the noise level
             named |= dict(classed.named_parameters(prefix="class_embedding"))
         else:
@@ -125,6 +137,7 @@ class FinetunedNetwork(Network):
         return self
 
     def train(self, mode: bool = True) -> Self:
+        """As of any module; the U-Net goes with it."""
         super().train(mode)
         self.pipeline.unet.train(mode)
         return self

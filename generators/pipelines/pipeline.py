@@ -79,14 +79,14 @@ class Pipeline:
         return z.clamp(-1.0, 1.0)
 
     def encode_prompts(self, prompts: list[str]) -> torch.Tensor:
-        """-> [n, L, D] hidden states of its text encoder."""
-        given = self.tokenizer(
-            prompts,
-            padding="max_length",
-            max_length=self.tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        )
+        """-> [n, L, D] hidden states of its text encoder. Raises `ParamsError` for a prompt that is longer than what it
+        reads: the rest, and with it the class, would be cut off."""
+        room = int(self.tokenizer.model_max_length)
+        for prompt in prompts:
+            n = len(self.tokenizer(prompt).input_ids)
+            if n > room:
+                raise ParamsError(f"the prompt {prompt!r} has {n} tokens, the text encoder reads {room}; shorten it")
+        given = self.tokenizer(prompts, padding="max_length", max_length=room, return_tensors="pt")
         ids = given.input_ids.to(next(self.text_encoder.parameters()).device)
         with torch.no_grad():
             states: torch.Tensor = self.text_encoder(ids)[0]
@@ -111,13 +111,14 @@ def load_pipeline(place: str) -> Pipeline:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise ParamsError(_said(place, f"its {name} cannot be loaded: {first}")) from None
 
+    own = {"use_safetensors": True, "low_cpu_mem_usage": False}
     vae = text_encoder = tokenizer = None
     if kind == "StableDiffusionPipeline":
         clip_model, clip_tokenizer = _clip()
-        vae = part(AutoencoderKL, "vae", use_safetensors=True)
+        vae = part(AutoencoderKL, "vae", **own)
         text_encoder = part(clip_model, "text_encoder", use_safetensors=True)
         tokenizer = part(clip_tokenizer, "tokenizer")
-    unet = part(UNet2DModel if vae is None else UNet2DConditionModel, "unet", use_safetensors=True)
+    unet = part(UNet2DModel if vae is None else UNet2DConditionModel, "unet", **own)
     scheduler = dict(part(DDIMScheduler, "scheduler").config)
     found = Pipeline(kind, unet, scheduler, vae, text_encoder, tokenizer, hash_folder(folder)[:20])
     for module in found.modules():

@@ -24,7 +24,7 @@ from flows.params import RepresentationParams
 from flows.stages.augment.batches import Form, Stored, batch_of
 from flows.stages.augment.originals import Originals
 from flows.stages.plan.plans import AugmentCompute
-from generators.generator import Device, Draw, Generator, PayloadEditor, generator_class
+from generators.generator import Device, Draw, Generator, PayloadEditor, generator_class, lineage_of
 from validators.gate import SampleGate, gate_class
 
 SAMPLES_FORM = 1  # of a stored list of samples, arrays and what is said of them: another form is another name
@@ -125,6 +125,10 @@ class Sampler:
             decoded = generator.edit_payloads(draws, [originals.payload(d.sources[FROM]) for d in draws])
         else:
             decoded = self._drawn(generator, draws)
+        lineage = lineage_of(generator, draws, lambda: self._source_arrays(generator, draws))
+        if lineage is not None:  # the generator's own reason says more than a decoder's
+            own = [PayloadError(of.reason, of.detail) if of.reason else None for of in lineage]
+            decoded = [p if error is None else error for p, error in zip(decoded, own, strict=True)]
         errors = [[p.reason, p.detail] if isinstance(p, PayloadError) else None for p in decoded]
         made = [None if isinstance(p, PayloadError) else p for p in decoded]
         payloads = [b"" if p is None else p.data for p in made]
@@ -137,6 +141,7 @@ class Sampler:
                 "ends": ends,
                 "sha256": [hash_bytes(p) for p in payloads],
                 "errors": errors,
+                **({} if lineage is None else {"lineage": [dict(of.facts) for of in lineage]}),
                 "codecs": [None if p is None else p.codec for p in made],
                 "durations_s": [None if p is None else p.duration_s for p in made],
                 "signals": [[] if p is None else [signal.as_row() for signal in p.signals] for p in made],
@@ -145,7 +150,7 @@ class Sampler:
 
     def _drawn(self, generator: Generator, draws: list[Draw]) -> list[Payload | PayloadError]:
         """Arrays, decoded or as a change of their sources."""
-        sources = self._originals().arrays([d.sources[FROM] for d in draws]) if generator.takes else None
+        sources = self._source_arrays(generator, draws)
         arrays = generator.sample(draws, sources, device=self.device)
         decoded: list[Payload | PayloadError] = []
         for i, (draw, array) in enumerate(zip(draws, arrays, strict=True)):
@@ -154,6 +159,9 @@ class Sampler:
             except PayloadError as error:
                 decoded.append(error)
         return decoded
+
+    def _source_arrays(self, generator: Generator, draws: list[Draw]) -> np.ndarray | None:
+        return self._originals().arrays([d.sources[FROM] for d in draws]) if generator.takes else None
 
     def _score(self, key: str, draws: list[Draw], wanted: dict[str, str]) -> None:
         payloads, meta = read_samples(self.store, key)

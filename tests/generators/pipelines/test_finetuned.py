@@ -57,9 +57,9 @@ def draws_of(n: int) -> list[Draw]:
     return [Draw(Condition(CLASSES[k % 3]), 50 + k) for k in range(n)]
 
 
-def test_a_pipeline_without_a_condition_learns_one(places: dict[str, str]) -> None:
+def test_a_pipeline_without_a_condition_learns_one(tmp_path: Path) -> None:
     data = toy_data(IMAGES)
-    generator = fitted(places["ddpm"], 150, guidance=1.5, sample_steps=8)
+    generator = fitted(write_ddpm(tmp_path / "small", sample_size=8), 120, lr=4e-3, guidance=1.5, sample_steps=8)
     draws = draws_of(30)
     arrays = generator.sample(draws, device=CPU)
     assert arrays.shape == (30, 1, 12, 12) and arrays.dtype == np.float32 and np.abs(arrays).max() <= 1.0
@@ -101,6 +101,11 @@ def test_prompts_say_the_class(places: dict[str, str]) -> None:
     same = fitted(places["stable"], 2, words={"anger": "fear"}, guidance=1.0)
     anger, fear = same.sample([Draw(Condition(name), 7) for name in ("anger", "fear")], device=CPU)
     np.testing.assert_array_equal(anger, fear)  # the words are all that tells classes apart
+
+
+def test_a_prompt_that_would_be_cut_off_is_refused(places: dict[str, str]) -> None:
+    with pytest.raises(ParamsError, match="the text encoder reads 48; shorten it"):
+        fitted(places["stable"], 1, prompt="a" * 60 + " {emotion}")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -23,12 +23,14 @@ def write_ddpm(folder: Path, seed: int = 0, **config: Any) -> str:
             norm_num_groups=8,
             **shape,
         )
-    DDPMPipeline(unet=unet, scheduler=DDPMScheduler(clip_sample=True)).save_pretrained(folder)
+    DDPMPipeline(unet=unet, scheduler=DDPMScheduler(clip_sample=True, prediction_type="v_prediction")).save_pretrained(
+        folder
+    )
     return f"path:{folder}"
 
 
 def write_stable_diffusion(folder: Path, seed: int = 0) -> str:
-    """Colour images of 16 x 16, latents of 8 x 8, prompts of at most 24 tokens. -> its place."""
+    """Colour images of 16 x 16, latents of 8 x 8, prompts of at most 48 tokens. -> its place."""
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from tokenizers import pre_tokenizers
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -40,7 +42,7 @@ def write_stable_diffusion(folder: Path, seed: int = 0) -> str:
     words.mkdir(parents=True)
     (words / "vocab.json").write_text(json.dumps(vocabulary))
     (words / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = CLIPTokenizer.from_pretrained(words, model_max_length=24)
+    tokenizer = CLIPTokenizer.from_pretrained(words, model_max_length=48)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         text_encoder = CLIPTextModel(
@@ -50,7 +52,7 @@ def write_stable_diffusion(folder: Path, seed: int = 0) -> str:
                 intermediate_size=32,
                 num_hidden_layers=2,
                 num_attention_heads=2,
-                max_position_embeddings=24,
+                max_position_embeddings=48,
                 bos_token_id=len(tokens) - 2,
                 eos_token_id=len(tokens) - 1,
                 pad_token_id=len(tokens) - 1,
