@@ -11,7 +11,16 @@ import numpy as np
 from benchmarks.effects.arms import Added, Cell, TrainSet, fill, none, weighted, with_real
 from features.representation import Spec
 from generators.draws.sources import SourceTable, choose_sources
-from generators.generator import Condition, Device, Draw, TrainData, generator_class, refused
+from generators.generator import (
+    Condition,
+    Device,
+    Draw,
+    TrainData,
+    generator_class,
+    refused,
+    source_class,
+    turns_of,
+)
 from generators.preset import load_preset
 from training.seeds import derive_seed
 from validators.maths.kernel import kid, squared_distances
@@ -80,7 +89,8 @@ def tried(cell: Cell, of: System) -> Tried:
     for _ in model.fit(data, steps=of.steps, seed=cell.seed, device=CPU):
         pass
     fit_s = time.process_time() - start
-    table = SourceTable(data.ids, data.emotions, data.subjects)
+    of_class = source_class(model, of.params)
+    table = SourceTable(data.ids, data.emotions, data.subjects, of_class).with_turns(turns_of(model))
     most, barred = int(cell.counts.max()), refused(model)
 
     def drawn(k: int, n: int, purpose: str) -> np.ndarray:
