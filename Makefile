@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
-demo: install  ## Build both demo releases and print what is in them; a second time: nothing to do
+demo: install  ## Build the four demo releases and print what is in them; a second time: nothing to do
 	@$(BIN)/python -m emoforge demo
 
 # a worker a core; a file's tests stay together, as they share what is costly to build

@@ -274,6 +274,7 @@ def test_readme_counts_what_there_is() -> None:
     from corpora.readers import make_corpus, reader_names
     from features.representation import REPRESENTATIONS
     from generators.generator import GENERATORS
+    from generators.preset import preset_names
 
     text = " ".join((REPO / "README.md").read_text(encoding="utf-8").split())
     cards = [make_corpus(name).card for name in reader_names()]
@@ -282,7 +283,8 @@ def test_readme_counts_what_there_is() -> None:
     assert f"{of['speech']} of speech, {of['face']} of faces, {of['text']} of text, {of['physio']} of phys" in text
     tested = sum(card.tested_on == "real" for card in cards)
     assert (len(cards), len(cards) - tested) == (56, 50) and "Fifty of the 56 corpora" in text
-    assert len(GENERATORS) == 4 and "There are four generators" in text
+    assert f"There are {len(GENERATORS)} generators of seven families" in text
+    assert f"**[{len(preset_names())} presets](docs/presets.md)**" in text
     assert all(f"`{name}`" in text for name in (*REPRESENTATIONS, *GENERATORS))
 
 

@@ -104,7 +104,8 @@ def _row(
         what, corpus, of.modality, of.representation, *np.median(sizes, axis=0).astype(int).tolist(), n,
         0 if what in BASELINES else system(what, steps).steps, *f1, *uar, *(mean(name) for name in quality),
     )  # fmt: skip
-    return Measured(**{k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(row).items()})
+    rounded: dict[str, Any] = {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(row).items()}
+    return Measured(**rounded)
 
 
 def table(rows: list[Measured]) -> str:
