@@ -127,14 +127,22 @@ def list_generators(*, as_json: bool) -> None:
     kinds = {name: generator_class(name) for name in generator_names()}
     if as_json:
         console.print_json(
-            [{"name": name, **_facts(k, ("takes", "trains")), "about": about(k)} for name, k in kinds.items()]
+            [
+                {"name": name, **_facts(k, ("takes", "trains")), "about": _of_generator(name, k)}
+                for name, k in kinds.items()
+            ]
         )
         return
     rows = [
-        [name, _yes(getattr(k, "trains", False)), _yes(_facts(k, ("takes",)).get("takes")), about(k)]
+        [name, _yes(getattr(k, "trains", False)), _yes(_facts(k, ("takes",)).get("takes")), _of_generator(name, k)]
         for name, k in kinds.items()
     ]
     console.table("Generators", ["name", "trains", "wants sources", "what it is"], rows)
+
+
+def _of_generator(name: str, kind: type) -> str:
+    own = about(kind).removeprefix(f"{name}: ")
+    return own[0].upper() + own[1:]
 
 
 def list_gates(*, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""diffusion and diffusion_edit: denoising networks steered by emotion.
+"""Denoising networks steered by emotion: diffusion, and diffusion_edit, which starts from a real sample.
 
 Everything is a parameter: the network, what it predicts and at which noise, the space it runs in, what guides it, the
 sampler and its steps (generators/diffusion/params.py). By default: v-prediction (Salimans & Ho 2022) under the cosine

@@ -31,7 +31,8 @@ class DeleteRetrieveParams(SalienceParams):
 
 
 class DeleteRetrieve(LineGenerator):
-    """Content words stay, words that carry the class are replaced."""
+    """Lines of another class: content words stay, words that carry the class are replaced by those of the nearest line
+    of the class that is asked for."""
 
     name = "delete_retrieve"
     Params: ClassVar[type[DeleteRetrieveParams]] = DeleteRetrieveParams

@@ -64,7 +64,8 @@ class Masked:
 
 
 class Infill(NetworkLines):
-    """Words that carry the class go, others that fit come."""
+    """Lines of another class whose words that carry it are masked and filled in by a masked model of the class that is
+    asked for (learned from train alone)."""
 
     name = "infill"
     Params: ClassVar[type[InfillParams]] = InfillParams

@@ -35,7 +35,8 @@ class SmallLmParams(LanguageParams):
 
 
 class SmallLm(NetworkLines):
-    """Pieces one after the other."""
+    """A small causal transformer, learned from train alone: pieces of words one after the other, from a control token
+    of the emotion."""
 
     name = "small_lm"
     Params: ClassVar[type[SmallLmParams]] = SmallLmParams
