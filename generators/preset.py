@@ -99,7 +99,8 @@ def filled_in(given: Any, *, name: str) -> Any:
     own = given.get("params") or {}
     params = {**preset.params, **own} if isinstance(own, Mapping) else own
     steps = {} if preset.steps is None else {"steps": preset.steps}
-    return {**steps, **given, name: preset.generator, "params": params}
+    ranked = {"intensity": preset.intensity} if name == "name" and preset.intensity != "rated" else {}  # of runs alone
+    return {**steps, **ranked, **given, name: preset.generator, "params": params}
 
 
 @cache

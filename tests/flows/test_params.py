@@ -57,6 +57,13 @@ def test_a_preset_says_what_stands_beside_it_does_not(tmp_path: Path) -> None:
     assert changed is not None and changed.steps == 7 and changed.params == {**preset.params, key: "mine"}
 
 
+def test_a_preset_whose_intensity_is_ranked_says_so_to_a_run(tmp_path: Path) -> None:
+    line = "generator: {name: cvae, steps: 10}"
+    ranked = load_params(written(tmp_path, RUN.replace(line, "generator: {preset: speech/zhou-2022}"))).run("a")
+    assert ranked.generator is not None and ranked.generator.intensity == "ranked"
+    assert Arm.model_validate({"preset": "speech/zhou-2022"}).method == ranked.generator.name
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
