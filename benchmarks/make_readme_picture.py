@@ -1,6 +1,6 @@
 """Draws docs/images/demo.png, the picture of the README, from the run folders that `make demo` leaves.
 
-    python benchmarks/make_readme_picture.py [SPEECH_RUN FACES_RUN]
+    python benchmarks/make_readme_picture.py [RUN ...]
 
 Left: class balance of both runs. Right: real beside synthetic samples of the classes with the most synthetic ones,
 chosen by name alone, as in the report. From fake corpora only: real ones may not be passed on.
@@ -9,14 +9,16 @@ chosen by name alone, as in the report. From fake corpora only: real ones may no
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from corpora.codecs import decode_image, decode_wav
+from corpora.codecs import decode_image, decode_text, decode_wav
 from corpora.errors import UserError
+from corpora.store.release import FEATURES
 from flows.params import load_params
 from flows.stages.report.data import RunFolder, read_run
 from flows.stages.report.figures import Bar, draw_balance
@@ -24,12 +26,16 @@ from flows.stages.report.media import spectrogram
 from flows.stages.report.samples import pick
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
 REPO = Path(__file__).resolve().parent.parent
 TARGET = REPO / "docs" / "images" / "demo.png"
 REAL, SYNTHETIC, INK = "#3f6ea8", "#d9822b", "#1d2126"  # of the report's light page
-CLASSES, SHOWN = 3, {"face": 5, "speech": 3}
+CLASSES, SHOWN = 3, {"face": 5, "speech": 3, "text": 1, "physio": 1}
+LINES = 2  # texts in a cell; of a row of features, its samples are strips below one another
+STRIPS = 12
 
 
 def draw(runs: Sequence[RunFolder], target: Path) -> None:
@@ -65,6 +71,9 @@ def draw_samples(place: Figure | SubFigure, run: RunFolder) -> None:
         ax.set_axis_off()
     for i, emotion in enumerate(classes):
         for first, table, folder in ((0, run.train, "prepared"), (n + 1, run.synthetic, "augmented")):
+            if modality in ("text", "physio"):
+                _one_cell(grid[i, first], run, table, emotion, folder)
+                continue
             rows = pick(table, emotion, n) if table is not None else []
             for j, row in enumerate(rows):
                 payload = row.payload(run.folder / folder)
@@ -75,6 +84,25 @@ def draw_samples(place: Figure | SubFigure, run: RunFolder) -> None:
             place_of = grid[i, first].transAxes
             text = grid[i, first].text(0, 1.05, f"{emotion}, {kind}", transform=place_of, fontsize=9, color=colour)
             text.set_in_layout(False)  # wider than its picture, which must not push the others away
+
+
+def _one_cell(ax: Axes, run: RunFolder, table: pa.Table | None, emotion: str, folder: str) -> None:
+    """Texts of a class as lines; rows of features as strips, each column in units of its spread over train."""
+    if run.summary.modality == "text":
+        rows = pick(table, emotion, LINES) if table is not None else []
+        texts = [decode_text(row.payload(run.folder / folder)) for row in rows]
+        lines = ["\n".join(textwrap.wrap(text, 52)[:2]) for text in texts]
+        ax.text(0, 0.95, "\n\n".join(lines), transform=ax.transAxes, fontsize=7, color=INK, va="top", clip_on=True)
+        return
+    import pandas as pd
+
+    rows_of = pd.read_parquet(run.folder / "release" / FEATURES)
+    train = rows_of[rows_of.split == "train"]
+    columns = list(train.columns[train.columns.get_loc("generator_id") + 1 :])
+    real = train[train.generator_id.isna()][columns]
+    own = train[(train.emotion == emotion) & (train.generator_id.isna() == (folder == "prepared"))]
+    strips = (own[columns].head(STRIPS) - real.mean()) / (real.std() + 1e-9)
+    ax.imshow(strips.to_numpy(), aspect="auto", cmap="RdBu_r", vmin=-2.5, vmax=2.5)
 
 
 def voice(payload: bytes) -> np.ndarray:
@@ -97,4 +125,4 @@ def main(names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["demo_speech", "demo_faces"])
+    main(sys.argv[1:] or ["demo_speech", "demo_faces", "demo_text", "demo_physio"])
