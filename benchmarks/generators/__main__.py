@@ -45,6 +45,7 @@ from generators.measured import TABLE, Measured, Need, candidates, measurements
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("svm", "logistic")
 _CELLS: list[tuple[tuple[int, int, int], Cell]] = []
+_CLASSES: list[str] = []
 
 
 def one(item: tuple[int, str], most_steps: int) -> tuple[str, dict[str, float] | str]:
@@ -56,7 +57,7 @@ def one(item: tuple[int, str], most_steps: int) -> tuple[str, dict[str, float] |
     else:
         of: System = system(what, most_steps)
         try:
-            result = tried(cell, of)
+            result = tried(cell, of, _CLASSES)
         except UserError as error:
             return what, f"{type(error).__name__}: {error}"
         train, numbers = with_real(cell, result.added), dict(result.quality)
@@ -68,6 +69,7 @@ def measure(name: str, data: Path, only: list[str], options: argparse.Namespace)
     """All systems on one corpus."""
     rows = load(name, data)
     _CELLS[:] = cells(rows, options.seeds)
+    _CLASSES[:] = rows.classes
     known = candidates(Need(CORPORA[name].modality, "vector", 10, 100))
     systems = [what for what in known if not only or what in only]
     work = [(i, what) for what in [*BASELINES, *systems] for i in range(len(_CELLS))]

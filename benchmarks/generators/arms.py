@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,16 +64,16 @@ BASELINES: dict[str, Callable[[Cell], TrainSet]] = {
 }
 
 
-def train_data(cell: Cell) -> TrainData:
+def train_data(cell: Cell, classes: Sequence[str]) -> TrainData:
     """The real rows of a cell, classes that it lacks left out."""
     present = np.unique(cell.y)
-    names = tuple(f"class {k}" for k in present)
+    names = tuple(classes[k] for k in present)
     width = cell.x.shape[1]
     return TrainData(
         spec=Spec("scaled features", (width,), layout="vector", rows=tuple(f"column {i}" for i in range(width))),
         classes=names,
         arrays=cell.x.astype(np.float32),
-        emotions=tuple(f"class {k}" for k in cell.y),
+        emotions=tuple(classes[k] for k in cell.y),
         ids=tuple(f"corpus/{i}" for i in range(len(cell.y))),
         groups=tuple(str(s) for s in cell.subjects),
         subjects=tuple(cell.subjects),
@@ -81,9 +81,9 @@ def train_data(cell: Cell) -> TrainData:
     )
 
 
-def tried(cell: Cell, of: System) -> Tried:
+def tried(cell: Cell, of: System, classes: Sequence[str]) -> Tried:
     """Fits in the cell and fills every short class up to the largest. Raises `UserError` where it cannot."""
-    data = train_data(cell)
+    data = train_data(cell, classes)
     start = time.process_time()
     model = generator_class(of.generator)(data.spec, data.classes, **of.params)
     for _ in model.fit(data, steps=of.steps, seed=cell.seed, device=CPU):
@@ -94,7 +94,7 @@ def tried(cell: Cell, of: System) -> Tried:
     most, barred = int(cell.counts.max()), refused(model)
 
     def drawn(k: int, n: int, purpose: str) -> np.ndarray:
-        name = f"class {k}"
+        name = classes[k]
         if name in barred or n < 1:
             return cell.x[:0]
         seeds = [derive_seed(purpose, cell.seed, k, i) for i in range(n)]
