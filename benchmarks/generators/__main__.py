@@ -102,8 +102,9 @@ def _row(
     f1, uar, of = against("f1"), against("uar"), CORPORA[corpus]
     sizes = [(len(c.y), int((c.y == c.k).sum())) for _, c in _CELLS]
     quality = ("kid_ratio", "precision", "recall", "agreement", "copies", "fit_s", "sample_s")
+    n_train, smallest = (int(v) for v in np.median(sizes, axis=0))
     row = Measured(
-        what, corpus, of.modality, of.representation, *np.median(sizes, axis=0).astype(int).tolist(), n,
+        what, corpus, of.modality, of.representation, n_train, smallest, n,
         0 if what in BASELINES else system(what, steps).steps, *f1, *uar, *(mean(name) for name in quality),
     )  # fmt: skip
     rounded: dict[str, Any] = {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(row).items()}
