@@ -34,7 +34,7 @@ REPO = Path(__file__).resolve().parent.parent
 TARGET = REPO / "docs" / "images" / "demo.png"
 REAL, SYNTHETIC, INK = "#3f6ea8", "#d9822b", "#1d2126"  # of the report's light page
 CLASSES, SHOWN = 3, {"face": 5, "speech": 3, "text": 1, "physio": 1}
-LINES = 2  # texts in a cell; of a row of features, its samples are strips below one another
+LINES = 1  # texts in a cell; of a row of features, its samples are strips below one another
 STRIPS = 12
 
 
@@ -42,7 +42,7 @@ def draw(runs: Sequence[RunFolder], target: Path) -> None:
     """One row a run: balance on the left, real and synthetic samples on the right."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 3.0 * len(runs)), dpi=110, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(11, 2.4 * len(runs)), dpi=90, facecolor="white", layout="constrained")
     for row, run in zip(np.atleast_1d(figure.subfigures(len(runs), 1, hspace=0.06)), runs, strict=True):
         left, right = row.subfigures(1, 2, width_ratios=(1.0, 1.25), wspace=0.02)
         ax = left.subplots()
@@ -81,6 +81,8 @@ def draw_samples(place: Figure | SubFigure, run: RunFolder) -> None:
                 grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.ndim == 2 else {}
                 grid[i, first + j].imshow(image, aspect="equal" if modality == "face" else "auto", **grey)
         for first, kind, colour in ((0, "real", REAL), (n + 1, "synthetic", SYNTHETIC)):
+            if kind == "synthetic" and not accepted[emotion]:
+                continue
             place_of = grid[i, first].transAxes
             text = grid[i, first].text(0, 1.05, f"{emotion}, {kind}", transform=place_of, fontsize=9, color=colour)
             text.set_in_layout(False)  # wider than its picture, which must not push the others away
@@ -91,7 +93,7 @@ def _one_cell(ax: Axes, run: RunFolder, table: pa.Table | None, emotion: str, fo
     if run.summary.modality == "text":
         rows = pick(table, emotion, LINES) if table is not None else []
         texts = [decode_text(row.payload(run.folder / folder)) for row in rows]
-        lines = ["\n".join(textwrap.wrap(text, 52)[:2]) for text in texts]
+        lines = ["\n".join(textwrap.wrap(text, 42)[:3]) for text in texts]
         ax.text(0, 0.95, "\n\n".join(lines), transform=ax.transAxes, fontsize=7, color=INK, va="top", clip_on=True)
         return
     import pandas as pd
@@ -102,7 +104,8 @@ def _one_cell(ax: Axes, run: RunFolder, table: pa.Table | None, emotion: str, fo
     real = train[train.generator_id.isna()][columns]
     own = train[(train.emotion == emotion) & (train.generator_id.isna() == (folder == "prepared"))]
     strips = (own[columns].head(STRIPS) - real.mean()) / (real.std() + 1e-9)
-    ax.imshow(strips.to_numpy(), aspect="auto", cmap="RdBu_r", vmin=-2.5, vmax=2.5)
+    if len(strips):  # of a class that lacks nothing there are no synthetic ones
+        ax.imshow(strips.to_numpy(), aspect="auto", cmap="RdBu_r", vmin=-2.5, vmax=2.5)
 
 
 def voice(payload: bytes) -> np.ndarray:
