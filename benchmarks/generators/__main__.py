@@ -2,13 +2,14 @@
 `emoforge generators --for` ranks by.
 
     python -m benchmarks.generators --data FOLDER [--corpora ravdess ...] [--only NAME ...] [--steps 600] [--seeds 3]
-        [--write]
+        [--write [--missing]]
 
 One class of each fold is pruned to a tenth (in rotation); folds hold whole people, dialogues, or halves. A system is
 fitted on the real rows of the cell, in the scaled space of the study (88 normal scores; 100 principal components), and
 fills every short class to the largest; SVC and LogisticRegression are those of a study. Steps: of the preset, at most
 --steps. Baselines, and `transfer` with every source at a low weight, are in the same cells. Intervals: bootstrap over
-cells. Development people alone. Without --write nothing is changed; with it rows of other corpora are kept.
+cells. Development people alone. Without --write nothing is changed; with it rows of other corpora
+are kept; --missing measures what the table does not have.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import multiprocessing
 import os
 import platform
 import sys
-from collections import defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, fields
 from functools import partial
@@ -65,23 +66,27 @@ def one(item: tuple[int, str], most_steps: int) -> tuple[str, dict[str, float] |
     return what, {**numbers, "uar": float(np.mean([s[0] for s in own])), "f1": float(np.mean([s[1] for s in own]))}
 
 
-def measure(name: str, data: Path, only: list[str], options: argparse.Namespace) -> list[Measured]:
-    """All systems on one corpus."""
+def measure(name: str, data: Path, left_out: set[str], options: argparse.Namespace) -> Iterator[Measured]:
+    """All systems on one corpus, each as soon as its cells are there; none of `left_out`."""
     rows = load(name, data)
     _CELLS[:] = cells(rows, options.seeds)
     _CLASSES[:] = rows.classes
     known = candidates(Need(CORPORA[name].modality, "vector", 10, 100))
-    systems = [what for what in known if not only or what in only]
-    work = [(i, what) for what in [*BASELINES, *systems] for i in range(len(_CELLS))]
-    got: dict[str, list[dict[str, float]]] = defaultdict(list)
+    systems = [what for what in known if what not in left_out and (not options.only or what in options.only)]
+    every = [*BASELINES, *systems]
+    work = [(i, what) for what in every for i in range(len(_CELLS))]
+    nothing: list[dict[str, float]] = []
     with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("fork")) as pool:
-        for what, numbers in pool.map(partial(one, most_steps=options.steps), work):
-            if isinstance(numbers, str):
-                print(f"{name}: {what}: {numbers}", file=sys.stderr)
-            else:
-                got[what].append(numbers)
-    whole = {what: values for what, values in got.items() if len(values) == len(_CELLS)}
-    return [_row(name, what, values, whole["nothing"], options.steps) for what, values in whole.items()]
+        answers_of = pool.map(partial(one, most_steps=options.steps), work)
+        for what in every:
+            got = [next(answers_of)[1] for _ in _CELLS]
+            refused = {numbers for numbers in got if isinstance(numbers, str)}
+            if refused:
+                print(f"{name}: {what}: {'; '.join(sorted(refused))}", file=sys.stderr)
+                continue
+            values = [numbers for numbers in got if not isinstance(numbers, str)]
+            nothing = values if what == "nothing" else nothing
+            yield _row(name, what, values, nothing, options.steps)
 
 
 def _row(
@@ -130,22 +135,31 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--missing", action="store_true")
     options = parser.parse_args()
     import torch
 
     torch.set_num_threads(1)
-    kept = {(r.corpus, r.what): r for r in measurements()}
+    kept: dict[tuple[str, str], Measured] = {(r.corpus, r.what): r for r in measurements()}
     for name in options.corpora:
-        fresh: list[Any] = measure(name, options.data, options.only, options)
-        kept |= {(row.corpus, row.what): row for row in fresh}
-        for row in sorted(fresh, key=lambda r: -r.f1):
-            print(f"{name}: {row.what}: F1 {row.f1:+.1f} [{row.f1_low:.1f}, {row.f1_high:.1f}], UAR {row.uar:+.1f}")
-        if options.write:  # after every corpus: an interrupted run has what it measured
-            rows = list(kept.values())
-            write_bytes(ROOT / "generators" / TABLE, table(rows).encode())
-            machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread a fit"
-            day = datetime.datetime.now(datetime.UTC).date().isoformat()
-            write_bytes(ROOT / "docs" / "generators.md", page(rows, f"{day}; {machine}; at most {options.steps} steps"))
+        before = {what for corpus, what in kept if corpus == name} - set(BASELINES)
+        for row in measure(name, options.data, before if options.missing else set(), options):
+            kept[row.corpus, row.what] = row
+            print(
+                f"{name}: {row.what}: F1 {row.f1:+.1f} [{row.f1_low:.1f}, {row.f1_high:.1f}], UAR {row.uar:+.1f}",
+                flush=True,
+            )
+            if options.write:  # at once: an interrupted run has what it measured
+                _write(list(kept.values()), options.steps)
+
+
+def _write(rows: list[Measured], steps: int) -> None:
+    import torch
+
+    write_bytes(ROOT / "generators" / TABLE, table(rows).encode())
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread a fit"
+    day = datetime.datetime.now(datetime.UTC).date().isoformat()
+    write_bytes(ROOT / "docs" / "generators.md", page(rows, f"{day}; {machine}; at most {steps} steps"))
 
 
 if __name__ == "__main__":
