@@ -14,8 +14,8 @@ import torch
 from corpora.errors import ParamsError, UserError
 from features.representation import Spec
 from generators.draws.sources import SourceTable, choose_sources
-from generators.generator import Condition, Device, Draw, TrainData, generator_class, source_class
-from tests.generators.tiny import ARRAYS, HONOURING, KINDS, TINY, TRAINED
+from generators.generator import GENERATORS, Condition, Device, Draw, TrainData, generator_class, source_class
+from tests.generators.tiny import ARRAYS, ELSEWHERE, HONOURING, KINDS, TINY, TRAINED
 from tests.generators.toy import CLASSES, IMAGES, SIGNALS, SPEECH, VECTOR, class_means, nearest, toy_data, units_of
 from training.checkpoint import content_hash
 
@@ -36,6 +36,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def test_every_generator_has_a_contract() -> None:
+    assert set(GENERATORS) == set(TINY) | set(ELSEWHERE) and not set(TINY) & set(ELSEWHERE)
+    for name, place in ELSEWHERE.items():
+        assert f'"{name}"' in (Path(__file__).parent / place).read_text(encoding="utf-8"), f"{place} tests no {name}"
 
 
 def make(name: str, spec: Spec, **params: Any) -> Any:

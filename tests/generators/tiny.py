@@ -54,9 +54,13 @@ TINY: dict[str, Tiny] = {
     "augmentation": Tiny(1, {"methods": [{"method": "erase"}]}),
 }
 KINDS = {name: generator_class(name) for name in GENERATORS}
-# What starts from weights that params name has its tests beside tiny files of that format.
-OWN_BASE = [name for name in GENERATORS if getattr(KINDS[name], "needs_base", False)]
-ARRAYS = [n for n in GENERATORS if KINDS[n].layouts & {"image", "rows", "vector"} and n not in OWN_BASE]
+# What starts from weights or an address that params name has its tests beside tiny files of that format, or a server.
+ELSEWHERE = {
+    **dict.fromkeys(("endpoint", "endpoint_rewrite", "endpoint_restyle"), "language/endpoint/test_generators.py"),
+    **dict.fromkeys(("causal_lm", "seq2seq", "back_translation"), "language/pretrained/test_pretrained.py"),
+    "finetuned_diffusion": "pipelines/test_finetuned.py",
+}
+ARRAYS = [name for name in TINY if KINDS[name].layouts & {"image", "rows", "vector"}]
 TRAINED = [name for name in ARRAYS if KINDS[name].trains]
-LINES = [name for name in GENERATORS if "tokens" in KINDS[name].layouts]
+LINES = [name for name in TINY if "tokens" in KINDS[name].layouts]
 HONOURING = [name for name in TRAINED if "subject" in KINDS[name].can_honour({"honours": ["subject"]})]
