@@ -9,6 +9,7 @@ is gated. The page (docs/gallery.md) says what was fitted, for how long, and how
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 import time
@@ -290,11 +291,20 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(WALLS), default=list(WALLS))
     parser.add_argument("--steps", type=int, default=400)
     options = parser.parse_args()
+    hung = _hung_before()
     with tempfile.TemporaryDirectory() as folder:
         work = options.work or Path(folder)
-        parts = [HEAD.format(judged=JUDGED)]
-        parts += ["\n".join(hang(name, WALLS[name], work, options.steps)) for name in options.only]
-    write_bytes(PAGE, ("\n\n".join(parts) + "\n").encode())
+        for name in options.only:
+            hung[name] = "\n".join(hang(name, WALLS[name], work, options.steps))
+            parts = [HEAD.format(judged=JUDGED), *(hung[wall] for wall in WALLS if wall in hung)]
+            write_bytes(PAGE, ("\n\n".join(parts) + "\n").encode())
+
+
+def _hung_before() -> dict[str, str]:
+    """Walls of the page as it stands: those that are not drawn again stay."""
+    text = PAGE.read_text("utf-8") if PAGE.exists() else ""
+    parts = re.split(r"(?m)^## ", text)[1:]
+    return {part.split("\n", 1)[0].lower(): "## " + part.strip() for part in parts}
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from generators.generator import generator_class, generator_names
 from generators.preset import MODALITY_OF, load_preset, preset_names
 
 TABLE = "presets/measured.csv"
-PLAIN = ("transfer", "cvae", "cgan", "diffusion")  # measured as they are by default, beside the presets
+WEIGHTED = "transfer, weighted"  # every source at a low weight: a run's `target: {by: weight}`
 CLOSE = 2.0  # a measurement at twice or half the size of the class counts 1/e of one at the same size
 OTHER_MODALITY = 0.25  # and one on another modality so much
 
@@ -110,6 +110,7 @@ def ranked(need: Need, table: Sequence[Measured] | None = None) -> list[Rank]:
 def candidates(need: Need) -> list[str]:
     """Generators and presets (of the modality) that can model the layout."""
     plain = [name for name in generator_names() if need.layout in generator_class(name).layouts]
+    plain += [WEIGHTED] if "transfer" in plain else []
     folder = next(name for name, modality in MODALITY_OF.items() if modality == need.modality)
     return plain + [n for n in preset_names(folder) if need.layout in generator_class(load_preset(n).generator).layouts]
 
@@ -120,7 +121,8 @@ def _rank(what: str, need: Need, rows: Sequence[Measured]) -> Rank:
     fits = preset is None or need.smallest >= preset.smallest_class
     if not fits and preset is not None:
         reasons.append(f"needs {preset.smallest_class} samples of a class, the smallest has {need.smallest}")
-    generator = what if preset is None else preset.generator
+    reasons += ["with target: {by: weight}"] if what == WEIGHTED else []
+    generator = what.partition(",")[0] if preset is None else preset.generator
     if not rows:
         return Rank(what, generator, None, None, None, (*reasons, "never measured"), fits)
     weights = [_weight(row, need) for row in rows]

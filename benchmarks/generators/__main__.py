@@ -72,7 +72,9 @@ def measure(name: str, data: Path, left_out: set[str], options: argparse.Namespa
     _CELLS[:] = cells(rows, options.seeds)
     _CLASSES[:] = rows.classes
     known = candidates(Need(CORPORA[name].modality, "vector", 10, 100))
-    systems = [what for what in known if what not in left_out and (not options.only or what in options.only)]
+    systems = [
+        what for what in known if what not in {*left_out, *BASELINES} and (not options.only or what in options.only)
+    ]
     every = [*BASELINES, *systems]
     work = [(i, what) for what in every for i in range(len(_CELLS))]
     nothing: list[dict[str, float]] = []

@@ -14,6 +14,7 @@ from flows.machine import Machine
 from flows.params import Params, RunParams
 from flows.paths import Layout
 from flows.stages.augment.forecast import forecast_run
+from flows.stages.plan.representation import settled_run
 from generators.measured import Need, Rank, ranked
 
 
@@ -45,7 +46,9 @@ def advise(name: str, params: Params, machine: Machine, layout: Layout) -> Advic
         raise UserError(f"run {name!r}: what generators suit it depends on its classes; {reason}")
     known = [c for c in forecast.classes if c.real > 0]
     rarest = min(known, key=lambda c: c.real)
-    spec = make_representation(run.representation.name, run.representation.params).spec
+    settled = settled_run(name, run, modality, layout).representation  # what the corpora say of it
+    assert settled is not None
+    spec = make_representation(settled.name, settled.params).spec
     need = Need(modality, spec.layout, rarest.real, sum(c.missing for c in forecast.classes))
     own = params.run(name).generator
     now = "" if own is None else own.preset or own.name

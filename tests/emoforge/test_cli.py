@@ -180,6 +180,11 @@ def test_presets_are_listed_and_shown() -> None:
     assert "faces" in call("generators", "--modality", "face").stderr
 
 
+def test_what_suits_a_run_is_said_or_why_it_cannot_be() -> None:
+    done = call("generators", "--for", "no_such_run")
+    assert done.returncode == 2 and "unknown run 'no_such_run'" in done.stderr
+
+
 @pytest.mark.slow
 def test_kill_9_leaves_nothing_running_and_the_same_command_goes_on(toy: Toy) -> None:
     toy.set_seed(2)

@@ -44,6 +44,11 @@ def test_what_needs_larger_classes_comes_last() -> None:
     assert next(r for r in ranked(replace(NEED, smallest=smallest), [ROW]) if r.what == name).fits
 
 
+def test_what_link_sets_up_is_ranked_as_it_was_measured() -> None:
+    first = ranked(NEED, [ROW, replace(ROW, what="transfer, weighted", f1_low=35.0)])[0]
+    assert (first.what, first.generator) == ("transfer, weighted", "transfer") and "by: weight" in first.reasons[0]
+
+
 def test_only_what_can_model_the_layout_is_proposed() -> None:
     tokens = candidates(Need("text", "tokens", 10, 10))
     assert "transfer" not in tokens and "transfer" in candidates(NEED)
