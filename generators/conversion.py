@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from corpora.errors import IntegrityError, UserError
+from corpora.errors import UserError
 from features.representation import Spec
 from generators.condition import ConditionFields, emotion_weights, encode_conditions
 from generators.effects import EffectParams, class_effects
@@ -29,7 +29,7 @@ from generators.normalise import chunks, on_grid
 from generators.params import GeneratorParams, parse_params
 from generators.spaces import ColumnSpace, ImageSpace, RowSpace, Space, State
 from generators.trained import FORMAT, check_train_data
-from training.checkpoint import load_tensors, save_tensors
+from training.checkpoint import load_model, save_tensors
 from training.seeds import generator as seeded
 
 IMAGE_STRENGTH = 2.0
@@ -208,12 +208,7 @@ class Transfer:
     @classmethod
     def load(cls, folder: Path, *, device: Device) -> Self:
         """Raises `IntegrityError` where the folder does not hold a model of this generator."""
-        tensors, config = load_tensors(folder)
-        if config.get("generator") != cls.name or config.get("format") != FORMAT or "offsets" not in tensors:
-            raise IntegrityError(
-                f"{folder} holds a model of {config.get('generator')!r} in format {config.get('format')!r}, "
-                f"not one of {cls.name!r} in format {FORMAT} as this emoforge writes it; fit it again"
-            )
+        tensors, config = load_model(folder, cls.name, FORMAT, needs=("offsets",))
         model = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         model.offsets, model.how = arrays.pop("offsets"), tuple(config["how"])

@@ -29,7 +29,7 @@ from generators.generator import Device, Draw, Monitor, Progress, TrainData, req
 from generators.normalise import Normaliser, chunks, on_grid
 from generators.params import TrainedParams, parse_params
 from training import ddp
-from training.checkpoint import load_tensors, save_tensors
+from training.checkpoint import load_model, save_tensors
 from training.device import autocast, resolve_device
 from training.loop import LoopParams, Order, Phase, class_weights, run
 from training.seeds import derive_seed
@@ -319,12 +319,7 @@ class TrainedGenerator:
     @classmethod
     def load(cls, folder: Path, *, device: Device) -> Self:
         """Raises `IntegrityError` where the folder does not hold a model of this generator."""
-        tensors, config = load_tensors(folder)
-        if config.get("generator") != cls.name or config.get("format") != cls.format:
-            raise IntegrityError(
-                f"{folder} holds a model of {config.get('generator')!r} in format {config.get('format')!r}, "
-                f"not of {cls.name!r} in format {cls.format}; fit it again"
-            )
+        tensors, config = load_model(folder, cls.name, cls.format)
         model = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
         model.fields = replace(model.fields, subjects=tuple(config.get("subjects", ())))
         model.source_emotions = dict(config.get("source_emotions", {}))

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,20 @@ def load_tensors(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, SafetensorError) as error:
         raise IntegrityError(f"{folder} holds no readable model ({error}); fit it again") from error
+    return tensors, config
+
+
+def load_model(
+    folder: Path, generator: str, number: int, *, needs: Collection[str] = ()
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """What a generator saved: tensors and config, as `load_tensors`. Raises `IntegrityError` where they are of another
+    generator or format, or lack a tensor of `needs`."""
+    tensors, config = load_tensors(folder)
+    if config.get("generator") != generator or config.get("format") != number or not tensors.keys() >= set(needs):
+        raise IntegrityError(
+            f"{folder} holds a model of {config.get('generator')!r} in format {config.get('format')!r}, not one of "
+            f"{generator!r} in format {number} as this emoforge writes it; fit it again"
+        )
     return tensors, config
 
 

@@ -180,25 +180,18 @@ def cells(rows: Rows, seeds: int) -> Iterator[tuple[tuple[int, int, int], Cell]]
     """(seed, fold, class) and the cell."""
     for seed in range(seeds):
         for f, test in enumerate(rows.folds(seed)):
-            rest = np.setdiff1d(np.arange(len(rows.y)), test)
             for k in rows.pruned:
-                mine = rest[rows.y[rest] == k]
-                rng = np.random.default_rng([11, seed, f, k])
-                gone = rng.permutation(mine)[max(LEAST, round(SHARE * len(mine))) :]
-                train = np.setdiff1d(rest, gone)
-                x, x_gone, x_test = features(rows, train, gone, test)
-                yield (
-                    (seed, f, k),
-                    Cell(
-                        x,
-                        rows.y[train],
-                        [rows.subjects[i] for i in train],
-                        x_gone,
-                        [rows.subjects[i] for i in gone],
-                        x_test,
-                        rows.y[test],
-                        k,
-                        len(rows.classes),
-                        derive_seed(rows.name, seed, f, k),
-                    ),
-                )
+                yield (seed, f, k), cell_of(rows, (seed, f, k), test)
+
+
+def cell_of(rows: Rows, unit: tuple[int, int, int], test: np.ndarray) -> Cell:
+    """Class k of fold f pruned in its train part; unit: (seed, f, k)."""
+    seed, f, k = unit
+    rest = np.setdiff1d(np.arange(len(rows.y)), test)
+    mine = rest[rows.y[rest] == k]
+    gone = np.random.default_rng([11, seed, f, k]).permutation(mine)[max(LEAST, round(SHARE * len(mine))) :]
+    train = np.setdiff1d(rest, gone)
+    x, x_gone, x_test = features(rows, train, gone, test)
+    who, lost = ([rows.subjects[i] for i in part] for part in (train, gone))
+    y, y_test, drawn = rows.y[train], rows.y[test], derive_seed(rows.name, seed, f, k)
+    return Cell(x, y, who, x_gone, lost, x_test, y_test, k, len(rows.classes), drawn)

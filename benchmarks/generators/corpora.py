@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.effects.arms import Cell
-from benchmarks.effects.corpora import LEAST, SHARE, Rows, features, rows_of
-from training.seeds import derive_seed
+from benchmarks.effects.arms import Cell, cell_of
+from benchmarks.effects.corpora import LEAST, Rows, rows_of
 
 
 @dataclass(frozen=True)
@@ -114,23 +113,4 @@ def cells(rows: Rows, seeds: int) -> Iterator[tuple[tuple[int, int, int], Cell]]
                     break
             else:
                 continue
-            mine = rest[rows.y[rest] == k]
-            rng = np.random.default_rng([11, seed, f, k])
-            gone = rng.permutation(mine)[max(LEAST, round(SHARE * len(mine))) :]
-            train = np.setdiff1d(rest, gone)
-            x, x_gone, x_test = features(rows, train, gone, test)
-            yield (
-                (seed, f, k),
-                Cell(
-                    x,
-                    rows.y[train],
-                    [rows.subjects[i] for i in train],
-                    x_gone,
-                    [rows.subjects[i] for i in gone],
-                    x_test,
-                    rows.y[test],
-                    k,
-                    len(rows.classes),
-                    derive_seed(rows.name, seed, f, k),
-                ),
-            )
+            yield (seed, f, k), cell_of(rows, (seed, f, k), test)

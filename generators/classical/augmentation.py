@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from pydantic import Field, JsonValue, model_validator
 
-from corpora.errors import IntegrityError, ParamsError, PayloadError, UnknownNameError, UserError
+from corpora.errors import ParamsError, PayloadError, UnknownNameError, UserError
 from corpora.params import StrictParams
 from corpora.schema import FROM, Payload
 from features.payloads import modality_of
@@ -26,7 +26,7 @@ from generators.condition import emotion_weights, require_honoured
 from generators.generator import Device, Draw, Monitor, Progress, SourceClass, TrainData, require_layout
 from generators.params import GeneratorParams, parse_params
 from generators.trained import check_train_data
-from training.checkpoint import load_tensors, save_tensors
+from training.checkpoint import load_model, save_tensors
 from training.seeds import derive_seed
 
 FORMAT = 1
@@ -237,12 +237,7 @@ class Augmentation:
     @classmethod
     def load(cls, folder: Path, *, device: Device) -> Self:
         """Raises `IntegrityError` where the folder does not hold a model of this generator."""
-        tensors, config = load_tensors(folder)
-        if config.get("generator") != cls.name or config.get("format") != FORMAT or "ends" not in tensors:
-            raise IntegrityError(
-                f"{folder} holds a model of {config.get('generator')!r} in format {config.get('format')!r}, "
-                f"not one of {cls.name!r} in format {FORMAT}; fit it again"
-            )
+        tensors, config = load_model(folder, cls.name, FORMAT, needs=("ends",))
         model = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
         model._emotions = config["emotions"]
         blob, ends = tensors["payloads"].numpy().tobytes(), tensors["ends"].tolist()

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from pydantic import Field, JsonValue, model_validator
 
-from corpora.errors import IntegrityError, UserError
+from corpora.errors import UserError
 from corpora.schema import FROM
 from features.representation import Spec
 from generators.classical.method import VECTOR_METHODS, Among, VectorMethod, vector_method
@@ -30,7 +30,7 @@ from generators.condition import emotion_weights, require_honoured
 from generators.generator import Device, Draw, Monitor, Progress, SourceClass, TrainData, require_layout
 from generators.params import GeneratorParams, parse_params
 from generators.trained import check_train_data
-from training.checkpoint import load_tensors, save_tensors
+from training.checkpoint import load_model, save_tensors
 from training.seeds import derive_seed
 
 FORMAT = 1
@@ -268,12 +268,7 @@ class Resampling:
     @classmethod
     def load(cls, folder: Path, *, device: Device) -> Self:
         """Raises `IntegrityError` where the folder does not hold a model of this generator."""
-        tensors, config = load_tensors(folder)
-        if config.get("generator") != cls.name or config.get("format") != FORMAT or "rows" not in tensors:
-            raise IntegrityError(
-                f"{folder} holds a model of {config.get('generator')!r} in format {config.get('format')!r}, "
-                f"not one of {cls.name!r} in format {FORMAT}; fit it again"
-            )
+        tensors, config = load_model(folder, cls.name, FORMAT, needs=("rows",))
         model = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         model._rows, model._ids = arrays["rows"].astype(np.float64), tuple(config["ids"])

@@ -25,7 +25,7 @@ from generators.generator import Condition, Device, Draw, Monitor, Progress, Tra
 from generators.normalise import chunks
 from generators.params import GeneratorParams, parse_params
 from generators.trained import check_train_data, known_subjects
-from training.checkpoint import load_tensors, save_tensors
+from training.checkpoint import load_model, save_tensors
 
 FORMAT = 1
 REPLACEMENT = "\ufffd"  # what a decoder puts where bytes are no UTF-8
@@ -280,12 +280,7 @@ class LineGenerator:
     @classmethod
     def load(cls, folder: Path, *, device: Device) -> Self:
         """Raises `IntegrityError` where the folder does not hold a model of this generator."""
-        tensors, config = load_tensors(folder)
-        if config.get("generator") != cls.name or config.get("format") != FORMAT or "known_lines" not in tensors:
-            raise IntegrityError(
-                f"{folder} holds a model of {config.get('generator')!r} in format {config.get('format')!r}, "
-                f"not of {cls.name!r} in format {FORMAT}; fit it again"
-            )
+        tensors, config = load_model(folder, cls.name, FORMAT, needs=("known_lines",))
         model = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
         model.fields = replace(model.fields, subjects=tuple(config["subjects"]))
         model.source_emotions = dict(config["source_emotions"])

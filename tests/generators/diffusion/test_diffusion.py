@@ -318,7 +318,7 @@ def test_a_model_of_the_format_before_is_refused(tmp_path: Path) -> None:
     fitted(data, 1, **SMALL).save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"format": config["format"] - 1}))
-    with pytest.raises(IntegrityError, match=r"format 2, not of 'diffusion' in format 3; fit it again"):
+    with pytest.raises(IntegrityError, match=r"format 2, not one of 'diffusion' in format 3"):
         generator_class("diffusion").load(tmp_path, device=CPU)
 
 
