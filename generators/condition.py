@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from corpora.errors import UnknownNameError, UserError
-from generators.generator import NEW_SUBJECT, RATED, Condition, TrainData
+from features.representation import Spec
+from generators.generator import NEW_SUBJECT, RATED, Condition, Draw, TrainData
 
 MIXED = 3  # people that a new subject is mixed of: of many, all new ones would be the average
 Conditions = dict[str, torch.Tensor]
@@ -64,6 +65,18 @@ def require_honoured(condition: Condition, names: Collection[str], owner: str) -
                 f"the condition sets {name}, which {owner} was not fitted with (it honours {honoured}); "
                 f"leave {name} out or fit a generator that uses it"
             )
+
+
+def require_sources(
+    draws: Sequence[Draw], sources: np.ndarray | None, takes: Collection[str], spec: Spec, owner: str
+) -> np.ndarray:
+    """-> the sources [n, *spec.shape]. Raises `UserError` where a draw names other roles than `takes` (one each), or
+    the arrays are none of the spec's."""
+    if sources is None or len(sources) != len(draws) or any(set(d.sources) != set(takes) for d in draws):
+        raise UserError(f"{owner} starts from real samples: every draw names one source and sources has its array")
+    if tuple(sources.shape[1:]) != tuple(spec.shape) or not np.isfinite(sources).all():
+        raise UserError(f"sources have shape {sources.shape}; wanted: finite arrays of shape {spec.shape}")
+    return sources
 
 
 def encode_conditions(conditions: Sequence[Condition], classes: Sequence[str], fields: ConditionFields) -> Conditions:

@@ -22,7 +22,7 @@ from pydantic import Field
 
 from corpora.errors import UserError
 from features.representation import Spec
-from generators.condition import ConditionFields, emotion_weights, encode_conditions
+from generators.condition import ConditionFields, emotion_weights, encode_conditions, require_sources
 from generators.effects import EffectParams, class_effects
 from generators.generator import Device, Draw, Monitor, Progress, TrainData, require_layout
 from generators.normalise import chunks, on_grid
@@ -145,12 +145,7 @@ class Transfer:
         Raises `UserError` for a class that the generator `refuses`."""
         if self.space is None:
             raise UserError(f"generator {self.name} is not fitted yet; fit or load it first")
-        if sources is None or len(sources) != len(draws) or any(set(d.sources) != {"from"} for d in draws):
-            raise UserError(
-                f"generator {self.name} converts real samples: every draw names one source and sources has its array"
-            )
-        if tuple(sources.shape[1:]) != tuple(self.spec.shape) or not np.isfinite(sources).all():
-            raise UserError(f"sources have shape {sources.shape}; wanted: finite arrays of shape {self.spec.shape}")
+        sources = require_sources(draws, sources, self.takes, self.spec, f"generator {self.name}")
         encode_conditions([d.condition for d in draws], self.classes, ConditionFields())  # refuses what is not honoured
         grids = on_grid(np.asarray(sources, np.float64), self.spec)
         converted = [self.space.moved(grid, self._move(draw)) for draw, grid in zip(draws, grids, strict=True)]

@@ -118,7 +118,8 @@ def candidates(need: Need) -> list[str]:
 def _rank(what: str, need: Need, rows: Sequence[Measured]) -> Rank:
     preset = load_preset(what) if "/" in what else None
     reasons = [] if preset is None else [f"{preset.system}: {preset.source}"]
-    fits = preset is None or need.smallest >= preset.smallest_class
+    known = any(row.smallest <= need.smallest for row in rows)  # what was measured so small needs no rule of thumb
+    fits = preset is None or known or need.smallest >= preset.smallest_class
     if not fits and preset is not None:
         reasons.append(f"needs {preset.smallest_class} samples of a class, the smallest has {need.smallest}")
     reasons += ["with target: {by: weight}"] if what == WEIGHTED else []

@@ -15,8 +15,8 @@ class GeneratorParams(StrictParams):
     """What every generator's `Params` derives from; field descriptions and ranges feed docs/parameters.md."""
 
 
-class TrainedParams(GeneratorParams):
-    """What all generators with a network share."""
+class LoopFields(GeneratorParams):
+    """What the training loop asks of a generator."""
 
     batch_size: int = Field(32, ge=1, le=65536, description="samples in a training step, over all workers")
     lr: float = Field(1e-3, gt=0, le=1, description="learning rate of Adam after the warm-up")
@@ -24,11 +24,16 @@ class TrainedParams(GeneratorParams):
     decay: bool = Field(False, description="let the learning rate fall to zero along a cosine")
     weight_decay: float = Field(0.0, ge=0, le=1, description="AdamW's decay of weights")
     clip: float = Field(1.0, ge=0, description="largest norm of the gradient; 0: not clipped")
-    ema_std: float = Field(
-        0.1, gt=0, lt=0.28, description="width of the weight average as a share of the training so far (Karras 2024)"
-    )
     class_balance: float = Field(
         0.5, ge=0, le=1, description="0: classes as often as they are in train; 1: all classes equally often"
+    )
+
+
+class TrainedParams(LoopFields):
+    """What all generators with a network of their own share."""
+
+    ema_std: float = Field(
+        0.1, gt=0, lt=0.28, description="width of the weight average as a share of the training so far (Karras 2024)"
     )
     honours: tuple[Literal["intensity", "valence", "arousal", "dominance", "subject"], ...] = Field(
         (),

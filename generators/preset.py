@@ -49,7 +49,10 @@ class Preset(StrictParams):
     equal: tuple[str, ...] = Field(min_length=1, description="what is as in the paper")
     differs: tuple[Difference, ...] = Field(min_length=1, description="what is not, and why")
     smallest_class: int = Field(
-        20, ge=2, description="train samples of the smallest class below which the advisor puts it last"
+        20,
+        ge=2,
+        description="a rule of thumb: train samples of the smallest class below which the advisor puts it last, as "
+        "long as nothing was measured on classes so small",
     )
     target: dict[str, Any] = Field(
         default_factory=dict, description="a run's target that belongs to it (fill-to-balance)"

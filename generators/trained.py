@@ -23,20 +23,21 @@ from generators.condition import (
     ConditionFields,
     Conditions,
     encode_conditions,
+    require_sources,
     train_conditions,
 )
+from generators.fitting import FitOptions, Taught, initialised, steps_of
 from generators.generator import Device, Draw, Monitor, Progress, TrainData, require_layout, source_class
 from generators.normalise import Normaliser, chunks, on_grid
 from generators.params import TrainedParams, parse_params
 from training import ddp
 from training.checkpoint import load_model, save_tensors
 from training.device import autocast, resolve_device
-from training.loop import LoopParams, Order, Phase, class_weights, run
+from training.loop import Phase
 from training.seeds import derive_seed
 
 SAMPLE_BATCH = 256  # rows computed at once, whatever the length of the list of draws
 FORMAT = 2
-REPORTS = 100  # points of a loss curve
 
 
 def check_train_data(data: TrainData, spec: Spec, classes: Sequence[str]) -> np.ndarray:
@@ -208,8 +209,7 @@ class TrainedGenerator:
     ) -> Iterator[Progress]:
         """Trains on rows that are not held out. Raises `UserError` for train data it cannot learn from."""
         rows = check_train_data(data, self.spec, self.classes)
-        if steps < 1 or checkpoint_every < 1:
-            raise UserError(f"steps is {steps}, checkpoint_every is {checkpoint_every}; both must be at least 1")
+        options = FitOptions(steps, seed, device, checkpoints, checkpoint_every, monitor, monitor_every, patience)
         if "subject" in self.params.honours:
             self.fields = replace(self.fields, subjects=known_subjects(data, rows))
         if self.takes:
@@ -218,8 +218,7 @@ class TrainedGenerator:
             self.source_emotions = dict(zip(data.ids, data.emotions, strict=True))
         where = resolve_device(device.kind)
         # before the weights are initialised: drawing them must not depend on, or touch, the caller's random state
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "init", self.name))
+        with initialised(derive_seed(seed, "init", self.name)):
             network = self._build()
         network.normaliser.fit(data.arrays, rows)
         network.to(where)
@@ -239,31 +238,11 @@ class TrainedGenerator:
             self._settle(train)
             return float(monitor(self))
 
-        p = self.params
         identity = repr((self.format, self._config(), data_fingerprint(data), asdict(device)))
-        reports = run(
-            phases,
-            Order(rows, derive_seed(seed, "order"), class_weights([data.emotions[i] for i in rows], p.class_balance)),
-            LoopParams(
-                steps=steps,
-                batch_size=p.batch_size,
-                seed=derive_seed(seed, "loop"),
-                warmup=p.warmup,
-                decay=p.decay,
-                report_every=max(1, steps // REPORTS),
-                checkpoint_every=checkpoint_every,
-                monitor_every=monitor_every,
-                patience=patience,
-                dtype=device.dtype,
-            ),
-            device=where,
-            identity=hashlib.sha256(identity.encode()).hexdigest(),
-            result=result,
-            checkpoints=checkpoints,
-            monitor=None if monitor is None else score,
+        taught = Taught(rows, [data.emotions[i] for i in rows], identity)
+        yield from steps_of(
+            phases, self.params, options, taught, result=result, score=None if monitor is None else score
         )
-        for report in reports:
-            yield Progress(report.step, report.steps, report.losses, report.seconds)
         result.eval().requires_grad_(False)
         if monitor is not None:
             self._choose(lambda: ddp.from_first(score))
@@ -297,12 +276,7 @@ class TrainedGenerator:
             if sources is not None or any(d.sources for d in draws):
                 raise UserError(f"generator {self.name} takes no sources; its draws name some")
             return None
-        if sources is None or len(sources) != len(draws) or any(set(d.sources) != set(self.takes) for d in draws):
-            raise UserError(
-                f"generator {self.name} converts real samples: every draw names one source and sources has its array"
-            )
-        if tuple(sources.shape[1:]) != tuple(self.spec.shape) or not np.isfinite(sources).all():
-            raise UserError(f"sources have shape {sources.shape}; wanted: finite arrays of shape {self.spec.shape}")
+        sources = require_sources(draws, sources, self.takes, self.spec, f"generator {self.name}")
         ids = [d.sources[FROM] for d in draws]
         for source_id in ids:
             if source_id not in self.source_emotions:

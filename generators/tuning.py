@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from corpora.errors import ResourceError
-from generators.params import GeneratorParams
+from generators.params import GeneratorParams, LoopFields
 
 
 class LoraParams(GeneratorParams):
@@ -23,18 +23,13 @@ class LoraParams(GeneratorParams):
     dropout: float = Field(0.05, ge=0, lt=1, description="of the input of LoRA's updates, while training")
 
 
-class TuningParams(LoraParams):
-    """What fine-tuned language models share."""
+class TuningParams(LoraParams, LoopFields):
+    """What fine-tuned language models share: smaller steps than a network from scratch takes."""
 
     batch_size: int = Field(16, ge=1, le=65536, description="samples in a training step, over all workers")
     lr: float = Field(3e-4, gt=0, le=1, description="learning rate of Adam after the warm-up")
     warmup: int = Field(20, ge=0, le=1_000_000_000, description="steps over which the learning rate rises to lr")
     decay: bool = Field(True, description="let the learning rate fall to zero along a cosine")
-    weight_decay: float = Field(0.0, ge=0, le=1, description="AdamW's decay of weights")
-    clip: float = Field(1.0, ge=0, description="largest norm of the gradient; 0: not clipped")
-    class_balance: float = Field(
-        0.5, ge=0, le=1, description="0: classes as often as they are in train; 1: all classes equally often"
-    )
 
 
 class Trainable(nn.Module):

@@ -20,8 +20,9 @@ from generators.autoencoders.autoencoder import Autoencoder
 from generators.autoencoders.corruption import CorruptParams, corrupt, require_corruption
 from generators.autoencoders.networks import VaeNetwork, Views
 from generators.autoencoders.objective import residual_nats
-from generators.autoencoders.variational import autoencoder_phase, initialised
+from generators.autoencoders.variational import autoencoder_phase
 from generators.condition import ConditionFields
+from generators.fitting import initialised
 from generators.gan.critics import Critic, CriticOptions
 from generators.gan.losses import ADVERSARIAL
 from generators.generator import Device
@@ -29,6 +30,7 @@ from generators.params import TrainedParams
 from generators.trained import TrainSet
 from training.device import compiled
 from training.loop import Minibatch, Phase
+from training.seeds import derive_seed
 
 
 class AaeParams(CorruptParams):
@@ -75,7 +77,7 @@ class AdversarialAutoencoder(Autoencoder):
 
     def _phases(self, network: VaeNetwork, train: TrainSet, device: Device, seed: int) -> list[Phase]:
         p, spec = self.params, self.spec
-        with initialised(seed):
+        with initialised(derive_seed(seed, "critic")):
             critic = code_critic(p, len(self.classes)).to(train.x.device)
         game, means = ADVERSARIAL[p.loss], self._means().to(train.x.device)
         call: Any = compiled(network, device.compile)

@@ -20,13 +20,14 @@ from pydantic import Field, model_validator
 from generators.autoencoders.autoencoder import Autoencoder
 from generators.autoencoders.networks import VaeNetwork, Views
 from generators.autoencoders.params import CriticParams
-from generators.autoencoders.variational import Setting, adversarial_phases, initialised, make_critic, plain_phases
+from generators.autoencoders.variational import Setting, adversarial_phases, make_critic, plain_phases
 from generators.condition import Conditions
+from generators.fitting import initialised
 from generators.generator import Device, SourceClass
 from generators.params import TrainedParams
 from generators.trained import Starts, TrainSet
 from training.loop import Phase
-from training.seeds import noise
+from training.seeds import derive_seed, noise
 
 
 class EditParams(CriticParams):
@@ -79,7 +80,7 @@ class VaeEdit(Autoencoder):
         setting = Setting(self.spec, train, device)
         if self.params.critics == "none":
             return plain_phases(network, self.params, setting)
-        with initialised(seed):
+        with initialised(derive_seed(seed, "critic")):
             critic = make_critic(self.spec, len(self.classes), self.fields, self.params, self.params.critics)
         return adversarial_phases(network, critic.to(train.x.device), self.params, setting)
 

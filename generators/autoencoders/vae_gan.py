@@ -12,11 +12,13 @@ from pydantic import Field, model_validator
 from generators.autoencoders.autoencoder import Autoencoder
 from generators.autoencoders.networks import VaeNetwork
 from generators.autoencoders.params import CriticParams
-from generators.autoencoders.variational import Setting, adversarial_phases, initialised, make_critic
+from generators.autoencoders.variational import Setting, adversarial_phases, make_critic
+from generators.fitting import initialised
 from generators.generator import Device
 from generators.params import TrainedParams
 from generators.trained import TrainSet
 from training.loop import Phase
+from training.seeds import derive_seed
 
 
 class VaeGanParams(CriticParams):
@@ -41,6 +43,6 @@ class VaeGan(Autoencoder):
     params: VaeGanParams
 
     def _phases(self, network: VaeNetwork, train: TrainSet, device: Device, seed: int) -> list[Phase]:
-        with initialised(seed):
+        with initialised(derive_seed(seed, "critic")):
             critic = make_critic(self.spec, len(self.classes), self.fields, self.params, self.params.critics)
         return adversarial_phases(network, critic.to(train.x.device), self.params, Setting(self.spec, train, device))

@@ -6,8 +6,6 @@ is decoded of N(0, 1). Two opposed critics (D2GAN, Nguyen et al. 2017) reward th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,7 +23,6 @@ from generators.trained import TrainSet
 from training.device import compiled
 from training.ema import Ema
 from training.loop import Minibatch, Phase
-from training.seeds import derive_seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +84,6 @@ def adversarial_phases(
         autoencoder_phase(network, params, loss),
         Phase("critic", critic, critic_loss, params.lr_critic, betas=(0.0, 0.99), clip=params.clip),
     ]
-
-
-@contextmanager
-def initialised(seed: int) -> Iterator[None]:
-    """Weights drawn within depend on `seed` alone, and leave the caller's random state as it is."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "critic"))
-        yield
 
 
 def make_critic(

@@ -26,7 +26,7 @@ from corpora.schema import FROM
 from features.representation import Spec
 from generators.classical.method import VECTOR_METHODS, Among, VectorMethod, vector_method
 from generators.classical.vectors import within_sd
-from generators.condition import emotion_weights, require_honoured
+from generators.condition import emotion_weights, require_honoured, require_sources
 from generators.generator import Device, Draw, Monitor, Progress, SourceClass, TrainData, require_layout
 from generators.params import GeneratorParams, parse_params
 from generators.trained import check_train_data
@@ -155,12 +155,7 @@ class Resampling:
         method never starts from."""
         if not self._ids:
             raise UserError(f"generator {self.name} is not fitted yet; fit or load it first")
-        if sources is None or len(sources) != len(draws) or any(set(d.sources) != {FROM} for d in draws):
-            raise UserError(
-                f"generator {self.name} varies real samples: every draw names one source and sources has its array"
-            )
-        if tuple(sources.shape[1:]) != tuple(self.spec.shape) or not np.isfinite(sources).all():
-            raise UserError(f"sources have shape {sources.shape}; wanted: finite arrays of shape {self.spec.shape}")
+        sources = require_sources(draws, sources, self.takes, self.spec, f"generator {self.name}")
         rows = [self._drawn(draw, np.asarray(sources[i], np.float64)) for i, draw in enumerate(draws)]
         drawn = np.stack(rows).astype(np.float32) if rows else np.zeros((0, *self.spec.shape), np.float32)
         return drawn if self.spec.bounds is None else np.clip(drawn, *self.spec.bounds)

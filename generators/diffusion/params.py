@@ -66,8 +66,8 @@ class DiffusionParams(TrainedParams):
         "pass",
     )
     guidance: float = Field(3.0, ge=0, le=20, description="its strength; 1: none (classifier: 0), 0: unconditional")
-    # On FER2013's training faces at 24 x 24 (300 samples): KID 0.061 with 8 steps of unipc so guided, 0.087 with 20 of
-    # dpmpp guided at each, for a third of the passes.
+    # Chosen on one short look at training faces of FER2013; benchmarks/bench_sampling.py compares it with loops of
+    # diffusers on the same network.
     guidance_interval: tuple[float, float] | None = Field(
         (0.3, 3.0),
         description="noise levels (spreads of train) within which guidance is on (Kynkäänniemi et al. 2024); null: all",

@@ -18,6 +18,7 @@ from torch import nn
 
 from corpora.errors import ParamsError, UserError
 from generators.condition import Conditions, encode_conditions
+from generators.fitting import initialised
 from generators.gan.augment import Adaptive, adaptive_augment, diff_augment
 from generators.gan.critics import AutoencoderCritic, Critic, CriticOptions, TwoCritics
 from generators.gan.networks import GanNetwork
@@ -153,8 +154,7 @@ class ConditionalGAN(TrainedGenerator):
 
     def _phases(self, network: GanNetwork, train: TrainSet, device: Device, seed: int) -> list[Phase]:
         p = self.params
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed % 2**63)
+        with initialised(seed):
             critic = self._critic(network).to(train.x.device)
         game = Game(network, critic, self._rules(network, critic, device), train, p)
         if device.compile:

@@ -14,8 +14,9 @@ from pydantic import Field
 from corpora.errors import IntegrityError
 from generators.classical.substitutes import Token, starts_sentence, tokens
 from generators.condition import emotion_weights
+from generators.fitting import FitOptions
 from generators.generator import Device, Progress
-from generators.language.lines import Asked, FitOptions, LineGenerator, TrainLines, arrays_of, lines_of
+from generators.language.lines import Asked, LineGenerator, TrainLines, arrays_of, lines_of
 from generators.language.salience import Salience, SalienceParams, Span
 
 SIMILAR_DIGITS = 9  # similarities that differ by rounding alone are equal

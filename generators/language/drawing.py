@@ -1,8 +1,7 @@
 """From logits to pieces: temperature, the likeliest pieces, no repeated runs; one random generator a draw.
 
 A piece is the one at which the cumulative distribution passes a uniform number of its own draw: lines that are computed
-beside others differ from lines that are computed alone only where that number lies within rounding of an edge, about
-once in a million pieces.
+beside others differ from lines that are computed alone only where that number lies within rounding of an edge.
 """
 
 from __future__ import annotations

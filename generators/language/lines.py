@@ -20,7 +20,8 @@ from corpora.fingerprint import hash_bytes
 from corpora.schema import FROM
 from features.representation import Spec
 from features.text.utf8 import bytes_of
-from generators.condition import ConditionFields, Conditions, encode_conditions, train_conditions
+from generators.condition import ConditionFields, Conditions, encode_conditions, require_sources, train_conditions
+from generators.fitting import FitOptions
 from generators.generator import Condition, Device, Draw, Monitor, Progress, TrainData, require_layout
 from generators.normalise import chunks
 from generators.params import GeneratorParams, parse_params
@@ -113,20 +114,6 @@ class TrainLines:
 
 
 @dataclass(frozen=True, slots=True)
-class FitOptions:
-    """How a fit is to go: the arguments of `Generator.fit`."""
-
-    steps: int
-    seed: int
-    device: Device
-    checkpoints: Path | None = None
-    checkpoint_every: int = 500
-    monitor: Monitor | None = None
-    monitor_every: int = 0
-    patience: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Asked:
     """One line that is wanted. Of a conversion: `source`, the line it starts from, and that one's class."""
 
@@ -204,11 +191,9 @@ class LineGenerator:
         patience: int = 0,
     ) -> Iterator[Progress]:
         """Learns from rows that are not held out. Raises `UserError` for train data it cannot learn from."""
-        if steps < 1 or checkpoint_every < 1:
-            raise UserError(f"steps is {steps}, checkpoint_every is {checkpoint_every}; both must be at least 1")
+        options = FitOptions(steps, seed, device, checkpoints, checkpoint_every, monitor, monitor_every, patience)
         train = self._train_lines(data)
         self.known = frozenset(same_line(line) for line in train.seen)
-        options = FitOptions(steps, seed, device, checkpoints, checkpoint_every, monitor, monitor_every, patience)
         yield from self._learn(train, options)
         self.fitted = True
 
@@ -247,12 +232,7 @@ class LineGenerator:
             if sources is not None or any(d.sources for d in draws):
                 raise UserError(f"generator {self.name} takes no sources; its draws name some")
             return [Asked(d.condition, d.seed) for d in draws]
-        if sources is None or len(sources) != len(draws) or any(set(d.sources) != set(self.takes) for d in draws):
-            raise UserError(
-                f"generator {self.name} converts real samples: every draw names one source and sources has its array"
-            )
-        if tuple(sources.shape[1:]) != tuple(self.spec.shape) or not np.isfinite(sources).all():
-            raise UserError(f"sources have shape {sources.shape}; wanted: finite arrays of shape {self.spec.shape}")
+        sources = require_sources(draws, sources, self.takes, self.spec, f"generator {self.name}")
         for draw in draws:
             if draw.sources[FROM] not in self.source_emotions:
                 raise UserError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar, Literal
@@ -13,16 +12,17 @@ from pydantic import Field
 
 from corpora.errors import IntegrityError, ParamsError, UserError
 from generators.condition import Conditions, encode_conditions
+from generators.fitting import FitOptions, Taught, initialised, steps_of
 from generators.generator import Device, Progress, TrainData
 from generators.language.drawing import Chances
-from generators.language.lines import Asked, FitOptions, LineGenerator, TrainLines, lines_of
+from generators.language.lines import Asked, LineGenerator, TrainLines, lines_of
 from generators.language.pieces import Pieces
 from generators.language.transformer import PieceTransformer, Size
 from generators.params import TrainedParams
-from generators.trained import FORMAT, REPORTS, data_fingerprint
+from generators.trained import FORMAT, data_fingerprint
 from training.device import autocast, resolve_device
 from training.ema import Ema
-from training.loop import LoopParams, Losses, Minibatch, Order, Phase, class_weights, run
+from training.loop import Losses, Minibatch, Phase
 from training.seeds import derive_seed
 
 LINES_AT_ONCE = 256
@@ -82,8 +82,7 @@ class NetworkLines(LineGenerator):
         self.pieces = Pieces.learn(train.seen, p.vocabulary)
         self._prepare(train)
         places = self._places(self.pieces.ids(train.seen))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(options.seed, "init", self.name))
+        with initialised(derive_seed(options.seed, "init", self.name)):
             network = self._build(places)
         network.to(where)
         ema = Ema(network, p.ema_std)
@@ -95,33 +94,9 @@ class NetworkLines(LineGenerator):
         monitor, rows = options.monitor, train.rows
         config = {k: v for k, v in self._config().items() if k != "learned"}
         identity = repr((FORMAT, config, data_fingerprint(train.data), asdict(options.device)))
-        reports = run(
-            [phase],
-            Order(
-                rows,
-                derive_seed(options.seed, "order"),
-                class_weights([train.data.emotions[i] for i in rows], p.class_balance),
-            ),
-            LoopParams(
-                steps=options.steps,
-                batch_size=p.batch_size,
-                seed=derive_seed(options.seed, "loop"),
-                warmup=p.warmup,
-                decay=p.decay,
-                report_every=max(1, options.steps // REPORTS),
-                checkpoint_every=options.checkpoint_every,
-                monitor_every=options.monitor_every,
-                patience=options.patience,
-                dtype=options.device.dtype,
-            ),
-            device=where,
-            identity=hashlib.sha256(identity.encode()).hexdigest(),
-            result=ema.module,
-            checkpoints=options.checkpoints,
-            monitor=None if monitor is None else lambda: float(monitor(self)),
-        )
-        for report in reports:
-            yield Progress(report.step, report.steps, report.losses, report.seconds)
+        taught = Taught(rows, [train.data.emotions[i] for i in rows], identity)
+        score = None if monitor is None else lambda: float(monitor(self))
+        yield from steps_of([phase], p, options, taught, result=ema.module, score=score)
         ema.module.eval().requires_grad_(False)
 
     def _build(self, places: int) -> PieceTransformer:

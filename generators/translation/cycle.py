@@ -27,6 +27,7 @@ from corpora.errors import UserError
 from corpora.schema import FROM
 from features.representation import Spec
 from generators.condition import ConditionFields, Conditions
+from generators.fitting import initialised
 from generators.gan.critics import Critic, CriticOptions
 from generators.gan.losses import ADVERSARIAL, gradient_penalty
 from generators.generator import Device
@@ -34,9 +35,8 @@ from generators.params import TrainedParams
 from generators.trained import Starts, TrainedGenerator, TrainSet
 from generators.translation.mappings import ClassCritics, CycleNetwork
 from generators.translation.params import PENALTY, CycleParams
-from generators.translation.partners import Partners, stacked, varied
+from generators.translation.partners import Partners, players, stacked, varied
 from training.device import compiled
-from training.ema import Ema
 from training.loop import Minibatch, Phase
 from training.seeds import noise
 
@@ -99,8 +99,7 @@ class Cycle(TrainedGenerator):
             network.scales.fit(train.x[seen])
         if network.attention is not None:
             network.attention.fit(train.x, domains.partners.labels, domains.corpus, train.rows)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed % 2**63)
+        with initialised(seed):
             critic = self._critic(network.inner).to(train.x.device)
         game = ADVERSARIAL[p.loss]
         move: Any = compiled(network, device.compile)
@@ -143,10 +142,7 @@ class Cycle(TrainedGenerator):
                 loss = loss + p.classifier_weight * parts["class"]
             return {"loss": loss, **parts}
 
-        betas = (0.5, 0.999)
-        g = Phase("translator", network, loss_g, p.lr, betas, p.weight_decay, p.clip, ema=Ema(network, p.ema_std))
-        d = Phase("critic", critic, loss_d, p.lr_critic, betas, p.weight_decay, p.clip, repeats=p.critic_steps)
-        return [g, d]
+        return players(network, loss_g, critic, loss_d, p)
 
     def _convert(
         self, starts: Starts, conditions: Conditions, seeds: Sequence[int], device: torch.device

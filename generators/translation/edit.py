@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from corpora.schema import FROM
 from features.representation import Spec
 from generators.condition import ConditionFields, Conditions, emotion_weights
+from generators.fitting import initialised
 from generators.gan.critics import Critic, CriticOptions
 from generators.gan.losses import ADVERSARIAL, gradient_penalty
 from generators.generator import Device, Draw
@@ -33,9 +34,8 @@ from generators.trained import Network, Starts, TrainedGenerator, TrainSet
 from generators.translation.masks import cell_grid, hidden, hidden_of
 from generators.translation.networks import Translator, TranslatorOptions
 from generators.translation.params import PENALTY, EditParams
-from generators.translation.partners import Partners, stacked
+from generators.translation.partners import Partners, players, stacked
 from training.device import compiled
-from training.ema import Ema
 from training.loop import Minibatch, Phase
 from training.seeds import derive_seed, noise
 
@@ -101,8 +101,7 @@ class Edit(TrainedGenerator):
         p = self.params
         partners = Partners(train)
         kind: Any = "ac" if p.classifier_weight > 0 else "projection"
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed % 2**63)
+        with initialised(seed):
             options = CriticOptions(kind, p.width, spectral=p.loss != "wgan-gp")
             critic = Critic(self.spec, len(self.classes), self.fields, options).to(train.x.device)
         game = ADVERSARIAL[p.loss]
@@ -163,10 +162,7 @@ class Edit(TrainedGenerator):
                 loss = loss + p.rebuild_weight * parts["rebuild"]
             return {"loss": loss, **parts}
 
-        betas = (0.5, 0.999)
-        g = Phase("translator", network, loss_g, p.lr, betas, p.weight_decay, p.clip, ema=Ema(network, p.ema_std))
-        d = Phase("critic", critic, loss_d, p.lr_critic, betas, p.weight_decay, p.clip, repeats=p.critic_steps)
-        return [g, d]
+        return players(network, loss_g, critic, loss_d, p)
 
     def _convert(
         self, starts: Starts, conditions: Conditions, seeds: Sequence[int], device: torch.device

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 import torch
+from torch import nn
 
 from generators.condition import Conditions
 from generators.trained import TrainSet
-from training.loop import Minibatch
+from generators.translation.params import TranslationParams
+from training.ema import Ema
+from training.loop import Minibatch, Phase
+
+Loss = Callable[[Minibatch], Mapping[str, torch.Tensor]]
 
 
 class Partners:
@@ -59,3 +66,13 @@ def varied(x: torch.Tensor, y: torch.Tensor, normal: torch.Tensor, share: float)
     share], by its own standard normal number [B, 1]."""
     turn = 2.0 * torch.special.ndtr(normal) - 1.0
     return x + (1.0 + share * turn)[:, :, None, None] * (y - x)
+
+
+def players(
+    network: nn.Module, loss_g: Loss, critic: nn.Module, loss_d: Loss, params: TranslationParams
+) -> list[Phase]:
+    """The phases of a translator against its critic."""
+    p, betas = params, (0.5, 0.999)
+    g = Phase("translator", network, loss_g, p.lr, betas, p.weight_decay, p.clip, ema=Ema(network, p.ema_std))
+    d = Phase("critic", critic, loss_d, p.lr_critic, betas, p.weight_decay, p.clip, repeats=p.critic_steps)
+    return [g, d]

@@ -21,6 +21,7 @@ from torch import nn
 from corpora.schema import FROM
 from features.representation import Spec
 from generators.condition import ConditionFields, Conditions
+from generators.fitting import initialised
 from generators.gan.critics import Critic, CriticOptions, make_features
 from generators.gan.losses import ADVERSARIAL, gradient_penalty
 from generators.generator import Device
@@ -28,9 +29,8 @@ from generators.params import TrainedParams
 from generators.trained import Network, Starts, TrainedGenerator, TrainSet
 from generators.translation.networks import Translated, Translator, TranslatorOptions
 from generators.translation.params import PENALTY, StarganParams
-from generators.translation.partners import Partners, stacked, varied
+from generators.translation.partners import Partners, players, stacked, varied
 from training.device import compiled
-from training.ema import Ema
 from training.loop import Minibatch, Phase
 from training.seeds import noise
 
@@ -115,8 +115,7 @@ class StarGAN(TrainedGenerator):
     def _phases(self, network: StarNetwork, train: TrainSet, device: Device, seed: int) -> list[Phase]:
         p = self.params
         partners = Partners(train)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed % 2**63)
+        with initialised(seed):
             critic = StarCritic(self.spec, len(self.classes), self.fields, p).to(train.x.device)
         game = ADVERSARIAL[p.loss]
         move: Any = compiled(network, device.compile)
@@ -179,10 +178,7 @@ class StarGAN(TrainedGenerator):
                     loss = loss + p.context_weight * parts["context"]
             return {"loss": loss, **parts}
 
-        betas = (0.5, 0.999)
-        g = Phase("translator", network, loss_g, p.lr, betas, p.weight_decay, p.clip, ema=Ema(network, p.ema_std))
-        d = Phase("critic", critic, loss_d, p.lr_critic, betas, p.weight_decay, p.clip, repeats=p.critic_steps)
-        return [g, d]
+        return players(network, loss_g, critic, loss_d, p)
 
     def _convert(
         self, starts: Starts, conditions: Conditions, seeds: Sequence[int], device: torch.device

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +27,6 @@ def fitting(name: str, wanted: Spec) -> Spec:
     """The spec that is wanted, or the first that the generator can model."""
     able = [spec for spec in (wanted, *SPECS.values()) if spec.layout in KINDS[name].layouts]
     return able[0]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_every_generator_has_a_contract() -> None:

@@ -37,11 +37,13 @@ def test_a_class_of_a_like_size_counts_more_and_another_modality_less() -> None:
 def test_what_needs_larger_classes_comes_last() -> None:
     name = next(n for n in preset_names("speech") if n in candidates(NEED))
     smallest = load_preset(name).smallest_class
-    few = ranked(replace(NEED, smallest=smallest - 1), [replace(ROW, what=name)])
+    few = ranked(replace(NEED, smallest=smallest - 1), [replace(ROW, what=name, smallest=smallest)])
     rank = next(r for r in few if r.what == name)
     assert not rank.fits and few.index(rank) >= sum(r.fits for r in few)
     assert f"the smallest has {smallest - 1}" in " ".join(rank.reasons)
     assert next(r for r in ranked(replace(NEED, smallest=smallest), [ROW]) if r.what == name).fits
+    so_small = ranked(replace(NEED, smallest=smallest - 1), [replace(ROW, what=name, smallest=smallest - 1)])
+    assert next(r for r in so_small if r.what == name).fits, "evidence goes before a rule of thumb"
 
 
 def test_what_link_sets_up_is_ranked_as_it_was_measured() -> None:

@@ -50,6 +50,7 @@ _RECORDS = "types and the columns of tables: they carry bytes and their descript
 INERT_FOR_SAMPLING: dict[str, str] = {
     "corpora.schema": _RECORDS,
     "corpora.store.atomic": "how a model is written",
+    "generators.fitting": "initial weights and the loop of a fit",
     "training.ddp": "how several processes fit",
     "training.ema": "averages weights while they are fitted",
     "training.loop": "the steps of a fit",

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from corpora.errors import IntegrityError, PayloadError, UnknownNameError
+from generators.fitting import FitOptions
 from generators.generator import Device, Draw, Lineage, Progress
 from generators.language.endpoint.annotator import NO_LABEL, Agreement, agreement, annotated, annotation_request
 from generators.language.endpoint.answers import TEXT_SCHEMA, text_of
@@ -27,7 +28,7 @@ from generators.language.endpoint.cache import Request
 from generators.language.endpoint.client import Client, chat_request, each
 from generators.language.endpoint.params import AskingParams
 from generators.language.endpoint.prompts import Messages, named_emotion
-from generators.language.lines import Asked, FitOptions, LineGenerator, TrainLines, same_line
+from generators.language.lines import Asked, LineGenerator, TrainLines, same_line
 from training.seeds import derive_seed
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 
 from corpora.errors import IntegrityError
+from generators.fitting import FitOptions
 from generators.generator import Device, Progress
 from generators.language.endpoint.asking import AskingGenerator
 from generators.language.endpoint.params import WriteParams
 from generators.language.endpoint.prompts import Messages, write_messages
-from generators.language.lines import Asked, FitOptions, TrainLines, arrays_of, lines_of
+from generators.language.lines import Asked, TrainLines, arrays_of, lines_of
 from training.seeds import derive_seed
 
 

@@ -13,8 +13,9 @@ from pydantic import Field, field_validator
 
 from corpora.errors import IntegrityError, UserError
 from corpora.schema import FROM
+from generators.fitting import FitOptions
 from generators.generator import Device, Progress
-from generators.language.lines import Asked, FitOptions, LineGenerator, TrainLines, same_line
+from generators.language.lines import Asked, LineGenerator, TrainLines, same_line
 from generators.language.pretrained.checkpoint import Checkpoint, check_place, identity_of, load_checkpoint
 from generators.language.pretrained.seq2seq import rewritten
 from generators.language.pretrained.tuned import BATCH

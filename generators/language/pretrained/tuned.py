@@ -6,7 +6,6 @@ not loaded. With LoRA that is a small part of all.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
@@ -16,13 +15,14 @@ from pydantic import Field, field_validator
 from torch import nn
 
 from corpora.errors import IntegrityError
+from generators.fitting import FitOptions, Taught, initialised, steps_of
 from generators.generator import Device, Progress
-from generators.language.lines import FORMAT, Asked, FitOptions, LineGenerator, TrainLines, same_line
+from generators.language.lines import FORMAT, Asked, LineGenerator, TrainLines, same_line
 from generators.language.pretrained.checkpoint import Checkpoint, Kind, check_place, load_checkpoint
-from generators.trained import REPORTS, data_fingerprint
+from generators.trained import data_fingerprint
 from generators.tuning import Trainable, TuningParams, tune
 from training.device import autocast, resolve_device
-from training.loop import LoopParams, Losses, Minibatch, Order, Phase, class_weights, run
+from training.loop import Losses, Minibatch, Phase
 from training.seeds import derive_seed
 
 BATCH = 64  # lines that are written at once
@@ -79,8 +79,7 @@ class TunedLines(LineGenerator):
 
     def _open(self, seed: int) -> tuple[Checkpoint, Trainable]:
         base = load_checkpoint(self.params.model, self.kind)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with initialised(seed):
             named = {f"model.{name}": p for name, p in tune(base.model, self.params).items()}
             trainable = Trainable(named | self._prepare(base))
         self.base, self.trainable = base, trainable
@@ -108,29 +107,9 @@ class TunedLines(LineGenerator):
                 self.fitted = False
 
         identity = repr((FORMAT, self._config(), data_fingerprint(train.data), asdict(options.device)))
-        labels = [train.data.emotions[i] for i in train.rows]
-        reports = run(
-            [Phase("model", trainable, loss, p.lr, weight_decay=p.weight_decay, clip=p.clip)],
-            Order(train.rows, derive_seed(options.seed, "order"), class_weights(labels, p.class_balance)),
-            LoopParams(
-                steps=options.steps,
-                batch_size=p.batch_size,
-                seed=derive_seed(options.seed, "loop"),
-                warmup=p.warmup,
-                decay=p.decay,
-                report_every=max(1, options.steps // REPORTS),
-                checkpoint_every=options.checkpoint_every,
-                monitor_every=options.monitor_every,
-                patience=options.patience,
-                dtype=options.device.dtype,
-            ),
-            device=where,
-            identity=hashlib.sha256(identity.encode()).hexdigest(),
-            checkpoints=options.checkpoints,
-            monitor=None if options.monitor is None else score,
-        )
-        for report in reports:
-            yield Progress(report.step, report.steps, report.losses, report.seconds)
+        taught = Taught(train.rows, [train.data.emotions[i] for i in train.rows], identity)
+        phase = Phase("model", trainable, loss, p.lr, weight_decay=p.weight_decay, clip=p.clip)
+        yield from steps_of([phase], p, options, taught, score=None if options.monitor is None else score)
         base.model.eval()
 
     def _write(self, asked: Sequence[Asked], device: Device) -> list[str]:

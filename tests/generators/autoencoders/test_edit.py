@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,6 @@ from generators.normalise import on_grid
 from tests.generators.toy import CLASSES, IMAGES, VECTOR, class_means, nearest, toy_data, units_of
 
 CPU = Device()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def fitted(data: TrainData, steps: int = 150, **params: Any) -> Any:

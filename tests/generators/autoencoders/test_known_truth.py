@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,14 +14,6 @@ from generators.generator import Condition, Device, Draw, TrainData, generator_c
 
 CPU = Device()
 CLASSES = ("low", "high")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def corpus(arrays: np.ndarray, labels: np.ndarray, spec: Spec, classes: tuple[str, ...] = CLASSES) -> TrainData:

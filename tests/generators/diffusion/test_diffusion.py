@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +34,6 @@ from tests.generators.toy import CLASSES, IMAGES, SIGNALS, VECTOR, class_means, 
 from training.loop import DivergedError
 
 SMALL: dict[str, Any] = {"width": 8, "levels": 2, "batch_size": 64, "sample_steps": 10}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def agreement(generator: Any, data: Any, n: int = 20) -> float:

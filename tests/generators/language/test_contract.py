@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,6 @@ CPU = Device()
 TRAINED = [name for name in LINES if KINDS[name].trains]
 HONOURING = [name for name in TRAINED if "subject" in KINDS[name].can_honour({"honours": ["subject"]})]
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make(name: str, **params: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,6 @@ KIND = generator_class("finetuned_diffusion")
 KINDS = ["ddpm", "stable"]
 WITH_PEFT = pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="peft (extra lm) is not installed")
 QUICK = {"tuning": "full", "sample_steps": 4, "batch_size": 16, "lr": 2e-3, "warmup": 5}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

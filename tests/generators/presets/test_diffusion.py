@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
 from generators.diffusion.guidance import Estimator
@@ -17,14 +15,6 @@ from tests.generators.presets.mechanisms import shows
 from tests.generators.toy import CLASSES, IMAGES, SIGNALS, VECTOR, toy_data
 
 TINY: dict[str, Any] = {"width": 8, "batch_size": 32}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def build(name: str, spec: Any = VECTOR, **without: Any) -> Any:
