@@ -165,8 +165,8 @@ def test_sources_are_what_it_takes(trained: tuple[str, TrainData, Any]) -> None:
         return
     stranger = Draw(Condition("fear"), 1, {"from": "toy/nobody"})
     for draw, sources, says in [
-        (plain, data.arrays[:1], "converts real samples"),
-        (named, None, "converts real samples"),
+        (plain, data.arrays[:1], "starts from real samples"),
+        (named, None, "starts from real samples"),
         (named, data.arrays[:1, :9], "sources have shape"),
         (stranger, data.arrays[:1], "toy/nobody"),
     ]:
