@@ -140,8 +140,8 @@ def components(real: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return lambda arrays: (arrays.reshape(len(arrays), -1) - mean) @ basis[:kept].T / scale
 
 
-def half_width(found: Discrepancy) -> float:
-    return (found.high - found.low) / 2
+def half_width(estimate: Discrepancy) -> float:
+    return (estimate.high - estimate.low) / 2
 
 
 def gap_of(ours: np.ndarray, theirs: np.ndarray, real: np.ndarray) -> tuple[float, float]:
@@ -189,7 +189,7 @@ def main() -> None:
     }
     clock = time.process_time if args.cpu_seconds else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in loops}
-    made: dict[str, list[np.ndarray]] = {name: [] for name in loops}
+    drawn_by: dict[str, list[np.ndarray]] = {name: [] for name in loops}
     for name, (sample, _) in loops.items():  # once to warm up, not for the long one
         if name != "ddpm1000":
             sample([Draw(Condition(data.classes[0]), 0)])
@@ -201,7 +201,7 @@ def main() -> None:
             seeds = range(start, start + size)
             draws = [Draw(Condition(data.classes[s % len(data.classes)]), s) for s in seeds]
             before = clock()
-            made[name].append(sample(draws))
+            drawn_by[name].append(sample(draws))
             seconds[name].append((clock() - before) / size)
     real = data.arrays[data.held_out]
     classes = np.array(data.emotions)[data.held_out]
@@ -209,11 +209,11 @@ def main() -> None:
     rows = np.concatenate([np.flatnonzero(classes == name)[:even] for name in data.classes])
     project = components(data.arrays[~data.held_out])
     features = project(real[rows])
-    quality = {name: kid(project(np.concatenate(parts)), features) for name, parts in made.items()}
+    quality = {name: kid(project(np.concatenate(parts)), features) for name, parts in drawn_by.items()}
     shuffled = np.random.default_rng(0).permutation(len(features))
     floor = kid(features[shuffled[::2]], features[shuffled[1::2]])
     margin = max(args.margin * quality["dpm20"].value, half_width(floor))
-    gap, upper = gap_of(*(project(np.concatenate(made[name])) for name in ("ours", "dpm20")), features)
+    gap, upper = gap_of(*(project(np.concatenate(drawn_by[name])) for name in ("ours", "dpm20")), features)
     each = {name: float(np.median(times)) for name, times in seconds.items()}
     result = {
         "machine": {"cpu": platform.processor(), "threads": torch.get_num_threads(), "torch": torch.__version__},

@@ -39,7 +39,7 @@ class Autoencoder(TrainedGenerator):
 
     def _build(self) -> VaeNetwork:
         network = vae_network(self.spec, len(self.classes), self.fields, self.params, self.views)
-        if isinstance(self.params, HeadParams) and (self.params.told or self.params.orthogonal):
+        if isinstance(self.params, HeadParams) and (self.params.headed or self.params.orthogonal):
             network.heads = CodeHeads(self.params, len(self.classes), len(self.fields.subjects))
         return network
 

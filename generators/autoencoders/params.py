@@ -68,7 +68,7 @@ class HeadParams(CodeParams):
     )
 
     @property
-    def told(self) -> bool:
+    def headed(self) -> bool:
         """Whether some head reads the code."""
         return self.emotion_head > 0 or self.subject_head > 0
 
@@ -78,7 +78,7 @@ class HeadParams(CodeParams):
             raise ValueError("subject_head needs `honours: [subject]`: without it subjects are not known")
         if self.orthogonal and self.split is None:
             raise ValueError("orthogonal is between the two parts of the code: say `split`, or leave orthogonal at 0")
-        if self.split is not None and not self.told and not self.orthogonal:
+        if self.split is not None and not self.headed and not self.orthogonal:
             raise ValueError("split does nothing alone: set emotion_head, subject_head or orthogonal, or leave it out")
         if self.split is not None and self.latent < 2:
             raise ValueError(f"split needs two parts, and latent is {self.latent}; use at least 2")

@@ -37,7 +37,7 @@ class ConditionalVAE(Autoencoder):
     @property
     def views(self) -> Views:
         """Heads want an encoder that does not see what they are to answer."""
-        return Views(encoder="nothing") if self.params.told else BOTH_SEE_ALL
+        return Views(encoder="nothing") if self.params.headed else BOTH_SEE_ALL
 
     def _phases(self, network: VaeNetwork, train: TrainSet, device: Device, seed: int) -> list[Phase]:
         return plain_phases(network, self.params, Setting(self.spec, train, device))

@@ -32,7 +32,7 @@ class Pieces:
 
         try:
             self._tokenizer: Any = Tokenizer.from_str(state)
-        except Exception as error:
+        except Exception as error:  # tokenizers raises nothing narrower
             raise IntegrityError(f"no vocabulary of pieces: {error}") from error
         self._state = state
 

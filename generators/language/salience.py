@@ -80,14 +80,14 @@ class Salience:
         first, and what overlaps them is left, but for the inside of one whose ends are marked. Where none reaches the
         threshold, the most salient one. Empty where the line has none of its class."""
         keys, table = [token.key for token in row], self._tables[label]
-        found = [
+        ranked = [
             (-table[gram], n, i)
             for n in range(1, min(self._longest, len(keys)) + 1)
             for i in range(len(keys) - n + 1)
             if (gram := SEPARATOR.join(keys[i : i + n])) in table and all(token.word for token in row[i : i + n])
         ]
-        found.sort()
-        strong = [each for each in found if -each[0] >= params.salience] or found[:1]
+        ranked.sort()
+        strong = [each for each in ranked if -each[0] >= params.salience] or ranked[:1]
         room, marked = max(1, int(params.most * len(keys))), set[int]()
         for _, n, i in strong:
             places = range(i, i + n)

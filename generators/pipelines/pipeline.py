@@ -120,12 +120,12 @@ def load_pipeline(place: str) -> Pipeline:
         tokenizer = part(clip_tokenizer, "tokenizer")
     unet = part(UNet2DModel if vae is None else UNet2DConditionModel, "unet", **own)
     scheduler = dict(part(DDIMScheduler, "scheduler").config)
-    found = Pipeline(kind, unet, scheduler, vae, text_encoder, tokenizer, hash_folder(folder)[:20])
-    for module in found.modules():
+    opened = Pipeline(kind, unet, scheduler, vae, text_encoder, tokenizer, hash_folder(folder)[:20])
+    for module in opened.modules():
         module.float().eval().requires_grad_(False)
     if unet.config.sample_size is None:
         raise ParamsError(_said(place, "its U-Net names no sample_size, so it is not known what images it wants"))
-    return found
+    return opened
 
 
 def _kind(place: str, folder: Path) -> str:

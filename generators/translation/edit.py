@@ -180,13 +180,13 @@ class Edit(TrainedGenerator):
 
     def sample(self, draws: Sequence[Draw], sources: np.ndarray | None = None, *, device: Device) -> np.ndarray:
         """See `TrainedGenerator.sample`. Of completions, what was not hidden is the source's, bit for bit."""
-        made = super().sample(draws, sources, device=device)
+        edited = super().sample(draws, sources, device=device)
         if self.params.mode == "edit" or not len(draws):
-            return made
+            return edited
         assert sources is not None
         mask = np.broadcast_to(self._hidden(draws).numpy(), (len(draws), *self.spec.grid))
-        whole = np.where(mask, on_grid(made, self.spec), on_grid(np.asarray(sources, np.float32), self.spec))
-        return np.asarray(whole.reshape(made.shape), np.float32)
+        whole = np.where(mask, on_grid(edited, self.spec), on_grid(np.asarray(sources, np.float32), self.spec))
+        return np.asarray(whole.reshape(edited.shape), np.float32)
 
     def _hidden(self, draws: Sequence[Draw]) -> torch.Tensor:
         """[n, 1, H, W] bool on the CPU: what completions fill in."""

@@ -246,21 +246,21 @@ def strength(
             of_s = of_s[np.unique(labelled_s.groups[of_s], return_index=True)[1]]  # each thing once
             of_s = rng.choice(of_s, (len(of_s) + 1) // 2, replace=False)
             shifts[name].append((float((x_s[of_s] @ direction).mean() - origin), of_b))
-    told = {}
+    lying_apart = {}
     for name, rows in shifts.items():
         pairs = np.asarray(rows).reshape(-1, 2)
         n_real, kinds = len(labelled_r.of(name)), len(np.unique(labelled_s.groups[labelled_s.of(name)]))
         if len(pairs) < 2 or pairs[:, 1].mean() <= 2 * pairs[:, 1].std():
             out[name] = no_reading(n_real, kinds, f"real people of {name} do not lie apart from the other classes")
         else:
-            told[name] = (pairs / pairs[:, 1].mean(), n_real, kinds)
-    z = float(norm.ppf(1 - LEVEL / (2 * max(len(told), 1))))
-    for name, (pairs, n_real, kinds) in told.items():
+            lying_apart[name] = (pairs / pairs[:, 1].mean(), n_real, kinds)
+    z = float(norm.ppf(1 - LEVEL / (2 * max(len(lying_apart), 1))))
+    for name, (pairs, n_real, kinds) in lying_apart.items():
         out[name] = _of_shifts(pairs, z, n_real, kinds)
-    if told:
-        size = min(len(pairs) for pairs, _, _ in told.values())
-        mean = np.mean([pairs[:size] for pairs, _, _ in told.values()], axis=0)
-        n_real, kinds = (sum(entry[k] for entry in told.values()) for k in (1, 2))
+    if lying_apart:
+        size = min(len(pairs) for pairs, _, _ in lying_apart.values())
+        mean = np.mean([pairs[:size] for pairs, _, _ in lying_apart.values()], axis=0)
+        n_real, kinds = (sum(entry[k] for entry in lying_apart.values()) for k in (1, 2))
         out[ALL] = _of_shifts(mean, float(norm.ppf(1 - LEVEL / 2)), n_real, kinds)
     return out
 

@@ -124,7 +124,7 @@ def _looked(
             drawn, real, halves, count, names, least=LEAST, seed=seed
         ),
         (INTENSITY, "way to the class"): maths.strength(
-            (of_synthetic.told, drawn), (of_train.told, real), halves, names, least=LEAST, seed=seed
+            (of_synthetic.classes, drawn), (of_train.classes, real), halves, names, least=LEAST, seed=seed
         ),
     }
     for measure, level in of_train.levels.items():

@@ -32,11 +32,11 @@ PAIRS = 400  # rows whose distances say how wide a kernel is
 
 @dataclass(frozen=True)
 class Look:
-    """A batch of n rows. points: [n, d] where kinds are told apart; told: [n, e] where classes are; levels: name ->
-    [n] >= 0, detail of each row; grams: of texts, the pairs of words of each."""
+    """A batch of n rows. points: [n, d] where kinds are told apart; classes: [n, e] where classes lie apart; levels: name
+    -> [n] >= 0, detail of each row; grams: of texts, the pairs of words of each."""
 
     points: np.ndarray
-    told: np.ndarray
+    classes: np.ndarray
     levels: dict[str, np.ndarray]
     grams: tuple[tuple[tuple[str, ...], ...], ...] = ()
 
@@ -119,7 +119,7 @@ class SignalEye:
 
     def __init__(self, train: Batch) -> None:
         self._coarse = Projection.fit(_coarse(train), COARSE, whiten=True)
-        self._told = Projection.fit(_told(train), FINE, whiten=True)
+        self._classes = Projection.fit(_class_features(train), FINE, whiten=True)
         self._scale = _channel_scale(train) if train.kind == "physio" else np.ones(1)
 
     def look(self, batch: Batch) -> Look:
@@ -128,7 +128,7 @@ class SignalEye:
         levels = {"face": _face_levels, "speech": _voice_levels}.get(batch.kind)
         return Look(
             self._coarse.apply(_coarse(batch)),
-            self._told.apply(_told(batch)),
+            self._classes.apply(_class_features(batch)),
             levels(batch) if levels else _signal_levels(batch, self._scale),
         )
 
@@ -146,7 +146,7 @@ def _coarse(batch: Batch) -> np.ndarray:
     return _blocks(_picture(batch), 6, 6) if batch.kind == "face" else _blocks(_picture(batch), 4, 8)
 
 
-def _told(batch: Batch) -> np.ndarray:
+def _class_features(batch: Batch) -> np.ndarray:
     return _blocks(_picture(batch), 4, 4) if batch.kind == "face" else plain_features(batch)
 
 
@@ -195,7 +195,7 @@ class TextEye:
     """Texts: hashed n-grams, and what words they take."""
 
     def __init__(self, train: Batch) -> None:
-        self._told = Projection.fit(plain_features(train), FINE)
+        self._classes = Projection.fit(plain_features(train), FINE)
         words = [_words(batch_text) for batch_text in train.signals]
         counts = Counter(word for own in words for word in own)
         half, so_far, common = sum(counts.values()) / 2, 0, set()
@@ -213,7 +213,7 @@ class TextEye:
         words = [_words(signal) for signal in batch.signals]
         rare = [sum(w not in self._common for w in own) / max(len(own), 1) for own in words]
         lengths = [abs(math.log1p(len(own)) - self._length) for own in words]
-        points = self._told.apply(plain_features(batch))
+        points = self._classes.apply(plain_features(batch))
         grams = tuple(tuple(ngrams(own, 2)) for own in words)
         return Look(points, points, {"rare words": np.asarray(rare), "length": np.asarray(lengths)}, grams)
 

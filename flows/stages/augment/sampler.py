@@ -130,8 +130,8 @@ class Sampler:
             own = [PayloadError(of.reason, of.detail) if of.reason else None for of in lineage]
             decoded = [p if error is None else error for p, error in zip(decoded, own, strict=True)]
         errors = [[p.reason, p.detail] if isinstance(p, PayloadError) else None for p in decoded]
-        made = [None if isinstance(p, PayloadError) else p for p in decoded]
-        payloads = [b"" if p is None else p.data for p in made]
+        sound = [None if isinstance(p, PayloadError) else p for p in decoded]
+        payloads = [b"" if p is None else p.data for p in sound]
         ends = np.cumsum([0, *map(len, payloads)]).tolist()
         self.store.put_arrays(
             key,
@@ -142,9 +142,9 @@ class Sampler:
                 "sha256": [hash_bytes(p) for p in payloads],
                 "errors": errors,
                 **({} if lineage is None else {"lineage": [dict(of.facts) for of in lineage]}),
-                "codecs": [None if p is None else p.codec for p in made],
-                "durations_s": [None if p is None else p.duration_s for p in made],
-                "signals": [[] if p is None else [signal.as_row() for signal in p.signals] for p in made],
+                "codecs": [None if p is None else p.codec for p in sound],
+                "durations_s": [None if p is None else p.duration_s for p in sound],
+                "signals": [[] if p is None else [signal.as_row() for signal in p.signals] for p in sound],
             },
         )
 

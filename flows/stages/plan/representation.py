@@ -32,13 +32,14 @@ def settled_run(run_name: str, run: RunParams, modality: str, layout: Layout) ->
         return run
     name, params = run.representation.name, run.representation.params
     kind = representation_class(name)
-    if kind.modality == modality and hasattr(kind, "settled"):
+    settles = hasattr(kind, "settled")
+    if kind.modality == modality and (settles or modality == "physio"):
         try:
             known = known_of(run, layout)
-            params = kind.settled(params, known)
+            params = kind.settled(params, known) if settles else params
             built = make_representation(name, params)
             _require_one_rate(built, known)
-            if hasattr(built, "require"):
+            if settles and hasattr(built, "require"):
                 built.require(getattr(run.prepare, modality))
         except ParamsError as error:
             raise ParamsError(f"runs.{run_name}.representation: {error}") from None

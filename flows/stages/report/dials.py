@@ -50,7 +50,7 @@ def _rated(data: RunFolder) -> list[tuple[str, list[tuple[str, Listed]]]]:
     table = data.synthetic
     assert table is not None
     emotions = np.asarray(table["emotion"].to_pylist(), dtype=object)
-    found = []
+    dials = []
     for name in RATED:
         values = np.array([np.nan if v is None else round(v, 4) for v in table[name].to_pylist()], np.float64)
         levels = {c: np.unique(values[(emotions == c) & np.isfinite(values)]) for c in data.classes}
@@ -60,8 +60,8 @@ def _rated(data: RunFolder) -> list[tuple[str, list[tuple[str, Listed]]]]:
             chosen = along(values[rows], [table["sample_id"][int(i)].as_py() for i in rows])
             picked = listed(table, [int(rows[i]) for i in chosen])
             said = [f"{name} {values[rows[i]]:g}" for i in chosen]
-            found.append((f"{emotion}, {name}", list(zip(said, picked, strict=True))))
-    return found
+            dials.append((f"{emotion}, {name}", list(zip(said, picked, strict=True))))
+    return dials
 
 
 def along(values: np.ndarray, ids: Sequence[str]) -> list[int]:
@@ -85,11 +85,11 @@ def _mixed(table: pa.Table) -> list[tuple[str, list[tuple[str, Listed]]]]:
         if row["emotion"] is None and row["labels"]:
             shares = {entry["label"]: round(float(entry["weight"]), 4) for entry in row["labels"]}
             by_classes.setdefault(tuple(sorted(shares)), []).append((dict(sorted(shares.items())), i, row["sample_id"]))
-    found = []
+    dials = []
     for classes, members in sorted(by_classes.items()):
         firsts = np.array([shares[classes[0]] for shares, _, _ in members])
         chosen = [members[i] for i in along(firsts, [name for _, _, name in members])]
         picked = listed(table, [i for _, i, _ in chosen])
         said = [mixture_name(shares) for shares, _, _ in chosen]
-        found.append((" and ".join(classes), list(zip(said, picked, strict=True))))
-    return found
+        dials.append((" and ".join(classes), list(zip(said, picked, strict=True))))
+    return dials

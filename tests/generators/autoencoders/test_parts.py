@@ -136,4 +136,4 @@ def test_what_makes_no_sense_is_refused_with_what_to_do(
 def test_an_encoder_with_heads_sees_no_class() -> None:
     kind = generator_class("cvae")
     assert kind(VECTOR, CLASSES, emotion_head=1.0).views.encoder == "nothing"
-    assert kind(VECTOR, CLASSES).views.encoder == "all" and not VaeParams().told
+    assert kind(VECTOR, CLASSES).views.encoder == "all" and not VaeParams().headed

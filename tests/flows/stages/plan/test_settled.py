@@ -75,8 +75,10 @@ def test_signals_of_several_rates_are_refused_where_nothing_brings_them_to_one(t
     layout = Layout(tmp_path)
     corpus(layout, "a", [([signal("BVP", 64, [640], "1"), signal("EDA", 4, [40], "µS")], {})])
     shape = {"representation": {"name": "band_power"}, "generator": {"name": "transfer"}}
-    with pytest.raises(ParamsError, match=r"runs\.r\.representation.*at 4, 64 Hz.*resample\.all_hz"):
-        settled_run("r", run_of(**shape), "physio", layout)
+    edited = {"representation": {"name": "signals"}, "generator": {"name": "augmentation"}}
+    for several in (shape, edited):
+        with pytest.raises(ParamsError, match=r"runs\.r\.representation.*at 4, 64 Hz.*resample\.all_hz"):
+            settled_run("r", run_of(**several), "physio", layout)
     for steps in ({"resample": {"all_hz": 32}}, {"keep": ["BVP"]}):
         assert settled_run("r", run_of(**shape, prepare={"physio": steps}), "physio", layout).representation
     vectors = {"representation": {"name": "bands"}, "generator": {"name": "transfer"}}
