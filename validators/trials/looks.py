@@ -32,8 +32,8 @@ PAIRS = 400  # rows whose distances say how wide a kernel is
 
 @dataclass(frozen=True)
 class Look:
-    """A batch of n rows. points: [n, d] where kinds are told apart; classes: [n, e] where classes lie apart; levels: name
-    -> [n] >= 0, detail of each row; grams: of texts, the pairs of words of each."""
+    """A batch of n rows. points: [n, d] where kinds are told apart; classes: [n, e] where classes do; levels: name ->
+    [n] >= 0, detail of each row; grams: of texts, the pairs of words of each."""
 
     points: np.ndarray
     classes: np.ndarray
