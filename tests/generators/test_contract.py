@@ -23,6 +23,11 @@ SPECS: dict[str, Spec] = {"faces": IMAGES, "speech": SPEECH, "signals": SIGNALS,
 pytestmark = pytest.mark.timeout(120)
 
 
+def _case(name: str, values: Any, *, slow: bool) -> Any:
+    """Of a generator that shares another one's networks, what is `slow` is for `make test-all`."""
+    return pytest.param(values, marks=[pytest.mark.slow] if slow and TINY[name].shares else [])
+
+
 def fitting(name: str, wanted: Spec) -> Spec:
     """The spec that is wanted, or the first that the generator can model."""
     able = [spec for spec in (wanted, *SPECS.values()) if spec.layout in KINDS[name].layouts]
@@ -62,7 +67,12 @@ def draws_of(data: TrainData, generator: Any, n: int, *, first: int = 0) -> tupl
 
 @pytest.fixture(
     scope="module",
-    params=[(n, m) for n in ARRAYS for m in SPECS if SPECS[m].layout in KINDS[n].layouts],
+    params=[
+        _case(n, (n, m), slow=m in ("speech", "signals"))
+        for n in ARRAYS
+        for m in SPECS
+        if SPECS[m].layout in KINDS[n].layouts
+    ],
     ids=lambda p: f"{p[0]}-{p[1]}",
 )
 def trained(request: pytest.FixtureRequest) -> tuple[str, TrainData, Any]:
@@ -106,9 +116,11 @@ def test_what_is_drawn_spreads_as_train_does(trained: tuple[str, TrainData, Any]
     assert together > 0.5, f"{name}: columns that belong together correlate by {together:.2f}"
 
 
-@pytest.mark.parametrize("name", ARRAYS)
-@pytest.mark.parametrize(("rows", "columns"), [(1, 32), (2, 45), (8, 100), (3, 2000)])
-def test_signals_of_any_usual_size_can_be_modelled(name: str, rows: int, columns: int) -> None:
+@pytest.mark.parametrize(
+    "case", [_case(n, (n, *size), slow=True) for n in ARRAYS for size in ((1, 32), (2, 45), (8, 100), (3, 2000))]
+)
+def test_signals_of_any_usual_size_can_be_modelled(case: tuple[str, int, int]) -> None:
+    name, rows, columns = case
     spec = Spec("windows", (rows, columns), layout="rows", rate_hz=32.0)
     data = toy_data(spec, n=24)
     if "rows" not in KINDS[name].layouts:

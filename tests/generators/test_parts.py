@@ -180,7 +180,12 @@ def test_augmentation_keeps_shape_and_passes_gradients() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"discriminator": "ac"}, {"loss": "wgan-gp", "critic_steps": 2}, {"augment": False}]
+    "options",
+    [
+        {"discriminator": "ac"},
+        pytest.param({"loss": "wgan-gp", "critic_steps": 2}, marks=pytest.mark.slow),
+        {"augment": False},
+    ],
 )
 def test_each_kind_of_gan_learns_the_classes(options: dict[str, object]) -> None:
     torch.set_num_threads(1)

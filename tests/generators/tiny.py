@@ -10,10 +10,12 @@ from generators.generator import GENERATORS, generator_class
 
 @dataclass(frozen=True, slots=True)
 class Tiny:
-    """params of the generator, and the steps after which it honours the class."""
+    """params of the generator, and the steps after which it honours the class. shares: another one whose networks it
+    has: what the layouts do to these is tested there, and with this one only among the slow tests."""
 
     steps: int
     params: dict[str, Any] = field(default_factory=dict)
+    shares: str | None = None
 
 
 LM = {
@@ -23,17 +25,19 @@ LM = {
 TRANSLATED = {"width": 8, "blocks": 1, "batch_size": 16, "lr": 2e-3, "lr_critic": 2e-3, "ema_std": 0.05}
 TINY: dict[str, Tiny] = {
     "cvae": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16}),
-    "aae": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3, "prior": "normal"}),
-    "vae_gan": Tiny(120, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3, "adversarial": 0.03}),
-    "masked": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3}),
-    "vae_edit": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3}),
+    "aae": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3, "prior": "normal"}, "cvae"),
+    "vae_gan": Tiny(120, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3, "adversarial": 0.03}, "cvae"),
+    "masked": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3}, "cvae"),
+    "vae_edit": Tiny(150, {"width": 8, "latent": 4, "batch_size": 16, "lr": 5e-3}, "cvae"),
     "cgan": Tiny(120, {"width": 8, "latent": 8, "batch_size": 16, "lr": 1e-3, "lr_discriminator": 1e-3}),
     "diffusion": Tiny(200, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16}),
     "diffusion_edit": Tiny(
-        120, {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16, "strength": 0.95}
+        120,
+        {"width": 8, "levels": 2, "patch": [2, 2], "sample_steps": 6, "batch_size": 16, "strength": 0.95},
+        "diffusion",
     ),
     "cycle": Tiny(110, {**TRANSLATED, "cycle_weight": 0.5, "identity_weight": 0.0}),
-    "stargan": Tiny(110, {**TRANSLATED, "cycle_weight": 0.5, "classifier_weight": 0.0, "loss": "hinge"}),
+    "stargan": Tiny(110, {**TRANSLATED, "cycle_weight": 0.5, "classifier_weight": 0.0, "loss": "hinge"}, "cycle"),
     "edit": Tiny(
         150,
         {
@@ -45,6 +49,7 @@ TINY: dict[str, Tiny] = {
             "reference_weight": 0.05,
             "diversity_weight": 0.02,
         },
+        "cycle",
     ),
     "transfer": Tiny(1, {"components": 8}),
     "resampling": Tiny(1),

@@ -65,10 +65,10 @@ def gaussians(n: int = 800) -> tuple[TrainData, list[np.ndarray], list[np.ndarra
         ("cvae", {"latent": 4}),
         ("cvae", {"latent": 4, "emotion_head": 0.3}),
         ("aae", {"latent": 4}),
-        ("aae", {"latent": 4, "prior": "normal"}),
+        pytest.param("aae", {"latent": 4, "prior": "normal"}, marks=pytest.mark.slow),
         ("masked", {"latent": 4}),
         ("vae_gan", {"latent": 4}),
-        ("vae_gan", {"latent": 4, "critics": "two", "adversarial": 0.02}),
+        pytest.param("vae_gan", {"latent": 4, "critics": "two", "adversarial": 0.02}, marks=pytest.mark.slow),
     ],
     ids=lambda p: p if isinstance(p, str) else "-".join(map(str, p.values())),
 )
@@ -84,7 +84,7 @@ def test_means_and_covariances_of_classes_are_recovered(name: str, params: dict[
         assert wrong < 0.45, f"{name} {emotion}: {wrong:.2f}\n{np.cov(x.T).round(2)}"
 
 
-@pytest.mark.parametrize("name", ["cvae", "masked"])
+@pytest.mark.parametrize("name", ["cvae", pytest.param("masked", marks=pytest.mark.slow)])
 def test_the_spectrum_of_a_class_is_recovered(name: str) -> None:
     """Class "low" swings 3 times in a window, "high" 7 times, at any phase: the power of samples peaks there."""
     rng, n, t = np.random.default_rng(2), 160, np.arange(64) / 64
@@ -124,6 +124,7 @@ def test_the_modes_of_a_ring_are_recovered_by_a_mixture_of_codes_and_not_by_one_
     assert shares[8] > 0.9 > shares[1] + 0.3, shares
 
 
+@pytest.mark.slow
 def test_codes_of_an_adversarial_autoencoder_follow_its_prior() -> None:
     data, _, _ = gaussians()
     far = {}

@@ -73,6 +73,7 @@ def near_own_modes(generator: Any) -> float:
     return float(np.mean(near))
 
 
+@pytest.mark.slow
 def test_a_student_draws_in_two_steps(ringed: Any) -> None:
     student = fitted(ring(), 1200, width=16, levels=2, batch_size=64, guidance=1.0, student_steps=2, student_share=0.5)
     untuned = generator_class("diffusion")(RING, CLASSES, **{**ringed.params.model_dump(), "sample_steps": 2})
@@ -83,7 +84,11 @@ def test_a_student_draws_in_two_steps(ringed: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "params", [{"width": 16, "patch": [2, 2]}, {"network": "dit", "width": 8, "patch": [2, 8]}], ids=["time", "dit"]
+    "params",
+    [
+        pytest.param({"width": 16, "patch": [2, 2]}, id="time"),
+        pytest.param({"network": "dit", "width": 8, "patch": [2, 8]}, id="dit", marks=pytest.mark.slow),
+    ],
 )
 def test_signals_have_the_band_power_of_their_class(params: dict[str, Any]) -> None:
     data = waves()

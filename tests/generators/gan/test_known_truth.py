@@ -40,7 +40,9 @@ SHORT = {"width": 8, "batch_size": 64, "lr": 1e-3, "lr_discriminator": 1e-3}  # 
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(("classes", "steps", "inside"), [(8, 400, 0.95), (2, 800, 0.85)])
+@pytest.mark.parametrize(
+    ("classes", "steps", "inside"), [(8, 400, 0.95), pytest.param(2, 800, 0.85, marks=pytest.mark.slow)]
+)
 def test_a_ring_of_gaussians_is_recovered(classes: int, steps: int, inside: float) -> None:
     """Eight classes of one mode, and two classes of four modes each. Bounds: share of samples within 3 standard
     deviations of a mode of the class that was asked for; every mode has at least half of its share; means within one
@@ -63,6 +65,7 @@ def test_a_ring_of_gaussians_is_recovered(classes: int, steps: int, inside: floa
         assert axes[0] > SPREAD / 2.5 and axes[1] < 2.5 * SPREAD, f"mode {mode}: {axes}"
 
 
+@pytest.mark.slow
 def test_a_critic_that_lags_behind_lets_classes_shrink() -> None:
     """Why vectors have defaults of their own: with spectral norm and one step of the critic, each class of correlated
     columns loses most of its spread."""

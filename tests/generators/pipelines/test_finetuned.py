@@ -48,6 +48,7 @@ def draws_of(n: int) -> list[Draw]:
     return [Draw(Condition(CLASSES[k % 3]), 50 + k) for k in range(n)]
 
 
+@pytest.mark.slow
 def test_a_pipeline_without_a_condition_learns_one(tmp_path: Path) -> None:
     data = toy_data(IMAGES)
     generator = fitted(write_ddpm(tmp_path / "small", sample_size=8), 120, lr=4e-3, guidance=1.5, sample_steps=8)
