@@ -56,7 +56,8 @@ def test_smote_rows_of_band_powers_are_released(tmp_path: Path, monkeypatch: Any
     run = {"representation": {"name": "bands"}, "generator": {"name": "resampling"}, **TARGET}
     weighted = run | {"target": {"policy": "majority", "by": "weight"}}
     adasyn = weighted | {"generator": {"name": "resampling", "params": {"method": "adasyn"}}}
-    signals = run | {"representation": {"name": "signals"}}
+    one_rate = {"physio": {"resample": {"all_hz": 32}}}
+    signals = run | {"representation": {"name": "signals"}, "prepare": one_rate}
     folder = ingested(tmp_path / "p", "physio", {"smote": run, "adasyn": adasyn, "signals": signals})
     release = released(folder, "smote")
     real, made = rows_of(release, False), rows_of(release, True)
