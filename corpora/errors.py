@@ -18,6 +18,11 @@ def did_you_mean(name: str, valid: Iterable[str]) -> str:
     return f" Did you mean {by_form[near[0]]!r}?" if near else ""
 
 
+def _likeness(name: str, known: str) -> float:
+    """How like two names are, case aside: from 0 to 1."""
+    return difflib.SequenceMatcher(None, name.casefold(), known.casefold()).ratio()
+
+
 class EmoforgeError(Exception):
     """Base of all errors that this project raises on purpose. `exit_code` is what the CLI returns for it."""
 
@@ -30,14 +35,23 @@ class UserError(EmoforgeError):
     exit_code = 2
 
 
+SHOWN = 24  # names that a message lists; of more, the nearest
+
+
 class UnknownNameError(UserError):
     """A name that no registry, parameter file or vocabulary holds."""
 
     @classmethod
     def of(cls, kind: str, name: str, valid: Iterable[str]) -> UnknownNameError:
-        """`kind`: what the name is of ("corpus reader"). The message names the nearest valid name and all of them."""
-        known = sorted(valid)
-        return cls(f"unknown {kind} {name!r}.{did_you_mean(str(name), known)} Known: {', '.join(known) or 'none'}.")
+        """`kind`: what the name is of ("corpus reader"). The message names the nearest valid name and all of them,
+        or the nearest where they are many."""
+        known = sorted(set(valid))
+        listed, of = known, ""
+        if len(known) > SHOWN:
+            listed = sorted(known, key=lambda each: (-_likeness(str(name), each), each))[: SHOWN // 2]
+            of = f", nearest of {len(known)}"
+        near = did_you_mean(str(name), known)
+        return cls(f"unknown {kind} {name!r}.{near} Known{of}: {', '.join(listed) or 'none'}.")
 
 
 class ParamsError(UserError):

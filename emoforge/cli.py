@@ -346,7 +346,9 @@ def measure(
 
 @app.command()
 def generators(
-    preset: Annotated[str | None, typer.Argument(help="A preset to show whole, e.g. speech/luo-2018")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A generator or preset to show whole, e.g. cvae or speech/latif-2020")
+    ] = None,
     presets: Annotated[bool, typer.Option("--presets", help="List the systems of the literature")] = False,
     modality: Annotated[str | None, typer.Option(help="Presets of speech, faces, text or physio alone")] = None,
     run: Annotated[str | None, typer.Option("--for", help="Rank all that can model this run, by evidence")] = None,
@@ -354,17 +356,18 @@ def generators(
 ) -> None:
     """List the generators that a run may name; the systems of the literature; or what suits a run.
 
+    Example:  emoforge generators cvae
     Example:  emoforge generators --presets --modality physio
     Example:  emoforge generators --for ravdess
     """
-    from emoforge.generating import list_presets, show_advice, show_preset
+    from emoforge.generating import list_presets, show_advice, show_generator
     from emoforge.listings import list_generators
 
     if run is not None:
         repo = _repo()
         show_advice(_runs(_params(repo), [run])[0], repo, as_json=as_json)
-    elif preset is not None:
-        show_preset(preset, as_json=as_json)
+    elif name is not None:
+        show_generator(name, as_json=as_json)
     elif presets or modality is not None:
         list_presets(modality, as_json=as_json)
     else:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from corpora.errors import UnknownNameError
 from emoforge import console
@@ -28,6 +32,38 @@ def list_presets(modality: str | None, *, as_json: bool) -> None:
         ["preset", "system", "family", "generator", "models", "must show"],
         rows,
     )
+
+
+def show_generator(name: str, *, as_json: bool) -> None:
+    """A generator and its parameters, or the preset of that name. Raises `UnknownNameError`, `ParamsError`."""
+    from emoforge.listings import about
+    from generators.generator import generator_class, generator_names
+    from generators.preset import load_preset, preset_names
+
+    if name not in generator_names():
+        if name not in preset_names():
+            raise UnknownNameError.of("generator or preset", name, [*generator_names(), *preset_names()])
+        show_preset(name, as_json=as_json)
+        return
+    kind = generator_class(name)
+    if as_json:
+        facts = {key: sorted(getattr(kind, key)) for key in ("layouts", "takes")}
+        console.print_json({"name": name, "about": about(kind), **facts, "params": kind.Params.model_json_schema()})
+        return
+    console.out.print(about(kind), markup=False)
+    rows = [[key, _default(field), field.description] for key, field in kind.Params.model_fields.items()]
+    console.table(f"{name} models layouts {', '.join(sorted(kind.layouts))}; parameters", ["key", "default", ""], rows)
+    of_literature = [preset for preset in preset_names() if load_preset(preset).generator == name]
+    if of_literature:
+        console.out.print(f"Presets that set them: {', '.join(of_literature)}", markup=False)
+
+
+def _default(field: FieldInfo) -> str:
+    """As params.yaml would say it."""
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    return value.model_dump_json() if isinstance(value, BaseModel) else json.dumps(value)
 
 
 def show_preset(name: str, *, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """A trained family through the gates of a run, on development people.
 
-    python -m benchmarks.generators.gates --data FOLDER --corpus ravdess | fer2013 [--keep 1.0] [--work FOLDER]
+    python -m benchmarks.generators.gates --data FOLDER --corpus ravdess | fer2013 [--params '{keep: 1.0}']
+        [--work FOLDER]
 
 `vae_edit` (1,500 steps, width 16, latent 16) edits real samples of RAVDESS 01 to 06 (`differential`; every class raised
 by half) or of 1,600 pictures of FER2013's Training (`oriented_energy`; by a tenth). Prints candidates, those that pass
@@ -11,11 +12,14 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -65,10 +69,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--corpus", choices=list(TRIALS), required=True)
-    parser.add_argument("--keep", type=float, default=1.0)
+    parser.add_argument("--params", type=yaml.safe_load, default={"keep": 1.0}, help="of vae_edit, as YAML")
     parser.add_argument("--work", type=Path)
     options = parser.parse_args()
     trial = TRIALS[options.corpus]
+    params = {"width": 16, "latent": 16, **options.params}
     with tempfile.TemporaryDirectory() as folder:
         work = options.work or Path(folder)
         link_people(options.corpus, options.data, work / "data" / "raw" / "lab")
@@ -76,8 +81,7 @@ def main() -> None:
             work / "params.yaml",
             f"corpora: {{lab: {{reader: {options.corpus}}}}}\nruns:\n  lab:\n    corpora: [lab]\n    seed: 1\n"
             f"    representation: {{name: {trial.representation}}}\n    target: {trial.target}\n"
-            "    generator: {name: vae_edit, steps: 1500, params: "
-            f"{{width: 16, latent: 16, keep: {options.keep}}}}}\n",
+            f"    generator: {{name: vae_edit, steps: 1500, params: {json.dumps(params)}}}\n",
         )
         layout = Layout(work)
         for verb in ("ingest", "plan", "prepare", "fit", "augment", "evaluate"):
@@ -86,7 +90,7 @@ def main() -> None:
         for row in balance.classes:
             print(f"{row.emotion}: {row.passed} of {row.candidates} candidates pass")
         tried, passed = (sum(getattr(row, name) for row in balance.classes) for name in ("candidates", "passed"))
-        print(f"{options.corpus}, keep {options.keep:g}: {passed} of {tried} candidates pass every sample gate")
+        print(f"{options.corpus}, {params}: {passed} of {tried} candidates pass every sample gate")
         verdicts = Evaluated.open(layout.run("lab") / "evaluation").verdicts()
         states = Counter(v.verdict for v in verdicts)
         print("verdicts: " + ", ".join(f"{n} {state}" for state, n in sorted(states.items())))

@@ -42,4 +42,6 @@ def _line(r: Measured) -> str:
 
 
 def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
+    if math.isnan(value):
+        return ""
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}" if abs(value) < 1000 else f"{value:.0e}"

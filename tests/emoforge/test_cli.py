@@ -176,7 +176,11 @@ def test_presets_are_listed_and_shown() -> None:
     assert f"generator: {{preset: {name}}}" in shown and "must show" in shown
     own = json.loads(call("generators", "--modality", "physio", "--json").stdout)
     assert own and all(p["name"].startswith("physio/") for p in own)
-    assert "nobody-1999" in call("generators", "nobody-1999").stderr
+    refused = call("generators", "physio/luo-1999").stderr
+    assert "Did you mean 'physio/luo-" in refused and "nearest of" in refused and "speech/" not in refused
+    own = call("generators", "cvae").stdout
+    assert "free_bits" in own and "nats of KL" in own and "layouts image, rows, vector" in own
+    assert json.loads(call("generators", "endpoint", "--json").stdout)["params"]["required"] == ["url", "model"]
     assert "faces" in call("generators", "--modality", "face").stderr
 
 
