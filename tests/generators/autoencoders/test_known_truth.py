@@ -151,6 +151,7 @@ def _train_set(model: Any, data: TrainData) -> Any:
     return TrainSet(x, train_conditions(data, model.fields), np.arange(len(x)))
 
 
+@pytest.mark.slow
 def test_the_two_parts_of_a_code_are_told_apart_by_what_they_can_answer() -> None:
     """Two columns show the class, two the subject: the emotion's part of the code knows the class, the other not."""
     rng, n = np.random.default_rng(0), 400

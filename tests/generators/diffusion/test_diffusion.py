@@ -86,7 +86,7 @@ def test_a_student_draws_in_two_steps(ringed: Any) -> None:
 @pytest.mark.parametrize(
     "params",
     [
-        pytest.param({"width": 16, "patch": [2, 2]}, id="time"),
+        pytest.param({"width": 16, "patch": [2, 2]}, id="time", marks=pytest.mark.slow),
         pytest.param({"network": "dit", "width": 8, "patch": [2, 8]}, id="dit", marks=pytest.mark.slow),
     ],
 )
@@ -122,7 +122,10 @@ VARIANTS: dict[str, tuple[Spec, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+LONG = {"classifier-rows", "dit-columns", "latent-rows"}  # for `make test-all`; a quicker sibling of each stays
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in VARIANTS])
 def test_each_option_learns_the_classes_and_is_saved_whole(name: str, tmp_path: Path) -> None:
     spec, params = VARIANTS[name]
     data = toy_data(spec)

@@ -178,6 +178,7 @@ def test_gaussians_of_codes_have_each_class_mean_and_covariance() -> None:
     assert np.isfinite(factors[2]).all() and factors[2][0, 0] > 0.5, "one sample is enough for a class"
 
 
+@pytest.mark.slow
 def test_bagan_starts_as_an_autoencoder_and_then_plays() -> None:
     data = toy_data(VECTOR)
     gan = ConditionalGAN(VECTOR, CLASSES, **{**SMALL, "class_input": "fitted", "start": 0.75, "augment": False})

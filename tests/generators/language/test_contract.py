@@ -250,7 +250,9 @@ def test_the_held_out_loss_falls_as_it_learns(name: str) -> None:
         fitted(name, data, steps=1).held_out_loss(dataclasses.replace(data, held_out=np.zeros(60, bool)), CPU)
 
 
-@pytest.mark.parametrize("name", HONOURING)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n == "infill" else []) for n in HONOURING]
+)
 def test_what_is_to_be_honoured_is_learned_saved_and_asked_for(name: str, tmp_path: Path) -> None:
     data = rated_lines(120)
     params = {"honours": ["subject"], "use_intensity": True}

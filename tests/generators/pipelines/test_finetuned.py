@@ -73,6 +73,7 @@ def test_before_the_first_step_it_is_the_pretrained_pipeline(places: dict[str, s
         torch.testing.assert_close(network.predict(z, t, torch.eye(3)[:2]), unet(z, t).sample)
 
 
+@pytest.mark.slow
 def test_prompts_say_the_class(places: dict[str, str]) -> None:
     generator = fitted(places["stable"], 60, drop_condition=0.2)
     assert generator.losses[-1] < generator.losses[0]

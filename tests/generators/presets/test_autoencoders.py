@@ -106,6 +106,7 @@ def adds(name: str, term: str, weight: float, **without: Any) -> None:
     assert said[term].item() > 0 and term not in less.losses()
 
 
+@pytest.mark.slow
 @shows("speech/sahu-2018c")
 def test_a_discriminator_holds_codes_to_the_prior_of_their_class() -> None:
     name, far = "speech/sahu-2018c", {}
@@ -190,6 +191,7 @@ def test_each_group_of_the_code_has_an_auxiliary_of_its_own() -> None:
     adds(name, "subject_head", 0.5, subject_head=0.0)
 
 
+@pytest.mark.slow
 @shows("faces/li-2023")
 def test_noise_in_the_code_of_a_tail_sample_and_noise_0_is_the_reconstruction() -> None:
     name = "faces/li-2023"
@@ -220,6 +222,7 @@ def test_noise_in_the_code_of_a_tail_sample_and_noise_0_is_the_reconstruction() 
     assert begun.losses("critic")["loss"].item() == pytest.approx(2.0, abs=0.5), "hinge: about 2 at the start"
 
 
+@pytest.mark.slow
 @shows("faces/wu-2020")
 def test_the_parts_of_the_code_become_orthogonal() -> None:
     name, left = "faces/wu-2020", {}
@@ -325,6 +328,7 @@ def test_band_powers_are_rebuilt_from_a_code_through_several_layers() -> None:
     assert code.shape[1] < VECTOR.shape[0], "the code is narrower than the input"
 
 
+@pytest.mark.slow
 @shows("physio/jaques-2017")
 def test_a_sensor_that_is_missing_is_rebuilt_from_the_others() -> None:
     name = "physio/jaques-2017"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from generators.diffusion.guidance import Estimator
@@ -85,6 +86,7 @@ def test_noises_of_pure_emotions_are_mixed() -> None:
     assert sum(passes(generator, "fear", {"intensity": 0.5})) > sum(passes(generator))
 
 
+@pytest.mark.slow
 @shows("physio/siddhad-2024")
 def test_the_denoiser_knows_the_class_and_noise_takes_samples_from_real_ones() -> None:
     generator, without = build("physio/siddhad-2024", SIGNALS), build("physio/siddhad-2024", SIGNALS, extra_noise=0.0)
@@ -274,6 +276,7 @@ def test_the_network_is_tuned_to_draw_in_two_passes() -> None:
     assert len(passes(generator)) == 2 < len(passes(without))
 
 
+@pytest.mark.slow
 @shows("faces/tang-2025")
 def test_guidance_is_taught_and_costs_no_pass() -> None:
     generator, without = build("faces/tang-2025"), build("faces/tang-2025", guidance=1.0)

@@ -150,6 +150,7 @@ def test_triplets_keep_classes_apart() -> None:
     assert fit(of_preset("speech/wang-2022"), 3)[-1].losses["generator_triplet"] > 0.0
 
 
+@pytest.mark.slow
 @shows("speech/yi-mak-2020")
 def test_adan_plays_over_codes_and_exports_both_spaces() -> None:
     name = "speech/yi-mak-2020"
@@ -182,6 +183,7 @@ def test_mixup_inside_the_game_and_alpha_nought_is_the_plain_one() -> None:
     assert not torch.equal(weights(load_preset(name).params["mixup"]), plain)
 
 
+@pytest.mark.slow
 @shows("speech/sahu-2018a")
 def test_codes_have_a_prior_of_one_mode_a_class() -> None:
     name = "speech/sahu-2018a"
@@ -196,6 +198,7 @@ def test_codes_have_a_prior_of_one_mode_a_class() -> None:
     assert right(gan) > 0.7
 
 
+@pytest.mark.slow
 @shows("speech/sahu-2018b")
 def test_changing_the_label_moves_the_sample_to_that_class() -> None:
     gan = of_preset("speech/sahu-2018b", latent=8)
@@ -283,6 +286,7 @@ def test_wasserstein_with_gradient_penalty_and_the_label_on_both_sides() -> None
         assert not torch.allclose(*drawn), "the generator is asked for it"
 
 
+@pytest.mark.slow
 @shows("physio/pan-2021")
 def test_scarce_classes_are_filled_from_band_powers() -> None:
     preset = load_preset("physio/pan-2021")

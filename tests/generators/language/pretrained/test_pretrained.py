@@ -150,6 +150,7 @@ def test_a_mixture_lies_between_control_embeddings(
         prompted.sample([Draw(Condition({"joy": 0.5, "anger": 0.5}), 0)], device=CPU)
 
 
+@pytest.mark.slow
 def test_words_before_the_line_say_the_class(places: dict[str, str]) -> None:
     model = make("causal_lm", places, control="prompt", prompt="express {emotion}:")
     fit(model, 300)
