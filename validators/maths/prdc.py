@@ -8,16 +8,21 @@ for products of a set with itself.
 A row with k equals in its own set has a ball of radius 0. Whether a point at its centre lies inside depends on the edge
 alone (Kynkaanniemi et al. count it in, the tools do not); such points are left out and
 counted, and where none is left there is no number.
+
+Large sets are compared by distances in float32, and again in float64 wherever rounding could turn a comparison
+(validators/maths/nearness.py): the numbers are the same.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from corpora.errors import UserError
+from validators.maths import nearness
 from validators.maths.kernel import squared_distances
 from validators.maths.sets import blocks, checked_pair, finite, same_rows
 
@@ -53,19 +58,8 @@ def prdc(real: np.ndarray, synthetic: np.ndarray, *, k: int = 5) -> Prdc:
         nan = float("nan")
         return Prdc(nan, nan, nan, nan)
     point_real, point_synthetic, in_real, in_synthetic = _repeats(real, synthetic)
-    centre = real.mean(axis=0)  # squares of differences from a near point lose fewer digits
-    real, synthetic = real - centre, synthetic - centre
-    reach_real, reach_synthetic = kth_neighbour(real, k), kth_neighbour(synthetic, k)
     flat_real, flat_synthetic = in_real[point_real] > k, in_synthetic[point_synthetic] > k  # but for rounding, radius 0
-    reach_real[flat_real], reach_synthetic[flat_synthetic] = 0.0, 0.0
-    inside = np.zeros(m)  # real balls that hold the synthetic point
-    recalled = np.zeros(n, bool)
-    nearest = np.full(n, np.inf)
-    for rows in blocks(n, _BLOCK):
-        part = squared_distances(real[rows], synthetic)  # [b, m]
-        inside += (part < reach_real[rows, None]).sum(axis=0)
-        recalled[rows] = (part < reach_synthetic[None]).any(axis=1)
-        nearest[rows] = part.min(axis=1)
+    inside, covered, recalled = _balls(real, synthetic, k, flat_real, flat_synthetic)
     at_real, at_synthetic = in_real[point_synthetic] > k, in_synthetic[point_real] > k  # at the centre of such a ball
     unclear = {
         "precision": at_real & (inside == 0),
@@ -73,10 +67,43 @@ def prdc(real: np.ndarray, synthetic: np.ndarray, *, k: int = 5) -> Prdc:
         "density": at_real,
         "coverage": flat_real & (in_synthetic[point_real] > 0),
     }
-    covered = nearest < reach_real
     parts = {"precision": inside > 0, "recall": recalled, "density": inside / k, "coverage": covered}
     values = {name: _mean(parts[name][~unclear[name]]) for name in parts}
     return Prdc(**values, left_out={name: int(rows.sum()) for name, rows in unclear.items() if rows.any()})
+
+
+def _balls(
+    real: np.ndarray, synthetic: np.ndarray, k: int, flat_real: np.ndarray, flat_synthetic: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`flat_*`: rows whose ball has no radius. -> real balls that hold each synthetic row [m], real rows whose ball
+    holds a synthetic one [n], and real rows in a synthetic one's ball [n]."""
+    centre = real.mean(axis=0)  # squares of differences from a near point lose fewer digits
+    if min(len(real), len(synthetic)) >= nearness.MANY:
+        with contextlib.suppress(nearness.OpenError):
+            one, other = nearness.rows_about(real, centre), nearness.rows_about(synthetic, centre)
+            reach_one = np.where(flat_real, 0.0, nearness.reach(one, k))
+            reach_other = np.where(flat_synthetic, 0.0, nearness.reach(other, k))
+            holds, held, recalled = nearness.within(one, other, reach_one, reach_other)
+            return held, holds > 0, recalled
+    return _balls_of_doubles(real - centre, synthetic - centre, k, flat_real, flat_synthetic)
+
+
+def _balls_of_doubles(
+    real: np.ndarray, synthetic: np.ndarray, k: int, flat_real: np.ndarray, flat_synthetic: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `_balls`, of centred rows, with all distances in float64."""
+    n = len(real)
+    reach_real, reach_synthetic = kth_neighbour(real, k), kth_neighbour(synthetic, k)
+    reach_real[flat_real], reach_synthetic[flat_synthetic] = 0.0, 0.0
+    inside = np.zeros(len(synthetic))
+    recalled = np.zeros(n, bool)
+    nearest = np.full(n, np.inf)
+    for rows in blocks(n, _BLOCK):
+        part = squared_distances(real[rows], synthetic)  # [b, m]
+        inside += (part < reach_real[rows, None]).sum(axis=0)
+        recalled[rows] = (part < reach_synthetic[None]).any(axis=1)
+        nearest[rows] = part.min(axis=1)
+    return inside, nearest < reach_real, recalled
 
 
 def _repeats(real: np.ndarray, synthetic: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
