@@ -16,26 +16,10 @@ from corpora.near import minhash
 from corpora.near import text as near_text
 from tests.work import counted
 
-WORDS = [
-    "when",
-    "my",
-    "dear",
-    "mother",
-    "went",
-    "over",
-    "seas",
-    "there",
-    "was",
-    "never",
-    "any",
-    "other",
-    "weather",
-    "für",
-    "müde",
-    "Kätzchen",
-    "猫は",
-    "眠い",
-]
+WORDS = (
+    *("when", "my", "dear", "mother", "went", "over", "seas", "there", "was", "never", "any", "other", "weather"),
+    *("für", "müde", "Kätzchen", "猫は", "眠い"),
+)
 
 
 def texts_alike(seed: int, n: int) -> list[str]:
