@@ -24,6 +24,7 @@ import numpy as np
 
 from corpora.errors import PayloadError
 from corpora.formats.looks import looks_like
+from corpora.formats.plainpng import plain_pixels
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -80,6 +81,8 @@ def decode_image(payload: bytes, *, max_pixels: int = MAX_PIXELS, levels: float 
     Raises `PayloadError`: empty, not-an-image, truncated, too-large (from the header, before anything is decoded),
     unsupported-encoding, unknown-scale, non-finite, value-out-of-range (beyond `levels`).
     """
+    if (plain := plain_pixels(payload, max_pixels)) is not None:
+        return plain
     from PIL import ImageOps
 
     image = _opened(payload, max_pixels)

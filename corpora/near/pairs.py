@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpora.errors import CorpusError
@@ -70,25 +71,27 @@ def write_fingerprints(folder: Path, index: pa.Table, path: Path) -> None:
     Equal payloads are looked at once while they follow each other; memory does not grow with the corpus.
     """
     ordered = index.select(_NEEDED)
+    asked = ["sample_id", "modality", "sha256"] + (
+        ["signals"] if "physio" in index["modality"].unique().to_pylist() else []
+    )
     last: tuple[str, bytes] = ("", b"")
+    rows: list[tuple[str, str, str, bytes]] = []
     with pq.ParquetWriter(path, FINGERPRINTS, version="2.6", compression="zstd", compression_level=3) as writer:
-        rows: list[dict[str, object]] = []
-        for row, payload in iter_payloads(folder, ordered):
-            modality = str(row["modality"])
-            if row["sha256"] != last[0]:
-                last = (row["sha256"], fingerprint(modality, payload, row["signals"] or ()))
-            rows.append(
-                {
-                    "sample_id": row["sample_id"],
-                    "sha256": row["sha256"],
-                    "method": f"{modality}/{method_of(modality).METHOD}",
-                    "data": last[1],
-                }
-            )
+        for row, payload in iter_payloads(folder, ordered, asked):
+            modality, sha = str(row["modality"]), row["sha256"]
+            if sha != last[0]:
+                last = (sha, fingerprint(modality, payload, row.get("signals") or ()))
+            rows.append((row["sample_id"], sha, f"{modality}/{method_of(modality).METHOD}", last[1]))
             if len(rows) == _BATCH:
-                writer.write_table(pa.Table.from_pylist(rows, schema=FINGERPRINTS))
+                writer.write_table(_prints(rows))
                 rows = []
-        writer.write_table(pa.Table.from_pylist(rows, schema=FINGERPRINTS))
+        writer.write_table(_prints(rows))
+
+
+def _prints(rows: list[tuple[str, str, str, bytes]]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * len(FINGERPRINTS)
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, FINGERPRINTS, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=FINGERPRINTS)
 
 
 def near_pairs(prints: pa.Table) -> pa.Table:
@@ -97,15 +100,15 @@ def near_pairs(prints: pa.Table) -> pa.Table:
     Raises `CorpusError` for fingerprints of another version of a method: the corpus has to be ingested again.
     """
     near: list[tuple[str, str, float]] = []
-    for name in sorted(set(prints["method"].to_pylist())):
+    for name in sorted(prints["method"].unique().to_pylist()):
         modality = name.partition("/")[0]
         method = method_of(modality)
         if name != f"{modality}/{method.METHOD}":
             raise CorpusError(f"fingerprints of method {name!r}, expected {modality}/{method.METHOD}: ingest again")
         unique: dict[str, bytes] = {}
-        for batch in prints.select(["sha256", "method", "data"]).to_batches(max_chunksize=_BATCH):
-            columns = (batch.column(n).to_pylist() for n in ("sha256", "method", "data"))
-            unique |= {sha: data for sha, of, data in zip(*columns, strict=True) if of == name}
+        own = prints.filter(pc.equal(prints["method"], name)).select(["sha256", "data"])
+        for batch in own.to_batches(max_chunksize=_BATCH):
+            unique.update(zip(*(column.to_pylist() for column in batch.columns), strict=True))
         hashes = sorted(unique)
         rows, similarity = method.near_pairs([unique[sha] for sha in hashes])
         pairs = zip(rows.tolist(), similarity.tolist(), strict=True)

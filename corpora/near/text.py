@@ -9,8 +9,8 @@ where they are equal letter by letter, so is the payload's sha256.
 
 from __future__ import annotations
 
+import re
 import unicodedata
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
@@ -20,13 +20,15 @@ import numpy as np
 
 from corpora.codecs import decode_text
 from corpora.errors import PayloadError
+from corpora.near.minhash import HashSets, candidates, shared, shingle_hashes
 
 METHOD = "words1/1"
+_WORD = re.compile(r"[^\W_]+")  # of what `str.isalnum` says yes to
 _SHINGLE = 5  # letters
 _MIN_SHINGLES = 24  # fewer say too little
 _MAX_SHINGLES = 4096  # of a long text the smallest hashes are compared: still the same ones for the same text
 _MAX_LETTERS = 1 << 15  # of a text; what comes after is not looked at
-_PERMUTATIONS, _BANDS, _ROWS = 100, 25, 4  # a pair with Jaccard 0.6 is missed once in 30, with 0.7 once in 1000
+_BANDS, _ROWS = 25, 4  # a pair with Jaccard 0.6 is missed once in 30, with 0.7 once in 1000
 MIN_JACCARD = 0.6  # shared shingles of all ...
 MIN_CONTAINED = 0.9  # ... or of the shorter text's, where it is a cutting of the longer one ...
 MIN_CUTTING = 0.5  # ... and has at least this much of it. Fewer are not looked at
@@ -41,12 +43,13 @@ _RARER = 200
 _RARE, _SLIP_LETTERS, _COMMON, _MANY_SHARED = 2, 6, 20, 12
 _MAX_SLIP = 60  # letters of what is looked at for slips
 _MAX_ALIGNED = 2000  # words; longer texts are copies by their shingles alone
+_NONE = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
 
 def normalise(text: str) -> str:
     """Letters and digits, case folded, words separated by one space, compatibility forms as one (NFKC)."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join("".join(c if c.isalnum() else " " for c in folded.replace("'", "").replace("\u2019", "")).split())
+    return " ".join(_WORD.findall(folded.replace("'", "").replace("\u2019", "")))
 
 
 def fingerprint(payload: bytes) -> bytes:
@@ -59,34 +62,49 @@ def fingerprint(payload: bytes) -> bytes:
 
 
 def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Fingerprints -> ([P, 2] rows with first < second, [P] float32 Jaccard), sorted. Empty ones pair with none."""
-    from datasketch import MinHash, MinHashLSH
+    """Fingerprints -> ([P, 2] rows with first < second, [P] float32 Jaccard), sorted. Empty ones pair with none.
 
-    lsh = MinHashLSH(num_perm=_PERMUTATIONS, params=(_BANDS, _ROWS))
-    first = MinHash(_PERMUTATIONS, hashfunc=int, scheme="affine32")
-    texts = {i: data.decode("utf-8") for i, data in enumerate(prints) if data}
-    sets: dict[int, np.ndarray] = {}
-    texts_with: Counter[str] = Counter()  # word -> texts that hold it
-    alike: list[tuple[int, int, float]] = []
-    for i, text in texts.items():
-        shingles = sets[i] = _hashes(text)
-        texts_with.update(set(words_of(text)))
-        sketch = MinHash(_PERMUTATIONS, hashfunc=int, scheme="affine32", permutations=first.permutations)
-        sketch.update_batch(shingles.tolist())
-        for j in sorted(lsh.query(sketch)):
-            shared = len(np.intersect1d(sets[j], shingles, assume_unique=True))
-            small, large = sorted((len(sets[j]), len(shingles)))
-            jaccard = shared / (small + large - shared)
-            if jaccard >= MIN_JACCARD or (shared >= MIN_CONTAINED * small and small >= MIN_CUTTING * large):
-                alike.append((j, i, jaccard))
-        lsh.insert(i, sketch)
-    near = sorted((a, b, j) for a, b, j in alike if same_words(words_of(texts[a]), words_of(texts[b]), texts_with))
-    pairs = np.array([(a, b) for a, b, _ in near], np.int64).reshape(-1, 2)
-    return pairs, np.array([score for _, _, score in near], np.float32)
+    An index, not all pairs; memory beside the fingerprints is 4 bytes a shingle and 150 a text.
+    """
+    rows = np.array([i for i, data in enumerate(prints) if data], np.int64)
+    texts = (prints[i].decode("utf-8") for i in rows.tolist())
+    sets = shingle_hashes(texts, _SHINGLE, _MAX_SHINGLES)
+    alike = [pairs for pairs in _alike(sets) if len(pairs[0])]
+    first, second, score = (np.concatenate(part) for part in zip(*alike, strict=True)) if alike else _NONE
+    words = {i: words_of(prints[rows[i]].decode("utf-8")) for i in np.unique([first, second]).tolist()}
+    texts_with = _texts_with({word for one in words.values() for word in one}, prints)
+    near = [same_words(words[a], words[b], texts_with) for a, b in zip(first.tolist(), second.tolist(), strict=True)]
+    kept = np.lexsort((second, first))
+    kept = kept[np.array(near, bool)[kept]]
+    pairs = np.stack([rows[first[kept]], rows[second[kept]]], axis=1)
+    return pairs, score[kept].astype(np.float32)
+
+
+def _alike(sets: HashSets) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Candidates (first, second) whose shingles are the same ones or a cutting of the other's, and their Jaccard."""
+    sizes = sets.sizes
+    for first, second in candidates(sets, _BANDS, _ROWS):
+        common = shared(sets, first, second)
+        small, large = np.minimum(sizes[first], sizes[second]), np.maximum(sizes[first], sizes[second])
+        jaccard = common / (small + large - common)
+        cutting = (common >= MIN_CONTAINED * small) & (small >= MIN_CUTTING * large)
+        good = (jaccard >= MIN_JACCARD) | cutting
+        yield first[good], second[good], jaccard[good]
+
+
+def _texts_with(words: set[str], prints: Iterable[bytes]) -> Counter[str]:
+    """How many texts hold each of `words`; of other words nobody asks."""
+    texts_with: Counter[str] = Counter()
+    if words:
+        for data in prints:
+            texts_with.update(words.intersection(words_of(data.decode("utf-8"))))
+    return texts_with
 
 
 def words_of(text: str) -> list[str]:
     """Normalised text -> its words; where a script has no spaces (Chinese, Japanese, Thai ...) each letter is one."""
+    if text.isascii():
+        return text.split()
     words: list[str] = []
     for word in text.split():
         for alone, letters in groupby(word, _is_word):
@@ -193,9 +211,3 @@ def _letters_apart(a: str, b: str) -> int:
 
 def _shingles(text: str) -> set[str]:
     return {text[i : i + _SHINGLE] for i in range(len(text) - _SHINGLE + 1)}
-
-
-def _hashes(text: str) -> np.ndarray:
-    """-> sorted distinct uint32 hashes of its shingles."""
-    parts: Iterable[str] = _shingles(text)
-    return np.array(sorted({zlib.crc32(part.encode("utf-8")) for part in parts})[:_MAX_SHINGLES], np.uint32)

@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpora.errors import LeakError, UnknownNameError
 from corpora.schema import SPLIT_NAMES
@@ -109,19 +110,18 @@ def audit_view(
     the picture) counts as `repeats`, not as `split_unit`.
     """
     split_of = dict(zip(view["sample_id"].to_pylist(), view["split"].to_pylist(), strict=True))
-    ids = index["sample_id"].to_pylist()
-    hashes = index["sha256"].to_pylist()
+    ids, hashes = index["sample_id"], index["sha256"]
     findings = _between("repeats", ids, hashes, split_of)
     findings += _within(ids, hashes, split_of)
     if near is not None:
         findings += _near(ids, hashes, split_of, near)
-    findings = _set_apart(findings, _short_texts(index, short_text))
-    hash_of = dict(zip(ids, hashes, strict=True))
+    findings = _set_apart(findings, _short_texts(index, short_text, findings))
     for kind, column in _COLUMNS.items():
-        keys = index[column].to_pylist()
-        if kind != "split_unit" and keys == index["group_id"].to_pylist():
+        if kind != "split_unit" and index[column].equals(index["group_id"]):
             continue  # the split unit itself, reported once
-        for finding in _between(kind, ids, keys, split_of):
+        between = _between(kind, ids, index[column], split_of)
+        hash_of = dict(zip(ids.to_pylist(), hashes.to_pylist(), strict=True)) if between else {}
+        for finding in between:
             members = {
                 key: parts
                 for key, parts in finding.members.items()
@@ -132,11 +132,15 @@ def audit_view(
     return findings
 
 
-def _short_texts(index: pa.Table, letters: int) -> frozenset[str]:
-    """Ids of texts of fewer characters; a text whose length the index does not know is none."""
+def _short_texts(index: pa.Table, letters: int, findings: Iterable[Finding]) -> frozenset[str]:
+    """Ids of the findings' texts of fewer characters; a text whose length the index does not know is none."""
     if letters <= 0 or not {"modality", "signals"} <= set(index.column_names):
         return frozenset()
-    rows = zip(*(index[c].to_pylist() for c in ("sample_id", "modality", "signals")), strict=True)
+    asked = pa.array(
+        {i for f in findings for parts in f.members.values() for ids in parts.values() for i in ids}, pa.string()
+    )
+    some = index.filter(pc.is_in(index["sample_id"], value_set=asked))
+    rows = zip(*(some[c].to_pylist() for c in ("sample_id", "modality", "signals")), strict=True)
     return frozenset(
         i
         for i, modality, signals in rows
@@ -166,17 +170,21 @@ def _set_apart(findings: list[Finding], short: frozenset[str]) -> list[Finding]:
 
 
 def _grouped(
-    ids: Sequence[str], keys: Sequence[str | None], split_of: Mapping[str, str]
+    ids: pa.ChunkedArray, keys: pa.ChunkedArray, split_of: Mapping[str, str]
 ) -> dict[str, dict[str, list[str]]]:
     """key -> split -> ids, for keys that more than one sample of the view has."""
+    counted = pc.value_counts(keys)
+    # most keys of most columns occur once, and a row of Python's costs as much as a hundred of Arrow's
+    often = counted.filter(pc.greater(counted.field("counts"), 1)).field("values").drop_null()
+    several = pc.is_in(keys, value_set=often)
     rows: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for sample_id, key in zip(ids, keys, strict=True):
-        if key is not None and sample_id in split_of:
+    for sample_id, key in zip(ids.filter(several).to_pylist(), keys.filter(several).to_pylist(), strict=True):
+        if sample_id in split_of:
             rows[key][split_of[sample_id]].append(sample_id)
     return {key: parts for key, parts in sorted(rows.items()) if sum(map(len, parts.values())) > 1}
 
 
-def _between(kind: str, ids: Sequence[str], keys: Sequence[str | None], split_of: Mapping[str, str]) -> list[Finding]:
+def _between(kind: str, ids: pa.ChunkedArray, keys: pa.ChunkedArray, split_of: Mapping[str, str]) -> list[Finding]:
     by_splits: dict[tuple[str, str], dict[str, dict[str, tuple[str, ...]]]] = defaultdict(dict)
     for key, parts in _grouped(ids, keys, split_of).items():
         held = [split for split in SPLIT_NAMES if split in parts]
@@ -187,7 +195,7 @@ def _between(kind: str, ids: Sequence[str], keys: Sequence[str | None], split_of
     return [Finding(kind, DEFAULT_POLICY[kind], splits, members) for splits, members in sorted(by_splits.items())]
 
 
-def _within(ids: Sequence[str], keys: Sequence[str], split_of: Mapping[str, str]) -> list[Finding]:
+def _within(ids: pa.ChunkedArray, keys: pa.ChunkedArray, split_of: Mapping[str, str]) -> list[Finding]:
     by_split: dict[str, dict[str, dict[str, tuple[str, ...]]]] = defaultdict(dict)
     for key, parts in _grouped(ids, keys, split_of).items():
         for split, members in parts.items():
@@ -199,10 +207,12 @@ def _within(ids: Sequence[str], keys: Sequence[str], split_of: Mapping[str, str]
     ]
 
 
-def _near(ids: Sequence[str], hashes: Sequence[str], split_of: Mapping[str, str], near: pa.Table) -> list[Finding]:
+def _near(ids: pa.ChunkedArray, hashes: pa.ChunkedArray, split_of: Mapping[str, str], near: pa.Table) -> list[Finding]:
     """Keys of `near`: the payload in the more protected split; its near copies in the other stand beside it."""
     of_hash: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for sample_id, sha in zip(ids, hashes, strict=True):
+    paired = pa.chunked_array([*near["first"].chunks, *near["second"].chunks], pa.string())
+    rows_of = pc.is_in(hashes, value_set=paired)
+    for sample_id, sha in zip(ids.filter(rows_of).to_pylist(), hashes.filter(rows_of).to_pylist(), strict=True):
         if sample_id in split_of:
             of_hash[sha][split_of[sample_id]].append(sample_id)
     between: dict[tuple[str, str], dict[str, dict[str, set[str]]]] = defaultdict(dict)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpora.errors import SplitError
 from corpora.schema import SPLIT_NAMES, SPLITS
@@ -303,14 +304,14 @@ def official_view(index: pa.Table) -> pa.Table | None:
 
     Raises `SplitError` if only some samples have one.
     """
-    ids = index["sample_id"].to_pylist()
-    splits = [dict(extra or ()).get("official_split") for extra in index["extra"].to_pylist()]
-    known = sum(split is not None for split in splits)
-    if known == 0:
+    splits = pc.map_lookup(index["extra"], pa.scalar("official_split"), "last")
+    n, unknown = len(splits), splits.null_count
+    if unknown == n:
         return None
-    if known < len(ids):
-        raise SplitError(f"view 'official': {len(ids) - known} of {len(ids)} samples have no official split")
-    return _table("official", np.array(ids, dtype=object), np.array(splits, dtype=object))
+    if unknown:
+        raise SplitError(f"view 'official': {unknown} of {n} samples have no official split")
+    ids, names = (np.array(column.to_pylist(), dtype=object) for column in (index["sample_id"], splits))
+    return _table("official", ids, names)
 
 
 def _table(view: str, ids: np.ndarray, splits: np.ndarray) -> pa.Table:

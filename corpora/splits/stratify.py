@@ -190,7 +190,10 @@ def _greedy(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) ->
     rarest = np.where(counts > 0, total, np.inf).min(axis=1)
     order = np.lexsort((rng.random(len(counts)), -counts.sum(axis=1), rarest))
     missing = (shares[:, None] * total[None]).tolist()  # [S][K], plain lists: 10 x faster than tiny arrays
-    sparse = [[(int(k), float(counts[i, k])) for k in np.flatnonzero(counts[i])] for i in range(len(counts))]
+    sparse: list[list[tuple[int, float]]] = [[] for _ in range(len(counts))]
+    at, strata = np.nonzero(counts)
+    for i, k, n in zip(at.tolist(), strata.tolist(), counts[at, strata].tolist(), strict=True):
+        sparse[i].append((k, n))
     tie = rng.random(len(counts)).tolist()
     where = np.zeros(len(counts), dtype=np.int64)
     n_splits, target = len(shares), [float(s) for s in shares]

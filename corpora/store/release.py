@@ -15,7 +15,7 @@ import json
 import os
 import re
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -31,7 +31,7 @@ from corpora.formats.jsonfile import as_written, read_json
 from corpora.schema import SAMPLES, SCORES, SPLITS
 from corpora.store.atomic import canonical_json
 from corpora.store.evolve import Format
-from corpora.store.shards import count_members, iter_payloads, read_table
+from corpora.store.shards import PLACE, count_members, iter_payloads, read_table
 from corpora.store.weights import ClassBalance, class_balance, drawn, with_weights
 
 if TYPE_CHECKING:
@@ -141,14 +141,37 @@ class Release:
         return table
 
     def samples(
-        self, split: str | None = None, *, synthetic: bool | None = None, view: str | None = None
+        self,
+        split: str | None = None,
+        *,
+        synthetic: bool | None = None,
+        view: str | None = None,
+        columns: Iterable[str] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Rows of `rows(...)` as dicts with `payload` (bytes, checked by sha256) and `synthetic`, in shard order. To be
-        multiplied with the loss: `weight`, 1.0 for real samples."""
-        for row, payload in iter_payloads(self.path, self.rows(split, synthetic=synthetic, view=view)):
-            row["payload"] = payload
-            row["synthetic"] = row["generator_id"] is not None
-            yield row
+        multiplied with the loss: `weight`, 1.0 for real samples.
+
+        `columns`: what of the index a dict holds beside these two, `["emotion"]` for a loop that needs the class alone.
+        None: all of it, whose lists and maps take longer to build than a small picture takes to read.
+
+        At once raises `UnknownNameError` (split, view, column of the index) and `UserError` (`columns` is one text).
+        """
+        names = _columns(columns, self.index.schema.names)
+        table = self.rows(split, synthetic=synthetic, view=view)
+        if names is not None:
+            table = table.select(list(dict.fromkeys([*names, *PLACE, "generator_id"])))
+        return self._samples(table, names)
+
+    def _samples(self, table: pa.Table, names: list[str] | None) -> Iterator[dict[str, Any]]:
+        if names is None:
+            for row, payload in iter_payloads(self.path, table):
+                yield row | {"payload": payload, "synthetic": row["generator_id"] is not None}
+            return
+        for row, payload in iter_payloads(self.path, table, [*names, "generator_id"]):
+            generator = row["generator_id"]
+            if "generator_id" not in names:
+                del row["generator_id"]
+            yield row | {"payload": payload, "synthetic": generator is not None}
 
     def balance(self, split: str = "train", *, view: str | None = None) -> dict[str, ClassBalance]:
         """Class -> its real and synthetic rows in the split and the sum of their weights, which is what is balanced.
@@ -265,6 +288,19 @@ def open_release(path: Path | str, *, weights: Weights = "keep", seed: int = 0) 
 def _weighing_one(table: pa.Table) -> pa.Table:
     at = table.schema.get_field_index("weight")
     return table.set_column(at, table.schema.field(at), pa.array(np.ones(table.num_rows, np.float32)))
+
+
+def _columns(asked: Iterable[str] | None, known: Sequence[str]) -> list[str] | None:
+    """The columns that were asked for, each once. `payload` and `synthetic` are there in any case."""
+    if asked is None:
+        return None
+    if isinstance(asked, str):
+        raise UserError(f"columns is the text {asked!r}; a list of names is wanted: columns=[{asked!r}]")
+    names = [name for name in dict.fromkeys(asked) if name not in ("payload", "synthetic")]
+    for name in names:
+        if name not in known:
+            raise UnknownNameError.of("column of the index", str(name), known)
+    return names
 
 
 def _shards(index: pa.Table) -> list[str]:

@@ -7,6 +7,7 @@ shard, and reading is already shuffled. Payloads pass through a temporary file, 
 from __future__ import annotations
 
 import hashlib
+import os
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from corpora.store.evolve import evolved
 from corpora.store.spill import Spill, Spilled, shard_of
 
 __all__ = [
+    "PLACE",
     "assemble",
     "count_members",
     "iter_payloads",
@@ -37,6 +39,7 @@ _BLOCK = 512  # bytes of a tar block
 _RECORD = 10240  # tars are padded to this
 _BATCH = 2048  # rows read at once
 _ROW_GROUP = 65536
+PLACE = ("sample_id", "shard", "offset", "n_bytes", "sha256")  # where a payload lies and what it must be
 
 
 def write_shards(samples: Iterable[Sample], folder: Path, n_shards: int, prefix: str) -> pa.Table:
@@ -171,33 +174,55 @@ def read_payload(folder: Path, row: Mapping[str, Any]) -> bytes:
     """Random access: the payload of one index row below `folder`. Raises `IntegrityError` if it is not what it was."""
     tar = Path(folder) / row["shard"]
     try:
-        with tar.open("rb") as file:
-            file.seek(row["offset"])
-            data = file.read(row["n_bytes"])
+        with tar.open("rb", buffering=0) as file:
+            data = _read_at(file.fileno(), row["n_bytes"], row["offset"])
     except FileNotFoundError as error:
         raise IntegrityError(f"{tar} is missing; the index names it for {row['sample_id']}.") from error
     return _checked(data, row, tar)
 
 
-def iter_payloads(folder: Path, table: pa.Table) -> Iterator[tuple[dict[str, Any], bytes]]:
+def iter_payloads(
+    folder: Path, table: pa.Table, columns: Sequence[str] | None = None
+) -> Iterator[tuple[dict[str, Any], bytes]]:
     """(row, payload) of each row of an index, shard by shard in the order of the tar; each tar is opened once.
 
-    Raises `IntegrityError` if a tar is missing, short, or holds other bytes than the index says.
+    `columns`: those that a row holds, in their order (None: all); lists and maps cost more than a small payload. The
+    table has them, and sample_id, shard, offset, n_bytes and sha256. Raises `IntegrityError` if a tar is missing,
+    short, or holds other bytes than the index says.
     """
     ordered = table.sort_by([("shard", "ascending"), ("offset", "ascending")])
+    names = table.schema.names if columns is None else list(columns)
     with ExitStack() as stack:
-        name, file = None, None
+        shard, number = None, -1
         for batch in ordered.to_batches(max_chunksize=_BATCH):
-            for row in batch.to_pylist():
-                if row["shard"] != name or file is None:
+            place = [batch.column(name).to_pylist() for name in PLACE]
+            told = [batch.column(name).to_pylist() for name in names]
+            for at, values in zip(zip(*place, strict=True), _rows(told, batch.num_rows), strict=True):
+                sample_id, name, offset, n_bytes, sha256 = at
+                if name != shard:
                     stack.close()
-                    name = row["shard"]
+                    shard, tar = name, Path(folder) / name
                     try:
-                        file = stack.enter_context((Path(folder) / name).open("rb"))
+                        number = stack.enter_context(tar.open("rb")).fileno()
                     except FileNotFoundError as error:
-                        raise IntegrityError(f"{Path(folder) / name} is missing; the index names it.") from error
-                file.seek(row["offset"])
-                yield row, _checked(file.read(row["n_bytes"]), row, Path(folder) / row["shard"])
+                        raise IntegrityError(f"{tar} is missing; the index names it.") from error
+                data = _read_at(number, n_bytes, offset)
+                if len(data) != n_bytes or hashlib.sha256(data).hexdigest() != sha256:
+                    row = {"sample_id": sample_id, "offset": offset, "n_bytes": n_bytes, "sha256": sha256}
+                    _checked(data, row, tar)
+                yield dict(zip(names, values, strict=True)), data
+
+
+def _rows(columns: Sequence[Sequence[Any]], n: int) -> Iterator[tuple[Any, ...]]:
+    return zip(*columns, strict=True) if columns else iter([()] * n)
+
+
+def _read_at(number: int, n_bytes: int, offset: int) -> bytes:
+    """Bytes of an open file (its descriptor) from `offset` on: `n_bytes`, or what there is. No buffer is filled."""
+    data = os.pread(number, n_bytes, offset)
+    while len(data) < n_bytes and (more := os.pread(number, n_bytes - len(data), offset + len(data))):
+        data += more  # a read of more than 2 GiB, or one that a signal cut short
+    return data
 
 
 def count_members(tar: Path) -> int:

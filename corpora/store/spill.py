@@ -31,10 +31,13 @@ _BESIDE = (
     *("generator_id", "seed", "weight", "license"),
 )
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False)
+_WAITING = 1 << 14  # bytes of payloads that a crash may cost, to be read again
 # Columns behind the plain ones in a row of a spill: what a sample does not hold as the table does.
 _MADE = ("part", "recording_id", "sources", "extra", "n_bytes", "sha256")
 _PLAIN = [name for name in SAMPLES.names if name not in ("shard", "offset", *_MADE)]
 _EXTRA = len(_PLAIN) + _MADE.index("extra")
+
+_JOURNALED = ("number", "key", "codec", "start", "n_payload", "n_about")  # of `Spilled`; its row follows from the order
 
 _beside, _plain = attrgetter(*_BESIDE), attrgetter(*_PLAIN)
 
@@ -83,6 +86,9 @@ class Spill:
         self._ends = [0] * n_shards
         self._stack = ExitStack()
         self._files: dict[int, BinaryIO] = {}
+        self._waiting: dict[int, list[bytes]] = {}  # shard -> bytes that the journal's waiting lines promise
+        self._lines: list[bytes] = []
+        self._waits = 0  # bytes
         self._journal = self._opened(journal) if journal is not None else None
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -145,15 +151,17 @@ class Spill:
         shard, about = shard_of(sample.group_id, self.n_shards), _json(sample)
         if shard not in self._files:
             path = self.folder / str(shard)
-            # a journal promises only what the system has: nothing may wait in a buffer of this process
+            # a journal promises only what the system has: what waits for it waits in `_waiting`
             buffering = -1 if self._journal is None else 0
             self._files[shard] = self._stack.enter_context(path.open("ab", buffering=buffering))
         entry = Spilled(number, self._n, key, sample.codec, self._ends[shard], len(sample.payload), len(about))
         row = _row(sample)
-        self._files[shard].write(sample.payload + about)
-        if self._journal is not None:
-            shown = {k: v for k, v in asdict(entry).items() if k != "row"}
-            self._note({"name": name, "state": state, "shard": shard, "entry": shown, "row": row})
+        if self._journal is None:
+            self._files[shard].write(sample.payload + about)
+        else:
+            shown = {field: getattr(entry, field) for field in _JOURNALED}
+            self._waiting.setdefault(shard, []).extend((sample.payload, about))
+            self._note({"name": name, "state": state, "shard": shard, "entry": shown, "row": row}, entry)
         self._take(shard, entry, row)
 
     def refuse(self, reject: Reject, number: int = -1, name: str = "", state: str = "") -> None:
@@ -162,9 +170,21 @@ class Spill:
         if self._journal is not None:
             self._note({"number": number, "name": name, "state": state, "reject": asdict(reject)})
 
-    def _note(self, line: dict[str, Any]) -> None:
-        assert self._journal is not None
-        self._journal.write(json.dumps(line, default=_number).encode() + b"\n")
+    def _note(self, line: dict[str, Any], entry: Spilled | None = None) -> None:
+        """One line of the journal. Small samples wait for others: two system calls for all of them, not for each."""
+        self._lines.append(_JOURNAL_ENCODER.encode(line).encode())
+        self._waits += 0 if entry is None else entry.n_payload + entry.n_about
+        if self._waits >= _WAITING or len(self._lines) >= _BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        """What waits goes to the system: payloads first, for a journal promises only what is there."""
+        if self._journal is None or not self._lines:
+            return
+        for shard, parts in self._waiting.items():
+            _write_all(self._files[shard], b"".join(parts))
+        _write_all(self._journal, b"\n".join(self._lines) + b"\n")
+        self._waiting, self._lines, self._waits = {}, [], 0
 
     @property
     def numbered(self) -> bool:
@@ -183,6 +203,7 @@ class Spill:
 
     def close(self) -> None:
         """Everything is on its way to the disk; nothing may be added afterwards."""
+        self._flush()
         self._stack.close()
 
     def table(self) -> pa.Table:
@@ -216,11 +237,21 @@ def without_repeats(spills: Sequence[Spill]) -> None:
             spill.entries[shard] = kept
 
 
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    """An unbuffered file may take less than it is given."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
 def _number(value: Any) -> Any:
     """numpy's scalars as Python's."""
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+_JOURNAL_ENCODER = json.JSONEncoder(default=_number)
 
 
 def _json(sample: Sample) -> bytes:

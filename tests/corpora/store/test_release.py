@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corpora.errors import CorpusError, IntegrityError, UnknownNameError
+from corpora.errors import CorpusError, IntegrityError, UnknownNameError, UserError
 from corpora.schema import SAMPLES, SPLITS, Sample
 from corpora.store.atomic import write_json
 from corpora.store.release import (
@@ -104,6 +104,44 @@ def test_samples_of_a_split_with_payload(folder: Path) -> None:
         release.rows("trian")
     with pytest.raises(UnknownNameError, match="group"):
         release.rows("train", view="official")
+
+
+def test_samples_hold_the_columns_that_are_asked_for(folder: Path) -> None:
+    release = open_release(folder)
+    whole = list(release.samples("train"))
+    asked = ["emotion", "sample_id", "extra", "emotion", "payload"]
+    some = list(release.samples("train", columns=asked))
+    assert [list(row) for row in some] == [["emotion", "sample_id", "extra", "payload", "synthetic"]] * len(whole)
+    assert some == [{name: row[name] for name in some[0]} for row in whole]
+    assert list(release.samples("train", columns=[])) == [
+        {"payload": row["payload"], "synthetic": row["synthetic"]} for row in whole
+    ]
+    assert list(release.samples("train", columns=release.index.schema.names)) == whole
+
+
+def test_a_column_that_is_not_there_is_named_before_anything_is_read(folder: Path) -> None:
+    release = open_release(folder)
+    with pytest.raises(UnknownNameError, match=r"column of the index 'emotoin'\. Did you mean 'emotion'"):
+        release.samples(columns=["sample_id", "emotoin"])
+    with pytest.raises(UserError, match=r"columns=\['emotion'\]"):
+        release.samples(columns="emotion")
+    with pytest.raises(UnknownNameError, match="train"):
+        release.samples("trian", columns=["emotion"])
+
+
+@pytest.mark.parametrize("columns", [None, ["emotion"], []])
+def test_payloads_are_checked_whatever_is_asked_for(folder: Path, columns: list[str] | None) -> None:
+    release = open_release(folder)
+    row = release.index.slice(0, 1).to_pylist()[0]
+    tar = folder / row["shard"]
+    data = bytearray(tar.read_bytes())
+    data[row["offset"]] ^= 1
+    tar.write_bytes(bytes(data))
+    with pytest.raises(IntegrityError, match=f"{row['sample_id']} at {row['offset']}"):
+        list(release.samples(columns=columns))
+    tar.write_bytes(bytes(data[: row["offset"] + 1]))
+    with pytest.raises(IntegrityError, match="ends within"):
+        list(release.samples(columns=columns))
 
 
 @pytest.mark.parametrize("damage", ["changed", "longer", "gone", "manifest", "index"])
