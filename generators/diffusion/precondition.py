@@ -121,6 +121,18 @@ class Precondition:
         return [*np.exp(log), 0.0]
 
 
+def student_levels(prediction: Prediction, steps: int) -> list[float]:
+    """steps + 1 falling noise levels at which a consistency model is asked, the last 0: the highest that training
+    meets, then evenly in time of the cosine schedule (two steps: the second at 1.0, three: at 1.7 and 0.6).
+
+    The levels of `Precondition.grid` will not do: those of Karras et al. end where noise hides nothing, and a pass
+    there changes nothing. Song & Dhariwal 2024 and Geng et al. 2024 take the second step at 0.82 of a spread of 0.5,
+    which is 1.6 at spread 1.
+    """
+    top = EDM_RANGE[1] if prediction == "edm" else Precondition(prediction).grid(1)[0]
+    return [float(top), *(math.tan(math.pi / 2 * (1.0 - i / steps)) for i in range(1, steps)), 0.0]
+
+
 def posterior_log_variances(sigma: torch.Tensor, after: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Noise levels before and after one reverse step -> logarithms of the smaller and the larger variance between which
     improved DDPM learns (Nichol & Dhariwal 2021, eq. 15), in units of x. The smaller one is 0 at the last step:

@@ -13,6 +13,8 @@ import torch
 
 from training.seeds import generator
 
+FEW = 128  # pieces among which a line's likeliest ones usually are
+
 
 class Chances:
     """Uniform numbers of some draws: number k of draw i depends on its seed and k alone."""
@@ -33,14 +35,42 @@ def drawn(logits: torch.Tensor, chance: torch.Tensor, temperature: float, top_p:
     """
     shares = torch.softmax(logits.double() / temperature, dim=-1)
     if top_p < 1.0:
-        ordered, places = shares.sort(dim=-1, descending=True, stable=True)
-        out = ordered.cumsum(-1) - ordered >= top_p  # the first one never is
-        shares = shares.masked_fill(torch.zeros_like(out).scatter(-1, places, out), 0.0)
+        shares = shares.masked_fill(~nucleus(shares, top_p), 0.0)
     whole = shares.cumsum(-1)
     point = chance.to(whole.device)[:, None] * whole[:, -1:]
     chosen = torch.searchsorted(whole, point, right=True)[:, 0]
     likeliest_last = shares.shape[-1] - 1 - (shares.flip(-1) > 0).int().argmax(-1)  # where rounding passed the end
     return torch.minimum(chosen, likeliest_last)
+
+
+def nucleus(shares: torch.Tensor, top_p: float) -> torch.Tensor:
+    """[n, pieces] shares -> [n, pieces] bool: the likeliest pieces until they have `top_p` together; of equally likely
+    ones those of lower number first.
+
+    To sort all pieces costs more than the network does, so the likeliest few are looked at, and the rows that need more
+    are sorted: the same pieces either way.
+    """
+    few = min(FEW, shares.shape[-1])
+    ordered = shares.topk(few, dim=-1).values  # falling
+    count = (ordered.cumsum(-1) - ordered < top_p).sum(-1, keepdim=True)  # the first one always is
+    least = ordered.gather(-1, count - 1)
+    kept = shares >= least
+    tied = kept.sum(-1) > count[:, 0]
+    if bool(tied.any()):
+        same = shares[tied] == least[tied]
+        more = shares[tied] > least[tied]
+        room = count[tied] - more.sum(-1, keepdim=True)
+        kept[tied] = more | (same & (same.cumsum(-1) <= room))
+    wide = count[:, 0] == few
+    if few < shares.shape[-1] and bool(wide.any()):
+        kept[wide] = _sorted_nucleus(shares[wide], top_p)
+    return kept
+
+
+def _sorted_nucleus(shares: torch.Tensor, top_p: float) -> torch.Tensor:
+    ordered, places = shares.sort(dim=-1, descending=True, stable=True)
+    inside = ordered.cumsum(-1) - ordered < top_p
+    return torch.zeros_like(inside).scatter(-1, places, inside)
 
 
 def penalise(logits: torch.Tensor, rows: Sequence[Sequence[int]], penalty: float) -> torch.Tensor:
