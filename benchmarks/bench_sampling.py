@@ -191,12 +191,16 @@ def settings(text: str) -> dict[str, Any]:
 
 
 def taking_turns(
-    contenders: Mapping[str, tuple[Sample, int]], emotions: list[str], n: int, chunk: int
+    contenders: Mapping[str, tuple[Sample, int]], emotions: list[str], chunk: int, minutes: float
 ) -> tuple[dict[str, list[float]], dict[str, np.ndarray]]:
-    """-> seconds a sample of each list of draws, and what was drawn."""
+    """-> seconds a sample of each list of draws, and what was drawn. After so many minutes by the clock no further list
+    is begun: what was drawn until then is what there is."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in contenders}
-    for start in range(0, n, chunk):
+    most, ends = max(wanted for _, wanted in contenders.values()), time.monotonic() + 60 * minutes
+    for start in range(0, most, chunk):
+        if time.monotonic() > ends:
+            break
         order: Iterable[str] = list(contenders)[:: 1 if start // chunk % 2 == 0 else -1]
         for name in order:
             sample, wanted = contenders[name]
@@ -222,6 +226,7 @@ def main() -> None:
     parser.add_argument("--set", default="", metavar="NAME=VALUE;...", help="parameters of ours")
     parser.add_argument("--also", action="append", default=[], metavar="NAME=VALUE;...", help="another of ours")
     parser.add_argument("--student", action="store_true")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no further list after so many")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
@@ -250,10 +255,11 @@ def main() -> None:
     for name in contenders:  # once to warm up, not for the long one
         if name != "ddpm1000":
             contenders[name][0](few)
-    seconds, drawn = taking_turns(contenders, emotions, args.n, args.chunk)
+    seconds, drawn = taking_turns(contenders, emotions, args.chunk, args.minutes)
     real, train = data.arrays[data.held_out], data.arrays[~data.held_out]
     looks = {"components": components(train)} | ({"hog": gradients(train)} if train.shape[-1] == 48 else {})
-    work = f"diffusion sample, {args.data.rpartition('/')[2]} {list(data.spec.shape)}, n = {args.n}"
+    name = args.data.rpartition("/")[2]
+    work = f"diffusion sample, {name} {list(data.spec.shape)}, n = {len(drawn[OURS])}"
     rows: list[Row] = [row(work, seconds, name, goal=GOALS.get(name), limit=LIMIT) for name in drawn if name != OURS]
     result = {
         "machine": {"cpu": platform.processor(), "threads": torch.get_num_threads(), "torch": torch.__version__},
