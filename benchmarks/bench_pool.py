@@ -15,13 +15,16 @@ import json
 import multiprocessing
 import os
 import platform
+import resource
 import statistics
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import corpora.quiet  # noqa: F401
+from benchmarks.rows import OURS, row
 from flows.engine.cluster import connected
 from flows.engine.executor import Executor, Resources, Worker, WorkItem, executor
 from flows.engine.store import WorkStore
@@ -48,7 +51,7 @@ class Draws:
         draws = [Draw(Condition(CLASSES[s % 2]), s) for s in payload["seeds"]]
         arrays = self.generator.sample(draws, device=self.device)
         self.store.put_arrays(payload["key"], {"arrays": arrays}, {})
-        return {}
+        return {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
 class ImportsTorch:
@@ -90,9 +93,10 @@ def lists(n: int, length: int, label: str) -> list[WorkItem]:
     return [WorkItem(f"bench/{label}/{i}", {"key": f"bench/{label}/{i}", "seeds": s}) for i, s in enumerate(seeds)]
 
 
-def timed(pool: Executor, items: list[WorkItem]) -> float:
+def timed(pool: Executor, items: list[WorkItem], peaks: list[float]) -> float:
+    """-> seconds by the clock; the largest memory that an actor had by the end of each list goes to `peaks`, MiB."""
     began = time.perf_counter()
-    pool.run(items, lambda *_: None)
+    pool.run(items, lambda _, result: peaks.append(result["peak_mib"]))
     return time.perf_counter() - began
 
 
@@ -164,6 +168,7 @@ def main() -> None:
     two: list[float] = []
     plain_one: list[float] = []
     plain_two: list[float] = []
+    peaks: list[float] = []
     with tempfile.TemporaryDirectory(prefix="emoforge-bench-") as scratch:
         kwargs = {"store": f"{scratch}/store", "cache": f"{scratch}/cache"}
         fit_model(Path(scratch) / "model")
@@ -173,11 +178,11 @@ def main() -> None:
             executor(Worker(WORKER, kwargs), Resources(1)) as single,
             executor(Worker(WORKER, kwargs), Resources(2)) as double,
         ):
-            timed(single, lists(1, args.draws, "warm"))
-            timed(double, lists(4, args.draws, "warm"))
+            timed(single, lists(1, args.draws, "warm"), peaks)
+            timed(double, lists(4, args.draws, "warm"), peaks)
             for i in range(args.repeats):
                 for pool, found in ((single, one), (double, two)) if i % 2 else ((double, two), (single, one)):
-                    found.append(timed(pool, lists(args.lists, args.draws, f"r{i}")))
+                    found.append(timed(pool, lists(args.lists, args.draws, f"r{i}"), peaks))
         for _ in range(max(3, args.repeats // 2)):
             plain_one.append(plain(1, kwargs, lists(args.lists, args.draws, "plain")))
             plain_two.append(plain(2, kwargs, lists(args.lists, args.draws, "plain")))
@@ -186,6 +191,8 @@ def main() -> None:
         "one_actor_s": spread(one),
         "two_actors_s": spread(two),
         "ratio": spread([a / b for a, b in zip(one, two, strict=True)]),
+        "peak_mib_an_actor": round(max(peaks)),
+        "rows": [asdict(row("two actors, by the clock", {OURS: two, "one actor": one}, "one actor", goal=1.8))],
         "one_process_s": spread(plain_one),
         "two_processes_s": spread(plain_two),
         "two_processes_ratio": spread([a / b for a, b in zip(plain_one, plain_two, strict=True)]),

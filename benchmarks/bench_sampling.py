@@ -1,21 +1,28 @@
-"""Sampling of diffusion against diffusers' loops on the same fitted network, in one interleaved run.
+"""Sampling of diffusion against diffusers' loops on the same fitted network, in one interleaved run, at which KID.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.bench_sampling [--data shapes|ring|FILE.npz] [--n 5000] [--ddpm-n 64]
-        [--steps 1500] [--set sampler=dpmpp --set sample_steps=8 ...] [--margin 0.1] [--out sampling.json]
+    OMP_NUM_THREADS=1 python -m benchmarks.bench_sampling --data FER2013.csv --n 5000 --ddpm-n 64 --model FOLDER \
+        [--steps 1500] [--student] [--also "sample_steps=6" ...] [--set "sampler=dpmpp;..."] [--out sampling.json]
 
 ours:        `generator.sample` as a run calls it, with the generator's defaults and whatever --set changes.
 dpm20:       diffusers' DPMSolverMultistepScheduler, 20 steps, classifier-free guidance at every step, the loop that a
-             pipeline runs: a scheduler object, conditions embedded at each step.
-ddpm1000:    diffusers' DDPMScheduler, 1,000 steps, guided likewise; --ddpm-n samples, seconds are those for one sample.
+             pipeline runs: a scheduler object, conditions embedded at each step, both passes as one batch.
+ddpm1000:    diffusers' DDPMScheduler, 1,000 steps, guided likewise; --ddpm-n samples.
+--also A=B:  ours with these parameters instead, several joined by semicolons.
+--student:   a second fit with as many steps, tuned into a consistency model; drawn in 1, 2 and 4 steps.
+limit:       nothing but the multiplications of ours, as products of large matrices.
 
-The loops take turns on chunks of draws (`--chunk`), so that all meet the same load of the machine; seconds are of the
-processor where --cpu-seconds says so, else wall. Quality: KID (validators/maths/kernel.py) between --n samples and as
-many held-out real arrays as there are, in principal components of real arrays that hold 95 % of the variance.
-Non-inferior: the upper end of the 95 % interval of KID(ours) - KID(dpm20) is below `--margin` times the KID of dpm20,
-or below the half width of the KID of real against real, whichever is larger. Both start from the same noise, so the
-interval is that of the differences over ten blocks of draws (Student's t; KID has no bias in the size of a block).
+All take turns on lists of --chunk draws (16: what a run puts into one list), so that they meet the same load of the
+machine; seconds are the processor's. Goals of issue 14: 2.5 times dpm20 and 100 times ddpm1000 at equal KID.
 
-FILE.npz: arrays [N, 1, H, W] in [-1, 1] or [N, D], emotions [N] (strings), held_out [N] (booleans). Prints JSON.
+Quality: KID (validators/maths/kernel.py) between samples and all held-out real arrays, whose classes samples share in
+frequency, once in principal components of real train arrays (95 % of the variance), for faces also in hog. All start
+from the same noise, so the gap between two ways is that of the differences over ten blocks of draws (95 % interval,
+Student's t; KID has no bias in the size of a block). Non-inferior: its upper end is below `--margin` times the KID of
+dpm20, or below the half width of the KID of real against real, whichever is larger.
+
+--data: shapes, ring (made here), FER2013.csv (rows of Training, every other one held out) or FILE.npz: arrays [N, 1, H,
+W] in [-1, 1] or [N, D], emotions [N] (strings), held_out [N] (booleans). --model: where the fitted network is kept for
+the next run; made where it is not there.
 """
 
 from __future__ import annotations
@@ -26,7 +33,8 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,67 +42,41 @@ import numpy as np
 import torch
 
 import corpora.quiet  # noqa: F401
-from features.representation import Spec
+from benchmarks.rows import OURS, Row, row, table
+from benchmarks.sampling_data import train_data
+from features.faces.hog import hog_features
 from generators.generator import Condition, Device, Draw, TrainData, generator_class
 from training.seeds import noise
 from validators.maths.kernel import Discrepancy, kid
 
 CPU = Device()
 BLOCKS = 10
+GOALS = {"dpm20": 2.5, "ddpm1000": 100.0}
+LIMIT = "limit"
+SQUARE = 768  # side of the matrices that stand for the machine's limit
 Draws = list[Draw]
 Sample = Callable[[Draws], np.ndarray]
+Features = Callable[[np.ndarray], np.ndarray]
 
 
-def shapes(n: int, seed: int) -> tuple[np.ndarray, list[str]]:
-    """[n, 1, 24, 24] in [-1, 1]: a soft ring, a bar or two spots, where and how large by chance."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:24, 0:24] / 23.0
-    names, arrays = [], np.empty((n, 1, 24, 24), np.float32)
-    for i in range(n):
-        name = ("ring", "bar", "spots")[i % 3]
-        cx, cy = rng.uniform(0.35, 0.65, 2)
-        width = rng.uniform(0.05, 0.09)
-        if name == "ring":
-            distance = np.abs(np.hypot(x - cx, y - cy) - rng.uniform(0.15, 0.3))
-        elif name == "bar":
-            angle = rng.uniform(-0.5, 0.5)
-            distance = np.abs((x - cx) * np.sin(angle) + (y - cy) * np.cos(angle))
-        else:
-            apart = rng.uniform(0.15, 0.25)
-            distance = np.minimum(np.hypot(x - cx - apart, y - cy), np.hypot(x - cx + apart, y - cy))
-        arrays[i, 0] = 1.8 * np.exp(-((distance / width) ** 2)) - 0.9 + rng.normal(0, 0.03, x.shape)
-        names.append(name)
-    return np.clip(arrays, -1, 1), names
+def fitted(data: TrainData, steps: int, folder: Path | None, params: Mapping[str, Any]) -> Any:
+    """The generator that lies in `folder`, or a new one, which is put there."""
+    kind = generator_class("diffusion")
+    if folder is not None and (folder / "config.json").is_file():
+        return kind.load(folder, device=CPU)
+    generator = kind(data.spec, data.classes, **params)
+    for _ in generator.fit(data, steps=steps, seed=0, device=CPU):
+        pass
+    if folder is not None:
+        generator.save(folder)
+    return generator
 
 
-def ring(n: int, seed: int) -> tuple[np.ndarray, list[str]]:
-    """[n, 8]: six Gaussians on a circle, two for each class, mixed into eight columns."""
-    rng = np.random.default_rng(seed)
-    mode = np.arange(n) % 6
-    angle = 2 * np.pi * mode / 6
-    plane = 4 * np.stack([np.cos(angle), np.sin(angle)], axis=1) + rng.normal(0, 0.3, (n, 2))
-    mixing = np.random.default_rng(7).normal(size=(2, 8))
-    return (plane @ mixing + rng.normal(0, 0.2, (n, 8))).astype(np.float32), [f"class{m % 3}" for m in mode]
-
-
-def train_data(which: str, n: int) -> TrainData:
-    """Half of it held out, to compare with."""
-    if which.endswith(".npz"):
-        with np.load(which, allow_pickle=False) as file:
-            arrays, emotions, held_out = file["arrays"], [str(e) for e in file["emotions"]], file["held_out"]
-    else:
-        arrays, emotions = {"shapes": shapes, "ring": ring}[which](n, 0)
-        held_out = np.arange(n) // 3 % 2 == 1
-    shape = tuple(arrays.shape[1:])
-    if len(shape) == 1:
-        spec = Spec("bench", shape, layout="vector", rows=tuple(map(str, range(shape[0]))), units=("",) * shape[0])
-    else:
-        spec = Spec("bench", shape, bounds=(-1.0, 1.0))
-    count = len(arrays)
-    ids = tuple(map(str, range(count)))
-    return TrainData(
-        spec, tuple(sorted(set(emotions))), arrays, tuple(emotions), ids, ids, (None,) * count, np.asarray(held_out)
-    )
+def with_params(generator: Any, changed: Mapping[str, Any]) -> Any:
+    """The same network under other parameters of sampling."""
+    other = type(generator)(generator.spec, generator.classes, **{**generator.params.model_dump(), **changed})
+    other.network, other.fields = generator.network, generator.fields
+    return other
 
 
 def plain_loop(generator: Any, kind: str, steps: int) -> Sample:
@@ -130,8 +112,25 @@ def plain_loop(generator: Any, kind: str, steps: int) -> Sample:
     return sample
 
 
-def components(real: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Features that KID looks at: principal components of real arrays, 95 % of the variance, of spread 1 together."""
+def multiplications(sample: Sample, draws: Draws) -> Sample:
+    """As many multiplications as `sample` does for each draw, as products of square matrices."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        sample(draws)
+    each = counter.get_total_flops() / len(draws)
+    square = torch.randn(SQUARE, SQUARE)
+
+    def multiply(some: Draws) -> np.ndarray:
+        for _ in range(max(1, round(each * len(some) / (2 * SQUARE**3)))):
+            square @ square
+        return np.empty(0)
+
+    return multiply
+
+
+def components(real: np.ndarray) -> Features:
+    """Principal components of real arrays, 95 % of the variance, of spread 1 together."""
     flat = real.reshape(len(real), -1).astype(np.float64)
     mean = flat.mean(axis=0)
     _, s, basis = np.linalg.svd(flat - mean, full_matrices=False)
@@ -140,25 +139,79 @@ def components(real: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return lambda arrays: (arrays.reshape(len(arrays), -1) - mean) @ basis[:kept].T / scale
 
 
-def half_width(estimate: Discrepancy) -> float:
-    return (estimate.high - estimate.low) / 2
+def gradients(real: np.ndarray) -> Features:
+    """hog of pictures in [-1, 1], about its mean over real ones, of spread 1 together."""
+
+    def plain(arrays: np.ndarray) -> np.ndarray:
+        return hog_features(np.rint((arrays[:, 0].clip(-1, 1) + 1) * 127.5).astype(np.uint8)).astype(np.float64)
+
+    own = plain(real)
+    mean, scale = own.mean(axis=0), own.std(axis=0).mean()
+    return lambda arrays: (plain(arrays) - mean) / scale
 
 
-def gap_of(ours: np.ndarray, theirs: np.ndarray, real: np.ndarray) -> tuple[float, float]:
-    """Mean difference of KID over blocks of paired draws, and the upper end of its 95 % interval."""
+def gap_of(one: np.ndarray, other: np.ndarray, real: np.ndarray) -> dict[str, float]:
+    """Mean difference of KID over blocks of paired draws, and its 95 % interval."""
     from scipy.stats import t
 
-    parts = zip(np.array_split(ours, BLOCKS), np.array_split(theirs, BLOCKS), strict=True)
+    n = min(len(one), len(other))
+    parts = zip(np.array_split(one[:n], BLOCKS), np.array_split(other[:n], BLOCKS), strict=True)
     gaps = np.array([kid(a, real).value - kid(b, real).value for a, b in parts])
-    reach = t.ppf(0.975, BLOCKS - 1) * gaps.std(ddof=1) / math.sqrt(BLOCKS)
-    return float(gaps.mean()), float(gaps.mean() + reach)
+    reach = float(t.ppf(0.975, BLOCKS - 1) * gaps.std(ddof=1) / math.sqrt(BLOCKS))
+    return {"n": n, "value": float(gaps.mean()), "low": float(gaps.mean()) - reach, "high": float(gaps.mean()) + reach}
 
 
-def value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def quality(drawn: Mapping[str, np.ndarray], real: np.ndarray, look: Features, margin: float) -> dict[str, Any]:
+    """KID of each, of real against real, and the gap between ours and each peer."""
+    points = {name: look(arrays) for name, arrays in drawn.items()}
+    of_real = look(real)
+    order = np.random.default_rng(0).permutation(len(of_real))
+    floor = kid(of_real[order[::2]], of_real[order[1::2]])
+    scores = {name: kid(some, of_real) for name, some in points.items()}
+    allowed = max(margin * scores["dpm20"].value, (floor.high - floor.low) / 2)
+    gaps = {name: gap_of(points[OURS], points[name], of_real) for name in points if name != OURS}
+    said = {name: gap | {"margin": allowed, "non_inferior": gap["high"] < allowed} for name, gap in gaps.items()}
+    return {"kid": {name: spread(s) for name, s in scores.items()}, "kid of real": spread(floor), "ours less": said}
+
+
+def spread(estimate: Discrepancy) -> dict[str, float]:
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def settings(text: str) -> dict[str, Any]:
+    """ "a=1;b=[2,3]" -> values as JSON where they are."""
+    out: dict[str, Any] = {}
+    for pair in text.split(";"):
+        name, _, value = pair.partition("=")
+        try:
+            out[name] = json.loads(value)
+        except ValueError:
+            out[name] = value
+    return out
+
+
+def taking_turns(
+    contenders: Mapping[str, tuple[Sample, int]], emotions: list[str], chunk: int, minutes: float
+) -> tuple[dict[str, list[float]], dict[str, np.ndarray]]:
+    """-> seconds a sample of each list of draws, and what was drawn. After so many minutes by the clock no further list
+    is begun: what was drawn until then is what there is."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    drawn: dict[str, list[np.ndarray]] = {name: [] for name in contenders}
+    most, ends = max(wanted for _, wanted in contenders.values()), time.monotonic() + 60 * minutes
+    for start in range(0, most, chunk):
+        if time.monotonic() > ends:
+            break
+        order: Iterable[str] = list(contenders)[:: 1 if start // chunk % 2 == 0 else -1]
+        for name in order:
+            sample, wanted = contenders[name]
+            size = min(chunk, wanted - start)
+            if size <= 0:
+                continue
+            draws = [Draw(Condition(emotions[s % len(emotions)]), s) for s in range(start, start + size)]
+            before = time.process_time()
+            drawn[name].append(sample(draws))
+            seconds[name].append((time.process_time() - before) / size)
+    return seconds, {name: np.concatenate(parts) for name, parts in drawn.items() if name != LIMIT}
 
 
 def main() -> None:
@@ -166,73 +219,62 @@ def main() -> None:
     parser.add_argument("--data", default="shapes")
     parser.add_argument("--n", type=int, default=5000)
     parser.add_argument("--ddpm-n", type=int, default=64)
-    parser.add_argument("--chunk", type=int, default=256)
+    parser.add_argument("--chunk", type=int, default=16)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--margin", type=float, default=0.1)
-    parser.add_argument("--cpu-seconds", action="store_true")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="parameters of ours")
+    parser.add_argument("--set", default="", metavar="NAME=VALUE;...", help="parameters of ours")
+    parser.add_argument("--also", action="append", default=[], metavar="NAME=VALUE;...", help="another of ours")
+    parser.add_argument("--student", action="store_true")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no further list after so many")
+    parser.add_argument("--model", type=Path)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     data = train_data(args.data, max(2 * args.n, 600))
-    kind, fixed = generator_class("diffusion"), {"width": args.width}
-    fitted = kind(data.spec, data.classes, **fixed)
-    for _ in fitted.fit(data, steps=args.steps, seed=0, device=CPU):
-        pass
-    chosen = dict(pair.split("=", 1) for pair in args.set)
-    ours = kind(data.spec, data.classes, **fixed, **{name: value(text) for name, text in chosen.items()})
-    ours.network = fitted.network
-    loops: dict[str, tuple[Sample, int]] = {
-        "ours": (lambda draws: ours.sample(draws, device=CPU), args.n),
-        "dpm20": (plain_loop(fitted, "DPMSolverMultistepScheduler", 20), args.n),
-        "ddpm1000": (plain_loop(fitted, "DDPMScheduler", 1000), args.ddpm_n),
+    base = fitted(data, args.steps, args.model, {"width": args.width})
+    ours = with_params(base, settings(args.set) if args.set else {})
+    real_emotions = [data.emotions[i] for i in np.flatnonzero(data.held_out)]
+    emotions = [real_emotions[i] for i in np.random.default_rng(0).permutation(len(real_emotions))]
+    contenders: dict[str, tuple[Sample, int]] = {
+        OURS: (lambda draws: ours.sample(draws, device=CPU), args.n),
+        "dpm20": (plain_loop(base, "DPMSolverMultistepScheduler", 20), args.n),
+        "ddpm1000": (plain_loop(base, "DDPMScheduler", 1000), args.ddpm_n),
     }
-    clock = time.process_time if args.cpu_seconds else time.perf_counter
-    seconds: dict[str, list[float]] = {name: [] for name in loops}
-    drawn_by: dict[str, list[np.ndarray]] = {name: [] for name in loops}
-    for name, (sample, _) in loops.items():  # once to warm up, not for the long one
+    for text in args.also:
+        other = with_params(base, settings(text))
+        contenders[text] = (lambda draws, other=other: other.sample(draws, device=CPU), args.n)
+    if args.student:
+        folder = None if args.model is None else args.model.with_name(args.model.name + "-student")
+        student = fitted(data, args.steps, folder, {"width": args.width, "student_steps": 2, "guidance": 1.0})
+        for steps in (1, 2, 4):
+            of_steps = with_params(student, {"student_steps": steps})
+            contenders[f"student {steps}"] = (lambda draws, other=of_steps: other.sample(draws, device=CPU), args.n)
+    few = [Draw(Condition(emotion), i) for i, emotion in enumerate(data.classes[:2])]
+    contenders[LIMIT] = (multiplications(contenders[OURS][0], few), args.n)
+    for name in contenders:  # once to warm up, not for the long one
         if name != "ddpm1000":
-            sample([Draw(Condition(data.classes[0]), 0)])
-    for start in range(0, args.n, args.chunk):
-        for name, (sample, wanted) in loops.items():
-            size = min(args.chunk, wanted - start)
-            if size <= 0:
-                continue
-            seeds = range(start, start + size)
-            draws = [Draw(Condition(data.classes[s % len(data.classes)]), s) for s in seeds]
-            before = clock()
-            drawn_by[name].append(sample(draws))
-            seconds[name].append((clock() - before) / size)
-    real = data.arrays[data.held_out]
-    classes = np.array(data.emotions)[data.held_out]
-    even = min(int((classes == name).sum()) for name in data.classes)  # samples have all classes equally often
-    rows = np.concatenate([np.flatnonzero(classes == name)[:even] for name in data.classes])
-    project = components(data.arrays[~data.held_out])
-    features = project(real[rows])
-    quality = {name: kid(project(np.concatenate(parts)), features) for name, parts in drawn_by.items()}
-    shuffled = np.random.default_rng(0).permutation(len(features))
-    floor = kid(features[shuffled[::2]], features[shuffled[1::2]])
-    margin = max(args.margin * quality["dpm20"].value, half_width(floor))
-    gap, upper = gap_of(*(project(np.concatenate(drawn_by[name])) for name in ("ours", "dpm20")), features)
-    each = {name: float(np.median(times)) for name, times in seconds.items()}
+            contenders[name][0](few)
+    seconds, drawn = taking_turns(contenders, emotions, args.chunk, args.minutes)
+    real, train = data.arrays[data.held_out], data.arrays[~data.held_out]
+    looks = {"components": components(train)} | ({"hog": gradients(train)} if train.shape[-1] == 48 else {})
+    name = args.data.rpartition("/")[2]
+    work = f"diffusion sample, {name} {list(data.spec.shape)}, n = {len(drawn[OURS])}"
+    rows: list[Row] = [row(work, seconds, name, goal=GOALS.get(name), limit=LIMIT) for name in drawn if name != OURS]
     result = {
         "machine": {"cpu": platform.processor(), "threads": torch.get_num_threads(), "torch": torch.__version__},
-        "data": args.data,
-        "n": args.n,
-        "real": len(features),
         "ours": {k: v for k, v in ours.params.model_dump().items() if "guid" in k or "samp" in k or k == "spacing"},
-        "seconds_a_sample": each,
-        "times_faster": {name: each[name] / each["ours"] for name in loops if name != "ours"},
-        "kid": {name: {"value": q.value, "low": q.low, "high": q.high} for name, q in quality.items()},
-        "kid_of_real": {"value": floor.value, "low": floor.low, "high": floor.high},
-        "gap": {"value": gap, "upper": upper, "margin": margin, "non_inferior": bool(upper < margin)},
+        "fit steps": args.steps,
+        "n": {name: len(some) for name, some in drawn.items()} | {"real": len(real)},
+        "quality": {name: quality(drawn, real, look, args.margin) for name, look in looks.items()},
+        "rows": [asdict(one) for one in rows],
     }
     text = json.dumps(result, indent=1)
     print(text)
+    print(table(rows))
     if args.out is not None:
         args.out.write_text(text + "\n")
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     main()

@@ -25,7 +25,7 @@ from generators.diffusion.latent import LatentSpace, OwnLatent, PretrainedLatent
 from generators.diffusion.networks import NoisyClassifier, Steered, build_denoiser
 from generators.diffusion.params import DiffusionParams, EditParams
 from generators.diffusion.patches import Patches, default_patch
-from generators.diffusion.precondition import Precondition
+from generators.diffusion.precondition import Precondition, student_levels
 from generators.diffusion.samplers import SAMPLERS, RowNoise, consistency, inverted
 from generators.diffusion.training import autoencoder_loss, classifier_loss, denoising_loss, with_student
 from generators.generator import Device, Draw
@@ -288,7 +288,7 @@ class Diffusion(TrainedGenerator):
         fresh = RowNoise(seeds, (network.space.channels, *network.space.grid), device)
         sampler, sigmas = SAMPLERS[p.sampler], Precondition(p.prediction).grid(p.sample_steps, p.spacing)
         if p.student_steps:
-            sampler, sigmas = consistency, Precondition(p.prediction).grid(p.student_steps, "karras")
+            sampler, sigmas = consistency, student_levels(p.prediction, p.student_steps)
         x = (1.0 + sigmas[0] ** 2) ** 0.5 * fresh()
         return self._finished(sampler(self._estimator(conditions), x, sigmas, fresh), conditions, fresh)
 

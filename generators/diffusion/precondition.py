@@ -24,6 +24,7 @@ RHO = 7.0  # Karras et al. 2022, eq. 5
 EDM_RANGE = (0.004, 160.0)  # 0.002 and 80 at the spread 0.5 of the paper
 EDM_LOG_MEAN, EDM_LOG_STD = -1.2 + math.log(2.0), 1.2  # table 1, at spread 1
 KARRAS_RANGE = (0.01, 80.0)  # of tables whose last level hides everything many times over
+STUDENT_MIDDLE = 2 * 0.821  # second of two steps, at spread 1 (Song & Dhariwal 2024: 0.821 at spread 0.5)
 
 
 class Scales(NamedTuple):
@@ -119,6 +120,18 @@ class Precondition:
             t = np.round(t)  # as diffusers' schedulers space them
         log = np.interp(np.maximum(t, 0.0), np.arange(TIMESTEPS), np.log(table))
         return [*np.exp(log), 0.0]
+
+
+def student_levels(prediction: Prediction, steps: int) -> list[float]:
+    """steps + 1 falling noise levels at which a consistency model is asked, the last 0: the highest that training
+    meets, then as a cosine schedule falls in even steps of time, its middle at `STUDENT_MIDDLE`.
+
+    The levels of `Precondition.grid` will not do: those of Karras et al. end where noise hides nothing, and a pass
+    there changes nothing.
+    """
+    top = EDM_RANGE[1] if prediction == "edm" else Precondition(prediction).grid(1)[0]
+    between = (STUDENT_MIDDLE * math.tan(math.pi / 2 * (1.0 - i / steps)) for i in range(1, steps))
+    return [float(top), *between, 0.0]
 
 
 def posterior_log_variances(sigma: torch.Tensor, after: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -79,6 +79,9 @@ def test_a_student_draws_in_two_steps(ringed: Any) -> None:
     untuned = generator_class("diffusion")(RING, CLASSES, **{**ringed.params.model_dump(), "sample_steps": 2})
     untuned.network = ringed.network
     assert near_own_modes(student) > max(0.75, near_own_modes(untuned) + 0.1)
+    once = generator_class("diffusion")(RING, CLASSES, **{**student.params.model_dump(), "student_steps": 1})
+    once.network = student.network
+    assert near_own_modes(student) > near_own_modes(once) + 0.04, "the second step is worth its pass"
     made = np.linalg.norm(drawn(student, "anger", 200)[:, None] - centres()[None], axis=2)
     assert 0.25 < (made[:, 1] < made[:, 4]).mean() < 0.75, "both modes of the class"
 

@@ -14,6 +14,7 @@ from generators.diffusion.precondition import (
     Precondition,
     cosine_table,
     posterior_log_variances,
+    student_levels,
     variational_bits,
 )
 from generators.diffusion.samplers import SAMPLERS, Denoised, RowNoise, inverted
@@ -193,3 +194,12 @@ def test_grids_fall_to_nothing(spacing: Any) -> None:
         grid = V.grid(7, spacing, start)
         assert len(grid) == 8 and grid[-1] == 0 and (np.diff(grid) < 0).all()
     assert V.grid(7, spacing, 0.3)[0] < V.grid(7, spacing, 0.6)[0] < V.grid(7, spacing)[0]
+
+
+@pytest.mark.parametrize("prediction", ["v", "epsilon", "edm"])
+def test_every_step_of_a_student_has_something_to_hide(prediction: Any) -> None:
+    for steps in (1, 2, 3, 8):
+        levels = student_levels(prediction, steps)
+        assert len(levels) == steps + 1 and levels[-1] == 0 and (np.diff(levels) < 0).all()
+        assert levels[0] > 70 and levels[-2] > math.tan(math.pi / 2 / (steps + 0.5))
+    assert 0.8 < student_levels(prediction, 2)[1] < 3.5, "where the papers take it, at spread 1"

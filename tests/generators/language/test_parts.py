@@ -14,7 +14,7 @@ from corpora.errors import IntegrityError, ParamsError, UserError
 from generators.classical.substitutes import tokens
 from generators.condition import ConditionFields
 from generators.generator import Condition, Device, Draw, generator_class
-from generators.language.drawing import Chances, block, drawn, forbidden, penalise
+from generators.language.drawing import Chances, block, drawn, forbidden, nucleus, penalise
 from generators.language.lines import lines_of
 from generators.language.pieces import MARKS, PAD, Pieces
 from generators.language.salience import Salience, SalienceParams, Span
@@ -64,6 +64,29 @@ def test_draws_follow_their_distribution() -> None:
     np.testing.assert_allclose(squared, np.array([0.25, 0.09, 0.0225, 0.0025]) / 0.365, atol=0.002)
     never = torch.tensor([[0.0, -torch.inf]])
     assert drawn(never, torch.tensor([1.0 - 1e-16], dtype=torch.float64), 1.0, 1.0).tolist() == [0]
+
+
+def whole_sort(shares: torch.Tensor, top_p: float) -> torch.Tensor:
+    kept = torch.zeros(shares.shape, dtype=torch.bool)
+    for row, some in zip(kept, shares, strict=True):
+        total = 0.0
+        for piece in sorted(range(len(some)), key=lambda k: (-float(some[k]), k)):
+            if total >= top_p:
+                break
+            row[piece] = True
+            total += float(some[piece])
+    return kept
+
+
+@pytest.mark.parametrize("pieces", [7, 300])
+@pytest.mark.parametrize("top_p", [0.01, 0.5, 0.95])
+def test_the_likeliest_pieces_are_those_of_a_whole_sort(pieces: int, top_p: float) -> None:
+    rng = torch.Generator().manual_seed(3)
+    spread = torch.tensor([0.0, 0.02, 1.0, 3.0, 9.0])[:, None]  # from all alike, where many are needed, to one alone
+    smooth = torch.softmax(spread * torch.randn(5, pieces, generator=rng).double(), dim=-1)
+    stepped = torch.softmax((spread * torch.randn(5, pieces, generator=rng)).round().double(), dim=-1)  # many ties
+    for shares in (smooth, stepped):
+        assert torch.equal(nucleus(shares, top_p), whole_sort(shares, top_p))
 
 
 def test_numbers_of_a_draw_are_its_own() -> None:

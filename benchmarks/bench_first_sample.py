@@ -1,0 +1,138 @@
+"""How long a person waits for the first accepted sample of `emoforge run`.
+
+    python -m benchmarks.bench_first_sample [--corpus ravdess PATH] [--set KEY=VALUE ...] [--repeats 1] [--out FILE]
+
+Clones the project as committed into a fresh folder, links the corpus there (or, without one, takes a tiny fake one of
+faces), starts `emoforge run` and reads what it says: the first round that says that a candidate passed every gate is
+when the first accepted sample is known. Prints seconds by the clock and of the processor (the whole tree of processes)
+until each stage and until then, and the largest memory of any one process. Compare two commits by running it in each.
+
+--set changes params.yaml of the clone by a path, for example runs.ravdess.generator.steps=300.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+REPO = Path(__file__).resolve().parent.parent
+TINY = """
+numerics: {draw_list: 4, fit_threads: 1}
+demo: {tiny: {reader: fer2013, subjects: 0, seed: 1, per_class: {happiness: 40, anger: 30, neutral: 24}}}
+corpora: {tiny: {reader: fer2013, shards: 2}}
+runs:
+  tiny:
+    corpora: [tiny]
+    representation: {name: pixels, size: 32}
+    generator: {name: cvae, steps: 20, params: {width: 8, latent: 4}}
+    gates:
+      agreement: {limit: {absolute: 0.0}}
+      copies: {limit: {absolute: 0.0}}
+      frechet: {params: {embedding: hog, dims: 8}}
+    policy: {on_fail: flag}
+    evaluation: {bootstrap: 100}
+"""
+PASSED = re.compile(r"augment: round \d+, .+: (\d+) of \d+ candidates passed every gate")
+SAMPLE_S = 0.2  # how often memory and processor time are looked at
+
+
+class Watch(threading.Thread):
+    """Processor seconds of a process with all below it, and the largest memory of any one of them."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.process, self.peak_mib, self.over = psutil.Process(pid), 0.0, threading.Event()
+        self.ended: dict[int, float] = {}  # process -> seconds when it was last seen
+
+    def look(self) -> float:
+        """-> processor seconds so far; of a process that ended, those that were last seen."""
+        with suppress(psutil.Error):
+            for one in [self.process, *self.process.children(recursive=True)]:
+                with suppress(psutil.Error):
+                    times = one.cpu_times()
+                    self.ended[one.pid] = times.user + times.system
+                    self.peak_mib = max(self.peak_mib, one.memory_info().rss / 2**20)
+        return sum(self.ended.values())
+
+    def run(self) -> None:
+        while not self.over.wait(SAMPLE_S):
+            self.look()
+
+
+def changed(params: dict[str, Any], text: str) -> None:
+    path, _, value = text.partition("=")
+    *above, last = path.split(".")
+    for name in above:
+        params = params.setdefault(name, {})
+    params[last] = yaml.safe_load(value)
+
+
+def once(folder: Path, corpus: list[str] | None, changes: list[str]) -> dict[str, Any]:
+    subprocess.run(["git", "clone", "-q", str(REPO), str(folder)], check=True)
+    emoforge = [sys.executable, "-W", "ignore", "-m", "emoforge"]
+    name = corpus[0] if corpus else "tiny"
+    if corpus:
+        subprocess.run([*emoforge, "link", name, corpus[1]], cwd=folder, check=True, capture_output=True)
+    else:
+        (folder / "params.yaml").write_text(TINY)
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    for text in changes:
+        changed(params, text)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    begun = time.perf_counter()
+    running = subprocess.Popen(
+        [*emoforge, "run", name], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    watch = Watch(running.pid)
+    watch.start()
+    marks: dict[str, dict[str, float]] = {}
+    said: list[str] = []
+    assert running.stdout is not None
+    for line in running.stdout:
+        said.append(line)
+        now = {"clock_s": round(time.perf_counter() - begun, 1), "processor_s": round(watch.look(), 1)}
+        if stage := re.search(r"\b(ingest|plan|prepare|fit|augment|evaluate|release)\b", line):
+            marks.setdefault(f"first word of {stage[1]}", now)
+        if (passed := PASSED.search(line)) and int(passed[1]) > 0:
+            marks.setdefault("first accepted", now)
+    code = running.wait()
+    watch.over.set()
+    if "first accepted" not in marks:
+        raise SystemExit(f"no candidate passed (exit code {code}):\n{''.join(said)[-3000:]}")
+    marks["end"] = {"clock_s": round(time.perf_counter() - begun, 1), "processor_s": round(watch.look(), 1)}
+    return {"marks": marks, "peak_mib_of_one_process": round(watch.peak_mib), "exit code": code}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", nargs=2, metavar=("NAME", "PATH"))
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    runs = []
+    for _ in range(args.repeats):
+        with tempfile.TemporaryDirectory() as work:
+            runs.append(once(Path(work).resolve() / "project", args.corpus, args.set))
+    text = json.dumps({"cores": os.cpu_count(), "python": platform.python_version(), "runs": runs}, indent=1)
+    print(text)
+    if args.out is not None:
+        args.out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
