@@ -31,6 +31,9 @@ SHORTEST_S = 0.05
 # Warping that comes nearest to the mel scale at each rate (SPTK's recommendations)
 ALPHA = {8000: 0.31, 10000: 0.35, 12000: 0.37, 16000: 0.42, 22050: 0.45, 32000: 0.50, 44100: 0.53, 48000: 0.55}
 TO_DB = 10.0 / math.log(10.0) * math.sqrt(2.0)
+_NOTHING = (
+    1e-20  # warping weights below it change no bit of a coefficient: of a sum of doubles near 1 the last is 1e-16
+)
 _RMS = 0.05  # signals are brought to this first, so that WORLD's absolute safeguards weigh the same at any gain
 
 
@@ -67,6 +70,14 @@ def warping_matrix(bins: int, alpha: float, order: int = ORDER) -> np.ndarray:
     matrix = np.ascontiguousarray(warped.T)
     matrix.setflags(write=False)
     return matrix
+
+
+@lru_cache(maxsize=8)
+def reach(n_fft: int, alpha: float, order: int = ORDER) -> int:
+    """How many quefrencies c1 to c_order read: beyond, the weights of the warping matrix fall to nothing (143 of 513 at
+    16 kHz)."""
+    read = np.abs(warping_matrix(n_fft // 2 + 1, alpha, order)[:, 1:]).max(axis=1) > _NOTHING
+    return int(np.flatnonzero(read)[-1]) + 1
 
 
 def _one_sided(n_fft: int) -> np.ndarray:
@@ -115,8 +126,9 @@ def mel_cepstrum(signal: np.ndarray, rate_hz: int, *, f0: F0Method = "dio") -> n
     x *= _RMS / math.sqrt(float((x**2).mean()))
     f0_hz, times = track_f0(x, int(rate_hz), hop_s=HOP_S, f0_method=f0)
     n_fft = fft_length(int(rate_hz))
-    cepstrum = log_cepstrum(x, f0_hz, times, int(rate_hz), n_fft) * _one_sided(n_fft)
-    return (cepstrum @ warping_matrix(n_fft // 2 + 1, alpha)[:, 1:]).astype(np.float32)
+    read = reach(n_fft, alpha)
+    cepstrum = log_cepstrum(x, f0_hz, times, int(rate_hz), n_fft, read) * _one_sided(n_fft)[:read]
+    return (cepstrum @ warping_matrix(n_fft // 2 + 1, alpha)[:read, 1:]).astype(np.float32)
 
 
 @numba.njit(cache=True, nogil=True)

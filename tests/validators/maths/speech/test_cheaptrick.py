@@ -10,7 +10,7 @@ from features.speech.vocoder import pyworld
 from features.speech.world import F0_FLOOR_HZ, fft_length, track_f0
 from validators.maths.speech import cheaptrick
 from validators.maths.speech.cheaptrick import log_cepstrum
-from validators.maths.speech.melcepstrum import cepstrum_matrix, mel_cepstrum, warping
+from validators.maths.speech.melcepstrum import ALPHA, cepstrum_matrix, mel_cepstrum, reach, warping, warping_matrix
 
 
 def sound(rate_hz: int, seed: int, *, gap: bool = False) -> np.ndarray:
@@ -62,3 +62,24 @@ def test_mel_cepstra_are_those_of_the_envelope() -> None:
     envelope = pyworld.cheaptrick(level, f0, times, 16000, f0_floor=F0_FLOOR_HZ, fft_size=1024)
     wanted = np.log(envelope) @ cepstrum_matrix(1024, warping(16000))[:, 1:]
     np.testing.assert_allclose(mel_cepstrum(x, 16000), wanted, atol=2e-6)
+
+
+def test_a_frame_does_not_depend_on_the_one_before() -> None:
+    """What frames of one F0 share is worked out anew where F0 changes, also at the edge of a block."""
+    x, times = sound(16000, 4), np.arange(100) * 0.005
+    f0 = np.asarray([120.0, 120.0, 0.0, 0.0, 0.0, 230.0, 0.0, 120.0, 90.0, 90.0] * 10)
+    theirs = pyworld.cheaptrick(x, f0, times, 16000, f0_floor=F0_FLOOR_HZ, fft_size=1024)
+    np.testing.assert_allclose(ours(x, f0, times, 16000, 1024), np.log(theirs), atol=1e-6)
+
+
+@pytest.mark.parametrize("rate_hz", sorted(ALPHA))
+def test_quefrencies_that_are_left_out_change_no_bit(rate_hz: int) -> None:
+    x, n_fft = sound(rate_hz, 5), fft_length(rate_hz)
+    level = x * (0.05 / np.sqrt((x**2).mean()))
+    f0, times = track_f0(level, rate_hz, hop_s=0.005)
+    whole, read = log_cepstrum(level, f0, times, rate_hz, n_fft), reach(n_fft, warping(rate_hz))
+    assert read < 0.5 * whole.shape[1]
+    assert (log_cepstrum(level, f0, times, rate_hz, n_fft, read) == whole[:, :read]).all()
+    whole[:, [0, -1]] *= 0.5  # one-sided, of magnitude
+    wanted = (whole @ warping_matrix(n_fft // 2 + 1, warping(rate_hz))[:, 1:]).astype(np.float32)
+    assert (mel_cepstrum(x, rate_hz) == wanted).all()
