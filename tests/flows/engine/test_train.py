@@ -58,21 +58,20 @@ def test_two_workers_agree_and_repeat_themselves(ray: Any, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_every_generator_that_trains_can_be_fitted_by_two_and_goes_on_after_a_killed_worker(
-    ray: Any, tmp_path: Path
-) -> None:
-    names = registered()
+def test_every_generator_that_trains_can_be_fitted_by_two_and_goes_on_after_an_end(ray: Any, tmp_path: Path) -> None:
+    names, kill = registered(), ["cgan", "small_lm"]  # every group costs seconds: the others are only broken off
     fit("fit_registered", tmp_path / "whole", kwargs={"names": names})
-    fit("fit_registered", tmp_path / "cut", kwargs={"names": names, "kill": True}, max_attempts=len(names) + 1)
+    fit("fit_registered", tmp_path / "cut", kwargs={"names": names, "cut": True, "kill": kill})
+    assert [name for name in names if (tmp_path / "cut" / name / "killed").exists()] == kill
     for name in names:
         first, second, *cut = (
             json.loads((tmp_path / way / name / f"rank-{rank}.json").read_text())
             for way in ("whole", "cut")
             for rank in (0, 1)
         )
-        assert first["world"] == 2 and (tmp_path / "cut" / name / "killed").exists(), name
+        assert first["world"] == 2
         assert first == second, f"{name}: the workers of one fit end apart"
-        assert cut == [first, second], f"{name}: a fit whose worker was killed ends elsewhere"
+        assert cut == [first, second], f"{name}: a fit that goes on ends elsewhere"
 
 
 @pytest.mark.parametrize("name", registered())

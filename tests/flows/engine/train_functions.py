@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,24 +105,26 @@ def registered_case(name: str) -> tuple[Any, TrainData]:
     return kind(data.spec, data.classes, **TINY[name].params), data
 
 
-def fit_registered(folder: str, names: list[str], kill: bool = False) -> None:
-    """Fits each for a few steps; each rank writes its losses and a digest of its weights. kill: rank 1 is killed in
-    each fit, once, after a checkpoint."""
+def fit_registered(folder: str, names: list[str], cut: bool = False, kill: Sequence[str] = ()) -> None:
+    """Fits each for a few steps; each rank writes its losses and a digest of its weights. cut: each fit is broken off
+    after a checkpoint and begun again; kill: in those, once, rank 1 is killed there."""
     import torch.distributed as dist
 
     rank = dist.get_rank()
     for name in names:
         out = Path(folder) / name
         out.mkdir(parents=True, exist_ok=True)
+        options = {"steps": 6, "seed": 3, "device": Device(), "checkpoints": out / "checkpoints", "checkpoint_every": 2}
+        if cut:
+            model, data = registered_case(name)
+            for report in model.fit(data, **options):
+                if report.step == 5:
+                    if name in kill and rank == 1 and not (out / "killed").exists():
+                        (out / "killed").touch()
+                        os.kill(os.getpid(), 9)
+                    break
         model, data = registered_case(name)
-        losses = []
-        for report in model.fit(
-            data, steps=6, seed=3, device=Device(), checkpoints=out / "checkpoints", checkpoint_every=2
-        ):
-            losses.append([report.step, dict(report.losses)])
-            if kill and report.step == 5 and rank == 1 and not (out / "killed").exists():
-                (out / "killed").touch()
-                os.kill(os.getpid(), 9)
+        losses = [[report.step, dict(report.losses)] for report in model.fit(data, **options)]
         digest = hashlib.sha256()
         for key, tensor in sorted(model.network.state_dict().items()):
             digest.update(key.encode() + tensor.numpy().tobytes())

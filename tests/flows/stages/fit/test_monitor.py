@@ -203,6 +203,7 @@ def test_a_conversion_that_trains_is_fitted_monitored_and_stopped_early(
     folder = layout.run("tiny")
     summary = json.loads((folder / "fit/fit.json").read_text())
     assert summary["trains"] and summary["steps_done"] < 400, "stopped early"
+    assert summary["ended"].startswith(f"at step {summary['steps_done']} of at most 400: no progress in 2 looks")
     scores = [v for v in pyarrow.csv.read_csv(folder / "fit/loss.csv")["monitor"].to_pylist() if v is not None]
     best = int(np.argmin(scores))
     assert 0 < best == len(scores) - 3, f"better at first, then two looks without a better score: {scores}"
@@ -237,7 +238,7 @@ class Liner:
 class Knower:
     """Says itself how badly it knows the held-out lines."""
 
-    name, takes = "knower", ()
+    takes = ()
 
     def held_out_loss(self, data: TrainData, device: Device) -> float:
         return 2.5

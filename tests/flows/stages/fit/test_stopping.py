@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from corpora.errors import UserError
-from flows.generating import GeneratorParams
+from corpora.fingerprint import hash_folder
+from flows.params import GeneratorParams, RepresentationParams
+from flows.stages.fit.fit import fit_worker
 from flows.stages.fit.stopping import FEW_GROUPS, ended, foreseen, stopping_of, told
-from generators.generator import generator_class, generator_names
+from flows.stages.plan.plans import FitCompute, FitPlan
+from generators.generator import TrainData, generator_class, generator_names
+from tests.generators.tiny import TINY
+from tests.generators.toy import VECTOR, toy_data
 
 EMOTIONS = ("fear",) * 20 + ("anger",) * 40 + ("joy",) * 3
 
@@ -85,3 +93,59 @@ def test_why_a_fit_ended() -> None:
     gan = params("cgan")
     none = stopping_of(gan, ["a"], ["x"], 0)
     assert ended(gan, none, [], 2000) == "after all 2,000 steps: generator cgan has no held-out loss"
+
+
+def fit_of(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, until: int = 10**6) -> dict[str, Any]:
+    """fit.json of the stage's worker over toy vectors; `until`: the step after which it is killed."""
+    plan = FitPlan(
+        run="toy",
+        modality="physio",
+        corpora={},
+        code={},
+        compute=FitCompute(device="cpu", dtype="float32", compile=False, fit_threads=1, ddp_world_size=1),
+        generator=GeneratorParams(name=name, steps=60, params=TINY[name].params, checkpoint_every=5),
+        representation=RepresentationParams(name="features"),
+        seed=1,
+        loads={},
+    )
+
+    def data_of(prepared: Any, settings: FitPlan) -> TrainData:
+        data = toy_data(VECTOR)
+        assert settings.generator is not None
+        held = stopping_of(settings.generator, data.groups, data.emotions, settings.seed).held_out
+        return dataclasses.replace(data, held_out=held)
+
+    class Killed(BaseException):
+        pass
+
+    def tell(pace: Any, n: int, *rest: Any, **more: Any) -> None:
+        pace.done += n
+        if pace.done > until:
+            raise Killed
+
+    monkeypatch.setattr("flows.stages.fit.fit.load_train", data_of)
+    monkeypatch.setattr("flows.stages.fit.fit.Prepared.open", lambda path: None)
+    monkeypatch.setattr("flows.stages.fit.fit.Pace.add", tell)
+    try:
+        fit_worker(plan.to_json(), "", str(folder))
+    except Killed:
+        return {}
+    model = hash_folder(folder / "result" / "model")
+    return {**json.loads((folder / "result/fit/fit.json").read_text()), "model": model}
+
+
+def test_the_stage_stops_a_fit_by_itself_and_a_killed_one_ends_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("SHORT", 10), ("EVERY", 3), ("LOOKS", 60), ("FEWEST", 4)):
+        monkeypatch.setattr(f"flows.stages.fit.stopping.{name}", value)
+    monkeypatch.setattr("generators.fitting.GAIN", 0.5)  # whatever the toys still gain is no progress
+    whole = fit_of("cvae", tmp_path / "whole", monkeypatch)
+    assert whole["steps_done"] < 60 and whole["n_held_out"] == 6 and whole["n_train"] == 54
+    assert whole["ended"].startswith(f"at step {whole['steps_done']} of at most 60: no progress in 3 looks")
+    assert f"fit: ended {whole['ended']}" in capsys.readouterr().out
+    assert fit_of("cvae", tmp_path / "cut", monkeypatch, until=whole["steps_done"] - 4) == {}
+    assert fit_of("cvae", tmp_path / "cut", monkeypatch) == whole
+    gan = fit_of("cgan", tmp_path / "gan", monkeypatch)
+    assert gan["steps_done"] == 60 and gan["n_held_out"] == 0
+    assert gan["ended"] == "after all 60 steps: generator cgan has no held-out loss"
