@@ -18,9 +18,21 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 class EarlyStop(StrictParams):
     """Looks at a part of train that gradients never see; gates' references stay untouched."""
 
-    every: CountOrNone = Field(0, description="Steps between looks; 0 never stops early.")
-    patience: Count = Field(3, description="Looks without a better score before the fit ends.")
-    share: Share = Field(0.1, description="Share of the train groups held out for it (only when `every` > 0).")
+    every: CountOrNone | None = Field(
+        None,
+        description="Steps between looks; 0 never stops early. By default generators that know a held-out loss "
+        "(autoencoders without critics, diffusion, language models) are looked at 40 times at most, fits of fewer than "
+        "500 steps and others, GANs among them, never.",
+    )
+    patience: Count = Field(
+        3,
+        description="Looks without progress before the fit ends: each gained less than 1 % of all that was gained.",
+    )
+    share: Share = Field(
+        0.1,
+        description="Share held out for it: of the train groups; by default, where these are fewer than 10, of the "
+        "samples of each class.",
+    )
 
 
 class GeneratorParams(StrictParams):

@@ -20,6 +20,7 @@ from training.loop import LoopParams, Order, Phase, class_weights, run
 from training.seeds import derive_seed
 
 REPORTS = 100  # points of a loss curve
+GAIN = 0.01  # of all that was gained since the first look: less is no progress, and a fit that goes on so has stalled
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ def steps_of(
             checkpoint_every=options.checkpoint_every,
             monitor_every=options.monitor_every,
             patience=options.patience,
+            gain=GAIN,
             dtype=options.device.dtype,
         ),
         device=resolve_device(options.device.kind),

@@ -197,10 +197,11 @@ class Generator(Protocol):
     these parameters, whose code its samples depend on (`modules_of`). `foresee(params, ids, emotions, subjects)`, a
     classmethod: what the train samples say against a fit, in words, before anything is prepared. `mixes`: False where
     it draws no mixtures of classes (`require_mixing`). `held_out_loss(data, device) -> float` of one that may be
-    sampled: how badly it knows the held-out lines (lower is better, over classes alike); where there is one, early
-    stopping looks at it. `lineage(draws, sources) -> list[Lineage]`: of draws that were sampled, what
-    `sample` itself cannot say (`lineage_of`). `require(params, spec)`, a classmethod:
-    raises `ParamsError` where parameters do not fit what is modelled.
+    sampled: how badly it knows the held-out samples (lower is better); where there is one, early stopping looks at it,
+    unless `needs_all_steps(params) -> str`, a classmethod, says why such a fit is not to end before its last step.
+    `lineage(draws, sources) -> list[Lineage]`: of draws that were sampled, what `sample` itself cannot say
+    (`lineage_of`). `require(params, spec)`, a classmethod: raises `ParamsError` where parameters do not fit what is
+    modelled.
     """
 
     spec: Spec

@@ -145,6 +145,7 @@ class TrainedGenerator:
         self.fields = ConditionFields(rated=self.params.rated)
         self.network: Normalised | None = None
         self.source_emotions: dict[str, str] = {}  # of what converts: what a train sample is moved away from
+        self._unsettled: TrainSet | None = None  # while a monitor looks: what `_settle` is due with before a sample
 
     @classmethod
     def can_honour(cls, params: Mapping[str, Any]) -> frozenset[str]:
@@ -235,8 +236,11 @@ class TrainedGenerator:
 
         def score() -> float:
             assert monitor is not None
-            self._settle(train)
-            return float(monitor(self))
+            self._unsettled = train  # a monitor that draws no sample needs no densities of codes
+            try:
+                return float(monitor(self))
+            finally:
+                self._unsettled = None
 
         identity = repr((self.format, self._config(), data_fingerprint(data), asdict(device)))
         taught = Taught(rows, [data.emotions[i] for i in rows], identity)
@@ -252,6 +256,9 @@ class TrainedGenerator:
         """draws (n) -> [n, *spec.shape] float32 in the representation's units. Raises `UserError` for a condition that
         the fitted model does not honour, and where draws and sources are not what `takes` says."""
         network = self._fitted()
+        if self._unsettled is not None:
+            train, self._unsettled = self._unsettled, None
+            self._settle(train)
         starts = self._starts(draws, sources)
         where = resolve_device(device.kind)
         network.to(where)

@@ -41,9 +41,17 @@ def _device() -> torch.device:
 
 @torch.no_grad()
 def average_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
-    """Every rank's gradient becomes the mean over ranks; ranks must hold gradients for the same parameters."""
+    """Every rank's gradient becomes the mean over ranks. parameters: the same on every rank; one that only some of
+    them have a gradient for (its class is in their share of the batch alone) counts 0 on the others."""
+    if not active():
+        return
+    there = torch.tensor([float(p.grad is not None) for p in parameters], device=_device())
+    dist.all_reduce(there)
+    for parameter, count in zip(parameters, there.tolist(), strict=True):
+        if count and parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
     gradients = [p.grad for p in parameters if p.grad is not None]
-    if not active() or not gradients:
+    if not gradients:
         return
     flat = torch.cat([g.reshape(-1) for g in gradients])
     dist.all_reduce(flat)

@@ -71,6 +71,7 @@ class Phase:
     repeats: int = 1
     ema: Ema | None = None
     span: tuple[float, float] = (0.0, 1.0)
+    steady: float = 0.0
 
     def bounds(self, steps: int) -> tuple[int, int]:
         """First step of the loop that moves the phase, and the first that does not any more."""
@@ -89,7 +90,8 @@ class LoopParams:
     report_every: int = 10
     checkpoint_every: int = 500
     monitor_every: int = 0  # 0: no early stop
-    patience: int = 0  # checks without a better score before the fit stops; 0: never stops, still keeps the best
+    patience: int = 0  # checks without progress before the fit stops; 0: never stops, still keeps the best
+    gain: float = 0.0  # what is progress: a score better by this share of all that was gained since the first check
     dtype: str = "float32"
 
 
@@ -169,6 +171,8 @@ class _Fit:
         self.since_report = 0
         self.history: list[dict[str, Any]] = []
         self.best: float | None = None
+        self.first: float | None = None  # the first score
+        self.mark: float | None = None  # the score that the last progress reached
         self.checks_without_better = 0
         self.stopped = False
         self.best_tensors: dict[str, torch.Tensor] = {}
@@ -204,6 +208,8 @@ class _Fit:
             "since_report": self.since_report,
             "history": self.history,
             "best": self.best,
+            "first": self.first,
+            "mark": self.mark,
             "checks_without_better": self.checks_without_better,
             "stopped": self.stopped,
         }
@@ -256,8 +262,8 @@ class _Fit:
                     with autocast(device, self.params.dtype):
                         losses = phase.loss(batch)
                     losses["loss"].backward()
+                ddp.average_gradients(list(phase.module.parameters()))
                 parameters = [p for p in phase.module.parameters() if p.grad is not None]
-                ddp.average_gradients(parameters)
                 if phase.clip > 0:
                     nn.utils.clip_grad_norm_(parameters, phase.clip)
                 optimizer.step()
@@ -291,8 +297,12 @@ class _Fit:
                 + self._last_good()
             )
         if self.best is None or score < self.best:
-            self.best, self.checks_without_better = score, 0
+            self.best = score
             self.best_tensors = {k: v.detach().clone() for k, v in self.result.state_dict().items()}
+        if self.first is None or self.mark is None:
+            self.first = self.mark = score
+        elif score < self.mark - self.params.gain * (self.first - self.mark):
+            self.mark, self.checks_without_better = score, 0
         else:
             self.checks_without_better += 1
             self.stopped = 0 < self.params.patience <= self.checks_without_better
@@ -328,7 +338,8 @@ def run(
 
     result: the module whose best weights by `monitor` (lower is better) are in place at the end; None: that of the
     first phase, averaged if it has an EMA. identity: names data, parameters and numerics;
-    only a state with the same one is resumed.
+    only a state with the same one is resumed. The monitor first looks when every phase has begun and is steady, and
+    those that end before the last step have ended: what came before is of a module that is not whole yet.
     Raises `DivergedError` where a loss or score is not finite (it names the step and the last good checkpoint),
     `ParamsError` where ranks cannot share the batch evenly or at some step no phase moves.
     """
@@ -342,6 +353,8 @@ def run(
         raise ParamsError(
             f"batch_size {params.batch_size} cannot be shared by {ddp.world_size()} workers; use a multiple of it"
         )
+    whole = max(at for span in spans for at in span if at < params.steps)
+    whole = max(whole, *(round(phase.steady * params.steps) for phase in phases))
     identity = f"{identity}:{derive_seed(repr(params), ddp.world_size(), str(device))}"
     if result is None:
         result = phases[0].module if phases[0].ema is None else phases[0].ema.module
@@ -356,7 +369,8 @@ def run(
         fit.move(order, device)
         score = None
         last = fit.step == params.steps
-        if monitor is not None and params.monitor_every and (fit.step % params.monitor_every == 0 or last):
+        look = monitor is not None and params.monitor_every > 0 and fit.step > min(whole, params.steps - 1)
+        if monitor is not None and look and (fit.step % params.monitor_every == 0 or last):
             score = ddp.from_first(monitor)
             fit.check(score)
         now = time.monotonic()

@@ -37,14 +37,15 @@ class RankedIntensity(Record):
 
 
 class FitSummary(Record):
-    """fit.json. generator: None in a run of real samples alone. steps, steps_done: asked for and done. n_train,
-    n_held_out: samples that gradients saw, and that early stopping looked at. intensity: of rankers; None: as rated.
-    trains: False for a closed form."""
+    """fit.json. generator: None in a run of real samples alone. steps, steps_done: asked for at most, and done; ended:
+    why then, None of a closed form. n_train, n_held_out: samples that gradients saw, and that early stopping looked
+    at. intensity: of rankers; None: as rated. trains: False for a closed form."""
 
     generator: str | None
     params: dict[str, JsonValue] | None = None
     steps: int
     steps_done: int
+    ended: str | None = None
     n_train: int | None = None
     n_held_out: int | None = None
     intensity: RankedIntensity | None = None

@@ -20,10 +20,11 @@ from pydantic import Field, model_validator
 from generators.autoencoders.autoencoder import Autoencoder
 from generators.autoencoders.networks import VaeNetwork, Views
 from generators.autoencoders.params import CriticParams
-from generators.autoencoders.variational import Setting, adversarial_phases, make_critic, plain_phases
+from generators.autoencoders.variational import Setting, adversarial_phases, make_critic, negative_elbo, plain_phases
 from generators.condition import Conditions
 from generators.fitting import initialised
-from generators.generator import Device, SourceClass
+from generators.generator import Device, SourceClass, TrainData
+from generators.held_out import held_out
 from generators.params import TrainedParams
 from generators.trained import Starts, TrainSet
 from training.loop import Phase
@@ -70,6 +71,17 @@ class VaeEdit(Autoencoder):
     def source_class(cls, params: Mapping[str, Any]) -> SourceClass:
         """Of which class the sources are."""
         return "same" if params.get("source") == "same" else "other"
+
+    @classmethod
+    def needs_all_steps(cls, params: Mapping[str, Any]) -> str:
+        """Why no held-out loss ends its fit; "" where one may."""
+        critics = params.get("critics", "none")
+        return "" if critics == "none" else "a decoder that plays against critics has no held-out loss"
+
+    def held_out_loss(self, data: TrainData, device: Device) -> float:
+        """As of cvae; of a decoder without critics."""
+        assert self.network is not None
+        return negative_elbo(self.network, self.params, held_out(data, self.fields), device)
 
     @property
     def views(self) -> Views:

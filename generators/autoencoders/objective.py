@@ -40,3 +40,8 @@ def annealed(params: ElboParams, progress: float) -> float:
     if params.kl_warmup <= 0:
         return params.beta
     return params.beta * min(1.0, (progress * params.kl_cycles % 1.0) / params.kl_warmup)
+
+
+def steady_from(params: ElboParams) -> float:
+    """Share of the steps after which `annealed` gives the whole weight, for good."""
+    return (params.kl_cycles - 1 + params.kl_warmup) / params.kl_cycles if params.kl_warmup > 0 else 0.0

@@ -16,8 +16,9 @@ from typing import ClassVar
 from generators.autoencoders.autoencoder import Autoencoder
 from generators.autoencoders.networks import BOTH_SEE_ALL, VaeNetwork, Views
 from generators.autoencoders.params import ElboParams, HeadParams
-from generators.autoencoders.variational import Setting, plain_phases
-from generators.generator import Device
+from generators.autoencoders.variational import Setting, negative_elbo, plain_phases
+from generators.generator import Device, TrainData
+from generators.held_out import held_out
 from generators.params import TrainedParams
 from generators.trained import TrainSet
 from training.loop import Phase
@@ -41,3 +42,8 @@ class ConditionalVAE(Autoencoder):
 
     def _phases(self, network: VaeNetwork, train: TrainSet, device: Device, seed: int) -> list[Phase]:
         return plain_phases(network, self.params, Setting(self.spec, train, device))
+
+    def held_out_loss(self, data: TrainData, device: Device) -> float:
+        """The negative bound of held-out samples in nats a cell. Raises `UserError` where none is held out."""
+        assert self.network is not None
+        return negative_elbo(self.network, self.params, held_out(data, self.fields), device)

@@ -13,16 +13,21 @@ import torch
 
 from features.representation import Spec
 from generators.autoencoders.networks import VaeNetwork
-from generators.autoencoders.objective import annealed, kl_nats, residual_nats
+from generators.autoencoders.objective import annealed, kl_nats, residual_nats, steady_from
 from generators.autoencoders.params import CriticParams, ElboParams
 from generators.condition import ConditionFields, Conditions
 from generators.gan.critics import Critic, CriticOptions, TwoCritics
 from generators.gan.losses import ADVERSARIAL, d2gan_critic, d2gan_generator
 from generators.generator import Device
+from generators.held_out import HeldOut
+from generators.normalise import on_grid
 from generators.trained import TrainSet
-from training.device import compiled
+from training.device import autocast, compiled
 from training.ema import Ema
 from training.loop import Minibatch, Phase
+from training.seeds import noise
+
+HELD_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,25 @@ def plain_phases(network: VaeNetwork, params: ElboParams, setting: Setting) -> l
         return {"loss": total / size + extra, "kl": kl.sum(), "mse": (x - rebuilt).square().mean(), **terms}
 
     return [autoencoder_phase(network, params, loss)]
+
+
+@torch.no_grad()
+def negative_elbo(network: VaeNetwork, params: ElboParams, held: HeldOut, device: Device) -> float:
+    """Nats a cell of held-out samples, without constants: the whole bound, KL at its full weight, whatever the loss of
+    the step weighs it by."""
+    where = next(network.parameters()).device
+    spec = network.normaliser.spec
+    conditions = {name: values.to(where) for name, values in held.conditions.items()}
+    x = network.normaliser(torch.from_numpy(on_grid(held.arrays, spec)).to(where))
+    eps = noise(held.seeds, (params.latent,), where)
+    parts = []
+    with autocast(where, device.dtype):
+        for rows in torch.arange(len(x)).split(HELD_AT_ONCE):
+            some = {name: values[rows] for name, values in conditions.items()}
+            parts.append(network(x[rows], some, eps[rows]))
+    rebuilt, mean, logvar = (torch.cat([part[i].float() for part in parts]) for i in range(3))
+    nats = residual_nats(x, rebuilt, spec) + params.beta * kl_nats(mean, logvar).sum()
+    return float(nats) / x[0].numel()
 
 
 def adversarial_phases(
@@ -97,7 +121,9 @@ def make_critic(
 def autoencoder_phase(network: VaeNetwork, params: ElboParams | Any, loss: Any) -> Phase:
     """The phase that trains the network itself."""
     average = Ema(network, params.ema_std)
-    return Phase("vae", network, loss, params.lr, weight_decay=params.weight_decay, clip=params.clip, ema=average)
+    steady = steady_from(params) if isinstance(params, ElboParams) else 0.0
+    decay, clip = params.weight_decay, params.clip
+    return Phase("vae", network, loss, params.lr, weight_decay=decay, clip=clip, ema=average, steady=steady)
 
 
 def regularised(kl: torch.Tensor, params: ElboParams) -> torch.Tensor:

@@ -27,13 +27,21 @@ from generators.diffusion.params import DiffusionParams, EditParams
 from generators.diffusion.patches import Patches, default_patch
 from generators.diffusion.precondition import Precondition, student_levels
 from generators.diffusion.samplers import SAMPLERS, RowNoise, consistency, inverted
-from generators.diffusion.training import autoencoder_loss, classifier_loss, denoising_loss, with_student
-from generators.generator import Device, Draw
-from generators.normalise import CHUNK
+from generators.diffusion.training import (
+    Clean,
+    autoencoder_loss,
+    classifier_loss,
+    denoising_loss,
+    held_out_error,
+    with_student,
+)
+from generators.generator import Device, Draw, TrainData
+from generators.held_out import held_out
+from generators.normalise import CHUNK, on_grid
 from generators.params import TrainedParams
 from generators.trained import FORMAT, Normalised, Starts, TrainedGenerator, TrainSet
 from generators.vectors import Columns
-from training.device import compiled
+from training.device import autocast, compiled
 from training.ema import Ema
 from training.loop import Minibatch, Phase
 from training.posthoc import PostHocEma
@@ -154,10 +162,7 @@ class Diffusion(TrainedGenerator):
             assert autoencoder.ema is not None
             own.vae = autoencoder.ema.module  # type: ignore[assignment]  # what encodes is what will decode
         take = self._taker(network, train)
-        bands = None
-        if not isinstance(network.space, LatentSpace):
-            # between "every band counts alike" (1), mostly noise in fine bands, and "as in the array" (spread squared)
-            bands = network.space.std.flatten() / network.space.std.mean()
+        bands = _bands(network)
         loss = denoising_loss(core, call, take, p, bands)
         if p.student_steps:
             loss = with_student(loss, core, call, take, p)
@@ -230,6 +235,25 @@ class Diffusion(TrainedGenerator):
                 best, weights = reached, {name: t.clone() for name, t in network.core.state_dict().items()}
         network.core.load_state_dict(weights)
 
+    @classmethod
+    def needs_all_steps(cls, params: Mapping[str, Any]) -> str:
+        """Why no held-out loss ends its fit; "" where one may."""
+        return "the student of a diffusion is tuned in the last of its steps" if params.get("student_steps") else ""
+
+    def held_out_loss(self, data: TrainData, device: Device) -> float:
+        """Denoising error of held-out samples, in spreads of train squared. Raises `UserError` where none is held
+        out."""
+        network = self.network
+        assert network is not None
+        held, where = held_out(data, self.fields), network.reach.device
+        conditions = {name: values.to(where) for name, values in held.conditions.items()}
+        with torch.no_grad(), autocast(where, device.dtype):
+            x = network.normaliser(torch.from_numpy(on_grid(held.arrays, self.spec)).to(where))
+            clean = Clean(network.fold(x, conditions), conditions, held.seeds)
+            return held_out_error(
+                network.core, Precondition(self.params.prediction), self.params, clean, _bands(network)
+            )
+
     # -- sampling
 
     def _dialled(self, conditions: Conditions) -> Conditions:
@@ -291,6 +315,14 @@ class Diffusion(TrainedGenerator):
             sampler, sigmas = consistency, student_levels(p.prediction, p.student_steps)
         x = (1.0 + sigmas[0] ** 2) ** 0.5 * fresh()
         return self._finished(sampler(self._estimator(conditions), x, sigmas, fresh), conditions, fresh)
+
+
+def _bands(network: DiffusionNetwork) -> torch.Tensor | None:
+    """[channels] weights of squared errors, between "every band counts alike" (1), mostly noise in fine bands, and "as
+    in the array" (spread squared); None in a latent space."""
+    if isinstance(network.space, LatentSpace):
+        return None
+    return network.space.std.flatten() / network.space.std.mean()
 
 
 class DiffusionEdit(Diffusion):

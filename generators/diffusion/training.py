@@ -8,7 +8,7 @@ Salimans 2022).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +22,23 @@ from generators.diffusion.networks import NoisyClassifier, Steered
 from generators.diffusion.params import DiffusionParams
 from generators.diffusion.precondition import Precondition, variational_bits
 from training.loop import Minibatch
+from training.seeds import derive_seed, noise
 
 Take = Callable[[Minibatch], tuple[torch.Tensor, Conditions]]  # a batch -> x0 [b, channels, *grid], their conditions
 Loss = Callable[[Minibatch], dict[str, torch.Tensor]]
+HELD_LEVELS, HELD_AT_ONCE = 4, 32
+GOLDEN = 0.6180339887  # multiples of it fill [0, 1) evenly, however many there are
 STAGES = 8  # doublings of easy consistency tuning
 PSEUDO_HUBER = 0.00054  # Song & Dhariwal 2024, section 3.3, times the root of the cells
+
+
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """Held-out arrays [n, channels, *grid] in the space of the denoiser, their conditions, and a seed each."""
+
+    x0: torch.Tensor
+    conditions: Conditions
+    seeds: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,32 @@ def denoising_loss(
         return {"loss": total + 1000.0 * p.vlb * bits, "mse": error.mean(), "vlb": bits}
 
     return loss
+
+
+@torch.no_grad()
+def held_out_error(
+    core: Steered, precondition: Precondition, params: DiffusionParams, clean: Clean, bands: torch.Tensor | None
+) -> float:
+    """Mean weighted squared error of the network's output on held-out arrays, each under `HELD_LEVELS` noise levels
+    that are spread evenly, the noise being the row's own: what `denoising_loss` is on average, without its chance."""
+    p, n = params, len(clean.x0)
+    total, weight = 0.0, 0.0
+    for level in range(HELD_LEVELS):
+        share = (level + (torch.arange(n) * GOLDEN) % 1.0) / HELD_LEVELS
+        sigmas, times = precondition.levels(share.to(clean.x0.device))
+        eps = noise([derive_seed(seed, level) for seed in clean.seeds], clean.x0.shape[1:], clean.x0.device)
+        for rows in torch.arange(n).split(HELD_AT_ONCE):
+            x0, sigma = clean.x0[rows], sigmas[rows].view(-1, 1, 1, 1)
+            seen = (x0 + sigma * eps[rows]) / (1.0 + sigma.square()).sqrt()
+            drop = torch.full((len(rows),), p.guide == "classifier", device=x0.device)
+            under = {name: values[rows] for name, values in clean.conditions.items()}
+            output = core(seen, times[rows], under, drop)[:, : x0.shape[1]]
+            weights = precondition.weights(sigma, p.min_snr)
+            squares = (output - precondition.target(x0, eps[rows], sigma)).square().mean(dim=(2, 3), keepdim=True)
+            squares = squares if bands is None else squares * bands[None, :, None, None]
+            total += float((weights * squares).sum()) / x0.shape[1]
+            weight += float(weights.sum())
+    return total / weight
 
 
 def with_student(plain: Loss, core: Steered, call: Any, take: Take, params: DiffusionParams) -> Loss:

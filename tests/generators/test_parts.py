@@ -81,6 +81,19 @@ def test_folding_loses_nothing(spec: Spec) -> None:
     assert all(side % 2 == 0 for side in patches.grid)
 
 
+@pytest.mark.parametrize("columns", [8, 7])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_halving_time_is_the_average_of_torch_to_the_bit(columns: int, dtype: torch.dtype) -> None:
+    x = torch.randn(3, 4, 1, columns, generator=generator(1)).to(dtype).requires_grad_()
+    y = x.detach().clone().requires_grad_()
+    ours, theirs = Grid(SPEECH).down(x), torch.nn.functional.avg_pool2d(y, (1, 2))
+    assert torch.equal(ours, theirs)
+    weights = torch.randn(theirs.shape, generator=generator(2)).to(dtype)
+    ours.backward(weights)
+    theirs.backward(weights)
+    assert x.grad is not None and y.grad is not None and torch.equal(x.grad, y.grad)
+
+
 def test_coefficients_are_those_of_a_cosine_transform() -> None:
     from scipy.fft import dct
 

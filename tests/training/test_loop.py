@@ -113,6 +113,71 @@ def test_stops_early_with_the_best_weights_and_remembers_that(tmp_path: Path) ->
         assert torch.equal(a, b) and torch.equal(a, c)
 
 
+def test_a_hair_better_is_no_progress_and_the_best_weights_are_kept_all_the_same(tmp_path: Path) -> None:
+    def fit(scores: list[float], gain: float, folder: str, stop: int = 99) -> tuple[Phase, list[Report]]:
+        given, reports = dict(zip(range(5, 45, 5), scores, strict=False)), []
+        p = phase(network())
+        options = loop(40, monitor_every=5, patience=2, gain=gain, checkpoint_every=5)
+        at: list[int] = []
+        stream = run(
+            [p],
+            Order(np.arange(40), 1),
+            options,
+            device=CPU,
+            identity="t",
+            checkpoints=tmp_path / folder,
+            monitor=lambda: given[at[-1]],
+        )
+        plain = p.loss
+
+        def loss(batch: Minibatch) -> Mapping[str, torch.Tensor]:
+            at.append(batch.step + 1)
+            return plain(batch)
+
+        p.loss = loss
+        for report in stream:
+            reports.append(report)
+            if report.step == stop:
+                break
+        return p, reports
+
+    scores = [-2.0, -10.0, -10.05, -10.07, -10.08, -10.09, -10.1, -10.2]  # below zero: a share of a score is no measure
+    stalled, reports = fit(scores, 0.01, "whole")
+    assert reports[-1].step == 20, "each of two looks gained less than a hundredth of the 8 gained before"
+    assert fit(scores, 0.0, "patient")[1][-1].step == 40, "without a least gain every look is better"
+    best = phase(network())
+    train(best, loop(20))
+    assert stalled.ema is not None and best.ema is not None
+    for a, b in zip(stalled.ema.module.parameters(), best.ema.module.parameters(), strict=True):
+        assert torch.equal(a, b), "the last look was the best, though no progress"
+    for stop in (5, 12, 15):
+        fit(scores, 0.01, f"cut-{stop}", stop)
+        resumed, again = fit(scores, 0.01, f"cut-{stop}")
+        assert [(r.step, r.losses) for r in again] == [(r.step, r.losses) for r in reports]
+        assert resumed.ema is not None
+        for a, b in zip(stalled.ema.module.parameters(), resumed.ema.module.parameters(), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_no_look_before_every_phase_has_begun_and_the_early_ones_have_ended() -> None:
+    def looks(*spans: tuple[float, float]) -> list[int]:
+        phases = [phase(network()) for _ in spans]
+        for i, (one, span) in enumerate(zip(phases, spans, strict=True)):
+            one.name, one.span = f"phase-{i}", span
+        options = loop(20, monitor_every=2, patience=99)
+        reports = run(phases, Order(np.arange(40), 1), options, device=CPU, identity="t", monitor=lambda: 1.0)
+        return [r.step for r in reports if "monitor" in r.losses]
+
+    assert looks((0.0, 1.0))[0] == 2
+    assert looks((0.0, 0.4), (0.4, 1.0))[0] == 10
+    assert looks((0.2, 1.0), (0.0, 1.0), (0.2, 0.6))[0] == 14
+    annealed = phase(network())
+    annealed.steady = 0.45
+    options = loop(20, monitor_every=2, patience=99)
+    reports = run([annealed], Order(np.arange(40), 1), options, device=CPU, identity="t", monitor=lambda: 1.0)
+    assert next(r.step for r in reports if "monitor" in r.losses) == 10
+
+
 def test_what_is_not_finite_stops_the_fit(tmp_path: Path) -> None:
     module = network()
 

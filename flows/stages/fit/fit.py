@@ -25,12 +25,13 @@ from features.representation import Spec, make_representation
 from flows.artifacts.fitted import FitSummary, Fitted
 from flows.artifacts.prepared import Prepared
 from flows.engine.executor import Resources
-from flows.engine.progress import Pace
+from flows.engine.progress import Pace, progress
 from flows.params import GeneratorParams, Machine, RepresentationParams
 from flows.paths import Layout
 from flows.stages.fit.model_file import seal_model
-from flows.stages.fit.monitor import held_out_distance
+from flows.stages.fit.monitor import held_out_score
 from flows.stages.fit.ranked import with_ranked_intensity
+from flows.stages.fit.stopping import Stopping, ended, stopping_of
 from flows.stages.plan.plans import FitPlan
 from flows.stages.plan.weights import require_loaded
 from generators.generator import (
@@ -40,7 +41,6 @@ from generators.generator import (
     TrainData,
     generator_class,
     refused,
-    source_class,
     turns_of,
 )
 from training.seeds import derive_seed
@@ -104,10 +104,17 @@ def fit_worker(plan: dict[str, JsonValue], prepared: str, state: str) -> None:
         data, ranked = with_ranked_intensity(data, generator.neutral)
     model: Generator = generator_class(generator.name)(data.spec, data.classes, **generator.params)
     curve = folder / "loss.jsonl"
-    losses = _curve(generator, _reports(model, data, generator, settings, folder / "checkpoints"), curve, model.trains)
+    stopping = stopping_of(generator, data.groups, data.emotions, settings.seed)
+    reports = _reports(model, data, stopping, settings, folder / "checkpoints")
+    losses = _curve(generator, reports, curve, model.trains)
     if dist.is_available() and dist.is_initialized() and dist.get_rank() != 0:
         return
     rows = _merge_curve(curve, losses)
+    scores = [(int(row["step"]), row["monitor"]) for row in rows if "monitor" in row]
+    done = int(rows[-1]["step"]) if rows else 0
+    why = ended(generator, stopping, scores, done) if model.trains else None
+    if why is not None:
+        progress(f"fit: ended {why}")
     with atomic_folder(folder / "result") as result:
         model.save(result / "model")
         seal_model(
@@ -125,7 +132,8 @@ def fit_worker(plan: dict[str, JsonValue], prepared: str, state: str) -> None:
             generator=generator.name,
             params=generator.params,
             steps=generator.steps,
-            steps_done=int(rows[-1]["step"]) if rows else 0,
+            steps_done=done,
+            ended=why,
             n_train=int((~data.held_out).sum()),
             n_held_out=int(data.held_out.sum()),
             intensity=ranked,
@@ -135,11 +143,11 @@ def fit_worker(plan: dict[str, JsonValue], prepared: str, state: str) -> None:
 
 
 def _reports(
-    model: Generator, data: TrainData, params: GeneratorParams, plan: FitPlan, checkpoints: Path
+    model: Generator, data: TrainData, stopping: Stopping, plan: FitPlan, checkpoints: Path
 ) -> Iterator[Progress]:
     """The fit itself, as it goes on."""
-    stop, device = params.early_stop, plan.compute.place()
-    of = source_class(model, params.params)
+    assert plan.generator is not None
+    params, device = plan.generator, plan.compute.place()
     return model.fit(
         data,
         steps=params.steps,
@@ -147,9 +155,9 @@ def _reports(
         device=device,
         checkpoints=checkpoints,
         checkpoint_every=params.checkpoint_every,
-        monitor=held_out_distance(data, device, plan.seed, of) if stop.every and model.trains else None,
-        monitor_every=stop.every,
-        patience=stop.patience,
+        monitor=held_out_score(model, data, device, plan.seed) if stopping.every else None,
+        monitor_every=stopping.every,
+        patience=params.early_stop.patience,
     )
 
 
@@ -185,18 +193,19 @@ def load_train(prepared: Prepared, plan: FitPlan) -> TrainData:
     by_id = {row["sample_id"]: row for row in prepared.index().select(columns).to_pylist()}
     rows = [by_id[i] for i in ids]
     groups = tuple(r["group_id"] for r in rows)
-    stop = plan.generator.early_stop if plan.generator is not None else None
-    held = held_out_groups(groups, stop.share, plan.seed) if stop is not None and stop.every else frozenset()
+    emotions = tuple(r["emotion"] for r in rows)
+    nobody = np.zeros(len(rows), bool)
+    held = nobody if plan.generator is None else stopping_of(plan.generator, groups, emotions, plan.seed).held_out
     spec = _spec_of(plan.representation)
     return TrainData(
         spec=spec,
         classes=prepared.summary().classes,
         arrays=prepared.arrays(),
-        emotions=tuple(r["emotion"] for r in rows),
+        emotions=emotions,
         ids=tuple(ids),
         groups=groups,
         subjects=tuple(r["subject_id"] for r in rows),
-        held_out=np.array([g in held for g in groups], dtype=bool),
+        held_out=held,
         ratings={
             name: np.array([np.nan if r[name] is None else r[name] for r in rows], dtype=np.float64) for name in RATED
         },
@@ -219,19 +228,6 @@ def _payloads_of(prepared: Prepared) -> Callable[[Sequence[str]], Iterator[tuple
 
 def _spec_of(representation: RepresentationParams) -> Spec:
     return make_representation(representation.name, representation.params).spec
-
-
-def held_out_groups(groups: tuple[str, ...], share: float, seed: int) -> frozenset[str]:
-    """At least one group and never all; the same for the same seed."""
-    unique = sorted(set(groups))
-    if len(unique) < 3:
-        raise UserError(
-            f"early stopping needs at least 3 train groups to hold some out; there are {len(unique)}. "
-            "Set generator.early_stop.every to 0."
-        )
-    n = min(max(1, round(share * len(unique))), len(unique) - 2)
-    chosen = np.random.default_rng(derive_seed("held-out", seed)).choice(len(unique), n, replace=False)
-    return frozenset(unique[i] for i in chosen)
 
 
 def _merge_curve(path: Path, new: list[Row]) -> list[Row]:

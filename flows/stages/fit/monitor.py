@@ -9,7 +9,8 @@ import numpy as np
 from corpora.errors import UserError
 from features.text.ngrams import hashed_ngrams
 from generators.draws.sources import SourceTable, choose_sources
-from generators.generator import Condition, Device, Draw, Generator, SourceClass, TrainData
+from generators.generator import Condition, Device, Draw, Generator, SourceClass, TrainData, source_class
+from generators.held_out import no_criterion
 from generators.language.lines import lines_of
 from training.seeds import derive_seed
 from validators.maths.kernel import energy_distance
@@ -17,6 +18,16 @@ from validators.maths.kernel import energy_distance
 SAMPLES_PER_CLASS = 16
 CELLS = 256  # arrays are averaged down to about this many cells, so that the distance sees shape and not noise
 FEWEST = 2  # held-out rows of a class: the distance within one sample is not known
+
+
+def held_out_score(model: Generator, data: TrainData, device: Device, seed: int) -> Callable[[Generator], float]:
+    """What a fit of `model` is stopped by, lower is better: its own held-out loss (generators/held_out.py), or the
+    distance of its samples. Raises `UserError` as `held_out_distance`."""
+    own = getattr(model, "params", None)
+    params = own.model_dump() if hasattr(own, "model_dump") else {}
+    if no_criterion("it", type(model), params):
+        return held_out_distance(data, device, seed, source_class(model, params))
+    return lambda fitted: float(fitted.held_out_loss(data, device))  # type: ignore[attr-defined]
 
 
 def held_out_distance(
@@ -29,8 +40,8 @@ def held_out_distance(
     `of` another class than is asked for, or the same.
     Classes with fewer than `FEWEST` held-out rows are left out; raises `UserError` where that leaves none.
 
-    Of tokens, bytes have no distance that says anything: a model that has a `held_out_loss` is asked for that, and of
-    another the lines' hashed words and pieces of words are compared (features/text/ngrams.py).
+    Of tokens, bytes have no distance that says anything: the lines' hashed words and pieces of words are compared
+    (features/text/ngrams.py).
     """
     held = np.flatnonzero(data.held_out)
     rows = {c: [n for n, i in enumerate(held) if data.emotions[i] == c] for c in data.classes}
@@ -46,9 +57,6 @@ def held_out_distance(
     sources = _Sources(data, seed, of)
 
     def monitor(model: Generator) -> float:
-        knows = getattr(model, "held_out_loss", None)
-        if knows is not None:
-            return float(knows(data, device))
         distances = []
         for emotion, members in rows.items():
             draws = [_draw(emotion, k, seed, sources, model.takes) for k in range(SAMPLES_PER_CLASS)]

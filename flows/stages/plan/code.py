@@ -51,6 +51,7 @@ INERT_FOR_SAMPLING: dict[str, str] = {
     "corpora.schema": _RECORDS,
     "corpora.store.atomic": "how a model is written",
     "generators.fitting": "initial weights and the loop of a fit",
+    "generators.held_out": "when a fit ends",
     "training.ddp": "how several processes fit",
     "training.ema": "averages weights while they are fitted",
     "training.loop": "the steps of a fit",

@@ -236,7 +236,7 @@ def _asked(people: People, train: Roster, plans: Plans) -> list[str]:
     ]
     wanted = there if plan.target.cells == "subject" else there & set(asked.subjects)
     if generator.early_stop.every and wanted:
-        from flows.stages.fit.fit import held_out_groups
+        from flows.stages.fit.stopping import held_out_groups
 
         groups = tuple(train.group_names.tolist())
         try:
@@ -290,7 +290,7 @@ def _unrankable(train: Roster, generator: GeneratorParams) -> list[str]:
 
 
 def _early_stop(classes: Sequence[str], train: Roster, share: float, seed: int) -> list[str]:
-    from flows.stages.fit.fit import held_out_groups
+    from flows.stages.fit.stopping import held_out_groups
 
     try:
         held = held_out_groups(tuple(train.group_names.tolist()), share, seed)

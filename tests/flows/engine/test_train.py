@@ -14,11 +14,14 @@ import psutil
 import pytest
 
 import corpora.quiet
-from corpora.errors import PayloadError, ResourceError
+from corpora.errors import ParamsError, PayloadError, ResourceError
 from flows.engine.cluster import connected
 from flows.engine.executor import Patience, Resources
 from flows.engine.train import WorkerLostError, fit_in_group
 from flows.engine.worker import environment
+from generators.generator import Device
+from tests.flows.engine.train_functions import registered, registered_case
+from training import ddp
 
 FUNCTIONS = "tests.flows.engine.train_functions"
 
@@ -52,6 +55,33 @@ def test_two_workers_agree_and_repeat_themselves(ray: Any, tmp_path: Path) -> No
     assert (tmp_path / "c" / "killed").exists()
     assert model_bytes(tmp_path / "a") == model_bytes(tmp_path / "c")
     assert json.loads((tmp_path / "c" / "rank-0.json").read_text()) == ranks[0]
+
+
+@pytest.mark.slow
+def test_every_generator_that_trains_can_be_fitted_by_two_and_goes_on_after_an_end(ray: Any, tmp_path: Path) -> None:
+    names, kill = registered(), ["cgan", "small_lm"]  # every group costs seconds: the others are only broken off
+    fit("fit_registered", tmp_path / "whole", kwargs={"names": names})
+    fit("fit_registered", tmp_path / "cut", kwargs={"names": names, "cut": True, "kill": kill})
+    assert [name for name in names if (tmp_path / "cut" / name / "killed").exists()] == kill
+    for name in names:
+        first, second, *cut = (
+            json.loads((tmp_path / way / name / f"rank-{rank}.json").read_text())
+            for way in ("whole", "cut")
+            for rank in (0, 1)
+        )
+        assert first["world"] == 2
+        assert first == second, f"{name}: the workers of one fit end apart"
+        assert cut == [first, second], f"{name}: a fit that goes on ends elsewhere"
+
+
+@pytest.mark.parametrize("name", registered())
+def test_every_generator_that_trains_refuses_workers_that_cannot_share_its_batch(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ddp, "world_size", lambda: 3)
+    model, data = registered_case(name)
+    with pytest.raises(ParamsError, match=r"batch_size \d+ cannot be shared by 3 workers; use a multiple of it"):
+        next(iter(model.fit(data, steps=2, seed=0, device=Device())))
 
 
 @pytest.mark.slow

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -81,3 +84,49 @@ def wait_long(folder: str) -> None:
     sys.stdout.write("waits\n")
     sys.stdout.flush()
     time.sleep(120)
+
+
+def registered() -> list[str]:
+    """Every generator that trains from arrays alone; what starts from weights that params name has the same loop."""
+    from tests.generators.tiny import KINDS, LINES, TRAINED
+
+    return [*TRAINED, *(name for name in LINES if KINDS[name].trains and name not in TRAINED)]
+
+
+def registered_case(name: str) -> tuple[Any, TrainData]:
+    """A new, tiny one and its train data."""
+    from tests.generators.language.grammar import toy_lines
+    from tests.generators.tiny import KINDS, TINY
+    from tests.generators.toy import IMAGES, SPEECH, toy_data
+
+    kind = KINDS[name]
+    array = SPEECH if "rows" in kind.layouts else IMAGES
+    data = toy_lines(48) if "tokens" in kind.layouts else toy_data(array, n=48)
+    return kind(data.spec, data.classes, **TINY[name].params), data
+
+
+def fit_registered(folder: str, names: list[str], cut: bool = False, kill: Sequence[str] = ()) -> None:
+    """Fits each for a few steps; each rank writes its losses and a digest of its weights. cut: each fit is broken off
+    after a checkpoint and begun again; kill: in those, once, rank 1 is killed there."""
+    import torch.distributed as dist
+
+    rank = dist.get_rank()
+    for name in names:
+        out = Path(folder) / name
+        out.mkdir(parents=True, exist_ok=True)
+        options = {"steps": 6, "seed": 3, "device": Device(), "checkpoints": out / "checkpoints", "checkpoint_every": 2}
+        if cut:
+            model, data = registered_case(name)
+            for report in model.fit(data, **options):
+                if report.step == 5:
+                    if name in kill and rank == 1 and not (out / "killed").exists():
+                        (out / "killed").touch()
+                        os.kill(os.getpid(), 9)
+                    break
+        model, data = registered_case(name)
+        losses = [[report.step, dict(report.losses)] for report in model.fit(data, **options)]
+        digest = hashlib.sha256()
+        for key, tensor in sorted(model.network.state_dict().items()):
+            digest.update(key.encode() + tensor.numpy().tobytes())
+        written = {"losses": losses, "weights": digest.hexdigest(), "world": dist.get_world_size()}
+        (out / f"rank-{rank}.json").write_text(json.dumps(written))

@@ -23,7 +23,7 @@ from features.representation import Spec
 from flows.artifacts.prepared import Prepared
 from flows.paths import Layout
 from flows.stages.fit.fit import load_train
-from flows.stages.fit.monitor import SAMPLES_PER_CLASS, held_out_distance
+from flows.stages.fit.monitor import SAMPLES_PER_CLASS, held_out_distance, held_out_score
 from flows.stages.plan.plans import FitPlan
 from flows.stages.run import run_stage
 from generators.condition import Conditions, encode_conditions
@@ -203,6 +203,7 @@ def test_a_conversion_that_trains_is_fitted_monitored_and_stopped_early(
     folder = layout.run("tiny")
     summary = json.loads((folder / "fit/fit.json").read_text())
     assert summary["trains"] and summary["steps_done"] < 400, "stopped early"
+    assert summary["ended"].startswith(f"at step {summary['steps_done']} of at most 400: no progress in 2 looks")
     scores = [v for v in pyarrow.csv.read_csv(folder / "fit/loss.csv")["monitor"].to_pylist() if v is not None]
     best = int(np.argmin(scores))
     assert 0 < best == len(scores) - 3, f"better at first, then two looks without a better score: {scores}"
@@ -248,4 +249,5 @@ def test_lines_are_compared_by_their_words_and_a_language_model_is_asked_itself(
     monitor = held_out_distance(data, CPU, 3)
     right, wrong = (monitor(Liner(data, other=other)) for other in (False, True))  # type: ignore[arg-type]
     assert right < 0.5 * wrong
-    assert monitor(Knower()) == 2.5  # type: ignore[arg-type]
+    knower: Any = Knower()
+    assert held_out_score(knower, data, CPU, 3)(knower) == 2.5
