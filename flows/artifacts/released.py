@@ -17,7 +17,8 @@ from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from corpora.schema import VERDICTS
 from corpora.store.atomic import write_json, write_text
-from corpora.store.release import MANIFEST, README, describe_files, sealed
+from corpora.store.checked import MANIFEST, README
+from corpora.store.release import describe_files, sealed
 from corpora.store.shards import read_table, write_table
 from flows.artifacts.base import Described, Folder, Record, read_as
 from flows.artifacts.evaluated import VerdictRow, verdict_rows
