@@ -92,3 +92,23 @@ def log(
     from emoforge.releases import show_log
 
     show_log(name, find_project(), as_json=as_json)
+
+
+@commands.command()
+def diff(
+    before: Annotated[str, Named],
+    after: Annotated[str, Named],
+    html: Annotated[Path | None, typer.Option(help="Write a page that stands alone")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what moved between two releases, and why: samples, balance, verdicts, uplift.
+
+    Each is traced through the plans to the parameter, corpus, weights or code that can have moved it. Versions are
+    fetched without their payloads.
+
+    Example:  emoforge diff demo_speech@v1.0.0 demo_speech@v1.1.0
+    Example:  emoforge diff demo_speech@latest demo_speech --html diff.html
+    """
+    from emoforge.comparing import diff as do
+
+    do(before, after, project_here(), html=html, as_json=as_json)

@@ -27,15 +27,18 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
 
 PARTS = {"release": "release", "plan": "plan", "evaluate": "evaluation"}  # verb of a stage -> the folder that it writes
+PROVENANCE = "provenance.json"  # a file that the report writes beside them
 PAYLOADS = "shards/"
 
 
 @dataclass(frozen=True, slots=True)
 class Outs:
-    """What dvc.lock says of a run: folder of `PARTS` -> DVC's name of its content."""
+    """What dvc.lock says of a run: folder of `PARTS` -> DVC's name of its content. provenance: of that file, None
+    without."""
 
     run: str
     folders: Mapping[str, str] = field(default_factory=dict)
+    provenance: str | None = None
 
     def path(self, part: str) -> str:
         """Relative to the project."""
@@ -52,7 +55,9 @@ def outs_in(run: str, lock: str) -> Outs:
         for out in stages.get(f"{verb}@{run}", {}).get("outs", []):
             if out.get("path") == f"data/runs/{run}/{part}" and str(out.get("md5", "")).endswith(".dir"):
                 found[part] = str(out["md5"])
-    return Outs(run, found)
+    beside = stages.get(f"report@{run}", {}).get("outs", [])
+    named = [str(out["md5"]) for out in beside if out.get("path") == f"data/runs/{run}/{PROVENANCE}"]
+    return Outs(run, found, named[0] if named else None)
 
 
 def lock_of(version: Version, repo: Path) -> str:
@@ -83,6 +88,9 @@ def fetched(version: Version, repo: Path, *, whole: bool, ask_remotes: bool = Tr
                 if part == "release":
                     raise
                 shutil.rmtree(folder / part, ignore_errors=True)  # plans and numbers say why: a version without is one
+        if outs.provenance is not None:
+            with contextlib.suppress(ResourceError):
+                shutil.copyfile(store.path(outs.provenance, outs.path(PROVENANCE)), folder / PROVENANCE)
     return target
 
 
