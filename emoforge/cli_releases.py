@@ -112,3 +112,27 @@ def diff(
     from emoforge.comparing import diff as do
 
     do(before, after, project_here(), html=html, as_json=as_json)
+
+
+@commands.command()
+def trace(
+    sample: Annotated[str | None, typer.Argument(help="A sample's id, of index.parquet")] = None,
+    subject: Annotated[str | None, typer.Option(help="A subject's id (CORPUS:SUBJECT) in place of a sample")] = None,
+    release: Annotated[
+        list[str] | None, typer.Option(help="Look here alone: a folder, a run or a version; may be repeated")
+    ] = None,
+    versions: Annotated[bool, typer.Option("--versions", help="Look at every published version, too")] = False,
+    openlineage: Annotated[bool, typer.Option("--openlineage", help="Print OpenLineage events as JSON")] = False,
+    as_json: Json = False,
+) -> None:
+    """Trace a sample back to generator, weights, draw, sources, people and gates; and a person or sample forward.
+
+    Forward: which synthetic samples stand on them, in which releases: made from them, or by a generator fitted on them.
+
+    Example:  emoforge trace syn/1f2e.../9a0b... --release demo_speech
+    Example:  emoforge trace --subject demo_speech:03 --versions
+    """
+    from emoforge.tracing import trace as do
+
+    form = "openlineage" if openlineage else "json" if as_json else "text"
+    do(sample, subject, release or [], project_here(), versions=versions, form=form)

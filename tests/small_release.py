@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from corpora.schema import SCORES, SPLITS, VERDICTS, Sample
+from corpora.schema import LINEAGE, SCORES, SPLITS, VERDICTS, Sample
 from corpora.store.atomic import write_json
 from corpora.store.release import MANIFEST, describe_files, sealed
 from corpora.store.shards import write_shards, write_table
@@ -67,7 +67,7 @@ def write_release(
     verdicts: Sequence[Mapping[str, Any]] = (),
     **facts: Any,
 ) -> Path:
-    """A release of `samples`. split: id -> split; train where it says nothing."""
+    """A release of `samples`. split: id -> split; train where it says nothing. lineage: edges (of `facts`)."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = [s for s in samples if s.generator_id is not None]
     kinds = {"real": [s for s in samples if s.generator_id is None], "synthetic": drawn}
@@ -83,6 +83,9 @@ def write_release(
     ]
     write_table(folder / "scores.parquet", pa.Table.from_pylist(scores, schema=SCORES))
     write_table(folder / "verdicts.parquet", pa.Table.from_pylist([VERDICT | v for v in verdicts], schema=VERDICTS))
+    if edges := facts.pop("lineage", None):
+        columns = [pa.array(column, pa.string()) for column in zip(*edges, strict=True)]
+        write_table(folder / "lineage.parquet", pa.table(columns, schema=LINEAGE))
     (folder / "README.md").write_text("# tiny\n", encoding="utf-8")
     seal(folder, samples, splits["split"], **facts)
     return folder

@@ -6,7 +6,7 @@ canonical JSON without `release_hash`, and it holds the sha256 of every file.
 Formats: in 1 the hash was one over the files alone, and README.md was none of them; such releases open and verify by
 that rule. In 2 the manifest came under it. In 3 the index has `part` and `sources` (of older ones they follow from
 `modality` and `source_ids`), and from here on tables grow: corpora/store/evolve.py. 3.1 adds `weight`, which is 1 in
-all that came before.
+all that came before, 3.2 lineage.parquet.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from corpora.errors import CorpusError, IntegrityError, UnknownNameError, UserError
 from corpora.fingerprint import hash_file, hash_files, hash_json
 from corpora.formats.jsonfile import as_written, read_json
-from corpora.schema import SAMPLES, SCORES, SPLITS
+from corpora.schema import LINEAGE, SAMPLES, SCORES, SPLITS
 from corpora.store.atomic import canonical_json
 from corpora.store.checked import (
     MANIFEST,
@@ -52,7 +52,8 @@ FEATURES = "features.parquet"
 UNIT = b"unit"  # key of a feature's unit in its column's metadata
 TABLES = (INDEX, SPLIT_TABLE)
 SCORE_TABLE = "scores.parquet"
-FORMAT = Format("emoforge-release", 3, 1)
+LINEAGE_TABLE = "lineage.parquet"
+FORMAT = Format("emoforge-release", 3, 2)
 MAX_NAME = 200  # characters of a path; the project's own have 40
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # fields that are shown to people or decide something, and what they must be where they are there
@@ -204,6 +205,14 @@ class Release:
             known = self.index["sample_id"].combine_chunks()
             table = _weighing_one(table.filter(pc.is_in(table["sample_id"], value_set=known)))
         return table
+
+    def lineage(self) -> pa.Table:
+        """LINEAGE: who used what; no row of a release of formats before 3.2. Raises `IntegrityError` where the file is
+        not what it was."""
+        if LINEAGE_TABLE not in self.manifest["files"]:
+            return LINEAGE.empty_table()
+        _check_file(self.path, LINEAGE_TABLE, self.manifest["files"][LINEAGE_TABLE])
+        return read_table(self.path / LINEAGE_TABLE, LINEAGE)
 
     def verify(self) -> None:
         """The manifest, and every file of it: there, of its size and sha256; the hash of the whole; members of each tar

@@ -111,7 +111,7 @@ def _labels(old: Release, new: Release, pair: Paired) -> Iterator[str]:
         yield f"label map: {_samples(relabelled['sample_id'].to_pylist())} have another class"
 
 
-def label_maps(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def label_maps(manifest: Mapping[str, Any]) -> dict[str, object]:
     """Corpus -> native label -> emotion, as the cards of a manifest have it."""
     cards = {str(entry["id"]): entry["card"] for entry in manifest.get("corpora", [])}
     return {name: card["label_map"] for name, card in cards.items() if "label_map" in card}
