@@ -122,6 +122,10 @@ VERDICTS = pa.schema(
     ]
 )
 
+# Who used what, an edge a row (docs/releases.md): a thing is a sample's id, or a kind and a name ("generator:1f2e",
+# "subject:c:s1", "list:...", "weights:<sha256>"); the roles say what `used` is, and which of them hold a literal.
+LINEAGE = pa.schema([_required("thing", pa.string()), _required("used", pa.string()), _required("role", pa.string())])
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:

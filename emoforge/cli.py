@@ -14,6 +14,8 @@ import typer
 
 import emoforge
 from corpora.errors import EmoforgeError, InterruptedRunError, UnknownNameError, UserError
+from emoforge.cli_releases import commands as commands_of_releases
+from emoforge.project import find_project
 
 app = typer.Typer(
     name="emoforge",
@@ -39,15 +41,6 @@ Exit codes: 0 done, 1 a gate said no (or a defect), 2 bad input, 3 interrupted. 
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for machines.")]
-
-
-def _repo() -> Path:
-    """The project's folder: the nearest one upwards with params.yaml and dvc.yaml."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
-            return folder
-    raise UserError(f"no params.yaml and dvc.yaml in {here} or above: run emoforge in the project's folder")
 
 
 def _params(repo: Path) -> Any:
@@ -95,7 +88,7 @@ def link(
     from flows.conduct.link import labels_missing
     from flows.conduct.link import link as make_link
 
-    linked = make_link(name, path, repo=_repo(), reader=reader)
+    linked = make_link(name, path, repo=find_project(), reader=reader)
     if as_json:
         facts = {"name": linked.name, "reader": linked.reader, "target": str(linked.target), "run": linked.run}
         unknown = [one.as_dict() for one in linked.unknown]
@@ -127,7 +120,7 @@ def run(
     Example:  emoforge run
     Example:  emoforge run demo_speech demo_faces
     """
-    _bring_up_to_date(_repo(), runs)
+    _bring_up_to_date(find_project(), runs)
 
 
 def _bring_up_to_date(repo: Path, runs: list[str] | None) -> list[str]:
@@ -154,7 +147,7 @@ def stage(
     """
     from emoforge.stage import execute
 
-    execute(verb, name, _repo())
+    execute(verb, name, find_project())
 
 
 @app.command()
@@ -165,7 +158,7 @@ def demo() -> None:
     """
     from emoforge.summary import print_run
 
-    repo = _repo()
+    repo = find_project()
     params = _params(repo)
     names = [n for n, r in params.runs.items() if set(r.corpora) <= set(params.demo)]
     if not names:
@@ -173,36 +166,6 @@ def demo() -> None:
     _bring_up_to_date(repo, names)
     for name in names:
         print_run(name, repo)
-
-
-@app.command()
-def publish(
-    run: Annotated[str, typer.Argument(help="A run of params.yaml")],
-    bump: Annotated[str, typer.Option(help="Which number goes up: major | minor | patch")] = "minor",
-    as_json: Json = False,
-) -> None:
-    """Push a release to the DVC remote, commit its lock, tag it RUN@vX.Y.Z.
-
-    Reads everything that would leave first: if any of it is damaged, nothing leaves (exit 1).
-    Refuses (exit 1) what gates or audit do not let out. What a licence forbids to pass on stays here, unless
-    machine.yaml names a private_remote. Nothing changed since the last tag: does nothing.
-
-    Example:  emoforge publish demo_speech
-    """
-    from emoforge import console
-    from flows.conduct.publish import publish as do
-
-    repo = _repo()
-    _runs(_params(repo), [run])
-    outcome = do(run, repo=repo, bump=bump)
-    if as_json:
-        console.print_json(outcome.as_dict())
-        return
-    console.out.print(outcome.sentence)
-    for path in outcome.mended:
-        console.out.print(f"  was damaged; restored from the intact file: {path}")
-    for path, why in outcome.withheld.items():
-        console.out.print(f"  not pushed: {path} ({why})")
 
 
 @app.command()
@@ -220,7 +183,7 @@ def schedule(
     """
     from flows.conduct.schedule import serve
 
-    repo = _repo()
+    repo = find_project()
     serve(_runs(_params(repo), runs), cron=cron, publish=not no_publish, repo=repo)
 
 
@@ -235,7 +198,7 @@ def check(
     """
     from emoforge.conductor import check_runs
 
-    repo = _repo()
+    repo = find_project()
     if not check_runs(_runs(_params(repo), runs), repo, as_json=as_json):
         raise typer.Exit(2)
 
@@ -261,7 +224,7 @@ def study(
     """
     from emoforge.studies import list_studies, show_study
 
-    repo = _repo()
+    repo = find_project()
     if name is None:
         list_studies(_params(repo), as_json=as_json)
         return
@@ -285,7 +248,7 @@ def tune(
     """
     from emoforge.studies import show_tuned
 
-    show_tuned(study, arm, _repo(), classifier=classifier, trials=trials, as_json=as_json)
+    show_tuned(study, arm, find_project(), classifier=classifier, trials=trials, as_json=as_json)
 
 
 @app.command()
@@ -364,7 +327,7 @@ def generators(
     from emoforge.listings import list_generators
 
     if run is not None:
-        repo = _repo()
+        repo = find_project()
         show_advice(_runs(_params(repo), [run])[0], repo, as_json=as_json)
     elif name is not None:
         show_generator(name, as_json=as_json)
@@ -380,20 +343,6 @@ def gates(as_json: Json = False) -> None:
     from emoforge.listings import list_gates
 
     list_gates(as_json=as_json)
-
-
-@app.command()
-def inspect(
-    release: Annotated[Path, typer.Argument(help="A release folder, e.g. data/runs/demo_speech/release")],
-    as_json: Json = False,
-) -> None:
-    """Show what is in a release and check every file against its hash. Exit 1 if one differs.
-
-    Example:  emoforge inspect data/runs/demo_speech/release
-    """
-    from emoforge.summary import inspect_release
-
-    inspect_release(release, as_json=as_json)
 
 
 @app.command()
@@ -457,9 +406,12 @@ def labels(
     """
     from emoforge.doubting import show_doubts
 
-    repo = _repo()
+    repo = find_project()
     _runs(_params(repo), [run])
     show_doubts(run, repo, judge=judge, csv=csv, html=html, seed=seed, as_json=as_json)
+
+
+app.add_typer(commands_of_releases)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

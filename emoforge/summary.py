@@ -191,11 +191,10 @@ def leak_lines(leaks: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _problem(release: Release) -> str | None:
-    try:
-        release.verify()
-    except IntegrityError as error:
-        return str(error)
-    return None
+    """What differs, as `emoforge verify` says it; None where nothing does."""
+    from corpora.store.verify import check_release
+
+    return " ".join(problem.sentence for problem in check_release(release.path).problems) or None
 
 
 def _print_release(

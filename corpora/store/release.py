@@ -6,13 +6,12 @@ canonical JSON without `release_hash`, and it holds the sha256 of every file.
 Formats: in 1 the hash was one over the files alone, and README.md was none of them; such releases open and verify by
 that rule. In 2 the manifest came under it. In 3 the index has `part` and `sources` (of older ones they follow from
 `modality` and `source_ids`), and from here on tables grow: corpora/store/evolve.py. 3.1 adds `weight`, which is 1 in
-all that came before.
+all that came before, 3.2 lineage.parquet.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,10 +27,19 @@ import pyarrow.parquet as pq
 from corpora.errors import CorpusError, IntegrityError, UnknownNameError, UserError
 from corpora.fingerprint import hash_file, hash_files, hash_json
 from corpora.formats.jsonfile import as_written, read_json
-from corpora.schema import SAMPLES, SCORES, SPLITS
+from corpora.schema import LINEAGE, SAMPLES, SCORES, SPLITS
 from corpora.store.atomic import canonical_json
+from corpora.store.checked import (
+    MANIFEST,
+    Problem,
+    file_problem,
+    first_problem,
+    foreign_shards,
+    member_problems,
+    unlisted,
+)
 from corpora.store.evolve import Format
-from corpora.store.shards import PLACE, count_members, iter_payloads, read_table
+from corpora.store.shards import PLACE, iter_payloads, read_table
 from corpora.store.weights import ClassBalance, class_balance, drawn, with_weights
 
 if TYPE_CHECKING:
@@ -39,13 +47,13 @@ if TYPE_CHECKING:
 
 Weights = Literal["keep", "draw"]
 
-MANIFEST = "manifest.json"
-README = "README.md"
+INDEX, SPLIT_TABLE = "index.parquet", "splits.parquet"
 FEATURES = "features.parquet"
 UNIT = b"unit"  # key of a feature's unit in its column's metadata
-TABLES = ("index.parquet", "splits.parquet")
+TABLES = (INDEX, SPLIT_TABLE)
 SCORE_TABLE = "scores.parquet"
-FORMAT = Format("emoforge-release", 3, 1)
+LINEAGE_TABLE = "lineage.parquet"
+FORMAT = Format("emoforge-release", 3, 2)
 MAX_NAME = 200  # characters of a path; the project's own have 40
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # fields that are shown to people or decide something, and what they must be where they are there
@@ -106,13 +114,7 @@ class Release:
     @property
     def unlisted(self) -> tuple[str, ...]:
         """Files in the folder that the manifest does not list: not of the release, whatever they are."""
-        known = {*self.manifest["files"], MANIFEST, *([README] if self.version == 1 else [])}
-        there = (
-            (Path(base) / name).relative_to(self.path).as_posix()
-            for base, folders, names in os.walk(self.path)
-            for name in (*names, *(f for f in folders if (Path(base) / f).is_symlink()))
-        )
-        return tuple(sorted(name for name in there if name not in known))
+        return unlisted(self.path, self.manifest["files"], self.version)
 
     @property
     def release_hash(self) -> str:
@@ -227,31 +229,39 @@ class Release:
             table = _weighing_one(table.filter(pc.is_in(table["sample_id"], value_set=known)))
         return table
 
+    def lineage(self) -> pa.Table:
+        """LINEAGE: who used what; no row of a release of formats before 3.2. Raises `IntegrityError` where the file is
+        not what it was."""
+        if LINEAGE_TABLE not in self.manifest["files"]:
+            return LINEAGE.empty_table()
+        _check_file(self.path, LINEAGE_TABLE, self.manifest["files"][LINEAGE_TABLE])
+        return read_table(self.path / LINEAGE_TABLE, LINEAGE)
+
     def verify(self) -> None:
         """The manifest, and every file of it: there, of its size and sha256; the hash of the whole; members of each tar
         as many as the index has; no tar among the shards that nobody knows. Other files that the manifest does not list
         are not of the release: see `unlisted`. Raises `IntegrityError` with the first thing that differs."""
-        manifest, version = _manifest(self.path)
+        manifest, version = read_manifest(self.path)
         if manifest != self.manifest:
             raise IntegrityError(f"{self.path / MANIFEST} is another than when the release was opened.")
-        files = manifest["files"]
-        for name in files:
-            _check_file(self.path, name, files[name])
-        if version == 1:
-            root = compute_release_hash({name: entry["sha256"] for name, entry in files.items()})
-            if root != self.release_hash:
-                raise IntegrityError(f"{self.path}: the files hash to {root}, the manifest says {self.release_hash}.")
-        for name in self.unlisted:
-            if name.startswith("shards/") and name.endswith(".tar"):
-                raise IntegrityError(
-                    f"{self.path / name} is not in the manifest, and who reads shards/*.tar would read it. Remove it."
-                )
-        index = read_table(self.path / "index.parquet", SAMPLES)  # whole, whatever was drawn of it
-        for shard in _shards(index):
-            rows = pc.sum(pc.equal(index["shard"], shard)).as_py()
-            members = count_members(self.path / shard)
-            if members != rows:
-                raise IntegrityError(f"{self.path / shard} holds {members} payloads, the index {rows}.")
+        first_problem(self._problems(version))
+
+    def _problems(self, version: int) -> Iterator[Problem]:
+        """In the order in which they are looked for; all of them, and where they lie: corpora/store/verify.py."""
+        for name, entry in self.manifest["files"].items():
+            if (problem := file_problem(self.path, name, entry)) is not None:
+                yield problem
+        if version == 1 and (root := root_problem(self.path, self.manifest)):
+            yield Problem(MANIFEST, "manifest", root)
+        yield from foreign_shards(self.path, self.unlisted)
+        yield from member_problems(self.path, read_table(self.path / INDEX, SAMPLES))  # whole, whatever was drawn of it
+
+
+def root_problem(path: Path, manifest: Mapping[str, Any]) -> str | None:
+    """Of a release of format 1, whose hash is one over its files alone: why it is not theirs, None where it is."""
+    root = compute_release_hash({name: entry["sha256"] for name, entry in manifest["files"].items()})
+    wanted = manifest["release_hash"]
+    return None if root == wanted else f"{path}: the files hash to {root}, the manifest says {wanted}."
 
 
 def open_release(path: Path | str, *, weights: Weights = "keep", seed: int = 0) -> Release:
@@ -270,7 +280,7 @@ def open_release(path: Path | str, *, weights: Weights = "keep", seed: int = 0) 
     if weights not in get_args(Weights):
         raise UnknownNameError.of("treatment of weights", str(weights), get_args(Weights))
     root = Path(path)
-    manifest, version = _manifest(root)
+    manifest, version = read_manifest(root)
     for name in TABLES:
         if name not in manifest["files"]:
             raise IntegrityError(f"{root / MANIFEST} does not list {name}: it is not the manifest of a release.")
@@ -307,8 +317,8 @@ def _shards(index: pa.Table) -> list[str]:
     return sorted(set(index["shard"].to_pylist()))
 
 
-def _manifest(root: Path) -> tuple[dict[str, Any], int]:
-    """-> the manifest, whole and of the right types, and the version of its format."""
+def read_manifest(root: Path) -> tuple[dict[str, Any], int]:
+    """-> the manifest, whole and of the right types, and the major version of its format. Raises as `open_release`."""
     place = root / MANIFEST
     if not place.is_file():
         raise CorpusError(f"{root} is no release: it holds no {MANIFEST}. Give the folder that `emoforge run` printed.")
@@ -356,18 +366,8 @@ def _check_entry(place: Path, name: str, entry: Any) -> None:
 
 
 def _check_file(root: Path, name: str, entry: Mapping[str, Any]) -> None:
-    path = root / name
-    for part in (path, *path.parents):
-        if part == root:
-            break
-        if part.is_symlink():
-            raise IntegrityError(f"{part} is a link; the files of a release are its own.")
-    if not path.is_file():
-        raise IntegrityError(f"{path} is missing; the manifest lists it.")
-    if path.stat().st_size != entry["n_bytes"]:
-        raise IntegrityError(f"{path} has {path.stat().st_size} bytes, the manifest says {entry['n_bytes']}.")
-    if hash_file(path) != entry["sha256"]:
-        raise IntegrityError(f"{path} does not have the sha256 of the manifest: it was changed.")
+    if (problem := file_problem(root, name, entry)) is not None:
+        raise IntegrityError(problem.sentence)
 
 
 def _is_sha256(value: Any) -> bool:

@@ -4,6 +4,7 @@ shards/train-synthetic-*.tar + index.parquet   what is released, with its weight
 accepted.parquet                               every candidate that passed all gates, and whether it is released
 scores.parquet                                 every candidate and gate
 asked.parquet                                  every candidate: what it was asked for beside the class; where a run asks
+draws.parquet + drawn_by.json                  every draw of the lists that released samples were drawn in, and by what
 rejected/*.tar + rejected.parquet              a few rejected candidates of each class and gate, to look at
 reference.json                                 gate -> class -> scores of real samples that the gate had not met
 balance.json                                   counts of every class, cell and round; limits
@@ -49,6 +50,29 @@ ASKED = pa.schema(
         pa.field("subject_id", pa.string()),
     ]
 )
+
+# draws.parquet: `list`: key of the draws that were made in one batch, `row`: the place in it; `draw`: canonical JSON
+DRAWS = pa.schema(
+    [
+        pa.field("list", pa.string(), nullable=False),
+        pa.field("row", pa.int32(), nullable=False),
+        pa.field("sample_id", pa.string(), nullable=False),
+        pa.field("draw", pa.string(), nullable=False),
+    ]
+)
+
+
+class MadeBy(Record):
+    """drawn_by.json: what names the generator, hence its samples (`generator_id` in flows/stages/fit/model_file.py).
+    weights: over the hashes of the model's files; params: over parameters, representation and classes; code: of what
+    turns draws into payloads; loads: path that a parameter names -> hash of what lay there."""
+
+    generator_id: str
+    generator: str
+    weights: str
+    params: str
+    code: str
+    loads: dict[str, str]
 
 
 class GateCost(Record):
@@ -214,6 +238,17 @@ class Augmented(Folder):
         """ASKED; None where the run asks for a class alone."""
         return optional_table(self.path / "asked.parquet", ASKED)
 
+    def draws(self) -> pa.Table:
+        """DRAWS; empty where nothing was drawn, and in a run of before draws were kept."""
+        table = optional_table(self.path / "draws.parquet", DRAWS)
+        return DRAWS.empty_table() if table is None else table
+
+    def made_by(self) -> MadeBy | None:
+        """What drew; None where `draws` is empty for one of its reasons."""
+        path = self.path / "drawn_by.json"
+        made_by: MadeBy | None = read_as(path, MadeBy) if path.exists() else None
+        return made_by
+
     def reference(self) -> Reference:
         """Scores of real samples by parts of each gate that had not met them."""
         reference: Reference = read_as(self.path / "reference.json", Reference)
@@ -242,6 +277,11 @@ class Augmented(Folder):
     def write_asked(self, asked: pa.Table) -> None:
         """asked.parquet."""
         write_table(self.path / "asked.parquet", asked)
+
+    def write_draws(self, draws: pa.Table, by: MadeBy) -> None:
+        """draws.parquet and drawn_by.json."""
+        write_table(self.path / "draws.parquet", draws)
+        write_as(self.path / "drawn_by.json", by, MadeBy)
 
     def write_reference(self, reference: Mapping[str, Mapping[str, list[float | None]]]) -> None:
         """What real samples score, for limits, yardsticks and figures."""

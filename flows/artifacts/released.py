@@ -1,8 +1,8 @@
 """release/: what a training loop elsewhere reads (flows/stages/release.py; opened by corpora/store/release.py).
 
 shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet, scores.parquet,
-verdicts.parquet, selftest.json, rejects.parquet, params.json, prepared.json, statistics.json, audit.json, README.md,
-manifest.json.
+verdicts.parquet, lineage.parquet, selftest.json, rejects.parquet, params.json, prepared.json, statistics.json,
+audit.json, README.md, manifest.json.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from corpora.schema import VERDICTS
 from corpora.store.atomic import write_json, write_text
-from corpora.store.release import MANIFEST, README, describe_files, sealed
+from corpora.store.checked import MANIFEST, README
+from corpora.store.release import describe_files, sealed
 from corpora.store.shards import read_table, write_table
 from flows.artifacts.base import Described, Folder, Record, read_as
 from flows.artifacts.evaluated import VerdictRow, verdict_rows
@@ -115,7 +116,7 @@ class Released(Folder):
                 (target / path.name).chmod(0o644)
 
     def write_tables(self, tables: Mapping[str, pa.Table]) -> None:
-        """Name (index, splits, verdicts, rejects) -> its table."""
+        """Name (index, splits, verdicts, lineage, rejects) -> its table."""
         for name, table in tables.items():
             write_table(self.path / f"{name}.parquet", table)
 

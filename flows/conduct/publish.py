@@ -2,41 +2,46 @@
 
 Everything that would leave is read and hashed first, and nothing leaves if any of it is damaged. Order: push, commit,
 tag; the tag comes last, so what has one is whole, and a publish that was cut short is simply repeated. A release whose
-content is that of the latest tag is not published again.
+content is that of the latest tag is not published again. Which number goes up is computed from the last version, and a
+lower one is refused (flows/releases/bumps.py).
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
 
-from corpora.errors import GateError, ResourceError, UserError
+from corpora.errors import EmoforgeError, GateError, ResourceError, UserError
 from corpora.formats.jsonfile import read_json
 from corpora.licences import why_restricted
 from corpora.readers import make_corpus
 from corpora.store.release import MANIFEST, open_release
+from flows.artifacts.base import Folder
 from flows.conduct.dvcrun import DVC, environment, opened, plain_errors, reasons, stage_of, stages_of
 from flows.conduct.intact import mend_cache, require_intact
 from flows.conduct.processes import run_locks
 from flows.params import Machine, Params, load_machine, load_params
 from flows.paths import PACKAGES, Layout
+from flows.releases.bumps import BUMPS, needed_bump, settled_bump
+from flows.releases.fetched import fetched
+from flows.releases.git import IDENTITY, git, git_root, identity
+from flows.releases.history import facts_of
+from flows.releases.versions import latest_tag, message_of, numbers, version_of
 
-Bump = Literal["major", "minor", "patch"]
+AUTO = "auto"
 FIRST = "v1.0.0"
 # Numbers and hashes alone: these leave even where the corpus may not.
 OPEN_STAGES = frozenset({"reader", "plan", "evaluate"})
 NOT_IN_CACHE = "is not in cache"  # how DVC's reason ends where an object of its cache is missing or cannot be read
-IDENTITY = ("emoforge", "emoforge@localhost")  # of commits and tags where git knows nobody
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What `publish` did. `tag`: None where nothing had changed since `latest`. withheld: out -> why it stayed here.
-    mended: objects of DVC's cache that were damaged and have been written anew from the intact files."""
+    mended: objects of DVC's cache that were damaged and have been written anew from the intact files. bump: which
+    number went up ("first": there was none); because: why."""
 
     run: str
     tag: str | None
@@ -44,13 +49,16 @@ class Outcome:
     pushed: list[str] = field(default_factory=list)
     withheld: dict[str, str] = field(default_factory=dict)
     mended: list[str] = field(default_factory=list)
+    bump: str | None = None
+    because: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
         """What was done, for people."""
         if self.tag is None:
             return f"nothing to publish: {self.run} has not changed since {self.latest}"
-        return f"published {self.tag}: {len(self.pushed)} outputs pushed, {len(self.withheld)} kept here"
+        why = f" ({self.bump}: {'; '.join(self.because)})" if self.because else ""
+        return f"published {self.tag}{why}: {len(self.pushed)} outputs pushed, {len(self.withheld)} kept here"
 
     def as_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -65,56 +73,68 @@ class _Out:
     pushable: bool
 
 
-def publish(run: str, *, repo: Path, bump: str = "minor") -> Outcome:
+def publish(run: str, *, repo: Path, bump: str = AUTO) -> Outcome:
     """`publish_held` under the lock of the run. Raises what that raises, and `LockedError`."""
     with run_locks(Layout(repo).scratch / "locks", [run]):
         return publish_held(run, repo=repo, bump=bump)
 
 
-def publish_held(run: str, *, repo: Path, bump: str = "minor") -> Outcome:
-    """Pushes, commits and tags the release of `run`, whose lock the caller holds. Idempotent.
+def publish_held(run: str, *, repo: Path, bump: str = AUTO) -> Outcome:
+    """Pushes, commits and tags the release of `run`, whose lock the caller holds. Idempotent. bump: "auto", or one that
+    is not lower than what changed since the last version asks for.
 
-    Raises `UnknownNameError` (run), `UserError` (not built, not up to date, no git, no remote, uncommitted code),
+    Raises `UnknownNameError` (run), `UserError` (not built, not up to date, no git, no remote, uncommitted code,
+    a bump that is too low, or a last version that cannot be read),
     `GateError` (gates or audit do not allow it), `IntegrityError` (something is damaged, and nothing was pushed),
     `LockedError`, `ResourceError` (the remote failed).
     """
-    if bump not in get_args(Bump):
-        raise UserError(f"bump is {bump!r}; allowed: {', '.join(get_args(Bump))}")
+    if bump not in (AUTO, *BUMPS):
+        raise UserError(f"bump is {bump!r}; allowed: {', '.join((AUTO, *BUMPS))}")
     params, machine = load_params(repo / "params.yaml"), load_machine(repo / "machine.yaml")
     params.run(run)
     stages = stages_of(params, [run])
     mended = _is_whole(run, stages, repo)
     _may_leave(run, repo)
     latest = latest_tag(run, repo)
-    if latest and _released(run, _show(repo, latest)) == _released(run, (repo / "dvc.lock").read_text("utf-8")):
+    if latest and _released(run, git(repo, "show", f"{latest}:./dvc.lock")) == _released(
+        run, (repo / "dvc.lock").read_text("utf-8")
+    ):
         return Outcome(run, None, latest)
     _code_is_committed(repo)
     outs = _outs(stages, repo)
     free, private, withheld = _sorted_by_licence(outs, run, params, machine, repo)
     mended += require_intact(stages, {*free, *private}, repo=repo)
     open_release(Layout(repo).run(run) / "release").verify()
+    raised, because = _bump(run, latest, bump, repo)
     _push(free, None, repo)
     _push(private, machine.private_remote, repo)
     _commit(run, [out.path for out in outs if not out.cached], repo)
-    return Outcome(run, _tag(run, latest, bump, repo), latest, free + private, withheld, mended)
+    message = _message(run, raised, because, repo)
+    tag = _tag(run, _next(latest, raised), message, repo)
+    return Outcome(run, tag, latest, free + private, withheld, mended, raised, because)
 
 
-def latest_tag(run: str, repo: Path) -> str | None:
-    """The gto tag of the highest version of `run`, or None."""
-    import gto.api
-    from gto.exceptions import ArtifactNotFound
-
+def _bump(run: str, latest: str | None, asked: str, repo: Path) -> tuple[str, tuple[str, ...]]:
+    """-> which number goes up, and why. Raises `UserError`."""
+    if latest is None:
+        return "first", ()
     try:
-        versions = [v["version"] for v in gto.api.show(str(_git_root(repo)), name=run) if v.get("version")]
-    except ArtifactNotFound:
-        return None
-    if not versions:
-        return None
-    return f"{run}@{max(versions, key=_as_numbers)}"
+        before = fetched(version_of(latest, repo), repo, whole=False) / "release"
+        needed = needed_bump(before, Layout(repo).run(run) / "release")
+    except EmoforgeError as error:
+        if asked == BUMPS[-1]:
+            return asked, (f"{latest} could not be read",)
+        raise UserError(
+            f"what changed since {latest} cannot be told, so no bump can be checked: {error} "
+            f"--bump {BUMPS[-1]} is never too low."
+        ) from None
+    return settled_bump(asked, needed, latest), needed.because
 
 
-def _as_numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.removeprefix("v").split("-")[0].split("."))
+def _message(run: str, raised: str, because: tuple[str, ...], repo: Path) -> str:
+    """Of the tag, with what `emoforge log` says of the version where its data is not at hand."""
+    facts = facts_of(Folder(Layout(repo).run(run) / "release"))
+    return message_of(run, facts.model_copy(update={"bump": raised, "because": because}))
 
 
 def _is_whole(run: str, stages: Sequence[str], repo: Path) -> list[str]:
@@ -204,7 +224,7 @@ def _push(paths: Sequence[str], remote: str | None, repo: Path) -> None:
 
 def _code_is_committed(repo: Path) -> None:
     folders = [name for name in PACKAGES if (repo / name).is_dir()]
-    changed = _git(repo, "status", "--porcelain", "--", *folders) if folders else ""
+    changed = git(repo, "status", "--porcelain", "--", *folders) if folders else ""
     if changed:
         files = ", ".join(line[3:] for line in changed.splitlines()[:5])
         raise UserError(f"code has changes that git does not hold ({files}); commit them: a tag names what ran")
@@ -214,33 +234,31 @@ def _commit(run: str, numbers: Sequence[str], repo: Path) -> None:
     """dvc.lock, dvc.yaml, params.yaml and the small files of numbers; nothing else that may be staged or changed."""
     paths = [name for name in ("dvc.lock", "dvc.yaml", "params.yaml") if (repo / name).exists()]
     paths += [path for path in numbers if (repo / path).exists()]
-    _git(repo, "add", "--force", "--", *paths)
-    if _git(repo, "status", "--porcelain", "--untracked-files=no", "--", *paths):
-        _git(repo, *_identity(repo), "commit", "--quiet", "-m", f"Publish {run}", "--", *paths)
+    git(repo, "add", "--force", "--", *paths)
+    if git(repo, "status", "--porcelain", "--untracked-files=no", "--", *paths):
+        git(repo, *identity(repo), "commit", "--quiet", "-m", f"Publish {run}", "--", *paths)
 
 
-def _tag(run: str, latest: str | None, bump: str, repo: Path) -> str:
+def _tag(run: str, version: str, message: str, repo: Path) -> str:
     import gto.api
 
-    name, email = IDENTITY if _identity(repo) else (None, None)
+    name, email = IDENTITY if identity(repo) else (None, None)
     gto.api.register(
-        str(_git_root(repo)),
+        str(git_root(repo)),
         name=run,
         ref="HEAD",
-        version=_next(latest, bump),
-        message=f"Release of {run}",
+        version=version,
+        message=message,
         author=name,
         author_email=email,
     )
-    tag = latest_tag(run, repo)
-    assert tag is not None and tag != latest
-    return tag
+    return version_of(f"{run}@{version}", repo).tag
 
 
 def _next(latest: str | None, bump: str) -> str:
     if latest is None:
         return FIRST
-    major, minor, patch = _as_numbers(latest.rpartition("@")[2])
+    major, minor, patch = numbers(latest.rpartition("@")[2])
     raised = {"major": (major + 1, 0, 0), "minor": (major, minor + 1, 0), "patch": (major, minor, patch + 1)}[bump]
     return "v" + ".".join(map(str, raised))
 
@@ -252,28 +270,3 @@ def _released(run: str, lock: str) -> list[tuple[str, str]] | None:
     stages = (YAML(typ="safe").load(lock) or {}).get("stages", {})
     outs = stages.get(f"release@{run}", {}).get("outs")
     return sorted((out["path"], out["md5"]) for out in outs) if outs else None
-
-
-def _show(repo: Path, tag: str) -> str:
-    return _git(repo, "show", f"{tag}:./dvc.lock")
-
-
-def _git_root(repo: Path) -> Path:
-    return Path(_git(repo, "rev-parse", "--show-toplevel"))
-
-
-def _identity(repo: Path) -> list[str]:
-    """Options that name a committer, where neither git's configuration nor the environment does."""
-    if os.environ.get("GIT_COMMITTER_EMAIL") or _git(repo, "config", "--default", "", "--get", "user.email"):
-        return []
-    return ["-c", f"user.name={IDENTITY[0]}", "-c", f"user.email={IDENTITY[1]}"]
-
-
-def _git(repo: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=repo, text=True, capture_output=True, stdin=subprocess.DEVNULL)
-    except FileNotFoundError:
-        raise UserError("git is not installed; publishing needs it") from None
-    if done.returncode != 0:
-        raise UserError(f"git {' '.join(arguments[:1])} failed in {repo}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout.rstrip("\n")

@@ -1,10 +1,11 @@
 """The stage `release`: one folder that a training loop elsewhere reads with nothing of ours installed.
 
 data/runs/<run>/release/: shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet,
-features.parquet (where the representation has no way back), scores.parquet, verdicts.parquet, selftest.json (planted
-defects), rejects.parquet, params.json, prepared.json (steps of preparation and their versions), statistics.json (of
-train, where a step needs them), audit.json, README.md, manifest.json. `release_hash` is a hash of the manifest, which
-holds the hash of every other file (corpora/store/release.py); time, place and versions are in none of them.
+features.parquet (where the representation has no way back), scores.parquet, verdicts.parquet, lineage.parquet (who
+used what), selftest.json (planted defects), rejects.parquet, params.json, prepared.json (steps of preparation and their
+versions), statistics.json (of train, where a step needs them), audit.json, README.md, manifest.json. `release_hash` is
+a hash of the manifest, which holds the hash of every other file (corpora/store/release.py); time, place and versions
+are in none of them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from flows.artifacts.released import Card, ClassCount, Manifest, Released
 from flows.params import Machine, Policy
 from flows.paths import Layout
 from flows.stages.feature_rows import FeatureRows, vector_representation, write_feature_rows
+from flows.stages.lineage import lineage_table
 from flows.stages.plan.plans import ReleasePlan
 from generators.draws.balance import STOPS
 from validators.maths.chance import UNJUDGED
@@ -61,6 +63,7 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
                 "index": pa.concat_tables([real, synthetic]),
                 "splits": pa.concat_tables([real_splits, synthetic_splits(synthetic, plan.view)]),
                 "verdicts": evaluated.verdict_table(),
+                "lineage": lineage_table(prepared, augmented, evaluated.verdict_table()),
                 "rejects": _rejects(layout, plan, prepared),
             }
         )

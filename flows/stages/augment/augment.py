@@ -11,6 +11,7 @@ balance.json. Beside it, in .emoforge/timings: what it took.
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ import pyarrow as pa
 
 from corpora.fingerprint import hash_bytes
 from corpora.schema import SCORES, Sample
-from flows.artifacts.augmented import ASKED, Augmented, Balance, Chosen, Reference, RoundTally
+from flows.artifacts.augmented import ASKED, DRAWS, Augmented, Balance, Chosen, MadeBy, Reference, RoundTally
 from flows.artifacts.prepared import Prepared, Summary
 from flows.engine.store import WorkStore
 from flows.params import Machine
@@ -38,13 +39,18 @@ from generators.draws.targets import Cell
 from generators.generator import RATED, generator_class
 
 SHOWN_REJECTS = 3  # rejected payloads kept for each class and gate, for people to look at
+CANONICAL: Mapping[str, Any] = {
+    "sort_keys": True,
+    "separators": (",", ":"),
+    "ensure_ascii": False,
+}  # as `hash_json` has it
 TIMINGS = "draws"  # .emoforge/timings/<run>/draws.json
 
 
 @dataclass(frozen=True)
 class Drawn:
     """What the rounds came to. seen: every candidate of each cell, with its fate; limits: gate -> class -> number;
-    silent: gate -> class -> why the gate has no say in it; stops: why each cell ended."""
+    silent: gate -> class -> why the gate has no say in it; stops: why each cell ended; by: what drew."""
 
     seen: Mapping[Cell, list[Candidate]]
     gates: Mapping[str, FittedGate] = field(default_factory=dict)
@@ -53,6 +59,7 @@ class Drawn:
     stops: Mapping[Cell, Stop] = field(default_factory=dict)
     rounds: Sequence[RoundTally] = ()
     chosen: Chosen = field(default_factory=Chosen)
+    by: MadeBy | None = None
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -81,7 +88,8 @@ def run(plan: AugmentPlan, layout: Layout, machine: Machine) -> None:
         wanted = prepared_cells(plan.target, prepared) + draw.sequence.asked.cells()
         seen, stops, rounds = fill(wanted, gates, limits, draw, plan.rounds.budget(plan.target), plan.compute.draw_list)
         chosen = choose(plan, prepared, seen, draw)
-    _write(plan, layout, prepared, store, Drawn(seen, gates, limits, silent, stops, rounds, chosen))
+        made_by = draw.made_by
+    _write(plan, layout, prepared, store, Drawn(seen, gates, limits, silent, stops, rounds, chosen, made_by))
     spent(layout.timing_file(TIMINGS, plan.run), seen, draw.seconds, machine.actors)
 
 
@@ -95,6 +103,8 @@ def _write(plan: AugmentPlan, layout: Layout, prepared: Prepared, store: WorkSto
         if shown := _shown_rejects(drawn.candidates):
             out.write_rejected(_as_samples(shown, store, summary, real, edits))
         out.write_tables(_scores(drawn), accepted_table(drawn.seen))
+        if drawn.by is not None:
+            out.write_draws(_draws(drawn.candidates, {c.list_key for c in released}), drawn.by)
         if plan.ask.asked().names:
             out.write_asked(_asked(drawn.candidates))
         out.write_reference(_reference(drawn.gates))
@@ -109,6 +119,15 @@ def _asked(candidates: Sequence[Candidate]) -> pa.Table:
         rated = {name: given.get(name) for name in RATED}
         rows.append({"sample_id": c.sample_id, **rated, "subject_id": c.draw.condition.subject})
     return pa.Table.from_pylist(rows, schema=ASKED)
+
+
+def _draws(candidates: Sequence[Candidate], lists: set[str]) -> pa.Table:
+    """DRAWS of `lists`, whole: who stands in one batch with a sample has a share in its bytes."""
+    of_lists = sorted((c for c in candidates if c.list_key in lists), key=lambda c: (c.list_key, c.row))
+    draws = [json.dumps(c.draw.to_json(), **CANONICAL) for c in of_lists]
+    keys = [c.list_key.rpartition("/")[2] for c in of_lists]
+    columns = [keys, [c.row for c in of_lists], [c.sample_id for c in of_lists], draws]
+    return pa.table(dict(zip(DRAWS.names, columns, strict=True)), schema=DRAWS)
 
 
 def _reference(gates: Mapping[str, FittedGate]) -> Reference:

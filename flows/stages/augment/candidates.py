@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from corpora.errors import ResourceError, UserError
+from corpora.fingerprint import hash_json
 from corpora.schema import SAMPLES
 from corpora.store.shards import read_table
 from features.representation import EditingRepresentation, make_representation
+from flows.artifacts.augmented import MadeBy
 from flows.artifacts.prepared import Prepared
 from flows.engine.executor import Executor, Worker, WorkItem, executor
 from flows.engine.progress import Pace
@@ -169,6 +171,14 @@ class Drawer:
         model, cache = layout.run(plan.run) / "model", layout.scratch / "cache"
         described = read_model(model)  # whole, or nothing is drawn
         self.generator_id = generator_id(described, plan.generator.code, plan.loads)
+        self.made_by = MadeBy(
+            generator_id=self.generator_id,
+            generator=str(described["generator"]),
+            weights=hash_json(described["files"]),
+            params=hash_json({name: described[name] for name in ("params", "representation", "classes")}),
+            code=plan.generator.code,
+            loads=dict(plan.loads),
+        )
         kind = generator_class(plan.generator.name)
         takes = kind.takes
         model_key = f"models/{self.generator_id}"

@@ -10,7 +10,10 @@ import pytest
 
 from corpora.errors import GateError, LockedError, ResourceError, UserError
 from flows.conduct.processes import run_locks
-from flows.conduct.publish import publish
+from flows.conduct.publish import _bump, publish
+from flows.releases.versions import versions_of
+from tests.flows.releases.published import Published
+from tests.small_release import real, write_release
 from tests.toy import Toy
 
 
@@ -37,7 +40,7 @@ def test_what_is_not_built_or_not_up_to_date_does_not_leave(toy: Toy) -> None:
     toy.set_seed(2)
     with pytest.raises(UserError, match=r"not up to date .*runs\.toy is modified"):
         publish("toy", repo=toy.folder)
-    with pytest.raises(UserError, match="allowed: major, minor, patch"):
+    with pytest.raises(UserError, match="allowed: auto, patch, minor, major"):
         publish("toy", repo=toy.folder, bump="huge")
     assert toy.git("tag") == ""
 
@@ -64,7 +67,14 @@ def test_publish_tags_once_and_an_old_tag_is_read_again(toy: Toy) -> None:
 
     toy.set_seed(2)
     toy.repro()
-    assert publish("toy", repo=toy.folder).tag == "toy@v1.1.0"
+    with pytest.raises(UserError, match=r"bump patch is too low: since toy@v1\.0\.0 files: a\.txt changed"):
+        publish("toy", repo=toy.folder, bump="patch")
+    second = publish("toy", repo=toy.folder)
+    assert second.tag == "toy@v1.1.0" and "minor: files: a.txt changed" in second.sentence
+    facts = [version.facts for version in versions_of("toy", toy.folder)]
+    assert [told.bump for told in facts if told] == ["first", "minor"]
+    manifest = json.loads((toy.folder / "data/runs/toy/release/manifest.json").read_text())
+    assert facts[1] is not None and facts[1].release_hash == manifest["release_hash"]
     assert publish("toy", repo=toy.folder).tag is None
     v2 = (toy.folder / "data/runs/toy/release/a.txt").read_text()
     assert v1 != v2
@@ -135,6 +145,22 @@ def test_code_that_git_does_not_hold_is_not_published(toy: Toy) -> None:
     (toy.folder / "training" / "__init__.py").write_text("import this\n")
     with pytest.raises(UserError, match=r"training/__init__\.py"):
         publish("toy", repo=toy.folder)
+
+
+def test_without_the_last_version_no_bump_is_guessed(tmp_path: Path) -> None:
+    project = Published(tmp_path / "project")
+    run = project.folder / "data/runs/tiny"
+    write_release(run / "release", [real(i) for i in range(4)])
+    tag = project.version(run, "v1.0.0")
+    shutil.rmtree(run)
+    write_release(run / "release", [real(i) for i in range(5)])
+    assert _bump("tiny", tag, "auto", project.folder) == ("minor", ("samples: 1 real and 0 synthetic came",))
+    assert _bump("tiny", None, "auto", project.folder) == ("first", ())
+    project.forget()
+    shutil.rmtree(project.remote)
+    with pytest.raises(UserError, match=r"cannot be told.*--bump major is never too low"):
+        _bump("tiny", tag, "auto", project.folder)
+    assert _bump("tiny", tag, "major", project.folder) == ("major", ("tiny@v1.0.0 could not be read",))
 
 
 def test_the_lock_file_speaks_of_its_process(tmp_path: Path) -> None:

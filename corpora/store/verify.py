@@ -1,0 +1,97 @@
+"""Everything of a release against its hashes: all that differs, named, where `Release.verify` raises the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpora.errors import IntegrityError
+from corpora.schema import SAMPLES
+from corpora.store.checked import (
+    MANIFEST,
+    Problem,
+    file_problem,
+    foreign_shards,
+    member_problems,
+    unlisted,
+    with_samples,
+)
+from corpora.store.release import INDEX, read_manifest, root_problem
+from corpora.store.shards import read_table
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A release after all its bytes were read. release_hash: None where the manifest itself is damaged. n_files,
+    n_bytes: that the manifest lists. extra: files that it does not list, which are not of the release."""
+
+    path: Path
+    release_hash: str | None
+    n_files: int
+    n_bytes: int
+    problems: tuple[Problem, ...]
+    extra: tuple[str, ...]
+
+    @property
+    def intact(self) -> bool:
+        """Whether all of it is what it was."""
+        return not self.problems
+
+
+def check_release(path: Path) -> Checked:
+    """Every file of a release folder against its hash. What is damaged is named with all else that is; of a shard, the
+    samples too, where the index is whole. Raises `CorpusError` where there is no release, or one of a newer format."""
+    try:
+        manifest, version = read_manifest(path)
+    except IntegrityError as error:
+        return Checked(path, None, 0, 0, (Problem(MANIFEST, "manifest", str(error)),), ())
+    files, extra = manifest["files"], unlisted(path, manifest["files"], version)
+    found = list(_damaged_files(path, files))
+    damaged = {problem.file for problem in found}
+    problems = [*found, *foreign_shards(path, extra)]
+    if INDEX not in damaged and INDEX in files:
+        index = _index(path, problems)
+        if index is not None:
+            problems = [_located(problem, path, index) for problem in problems]
+            whole = pc.invert(pc.is_in(index["shard"], value_set=pa.array(sorted(damaged), pa.string())))
+            problems += _unknown_shards(path, files, index)
+            problems += member_problems(path, index.filter(pc.and_(whole, _listed(index, files))))
+    if version == 1 and not problems and (root := root_problem(path, manifest)):
+        problems.append(Problem(MANIFEST, "manifest", root))
+    size = sum(int(entry["n_bytes"]) for entry in files.values())
+    return Checked(path, str(manifest["release_hash"]), len(files), size, tuple(problems), extra)
+
+
+def _damaged_files(path: Path, files: dict[str, dict[str, object]]) -> Iterator[Problem]:
+    for name, entry in sorted(files.items()):
+        if (problem := file_problem(path, name, entry)) is not None:
+            yield problem
+
+
+def _index(path: Path, problems: list[Problem]) -> pa.Table | None:
+    """The index; None, and a problem more, where it has its hash and is no index all the same."""
+    try:
+        return read_table(path / INDEX, SAMPLES)
+    except IntegrityError as error:
+        problems.append(Problem(INDEX, "changed", str(error)))
+        return None
+
+
+def _located(problem: Problem, path: Path, index: pa.Table) -> Problem:
+    """A shard's problem with the samples that it touches; only shards that differ are searched."""
+    if not problem.file.endswith(".tar"):
+        return problem
+    return with_samples(problem, path, index.filter(pc.equal(index["shard"], problem.file)))
+
+
+def _listed(index: pa.Table, files: dict[str, dict[str, object]]) -> pa.ChunkedArray:
+    return pc.is_in(index["shard"], value_set=pa.array(sorted(files), pa.string()))
+
+
+def _unknown_shards(path: Path, files: dict[str, dict[str, object]], index: pa.Table) -> Iterator[Problem]:
+    for shard in sorted(set(pc.unique(index["shard"]).to_pylist()) - set(files)):
+        yield Problem(INDEX, "members", f"{path}: the index names {shard!r}, the manifest does not.")

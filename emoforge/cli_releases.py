@@ -1,0 +1,138 @@
+"""Commands for releases that are there. Thin, as emoforge/cli.py, which takes them in.
+
+Nothing heavy is imported until a command needs it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emoforge.project import find_project, project_here
+
+commands = typer.Typer()
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for machines.")]
+Named = typer.Argument(help="A release folder, a run of the project, or a version NAME@vX.Y.Z (NAME@latest)")
+
+
+@commands.command()
+def publish(
+    run: Annotated[str, typer.Argument(help="A run of params.yaml")],
+    bump: Annotated[str, typer.Option(help="Which number goes up: auto | major | minor | patch")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Push a release to the DVC remote, commit its lock, tag it RUN@vX.Y.Z.
+
+    Reads everything that would leave first: if any of it is damaged, nothing leaves (exit 1).
+    Refuses (exit 1) what gates or audit do not let out. What a licence forbids to pass on stays here, unless
+    machine.yaml names a private_remote. Nothing changed since the last tag: does nothing.
+    Which number goes up is computed from the last version: major for schema, label map or split, minor for samples,
+    patch for metadata. A lower one than that is refused.
+
+    Example:  emoforge publish demo_speech
+    """
+    from emoforge import console
+    from flows.conduct.publish import publish as do
+    from flows.params import load_params
+
+    repo = find_project()
+    load_params(repo / "params.yaml").run(run)
+    outcome = do(run, repo=repo, bump=bump)
+    if as_json:
+        console.print_json(outcome.as_dict())
+        return
+    console.out.print(outcome.sentence)
+    for path in outcome.mended:
+        console.out.print(f"  was damaged; restored from the intact file: {path}")
+    for path, why in outcome.withheld.items():
+        console.out.print(f"  not pushed: {path} ({why})")
+
+
+@commands.command()
+def inspect(
+    release: Annotated[Path, typer.Argument(help="A release folder, e.g. data/runs/demo_speech/release")],
+    as_json: Json = False,
+) -> None:
+    """Show what is in a release and check every file against its hash. Exit 1 if one differs.
+
+    Example:  emoforge inspect data/runs/demo_speech/release
+    """
+    from emoforge.summary import inspect_release
+
+    inspect_release(release, as_json=as_json)
+
+
+@commands.command()
+def verify(release: Annotated[str, Named], as_json: Json = False) -> None:
+    """Check every byte of a release against its hashes; name what differs, down to the samples. Exit 1 if any does.
+
+    A folder needs no project. Extra files are named; a tar among the shards that the manifest does not list is damage.
+
+    Example:  emoforge verify data/runs/demo_speech/release
+    Example:  emoforge verify demo_speech@v1.0.0
+    """
+    from emoforge.verifying import verify as do
+
+    if not do(release, project_here(), as_json=as_json):
+        raise typer.Exit(1)
+
+
+@commands.command()
+def log(
+    name: Annotated[str, typer.Argument(help="A run that has been published")],
+    as_json: Json = False,
+) -> None:
+    """List the versions of a release: when, commit, hash, samples, verdicts, and what kind of step each was.
+
+    Example:  emoforge log demo_speech
+    """
+    from emoforge.releases import show_log
+
+    show_log(name, find_project(), as_json=as_json)
+
+
+@commands.command()
+def diff(
+    before: Annotated[str, Named],
+    after: Annotated[str, Named],
+    html: Annotated[Path | None, typer.Option(help="Write a page that stands alone")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what moved between two releases, and why: samples, balance, verdicts, uplift.
+
+    Each is traced through the plans to the parameter, corpus, weights or code that can have moved it. Versions are
+    fetched without their payloads.
+
+    Example:  emoforge diff demo_speech@v1.0.0 demo_speech@v1.1.0
+    Example:  emoforge diff demo_speech@latest demo_speech --html diff.html
+    """
+    from emoforge.comparing import diff as do
+
+    do(before, after, project_here(), html=html, as_json=as_json)
+
+
+@commands.command()
+def trace(
+    sample: Annotated[str | None, typer.Argument(help="A sample's id, of index.parquet")] = None,
+    subject: Annotated[str | None, typer.Option(help="A subject's id (CORPUS:SUBJECT) in place of a sample")] = None,
+    release: Annotated[
+        list[str] | None, typer.Option(help="Look here alone: a folder, a run or a version; may be repeated")
+    ] = None,
+    versions: Annotated[bool, typer.Option("--versions", help="Look at every published version, too")] = False,
+    openlineage: Annotated[bool, typer.Option("--openlineage", help="Print OpenLineage events as JSON")] = False,
+    as_json: Json = False,
+) -> None:
+    """Trace a sample back to generator, weights, draw, sources, people and gates; and a person or sample forward.
+
+    Forward: which synthetic samples stand on them, in which releases: made from them, or by a generator fitted on them.
+
+    Example:  emoforge trace syn/1f2e.../9a0b... --release demo_speech
+    Example:  emoforge trace --subject demo_speech:03 --versions
+    """
+    from emoforge.tracing import trace as do
+
+    form = "openlineage" if openlineage else "json" if as_json else "text"
+    do(sample, subject, release or [], project_here(), versions=versions, form=form)

@@ -1,0 +1,34 @@
+"""git, asked for words: the one place that starts it for publishing and for versions."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from corpora.errors import UserError
+
+IDENTITY = ("emoforge", "emoforge@localhost")  # of commits and tags where git knows nobody
+
+
+def git(repo: Path, *arguments: str) -> str:
+    """stdout of `git ...` in `repo`, without its last newlines. Raises `UserError`: no git, or git said no."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=repo, text=True, capture_output=True, stdin=subprocess.DEVNULL)
+    except FileNotFoundError:
+        raise UserError("git is not installed; versions need it") from None
+    if done.returncode != 0:
+        raise UserError(f"git {' '.join(arguments[:1])} failed in {repo}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout.rstrip("\n")
+
+
+def git_root(repo: Path) -> Path:
+    """The folder of the git repository that `repo` lies in."""
+    return Path(git(repo, "rev-parse", "--show-toplevel"))
+
+
+def identity(repo: Path) -> list[str]:
+    """Options that name a committer, where neither git's configuration nor the environment does."""
+    if os.environ.get("GIT_COMMITTER_EMAIL") or git(repo, "config", "--default", "", "--get", "user.email"):
+        return []
+    return ["-c", f"user.name={IDENTITY[0]}", "-c", f"user.email={IDENTITY[1]}"]

@@ -1,0 +1,67 @@
+"""What a person does with releases, at the door: tables, JSON and exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from emoforge.cli import app
+from tests.flows.releases.published import Published
+from tests.small_release import made, real, write_release
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """tiny@v1.0.0, tiny@v1.1.0 with a sample more, and the second as the run's release."""
+    place = tmp_path_factory.mktemp("project")
+    published = Published(place / "project")
+    samples = [*map(real, range(8)), *map(made, range(4))]
+    run = published.folder / "data/runs/tiny"
+    for number, of in (("v1.0.0", samples), ("v1.1.0", [*samples, made(5)])):
+        write_release(run / "release", of, verdicts=[{}])
+        published.version(run, number)
+    return published
+
+
+def call(project: Published, monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, str]:
+    monkeypatch.chdir(project.folder)
+    done = CliRunner().invoke(app, list(words))
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.stdout
+
+
+def asked(project: Published, monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
+    _, text = call(project, monkeypatch, *words, "--json")
+    return json.loads(text)
+
+
+def test_log(project: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = asked(project, monkeypatch, "log", "tiny")
+    assert [(v["tag"], v["real"], v["synthetic"], v["bump"]) for v in told] == [
+        ("tiny@v1.1.0", 8, 5, "minor"),
+        ("tiny@v1.0.0", 8, 4, "first"),
+    ]
+    code, text = call(project, monkeypatch, "log", "tiny")
+    assert code == 0 and "tiny@v1.0.0" in text and "pass 1" in text and told[0]["release_hash"][:12] in text
+
+
+def test_verify(project: Published, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for named in ("tiny", "tiny@v1.0.0", "data/runs/tiny/release", "data/runs/tiny"):
+        assert asked(project, monkeypatch, "verify", named)["intact"], named
+    folder = write_release(tmp_path / "other", [real(1), real(2)])
+    tar = next(folder.glob("shards/*.tar"))
+    data = bytearray(tar.read_bytes())
+    data[700] ^= 4
+    tar.write_bytes(bytes(data))
+    (folder / "mine.txt").write_text("mine")
+    code, text = call(project, monkeypatch, "verify", str(folder))
+    sample = asked(project, monkeypatch, "verify", str(folder))["problems"][0]["samples"][0]
+    assert code == 1 and sample["part"] == "payload" and sample["sample_id"] in text
+    assert f"shards/{tar.name}" in text and "not of the release: mine.txt" in text
+    code, text = call(project, monkeypatch, "inspect", str(project.folder / "data/runs/tiny/release"))
+    assert code == 0 and "intact" in text
