@@ -271,6 +271,31 @@ def _counts(summary: Summary, synthetic: pa.Table, balance: Balance) -> dict[str
     }
 
 
+def streaming(ending: str) -> list[str]:
+    """Lines of a card: how `datasets` streams the shards of recordings or pictures; [] for others, which it would
+    decode by itself.
+
+    `Audio(decode=False)` is no way around: datasets 5.2 asks for torchcodec whenever a column is one of audio, so the
+    column is cast to what is in it.
+    """
+    if ending not in ("wav", "png"):
+        return []
+    needs = "no torchcodec" if ending == "wav" else "no Pillow"
+    return [
+        f'With `datasets`, streamed; the last line leaves the payload undecoded (`row["{ending}"]["bytes"]`) and needs '
+        f"{needs}:",
+        "",
+        "```python",
+        "from datasets import Value, load_dataset",
+        "",
+        'shards = {"train": "shards/train-*.tar", "dev": "shards/dev-*.tar", "test": "shards/test-*.tar"}',
+        'data = load_dataset("webdataset", data_files=shards, split="train", streaming=True)',
+        f'data = data.cast_column("{ending}", {{"bytes": Value("binary"), "path": Value("string")}})',
+        "```",
+        "",
+    ]
+
+
 def release_card(manifest: Manifest, features: FeatureRows | None = None) -> str:
     """README.md of a release: what is in it, under which licence, and how to read it."""
     ending = {"speech": "wav", "face": "png", "text": "txt", "physio": "npz"}[manifest.modality]
@@ -298,6 +323,7 @@ def release_card(manifest: Manifest, features: FeatureRows | None = None) -> str
         if manifest.has_synthetic
         else "All samples are real.",
         "",
+        *streaming(ending),
         *(features.card() if features is not None else ()),
         *(f"- {note}" for note in manifest.notes),
         *(f"- Not for publishing: {reason}" for reason in manifest.reasons),

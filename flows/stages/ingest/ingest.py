@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpora.errors import CorpusError, SplitError
 from corpora.near.pairs import FINGERPRINTS, near_pairs, write_fingerprints
@@ -114,12 +116,13 @@ def ingest_corpus(
             shutil.rmtree(folder / ".spill")
         unknown = unknown_labels(rejects)
         _tell_rejects(name, rejects, unknown, tell)
+        by_label = native_counts(index, corpus.card)
         if settings.on_unknown_label == "stop":
             judge_labels(
                 Asked(name, places.root, corpus.card, described=card_sha256 is not None),
                 unknown,
                 n_read=index.num_rows + len(rejects),
-                by_label=native_counts(index, corpus.card),
+                by_label=by_label,
                 listed_in=lambda: leave_rejects(places.rejects_to, rejects),
             )
         _judge_rejects(name, places, index.num_rows, rejects, settings.max_reject_share)
@@ -133,7 +136,7 @@ def ingest_corpus(
         conflicts = find_conflicts(index)
         write_json(folder / "audit.json", audit | {"conflicts": conflicts_to_json(conflicts)})
         described = {"card_sha256": card_sha256} if card_sha256 else {}
-        facts = _card(card, reader, index, rejects) | {"made_up": settings.fake, **described}
+        facts = _card(card, reader, index, rejects, by_label) | {"made_up": settings.fake, **described}
         facts["unknown_labels"] = [one.as_dict() for one in unknown[:LISTED]]
         facts["notes"] = conflict_notes(conflicts)
         if tell is not None:
@@ -242,16 +245,24 @@ def _views(index: pa.Table, ratios: Mapping[str, float], seed: int, near: pa.Tab
 
 def native_counts(index: pa.Table, card: CorpusCard) -> Counter[str]:
     """Native label -> samples that carry it: entries of `labels` in the corpus' own scheme, else `emotion_raw`."""
+    labels, raw = index["labels"].combine_chunks(), index["emotion_raw"]
+    entries, row = pc.list_flatten(labels), pc.list_parent_indices(labels)
+    scheme, name, weight = (pc.struct_field(entries, field) for field in ("scheme", "label", "weight"))
+    is_own = pc.and_(pc.equal(scheme, card.name), pc.fill_null(pc.not_equal(weight, 0.0), True)).fill_null(False)
+    own = pa.table({"row": row, "label": name}).filter(is_own).group_by(["row", "label"]).aggregate([])  # each once
+    bare = np.ones(index.num_rows, bool)
+    bare[own["row"].to_numpy()] = False
+    without = raw.filter(pa.array(bare)).drop_null()
     counts: Counter[str] = Counter()
-    for raw, labels in zip(index["emotion_raw"].to_pylist(), index["labels"].to_pylist(), strict=True):
-        own = {entry["label"] for entry in labels or () if entry["scheme"] == card.name and entry["weight"] != 0}
-        counts.update(own or ([raw] if raw is not None else []))
+    for values in (own["label"], without):
+        counts.update({one["values"]: one["counts"] for one in pc.value_counts(values).to_pylist()})
     return counts
 
 
-def _card(card: CorpusCard, reader: str, index: pa.Table, rejects: list[Reject]) -> dict[str, Any]:
+def _card(
+    card: CorpusCard, reader: str, index: pa.Table, rejects: list[Reject], present: Mapping[str, int]
+) -> dict[str, Any]:
     """Card and counts: found, published and their difference for each native label; null where nothing is published."""
-    present = native_counts(index, card)
     published = dict(card.counts or {})
     counts = [
         {
@@ -264,7 +275,7 @@ def _card(card: CorpusCard, reader: str, index: pa.Table, rejects: list[Reject])
         for label in dict.fromkeys([*card.label_map, *published, *sorted(present)])
         if label in published or present.get(label)
     ]
-    subjects = {subject for subject in index["subject_id"].to_pylist() if subject is not None}
+    subjects = index["subject_id"].unique().drop_null()
     off = [row for row in counts if row["difference"]]
     return {
         "reader": reader,

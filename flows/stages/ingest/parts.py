@@ -24,7 +24,7 @@ from corpora.store.spill import Spill, without_repeats
 from flows.engine.executor import Worker, WorkItem, executor
 from flows.engine.progress import Pace
 from flows.params import Machine
-from flows.stages.plan.code import INERT_FOR_READING, code_hash
+from flows.stages.plan.code import INERT_FOR_READING, source_hash
 
 Tell = Callable[[str], None]
 Share = Callable[
@@ -49,9 +49,10 @@ class ReadTask:
 
     def journal(self, part: int, parts: int) -> str:
         """Names this reading: another corpus, option, code that reads it or number of parts begins anew. The code of
-        other readers, of splits, audits and near copies is none of it."""
+        other readers, of splits, audits and near copies is none of it. Code by its bytes: hashing syntax trees costs
+        more than most parts, and an edit between a crash and the next reading is rare."""
         corpus = make_corpus(self.reader, self.options, base=Path(self.base))
-        code = code_hash([__name__, *reader_modules(corpus)], without=INERT_FOR_READING)
+        code = source_hash([__name__, *reader_modules(corpus)], without=INERT_FOR_READING)
         return hash_json({**asdict(self), "part": part, "parts": parts, "code": code})
 
 

@@ -82,6 +82,10 @@ def code_of(roots: Iterable[str], *, without: Iterable[str] = ()) -> dict[str, s
     root outside the project (an entry point) stands with its own module only. Raises `IntegrityError` for a module
     without a source file.
     """
+    return {name: code_digest(source_of(name)) for name in sorted(_closure(roots, without))}
+
+
+def _closure(roots: Iterable[str], without: Iterable[str]) -> set[str]:
     inert = {*INERT, *without}
     graph = _graph()
     modules: set[str] = set()
@@ -93,12 +97,18 @@ def code_of(roots: Iterable[str], *, without: Iterable[str] = ()) -> dict[str, s
         modules.add(module)
         if module in graph.modules:
             ahead += graph.find_modules_directly_imported_by(module)
-    return {name: code_digest(source_of(name)) for name in sorted(modules)}
+    return modules
 
 
 def code_hash(roots: Iterable[str], *, without: Iterable[str] = ()) -> str:
     """64 hex digits over `code_of`: an identity that holds code holds this."""
     return hash_json(code_of(roots, without=without))
+
+
+def source_hash(roots: Iterable[str], *, without: Iterable[str] = ()) -> str:
+    """64 hex digits over the bytes of the modules of `code_of`. Ten times as fast, and another one after any edit, of a
+    comment as well: for what may be done anew at no cost to speak of."""
+    return hash_json({name: hash_bytes(source_of(name)) for name in sorted(_closure(roots, without))})
 
 
 def sampling_code(*modules: str) -> str:
