@@ -90,6 +90,11 @@ class Arm(StrictParams):
         description="Of generators that convert: as many rows as a class lacks, or one of every source, which together "
         "weigh as much.",
     )
+    weigh: Literal["alike", "plausible"] = Field(
+        "alike",
+        description="Of generators: plausible: a row counts less in training, the less it looks like the real rows of "
+        "its class.",
+    )
     beyond: Annotated[float, Field(ge=0, le=10)] = Field(
         0.0,
         description="Of generators: every class, the largest too, is raised so much above the largest (0.5: by half).",

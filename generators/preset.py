@@ -44,6 +44,9 @@ class Preset(StrictParams):
     intensity: Literal["rated", "ranked"] = Field(
         "rated", description="of a run's generator: where intensity is learned from, ratings or rankers"
     )
+    weigh: Literal["alike", "plausible"] = Field(
+        "alike", description="of an arm of a study: what synthetic rows count in training"
+    )
     representation: str | None = Field(None, description="what it is meant to model; None: any of a layout it can")
     mechanism: str = Field(min_length=10, description="what must be there for the name, in a sentence")
     equal: tuple[str, ...] = Field(min_length=1, description="what is as in the paper")
@@ -103,7 +106,8 @@ def filled_in(given: Any, *, name: str) -> Any:
     params = {**preset.params, **own} if isinstance(own, Mapping) else own
     steps = {} if preset.steps is None else {"steps": preset.steps}
     ranked = {"intensity": preset.intensity} if name == "name" and preset.intensity != "rated" else {}  # of runs alone
-    return {**steps, **ranked, **given, name: preset.generator, "params": params}
+    weighed = {"weigh": preset.weigh} if name == "method" and preset.weigh != "alike" else {}  # of arms alone
+    return {**steps, **ranked, **weighed, **given, name: preset.generator, "params": params}
 
 
 @cache

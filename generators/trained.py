@@ -187,6 +187,12 @@ class TrainedGenerator:
         """-> [n, C, H, W] in normalised space. Asked of generators that take a source (`takes`)."""
         raise NotImplementedError
 
+    def _look(self, data: TrainData, rows: np.ndarray) -> None:
+        """Called before the network is built, for what it has to know of train; rows: those that gradients see."""
+
+    def _recall(self, config: Mapping[str, Any]) -> None:
+        """Called before the network of a saved model is built: what `_look` saw, from what `_config` said."""
+
     def _settle(self, train: TrainSet) -> None:
         """Called on the weights that will sample, before a monitor looks at them and at the end of the fit."""
 
@@ -217,6 +223,7 @@ class TrainedGenerator:
             if len(self.classes) < 2 and source_class(self, self.params.model_dump()) == "other":
                 raise UserError(f"a conversion needs a class to come from; there is only {self.classes[0]!r}")
             self.source_emotions = dict(zip(data.ids, data.emotions, strict=True))
+        self._look(data, rows)
         where = resolve_device(device.kind)
         # before the weights are initialised: drawing them must not depend on, or touch, the caller's random state
         with initialised(derive_seed(seed, "init", self.name)):
@@ -304,6 +311,7 @@ class TrainedGenerator:
         model = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
         model.fields = replace(model.fields, subjects=tuple(config.get("subjects", ())))
         model.source_emotions = dict(config.get("source_emotions", {}))
+        model._recall(config)
         with torch.random.fork_rng(devices=[]):
             network = model._build()
         try:

@@ -17,7 +17,7 @@ from generators.autoencoders.density import correlation_factor, residual_noise
 from generators.autoencoders.heads import CodeHeads
 from generators.autoencoders.networks import BOTH_SEE_ALL, VaeNetwork, VectorVae, Views, vae_network
 from generators.autoencoders.params import CodeParams, HeadParams
-from generators.condition import Conditions
+from generators.condition import ConditionFields, Conditions
 from generators.params import TrainedParams
 from generators.trained import TrainedGenerator, TrainSet
 from training.seeds import noise
@@ -37,8 +37,12 @@ class Autoencoder(TrainedGenerator):
         """What encoder and decoder see of the conditions."""
         return BOTH_SEE_ALL
 
+    def _steering(self) -> ConditionFields:
+        """What steers the network: what draws may ask for, and what else a generator adds."""
+        return self.fields
+
     def _build(self) -> VaeNetwork:
-        network = vae_network(self.spec, len(self.classes), self.fields, self.params, self.views)
+        network = vae_network(self.spec, len(self.classes), self._steering(), self.params, self.views)
         if isinstance(self.params, HeadParams) and (self.params.headed or self.params.orthogonal):
             network.heads = CodeHeads(self.params, len(self.classes), len(self.fields.subjects))
         return network

@@ -101,7 +101,7 @@ def space_of(spec: Spec, n_classes: int, fields: ConditionFields, params: Diffus
         return OwnLatent(spec, n_classes, fields, latent_params(params))
     if spec.layout == "vector":
         return Columns(spec)
-    levels = 1 if params.network == "dit" else params.levels
+    levels = 1 if params.network in ("dit", "axial") else params.levels
     return Patches(spec, params.patch or default_patch(spec, params.network), levels)
 
 

@@ -1,4 +1,5 @@
-"""Denoising networks: diffusers' U-Net and DiT over patches, a U-Net over time alone, a perceptron over columns.
+"""Denoising networks: diffusers' U-Net and DiT over patches, a U-Net over time alone, a perceptron over columns, a
+transformer along the sides of a table (axial.py).
 
 All have one signature, (x, time, embedding of the condition) -> output of x's shape (twice the channels where the
 variance is learned). The embedding is worked out once for a batch of draws, not at each step.
@@ -15,6 +16,7 @@ from torch import nn
 from corpora.errors import ParamsError
 from features.representation import Spec
 from generators.condition import ConditionEncoder, ConditionFields, Conditions
+from generators.diffusion.axial import AxialDiT
 from generators.diffusion.params import DiffusionParams
 from generators.layers import Grid, TimeEmbedding, TimeUNet, groups
 from generators.vectors import HIDDEN, Mlp, VectorDenoiser
@@ -132,7 +134,7 @@ def build_denoiser(spec: Spec, channels: int, grid: tuple[int, int], params: Dif
     over_time = spec.layout == "rows" and grid[0] == 1
     if kind == "auto":
         kind = "mlp" if vector else "time" if over_time else "unet"
-    fits = {"mlp": vector, "time": over_time and not vector, "unet": not vector, "dit": True}
+    fits = {"mlp": vector, "time": over_time and not vector, "unet": not vector, "dit": True, "axial": True}
     if not fits[kind]:
         able = ", ".join(name for name, fit in fits.items() if fit)
         raise ParamsError(
@@ -150,6 +152,9 @@ def build_denoiser(spec: Spec, channels: int, grid: tuple[int, int], params: Dif
             Grid(spec), channels, widths, params.layers, embedding, attention=params.attention, outputs=outputs
         )
         return Small(unet, embedding)
+    if kind == "axial":
+        names = spec.rows if spec.layout == "vector" else ()
+        return AxialDiT(channels, outputs, grid, names, params.width, params.levels * params.layers)
     return (UNet if kind == "unet" else DiT)(channels, outputs, grid, params)
 
 

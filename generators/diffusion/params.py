@@ -14,30 +14,31 @@ SamplerName = Literal["dpmpp", "unipc", "heun", "ddim", "ddpm", "euler_maruyama"
 class DiffusionParams(TrainedParams):
     """What is learned, and how it is drawn."""
 
-    network: Literal["auto", "unet", "dit", "time", "mlp"] = Field(
+    network: Literal["auto", "unet", "dit", "axial", "time", "mlp"] = Field(
         "auto",
         description="auto: mlp for vectors and latent vectors, time where a patch spans all rows, else unet; dit: a "
-        "transformer over patches (of a vector: over its columns)",
+        "transformer over patches (of a vector: over its columns); axial: one that attends along rows and along "
+        "columns in turn, of a vector over the features of a channel and over the channels of a feature",
     )
     width: int = Field(
         32,
         ge=4,
         le=512,
         description="channels at the finest level, the coarser ones have twice as many; of a vector: an eighth of the "
-        "hidden units; of dit: a quarter of the tokens' size",
+        "hidden units; of dit and axial: a quarter of the tokens' size",
     )
     levels: int = Field(
         3,
         ge=1,
         le=6,
-        description="resolutions of the U-Net, each half of the one before; of a vector and of dit: blocks",
+        description="resolutions of the U-Net, each half of the one before; of a vector, of dit and axial: blocks",
     )
     layers: int = Field(1, ge=1, le=4, description="residual blocks at each level")
     attention: bool = Field(True, description="self-attention at the coarsest level")
     patch: tuple[int, int] | None = Field(
         None,
         description="rows and columns that become one position; default: 2 x 2 for images, 2 x 4 for rows, or all "
-        "rows x 4 where there are no more than 8; dit: 4 x 4, of rows 1 x 16; vectors have none",
+        "rows x 4 where there are no more than 8; dit and axial: 4 x 4, of rows 1 x 16; vectors have none",
     )
     space: Literal["array", "latent"] = Field(
         "array", description="latent: over the latents of an autoencoder, which is fitted first or is read from a path"

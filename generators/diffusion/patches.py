@@ -95,7 +95,7 @@ def cosines(n: int) -> torch.Tensor:
 
 def default_patch(spec: Spec, network: str = "auto") -> tuple[int, int]:
     """Rows and columns that become one position; a transformer has fewer of them, and keeps rows apart."""
-    if network == "dit":
+    if network in ("dit", "axial"):
         return (4, 4) if spec.layout == "image" else (1 if spec.grid[1] <= FEW_ROWS else 4, 16)
     if spec.layout == "image":
         return 2, 2

@@ -15,6 +15,7 @@ from generators.condition import Conditions, encode_conditions
 from generators.fitting import FitOptions, Taught, initialised, steps_of
 from generators.generator import Device, Progress, TrainData
 from generators.language.drawing import Chances
+from generators.language.experts import Experts
 from generators.language.lines import Asked, LineGenerator, TrainLines, lines_of
 from generators.language.pieces import Pieces
 from generators.language.transformer import PieceTransformer, Size
@@ -61,7 +62,7 @@ class NetworkLines(LineGenerator):
                 f"generator {self.name}: width {self.params.width} is no multiple of heads {self.params.heads}"
             )
         self.pieces: Pieces | None = None
-        self.network: PieceTransformer | None = None
+        self.network: PieceTransformer | Experts | None = None
 
     # -- what a generator brings
 
@@ -72,7 +73,13 @@ class NetworkLines(LineGenerator):
         """Places of the network, from the pieces of the lines that teach."""
         raise NotImplementedError
 
-    def _loss(self, network: PieceTransformer, train: TrainLines, where: torch.device) -> Callable[[Minibatch], Losses]:
+    def _rivals(
+        self, network: PieceTransformer | Experts, train: TrainLines, where: torch.device, seed: int
+    ) -> list[Phase]:
+        """Phases beside that of the network, built before its loss is."""
+        return []
+
+    def _loss(self, network: Any, train: TrainLines, where: torch.device) -> Callable[[Minibatch], Losses]:
         raise NotImplementedError
 
     # -- the fit
@@ -86,23 +93,26 @@ class NetworkLines(LineGenerator):
             network = self._build(places)
         network.to(where)
         ema = Ema(network, p.ema_std)
+        rivals = self._rivals(network, train, where, options.seed)
         phase = Phase(
             "lm", network, self._loss(network, train, where), p.lr, weight_decay=p.weight_decay, clip=p.clip, ema=ema
         )
-        assert isinstance(ema.module, PieceTransformer)
+        assert isinstance(ema.module, PieceTransformer | Experts)
         self.network, self.fitted = ema.module, True  # a monitor samples while the fit goes on
         monitor, rows = options.monitor, train.rows
         config = {k: v for k, v in self._config().items() if k != "learned"}
         identity = repr((FORMAT, config, data_fingerprint(train.data), asdict(options.device)))
         taught = Taught(rows, [train.data.emotions[i] for i in rows], identity)
         score = None if monitor is None else lambda: float(monitor(self))
-        yield from steps_of([phase], p, options, taught, result=ema.module, score=score)
+        yield from steps_of([phase, *rivals], p, options, taught, result=ema.module, score=score)
         ema.module.eval().requires_grad_(False)
 
-    def _build(self, places: int) -> PieceTransformer:
+    def _build(self, places: int) -> PieceTransformer | Experts:
+        return PieceTransformer(self._size(places), len(self.classes), self.fields)
+
+    def _size(self, places: int) -> Size:
         p = self.params
-        size = Size(len(self._known_pieces()), places, p.width, p.layers, p.heads, p.dropout, p.control == "every")
-        return PieceTransformer(size, len(self.classes), self.fields)
+        return Size(len(self._known_pieces()), places, p.width, p.layers, p.heads, p.dropout, p.control == "every")
 
     # -- what a monitor asks
 
@@ -162,7 +172,7 @@ class NetworkLines(LineGenerator):
 
     # -- state
 
-    def _network(self) -> PieceTransformer:
+    def _network(self) -> Any:
         assert self.network is not None
         return self.network
 

@@ -9,6 +9,8 @@ tells one network where to go.
 label (Su & Lee 2021); with `attention` one mapping a source corpus, whose results count by how near that corpus is to
 the target (Su & Lee 2023). `prosody: cwt`: F0 goes through a mapping of its own, as wavelet components.
 
+`fisher`, `lda`: of a vector those columns alone are translated that carry the class (columns.py).
+
 The mappings are functions: what the seed of a draw varies is how far the source is moved (`strength_range`).
 """
 
@@ -33,6 +35,7 @@ from generators.gan.losses import ADVERSARIAL, gradient_penalty
 from generators.generator import Device
 from generators.params import TrainedParams
 from generators.trained import Starts, TrainedGenerator, TrainSet
+from generators.translation.columns import chosen_columns
 from generators.translation.mappings import ClassCritics, CycleNetwork
 from generators.translation.params import PENALTY, CycleParams
 from generators.translation.partners import Partners, players, stacked, varied
@@ -97,6 +100,10 @@ class Cycle(TrainedGenerator):
         seen = torch.from_numpy(train.rows).to(train.x.device)
         if network.scales is not None:
             network.scales.fit(train.x[seen])
+        if network.selected is not None:
+            columns = train.x[seen].flatten(1).double().cpu().numpy()
+            chosen = chosen_columns(columns, domains.partners.labels[train.rows], p.fisher, p.lda)
+            network.selected.copy_(torch.from_numpy(chosen).float().reshape(network.selected.shape))
         if network.attention is not None:
             network.attention.fit(train.x, domains.partners.labels, domains.corpus, train.rows)
         with initialised(seed):
@@ -153,7 +160,7 @@ class Cycle(TrainedGenerator):
         if self.params.corpora != "together":
             places = torch.full((len(seeds),), target, device=device)
             asked["vector"] = F.one_hot(places, len(self.corpora)).float()
-        y = network.leave(network(network.enter(starts.x), asked, starts.emotion, target))
+        y = network.leave(network(network.enter(starts.x), asked, starts.emotion, target), starts.x)
         return varied(starts.x, y, noise(seeds, (1,), device), self.params.strength_range)
 
 

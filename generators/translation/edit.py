@@ -10,11 +10,13 @@ both classes: its label is soft, the share of what was filled in for the class t
 source's (`soft_label`). The classifier's target for it in training is that label. A draw that asks for such a mixture
 with the source's class gets that share of `rate` hidden; whoever releases completions at a low rate writes the soft
 label into the record.
+
+`mode: perturb`, after STAA-Net (Chang et al. 2024): see perturb.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,7 +29,7 @@ from generators.condition import ConditionFields, Conditions, emotion_weights
 from generators.fitting import initialised
 from generators.gan.critics import Critic, CriticOptions
 from generators.gan.losses import ADVERSARIAL, gradient_penalty
-from generators.generator import Device, Draw
+from generators.generator import Device, Draw, SourceClass
 from generators.normalise import on_grid
 from generators.params import TrainedParams
 from generators.trained import Network, Starts, TrainedGenerator, TrainSet
@@ -35,6 +37,7 @@ from generators.translation.masks import cell_grid, hidden, hidden_of
 from generators.translation.networks import Translator, TranslatorOptions
 from generators.translation.params import PENALTY, EditParams
 from generators.translation.partners import Partners, players, stacked
+from generators.translation.perturb import Perturber, attack_phases
 from training.device import compiled
 from training.loop import Minibatch, Phase
 from training.seeds import derive_seed, noise
@@ -91,14 +94,26 @@ class Edit(TrainedGenerator):
     name = "edit"
     Params: ClassVar[type[TrainedParams]] = EditParams
     params: EditParams
-    network: EditNetwork | None
+    network: EditNetwork | Perturber | None
     takes = (FROM,)
 
-    def _build(self) -> EditNetwork:
+    @classmethod
+    def source_class(cls, params: Mapping[str, Any]) -> SourceClass:
+        """A perturbation is of a sample of the class itself."""
+        return "same" if params.get("mode") == "perturb" else "other"
+
+    def _build(self) -> EditNetwork | Perturber:
+        if self.params.mode == "perturb":
+            return Perturber(self.spec, len(self.classes), self.fields, self.params)
         return EditNetwork(self.spec, len(self.classes), self.fields, self.params)
 
-    def _phases(self, network: EditNetwork, train: TrainSet, device: Device, seed: int) -> list[Phase]:
+    def _phases(self, network: Any, train: TrainSet, device: Device, seed: int) -> list[Phase]:
         p = self.params
+        if isinstance(network, Perturber):
+            with initialised(seed):
+                options = CriticOptions("ac", p.width, spectral=False)
+                victim = Critic(self.spec, len(self.classes), ConditionFields(), options).to(train.x.device)
+            return attack_phases(network, victim, train, p)
         partners = Partners(train)
         kind: Any = "ac" if p.classifier_weight > 0 else "projection"
         with initialised(seed):
@@ -170,6 +185,8 @@ class Edit(TrainedGenerator):
         network, p = self.network, self.params
         assert network is not None
         latent = noise(seeds, (p.latent,), device)
+        if isinstance(network, Perturber):
+            return network(starts.x, conditions, latent).y
         if p.mode == "edit":
             return network(starts.x, conditions, latent, None)
         own = (conditions["emotion"] * starts.emotion).sum(dim=1)
@@ -181,7 +198,7 @@ class Edit(TrainedGenerator):
     def sample(self, draws: Sequence[Draw], sources: np.ndarray | None = None, *, device: Device) -> np.ndarray:
         """See `TrainedGenerator.sample`. Of completions, what was not hidden is the source's, bit for bit."""
         edited = super().sample(draws, sources, device=device)
-        if self.params.mode == "edit" or not len(draws):
+        if self.params.mode != "complete" or not len(draws):
             return edited
         assert sources is not None
         mask = np.broadcast_to(self._hidden(draws).numpy(), (len(draws), *self.spec.grid))
@@ -203,7 +220,7 @@ class Edit(TrainedGenerator):
         """Class -> share that the sample of a draw is of: what is asked for, and of a completion the source's class as
         far as the source was not hidden."""
         asked = dict(draw.condition.shares)
-        if self.params.mode == "edit":
+        if self.params.mode != "complete":
             return asked
         own = self.source_emotions[draw.sources[FROM]]
         kept = 1.0 - float(share_filled(self._hidden([draw]), self.spec)[0])

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from corpora.errors import ParamsError
 from features.representation import Spec
 from features.speech.cwt import SCALES
 from generators.condition import ConditionFields, Conditions
@@ -20,7 +21,10 @@ from generators.translation.prosody import ScaleRows, TwoMappings
 
 
 class CycleNetwork(Network):
-    """One mapping that conditions steer, or one for each pair; arrays go through as they are, or with F0 in scales."""
+    """One mapping that conditions steer, or one for each pair; arrays go through as they are, with F0 in scales, or
+    with 0 in the columns that are not translated (`selected` [1, 1, D, 1]: 1 in those that are)."""
+
+    selected: torch.Tensor | None
 
     def __init__(
         self, spec: Spec, n_classes: int, fields: ConditionFields, params: CycleParams, n_corpora: int
@@ -29,6 +33,12 @@ class CycleNetwork(Network):
         super().__init__(spec, n_classes, fields, embedding)
         self.scales = ScaleRows(spec, SCALES) if params.prosody == "cwt" else None
         self.inner = spec if self.scales is None else self.scales.spec
+        if params.selects and spec.layout != "vector":
+            raise ParamsError(
+                f"fisher and lda choose among the columns of a vector; {spec.name} has layout {spec.layout}. "
+                "Leave both at 1"
+            )
+        self.register_buffer("selected", torch.ones(1, 1, spec.grid[1], 1) if params.selects else None)
         options = TranslatorOptions(params.width, params.blocks, skip=params.skip)
         pairs = [(a, b) for a in range(n_classes) for b in range(n_classes) if a != b]
         names = [f"{a}-{b}" for a, b in pairs] if params.networks == "pairs" else ["one"]
@@ -44,15 +54,23 @@ class CycleNetwork(Network):
 
     def enter(self, x: torch.Tensor) -> torch.Tensor:
         """[B, C, H, W] normalised -> the arrays that are translated, of Spec `inner`."""
+        if self.selected is not None:
+            return x * self.selected
         return x if self.scales is None else self.scales.expand(x)
 
-    def leave(self, x: torch.Tensor) -> torch.Tensor:
-        """The way back of `enter`."""
-        return x if self.scales is None else self.scales.collapse(x)
+    def leave(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """The way back of `enter`; y of Spec `inner`, translated from x [B, C, H, W]."""
+        if self.selected is not None:
+            return torch.where(self.selected > 0, y, x)
+        return y if self.scales is None else self.scales.collapse(y)
 
     def forward(self, x: torch.Tensor, conditions: Conditions, own: torch.Tensor, target: int) -> torch.Tensor:
         """x of Spec `inner`, what is asked for, own [B, K] shares of the classes that x is of, `target`: index of the
         corpus that attention translates to -> y of the same shape."""
+        y = self._moved(x, conditions, own, target)
+        return y if self.selected is None else y * self.selected
+
+    def _moved(self, x: torch.Tensor, conditions: Conditions, own: torch.Tensor, target: int) -> torch.Tensor:
         if self.pairs:
             return self._by_pairs(x, conditions, own)
         if self.attention is None:

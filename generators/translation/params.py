@@ -59,9 +59,27 @@ class CycleParams(CyclicParams):
         description="condition: translate between corpora too, half of the time with the label kept; attention: one "
         "mapping a source corpus, weighted by its nearness to the target",
     )
+    fisher: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="vectors: share of the columns, those with the largest Fisher ratios of train, that are "
+        "translated; the others stay the source's",
+    )
+    lda: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of what `fisher` leaves: the columns that say most in a discriminant analysis of train",
+    )
     target_corpus: str | None = Field(
         None, description="of `corpora`: the one that is translated to; default: the one with fewest samples"
     )
+
+    @property
+    def selects(self) -> bool:
+        """Whether some columns alone are translated."""
+        return self.fisher < 1 or self.lda < 1
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -113,8 +131,10 @@ class StarganParams(CyclicParams):
 class EditParams(TranslationParams):
     """Parameters of the edits and completions of a real sample."""
 
-    mode: Literal["edit", "complete"] = Field(
-        "edit", description="edit: change a reference; complete: hide a share of it and fill that in"
+    mode: Literal["edit", "complete", "perturb"] = Field(
+        "edit",
+        description="edit: change a reference; complete: hide a share of it and fill that in; perturb: change a sample "
+        "of the class itself, sparsely and within a bound, so that a recogniser no longer hears it",
     )
     latent: int = Field(8, ge=1, le=512, description="dimensions of what varies one reference's results")
     classifier_weight: float = Field(
@@ -137,6 +157,19 @@ class EditParams(TranslationParams):
     rebuild_weight: float = Field(
         1.0, ge=0, le=1000, description="complete: weight of giving back what was hidden, asked for its own class"
     )
+    epsilon: float = Field(
+        0.3, gt=0, le=5, description="perturb: how far a cell may move, in spreads of train (of images: of [-1, 1])"
+    )
+    victim_share: float = Field(
+        0.3, gt=0, lt=1, description="perturb: share of the steps, the first, in which the recogniser is fitted"
+    )
+    missed_weight: float = Field(
+        1.0, ge=0, le=1000, description="perturb: weight of the lead that the true class still has (Carlini & Wagner)"
+    )
+    missed_margin: float = Field(1.0, ge=0, le=50, description="perturb: lead by which the true class is to lose")
+    magnitude_weight: float = Field(0.05, ge=0, le=1000, description="perturb: weight of how far cells would move")
+    sparsity_weight: float = Field(0.5, ge=0, le=1000, description="perturb: weight of the share of cells that move")
+    quality_weight: float = Field(0.1, ge=0, le=1000, description="perturb: weight of the noise-to-signal ratio")
 
     @model_validator(mode="after")
     def _edits(self) -> Self:

@@ -206,8 +206,8 @@ def _require_arm(arm: Arm, modality: str, layout: str, prepares: Mapping[str, Pr
         raise ParamsError(f"method {arm.method} does not change {modality}")
     if family != "generator" and (arm.representation or arm.gates or arm.synthetic_only):
         raise ParamsError(f"representation, gates and synthetic_only are for generators, {arm.method} is none")
-    if family != "generator" and (arm.by != "count" or arm.beyond):
-        raise ParamsError(f"`by: weight` and `beyond` are for generators, {arm.method} is none")
+    if family != "generator" and (arm.by != "count" or arm.beyond or arm.weigh != "alike"):
+        raise ParamsError(f"`by: weight`, `weigh` and `beyond` are for generators, {arm.method} is none")
     if arm.tune:
         space_of(arm)
     if family == "vector":

@@ -21,6 +21,7 @@ from flows.stages.study.rows import Payloads, Rows
 from flows.stages.study.train import Added, TrainView
 from flows.studying import Arm
 from generators.draws.balance import Budget, share
+from generators.draws.plausible import plausibility
 from generators.draws.sources import SourceTable, choose_sources, count_sources
 from generators.generator import (
     RATED,
@@ -86,7 +87,11 @@ class Generated:
         x = np.concatenate(parts) if parts else self.view.x[:0]
         y = np.concatenate(labels) if labels else self.view.y[:0]
         scores = {name: _pooled(values) for name, values in stats.items()}
-        return Added(x, y, tuple(notes), scores, np.concatenate(weights) if parts and arm.by == "weight" else None)
+        counts = np.concatenate(weights) if parts and arm.by == "weight" else None
+        if arm.weigh == "plausible" and len(x):
+            believed = plausibility(_flat(self.view.x), self.view.y, _flat(x), y)
+            counts = believed if counts is None else counts * believed
+        return Added(x, y, tuple(notes), scores, counts)
 
     # -- fitting
 
@@ -334,6 +339,11 @@ def _vectors(
         errors=(None,) * len(signals),
         layout="vector",
     )
+
+
+def _flat(x: np.ndarray) -> np.ndarray:
+    """[n, ...] -> [n, D]."""
+    return x.reshape(len(x), -1)
 
 
 def _pooled_n(values: list[tuple[float, float, int]]) -> tuple[float, float, int]:

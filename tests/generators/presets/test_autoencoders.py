@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from corpora.errors import ParamsError, UserError
 from features.representation import Spec
+from generators.autoencoders.aae import even_loss
 from generators.autoencoders.corruption import corrupt
 from generators.autoencoders.heads import orthogonality
 from generators.autoencoders.objective import annealed
@@ -93,6 +96,74 @@ def codes(model: Any) -> tuple[np.ndarray, TrainData]:
     with torch.inference_mode():
         code, _ = network.encode(x, network.read_under(train_conditions(data, model.fields)))
     return code.numpy(), data
+
+
+def of_two_corpora() -> TrainData:
+    """The toy vectors; every other one is of corpus b, whose column 6 lies 3 higher."""
+    data = toy_data(VECTOR, n=120)
+    b = np.arange(120) % 2 == 1
+    arrays = data.arrays.copy()
+    arrays[b, 6] += 3.0
+    return replace(data, arrays=arrays, ids=tuple(f"{'ab'[int(x)]}/{i}" for i, x in enumerate(b)))
+
+
+TARGET: dict[str, Any] = {"lr_critic": 5e-3, "unlabelled_corpus": "b"}
+
+
+@shows("speech/latif-2022")
+def test_a_second_discriminator_asks_for_the_corpus_and_labels_of_the_target_teach_nothing() -> None:
+    name, data = "speech/latif-2022", of_two_corpora()
+    said = [dict(p.losses) for p in of_preset(name, **TARGET).fit(data, steps=10, seed=1, device=CPU)]
+    assert {"vae_hidden", "vae_fooled", "critic_loss", "corpus_loss"} <= set(said[1]), "an encoder against two"
+    assert "vae_emotion_head" not in said[1] and "vae_emotion_head" in said[-1], "synthesis is the pretext"
+    plain = of_preset(name, corpora="together", pretext=0.0)
+    without = [dict(p.losses) for p in plain.fit(data, steps=2, seed=1, device=CPU)]
+    assert not {"vae_hidden", "corpus_loss"} & set(without[0]) and "vae_emotion_head" in without[0]
+    assert even_loss(torch.zeros(4, 3)).item() == pytest.approx(0.0, abs=1e-6)
+    assert even_loss(torch.tensor([[4.0, 0.0]])).item() > 0.5
+    # the labels of b, turned round, change not a bit; those of a do
+    samples = []
+    draws = [Draw(Condition(CLASSES[k % 3]), k) for k in range(6)]
+    for corpus in ("none", "b", "a"):
+        turned = tuple(
+            CLASSES[2 - CLASSES.index(e)] if i[0] == corpus else e for e, i in zip(data.emotions, data.ids, strict=True)
+        )
+        model = fitted(of_preset(name, **TARGET), 5, replace(data, emotions=turned))
+        samples.append(model.sample(draws, device=CPU))
+    np.testing.assert_array_equal(samples[0], samples[1])
+    assert not np.array_equal(samples[0], samples[2])
+    for changes, says in (({"unlabelled_corpus": "c"}, "none of train's: a, b"), ({}, "'toy' alone")):
+        with pytest.raises(UserError, match=says):
+            fitted(of_preset(name, **changes), 1, data if changes else toy_data(VECTOR))
+    with pytest.raises(ParamsError, match="class_balance"):
+        of_preset(name, **TARGET, class_balance=0.5)
+
+
+@pytest.mark.slow
+def test_codes_do_not_tell_the_corpus_and_samples_are_as_of_the_target(tmp_path: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_score
+
+    name, data = "speech/latif-2022", of_two_corpora()
+    corpus = np.array([i[0] == "b" for i in data.ids])
+
+    def told(model: Any) -> float:
+        """How often a classifier of codes, cross-validated, says the right corpus."""
+        x = model.network.normaliser(torch.from_numpy(data.arrays.reshape(-1, *VECTOR.grid)))
+        with torch.inference_mode():
+            z = model.network.encode(x, model.network.read_under(train_conditions(data, model.fields)))[0].numpy()
+        return float(cross_val_score(LogisticRegression(max_iter=1000), z, corpus, cv=5).mean())
+
+    model = fitted(of_preset(name, **TARGET), 200, data)
+    assert told(model) < 0.65, "near chance"
+    assert told(fitted(of_preset(name, **TARGET, hiding=0.0), 200, data)) > 0.9
+    draws = [Draw(Condition(CLASSES[k % 3]), k) for k in range(60)]
+    made = model.sample(draws, device=CPU)
+    assert abs(made[:, 6].mean() - 3.0) < 0.5, "though codes do not say so"
+    asked = np.array([k % 3 for k in range(60)])
+    assert ((made[:, :3] / np.array([100.0, 1.0, 1.0])).argmax(axis=1) == asked).mean() > 0.9, "though b has no labels"
+    model.save(tmp_path)
+    np.testing.assert_array_equal(type(model).load(tmp_path, device=CPU).sample(draws, device=CPU), made)
 
 
 def adds(name: str, term: str, weight: float, **without: Any) -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from features.representation import Spec
 from generators.diffusion.guidance import Estimator
+from generators.draws.plausible import plausibility
 from generators.generator import Condition, Draw, generator_class
 from generators.preset import load_preset
 from tests.generators.diffusion.toy import CPU, converted, drawn
@@ -284,3 +286,50 @@ def test_guidance_is_taught_and_costs_no_pass() -> None:
     fit(without, 150)
     assert set(passes(generator)) == {2}
     assert moved(generator) > moved(without), "farther from the others, as guided samples are"
+
+
+TABLE = Spec(
+    "toy-bands",
+    (7,),
+    layout="vector",
+    rows=("eeg_0_delta", "eeg_0_theta", "eeg_0_log_sd", "eeg_1_delta", "eeg_1_theta", "eeg_1_log_sd", "eda_delta"),
+)
+
+
+@shows("physio/yi-2024")
+def test_attention_is_over_bands_and_over_channels_and_corrupted_samples_weigh_less() -> None:
+    generator = build("physio/yi-2024", TABLE)
+    axial = generator._build().core.denoiser
+    assert axial.sides == (3, 3) and int(axial.empty.sum()) == 2, "eda has one of the three features"
+    block, steer = axial.blocks[0], torch.zeros(1, 32)
+    torch.nn.init.normal_(block.steer.weight, std=0.2)
+    torch.nn.init.ones_(block.steer.bias)
+
+    def heard(side: str) -> torch.Tensor:
+        """Cells that change where cell (0, 0) does, by the attention along one side alone."""
+        part = getattr(block, f"_within_{side}")
+        x = torch.randn(1, 3, 3, 32, generator=torch.Generator().manual_seed(1))
+        other = x.clone()
+        other[0, 0, 0] += 1.0
+        changed: torch.Tensor = (part(x, axial.empty) - part(other, axial.empty)).abs().amax(-1)[0] > 1e-6
+        return changed
+
+    assert heard("rows")[0].all() and not heard("rows")[1:].any(), "bands of one channel"
+    assert heard("columns")[:, 0].all() and not heard("columns")[:, 1:].any(), "channels of one band"
+    x = torch.randn(2, 7, 1, 1)
+    assert float(axial(x, torch.ones(2), torch.zeros(2, 32)).detach().abs().max()) == 0.0, "adaLN-Zero"
+    assert not hasattr(build("physio/yi-2024", TABLE, network="dit")._build().core.denoiser, "empty")
+    assert (
+        "blocks" in dict(axial.named_children())
+        and block(x.new_zeros(1, 3, 3, 32), steer, axial.empty).isfinite().all()
+    )
+    # the second half of its name: what an arm of a study does with the samples
+    assert load_preset("physio/yi-2024").weigh == "plausible"
+    data = toy_data(VECTOR)
+    labels, scale = np.array([CLASSES.index(e) for e in data.emotions]), data.arrays.std(axis=0) + 1e-3
+    real, rng = data.arrays / scale, np.random.default_rng(0)
+    believed = [
+        plausibility(real[::2], labels[::2], real[1::2] + s * rng.normal(size=real[1::2].shape), labels[1::2]).mean()
+        for s in (0.0, 0.5, 2.0)
+    ]
+    assert believed[0] > believed[1] > believed[2] and believed[2] < 0.3 * believed[0], believed

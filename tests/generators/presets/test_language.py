@@ -9,9 +9,12 @@ import numpy as np
 import torch
 
 from generators.classical.substitutes import tokens
+from generators.condition import ConditionFields
 from generators.generator import Condition, Device, Draw, generator_class
+from generators.language.experts import Experts, LineCritic, penalty_loss, written
 from generators.language.lines import lines_of
 from generators.language.salience import Salience
+from generators.language.transformer import Size
 from generators.preset import load_preset
 from tests.generators.language.grammar import CLASSES, SPEC, parsed, toy_lines
 from tests.generators.presets.mechanisms import shows
@@ -111,6 +114,62 @@ def test_padding_lets_the_model_choose_how_much_it_inserts() -> None:
     assert set(lengths(plain)) == {0}, "one mask a piece: as many pieces as before"
     assert len(set(lengths(padded))) > 2
     assert content_kept(converted(padded)) > 0.9 and of_anger(converted(padded)) > 0.8
+
+
+@shows("text/wang-2018")
+def test_each_class_has_a_writer_who_pays_the_critic_of_all_for_what_it_writes() -> None:
+    model = fitted("text/wang-2018", 10)
+    assert isinstance(model.network, Experts) and len(model.network.experts) == 3
+    draws = [Draw(Condition(CLASSES[k % 3]), k) for k in range(6)]
+    assert len(lines_of(model.sample(draws, device=CPU))) == 6
+    torch.manual_seed(0)
+    network = Experts(Size(60, 12, 32, 1, 2, 0.0, False), 3, ConditionFields())
+    critic, conditions = LineCritic(60, 3, 16), {"emotion": torch.eye(3)[[0, 1, 2, 1]]}
+    ids = written(network, conditions, torch.rand(4, 12, dtype=torch.float64))
+    objective, penalty = penalty_loss(network, critic, conditions, ids)
+    assert critic(ids).shape == (4, 4) and 0 < float(penalty) < 1, "K classes, and written"
+    objective.backward()
+    assert all(p.grad is None for p in critic.parameters())
+    # a soft label is the mixture, a pure one its own writer's words alone
+    some = {"emotion": torch.tensor([[0.25, 0.75, 0.0]])}
+    pure = [network.experts[k].causal(ids[:1, :3], {"emotion": torch.eye(3)[[k]]}).softmax(-1) for k in (0, 1)]
+    own = {"emotion": torch.eye(3)[[1]]}
+    torch.testing.assert_close(network.causal(ids[:1, :3], own).exp(), pure[1])
+    alone = [network.experts[k].causal(ids[:1, :3], some).softmax(-1) for k in (0, 1)]
+    torch.testing.assert_close(network.causal(ids[:1, :3], some).exp(), 0.25 * alone[0] + 0.75 * alone[1])
+    # penalties make what is penalised unlikely: a critic that takes every line with one piece for written
+
+    class Against(torch.nn.Module):
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            bad = (ids == piece).any(dim=1).float()[:, None]
+            return torch.cat([20.0 * (1 - bad).expand(-1, 3), 40.0 * bad], dim=1)
+
+    everywhere = {"emotion": torch.eye(3)[[k % 3 for k in range(48)]]}
+    chance = torch.rand(48, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    piece = int(written(network, everywhere, chance)[:, 0].mode().values)
+
+    @torch.no_grad()
+    def share() -> float:
+        nothing = torch.zeros(3, 0, dtype=torch.int64)
+        return float(network.causal(nothing, {"emotion": torch.eye(3)}).exp()[:, 0, piece].mean())
+
+    before, optimiser = share(), torch.optim.Adam(network.parameters(), lr=1e-2)
+    for _ in range(15):
+        lines = written(network, everywhere, torch.rand(48, 12, dtype=torch.float64))
+        optimiser.zero_grad()
+        penalty_loss(network, Against(), everywhere, lines)[0].backward()
+        optimiser.step()
+    assert share() < 0.5 * before
+    plain = fitted_with("text/wang-2018", penalty=0.0, adversarial=0.0, writers="one")
+    assert not isinstance(plain.network, Experts) and plain._critic is None
+
+
+def fitted_with(name: str, **changes: Any) -> Any:
+    """One step of a preset with something taken out."""
+    preset = load_preset(name)
+    model = generator_class(preset.generator)(SPEC, CLASSES, **{**preset.params, **LM, **changes})
+    list(model.fit(DATA, steps=1, seed=1, device=CPU))
+    return model
 
 
 @shows("text/keskar-2019")

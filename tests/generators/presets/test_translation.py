@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
+from corpora.errors import ParamsError
 from features.speech.world import WorldRepresentation
-from generators.generator import TrainData, generator_class
+from generators.generator import Condition, Draw, TrainData, generator_class, source_class
 from generators.preset import load_preset
+from generators.translation.columns import fisher_ratio
 from generators.translation.edit import class_margin
 from generators.translation.mappings import ClassCritics, CycleNetwork
 from generators.translation.networks import Squeeze
@@ -18,6 +22,7 @@ from generators.translation.stargan import StarGAN
 from tests.generators.presets.mechanisms import shows
 from tests.generators.toy import IMAGES, SPEECH, toy_data
 from tests.generators.translation.toy import (
+    CLASSES,
     CPU,
     FAST,
     converted,
@@ -152,6 +157,79 @@ def test_the_class_of_the_source_is_hidden_from_the_critic() -> None:
     assert "trace" in critic.loss(batch())
     assert "trace" not in phases("faces/zhu-2019", DATA, untraceable_weight=0.0)[1][0].loss(batch())
     assert critic.module.trace is not None
+
+
+@shows("faces/wang-2020")
+def test_attention_says_where_and_context_keeps_the_rest() -> None:
+    model, (translator, critic) = phases("faces/wang-2020", DATA)
+    p, parts = model.params, translator.loss(batch())
+    total = parts["adversarial"] + 10 * parts["cycle"] + parts["class"] + p.attention_weight * parts["attention"]
+    torch.testing.assert_close(parts["loss"], total + p.context_weight * parts["context"])
+    assert "class" in critic.loss(batch()), "the critic tells domains"
+    assert "context" not in phases("faces/wang-2020", DATA, context_weight=0.0)[1][0].loss(batch())
+    plain = phases("faces/wang-2020", DATA, blend=False, context_weight=0.0)[1][0].loss(batch())
+    assert "attention" not in plain
+    x, asked = torch.randn(4, 1, 6, 1), {"emotion": torch.eye(2)[[0, 1, 0, 1]]}
+    made = model.network(x, asked, None)
+    torch.testing.assert_close(made.y, made.attention * (made.y - x) / made.attention + x)
+    with torch.no_grad():
+        model.network.translator.body.out.bias[6:] = -200.0  # attention shut everywhere
+    assert torch.equal(model.network(x, asked, None).y, x)
+
+
+@shows("speech/shilandari-2022")
+def test_columns_are_chosen_in_two_stages_and_they_alone_are_translated() -> None:
+    ratio = fisher_ratio(DATA.arrays.astype(float), np.array([CLASSES.index(e) for e in DATA.emotions]))
+    assert set(np.argsort(-ratio)[:2]) == {0, 1}
+    params = of("speech/shilandari-2022", fisher=0.5, lda=0.6, loss="hinge", cycle_weight=2.0)
+    generator, _ = fitted("cycle", DATA, 100, **params)
+    selected = generator.network.selected.flatten().numpy()
+    assert selected.tolist() == [1, 1, 0, 0, 0, 0], "half of six by Fisher, two of these by LDA"
+    made, sources = converted(generator, DATA, ROWS, "anger"), DATA.arrays[ROWS]
+    np.testing.assert_allclose(made[:, 2:], sources[:, 2:], atol=1e-5)
+    assert flipped(made) > 0.9
+    whole, _ = fitted("cycle", DATA, 3, **{**params, "fisher": 1.0, "lda": 1.0})
+    assert whole.network.selected is None
+    assert not np.allclose(converted(whole, DATA, ROWS, "anger")[:, 2:], sources[:, 2:], atol=1e-5)
+    # what is held out chooses nothing
+    held = DATA.arrays.copy()
+    held[DATA.held_out, 4] += 50.0 * np.array([e == "anger" for e in DATA.emotions])[DATA.held_out]
+    again, _ = fitted("cycle", replace(DATA, arrays=held), 1, **params)
+    assert again.network.selected.flatten().numpy().tolist() == selected.tolist()
+    with pytest.raises(ParamsError, match="columns of a vector"):
+        generator_class("cycle")(IMAGES, CLASSES, fisher=0.5)._build()
+
+
+@shows("speech/chang-2024")
+def test_a_sparse_bounded_change_misleads_recognisers_that_it_never_saw() -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import SVC
+
+    rows = np.arange(0, 200, 3)
+    labels = np.array([CLASSES.index(e) for e in DATA.emotions])
+    judges = [kind.fit(DATA.arrays, labels) for kind in (LogisticRegression(), SVC())]
+    spread = DATA.arrays[~DATA.held_out].std(axis=0)
+
+    def heard(**changes: Any) -> tuple[float, float, float]:
+        """-> right answers of the judge that is misled least, share of cells that move, the farthest of them."""
+        strong = {"epsilon": 1.3, "sparsity_weight": 0.3, "missed_margin": 3.0, "lr": 5e-3}
+        params = of("speech/chang-2024", **{**strong, **changes})
+        generator, _ = fitted("edit", DATA, 150, **params)
+        draws = [Draw(Condition(DATA.emotions[i]), int(i), {"from": DATA.ids[i]}) for i in rows]
+        made = generator.sample(draws, DATA.arrays[rows], device=CPU)
+        moved = np.abs(made - DATA.arrays[rows]) / spread
+        right = max(float((judge.predict(made) == labels[rows]).mean()) for judge in judges)
+        return right, float((moved > 1e-4).mean()), float(moved.max())
+
+    assert all((judge.predict(DATA.arrays[rows]) == labels[rows]).mean() > 0.98 for judge in judges)
+    right, cells, farthest = heard()
+    assert right < 0.3 and cells < 0.7 and farthest < 1.3 + 1e-3
+    assert heard(missed_weight=0.0)[0] > 0.9, "without the first loss nobody is misled"
+    assert heard(sparsity_weight=0.0, quality_weight=0.0)[1] > cells, "without the third more cells move"
+    _, (attack, victim) = phases("speech/chang-2024", DATA)
+    assert {"missed", "magnitude", "sparsity", "quality"} <= set(attack.loss(batch()))
+    assert victim.span[1] == attack.span[0], "the recogniser is frozen once the attack begins"
+    assert source_class(generator_class("edit"), {"mode": "perturb"}) == "same"
 
 
 @shows("speech/zhou-2020c")

@@ -186,3 +186,15 @@ def test_where_train_is_one_person_baselines_keep_their_defaults_and_say_so(aske
     bench.answer(Job("studies/cells/alone", "class weights", "logistic"))
     meta = worker.store.get_meta("studies/cells/alone")
     assert meta["status"] == "ok" and "nothing was tuned" in meta["reason"] and meta["tuned"] == {}
+
+
+def test_rows_that_look_like_no_real_ones_count_less(asked: Asked, worker: StudyWorker) -> None:
+    view = _view(asked, worker)
+    bench = Bench(worker, view)
+    plain, weighed = (bench.added(Arm(method="transfer", weigh=how)) for how in ("alike", "plausible"))
+    np.testing.assert_array_equal(plain.x, weighed.x)
+    assert plain.weights is None and weighed.weights is not None
+    assert weighed.weights.min() > 0 and weighed.weights.max() <= 1
+    rough = bench.added(Arm(method="diffusion", params={"width": 8, "extra_noise": 2.0}, steps=1, weigh="plausible"))
+    assert rough.counts.mean() < 0.7 * weighed.counts.mean()
+    assert Arm.model_validate({"preset": "physio/yi-2024"}).weigh == "plausible"
