@@ -33,6 +33,7 @@ app = typer.Typer(
   emoforge run ravdess                        build its release; what is up to date is left alone
   emoforge inspect data/runs/ravdess/release  what is in it
   emoforge publish ravdess                    push it and tag it ravdess@v1.0.0
+  emoforge diff ravdess@latest ravdess        what has moved since, and why
 
 [bold]No corpus at hand?[/]  emoforge demo
 

@@ -13,12 +13,13 @@ import typer
 from emoforge.project import find_project, project_here
 
 commands = typer.Typer()
+PANEL = "Releases that are there"
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for machines.")]
 Named = typer.Argument(help="A release folder, a run of the project, or a version NAME@vX.Y.Z (NAME@latest)")
 
 
-@commands.command()
+@commands.command(rich_help_panel=PANEL)
 def publish(
     run: Annotated[str, typer.Argument(help="A run of params.yaml")],
     bump: Annotated[str, typer.Option(help="Which number goes up: auto | major | minor | patch")] = "auto",
@@ -51,7 +52,7 @@ def publish(
         console.out.print(f"  not pushed: {path} ({why})")
 
 
-@commands.command()
+@commands.command(rich_help_panel=PANEL)
 def inspect(
     release: Annotated[Path, typer.Argument(help="A release folder, e.g. data/runs/demo_speech/release")],
     as_json: Json = False,
@@ -65,7 +66,7 @@ def inspect(
     inspect_release(release, as_json=as_json)
 
 
-@commands.command()
+@commands.command(rich_help_panel=PANEL)
 def verify(release: Annotated[str, Named], as_json: Json = False) -> None:
     """Check every byte of a release against its hashes; name what differs, down to the samples. Exit 1 if any does.
 
@@ -80,7 +81,7 @@ def verify(release: Annotated[str, Named], as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@commands.command()
+@commands.command(rich_help_panel=PANEL)
 def log(
     name: Annotated[str, typer.Argument(help="A run that has been published")],
     as_json: Json = False,
@@ -94,7 +95,7 @@ def log(
     show_log(name, find_project(), as_json=as_json)
 
 
-@commands.command()
+@commands.command(rich_help_panel=PANEL)
 def diff(
     before: Annotated[str, Named],
     after: Annotated[str, Named],
@@ -114,7 +115,7 @@ def diff(
     do(before, after, project_here(), html=html, as_json=as_json)
 
 
-@commands.command()
+@commands.command(rich_help_panel=PANEL)
 def trace(
     sample: Annotated[str | None, typer.Argument(help="A sample's id, of index.parquet")] = None,
     subject: Annotated[str | None, typer.Option(help="A subject's id (CORPUS:SUBJECT) in place of a sample")] = None,
@@ -136,3 +137,37 @@ def trace(
 
     form = "openlineage" if openlineage else "json" if as_json else "text"
     do(sample, subject, release or [], project_here(), versions=versions, form=form)
+
+
+@commands.command(rich_help_panel=PANEL)
+def checkout(
+    version: Annotated[str, typer.Argument(help="NAME@vX.Y.Z, or NAME@latest")],
+    folder: Annotated[Path | None, typer.Argument(help="Where to; none: NAME-vX.Y.Z in the current folder")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a published version of a release into a folder, every byte checked. Leaves a folder that is there alone.
+
+    Example:  emoforge checkout demo_speech@v1.0.0 old/
+    """
+    from emoforge.releases import checkout as do
+
+    do(version, folder, find_project(), as_json=as_json)
+
+
+@commands.command(rich_help_panel=PANEL)
+def redraw(
+    sample: Annotated[str, typer.Argument(help="A synthetic sample's id, of index.parquet")],
+    release: Annotated[str, typer.Option(help="The run or version that holds it")],
+    out: Annotated[Path | None, typer.Option(help="Write the payload into this file")] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw one synthetic sample again from its birth certificate. Exit 1 if its bytes are not those of the release.
+
+    The project must hold the generator that drew it (dvc pull); another one is refused, with what differs.
+
+    Example:  emoforge redraw syn/1f2e.../9a0b... --release demo_speech
+    """
+    from emoforge.redrawing import redraw as do
+
+    if not do(sample, release, find_project(), out=out, as_json=as_json):
+        raise typer.Exit(1)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+from corpora.errors import IntegrityError, UserError
+from corpora.store.atomic import atomic_folder
+from corpora.store.verify import check_release
 from emoforge import console
 from flows.releases.history import Entry, history
+from flows.releases.places import find_release
+from flows.releases.versions import is_tag
 
 NUMBERS = ("real", "synthetic")
 
@@ -51,3 +57,26 @@ def entry_json(entry: Entry) -> dict[str, Any]:
         "verdicts": facts.verdicts if facts else None,
         "because": list(facts.because) if facts else None,
     }
+
+
+def checkout(tag: str, folder: Path | None, repo: Path, *, as_json: bool) -> None:
+    """Writes the release of a version into `folder` (None: NAME-vX.Y.Z in the current one), whole or not at all.
+
+    Raises `UserError` (no version, or something is there), what `find_release` raises, and `IntegrityError` where what
+    DVC gave is not what the manifest says.
+    """
+    if not is_tag(tag):
+        raise UserError(f"{tag!r} is no version: NAME@vX.Y.Z, or NAME@latest; emoforge log NAME lists them")
+    place = find_release(tag, repo)
+    target = folder if folder is not None else Path(place.shown.replace("@", "-"))
+    if target.exists() or target.is_symlink():
+        raise UserError(f"{target} is there already; name another folder, or remove it")
+    with atomic_folder(target.absolute()) as fresh:
+        shutil.copytree(place.release, fresh, dirs_exist_ok=True)
+        checked = check_release(fresh)
+        if not checked.intact:
+            raise IntegrityError(f"{place.shown}: {checked.problems[0].sentence}")
+    if as_json:
+        console.print_json({"version": place.shown, "folder": str(target), "release_hash": checked.release_hash})
+        return
+    console.out.print(f"{place.shown} -> {target} ({checked.n_files} files, {checked.release_hash})", markup=False)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from corpora.errors import UnknownNameError, UserError
 from emoforge import console
@@ -64,7 +64,7 @@ def _is_synthetic(certificates: list[Certificate]) -> bool:
 
 def _events(
     touched: list[tuple[Lineage, Standing]], certificates: list[Certificate], sample: str | None, subject: str | None
-) -> list[dict[str, Any]]:
+) -> list[Mapping[str, object]]:
     places: dict[str, Place] = {of.release_hash: one.place for one, of in touched}
     what = sample if sample is not None else f"subject:{subject}"
     events = [of_certificate(one, places[one.release_hash]) for one in certificates]

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpora.errors import UserError
-from corpora.store.release import FEATURES, INDEX, Release
+from corpora.store.release import FEATURES, INDEX, SPLIT_TABLE, Release
 from flows.releases.paired import Paired, is_real, opened_pair, paired
 
 Bump = Literal["major", "minor", "patch"]
@@ -31,6 +31,7 @@ METADATA = frozenset(
         *("verdicts.parquet", "rejects.parquet", "scores.parquet", "lineage.parquet"),
     }
 )
+TABLES_OF_SAMPLES = frozenset({INDEX, SPLIT_TABLE, FEATURES})
 SHOWN = 3  # names in a reason
 
 
@@ -118,6 +119,16 @@ def label_maps(manifest: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _minor(old: Release, new: Release, pair: Paired) -> Iterator[str]:
+    because = [*_other_samples(old, new, pair)]
+    changed = _changed_files(old, new, lambda name: name not in METADATA)
+    # files of samples are explained by the samples; where nothing is, that they changed is all that is known
+    unexplained = [name for name in changed if name not in TABLES_OF_SAMPLES and not name.startswith("shards/")]
+    if other := unexplained or ([] if because else changed):
+        because.append(f"files: {_listed(other)} changed")
+    yield from because
+
+
+def _other_samples(old: Release, new: Release, pair: Paired) -> Iterator[str]:
     for what, table in (("came", pair.come), ("went", pair.gone)):
         if table.num_rows:
             real = int(pc.sum(is_real(table)).as_py() or 0)
@@ -129,8 +140,6 @@ def _minor(old: Release, new: Release, pair: Paired) -> Iterator[str]:
     for name in (INDEX, FEATURES):
         if come := sorted(set(_columns(new, name)) - set(_columns(old, name))):
             yield f"schema grew: {name} has {_listed(come)}"
-    if other := _changed_files(old, new, lambda name: name not in METADATA):
-        yield f"files: {_listed(other)} changed"
 
 
 def _changed_files(old: Release, new: Release, wanted: Callable[[str], bool]) -> list[str]:

@@ -16,6 +16,7 @@ from tests.flows.conduct.test_dvcrun import SLEEPER, gone, sleepers
 from tests.toy import Toy
 
 REPO = Path(__file__).resolve().parents[2]
+RELEASES = ("verify", "log", "diff", "trace", "checkout", "redraw")
 HEAVY = ("torch", "ray", "prefect", "dvc", "pyarrow", "numpy", "pandas", "librosa", "great_expectations", "diffusers")
 
 
@@ -54,7 +55,7 @@ def test_help_imports_little() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["link", "run", "stage", "publish", "schedule", "check", "inspect", "audit", "claims", "labels"],
+    ["link", "run", "stage", "publish", "schedule", "check", "inspect", "audit", "claims", "labels", *RELEASES],
 )
 def test_every_command_teaches_by_example(command: str) -> None:
     done = call(command, "--help")
@@ -82,6 +83,11 @@ def test_version() -> None:
         (("schedule", "../x"), "unknown run"),
         (("link", "../x", "."), "cannot name a corpus"),
         (("inspect", "nowhere"), "no release"),
+        (("verify", "nowhere"), "no release"),
+        (("diff", "toy", "../x"), "is no release"),
+        (("trace",), "name a sample or a subject"),
+        (("log", "toi"), "unknown published release 'toi'"),
+        (("verify", "toy@v9.9.9"), "unknown version 'toy@v9.9.9'"),
         (("corpora", "show", "ravdes"), "Did you mean 'ravdess'"),
         (("schedule", "--cron", "soon"), "five fields"),
         (("link", "lab", "nowhere"), "does not exist"),

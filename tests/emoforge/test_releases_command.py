@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from corpora.errors import UserError
+from corpora.store.release import open_release
 from emoforge.cli import app
 from tests.flows.releases.published import Published
 from tests.small_release import made, real, write_release
@@ -65,3 +67,29 @@ def test_verify(project: Published, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert f"shards/{tar.name}" in text and "not of the release: mine.txt" in text
     code, text = call(project, monkeypatch, "inspect", str(project.folder / "data/runs/tiny/release"))
     assert code == 0 and "intact" in text
+
+
+def test_checkout(project: Published, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    target = tmp_path / "old"
+    told = asked(project, monkeypatch, "checkout", "tiny@v1.0.0", str(target))
+    assert open_release(target).release_hash == told["release_hash"]
+    assert len(list(open_release(target).samples())) == 12
+    with pytest.raises(UserError, match="is there already"):
+        call(project, monkeypatch, "checkout", "tiny@v1.0.0", str(target))
+    with pytest.raises(UserError, match="is no version"):
+        call(project, monkeypatch, "checkout", "tiny", str(tmp_path / "x"))
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_diff_and_its_page(project: Published, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = asked(project, monkeypatch, "diff", "tiny@v1.0.0", "tiny", "--html", str(tmp_path / "d.html"))
+    assert told["bump"] == "minor" and told["because"] == ["samples: 0 real and 1 synthetic came"]
+    assert [(one["what"], one["kind"], one["n"]) for one in told["moved"]] == [("came", "synthetic", 1)]
+    assert any("no plans lie beside it" in note for note in told["notes"])
+    assert "tiny@v1.0.0 → tiny" in (tmp_path / "d.html").read_text(encoding="utf-8")
+    code, text = call(project, monkeypatch, "diff", "tiny@v1.0.0", "tiny@v1.1.0")
+    assert code == 0 and "1 came" in text and "bump: minor" in text
+    code, text = call(project, monkeypatch, "diff", "tiny", "tiny@latest")
+    assert code == 0 and "are the same" in text
+    with pytest.raises(UserError, match=r"ends in \.html"):
+        call(project, monkeypatch, "diff", "tiny", "tiny@latest", "--html", "page.txt")

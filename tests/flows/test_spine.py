@@ -13,8 +13,11 @@ import pytest
 
 from corpora.errors import CorpusError, GateError, ParamsError, SplitError
 from corpora.store.release import open_release
+from flows.params import Machine
+from flows.paths import Layout
 from flows.releases.lineage import Lineage
 from flows.releases.places import Place
+from flows.releases.redrawn import redraw
 from validators.trials.selftest import HELD_OUT, QUICK
 
 Project = Callable[[Path, dict[str, Any]], Path]
@@ -75,6 +78,8 @@ def assert_lineage(run: Path, made: list[dict[str, Any]]) -> None:
         assert set(one.plans) == {"prepare", "fit", "augment", "evaluate", "release"}
         draws = lineage.draws_of(one.list_key)
         assert [at for at, _ in draws] == list(range(len(draws))), "the whole batch, in its order"
+    one = redraw(made[0]["sample_id"], lineage, "tiny", Layout(run.parents[2]), Machine(actors=0))
+    assert one.same and one.sha256 == made[0]["sha256"] and len(one.payload) == made[0]["n_bytes"]
     first = fitted[0]
     standing = lineage.standing(sample=first)
     assert standing.fitted == {made[0]["generator_id"]: len(made)} and standing.judged and standing.real == (first,)
