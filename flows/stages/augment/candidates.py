@@ -59,6 +59,7 @@ class Candidate:
     place: int | None = None  # in the order in which passed candidates of its cell were chosen
     cell: Cell | None = None  # what it is to fill
     weight: float | None = None  # what it counts once it is released; None: 1
+    lineage: Mapping[str, Any] | None = None  # what its generator says of it (`generators.generator.Lineage.facts`)
 
 
 @dataclass(frozen=True)
@@ -281,8 +282,9 @@ class Drawer:
                 self.store.sound(part)
             return None
         candidates = []
+        lineage = meta.get("lineage") or [None] * len(draws)
         for i, draw in enumerate(draws):
-            one = Candidate(draw, meta["ids"][i], meta["sha256"][i], round_number, key, i)
+            one = Candidate(draw, meta["ids"][i], meta["sha256"][i], round_number, key, i, lineage=lineage[i])
             for name, (arrays, notes) in scores.items():
                 one.values[name] = float(arrays["values"][i])
                 one.reasons[name] = meta["errors"][i][0] if meta["errors"][i] else notes["reasons"][i]
