@@ -3,8 +3,9 @@
 data/runs/<run>/release/: shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet,
 features.parquet (where the representation has no way back), scores.parquet, lineage.parquet (where a generator asks
 somebody else: whom, with which prompt), verdicts.parquet, selftest.json (planted defects), rejects.parquet,
-params.json, prepared.json (steps of preparation and their versions), statistics.json (of train, where a step needs them), audit.json, README.md, manifest.json. `release_hash` is a hash of the manifest, which
-holds the hash of every other file (corpora/store/release.py); time, place and versions are in none of them.
+params.json, prepared.json (steps of preparation and their versions), statistics.json (of train, where a step needs
+them), audit.json, README.md, manifest.json. `release_hash` is a hash of the manifest, which holds the hash of every
+other file (corpora/store/release.py); time, place and versions are in none of them.
 """
 
 from __future__ import annotations
