@@ -88,6 +88,7 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
             restrictions=tuple(restrictions(cards)),  # of licences: gates and audit do not know them
             notes=(
                 *notes(verdicts, balance, summary),
+                *soft_notes(synthetic),
                 *subject_notes(real),
                 *selftest_notes(evaluated.selftest()),
                 *lines(evaluated.alarms() or (), "rings"),
@@ -227,6 +228,17 @@ def weight_notes(balance: Balance) -> list[str]:
         f"synthetic samples are weighted: {rows} of them count for {counted}. Multiply each loss by `weight` (in "
         "index.parquet and in the json beside a payload; without one it is 1), or draw as many as they count for: "
         'emoforge.open_release(path, weights="draw")'
+    ]
+
+
+def soft_notes(synthetic: pa.Table) -> list[str]:
+    """Who reads `emotion` alone takes a sample of several classes for one of a single class."""
+    soft = [bool(labels) for labels in synthetic.filter(pc.is_valid(synthetic["emotion"]))["labels"].to_pylist()]
+    if not any(soft):
+        return []
+    return [
+        f"{sum(soft)} of {len(synthetic)} synthetic samples are not of their class alone: `labels` holds the share of "
+        "each class, and a loss is to weigh them by it; `emotion` is the class of the largest share"
     ]
 
 
