@@ -48,6 +48,7 @@ ASKED = pa.schema(
         pa.field("sample_id", pa.string(), nullable=False),
         *(pa.field(name, pa.float64()) for name in RATED),
         pa.field("subject_id", pa.string()),
+        pa.field("given", pa.string()),  # JSON of named vectors: name -> numbers
     ]
 )
 
