@@ -82,12 +82,12 @@ WALLS = {
         ],
     ),
     "speech": Wall(
-        "{reader: ravdess, subjects: 12, seed: 7, per_class: {neutral: 48, happiness: 48, sadness: 48, anger: 48}}",
+        "{reader: ravdess, subjects: 10, seed: 7, per_class: {neutral: 36, happiness: 36, sadness: 36, anger: 36}}",
         "{name: world, max_s: 1.6}",
         [
             Hung("transfer", "transfer"),
-            Hung("vae_edit", "vae_edit", {**SMALL, "latent": 32}, 500),
-            Hung("cvae", "cvae", {**SMALL, "latent": 32}, 900),
+            Hung("vae_edit", "vae_edit", {**SMALL, "latent": 32}, 300),
+            Hung("cvae", "cvae", {**SMALL, "latent": 32}, 500),
         ],
     ),
     "physio": Wall(

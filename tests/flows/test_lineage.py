@@ -22,10 +22,11 @@ from flows.stages.report.report import write_report
 from generators.language.endpoint.cache import FOLDER_ENV
 from generators.language.endpoint.meter import Meter
 from generators.language.endpoint.params import Server
-from tests.flows.made_of import STAGES, ingested, released
+from tests.flows.made_of import LENIENT, STAGES, ingested, released
 from tests.generators.language.endpoint.server import Endpoint, Response, completion, serving
 
 KEY = "sk-very-secret-0123456789"
+FEW = LENIENT | {name: {"enabled": False} for name in ("agreement", "support")}  # judges take seconds
 PRICES = {"price_in": 2.0, "price_out": 10.0, "budget": 5.0}
 
 
@@ -49,7 +50,7 @@ def asked_of_a_server(settings: Path, stages: tuple[str, ...]) -> Iterator[tuple
         limits = {"requests_per_minute": 10_000, "tokens_per_minute": 10_000_000}
         server = {"url": endpoint.url, "model": "writer", "key_env": "TEST_KEY", "prices": PRICES, "limits": limits}
         generator = {"name": "endpoint", "params": {**server, "shots": 2}}
-        run = {"representation": {"name": "utf8"}, "generator": generator}
+        run = {"representation": {"name": "utf8"}, "generator": generator, "gates": FEW}
         folder = ingested(settings / "project", "text", {"asked": run})
         yield released(folder, "asked", stages).parent, endpoint, server
 

@@ -27,13 +27,14 @@ from tests.generators.translation.toy import CLASSES, SPEC, pairs
 from validators.batch import rows_by_class
 
 COMPLETE: dict[str, Any] = {"mode": "complete", "rate": 0.7, "width": 8, "blocks": 1, "batch_size": 16}
+FEW = LENIENT | {name: {"enabled": False} for name in ("agreement", "support")}  # judges take seconds
 FILLED = 2 / 3  # of three columns two are hidden
 
 
 def test_a_soft_label_reaches_records_and_training(tmp_path: Path, tiny_params: Any, project: Any) -> None:
     params = params_of(tiny_params)
     run = params["runs"]["tiny"]
-    run |= {"representation": {"name": "features"}, "policy": {"on_fail": "flag"}, "gates": LENIENT}
+    run |= {"representation": {"name": "features"}, "policy": {"on_fail": "flag"}, "gates": FEW}
     run |= {"generator": {"name": "edit", "steps": 4, "params": COMPLETE}, "target": {"policy": "number", "number": 30}}
     folder = project(tmp_path / "p", params)
     features(folder)
