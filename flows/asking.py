@@ -72,7 +72,7 @@ class AskedOf(StrictParams):
         return {**rated, **self.given}
 
     @model_serializer(mode="wrap")
-    def _without_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
         """Most runs name no vector."""
         return {k: v for k, v in dump(self).items() if k != "given" or v}
 

@@ -52,7 +52,7 @@ class GeneratorParams(StrictParams):
     checkpoint_every: Count = Field(500, description="Steps between resumable checkpoints.")
 
     @model_serializer(mode="wrap")
-    def _without_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
         """Most runs name no vector."""
         return {k: v for k, v in dump(self).items() if k != "given" or v}
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+from pydantic import JsonValue
 
 from corpora.schema import LINEAGE
 from flows.stages.augment.candidates import Candidate
@@ -21,7 +22,7 @@ def lineage_table(candidates: Sequence[Candidate]) -> pa.Table | None:
     return pa.Table.from_pylist(rows, schema=LINEAGE) if rows else None
 
 
-def row_of(sample_id: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+def row_of(sample_id: str, facts: Mapping[str, Any]) -> dict[str, JsonValue]:
     """`Lineage.facts` -> a row of LINEAGE; names without a column of their own are kept together in `facts`."""
     annotator = facts.get("annotator") or {}
     others = {name: value for name, value in facts.items() if name not in (*_AS_THEY_ARE, *_BESIDE)}
