@@ -105,7 +105,7 @@ SCORES = pa.schema(
 )
 
 # who was asked for a synthetic sample, where its generator asks somebody else: a language model behind an address
-LINEAGE = pa.schema(
+REQUESTS = pa.schema(
     [
         _required("sample_id", pa.string()),
         pa.field("url", pa.string()),

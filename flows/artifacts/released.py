@@ -1,7 +1,7 @@
 """release/: what a training loop elsewhere reads (flows/stages/release.py; opened by corpora/store/release.py).
 
 shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet, scores.parquet,
-lineage.parquet (where a generator asks somebody else), verdicts.parquet, selftest.json, rejects.parquet, params.json,
+requests.parquet (where a generator asks somebody else), verdicts.parquet, selftest.json, rejects.parquet, params.json,
 prepared.json, statistics.json, audit.json, README.md, manifest.json.
 """
 

@@ -1,7 +1,7 @@
 """The stage `release`: one folder that a training loop elsewhere reads with nothing of ours installed.
 
 data/runs/<run>/release/: shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet,
-features.parquet (where the representation has no way back), scores.parquet, lineage.parquet (where a generator asks
+features.parquet (where the representation has no way back), scores.parquet, requests.parquet (where a generator asks
 somebody else: whom, with which prompt), verdicts.parquet, selftest.json (planted defects), rejects.parquet,
 params.json, prepared.json (steps of preparation and their versions), statistics.json (of train, where a step needs
 them), audit.json, README.md, manifest.json. `release_hash` is a hash of the manifest, which holds the hash of every
@@ -65,8 +65,8 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
                 "rejects": _rejects(layout, plan, prepared),
             }
         )
-        if (lineage := released_lineage(augmented, synthetic)) is not None:
-            release.write_tables({"lineage": lineage})
+        if (requests := released_requests(augmented, synthetic)) is not None:
+            release.write_tables({"requests": requests})
         release.copy([augmented.scores_file, evaluated.selftest_file, prepared.statistics])
         numerics = plan.all_numerics.model_dump(mode="json")
         release.write_settings({"run": plan.resolved, "numerics": numerics}, plan.prepared)
@@ -101,22 +101,22 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
         release.seal(manifest, release_card(manifest, rows))
 
 
-def released_lineage(augmented: Augmented, synthetic: pa.Table) -> pa.Table | None:
-    """LINEAGE of what is released, in the order of its index; None where nobody was asked for any of it.
+def released_requests(augmented: Augmented, synthetic: pa.Table) -> pa.Table | None:
+    """REQUESTS of what is released, in the order of its index; None where nobody was asked for any of it.
 
     Raises `IntegrityError` where a sample of a generator that asks somebody has none.
     """
-    lineage = augmented.lineage()
-    if lineage is None:
+    requests = augmented.requests()
+    if requests is None:
         return None
-    place = {sample_id: i for i, sample_id in enumerate(lineage["sample_id"].to_pylist())}
+    place = {sample_id: i for i, sample_id in enumerate(requests["sample_id"].to_pylist())}
     ids = synthetic["sample_id"].to_pylist()
     if lost := [i for i in ids if i not in place]:
         raise IntegrityError(
-            f"{augmented.path}: lineage.parquet says nothing of {lost[0]} ({len(lost)} of {len(ids)} samples); run the "
+            f"{augmented.path}: requests.parquet says nothing of {lost[0]} ({len(lost)} of {len(ids)} samples); run the "
             "stage augment again"
         )
-    return lineage.take(pa.array([place[i] for i in ids], pa.int64()))
+    return requests.take(pa.array([place[i] for i in ids], pa.int64()))
 
 
 def what_was_seen(prepared: Prepared, synthetic: pa.Table) -> dict[str, list[str]]:

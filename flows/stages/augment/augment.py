@@ -30,7 +30,7 @@ from flows.paths import Layout
 from flows.stages.augment.candidates import Candidate, Drawer
 from flows.stages.augment.choosing import accepted_table, choose, require_embedding
 from flows.stages.augment.gating import FittedGate, fit_gates, resolve_limits
-from flows.stages.augment.lineage import lineage_table
+from flows.stages.augment.requests import requests_table
 from flows.stages.augment.rounds import fill, limit_of, passes, prepared_cells
 from flows.stages.augment.sampler import asked_emotion, read_samples
 from flows.stages.augment.tallies import cell_tally, class_tally, spent
@@ -97,8 +97,8 @@ def _write(plan: AugmentPlan, layout: Layout, prepared: Prepared, store: WorkSto
         if shown := _shown_rejects(drawn.candidates):
             out.write_rejected(_as_samples(shown, store, summary, real, edits))
         out.write_tables(_scores(drawn), accepted_table(drawn.seen))
-        if (lineage := lineage_table(drawn.candidates)) is not None:
-            out.write_lineage(lineage)
+        if (requests := requests_table(drawn.candidates)) is not None:
+            out.write_requests(requests)
         if plan.ask.asked().names or any(map(_vectors_of, drawn.candidates)):
             out.write_asked(_asked(drawn.candidates))
         out.write_reference(_reference(drawn.gates))

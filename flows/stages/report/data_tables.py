@@ -189,7 +189,7 @@ class AskedOf:
 
 
 @dataclass(frozen=True, slots=True)
-class LineageTable:
+class RequestsTable:
     """Whom a run asked. servers: (model, address); candidates: for which it asked; tokens, money: of all of them, None
     where nobody counted. rows: of the first accepted samples."""
 
@@ -211,7 +211,7 @@ class ProvenanceTable:
     total: int
     generators: tuple[str, ...]
     conversions: bool
-    lineage: LineageTable | None = None
+    requests: RequestsTable | None = None
 
 
 def provenance_table(data: RunFolder, n: int) -> ProvenanceTable | None:
@@ -221,13 +221,13 @@ def provenance_table(data: RunFolder, n: int) -> ProvenanceTable | None:
     rows = tuple(listed(data.synthetic.slice(0, n)))
     generators = tuple(sorted({g for g in data.synthetic["generator_id"].to_pylist() if g is not None}))
     conversions = any(row.source_ids for row in rows)
-    lineage = None if data.lineage is None else lineage_table(data.lineage, [row.sample_id for row in rows])
-    return ProvenanceTable(rows, data.synthetic.num_rows, generators, conversions, lineage)
+    requests = None if data.requests is None else requests_table(data.requests, [row.sample_id for row in rows])
+    return ProvenanceTable(rows, data.synthetic.num_rows, generators, conversions, requests)
 
 
-def lineage_table(lineage: pa.Table, shown: Sequence[str]) -> LineageTable:
-    """LINEAGE of every candidate -> sums over all of it, and rows of the samples that are shown."""
-    by_id = {row["sample_id"]: row for row in lineage.to_pylist()}
+def requests_table(requests: pa.Table, shown: Sequence[str]) -> RequestsTable:
+    """REQUESTS of every candidate -> sums over all of it, and rows of the samples that are shown."""
+    by_id = {row["sample_id"]: row for row in requests.to_pylist()}
     whole = list(by_id.values())
 
     def total(name: str) -> Any:
@@ -245,7 +245,7 @@ def lineage_table(lineage: pa.Table, shown: Sequence[str]) -> LineageTable:
             _as_read(prompts[-1]),
         )
 
-    return LineageTable(
+    return RequestsTable(
         tuple(sorted({(row["model"] or "", row["url"] or "") for row in whole})),
         tuple(sorted({row["annotator"] for row in whole if row["annotator"]})),
         len(whole),

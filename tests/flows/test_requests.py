@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 import pytest
 
 from corpora.errors import IntegrityError
-from corpora.schema import LINEAGE
+from corpora.schema import REQUESTS
 from corpora.store.release import open_release
 from flows.artifacts.augmented import Augmented
-from flows.stages.augment.lineage import row_of
-from flows.stages.release import released_lineage
+from flows.stages.augment.requests import row_of
+from flows.stages.release import released_requests
 from flows.stages.report.report import write_report
 from generators.language.endpoint.cache import FOLDER_ENV
 from generators.language.endpoint.meter import Meter
@@ -55,17 +55,17 @@ def asked_of_a_server(settings: Path, stages: tuple[str, ...]) -> Iterator[tuple
         yield released(folder, "asked", stages).parent, endpoint, server
 
 
-def check_rows(lineage: pa.Table, ids: Sequence[str], endpoint: Endpoint) -> None:
+def check_rows(requests: pa.Table, ids: Sequence[str], endpoint: Endpoint) -> None:
     """What was asked, of whom, for how much."""
-    assert lineage.schema == LINEAGE and len(ids) >= 2
-    assert lineage["sample_id"].to_pylist() == ids, "a row for each, in the order of the index"
+    assert requests.schema == REQUESTS and len(ids) >= 2
+    assert requests["sample_id"].to_pylist() == ids, "a row for each, in the order of the index"
     asked = {json.dumps(body["messages"], sort_keys=True, ensure_ascii=False) for body in endpoint.bodies}
-    for row in lineage.to_pylist():
+    for row in requests.to_pylist():
         assert (row["url"], row["model"], row["answered_by"]) == (endpoint.url, "writer", ["tiny-1-2024"])
         assert len(row["requests"][0]) == 64 and set(row["prompts"]) <= asked and row["annotator"] is None
         assert (row["tokens_in"], row["tokens_out"]) == (400 * row["attempts"], 20 * row["attempts"])
         assert row["money"] == pytest.approx(row["attempts"] * (400 * 2.0 + 20 * 10.0) / 1e6)
-    assert 2 in lineage["attempts"].to_pylist(), "an answer that was no line was paid for, too"
+    assert 2 in requests["attempts"].to_pylist(), "an answer that was no line was paid for, too"
 
 
 def require_no_key(folder: Path, endpoint: Endpoint) -> None:
@@ -77,25 +77,25 @@ def test_what_was_asked_of_whom_goes_from_the_work_store_to_release_and_report(s
     with asked_of_a_server(settings, STAGES[:4]) as (place, endpoint, server):
         augmented = Augmented.open(place / "augmented")
     synthetic = augmented.index()["sample_id"].to_pylist()
-    lineage = released_lineage(augmented, augmented.index())
-    assert lineage is not None
-    check_rows(lineage, synthetic, endpoint)
+    requests = released_requests(augmented, augmented.index())
+    assert requests is not None
+    check_rows(requests, synthetic, endpoint)
 
     # every candidate together costs what the account says
-    whole = augmented.lineage()
+    whole = augmented.requests()
     assert whole is not None and len(endpoint.bodies) == pc.sum(whole["attempts"]).as_py()
     spent = Meter(settings / "kept", Server.model_validate(server)).spent()
     assert pc.sum(whole["money"]).as_py() == pytest.approx(spent.money)
 
     write_report(place, settings / "project/data/corpora", place / "report.html", generated=None)
     page = (place / "report.html").read_text(encoding="utf-8")
-    assert endpoint.url in page and lineage["requests"].to_pylist()[0][0] in page
+    assert endpoint.url in page and requests["requests"].to_pylist()[0][0] in page
     assert "user: " in page and f"{len(whole)} candidates" in page
     require_no_key(settings, endpoint)
 
-    augmented.write_lineage(whole.filter(pc.not_equal(whole["sample_id"], synthetic[0])))
-    with pytest.raises(IntegrityError, match=r"lineage\.parquet says nothing of"):
-        released_lineage(augmented, augmented.index())
+    augmented.write_requests(whole.filter(pc.not_equal(whole["sample_id"], synthetic[0])))
+    with pytest.raises(IntegrityError, match=r"requests\.parquet says nothing of"):
+        released_requests(augmented, augmented.index())
 
 
 @pytest.mark.slow
@@ -103,13 +103,13 @@ def test_a_release_holds_it_under_its_hash(settings: Path) -> None:
     with asked_of_a_server(settings, STAGES) as (place, endpoint, _):
         release = open_release(place / "release")
     release.verify()
-    lineage = release.lineage()
-    assert lineage is not None
-    check_rows(lineage, release.rows("train", synthetic=True)["sample_id"].to_pylist(), endpoint)
+    requests = release.requests()
+    assert requests is not None
+    check_rows(requests, release.rows("train", synthetic=True)["sample_id"].to_pylist(), endpoint)
     require_no_key(settings, endpoint)
-    (place / "release/lineage.parquet").write_bytes(b"")
-    with pytest.raises(IntegrityError, match=r"lineage\.parquet"):
-        release.lineage()
+    (place / "release/requests.parquet").write_bytes(b"")
+    with pytest.raises(IntegrityError, match=r"requests\.parquet"):
+        release.requests()
 
 
 def test_what_has_no_column_of_its_own_is_kept_together() -> None:

@@ -9,21 +9,21 @@ from typing import Any
 import pyarrow as pa
 from pydantic import JsonValue
 
-from corpora.schema import LINEAGE
+from corpora.schema import REQUESTS
 from flows.stages.augment.candidates import Candidate
 
 _AS_THEY_ARE = ("url", "model", "answered_by", "requests", "attempts", "tokens_in", "tokens_out", "money")
 _BESIDE = ("prompts", "annotator")
 
 
-def lineage_table(candidates: Sequence[Candidate]) -> pa.Table | None:
-    """LINEAGE, a row for each candidate of a generator that has something to say; None of the other generators."""
+def requests_table(candidates: Sequence[Candidate]) -> pa.Table | None:
+    """REQUESTS, a row for each candidate of a generator that has something to say; None of the other generators."""
     rows = [row_of(c.sample_id, c.lineage) for c in candidates if c.lineage is not None]
-    return pa.Table.from_pylist(rows, schema=LINEAGE) if rows else None
+    return pa.Table.from_pylist(rows, schema=REQUESTS) if rows else None
 
 
 def row_of(sample_id: str, facts: Mapping[str, Any]) -> dict[str, JsonValue]:
-    """`Lineage.facts` -> a row of LINEAGE; names without a column of their own are kept together in `facts`."""
+    """`Lineage.facts` -> a row of REQUESTS; names without a column of their own are kept together in `facts`."""
     annotator = facts.get("annotator") or {}
     others = {name: value for name, value in facts.items() if name not in (*_AS_THEY_ARE, *_BESIDE)}
     return {
