@@ -5,6 +5,7 @@ accepted.parquet                               every candidate that passed all g
 scores.parquet                                 every candidate and gate
 asked.parquet                                  every candidate: what it was asked for beside the class; where a run asks
 draws.parquet + drawn_by.json                  every draw of the lists that released samples were drawn in, and by what
+requests.parquet                               every candidate: who was asked for it; of generators that ask somebody
 rejected/*.tar + rejected.parquet              a few rejected candidates of each class and gate, to look at
 reference.json                                 gate -> class -> scores of real samples that the gate had not met
 balance.json                                   counts of every class, cell and round; limits
@@ -19,7 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from corpora.schema import SAMPLES, SCORES, Sample
+from corpora.schema import REQUESTS, SAMPLES, SCORES, Sample
 from corpora.store.shards import read_table, write_shards, write_table
 from flows.artifacts.base import Folder, Record, optional_table, read_as, write_as
 from flows.params import Target
@@ -48,6 +49,7 @@ ASKED = pa.schema(
         pa.field("sample_id", pa.string(), nullable=False),
         *(pa.field(name, pa.float64()) for name in RATED),
         pa.field("subject_id", pa.string()),
+        pa.field("given", pa.string()),  # JSON of named vectors: name -> numbers
     ]
 )
 
@@ -62,7 +64,7 @@ DRAWS = pa.schema(
 )
 
 
-class MadeBy(Record):
+class DrawnBy(Record):
     """drawn_by.json: what names the generator, hence its samples (`generator_id` in flows/stages/fit/model_file.py).
     weights: over the hashes of the model's files; params: over parameters, representation and classes; code: of what
     turns draws into payloads; loads: path that a parameter names -> hash of what lay there."""
@@ -243,11 +245,15 @@ class Augmented(Folder):
         table = optional_table(self.path / "draws.parquet", DRAWS)
         return DRAWS.empty_table() if table is None else table
 
-    def made_by(self) -> MadeBy | None:
+    def drawn_by(self) -> DrawnBy | None:
         """What drew; None where `draws` is empty for one of its reasons."""
         path = self.path / "drawn_by.json"
-        made_by: MadeBy | None = read_as(path, MadeBy) if path.exists() else None
-        return made_by
+        drawn_by: DrawnBy | None = read_as(path, DrawnBy) if path.exists() else None
+        return drawn_by
+
+    def requests(self) -> pa.Table | None:
+        """REQUESTS of every candidate; None of a generator that asks nobody."""
+        return optional_table(self.path / "requests.parquet", REQUESTS)
 
     def reference(self) -> Reference:
         """Scores of real samples by parts of each gate that had not met them."""
@@ -278,10 +284,14 @@ class Augmented(Folder):
         """asked.parquet."""
         write_table(self.path / "asked.parquet", asked)
 
-    def write_draws(self, draws: pa.Table, by: MadeBy) -> None:
+    def write_draws(self, draws: pa.Table, by: DrawnBy) -> None:
         """draws.parquet and drawn_by.json."""
         write_table(self.path / "draws.parquet", draws)
-        write_as(self.path / "drawn_by.json", by, MadeBy)
+        write_as(self.path / "drawn_by.json", by, DrawnBy)
+
+    def write_requests(self, requests: pa.Table) -> None:
+        """requests.parquet."""
+        write_table(self.path / "requests.parquet", requests)
 
     def write_reference(self, reference: Mapping[str, Mapping[str, list[float | None]]]) -> None:
         """What real samples score, for limits, yardsticks and figures."""

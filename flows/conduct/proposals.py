@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from corpora.schema import FROM, CorpusCard
 from flows.params import RunParams
 from flows.stages.augment.forecast import ClassForecast, RunForecast
-from flows.stages.fit.stopping import told
+from flows.stages.fit.stopping import says_when
 from generators.effects.estimate import LEAST, EffectParams
 from generators.generator import generator_class, source_class
 
@@ -72,7 +72,7 @@ def proposal_of(card: CorpusCard) -> Proposal | None:
 def advised(run: RunParams, forecast: RunForecast) -> list[str]:
     """What to know of each class that lacks samples, the smallest first; then when the fit ends."""
     lines = [(c.real, c.emotion, advice(run, c)) for c in forecast.classes]
-    end = "" if run.generator is None else told(run.generator)
+    end = "" if run.generator is None else says_when(run.generator)
     return [*(f"{emotion}: {line}" for _, emotion, line in sorted(lines) if line), *([end] if end else [])]
 
 

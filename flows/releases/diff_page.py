@@ -1,4 +1,4 @@
-"""The comparison of two releases as one HTML page, without network: what moved and why first, then every table."""
+"""The comparison of two releases as one HTML page, without network: what tables and why first, then every table."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def diff_page(compared: Comparison) -> str:
 
 def tables_of(compared: Comparison) -> list[Rows]:
     """Every table of a comparison, for page and terminal alike; those without rows are left out."""
-    found = [
+    tables = [
         Rows(
             "why",
-            "What moved, and why",
-            "Causes are differences of the plans that can have moved it; several cannot be told apart without a run.",
+            "What tables, and why",
+            "Causes are differences of the plans that can have tables it; several cannot be told apart without a run.",
             ("what", "how", "because"),
-            tuple((c.moved, c.how, c.sentence) for c in compared.causes),
+            tuple((c.tables, c.how, c.sentence) for c in compared.causes),
             3,
         ),
         Rows(
@@ -67,7 +67,8 @@ def tables_of(compared: Comparison) -> list[Rows]:
             "came, went: in one release alone. Others: the same sample with another payload, class, split or weight.",
             ("kind", "what", "n", "classes", "such as"),
             tuple(
-                (m.kind, m.what, str(m.n), _flat(m.by_class.items()), ", ".join(m.examples[:3])) for m in compared.moved
+                (m.kind, m.what, str(m.n), _flat(m.by_class.items()), ", ".join(m.examples[:3]))
+                for m in compared.tables
             ),
             2,
         ),
@@ -103,7 +104,7 @@ def tables_of(compared: Comparison) -> list[Rows]:
         ),
         Rows("uplift", "Uplift", UPLIFT, ("", "before", "after"), tuple(_uplift(compared)), 3),
     ]
-    return [table for table in found if table.rows]
+    return [table for table in tables if table.rows]
 
 
 UPLIFT = "UAR on real test samples of a plain classifier, trained with synthetic samples minus without, in points."

@@ -39,8 +39,8 @@ class Fate:
 
 def fates(before: Release, after: Release, pair: Paired) -> list[Fate]:
     """Of samples that went, then of those that came; the largest groups first."""
-    found = [*_fates("went", pair.gone, after), *_fates("came", pair.come, before)]
-    return sorted(found, key=lambda fate: (fate.way != "went", fate.kind, -fate.n, fate.reason))
+    moved = [*_fates("went", pair.gone, after), *_fates("came", pair.come, before)]
+    return sorted(moved, key=lambda fate: (fate.way != "went", fate.kind, -fate.n, fate.reason))
 
 
 def _fates(way: Literal["came", "went"], rows: pa.Table, other: Release) -> Iterator[Fate]:
@@ -50,10 +50,10 @@ def _fates(way: Literal["came", "went"], rows: pa.Table, other: Release) -> Iter
 
 
 def _grouped(
-    way: Literal["came", "went"], kind: Literal["real", "synthetic"], told: Iterable[tuple[str, str]]
+    way: Literal["came", "went"], kind: Literal["real", "synthetic"], fates: Iterable[tuple[str, str]]
 ) -> Iterator[Fate]:
     by_reason: dict[str, list[str]] = {}
-    for sample, reason in told:
+    for sample, reason in fates:
         by_reason.setdefault(reason, []).append(sample)
     for reason, ids in by_reason.items():
         yield Fate(way, kind, reason, len(ids), tuple(ids[:SHOWN]))
@@ -62,8 +62,8 @@ def _grouped(
 def _of_real(rows: pa.Table, other: Release) -> Iterator[tuple[str, str]]:
     path = other.path / "rejects.parquet"
     table = read_table(path, REJECTS) if path.is_file() else REJECTS.empty_table()
-    told = table.select(["path", "stage", "reason"]).to_pylist()
-    rejected = {row["path"]: (row["stage"], row["reason"]) for row in told}
+    fates = table.select(["path", "stage", "reason"]).to_pylist()
+    rejected = {row["path"]: (row["stage"], row["reason"]) for row in fates}
     for sample in rows["sample_id"].to_pylist():
         native = sample.partition("/")[2]
         stage, reason = rejected.get(sample) or rejected.get(native) or ("", "")

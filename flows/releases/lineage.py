@@ -55,7 +55,7 @@ class Passed:
 
 
 @dataclass(frozen=True, slots=True)
-class MadeOf:
+class CameFrom:
     """A generator by what its id is made of. n_samples, subjects: real samples and people that it was fitted on."""
 
     generator_id: str
@@ -79,7 +79,7 @@ class Certificate:
     sample_id: str
     split: str | None
     facts: Mapping[str, JsonValue]
-    generator: MadeOf | None
+    generator: CameFrom | None
     draw: Mapping[str, JsonValue] | None
     list_key: str | None
     sources: tuple[Source, ...]
@@ -187,8 +187,8 @@ class Lineage:
 
     def draws_of(self, list_key: str) -> list[tuple[int, dict[str, JsonValue]]]:
         """Every draw of a list, by its place in the batch: what drawing one of its samples again takes."""
-        found = [(int(role.removeprefix("draw:")), json.loads(u)) for u, role in self._used(f"list:{list_key}")]
-        return sorted(found, key=lambda pair: pair[0])
+        drawn = [(int(role.removeprefix("draw:")), json.loads(u)) for u, role in self._used(f"list:{list_key}")]
+        return sorted(drawn, key=lambda pair: pair[0])
 
     def has(self, sample: str) -> bool:
         """Whether the release holds the sample."""
@@ -215,13 +215,13 @@ class Lineage:
             return Source(role, sample, None, None)
         return Source(role, sample, row["subject_id"], row["emotion"])
 
-    def _generator(self, generator: str) -> MadeOf:
+    def _generator(self, generator: str) -> CameFrom:
         used = self._used(f"generator:{generator}")
         one = {role: u.partition(":")[2] if role != "name" else u for u, role in used}
         fitted = pa.array([u for u, role in used if role == "fitted on"], pa.string())
         index = self.release.index
         people = index.filter(pc.is_in(index["sample_id"], value_set=fitted))["subject_id"].unique().to_pylist()
-        return MadeOf(
+        return CameFrom(
             generator,
             one.get("name"),
             one.get("weights"),
@@ -236,10 +236,10 @@ class Lineage:
         if list_key is None:
             return None
         key = sample.rpartition("/")[2]
-        found = [draw for _, draw in self.draws_of(list_key) if hash_json(draw)[: len(key)] == key]
-        if not found:
+        drawn = [draw for _, draw in self.draws_of(list_key) if hash_json(draw)[: len(key)] == key]
+        if not drawn:
             raise IntegrityError(f"{self.place.shown}: list {list_key} of {sample} holds no draw of that name")
-        return found[0]
+        return drawn[0]
 
     def _gates(self, sample: str) -> tuple[Passed, ...]:
         path = self.release.path / SCORE_TABLE
@@ -278,13 +278,13 @@ def _margin(row: Mapping[str, Any]) -> float | None:
 
 def readable(places: Sequence[Place]) -> tuple[list[Lineage], list[str]]:
     """The lineages of `places`, and of those that cannot be read why."""
-    found, unread = [], []
+    opened, unread = [], []
     for place in places:
         try:
-            found.append(Lineage.of(place))
+            opened.append(Lineage.of(place))
         except EmoforgeError as error:
             unread.append(f"{place.shown}: {error}")
-    return found, unread
+    return opened, unread
 
 
 def every_place(repo: Path, *, versions: bool) -> tuple[list[Place], list[str]]:

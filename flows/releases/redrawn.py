@@ -12,12 +12,12 @@ from pathlib import Path
 
 from corpora.errors import IntegrityError, UserError
 from corpora.fingerprint import hash_bytes
-from flows.artifacts.augmented import MadeBy
+from flows.artifacts.augmented import DrawnBy
 from flows.artifacts.prepared import Prepared
 from flows.engine.store import WorkStore
 from flows.params import Machine
 from flows.paths import Layout
-from flows.releases.lineage import Lineage, MadeOf
+from flows.releases.lineage import CameFrom, Lineage
 from flows.stages.augment.candidates import Drawer
 from flows.stages.augment.sampler import read_samples
 from flows.stages.plan.plans import AugmentPlan
@@ -58,7 +58,7 @@ def redraw(sample: str, lineage: Lineage, run: str, layout: Layout, machine: Mac
         store = WorkStore(Path(place) / "store")
         alone = machine.model_copy(update={"actors": 0})  # one list: no pool is worth its start
         with Drawer(plan, layout, alone, store, prepared, {}) as drawer:
-            _require_same(certificate.generator, drawer.made_by, run)
+            _require_same(certificate.generator, drawer.drawn_by, run)
             candidate = drawer([draws], 0)[at]
         payloads, meta = read_samples(store, candidate.list_key)
     payload = payloads[candidate.row]
@@ -66,7 +66,7 @@ def redraw(sample: str, lineage: Lineage, run: str, layout: Layout, machine: Mac
     return Redrawn(sample, payload, str(meta["codecs"][candidate.row]), hash_bytes(payload), wanted)
 
 
-def _require_same(wanted: MadeOf, there: MadeBy, run: str) -> None:
+def _require_same(wanted: CameFrom, there: DrawnBy, run: str) -> None:
     if wanted.generator_id == there.generator_id:
         return
     parts = ("weights", "params", "code")

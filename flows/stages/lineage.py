@@ -70,7 +70,7 @@ def _lists(draws: pa.Table) -> Iterator[Edge]:
 
 
 def _generator(prepared: Prepared, augmented: Augmented) -> Iterator[Edge]:
-    by = augmented.made_by()
+    by = augmented.drawn_by()
     if by is None:
         return
     thing = f"generator:{by.generator_id}"

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tests.flows.came_from import LENIENT, LINES, ingested, released
 
 from corpora.formats.jsonfile import read_json
 from corpora.store.release import open_release
 from flows.artifacts.prepared import Prepared
 from generators.language.lines import lines_of, same_line
-from tests.flows.made_of import LENIENT, LINES, ingested, released
 
 RUNS: dict[str, Any] = {
     name: {"representation": {"name": "utf8"}, "generator": generator} for name, generator in LINES.items()
@@ -41,6 +41,7 @@ def test_synthetic_lines_stand_beside_real_ones(run: str, folder: Path, monkeypa
     monkeypatch.setenv("EMOFORGE_ACTORS", "0")
     release = open_release(released(folder, run))
     release.verify()
+    assert release.requests() is None, "nobody was asked for them"
     real, synthetic = (list(release.samples("train", synthetic=s)) for s in (False, True))
     assert len(synthetic) >= 2
     for row in (*real, *synthetic):

@@ -44,9 +44,9 @@ def kid(x: np.ndarray, y: np.ndarray) -> Discrepancy:
     x, y = checked_pair(x, y)
     if len(x) + len(y) >= 2 * MANY and min(len(x), len(y)) > 2 and finite(x, y):
         sums = cube_sums(x, y)
-        found = _discrepancy(sums)
-        if sums.error <= _PART * (found.high - found.low) / 2.0:
-            return found
+        estimate = _discrepancy(sums)
+        if sums.error <= _PART * (estimate.high - estimate.low) / 2.0:
+            return estimate
     return mmd2(x, y, polynomial_kernel)
 
 

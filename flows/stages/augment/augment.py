@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from corpora.fingerprint import hash_bytes
 from corpora.schema import SCORES, Sample
-from flows.artifacts.augmented import ASKED, DRAWS, Augmented, Balance, Chosen, MadeBy, Reference, RoundTally
+from flows.artifacts.augmented import ASKED, DRAWS, Augmented, Balance, Chosen, DrawnBy, Reference, RoundTally
 from flows.artifacts.prepared import Prepared, Summary
 from flows.engine.store import WorkStore
 from flows.params import Machine
@@ -30,13 +30,14 @@ from flows.paths import Layout
 from flows.stages.augment.candidates import Candidate, Drawer
 from flows.stages.augment.choosing import accepted_table, choose, require_embedding
 from flows.stages.augment.gating import FittedGate, fit_gates, resolve_limits
+from flows.stages.augment.requests import requests_table
 from flows.stages.augment.rounds import fill, limit_of, passes, prepared_cells
 from flows.stages.augment.sampler import asked_emotion, read_samples
 from flows.stages.augment.tallies import cell_tally, class_tally, spent
 from flows.stages.plan.plans import AugmentPlan
 from generators.draws.balance import Stop
 from generators.draws.targets import Cell
-from generators.generator import RATED, generator_class
+from generators.generator import RATED, Given, generator_class
 
 SHOWN_REJECTS = 3  # rejected payloads kept for each class and gate, for people to look at
 CANONICAL: Mapping[str, Any] = {
@@ -59,7 +60,7 @@ class Drawn:
     stops: Mapping[Cell, Stop] = field(default_factory=dict)
     rounds: Sequence[RoundTally] = ()
     chosen: Chosen = field(default_factory=Chosen)
-    by: MadeBy | None = None
+    by: DrawnBy | None = None
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -88,8 +89,8 @@ def run(plan: AugmentPlan, layout: Layout, machine: Machine) -> None:
         wanted = prepared_cells(plan.target, prepared) + draw.sequence.asked.cells()
         seen, stops, rounds = fill(wanted, gates, limits, draw, plan.rounds.budget(plan.target), plan.compute.draw_list)
         chosen = choose(plan, prepared, seen, draw)
-        made_by = draw.made_by
-    _write(plan, layout, prepared, store, Drawn(seen, gates, limits, silent, stops, rounds, chosen, made_by))
+        drawn_by = draw.drawn_by
+    _write(plan, layout, prepared, store, Drawn(seen, gates, limits, silent, stops, rounds, chosen, drawn_by))
     spent(layout.timing_file(TIMINGS, plan.run), seen, draw.seconds, machine.actors)
 
 
@@ -105,7 +106,9 @@ def _write(plan: AugmentPlan, layout: Layout, prepared: Prepared, store: WorkSto
         out.write_tables(_scores(drawn), accepted_table(drawn.seen))
         if drawn.by is not None:
             out.write_draws(_draws(drawn.candidates, {c.list_key for c in released}), drawn.by)
-        if plan.ask.asked().names:
+        if (requests := requests_table(drawn.candidates)) is not None:
+            out.write_requests(requests)
+        if plan.ask.asked().names or any(map(_vectors_of, drawn.candidates)):
             out.write_asked(_asked(drawn.candidates))
         out.write_reference(_reference(drawn.gates))
         out.write_balance(_balance(plan, summary, drawn))
@@ -117,7 +120,9 @@ def _asked(candidates: Sequence[Candidate]) -> pa.Table:
     for c in candidates:
         given = c.draw.condition.given
         rated = {name: given.get(name) for name in RATED}
-        rows.append({"sample_id": c.sample_id, **rated, "subject_id": c.draw.condition.subject})
+        named = _vectors_of(c)
+        vectors = json.dumps(named, sort_keys=True) if named else None
+        rows.append({"sample_id": c.sample_id, **rated, "subject_id": c.draw.condition.subject, "given": vectors})
     return pa.Table.from_pylist(rows, schema=ASKED)
 
 
@@ -128,6 +133,11 @@ def _draws(candidates: Sequence[Candidate], lists: set[str]) -> pa.Table:
     keys = [c.list_key.rpartition("/")[2] for c in of_lists]
     columns = [keys, [c.row for c in of_lists], [c.sample_id for c in of_lists], draws]
     return pa.table(dict(zip(DRAWS.names, columns, strict=True)), schema=DRAWS)
+
+
+def _vectors_of(c: Candidate) -> dict[str, Given]:
+    """Named vectors that it was asked for."""
+    return {name: value for name, value in c.draw.condition.given.items() if isinstance(value, tuple)}
 
 
 def _reference(gates: Mapping[str, FittedGate]) -> Reference:
@@ -210,7 +220,7 @@ def _as_samples(
                 group_id=source["group_id"] if source else next(iter(own)) if len(own) == 1 else c.sample_id,
                 subject_id=subject if source is None else source["subject_id"],
                 emotion=emotion,
-                labels=[] if emotion is not None else _labels(c, summary.scheme),
+                labels=[] if emotion is not None and c.soft is None else _labels(c, summary.scheme),
                 language=None if source is None else source["language"],
                 gender=None if source is None else source["gender"],
                 sentence_id=None if source is None else source["sentence_id"],
@@ -228,7 +238,8 @@ def _as_samples(
 
 def _labels(c: Candidate, scheme: str) -> list[dict[str, object]]:
     """A soft label as the column `labels` has it: one entry for each class, with its weight."""
-    return [{"scheme": scheme, "label": name, "weight": share} for name, share in c.draw.condition.shares.items()]
+    shares = c.draw.condition.shares if c.soft is None else c.soft
+    return [{"scheme": scheme, "label": name, "weight": share} for name, share in shares.items()]
 
 
 def _rated(c: Candidate, name: str, source: Mapping[str, Any] | None, edits: bool) -> float | None:

@@ -57,8 +57,8 @@ def reference_hash(prepared: Prepared, summary: Summary, split: str, known_sha25
 def gate_key(plan: AugmentPlan, name: str, reference: str) -> str:
     """Where the work store keeps a fitted gate: by its code, its parameters with the hashes of weights, the seed, and
     what it was fitted on (`reference_hash`). Never by its limit."""
-    made_of = [plan.gate_code[name], _measures(plan.gates[name]), plan.seed, reference]
-    return f"gates/{name}/{hash_json(made_of)[:40]}"
+    came_from = [plan.gate_code[name], _measures(plan.gates[name]), plan.seed, reference]
+    return f"gates/{name}/{hash_json(came_from)[:40]}"
 
 
 def fit_gates(

@@ -30,10 +30,10 @@ _COLUMNS = ("sample_id", "codec", "duration_s", "signals")
 def originals_key(prepared: Prepared, *, edited: bool) -> str:
     """Where the work store keeps them: by the arrays and the ids of their rows, and by nothing else that was prepared;
     edited: by the payloads as well."""
-    made_of = [hash_file(prepared.path / name) for name in ARRAY_FILES]
+    came_from = [hash_file(prepared.path / name) for name in ARRAY_FILES]
     if edited:
-        made_of.append(hash_json(_encoded_rows(prepared).column("sha256").to_pylist()))
-    return "sources/" + hash_json(made_of)[:40]
+        came_from.append(hash_json(_encoded_rows(prepared).column("sha256").to_pylist()))
+    return "sources/" + hash_json(came_from)[:40]
 
 
 def keep_originals(prepared: Prepared, store: WorkStore, cache: Path, *, edited: bool) -> str:

@@ -44,8 +44,8 @@ def generator_id(described: Mapping[str, Any], sampling_code: str, loads: Mappin
 
     sampling_code: `flows.stages.plan.code.sampling_code`, of the plan. loads: path -> hash, of the plan.
     """
-    made_of = {name: described[name] for name in ("generator", "params", "representation", "classes", "files")}
-    return hash_json({**made_of, "code": sampling_code, "loads": dict(loads)})[:20]
+    came_from = {name: described[name] for name in ("generator", "params", "representation", "classes", "files")}
+    return hash_json({**came_from, "code": sampling_code, "loads": dict(loads)})[:20]
 
 
 def _hashes(folder: Path) -> dict[str, str]:

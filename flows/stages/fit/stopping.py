@@ -98,7 +98,7 @@ def _of_samples(emotions: Sequence[str], share: float, seed: int) -> np.ndarray:
     return held
 
 
-def told(generator: GeneratorParams) -> str:
+def says_when(generator: GeneratorParams) -> str:
     """When a fit with these parameters ends, for who plans a run; "" of a closed form."""
     every, reason = foreseen(generator)
     if not generator_class(generator.name).trains:

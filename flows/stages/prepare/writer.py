@@ -122,8 +122,8 @@ class Writer:
     def settings(self) -> str:
         """40 hex digits over all that decides how a payload is prepared: the worker's settings, code and weights."""
         plan = self.plan
-        made_by = [plan.modality, self.steps, self.representation, plan.loads, plan.worker_code]
-        return hash_json(made_by)[:40]
+        drawn_by = [plan.modality, self.steps, self.representation, plan.loads, plan.worker_code]
+        return hash_json(drawn_by)[:40]
 
     def require_few_rejected(self) -> None:
         """Raises `CorpusError` where more of a corpus was rejected than the run allows."""

@@ -37,8 +37,8 @@ class Heard:
 
     def key(self, rows: str) -> str:
         """Where the work store keeps the features of all rows (`rows`: their own key), so changed."""
-        made_of = [rows, self.change, self.level, SEED, code_hash([MODULE], without=("corpora.schema",))]
-        return f"studies/heard/{hash_json(made_of)[:40]}"
+        came_from = [rows, self.change, self.level, SEED, code_hash([MODULE], without=("corpora.schema",))]
+        return f"studies/heard/{hash_json(came_from)[:40]}"
 
 
 def heard_features(

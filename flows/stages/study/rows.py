@@ -98,9 +98,9 @@ class Rows:
 
 def rows_key(plan: PreparePlan, settings: str, chosen: Sequence[str], task: Task = "classes") -> str:
     """Where the work store keeps the rows of a study that prepares as `plan` says, of the samples `chosen`."""
-    made_of = [FORM, settings, plan.corpora, list(plan.corpus_names), plan.scheme, hash_json(list(chosen))]
-    made_of += [] if task == "classes" else [task]  # keys of `classes` are older than other tasks
-    return f"studies/rows/{hash_json(made_of)[:40]}"
+    came_from = [FORM, settings, plan.corpora, list(plan.corpus_names), plan.scheme, hash_json(list(chosen))]
+    came_from += [] if task == "classes" else [task]  # keys of `classes` are older than other tasks
+    return f"studies/rows/{hash_json(came_from)[:40]}"
 
 
 @dataclass(frozen=True)

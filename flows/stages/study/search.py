@@ -72,7 +72,7 @@ def tune_arm(study: str, arm: str, layout: Layout, *, classifier: str, trials: i
     whole = np.array(free, np.int64)
     view = TrainView(rows, asked.classes, plan.scaling, whole, whole[:0], whole[:0], plan.params.seed)
     model = worker.classifiers[classifier]
-    made_of: list[JsonValue] = [
+    came_from: list[JsonValue] = [
         FORM,
         asked.setup.rows,
         [rows.facts[i].piece_id for i in free],
@@ -83,7 +83,7 @@ def tune_arm(study: str, arm: str, layout: Layout, *, classifier: str, trials: i
         plan.params.inner_folds,
         plan.params.seed,
     ]
-    key = f"studies/trials/{hash_json(made_of)[:40]}"
+    key = f"studies/trials/{hash_json(came_from)[:40]}"
     known = _kept(store, key)
     wanted = trials or asked_arm.trials
     pace = Pace("tune", "trials", wanted)

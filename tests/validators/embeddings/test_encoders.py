@@ -122,8 +122,8 @@ def test_other_rates_are_brought_to_the_models(folders: Callable[[str], Path]) -
 @pytest.mark.parametrize("name", ["clap", "clap-unfused"])
 def test_clap_against_the_model_itself(name: str, folders: Callable[[str], Path]) -> None:
     signal = samples(name)[1]  # shorter than the model looks: no fusion of several views
-    made_by = transformers.AutoFeatureExtractor.from_pretrained(folders(name))
-    mel = made_by([signal], sampling_rate=RATE, return_tensors="pt")["input_features"]
+    drawn_by = transformers.AutoFeatureExtractor.from_pretrained(folders(name))
+    mel = drawn_by([signal], sampling_rate=RATE, return_tensors="pt")["input_features"]
     model = transformers.ClapModel.from_pretrained(folders(name)).eval()
     with torch.no_grad():
         want = model.get_audio_features(mel, is_longer=torch.tensor([[False]])).pooler_output[0]

@@ -15,7 +15,7 @@ from corpora.errors import UserError
 from corpora.fingerprint import hash_folder
 from flows.params import GeneratorParams, RepresentationParams
 from flows.stages.fit.fit import fit_worker
-from flows.stages.fit.stopping import FEW_GROUPS, ended, foreseen, stopping_of, told
+from flows.stages.fit.stopping import FEW_GROUPS, ended, foreseen, says_when, stopping_of
 from flows.stages.plan.plans import FitCompute, FitPlan
 from generators.generator import TrainData, generator_class, generator_names
 from tests.generators.tiny import TINY
@@ -35,9 +35,9 @@ def test_every_generator_with_a_held_out_loss_is_looked_at_and_the_others_say_wh
     for name in set(generator_names()) - looked_at:
         every, reason = foreseen(params(name))
         assert every == 0 and reason, name
-        assert (told(params(name)) == "") == (not generator_class(name).trains)
-    assert "cgan takes all its 2,000 steps: generator cgan has no held-out loss" in told(params("cgan"))
-    assert "after 2,000 steps at most (a look every 50 steps)" in told(params())
+        assert (says_when(params(name)) == "") == (not generator_class(name).trains)
+    assert "cgan takes all its 2,000 steps: generator cgan has no held-out loss" in says_when(params("cgan"))
+    assert "after 2,000 steps at most (a look every 50 steps)" in says_when(params())
 
 
 def test_parameters_that_a_held_out_loss_cannot_judge_keep_their_steps() -> None:
