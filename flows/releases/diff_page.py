@@ -1,4 +1,4 @@
-"""The comparison of two releases as one HTML page, without network: what tables and why first, then every table."""
+"""The comparison of two releases as one HTML page, without network: what moved and why first, then every table."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def tables_of(compared: Comparison) -> list[Rows]:
     tables = [
         Rows(
             "why",
-            "What tables, and why",
-            "Causes are differences of the plans that can have tables it; several cannot be told apart without a run.",
+            "What moved, and why",
+            "Causes are differences of the plans that can have moved it; several cannot be told apart without a run.",
             ("what", "how", "because"),
-            tuple((c.tables, c.how, c.sentence) for c in compared.causes),
+            tuple((c.moved, c.how, c.sentence) for c in compared.causes),
             3,
         ),
         Rows(
@@ -67,8 +67,7 @@ def tables_of(compared: Comparison) -> list[Rows]:
             "came, went: in one release alone. Others: the same sample with another payload, class, split or weight.",
             ("kind", "what", "n", "classes", "such as"),
             tuple(
-                (m.kind, m.what, str(m.n), _flat(m.by_class.items()), ", ".join(m.examples[:3]))
-                for m in compared.tables
+                (m.kind, m.what, str(m.n), _flat(m.by_class.items()), ", ".join(m.examples[:3])) for m in compared.moved
             ),
             2,
         ),
