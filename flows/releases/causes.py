@@ -58,16 +58,16 @@ def caused(
     happened: Happened, changes: Sequence[Change], repo: Path | None, commits: tuple[str | None, str | None]
 ) -> tuple[list[Cause], list[Change]]:
     """-> what moved with its causes, and the changes with the commits that touched code between two releases."""
-    moved = [_with_commits(change, repo, commits) for change in changes]
+    known = [_with_commits(change, repo, commits) for change in changes]
     causes: list[Cause] = []
 
     def add(moved: str, how: str, stages: Sequence[str], through: Sequence[str]) -> None:
         if not how:
             return
-        own = tuple(_named(c) for c in moved if c.kind != "library" and set(c.stages) & set(stages))
+        own = tuple(_named(c) for c in known if c.kind != "library" and set(c.stages) & set(stages))
         carried = tuple(name for name in through if any(cause.moved == name for cause in causes))
         if not own and not carried:
-            own = tuple(_named(c) for c in moved if c.kind == "library")
+            own = tuple(_named(c) for c in known if c.kind == "library")
         causes.append(Cause(moved, how, own, carried, len(own) + len(carried) == 1))
 
     drawing = ("fit", "augment") if happened.redrawn else ("augment",)
@@ -76,7 +76,7 @@ def caused(
     add("verdicts", happened.verdicts, ("evaluate",), ("real samples", "synthetic samples"))
     add("uplift", happened.uplift, ("evaluate",), ("real samples", "synthetic samples"))
     add("publication", happened.release, ("release",), ("verdicts", "real samples", "synthetic samples"))
-    return causes, moved
+    return causes, known
 
 
 def _named(change: Change) -> str:

@@ -121,14 +121,14 @@ def compare(before: Place, after: Place, repo: Path | None) -> Comparison:
     verdicts = _verdicts(Released(old.path).verdicts(), Released(new.path).verdicts())
     uplift = _uplift(before, after)
     plans = planned(before.release, before.run), planned(after.release, after.run)
-    moved = changes(*plans, str(new.manifest.get("name", "")))
+    differences = changes(*plans, str(new.manifest.get("name", "")))
     sides = list(zip((before, after), plans, strict=True))
     notes = [f"{place.shown}: {plan.why_not}" for place, plan in sides if plan.why_not]
     if notes:
         notes.append("code, corpora and weights cannot be compared without plans of both: parameters alone are")
     happened = _happened(old, new, moved, verdicts, uplift)
     commits = [place.version.commit if place.version else plan.commit for place, plan in sides]
-    causes, moved = caused(happened, moved, repo, (commits[0], commits[1]))
+    causes, differences = caused(happened, differences, repo, (commits[0], commits[1]))
     return Comparison(
         before,
         after,
@@ -139,7 +139,7 @@ def compare(before: Place, after: Place, repo: Path | None) -> Comparison:
         tuple(_balance(old, new)),
         tuple(verdicts),
         uplift,
-        tuple(moved),
+        tuple(differences),
         tuple(causes),
         tuple(notes),
     )
