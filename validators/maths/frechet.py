@@ -29,7 +29,8 @@ _LOSS = 1e-6  # of the distance: the most that float32 may change
 _SAFETY = 8.0  # standard deviations of a sum of rounding errors
 _STRONG = 0.05  # change of C1 relative to itself up to which the first order tells what it does to the distance
 _PROBES = 8  # random vectors of an estimated trace
-_BLOCK = 128  # rows centred at once
+_BLOCK = 512  # rows of a product
+_FAR = 0.9  # of the squares of all values: the mean's part up to which 15 digits of them are enough
 
 
 def frechet_distance(mu1: np.ndarray, cov1: np.ndarray, mu2: np.ndarray, cov2: np.ndarray) -> float:
@@ -71,7 +72,7 @@ def features_frechet(x: np.ndarray, y: np.ndarray) -> float:
     if not (np.isfinite(mu1).all() and np.isfinite(mu2).all()):
         return float("nan")
     if min(n, m) < d:
-        return _wide(x, mu1, y, mu2) if n <= m else _wide(y, mu2, x, mu1)
+        return _wide(x, mu1, y, mu2, mu1 - mu2) if n <= m else _wide(y, mu2, x, mu1, mu1 - mu2)
     if min(n, m) >= _TALL * d and min(n, m) * d * d >= _WORK:
         value = _in_singles(x, mu1, y, mu2)
         if value is not None:
@@ -79,18 +80,25 @@ def features_frechet(x: np.ndarray, y: np.ndarray) -> float:
     return frechet_distance(mu1, covariance(x, mu1), mu2, covariance(y, mu2))
 
 
-def _wide(x: np.ndarray, mu1: np.ndarray, y: np.ndarray, mu2: np.ndarray) -> float:
-    """As `features_frechet`, for x with the fewer rows and fewer of them than columns."""
+def _wide(x: np.ndarray, mu1: np.ndarray, y: np.ndarray, mu2: np.ndarray, difference: np.ndarray) -> float:
+    """As `features_frechet`, for x with the fewer rows and fewer of them than columns; `difference` [d] of the means.
+
+    The mean of y comes off after the product with the few rows of x, which is n columns instead of d. It costs digits
+    as the offset exceeds the spread; from `_FAR` on it comes off before."""
     n, m = len(x), len(y)
     few = (x - mu1).T / np.sqrt(n - 1)  # [d, n]
-    square, trace = np.zeros((n, n)), 0.0
+    shift, square, squares = mu2 @ few, np.zeros((n, n)), 0.0
+    buffer = np.empty((min(m, _BLOCK), n))
     for rows in blocks(m, _BLOCK):
-        centred = y[rows] - mu2
-        trace += float(np.vdot(centred, centred))
-        cross = centred @ few
+        cross = np.matmul(y[rows], few, out=buffer[: rows.stop - rows.start])
+        cross -= shift
         square += cross.T @ cross
+        squares += float(np.vdot(y[rows], y[rows]))
+    offset = m * float(mu2 @ mu2)
+    if offset > _FAR * squares:
+        return _wide(x, mu1, y - mu2, np.zeros_like(mu2), difference)
     square /= m - 1
-    return _distance(mu1 - mu2, float(np.vdot(few, few)) + trace / (m - 1), square)
+    return _distance(difference, float(np.vdot(few, few)) + (squares - offset) / (m - 1), square)
 
 
 def _in_singles(x: np.ndarray, mu1: np.ndarray, y: np.ndarray, mu2: np.ndarray) -> float | None:
@@ -98,13 +106,14 @@ def _in_singles(x: np.ndarray, mu1: np.ndarray, y: np.ndarray, mu2: np.ndarray) 
     distance by more than `_LOSS` of it."""
     with np.errstate(over="ignore", invalid="ignore"):
         (cov1, noise1), (cov2, noise2) = single_covariance(x, mu1), single_covariance(y, mu2)
-    lower1, lower2 = _factor(cov1), _factor(cov2)
+    variances = cov1.diagonal().copy(), cov2.diagonal().copy()
+    lower1, lower2 = _factor(cov1, destroy=True), _factor(cov2)
     if lower1 is None or lower2 is None:
         return None
-    loss = _loss(lower1, cov1.diagonal(), noise1, lower2) + _loss(lower2, cov2.diagonal(), noise2, lower1)
+    loss = _loss(lower1, variances[0], noise1, lower2) + _loss(lower2, variances[1], noise2, lower1)
     if not np.isfinite(loss):
         return None
-    traces = float(np.trace(cov1) + np.trace(cov2))
+    traces = float(variances[0].sum() + variances[1].sum())
     value = _distance(mu1 - mu2, traces, dsygst(cov2.T, lower1, itype=2, lower=1, overwrite_a=1)[0])
     return value if loss <= _LOSS * value else None
 
@@ -129,11 +138,11 @@ def _loss(lower: np.ndarray, variances: np.ndarray, noise: float, other: np.ndar
     return float(_SAFETY * noise * np.sqrt(2.0 * transport))
 
 
-def _factor(cov: np.ndarray) -> np.ndarray | None:
+def _factor(cov: np.ndarray, *, destroy: bool = False) -> np.ndarray | None:
     """The lower Cholesky factor L of cov [d, d] (its upper half; what is above L's diagonal is 0 where it is so below
     that of `cov`); None where the pivots do not tell full rank: a factor of what is singular but for rounding would be
-    made of that rounding."""
-    lower, failed = dpotrf(cov.T, lower=1, clean=0)  # .T: in Fortran's order as it is
+    made of that rounding. `destroy`: in the place of `cov`."""
+    lower, failed = dpotrf(cov.T, lower=1, clean=0, overwrite_a=destroy)  # .T: in Fortran's order as it is
     if failed == 0:
         pivots = np.square(np.diagonal(lower))
         if pivots.min() > pivots.max() * pivots.size * np.finfo(np.float64).eps:
