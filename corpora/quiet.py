@@ -31,3 +31,6 @@ DEFAULTS = {
 
 for _name, _value in DEFAULTS.items():
     os.environ.setdefault(_name, _value)
+
+if os.environ["OMP_WAIT_POLICY"].upper() == "PASSIVE":
+    os.environ.setdefault("KMP_BLOCKTIME", "0")  # ms; Intel's OpenMP, in torch from conda, spins for 200 ms regardless

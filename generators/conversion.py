@@ -17,18 +17,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-import torch
 from pydantic import Field
 
 from corpora.errors import UserError
 from features.representation import Spec
-from generators.condition import ConditionFields, emotion_weights, encode_conditions, require_sources
 from generators.effects import EffectParams, class_effects
 from generators.generator import Device, Draw, Monitor, Progress, TrainData, require_layout
-from generators.normalise import chunks, on_grid
 from generators.params import GeneratorParams, parse_params
 from generators.spaces import ColumnSpace, ImageSpace, RowSpace, Space, State
-from generators.trained import FORMAT, check_train_data
 from training.checkpoint import load_model, save_tensors
 from training.seeds import generator as seeded
 
@@ -116,6 +112,9 @@ class Transfer:
         patience: int = 0,
     ) -> Iterator[Progress]:
         """Closed form: one report. `steps`, `seed`, checkpoints and monitor have nothing to do here."""
+        from generators.normalise import chunks
+        from generators.trained import check_train_data
+
         rows = check_train_data(data, self.spec, self.classes)
         if len(self.classes) < 2:
             raise UserError(f"a conversion needs a class to come from; there is only {self.classes[0]!r}")
@@ -143,6 +142,9 @@ class Transfer:
     def sample(self, draws: Sequence[Draw], sources: np.ndarray | None = None, *, device: Device) -> np.ndarray:
         """Each draw names one train sample of another class; sources[i] is its array, in the representation's units.
         Raises `UserError` for a class that the generator `refuses`."""
+        from generators.condition import ConditionFields, encode_conditions, require_sources
+        from generators.normalise import on_grid
+
         if self.space is None:
             raise UserError(f"generator {self.name} is not fitted yet; fit or load it first")
         sources = require_sources(draws, sources, self.takes, self.spec, f"generator {self.name}")
@@ -154,6 +156,10 @@ class Transfer:
 
     def _move(self, draw: Draw) -> np.ndarray:
         """[D] what is added to the source of a draw, in the units of the space's values."""
+        import torch
+
+        from generators.condition import emotion_weights
+
         source_id = draw.sources["from"]
         if source_id not in self.source_emotions:
             raise UserError(f"source {source_id!r} is not a train sample that this generator was fitted with")
@@ -182,6 +188,10 @@ class Transfer:
 
     def save(self, folder: Path) -> None:
         """Writes model.safetensors and config.json."""
+        import torch
+
+        from generators.trained import FORMAT
+
         if self.space is None:
             raise UserError(f"generator {self.name} is not fitted yet; fit or load it first")
         arrays = {"offsets": self.offsets, **self.space.state}
@@ -203,6 +213,8 @@ class Transfer:
     @classmethod
     def load(cls, folder: Path, *, device: Device) -> Self:
         """Raises `IntegrityError` where the folder does not hold a model of this generator."""
+        from generators.trained import FORMAT
+
         tensors, config = load_model(folder, cls.name, FORMAT, needs=("offsets",))
         model = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}

@@ -13,7 +13,6 @@ import numpy as np
 
 from features.representation import Spec
 from generators.effects import NormalScores
-from generators.normalise import MARGIN, on_grid
 
 VOICED_ABOVE = 0.5
 SPREAD_FLOOR = 1e-3  # in units of the row; a flat row has no spread whose logarithm could be taken
@@ -64,6 +63,8 @@ class ColumnSpace:
         return NormalScores(tuple(np.split(self.state["knots"], ends)), tuple(np.split(self.state["scores"], ends)))
 
     def moved(self, source: np.ndarray, move: np.ndarray) -> np.ndarray:
+        from generators.normalise import MARGIN
+
         x = source[0, :, 0]
         if self._scores is not None:
             z = self._scores.transform(x[None])
@@ -83,6 +84,8 @@ class RowSpace:
         self.state = state or {}
 
     def fit(self, parts: Iterator[np.ndarray], n: int, n_classes: int) -> np.ndarray:
+        from generators.normalise import on_grid
+
         values = np.concatenate([[self._statistics(a) for a in on_grid(part, self.spec)] for part in parts])
         self.state = {"length_range": np.exp([values[:, -1].min(), values[:, -1].max()])}
         return values

@@ -9,16 +9,16 @@ import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as tensors_from_bytes
-from safetensors.torch import save as tensors_to_bytes
 
 from corpora.errors import IntegrityError
 from corpora.fingerprint import hash_bytes, hash_folder
 from corpora.store.atomic import atomic_folder, write_bytes, write_json
+
+if TYPE_CHECKING:  # whoever asks a generator for its parameters needs no tensors
+    import torch
 
 MODEL_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -36,6 +36,8 @@ def _plain(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def save_tensors(folder: Path, tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> None:
     """Writes model.safetensors and config.json; equal input gives equal bytes. Replaces `folder` if it exists."""
+    from safetensors.torch import save as tensors_to_bytes
+
     with atomic_folder(folder) as building:
         write_bytes(building / MODEL_FILE, tensors_to_bytes(_plain(tensors)))
         write_json(building / CONFIG_FILE, dict(config))
@@ -43,6 +45,8 @@ def save_tensors(folder: Path, tensors: Mapping[str, torch.Tensor], config: Mapp
 
 def load_tensors(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """-> tensors on the CPU and the config. Raises `IntegrityError` where a file is missing or broken."""
+    from safetensors.torch import load as tensors_from_bytes
+
     try:
         tensors = tensors_from_bytes((folder / MODEL_FILE).read_bytes())
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
@@ -94,6 +98,8 @@ def state_folder(folder: Path, step: int) -> Path:
 
 def save_state(folder: Path, state: TrainingState) -> None:
     """Writes folder/step-<n>/ and removes what is not one of the newest two states of this fit."""
+    from safetensors.torch import save as tensors_to_bytes
+
     payload = tensors_to_bytes(_plain(state.tensors))
     target = state_folder(folder, state.step)
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,6 +124,8 @@ def _identity(path: Path) -> str | None:
 
 def load_state(folder: Path, identity: str) -> TrainingState | None:
     """The newest readable state of `identity`, or None. What is broken or foreign is passed over, with a warning."""
+    from safetensors.torch import load as tensors_from_bytes
+
     for step, path in reversed(_states(folder)):
         try:
             header = json.loads((path / META_FILE).read_text(encoding="utf-8"))

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-from scipy.optimize import minimize
 
 from corpora.errors import UserError
 
@@ -173,6 +172,8 @@ def fit_ranker(x: np.ndarray, felt: np.ndarray, inverse_penalty: float = INVERSE
     (w.(x_i - x_j))^2): equation 3 of Parikh & Grauman with means in place of sums, so that C means the same for any
     number of samples. Columns are standardised first.
     """
+    from scipy.optimize import minimize
+
     mean, scale = x.mean(axis=0), x.std(axis=0)
     scale = np.where(scale > 1e-12 * max(1.0, float(np.abs(mean).max(initial=0.0))), scale, 1.0)
     z = (x - mean) / scale

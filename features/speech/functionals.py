@@ -11,12 +11,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.fft import dct
-from scipy.signal import find_peaks
 
 from corpora.errors import PayloadError
 from features.speech.logmel import mel_filters, power_frames
-from features.speech.vocoder import pyworld
 
 if TYPE_CHECKING:  # what encodes a sample needs none of the code that prepares one
     pass
@@ -153,6 +150,8 @@ def functionals_matrix(signals: Sequence[np.ndarray], rate_hz: int) -> np.ndarra
 
 def _f0_track(x: np.ndarray, rate_hz: int, n_frames: int) -> np.ndarray:
     """[n] -> [n_frames] Hz, 0 = unvoiced; DIO, fast rather than fine: its statistics are what is used."""
+    from features.speech.vocoder import pyworld
+
     low, high = F0_RANGE_HZ
     # DIO decimates by `speed` first; about 4 kHz is plenty for F0 below 600 Hz
     speed = int(np.clip(rate_hz // 4000, 1, 12))
@@ -171,6 +170,8 @@ def _slope(y: np.ndarray, t: np.ndarray) -> float:
 
 
 def _cepstral(power: np.ndarray, rate_hz: int, active: np.ndarray, voiced: np.ndarray) -> np.ndarray:
+    from scipy.fft import dct
+
     n_fft = 2 * (power.shape[1] - 1)
     filters = mel_filters(rate_hz, n_fft, N_MELS, 50.0, min(8000.0, rate_hz / 2.0))
     mel = np.log(np.maximum(power @ filters.T, _FLOOR))
@@ -253,6 +254,8 @@ def _spectral(power: np.ndarray, hz: np.ndarray, active: np.ndarray) -> np.ndarr
 def _tempo(
     x: np.ndarray, rate_hz: int, energy: np.ndarray, active: np.ndarray, duration: float, *, silent: bool
 ) -> np.ndarray:
+    from scipy.signal import find_peaks
+
     hop = max(1, round(HOP_S * rate_hz))
     signs = np.signbit(x)
     crossings = np.concatenate([[0], np.cumsum(signs[1:] != signs[:-1])])

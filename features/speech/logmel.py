@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy.fft import rfft
 
 FLOOR_POWER = 1e-10  # -100 dB: under the rounding noise of PCM16
 _LINEAR_HZ_PER_MEL = 200.0 / 3.0
@@ -51,6 +50,8 @@ def power_frames(signal: np.ndarray, rate_hz: int, *, hop_s: float, window_s: fl
     Hann window scaled so that a full-scale sine has power 1 (0 dB) at its bin; n_fft is the next power of 2 of the
     window. Signals are padded with zeros, so that every length, 0 included, gives at least one frame.
     """
+    from scipy.fft import rfft
+
     hop, length = max(1, round(hop_s * rate_hz)), max(4, round(window_s * rate_hz))
     n_fft = 1 << (length - 1).bit_length()
     window = np.hanning(length + 1)[:-1]

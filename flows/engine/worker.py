@@ -19,6 +19,8 @@ import corpora.quiet
 from corpora.errors import EmoforgeError
 
 BLAS_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+# how OpenMP's threads wait, read when torch loads: in a worker of Ray Train that is before any module of ours
+WAITING = ("OMP_WAIT_POLICY", "KMP_BLOCKTIME", "GOMP_SPINCOUNT")
 
 
 class WorkerError(EmoforgeError):
@@ -26,13 +28,15 @@ class WorkerError(EmoforgeError):
 
 
 def environment(threads: int) -> dict[str, str]:
-    """What a worker process needs before its first import: this repository's packages, and exactly `threads` threads.
+    """What a worker process needs before its first import: this repository's packages, exactly `threads` threads, and
+    the way in which they wait here (corpora/quiet.py, or the user).
 
     The number of threads changes the order of sums, hence bytes.
     """
     path = [str(corpora.quiet.REPO), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     counts = dict.fromkeys((*BLAS_THREADS, "NUMBA_NUM_THREADS"), str(threads))
-    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys(path)), **counts}
+    waiting = {name: os.environ[name] for name in WAITING if name in os.environ}
+    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys(path)), **counts, **waiting}
 
 
 @contextmanager

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.stats import norm, rankdata
 
 CLIP = 3.5  # standard deviations; a score further out says more about the number of rows than about the sample
 MARGIN = 0.05  # of a feature's range in train: how far outside of it `inverse` goes
@@ -28,6 +27,8 @@ class NormalScores:
     @classmethod
     def fit(cls, x: np.ndarray) -> Self:
         """[N, D] finite rows, N >= 1. Raises `ValueError` for another shape or a value that is not finite."""
+        from scipy.stats import norm, rankdata
+
         x = _rows(x)
         if not len(x):
             raise ValueError("normal scores need at least one row")

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.linalg import solve_triangular
-from sklearn.covariance import OAS
 
 SURPRISING = 4.0  # times the prior variance: effects twice as large as those of the other classes
 FLOOR = 0.02  # of a feature's variance: the least that effects are taken to vary by
@@ -68,6 +66,9 @@ def low_rank(
     Whitening is by a Cholesky factor of the shrunk covariance (OAS, Chen et al. 2010): the estimate is the same for
     every square root, and this one is the cheapest.
     """
+    from scipy.linalg import solve_triangular
+    from sklearn.covariance import OAS
+
     covariance = OAS(store_precision=False, assume_centered=True).fit(residuals).covariance_
     scale = float(np.trace(covariance)) / len(covariance)
     root = np.linalg.cholesky(covariance + 1e-9 * max(scale, 1e-300) * np.eye(len(covariance)))  # S = L L'

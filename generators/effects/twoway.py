@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
 
 ROUNDS = 6  # of backfitting; later ones change nothing that matters
 
@@ -31,6 +30,8 @@ class Sums:
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray, level_of: np.ndarray, n_subjects: int, n_classes: int) -> Sums:
         """x: [N, D] float64, y: [N] class indices, level_of: [N] subject indices."""
+        from scipy.sparse import csr_array
+
         rows = np.arange(len(x)), np.ones(len(x))
         subject_of = csr_array((rows[1], (level_of, rows[0])), shape=(n_subjects, len(x)))
         class_of = csr_array((rows[1], (y, rows[0])), shape=(n_classes, len(x)))

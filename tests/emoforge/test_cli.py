@@ -53,6 +53,56 @@ def test_help_imports_little() -> None:
     assert "emoforge run ravdess" in done.stdout and "Exit codes" in done.stdout
 
 
+@pytest.mark.parametrize("entry", ["emoforge", "flows.engine.pool", "flows.engine.train", "flows.engine.worker"])
+@pytest.mark.parametrize("given", [None, "ACTIVE"])
+def test_threads_that_wait_sleep(entry: str, given: str | None) -> None:
+    """What OpenMP itself reads in the process of a command, a stage, an actor or a worker of a fit: the library that
+    torch brings is loaded behind the first import, and says how its threads wait."""
+    code = (
+        "import ctypes, importlib.util, runpy, sys; from pathlib import Path\n"
+        f"sys.argv = ['{entry}', '--version']\n"
+        f"try: runpy.run_module('{entry}', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "assert 'torch' not in sys.modules\n"
+        "folder = Path(importlib.util.find_spec('torch').origin).parent\n"
+        "for library in [*folder.glob('lib/lib*omp*.so*'), *folder.parent.glob('torch.libs/lib*omp*.so*')][:1]:\n"
+        "    ctypes.CDLL(str(library))"
+    )
+    env = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "KMP_BLOCKTIME", "GOMP_SPINCOUNT")}
+    env |= {"OMP_DISPLAY_ENV": "VERBOSE"} | ({"OMP_WAIT_POLICY": given} if given else {})
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, env=env, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    says = [line for line in done.stderr.splitlines() if "OMP_WAIT_POLICY" in line]
+    assert says and all(f"'{given or 'PASSIVE'}'" in line for line in says)
+    spins = [line for line in done.stderr.splitlines() if "GOMP_SPINCOUNT" in line]
+    assert all(("'0'" in line) == (given is None) for line in spins)
+
+
+NEVER = ("torch", "sklearn", "scipy", "pandas", "numba", "pyworld", "librosa", "prefect", "ray", "great_expectations")
+ASKED = "import emoforge.conductor, emoforge.summary, flows.artifacts.of_run, flows.stages.report.provenance"
+FORESEEN = (
+    "import flows.conduct.proposals, flows.stages.plan.components, flows.stages.plan.feasible\n"
+    "from generators.generator import generator_class; from validators.gate import gate_class\n"
+    "from generators.params import parse_params\n"
+    "parse_params(generator_class('transfer').Params, {'scale': 'scores'}, 'transfer')\n"
+    "[gate_class(name) for name in ('agreement', 'copies', 'support', 'validity')]"
+)
+
+
+@pytest.mark.parametrize(
+    "asks", [pytest.param(ASKED, id="nothing-to-do"), pytest.param(f"{ASKED}\n{FORESEEN}", id="check")]
+)
+def test_what_is_asked_before_the_work_imports_little(asks: str) -> None:
+    """A second `run` or `demo` that finds nothing to do and prints what is there; `check` of a run by `transfer`, which
+    is what `link` proposes."""
+    heavy = f"print('HEAVY', sorted({set(NEVER)!r} & set(sys.modules)), len(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{asks}\n{heavy}"], cwd=REPO, text=True, capture_output=True
+    )
+    assert "HEAVY []" in done.stdout, done.stdout + done.stderr
+    assert int(done.stdout.split()[-1]) < MOST_MODULES
+
+
 @pytest.mark.parametrize(
     "command",
     ["link", "run", "stage", "publish", "schedule", "check", "inspect", "audit", "claims", "labels", *RELEASES],

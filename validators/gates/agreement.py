@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from pydantic import Field, field_validator
-from scipy.special import log_softmax
 
 from corpora.errors import UnknownNameError, UserError
 from corpora.fingerprint import hash_json
@@ -334,6 +333,8 @@ def _logits(
 
 def _mean_p(logits: np.ndarray, temperature: np.ndarray) -> np.ndarray:
     """[J, B, K] logits, [J] temperatures -> [B, K] mean of the judges' probabilities."""
+    from scipy.special import log_softmax
+
     p: np.ndarray = np.exp(log_softmax(logits / temperature[:, None, None], axis=2)).mean(axis=0)
     return p
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
 
 from validators.maths.diversity import vendi_score
 from validators.maths.intervals import wilson_interval
@@ -107,6 +106,8 @@ def collapse(
     are among them. A matched set has as many rows as half of the synthetic ones, at most `MOST`. "all": the geometric
     mean over classes. A class with fewer than `least` rows on a side has no number.
     """
+    from scipy.stats import norm
+
     rng = np.random.default_rng(seed)
     masks = list(halves)
     logs: dict[str, np.ndarray] = {}
@@ -221,6 +222,8 @@ def strength(
     1: as far as real people; 0: at the middle of the others; the interval is that of S - B over the repeats. A class
     of which real people go nowhere that A and B agree on has no number. "all": the mean over classes.
     """
+    from scipy.stats import norm
+
     (x_s, labelled_s), (x_r, labelled_r) = synthetic, real
     rng = np.random.default_rng(seed)
     out: dict[str, Reading] = {}

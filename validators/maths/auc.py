@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
 
 from validators.maths.intervals import Z95
 
@@ -11,6 +10,8 @@ from validators.maths.intervals import Z95
 def auc(positive: np.ndarray, negative: np.ndarray) -> float:
     """Scores [n] of positives and [m] of negatives -> the chance in [0, 1] that a positive one is higher; ties count
     half (Mann-Whitney, Hanley & McNeil 1982). Raises `ValueError` where a side is empty."""
+    from scipy.stats import rankdata
+
     n, m = len(positive), len(negative)
     if not n or not m:
         raise ValueError(f"{n} positive and {m} negative scores; each side needs one")

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from corpora.errors import UserError
 
@@ -89,6 +88,8 @@ def _groups(groups: Names, n: int) -> np.ndarray:
 
 def _stratified(groups: np.ndarray, labels: np.ndarray, k: int, seed: int) -> np.ndarray | None:
     """One attempt; None where a fold is empty or a class lies in a single fold."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
     fold = np.full(len(labels), -1, dtype=np.int64)
     if k > np.unique(labels, return_counts=True)[1].max():
         return None  # scikit-learn refuses more folds than the largest class has samples

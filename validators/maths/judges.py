@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
 ARCHITECTURES = ("linear", "forest", "network")
 _COMPONENTS = {"text": 1000}  # a class of texts is known by its words: the leading components are of length and topic
@@ -95,6 +93,9 @@ def fit_temperature(logits: np.ndarray, target: np.ndarray) -> float:
     logits [N, K]; target [N] class indices. Equal weights because the judges learned with equal weights too: else T
     would absorb the class frequencies.
     """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
     counts = np.bincount(target, minlength=logits.shape[1])
     weight = 1.0 / counts[target]
 

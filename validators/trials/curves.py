@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import rankdata
 
 from corpora.errors import UserError
 from validators.batch import Batch, rows_of, usable
@@ -137,6 +136,8 @@ def curve(dial: Dial, *, seed: int) -> Curve:
 
 def _ranks(values: np.ndarray, strata: np.ndarray) -> np.ndarray:
     """[n] -> ranks within the stratum, in [-0.5, 0.5]; of a stratum of one value 0."""
+    from scipy.stats import rankdata
+
     out = np.zeros(len(values))
     for name in np.unique(strata):
         own = strata == name

@@ -42,6 +42,7 @@ class Process:
             "torch": torch.get_num_threads(),
             "blas": [pool["num_threads"] for pool in threadpoolctl.threadpool_info()],
             "repo": str(corpora.quiet.REPO),
+            "waits": os.environ.get("OMP_WAIT_POLICY"),
             "usage": os.environ.get("RAY_USAGE_STATS_ENABLED"),
         }
 

@@ -92,13 +92,22 @@ def test_items_are_pulled_as_actors_get_free(ray: Any) -> None:
 
 
 @pytest.mark.parametrize("actors", [0, 1])
-def test_threads_and_packages_of_a_worker(ray: Any, actors: int) -> None:
+def test_threads_and_packages_of_a_worker(ray: Any, actors: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")  # set here by the user; Ray itself was started with PASSIVE
     with pool_of(f"{WORKERS}:Process", {}, actors=actors, threads=1) as pool:
         found = results(pool, items(1))["list/0"]
     assert found["torch"] == 1
     assert set(found["blas"]) == {1}
     assert found["repo"] == str(corpora.quiet.REPO)
     assert found["usage"] == "0"
+    assert found["waits"] == "ACTIVE"
+
+
+def test_workers_wait_as_this_process_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environment(1)["OMP_WAIT_POLICY"] == os.environ["OMP_WAIT_POLICY"]
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    monkeypatch.delenv("KMP_BLOCKTIME", raising=False)
+    assert environment(1)["GOMP_SPINCOUNT"] == "7" and "KMP_BLOCKTIME" not in environment(1)
 
 
 def test_threads_in_this_process_are_put_back() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -48,6 +49,7 @@ def test_two_workers_agree_and_repeat_themselves(ray: Any, tmp_path: Path) -> No
     ranks = [json.loads((tmp_path / "a" / f"rank-{r}.json").read_text()) for r in (0, 1)]
     assert ranks[0] == ranks[1]
     assert ranks[0]["world"] == 2 and ranks[0]["threads"] == 1
+    assert ranks[0]["waits"] == os.environ["OMP_WAIT_POLICY"]
     assert [step for step, _ in ranks[0]["losses"]] == list(range(1, 13))
     assert model_bytes(tmp_path / "a") == model_bytes(tmp_path / "b")
     # another group, whose worker is killed after a checkpoint, ends at the same bytes

@@ -54,7 +54,14 @@ def fit_toy(folder: str, kill_at: int = 0) -> None:
             (out / "killed").touch()
             os.kill(os.getpid(), 9)
     (out / f"rank-{rank}.json").write_text(
-        json.dumps({"losses": losses, "world": dist.get_world_size(), "threads": torch.get_num_threads()})
+        json.dumps(
+            {
+                "losses": losses,
+                "world": dist.get_world_size(),
+                "threads": torch.get_num_threads(),
+                "waits": os.environ.get("OMP_WAIT_POLICY"),
+            }
+        )
     )
     if rank == 0:
         model.save(out / "model")

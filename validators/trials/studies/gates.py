@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from validators.trials.studies.compare import Difference, pair_differences
 from validators.trials.studies.resampling import Interval, Resampling, interval_of
@@ -105,6 +104,8 @@ def gate_values(resampling: Resampling, roles: Roles, readings: Sequence[GateRea
 
 def _correlation(x: Sequence[float], draws: Sequence[np.ndarray], n_units: int) -> Interval:
     """[P] scores, P x [R + 1] differences -> Spearman's rho of each draw, as an interval."""
+    from scipy.stats import rankdata
+
     if len(x) < FEWEST_POINTS:
         return Interval.undefined(f"{len(x)} pairs of arm and condition; at least {FEWEST_POINTS} are wanted")
     if len(set(x)) < 2:

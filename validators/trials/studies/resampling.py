@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
-from scipy.stats import norm, t
 
 from validators.trials.studies.grid import Grid
 from validators.trials.studies.scores import METRICS, TARGETS, metrics_of
@@ -55,6 +54,8 @@ class Interval:
 def expanded_level(n_units: int) -> float:
     """Share of draws beyond each end: of the percentile interval expanded for few units (Hesterberg 2015, section 3.4:
     Phi(-sqrt(n / (n - 1)) t(1 - level / 2, n - 1))). Plain percentiles of 10 people hold the truth in about 90 %."""
+    from scipy.stats import norm, t
+
     return float(norm.cdf(-math.sqrt(n_units / (n_units - 1)) * t.ppf(1.0 - LEVEL / 2, n_units - 1)))
 
 
@@ -88,6 +89,8 @@ def p_value(draws: np.ndarray, n_units: int) -> float:
     sides (Davison & Hinkley 1997, section 4.2.3), and Student's t with the bootstrap's standard error and n - 1 degrees
     of freedom. The bootstrap alone is too sure of few people, and cannot tell p = 0.001 from 0.00001.
     """
+    from scipy.stats import t
+
     value = float(draws[0])
     interval = interval_of(draws, n_units)
     if not math.isfinite(interval.low):
