@@ -1,19 +1,21 @@
 """Ingest of RAVDESS, FER2013 and GoEmotions against Hugging Face `datasets` on the same files, and as data grow.
 
-    python benchmarks/bench_ingest.py [--data ../shared/data] [--repeats 3] [--scales 1 2 4] [--big]
+    python benchmarks/bench_ingest.py [--data ../shared/data] [--repeats 3] [--scales 1 2 4] [--big] [--rows rows.json]
 
 `--big`: peak memory and time for 0.1 and 1 GB of noise in the layout of RAVDESS, in one process and on two actors.
 
 Every measurement is a process of its own (peak memory), with fresh output and cache folders; import times are told
 apart, because they do not grow with the corpus. The page cache is warm for all. Contenders:
 
-    ours          reader -> labels -> tars + index -> split views -> audit (all of the stage but the table checks)
-    ours_checked  the whole stage, Great Expectations included
+    stage         the whole stage, as `emoforge run` runs it: journal, fingerprints, near copies, views, audits, checks
+    inner         reader -> labels -> tars + index -> split views -> audit: what the work is without the rest
     hf_build      load_dataset("audiofolder" | "csv"): paths or strings in Arrow; nothing was looked into
     hf_usable     the same, then the payload itself in Parquet: wav bytes embedded | pixels parsed and stored as PNG
-    ours_two      ours_checked with the reading shared out over two Ray actors (starting Ray included)
+    stage_two     stage with the reading shared out over two Ray actors (starting Ray included)
 
-Prints JSON. `cpu_s` is what to look at on a machine that others use too.
+Corpora are cut to their development part (RAVDESS actors 01-06, FER2013 Training, GoEmotions train.tsv), cut into
+train, dev and test by their place. Prints JSON; `--rows` writes lines of the speed table (processor seconds, round by
+round, contenders in turn).
 """
 
 from __future__ import annotations
@@ -37,6 +39,9 @@ from typing import Any
 
 REPO = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO))
+
+from benchmarks.rows import OURS, Row, row, table, write_rows  # noqa: E402
+
 RATIOS = {"train": 0.6, "dev": 0.2, "test": 0.2}
 LIBRARIES = ("datasets", "pyarrow", "numpy", "pillow", "great-expectations", "webdataset")
 
@@ -47,22 +52,32 @@ def scaled(corpus: str, data: Path, times: int, folder: Path) -> Path:
         return noise(times, folder)
     if corpus == "goemotions":
         folder.mkdir(parents=True)
-        for path in sorted((data / "goemotions").iterdir()):
-            text = path.read_bytes()
-            (folder / path.name).write_bytes(many_comments(text, times) if path.suffix == ".tsv" else text)
+        (folder / "emotions.txt").write_bytes((data / "goemotions" / "emotions.txt").read_bytes())
+        rows = (data / "goemotions" / "train.tsv").read_bytes().splitlines(keepends=True)
+        for part, own in zip(("train", "dev", "test"), parted(rows), strict=True):
+            (folder / f"{part}.tsv").write_bytes(many_comments(b"".join(own), times))
         return folder
     if corpus == "fer2013":
         header, *rows = (data / "fer2013" / "fer2013.csv").read_bytes().splitlines(keepends=True)
+        parts = parted([row for row in rows if b"Training" in row])
+        usages = (b"Training", b"PublicTest", b"PrivateTest")
+        cut = [row.replace(b"Training", usage) for usage, own in zip(usages, parts, strict=True) for row in own]
         folder.mkdir(parents=True)
-        (folder / "fer2013.csv").write_bytes(header + b"".join(rows * times))
+        (folder / "fer2013.csv").write_bytes(header + b"".join(cut * times))
         return folder
-    for path in sorted((data / "ravdess").rglob("*.wav")):
+    for path in sorted((data / "ravdess").glob("Actor_0[1-6]/*.wav")):
         for copy in range(times):
-            actor = int(path.stem[-2:]) + 10 * copy
+            actor = int(path.stem[-2:]) + 6 * copy
             place = folder / f"Actor_{actor:02d}" / f"{path.stem[:-2]}{actor:02d}.wav"
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(path.read_bytes())
     return folder
+
+
+def parted(rows: list[bytes]) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """Eight, one and one tenth, in their order."""
+    first, second = len(rows) * 8 // 10, len(rows) * 9 // 10
+    return rows[:first], rows[first:second], rows[second:]
 
 
 def many_comments(text: bytes, times: int) -> bytes:
@@ -89,7 +104,7 @@ def noise(tenths: int, folder: Path) -> Path:
     return folder
 
 
-def ours(corpus: str, root: Path, out: Path) -> Callable[[], int]:
+def inner(corpus: str, root: Path, out: Path) -> Callable[[], int]:
     import corpora.readers
     from corpora.schema import Sample
     from corpora.splits.audit import audit_view
@@ -112,7 +127,7 @@ def ours(corpus: str, root: Path, out: Path) -> Callable[[], int]:
     return work
 
 
-def ours_checked(corpus: str, root: Path, out: Path, *, actors: int = 0) -> Callable[[], int]:
+def stage(corpus: str, root: Path, out: Path, *, actors: int = 0) -> Callable[[], int]:
     importlib.import_module("great_expectations.expectations")
     from flows.params import Machine
     from flows.stages.ingest.ingest import IngestPlaces, IngestSettings, ingest_corpus
@@ -167,8 +182,8 @@ def hf(corpus: str, root: Path, out: Path, *, usable: bool) -> Callable[[], int]
                 quoting=3,
             )
         else:
-            files = str(root / "fer2013.csv")
-            data = datasets.load_dataset("csv", data_files=files, split="train", cache_dir=cache)
+            table_file = str(root / "fer2013.csv")
+            data = datasets.load_dataset("csv", data_files=table_file, split="train", cache_dir=cache)
         if usable and corpus in ("ravdess", "noise"):
             data = data.with_format("arrow").map(embed_table_storage, batched=True, batch_size=100)
         elif usable and corpus == "fer2013":
@@ -188,9 +203,9 @@ def hf(corpus: str, root: Path, out: Path, *, usable: bool) -> Callable[[], int]
 
 
 CONTENDERS: dict[str, Callable[[str, Path, Path], Callable[[], int]]] = {
-    "ours": ours,
-    "ours_checked": ours_checked,
-    "ours_two": lambda corpus, root, out: ours_checked(corpus, root, out, actors=2),
+    "inner": inner,
+    "stage": stage,
+    "stage_two": lambda corpus, root, out: stage(corpus, root, out, actors=2),
     "hf_build": lambda corpus, root, out: hf(corpus, root, out, usable=False),
     "hf_usable": lambda corpus, root, out: hf(corpus, root, out, usable=True),
 }
@@ -223,34 +238,53 @@ def child(contender: str, corpus: str, root: Path, out: Path) -> None:
     )
 
 
-def measure(contender: str, corpus: str, root: Path, repeats: int) -> dict[str, Any]:
-    runs = []
-    for _ in range(repeats):
-        with tempfile.TemporaryDirectory() as folder:
-            quiet = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HOME": folder, "OMP_NUM_THREADS": "1"}
-            done = subprocess.run(
-                [sys.executable, __file__, "--child", contender, corpus, str(root), f"{folder}/out"],
-                capture_output=True,
-                text=True,
-                env=os.environ | quiet,
-                cwd=REPO,
-                check=False,
-            )
-        if done.returncode:
-            return {"failed": done.stderr.strip().splitlines()[-1:]}
-        runs.append(json.loads(done.stdout.strip().splitlines()[-1]))
-    rates = [run["n"] / run["wall_s"] for run in runs]
-    cpu = [run["n"] / run["cpu_s"] for run in runs]
+def measure(names: list[str], corpus: str, root: Path, repeats: int) -> dict[str, dict[str, Any]]:
+    """Contender -> what it took; contenders in turn, a process each, every other round backwards."""
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    failed: dict[str, list[str]] = {}
+    for i in range(repeats):
+        for name in names[:: 1 if i % 2 == 0 else -1]:
+            if name in failed:
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                quiet = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HOME": folder}
+                done = subprocess.run(
+                    [sys.executable, __file__, "--child", name, corpus, str(root), f"{folder}/out"],
+                    capture_output=True,
+                    text=True,
+                    env=os.environ | quiet | {"OMP_NUM_THREADS": "1"},
+                    cwd=REPO,
+                    check=False,
+                )
+            if done.returncode:
+                failed[name] = done.stderr.strip().splitlines()[-1:]
+            else:
+                runs[name].append(json.loads(done.stdout.strip().splitlines()[-1]))
+    return {name: {"failed": failed[name]} if name in failed else summary(runs[name]) for name in names}
+
+
+def summary(runs: list[dict[str, float]]) -> dict[str, Any]:
+    rates = [run["n"] / run["cpu_s"] for run in runs]
     return {
         "n": runs[0]["n"],
-        "repeats": repeats,
-        "samples_per_s": round(statistics.median(rates)),
-        "samples_per_s_range": [round(min(rates)), round(max(rates))],
-        "samples_per_cpu_s": round(statistics.median(cpu)),
+        "repeats": len(runs),
+        "cpu_s": [round(run["cpu_s"], 3) for run in runs],
+        "samples_per_cpu_s": round(statistics.median(rates)),
+        "samples_per_cpu_s_range": [round(min(rates)), round(max(rates))],
+        "samples_per_s": round(statistics.median(run["n"] / run["wall_s"] for run in runs)),
         "import_s": round(statistics.median(run["import_s"] for run in runs), 2),
         "rss_peak_mib": round(max(run["rss_peak_mib"] for run in runs)),
         "rss_growth_mib": round(max(run["rss_peak_mib"] - run["rss_before_mib"] for run in runs)),
     }
+
+
+def rows_of(corpus: str, results: dict[str, dict[str, Any]]) -> list[Row]:
+    """The whole stage beside each peer that ran, and beside its own inner part."""
+    times = {OURS if name == "stage" else name: one["cpu_s"] for name, one in results.items() if "cpu_s" in one}
+    if OURS not in times:
+        return []
+    work = f"ingest, whole stage: {corpus}, {results['stage']['n']} samples"
+    return [row(work, times, name) for name in times if name != OURS]
 
 
 def main() -> None:
@@ -260,6 +294,7 @@ def main() -> None:
     parser.add_argument("--scales", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--corpora", nargs="+", default=["ravdess", "fer2013", "goemotions"])
     parser.add_argument("--big", action="store_true")
+    parser.add_argument("--rows", type=Path, help="where lines of the speed table go as JSON")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.child:
@@ -275,27 +310,26 @@ def main() -> None:
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
     }
+    rows: list[Row] = []
     for corpus in asked.corpora:
         results[corpus] = {}
         for times in asked.scales:
             with tempfile.TemporaryDirectory() as folder:
                 root = scaled(corpus, asked.data, times, Path(folder) / "raw")
-                names = [n for n in CONTENDERS if n != "ours_two"] if times == asked.scales[0] else ["ours"]
-                results[corpus][f"{times}x"] = {name: measure(name, corpus, root, asked.repeats) for name in names}
-        first = results[corpus][f"{asked.scales[0]}x"]
-        results[corpus]["ours_over_hf"] = {
-            name: round(first["ours"]["samples_per_s"] / first[name]["samples_per_s"], 2)
-            for name in ("hf_build", "hf_usable")
-            if "samples_per_s" in first[name]
-        }
+                names = [n for n in CONTENDERS if n != "stage_two"] if times == asked.scales[0] else ["stage"]
+                results[corpus][f"{times}x"] = measure(names, corpus, root, asked.repeats)
+        rows += rows_of(corpus, results[corpus][f"{asked.scales[0]}x"])
     if asked.big:
         results["noise"] = {}
         for tenths in (1, 10):
             with tempfile.TemporaryDirectory() as folder:
                 root = noise(tenths, Path(folder) / "raw")
-                names = ["ours", "ours_checked", "ours_two", "hf_usable"]
-                results["noise"][f"{tenths / 10:g} GB"] = {name: measure(name, "noise", root, 1) for name in names}
+                names = ["stage", "inner", "stage_two", "hf_usable"]
+                results["noise"][f"{tenths / 10:g} GB"] = measure(names, "noise", root, 1)
     print(json.dumps(results, indent=2))
+    sys.stderr.write(table(rows) + "\n")
+    if asked.rows is not None:
+        write_rows(asked.rows, rows, machine={"machine": platform.machine(), "cores": str(os.cpu_count())})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ holds the hash of every other file (corpora/store/release.py); time, place and v
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -303,7 +303,7 @@ def _counts(summary: Summary, synthetic: pa.Table, balance: Balance) -> dict[str
     }
 
 
-def streaming(ending: str) -> list[str]:
+def streaming(ending: str, splits: Iterable[str]) -> list[str]:
     """Lines of a card: how `datasets` streams the shards of recordings or pictures; [] for others, which it would
     decode by itself.
 
@@ -312,17 +312,18 @@ def streaming(ending: str) -> list[str]:
     """
     if ending not in ("wav", "png"):
         return []
-    needs = "no torchcodec" if ending == "wav" else "no Pillow"
+    needs = " and needs no torchcodec" if ending == "wav" else ""
+    shards = ", ".join(f'"{split}": "shards/{split}-*.tar"' for split in splits)
     return [
-        f'With `datasets`, streamed; the last line leaves the payload undecoded (`row["{ending}"]["bytes"]`) and needs '
-        f"{needs}:",
+        f"With `datasets`, streamed; the cast leaves the payload undecoded{needs}:",
         "",
         "```python",
         "from datasets import Value, load_dataset",
         "",
-        'shards = {"train": "shards/train-*.tar", "dev": "shards/dev-*.tar", "test": "shards/test-*.tar"}',
+        f"shards = {{{shards}}}",
         'data = load_dataset("webdataset", data_files=shards, split="train", streaming=True)',
         f'data = data.cast_column("{ending}", {{"bytes": Value("binary"), "path": Value("string")}})',
+        f'print(next(iter(data))["{ending}"]["bytes"][:4])',
         "```",
         "",
     ]
@@ -355,7 +356,9 @@ def release_card(manifest: Manifest, features: FeatureRows | None = None) -> str
         if manifest.has_synthetic
         else "All samples are real.",
         "",
-        *streaming(ending),
+        *streaming(
+            ending, [split for split, classes in manifest.counts.items() if any(n.real for n in classes.values())]
+        ),
         *(features.card() if features is not None else ()),
         *(f"- {note}" for note in manifest.notes),
         *(f"- Not for publishing: {reason}" for reason in manifest.reasons),
