@@ -162,8 +162,9 @@ def gap_of(one: np.ndarray, other: np.ndarray, real: np.ndarray) -> dict[str, fl
 
 
 def quality(drawn: Mapping[str, np.ndarray], real: np.ndarray, look: Features, margin: float) -> dict[str, Any]:
-    """KID of each, of real against real, and the gap between ours and each peer."""
-    points = {name: look(arrays) for name, arrays in drawn.items()}
+    """KID of each, of real against real, and the gap between ours and each peer; of what has too few samples for two in
+    each block, nothing."""
+    points = {name: look(arrays) for name, arrays in drawn.items() if len(arrays) >= 2 * BLOCKS}
     of_real = look(real)
     order = np.random.default_rng(0).permutation(len(of_real))
     floor = kid(of_real[order[::2]], of_real[order[1::2]])
@@ -217,7 +218,7 @@ def taking_turns(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="shapes")
-    parser.add_argument("--n", type=int, default=5000)
+    parser.add_argument("--n", type=int, default=5000, help="draws of each; at least 20")
     parser.add_argument("--ddpm-n", type=int, default=64)
     parser.add_argument("--chunk", type=int, default=16)
     parser.add_argument("--steps", type=int, default=1500)
