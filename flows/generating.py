@@ -21,9 +21,9 @@ class EarlyStop(StrictParams):
 
     every: CountOrNone | None = Field(
         None,
-        description="Steps between looks; 0 never stops early. By default generators that know a held-out loss "
-        "(autoencoders without critics, diffusion, language models) are looked at 40 times at most, fits of fewer than "
-        "500 steps and others, GANs among them, never.",
+        description="Steps between looks; 0 never stops early. By default generators that know a held-out loss (cvae, "
+        "vae_edit without critics, diffusion, diffusion_edit, small_lm, infill) are looked at 40 times at most; "
+        "others, GANs among them, and fits of fewer than 500 steps never.",
     )
     patience: Count = Field(
         3,

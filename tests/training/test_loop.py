@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from corpora.errors import ParamsError, UserError
+from training import ddp
 from training.device import resolve_device
 from training.ema import Ema
 from training.loop import DivergedError, LoopParams, Minibatch, Order, Phase, Report, class_weights, run
@@ -253,6 +254,10 @@ def _worker(rank: int, world: int, port: int, folder: str) -> None:
                 if attempt == "broken off" and report.step == 5:
                     break
         torch.save([q.detach() for q in p.module.parameters()], Path(folder) / f"rank-{rank}.pt")
+        own = [nn.Parameter(torch.zeros(2)) for _ in range(3)]  # the first two used by one rank alone, the last by none
+        own[rank].grad = torch.full((2,), 4.0 + rank)
+        ddp.average_gradients(own)
+        torch.save([q.grad for q in own], Path(folder) / f"own-{rank}.pt")
     finally:
         torch.distributed.destroy_process_group()
 
@@ -274,6 +279,9 @@ def test_two_workers_give_what_one_gives(tmp_path: Path) -> None:
     for a, b, c in zip(first, second, alone.module.parameters(), strict=True):
         assert torch.equal(a, b)
         torch.testing.assert_close(a, c.detach(), atol=1e-6, rtol=1e-5)
+    for rank in range(2):
+        first, second, third = torch.load(tmp_path / f"own-{rank}.pt", weights_only=True)
+        assert first.tolist() == [2.0, 2.0] and second.tolist() == [2.5, 2.5] and third is None
 
 
 def test_a_fit_that_diverges_names_the_step_and_the_last_good_checkpoint(tmp_path: Path) -> None:

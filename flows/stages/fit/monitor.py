@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ FEWEST = 2  # held-out rows of a class: the distance within one sample is not kn
 def held_out_score(model: Generator, data: TrainData, device: Device, seed: int) -> Callable[[Generator], float]:
     """What a fit of `model` is stopped by, lower is better: its own held-out loss (generators/held_out.py), or the
     distance of its samples. Raises `UserError` as `held_out_distance`."""
-    own: Any = getattr(model, "params", None)
+    own: Any = getattr(model, "params", None)  # pydantic's in ours; an entry point's may be anything
     params = own.model_dump() if hasattr(own, "model_dump") else {}
     if no_criterion("it", type(model), params):
         return held_out_distance(data, device, seed, source_class(model, params))
