@@ -104,6 +104,25 @@ SCORES = pa.schema(
     ]
 )
 
+# who was asked for a synthetic sample, where its generator asks somebody else: a language model behind an address
+LINEAGE = pa.schema(
+    [
+        _required("sample_id", pa.string()),
+        pa.field("url", pa.string()),
+        pa.field("model", pa.string()),  # as the run names it
+        pa.field("answered_by", pa.list_(pa.string())),  # as the server names it, one for each request
+        pa.field("requests", pa.list_(pa.string())),  # sha256 of address and body, in the order in which they were sent
+        pa.field("prompts", pa.list_(pa.string())),  # JSON of the messages of each request
+        pa.field("annotator", pa.string()),  # model that named the class; null: nobody was asked
+        pa.field("label", pa.string()),  # what it said; null: no class
+        pa.field("attempts", pa.int32()),  # answers that the draw used up; what stands above is of the last
+        pa.field("tokens_in", pa.int64()),  # these three: of all attempts, the annotator's answers among them
+        pa.field("tokens_out", pa.int64()),
+        pa.field("money", pa.float64()),  # in the unit of the run's prices
+        pa.field("facts", pa.string()),  # JSON of what else the generator says; null: nothing
+    ]
+)
+
 VERDICTS = pa.schema(
     [
         _required("gate", pa.string()),

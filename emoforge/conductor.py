@@ -46,10 +46,11 @@ def bring_up_to_date(runs: Sequence[str], repo: Path) -> bool:
 
 
 def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
-    """Prints what `run` would do, what sampling is expected to take, what is missing, and what labels and groups alone
-    say of the way; -> whether it can go on. Changes nothing."""
+    """Prints what `run` would do, what sampling is expected to take, what is missing, what rankers of intensity are
+    worth, and what labels and groups alone say of the way; -> whether it can go on. Changes nothing."""
     from flows.conduct.proposals import advised
     from flows.stages.augment.forecast import forecast_run
+    from flows.stages.fit.order import order_accuracy
     from flows.stages.plan.components import require_valid
     from flows.stages.plan.feasible import foreseen
 
@@ -64,6 +65,7 @@ def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
     fine = all(finding.state != "missing" for finding in findings) and not any(o.stops for o in outlooks.values())
     every = [forecast_run(name, params.run(name), params.numerics, machine, layout) for name in runs]
     forecasts = [forecast for forecast in every if forecast is not None]
+    orders = [order for name in runs if (order := order_accuracy(name, params.run(name), layout)) is not None]
     if as_json:
         console.print_json(
             {
@@ -72,6 +74,7 @@ def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
                 "stages": why,
                 "starts_at": first,
                 "forecast": {forecast.run: forecast.as_dict() for forecast in forecasts},
+                "intensity": {order.run: order.as_dict() for order in orders},
                 "outlook": {name: outlook.as_dict() for name, outlook in outlooks.items()},
             }
         )
@@ -89,6 +92,8 @@ def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
         _print_forecast(forecast)
         for line in advised(params.run(forecast.run), forecast):
             console.out.print(f"{forecast.run}: {line}", markup=False)
+    for order in orders:
+        console.out.print(order.line, markup=False)
     for name, outlook in outlooks.items():
         _print_outlook(name, outlook)
     return fine

@@ -16,10 +16,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from corpora.errors import ParamsError, UnknownNameError
 from corpora.params import StrictParams
+from flows.generating import GeneratorParams
+from flows.given import require_vectors
 from generators.draws.asked import Asked, Mixture, Values
 from generators.generator import RATED
 
@@ -28,10 +30,19 @@ def _one_or_several(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value,)
 
 
+def _several_vectors(value: Any) -> Any:
+    """One text or one vector is a list of one."""
+    if isinstance(value, str) or (isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value)):
+        return (value,)
+    return value
+
+
 Level = Annotated[float, Field(ge=0, le=1)]
 Rating = Annotated[float, Field(ge=-1, le=1)]
 Levels = Annotated[tuple[Level, ...], BeforeValidator(_one_or_several), Field(min_length=1)]
 Ratings = Annotated[tuple[Rating, ...], BeforeValidator(_one_or_several), Field(min_length=1)]
+Vector = Annotated[tuple[float, ...], Field(min_length=1)]
+Named = Annotated[tuple[str | Vector, ...], BeforeValidator(_several_vectors), Field(min_length=1)]
 Subjects = Annotated[tuple[str, ...], BeforeValidator(_one_or_several), Field(min_length=1)]
 _ASKED = (*RATED, "subject")
 
@@ -49,9 +60,21 @@ class AskedOf(StrictParams):
         "person for ever (docs/conditions.md).",
     )
 
+    given: dict[str, Named] = Field(
+        default_factory=dict,
+        description="Named vectors of `generator.given`: name: a list of vectors, or of texts where texts are "
+        "embedded. Not asked for: those of train samples of the class.",
+    )
+
     def values(self) -> Values:
         """Name -> values, of what is given."""
-        return {name: values for name in _ASKED if (values := getattr(self, name)) is not None}
+        rated = {name: values for name in _ASKED if (values := getattr(self, name)) is not None}
+        return {**rated, **self.given}
+
+    @model_serializer(mode="wrap")
+    def _without_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Most runs name no vector."""
+        return {k: v for k, v in dump(self).items() if k != "given" or v}
 
 
 class AskedMixture(AskedOf):
@@ -95,11 +118,17 @@ class Ask(AskedOf):
         )
 
 
-def require_honoured(where: str, asked: Asked, generator: Any, params: Mapping[str, Any], *, by_subject: bool) -> None:
+def require_honoured(where: str, asked: Asked, generator: Any, params: GeneratorParams, *, by_subject: bool) -> None:
     """Raises `ParamsError` where the run (`where`: its key in params.yaml) asks for what a generator (its class) with
     these parameters does not honour, or for subjects twice (`by_subject`: its cells are subjects)."""
-    honoured = generator.can_honour(params)
+    honoured = generator.can_honour(params.params) | frozenset(params.given)
+    require_vectors(f"{where}.ask", asked, params.given)
     for name in sorted(asked.names):
+        if name not in honoured and name not in _ASKED:
+            raise ParamsError(
+                f"{where}.ask.given.{name}: the run names no such vector; say under generator.given.{name} where train "
+                "has it, or leave it out"
+            )
         if name not in honoured:
             can = "honours" in generator.Params.model_fields
             add = f", or add {name} to generator.params.honours" if can else ", or choose a generator that is trained"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from corpora.params import StrictParams
+from flows.given import GivenParams
 from generators.preset import filled_in
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -43,7 +44,17 @@ class GeneratorParams(StrictParams):
     neutral: str = Field(
         "neutral", description="For `intensity: ranked`: the class that the others are ranked against."
     )
+    given: dict[str, GivenParams] = Field(
+        default_factory=dict,
+        description="Name: a vector of train samples that draws may be asked for beside the class (action units, a "
+        "text, what was said before; docs/conditions.md).",
+    )
     checkpoint_every: Count = Field(500, description="Steps between resumable checkpoints.")
+
+    @model_serializer(mode="wrap")
+    def _without_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Most runs name no vector."""
+        return {k: v for k, v in dump(self).items() if k != "given" or v}
 
     @model_validator(mode="before")
     @classmethod

@@ -23,19 +23,49 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class VectorField:
+    """A named vector that a model learned. mean, scale: [D] of train, in its own units; a column without spread has
+    scale 1. Networks see (value - mean) / scale, and zeros where nothing is asked for: the mean of train."""
+
+    name: str
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    @classmethod
+    def of(cls, name: str, values: np.ndarray) -> VectorField:
+        """values: [N, D] finite, of the samples that gradients see."""
+        mean, spread = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+        flat = spread <= 1e-9 * np.maximum(1.0, np.abs(mean))
+        return cls(name, tuple(mean.tolist()), tuple(np.where(flat, 1.0, spread).tolist()))
+
+    @property
+    def key(self) -> str:
+        """Under which it stands among the tensors of conditions."""
+        return f"given_{self.name}"
+
+    def scaled(self, values: np.ndarray) -> torch.Tensor:
+        """[n, D] -> [n, D] float32."""
+        scaled = (np.asarray(values, np.float64) - self.mean) / self.scale
+        return torch.from_numpy(scaled.astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True)
 class ConditionFields:
     """What beside the emotion a fitted model honours. `rated`: names of `generators.generator.RATED`; subjects: the ids
-    that it learned from, in index order; `vector`: name and length."""
+    that it learned from, in index order; `vector`: name and length of one that every condition must set; `vectors`:
+    those that train had."""
 
     rated: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     vector: tuple[str, int] | None = None
+    vectors: tuple[VectorField, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:
         """Names of `Condition.given` that may be set."""
         vector = () if self.vector is None else (self.vector[0],)
-        return frozenset((*self.rated, *(("subject",) if self.subjects else ()), *vector))
+        given = (own.name for own in self.vectors)
+        return frozenset((*self.rated, *(("subject",) if self.subjects else ()), *vector, *given))
 
 
 def emotion_weights(emotion: str | Mapping[str, float], classes: Sequence[str]) -> np.ndarray:
@@ -80,9 +110,10 @@ def require_sources(
 
 
 def encode_conditions(conditions: Sequence[Condition], classes: Sequence[str], fields: ConditionFields) -> Conditions:
-    """n conditions -> {"emotion": [n, K], each rated name: [n, 2] (value, known), "subject": [n, S], "vector": [n, D]},
-    only what `fields` has. A rated name that is not asked for is 1 for intensity, else unknown; a subject that is not
-    asked for is nobody in particular, an equal share of all. Raises `UserError` for a name that is set and not
+    """n conditions -> {"emotion": [n, K], each rated name: [n, 2] (value, known), "subject": [n, S], "vector": [n, D],
+    "given_NAME": [n, D]}, only what `fields` has. A rated name that is not asked for is 1 for intensity, else unknown;
+    a subject that is not asked for is nobody in particular, an equal share of all; a named vector is the mean of train.
+    Raises `UserError` for a name that is set and not
     honoured, an unknown class or subject, or a value out of range.
     """
     for condition in conditions:
@@ -100,6 +131,10 @@ def encode_conditions(conditions: Sequence[Condition], classes: Sequence[str], f
         encoded["subject"] = _subjects([c.subject for c in conditions], fields.subjects)
     if fields.vector is not None:
         encoded["vector"] = torch.tensor([_vector(c, fields.vector) for c in conditions], dtype=torch.float32)
+    for own in fields.vectors:
+        length = len(own.mean)
+        asked = [_vector(c, (own.name, length)) if own.name in c.given else own.mean for c in conditions]
+        encoded[own.key] = own.scaled(np.array(asked, np.float64).reshape(-1, length))
     return encoded
 
 
@@ -166,6 +201,8 @@ def train_conditions(data: TrainData, fields: ConditionFields) -> Conditions:
         encoded[name] = torch.from_numpy(np.stack([np.where(known, ratings, 0.0), known], axis=1).astype(np.float32))
     if fields.subjects:
         encoded["subject"] = _subjects(data.subjects, fields.subjects)
+    for own in fields.vectors:
+        encoded[own.key] = own.scaled(data.vectors[own.name])
     return encoded
 
 
@@ -198,6 +235,8 @@ class ConditionEncoder(nn.Module):
             self.parts["subject"] = people
         if fields.vector is not None:
             self.parts["vector"] = nn.Linear(fields.vector[1], size)
+        for own in fields.vectors:
+            self.parts[own.key] = nn.Linear(len(own.mean), size)
         self.null = nn.Parameter(torch.zeros(size))
 
     def forward(self, conditions: Conditions, drop: torch.Tensor | None = None) -> torch.Tensor:

@@ -136,7 +136,8 @@ class TrainData:
     arrays: [N, *spec.shape] float32 in the representation's units (may be memory-mapped); emotions: N class names;
     subjects: N subject ids or None; groups: N group ids; ids: N sample ids; ratings: name of `RATED` -> [N] float64,
     NaN where not known. `held_out`: boolean [N], the part of train that early stopping looks at and gradients never
-    see. `payloads`: ids -> (id, payload) of each, in any order; given where the representation is of layout "payload".
+    see. `vectors`: name of a vector that draws may be asked for -> [N, D] float32, finite. `payloads`: ids -> (id,
+    payload) of each, in any order; given where the representation is of layout "payload".
     """
 
     spec: Spec
@@ -148,6 +149,7 @@ class TrainData:
     subjects: tuple[str | None, ...]
     held_out: np.ndarray
     ratings: Mapping[str, np.ndarray] = field(default_factory=dict)
+    vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
     payloads: Callable[[Sequence[str]], Iterator[tuple[str, Payload]]] | None = None
 
 
@@ -200,7 +202,9 @@ class Generator(Protocol):
     sampled: how badly it knows the held-out lines (lower is better, over classes alike); where there is one, early
     stopping looks at it. `lineage(draws, sources) -> list[Lineage]`: of draws that were sampled, what
     `sample` itself cannot say (`lineage_of`). `require(params, spec)`, a classmethod:
-    raises `ParamsError` where parameters do not fit what is modelled.
+    raises `ParamsError` where parameters do not fit what is modelled. `soft_label(draw) -> Mapping[str, float]`: class
+    -> share that the sample of a draw is of, where that is not what was asked for (`soft_labels`). `learns_given`: True
+    where it honours `TrainData.vectors` by their names.
     """
 
     spec: Spec
@@ -322,6 +326,21 @@ def lineage_of(
     the arrays that the draws start from."""
     asked = getattr(generator, "lineage", None)
     return None if asked is None else list(asked(draws, sources()))
+
+
+def soft_labels(generator: Generator, draws: Sequence[Draw]) -> list[dict[str, float] | None]:
+    """Of each draw: class -> share (they sum to 1) that its sample is of, where that is another label than was asked
+    for; None where it is what was asked for. Such a sample is trained with as the mixture that it is."""
+    says = getattr(generator, "soft_label", None)
+    if says is None:
+        return [None] * len(draws)
+    labels = [(_shares(says(draw)), _shares(draw.condition.shares)) for draw in draws]
+    return [own if own != asked else None for own, asked in labels]
+
+
+def _shares(label: Mapping[str, float]) -> dict[str, float]:
+    """Sorted by class, to six digits: what a record holds; nothing that rounds to 0."""
+    return {name: share for name, value in sorted(label.items()) if (share := round(float(value), 6)) > 0}
 
 
 def generator_names() -> list[str]:

@@ -22,6 +22,7 @@ from generators.condition import (
     ConditionEncoder,
     ConditionFields,
     Conditions,
+    VectorField,
     encode_conditions,
     require_sources,
     train_conditions,
@@ -51,6 +52,9 @@ def check_train_data(data: TrainData, spec: Spec, classes: Sequence[str]) -> np.
     for name, ratings in data.ratings.items():
         if len(ratings) != n:
             raise UserError(f"train data: {len(ratings)} ratings of {name} for {n} arrays")
+    for name, values in data.vectors.items():
+        if values.ndim != 2 or len(values) != n or not np.isfinite(values).all():
+            raise UserError(f"train data: {name} has shape {values.shape}; wanted: {n} rows of finite numbers")
     if tuple(data.classes) != tuple(classes):
         raise UserError(f"the generator is for classes {list(classes)}, the train data has {list(data.classes)}")
     strangers = sorted(set(data.emotions) - set(classes))
@@ -79,6 +83,8 @@ def data_fingerprint(data: TrainData) -> str:
     digest.update(np.asarray(data.held_out, bool).tobytes())
     for name in sorted(data.ratings):
         digest.update(name.encode() + np.asarray(data.ratings[name], np.float32).tobytes())
+    for name in sorted(data.vectors):
+        digest.update(name.encode() + np.asarray(data.vectors[name], np.float32).tobytes())
     for part in chunks(data.arrays, np.arange(len(data.arrays))):
         digest.update(np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()
@@ -135,6 +141,7 @@ class TrainedGenerator:
     takes: tuple[str, ...] = ()
     layouts: frozenset[str] = frozenset({"image", "rows", "vector"})
     trains: bool = True
+    learns_given: ClassVar[bool] = True
     format: ClassVar[int] = FORMAT  # of saved models; one of another format is refused
 
     def __init__(self, spec: Spec, classes: Sequence[str], **params: Any) -> None:
@@ -218,6 +225,9 @@ class TrainedGenerator:
         options = FitOptions(steps, seed, device, checkpoints, checkpoint_every, monitor, monitor_every, patience)
         if "subject" in self.params.honours:
             self.fields = replace(self.fields, subjects=known_subjects(data, rows))
+        if self.learns_given:
+            learned = tuple(VectorField.of(name, np.asarray(data.vectors[name])[rows]) for name in sorted(data.vectors))
+            self.fields = replace(self.fields, vectors=learned)
         if self.takes:
             if len(self.classes) < 2 and source_class(self, self.params.model_dump()) == "other":
                 raise UserError(f"a conversion needs a class to come from; there is only {self.classes[0]!r}")
@@ -303,6 +313,8 @@ class TrainedGenerator:
         tensors, config = load_model(folder, cls.name, cls.format)
         model = cls(Spec.from_json(config["spec"]), config["classes"], **config["params"])
         model.fields = replace(model.fields, subjects=tuple(config.get("subjects", ())))
+        vectors = [VectorField(v["name"], tuple(v["mean"]), tuple(v["scale"])) for v in config.get("vectors", ())]
+        model.fields = replace(model.fields, vectors=tuple(vectors))
         model.source_emotions = dict(config.get("source_emotions", {}))
         model._recall(config)
         with torch.random.fork_rng(devices=[]):
@@ -327,6 +339,7 @@ class TrainedGenerator:
             "classes": list(self.classes),
             "params": self.params.model_dump(),
             **({"subjects": list(self.fields.subjects)} if self.fields.subjects else {}),
+            **({"vectors": [asdict(own) for own in self.fields.vectors]} if self.fields.vectors else {}),
             **({"source_emotions": self.source_emotions} if self.takes else {}),
         }
 

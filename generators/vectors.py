@@ -8,11 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from features.representation import Spec
-
 HIDDEN = 8  # hidden units for each channel that `width` gives the convolutional networks
 DEPTH = 3  # residual blocks
-SPREAD_FLOOR = 1e-3  # a column that is the same in all of train must not be blown up
 Wrap = Callable[[nn.Module], nn.Module]
 
 
@@ -69,37 +66,6 @@ class CriticMlp(nn.Module):
         for layer in self.layers:
             h = h + layer(self.dropout(F.leaky_relu(h, 0.2)))
         return F.leaky_relu(h, 0.2)
-
-
-class Columns(nn.Module):
-    """The columns of a vector as channels, each of mean 0 and spread 1 over train: [B, 1, D, 1] <-> [B, D, 1, 1].
-
-    The counterpart of `generators.diffusion.patches.Patches`, with the same attributes.
-    """
-
-    mean: torch.Tensor  # [D, 1, 1]
-    std: torch.Tensor
-
-    def __init__(self, spec: Spec) -> None:
-        super().__init__()
-        self.channels, self.grid = spec.shape[0], (1, 1)
-        self.register_buffer("mean", torch.zeros(self.channels, 1, 1))
-        self.register_buffer("std", torch.ones(self.channels, 1, 1))
-
-    @torch.no_grad()
-    def fit(self, x: torch.Tensor) -> None:
-        """Mean and spread of each column over x [N, 1, D, 1], normalised train arrays."""
-        columns = x.flatten(1).double()
-        self.mean.copy_(columns.mean(dim=0)[:, None, None])
-        self.std.copy_(columns.std(dim=0, correction=0).clamp(min=SPREAD_FLOOR)[:, None, None])
-
-    def fold(self, x: torch.Tensor) -> torch.Tensor:
-        """[B, 1, D, 1] -> [B, D, 1, 1], standardised."""
-        return (x.reshape(len(x), -1, 1, 1) - self.mean) / self.std
-
-    def unfold(self, x: torch.Tensor) -> torch.Tensor:
-        """[B, D, 1, 1] standardised -> [B, 1, D, 1]."""
-        return (x * self.std + self.mean).reshape(len(x), 1, -1, 1)
 
 
 class VectorDenoiser(nn.Module):

@@ -20,7 +20,8 @@ class Batch:
     and `errors` says why (a reason slug), else None. emotions: the true class, or the class that was asked for.
     sha256: of the payload. source_ids: of a conversion; empty for everything else. dimensions: valence, arousal,
     dominance -> [B] float64 in [-1, 1], as rated or as asked for; NaN: not known; a name may be missing. weights: what
-    each sample counts in training, in [0, 1]; empty: each 1.
+    each sample counts in training, in [0, 1]; empty: each 1. shares: soft labels, class -> share (they sum to 1), of
+    rows that have one beside their class; empty: no row has.
 
     layout "": signals of the modality, as above (texts: the bytes of their UTF-8; physiology: [T] or [T, C]). layout
     "vector": rows of features of whatever modality, [D] float32, all of one length and order of columns.
@@ -39,6 +40,7 @@ class Batch:
     dimensions: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
     layout: str = ""
     weights: tuple[float, ...] = ()
+    shares: tuple[Mapping[str, float] | None, ...] = field(default=(), compare=False)
     # features by extractor name, filled by validators.embeddings.features on first use; never compared
     cache: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
@@ -64,6 +66,23 @@ def relative_weights(batch: Batch) -> np.ndarray:
     weights = np.asarray(batch.weights or (1.0,) * len(batch), np.float64)
     most = weights.max(initial=0.0)
     return weights / most if most > 0 else np.ones(len(batch))
+
+
+def rows_by_class(batch: Batch) -> Batch:
+    """What a trainer of hard labels reads: a row of a soft label once for each of its classes, with its share of the
+    row's weight; the same batch where no row has one."""
+    if not batch.shares:
+        return batch
+    parts = [
+        (i, name, share)
+        for i, shares in enumerate(batch.shares)
+        for name, share in (shares or {batch.emotions[i]: 1.0}).items()
+    ]
+    rows = np.asarray([i for i, _, _ in parts], int)
+    whole = batch.weights or (1.0,) * len(batch)
+    weights = tuple(whole[i] * share for i, _, share in parts)
+    emotions = tuple(name for _, name, _ in parts)
+    return dataclasses.replace(rows_of(batch, rows), emotions=emotions, weights=weights, shares=())
 
 
 def rows_of(batch: Batch, rows: np.ndarray) -> Batch:

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from corpora.errors import CorpusError, IntegrityError, UnknownNameError, UserError
 from corpora.fingerprint import hash_file, hash_files, hash_json
 from corpora.formats.jsonfile import as_written, read_json
-from corpora.schema import SAMPLES, SCORES, SPLITS
+from corpora.schema import LINEAGE, SAMPLES, SCORES, SPLITS
 from corpora.store.atomic import canonical_json
 from corpora.store.evolve import Format
 from corpora.store.shards import count_members, iter_payloads, read_table
@@ -45,6 +45,7 @@ FEATURES = "features.parquet"
 UNIT = b"unit"  # key of a feature's unit in its column's metadata
 TABLES = ("index.parquet", "splits.parquet")
 SCORE_TABLE = "scores.parquet"
+LINEAGE_TABLE = "lineage.parquet"
 FORMAT = Format("emoforge-release", 3, 1)
 MAX_NAME = 200  # characters of a path; the project's own have 40
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -181,6 +182,14 @@ class Release:
         if name not in self.views:
             raise UnknownNameError.of("split view", str(view), self.views)
         return name
+
+    def lineage(self) -> pa.Table | None:
+        """LINEAGE, a row for each synthetic sample: which model was asked for it, with which prompts, and what it cost.
+        None where the generator asks nobody. Raises `IntegrityError` where the file is not what it was."""
+        if LINEAGE_TABLE not in self.manifest["files"]:
+            return None
+        _check_file(self.path, LINEAGE_TABLE, self.manifest["files"][LINEAGE_TABLE])
+        return read_table(self.path / LINEAGE_TABLE, LINEAGE)
 
     def features(self) -> pa.Table:
         """features.parquet of a release of feature rows: sample_id, split, corpus, ..., weight, generator_id (null:

@@ -4,6 +4,7 @@ shards/train-synthetic-*.tar + index.parquet   what is released, with its weight
 accepted.parquet                               every candidate that passed all gates, and whether it is released
 scores.parquet                                 every candidate and gate
 asked.parquet                                  every candidate: what it was asked for beside the class; where a run asks
+lineage.parquet                                every candidate: who was asked for it; of generators that ask somebody
 rejected/*.tar + rejected.parquet              a few rejected candidates of each class and gate, to look at
 reference.json                                 gate -> class -> scores of real samples that the gate had not met
 balance.json                                   counts of every class, cell and round; limits
@@ -18,7 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from corpora.schema import SAMPLES, SCORES, Sample
+from corpora.schema import LINEAGE, SAMPLES, SCORES, Sample
 from corpora.store.shards import read_table, write_shards, write_table
 from flows.artifacts.base import Folder, Record, optional_table, read_as, write_as
 from flows.params import Target
@@ -47,6 +48,7 @@ ASKED = pa.schema(
         pa.field("sample_id", pa.string(), nullable=False),
         *(pa.field(name, pa.float64()) for name in RATED),
         pa.field("subject_id", pa.string()),
+        pa.field("given", pa.string()),  # JSON of named vectors: name -> numbers
     ]
 )
 
@@ -214,6 +216,10 @@ class Augmented(Folder):
         """ASKED; None where the run asks for a class alone."""
         return optional_table(self.path / "asked.parquet", ASKED)
 
+    def lineage(self) -> pa.Table | None:
+        """LINEAGE of every candidate; None of a generator that asks nobody."""
+        return optional_table(self.path / "lineage.parquet", LINEAGE)
+
     def reference(self) -> Reference:
         """Scores of real samples by parts of each gate that had not met them."""
         reference: Reference = read_as(self.path / "reference.json", Reference)
@@ -242,6 +248,10 @@ class Augmented(Folder):
     def write_asked(self, asked: pa.Table) -> None:
         """asked.parquet."""
         write_table(self.path / "asked.parquet", asked)
+
+    def write_lineage(self, lineage: pa.Table) -> None:
+        """lineage.parquet."""
+        write_table(self.path / "lineage.parquet", lineage)
 
     def write_reference(self, reference: Mapping[str, Mapping[str, list[float | None]]]) -> None:
         """What real samples score, for limits, yardsticks and figures."""

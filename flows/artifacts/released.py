@@ -1,8 +1,8 @@
 """release/: what a training loop elsewhere reads (flows/stages/release.py; opened by corpora/store/release.py).
 
 shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet, scores.parquet,
-verdicts.parquet, selftest.json, rejects.parquet, params.json, prepared.json, statistics.json, audit.json, README.md,
-manifest.json.
+lineage.parquet (where a generator asks somebody else), verdicts.parquet, selftest.json, rejects.parquet, params.json,
+prepared.json, statistics.json, audit.json, README.md, manifest.json.
 """
 
 from __future__ import annotations

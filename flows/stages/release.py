@@ -1,10 +1,11 @@
 """The stage `release`: one folder that a training loop elsewhere reads with nothing of ours installed.
 
 data/runs/<run>/release/: shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet,
-features.parquet (where the representation has no way back), scores.parquet, verdicts.parquet, selftest.json (planted
-defects), rejects.parquet, params.json, prepared.json (steps of preparation and their versions), statistics.json (of
-train, where a step needs them), audit.json, README.md, manifest.json. `release_hash` is a hash of the manifest, which
-holds the hash of every other file (corpora/store/release.py); time, place and versions are in none of them.
+features.parquet (where the representation has no way back), scores.parquet, lineage.parquet (where a generator asks
+somebody else: whom, with which prompt), verdicts.parquet, selftest.json (planted defects), rejects.parquet,
+params.json, prepared.json (steps of preparation and their versions), statistics.json (of train, where a step needs
+them), audit.json, README.md, manifest.json. `release_hash` is a hash of the manifest, which holds the hash of every
+other file (corpora/store/release.py); time, place and versions are in none of them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpora.errors import GateError
+from corpora.errors import GateError, IntegrityError
 from corpora.formats.jsonfile import read_json
 from corpora.licences import restrictions
 from corpora.schema import REJECTS, SPLITS
@@ -64,6 +65,8 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
                 "rejects": _rejects(layout, plan, prepared),
             }
         )
+        if (lineage := released_lineage(augmented, synthetic)) is not None:
+            release.write_tables({"lineage": lineage})
         release.copy([augmented.scores_file, evaluated.selftest_file, prepared.statistics])
         numerics = plan.all_numerics.model_dump(mode="json")
         release.write_settings({"run": plan.resolved, "numerics": numerics}, plan.prepared)
@@ -85,6 +88,7 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
             restrictions=tuple(restrictions(cards)),  # of licences: gates and audit do not know them
             notes=(
                 *notes(verdicts, balance, summary),
+                *soft_notes(synthetic),
                 *subject_notes(real),
                 *selftest_notes(evaluated.selftest()),
                 *lines(evaluated.alarms() or (), "rings"),
@@ -95,6 +99,24 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
             features=None if rows is None else rows.to_json(),
         )
         release.seal(manifest, release_card(manifest, rows))
+
+
+def released_lineage(augmented: Augmented, synthetic: pa.Table) -> pa.Table | None:
+    """LINEAGE of what is released, in the order of its index; None where nobody was asked for any of it.
+
+    Raises `IntegrityError` where a sample of a generator that asks somebody has none.
+    """
+    lineage = augmented.lineage()
+    if lineage is None:
+        return None
+    place = {sample_id: i for i, sample_id in enumerate(lineage["sample_id"].to_pylist())}
+    ids = synthetic["sample_id"].to_pylist()
+    if lost := [i for i in ids if i not in place]:
+        raise IntegrityError(
+            f"{augmented.path}: lineage.parquet says nothing of {lost[0]} ({len(lost)} of {len(ids)} samples); run the "
+            "stage augment again"
+        )
+    return lineage.take(pa.array([place[i] for i in ids], pa.int64()))
 
 
 def what_was_seen(prepared: Prepared, synthetic: pa.Table) -> dict[str, list[str]]:
@@ -206,6 +228,17 @@ def weight_notes(balance: Balance) -> list[str]:
         f"synthetic samples are weighted: {rows} of them count for {counted}. Multiply each loss by `weight` (in "
         "index.parquet and in the json beside a payload; without one it is 1), or draw as many as they count for: "
         'emoforge.open_release(path, weights="draw")'
+    ]
+
+
+def soft_notes(synthetic: pa.Table) -> list[str]:
+    """Who reads `emotion` alone takes a sample of several classes for one of a single class."""
+    soft = [bool(labels) for labels in synthetic.filter(pc.is_valid(synthetic["emotion"]))["labels"].to_pylist()]
+    if not any(soft):
+        return []
+    return [
+        f"{sum(soft)} of {len(synthetic)} synthetic samples are not of their class alone: `labels` holds the share of "
+        "each class, and a loss is to weigh them by it; `emotion` is the class of the largest share"
     ]
 
 

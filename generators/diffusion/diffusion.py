@@ -21,24 +21,22 @@ from features.representation import Spec
 from generators.autoencoders.networks import CodeParams
 from generators.condition import ConditionFields, Conditions, encode_conditions
 from generators.diffusion.guidance import Estimator, Gradient, Pull, mixture_of, towards_neutral
-from generators.diffusion.latent import LatentSpace, OwnLatent, PretrainedLatent
+from generators.diffusion.latent import OwnLatent, PretrainedLatent
 from generators.diffusion.networks import NoisyClassifier, Steered, build_denoiser
 from generators.diffusion.params import DiffusionParams, EditParams
-from generators.diffusion.patches import Patches, default_patch
+from generators.diffusion.patches import Columns, Patches, default_patch
 from generators.diffusion.precondition import Precondition
 from generators.diffusion.samplers import SAMPLERS, RowNoise, consistency, inverted
+from generators.diffusion.space import Space
 from generators.diffusion.training import autoencoder_loss, classifier_loss, denoising_loss, with_student
 from generators.generator import Device, Draw
 from generators.normalise import CHUNK
 from generators.params import TrainedParams
 from generators.trained import FORMAT, Normalised, Starts, TrainedGenerator, TrainSet
-from generators.vectors import Columns
 from training.device import compiled
 from training.ema import Ema
 from training.loop import Minibatch, Phase
 from training.posthoc import PostHocEma
-
-Space = Patches | Columns | LatentSpace
 
 
 class DiffusionNetwork(Normalised):
@@ -67,19 +65,16 @@ class DiffusionNetwork(Normalised):
 
     def fold(self, x: torch.Tensor, conditions: Conditions) -> torch.Tensor:
         """[b, C, H, W] normalised -> [b, channels, *grid] of spread 1."""
-        return self.space.fold(x, conditions) if isinstance(self.space, LatentSpace) else self.space.fold(x)
+        return self.space.fold(x, conditions)
 
     def unfold(self, z: torch.Tensor, conditions: Conditions) -> torch.Tensor:
         """The way back."""
-        return self.space.unfold(z, conditions) if isinstance(self.space, LatentSpace) else self.space.unfold(z)
+        return self.space.unfold(z, conditions)
 
     @torch.no_grad()
     def settle(self, x: torch.Tensor, conditions: Conditions) -> None:
         """Statistics of the space over train arrays x."""
-        if isinstance(self.space, LatentSpace):
-            self.space.fit(x, conditions)
-        else:
-            self.space.fit(x)
+        self.space.fit(x, conditions)
         parts = (slice(start, start + CHUNK) for start in range(0, len(x), CHUNK))
         sizes = [self.fold(x[p], {k: v[p] for k, v in conditions.items()}).abs().amax(dim=(0, 2, 3)) for p in parts]
         self.reach.copy_(torch.stack(sizes).amax(dim=0)[:, None, None])
@@ -139,8 +134,8 @@ class Diffusion(TrainedGenerator):
 
     def _phases(self, network: DiffusionNetwork, train: TrainSet, device: Device, seed: int) -> list[Phase]:
         p, precondition = self.params, Precondition(self.params.prediction)
-        own = network.space if isinstance(network.space, OwnLatent) else None
-        start = p.latent_share if own is not None else 0.0
+        vae = network.space.autoencoder
+        start = p.latent_share if vae is not None else 0.0
 
         def phase(name: str, module: Any, loss: Any, span: tuple[float, float], ema: Ema | None = None) -> Phase:
             ema = ema or Ema(module, p.ema_std)
@@ -148,16 +143,14 @@ class Diffusion(TrainedGenerator):
 
         core, call = network.core, compiled(network.core, device.compile)
         autoencoder = None
-        if own is not None:
-            vae_loss = autoencoder_loss(own.vae, lambda batch: train.take(batch.rows), p)
-            autoencoder = phase("autoencoder", own.vae, vae_loss, (0.0, start))
+        if vae is not None:
+            vae_loss = autoencoder_loss(vae, lambda batch: train.take(batch.rows), p)
+            autoencoder = phase("autoencoder", vae, vae_loss, (0.0, start))
             assert autoencoder.ema is not None
-            own.vae = autoencoder.ema.module  # type: ignore[assignment]  # what encodes is what will decode
+            network.space.take_autoencoder(autoencoder.ema.module)
         take = self._taker(network, train)
-        bands = None
-        if not isinstance(network.space, LatentSpace):
-            # between "every band counts alike" (1), mostly noise in fine bands, and "as in the array" (spread squared)
-            bands = network.space.std.flatten() / network.space.std.mean()
+        # between "every band counts alike" (1), mostly noise in fine bands, and "as in the array" (spread squared)
+        bands = network.space.bands()
         loss = denoising_loss(core, call, take, p, bands)
         if p.student_steps:
             loss = with_student(loss, core, call, take, p)
@@ -174,16 +167,16 @@ class Diffusion(TrainedGenerator):
     def _taker(
         self, network: DiffusionNetwork, train: TrainSet
     ) -> Callable[[Minibatch], tuple[torch.Tensor, Conditions]]:
-        """Batches in the space of the denoiser. Latents of all of train are worked out once, at the first step that
-        needs them: from then on nothing moves the autoencoder."""
+        """Batches in the space of the denoiser. What is kept (`Space.keeps`) is worked out of all of train once, at
+        the first step that needs it: from then on nothing moves the autoencoder."""
         whole: list[torch.Tensor] = []
-        latent = isinstance(network.space, LatentSpace)
-        if not latent:
+        keeps = network.space.keeps
+        if not keeps:
             network.settle(*train.take(train.rows))
 
         def take(batch: Minibatch) -> tuple[torch.Tensor, Conditions]:
             x, conditions = train.take(batch.rows)
-            if not latent:
+            if not keeps:
                 return network.fold(x, conditions), conditions
             if not whole:
                 with torch.no_grad():
@@ -214,7 +207,7 @@ class Diffusion(TrainedGenerator):
     def _settle(self, train: TrainSet) -> None:
         network = self.network
         assert network is not None
-        if isinstance(network.space, OwnLatent):  # the weights that sample may be those of another step
+        if network.space.autoencoder is not None:  # the weights that sample may be those of another step
             network.settle(*train.take(train.rows))
 
     def _choose(self, score: Callable[[], float]) -> None:

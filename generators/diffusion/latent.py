@@ -1,7 +1,6 @@
 """Latent spaces that a diffusion runs in (Rombach et al. 2022): of our own VAE, or of a diffusers AutoencoderKL.
 
-Counterparts of `patches.Patches`: [B, C, H, W] <-> [B, channels, *grid] of mean 0 and spread 1 over train, given the
-conditions, which our own decoder is steered by.
+Each is a `space.Space`; conditions count, for our own decoder is steered by them.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from torch import nn
 from corpora.errors import IntegrityError, ParamsError
 from corpora.fingerprint import hash_bytes
 from features.representation import Spec
-from generators.autoencoders.networks import CodeParams, vae_network
+from generators.autoencoders.networks import CodeParams, VaeNetwork, vae_network
 from generators.condition import ConditionFields, Conditions
 
 SPREAD_FLOOR = 1e-3  # a latent that is the same for all of train must not be blown up
@@ -29,6 +28,7 @@ class LatentSpace(nn.Module):
 
     mean: torch.Tensor  # [channels, 1, 1]
     std: torch.Tensor
+    keeps: bool = True
 
     def __init__(self, channels: int, grid: tuple[int, int]) -> None:
         super().__init__()
@@ -41,6 +41,19 @@ class LatentSpace(nn.Module):
 
     def _decode(self, z: torch.Tensor, conditions: Conditions) -> torch.Tensor:
         raise NotImplementedError
+
+    @property
+    def autoencoder(self) -> VaeNetwork | None:
+        """None of what came trained."""
+        return None
+
+    def take_autoencoder(self, trained: nn.Module) -> None:
+        """Never called of what came trained."""
+        raise TypeError(f"{type(self).__name__} keeps the autoencoder that it came with")
+
+    def bands(self) -> torch.Tensor | None:
+        """None: a latent has no units."""
+        return None
 
     @torch.no_grad()
     def fit(self, x: torch.Tensor, conditions: Conditions) -> None:
@@ -71,6 +84,16 @@ class OwnLatent(LatentSpace):
     def __init__(self, spec: Spec, n_classes: int, fields: ConditionFields, params: CodeParams) -> None:
         super().__init__(params.latent, (1, 1))
         self.vae = vae_network(spec, n_classes, fields, params)
+
+    @property
+    def autoencoder(self) -> VaeNetwork | None:
+        """Our own VAE."""
+        return self.vae
+
+    def take_autoencoder(self, trained: nn.Module) -> None:
+        """What encodes from then on is what will decode."""
+        assert isinstance(trained, VaeNetwork)
+        self.vae = trained
 
     def _encode(self, x: torch.Tensor, conditions: Conditions) -> torch.Tensor:
         return self.vae.encode(x, self.vae.read_under(conditions))[0][:, :, None, None]

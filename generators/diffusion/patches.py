@@ -1,7 +1,5 @@
-"""How arrays lie before a denoiser: coefficients of patches, each of mean 0 and spread 1 over train.
-
-The counterpart for vectors is `generators.vectors.Columns`, with the same attributes.
-"""
+"""How arrays lie before a denoiser: coefficients of patches, or the columns of a vector, each of mean 0 and spread 1
+over train."""
 
 from __future__ import annotations
 
@@ -9,16 +7,17 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from corpora.errors import ParamsError
 from features.representation import Spec
+from generators.condition import Conditions
+from generators.diffusion.space import Rearranged
 
 FEW_ROWS = 8  # so many are channels of one position, by default
-SPREAD_FLOOR = 1e-3  # a band without anything in it must not be blown up
+SPREAD_FLOOR = 1e-3  # a band or a column without anything in it must not be blown up
 
 
-class Patches(nn.Module):
+class Patches(Rearranged):
     """Space to depth, in frequencies: [B, C, H, W] <-> [B, C * ph * pw, H' / ph, W' / pw], padded (edge values) so
     that the U-Net can halve both sides `levels` - 1 times.
 
@@ -30,7 +29,6 @@ class Patches(nn.Module):
     """
 
     mean: torch.Tensor  # [channels, 1, 1]
-    std: torch.Tensor
     basis: torch.Tensor  # [ph * pw, ph * pw], orthonormal
 
     def __init__(self, spec: Spec, patch: tuple[int, int], levels: int) -> None:
@@ -54,7 +52,7 @@ class Patches(nn.Module):
         self.register_buffer("std", torch.ones(self.channels, 1, 1))
 
     @torch.no_grad()
-    def fit(self, x: torch.Tensor) -> None:
+    def fit(self, x: torch.Tensor, conditions: Conditions) -> None:
         """Mean and spread of each coefficient over x [N, C, H, W], normalised train arrays."""
         n, total, squares = 0, torch.zeros_like(self.mean).double(), torch.zeros_like(self.std).double()
         for part in x.split(512):
@@ -72,17 +70,44 @@ class Patches(nn.Module):
         x = x.permute(0, 1, 3, 5, 2, 4).reshape(b, c, -1, *self.grid)
         return torch.einsum("fp,bcpyx->bcfyx", self.basis, x).reshape(b, self.channels, *self.grid)
 
-    def fold(self, x: torch.Tensor) -> torch.Tensor:
+    def fold(self, x: torch.Tensor, conditions: Conditions) -> torch.Tensor:
         """[B, C, H, W] -> [B, channels, *grid], standardised coefficients."""
         return (self._coefficients(x) - self.mean) / self.std
 
-    def unfold(self, x: torch.Tensor) -> torch.Tensor:
+    def unfold(self, z: torch.Tensor, conditions: Conditions) -> torch.Tensor:
         """[B, channels, *grid] standardised coefficients -> [B, C, H, W]."""
         c, h, w = self.spec.grid
-        x = (x * self.std + self.mean).reshape(len(x), c, -1, *self.grid)
+        x = (z * self.std + self.mean).reshape(len(z), c, -1, *self.grid)
         x = torch.einsum("fp,bcfyx->bcpyx", self.basis, x)
         x = x.reshape(len(x), c, *self.patch, *self.grid).permute(0, 1, 4, 2, 5, 3)
         return x.reshape(len(x), c, *self.padded)[:, :, :h, :w]
+
+
+class Columns(Rearranged):
+    """The columns of a vector as channels, each of mean 0 and spread 1 over train: [B, 1, D, 1] <-> [B, D, 1, 1]."""
+
+    mean: torch.Tensor  # [D, 1, 1]
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.channels, self.grid = spec.shape[0], (1, 1)
+        self.register_buffer("mean", torch.zeros(self.channels, 1, 1))
+        self.register_buffer("std", torch.ones(self.channels, 1, 1))
+
+    @torch.no_grad()
+    def fit(self, x: torch.Tensor, conditions: Conditions) -> None:
+        """Mean and spread of each column over x [N, 1, D, 1], normalised train arrays."""
+        columns = x.flatten(1).double()
+        self.mean.copy_(columns.mean(dim=0)[:, None, None])
+        self.std.copy_(columns.std(dim=0, correction=0).clamp(min=SPREAD_FLOOR)[:, None, None])
+
+    def fold(self, x: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+        """[B, 1, D, 1] -> [B, D, 1, 1], standardised."""
+        return (x.reshape(len(x), -1, 1, 1) - self.mean) / self.std
+
+    def unfold(self, z: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+        """[B, D, 1, 1] standardised -> [B, 1, D, 1]."""
+        return (z * self.std + self.mean).reshape(len(z), 1, -1, 1)
 
 
 def cosines(n: int) -> torch.Tensor:

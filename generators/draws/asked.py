@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from generators.draws.targets import Cell
 from generators.generator import Given
+from training.seeds import derive_seed
 
 Values = Mapping[str, tuple[Given, ...]]  # name of a condition -> the values that are asked for in turn
 
@@ -32,13 +33,33 @@ class Mixture:
 
 
 @dataclass(frozen=True, slots=True)
+class Pools:
+    """Named vectors of train samples, for draws that are asked for none of their own. of: name -> class -> vectors."""
+
+    seed: int
+    of: Mapping[str, Mapping[str, tuple[tuple[float, ...], ...]]]
+
+    def given(self, cell: Cell, index: int) -> dict[str, Given]:
+        """What draw `index` of the cell takes: of each name the vector of a train sample of the cell's class (of a
+        mixture: of one of its classes), by the seed; the same for ever."""
+        chosen: dict[str, Given] = {}
+        for name, by_class in self.of.items():
+            pool = [vector for c in cell.classes for vector in by_class.get(c, ())]
+            if pool:
+                chosen[name] = pool[derive_seed("given", self.seed, name, cell.named, index) % len(pool)]
+        return chosen
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What a run asks for. `everywhere`: of every draw; `by_class`: of a class, in place of what `everywhere` has under
-    the same name; `mixtures`: soft labels, as cells of their own."""
+    the same name; `mixtures`: soft labels, as cells of their own; `pools`: named vectors that are asked for where
+    nothing else says which."""
 
     everywhere: Values = field(default_factory=dict)
     by_class: Mapping[str, Values] = field(default_factory=dict)
     mixtures: tuple[Mixture, ...] = ()
+    pools: Pools | None = None
 
     @property
     def names(self) -> frozenset[str]:
@@ -65,7 +86,7 @@ class Asked:
         if cell.mixture:
             own = next((m.given for m in self.mixtures if m.shares == cell.mixture), {})
         values = {**self.everywhere, **own}
-        chosen: dict[str, Given] = {}
+        chosen: dict[str, Given] = {} if self.pools is None else self.pools.given(cell, index)
         for name in sorted(values):
             index, place = divmod(index, len(values[name]))
             chosen[name] = values[name][place]

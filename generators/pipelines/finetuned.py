@@ -158,6 +158,7 @@ class FinetunedDiffusion(TrainedGenerator):
     """See the module. Images alone: arrays within [-1, 1], resized to what the pipeline wants and back."""
 
     name: ClassVar[str] = "finetuned_diffusion"
+    learns_given: ClassVar[bool] = False  # its pipeline is steered by the class alone
     Params: ClassVar[type[FinetunedParams]] = FinetunedParams
     params: FinetunedParams
     layouts: frozenset[str] = frozenset({"image"})

@@ -7,15 +7,16 @@ one reference are to differ (diversity-aware loss), and edits are to stay near t
 `mode: complete`, after GANSER (Zhang et al. 2022): a known share of the source is hidden, the network fills it in under
 the class that is asked for, a critic judges the whole. What was not hidden comes back bit for bit, so the result is of
 both classes: its label is soft, the share of what was filled in for the class that is asked for and the rest for the
-source's (`soft_label`). The classifier's target for it in training is that label. A draw that asks for such a mixture
-with the source's class gets that share of `rate` hidden; whoever releases completions at a low rate writes the soft
-label into the record.
+source's (`soft_label`). The classifier's target for it in training is that label, and so it is in a release and in a
+study. A draw that asks for such a mixture with the source's class gets that share of `rate` hidden. A rate that leaves
+most of a source as it is cannot fill a class, so a run may not have it (`require`).
 
 `mode: perturb`, after STAA-Net (Chang et al. 2024): see perturb.py.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -23,6 +24,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from corpora.errors import ParamsError
 from corpora.schema import FROM
 from features.representation import Spec
 from generators.condition import ConditionFields, Conditions, emotion_weights
@@ -31,7 +33,7 @@ from generators.gan.critics import Critic, CriticOptions
 from generators.gan.losses import ADVERSARIAL, gradient_penalty
 from generators.generator import Device, Draw, SourceClass
 from generators.normalise import on_grid
-from generators.params import TrainedParams
+from generators.params import TrainedParams, parse_params
 from generators.trained import Network, Starts, TrainedGenerator, TrainSet
 from generators.translation.masks import cell_grid, hidden, hidden_of
 from generators.translation.networks import Translator, TranslatorOptions
@@ -96,6 +98,20 @@ class Edit(TrainedGenerator):
     params: EditParams
     network: EditNetwork | Perturber | None
     takes = (FROM,)
+
+    @classmethod
+    def require(cls, params: Mapping[str, Any], spec: Spec) -> None:
+        """Raises `ParamsError` where completions would be more of their source's class than of any that is asked
+        for."""
+        own = parse_params(EditParams, params, cls.name)
+        cells = math.prod(cell_grid(spec))
+        filled = round(own.rate * cells) / cells
+        if own.mode == "complete" and filled <= 0.5:
+            raise ParamsError(
+                f"generator edit: rate {own.rate:g} hides {filled:.2f} of a {spec.name} array of {cells} cells, so a "
+                "completion is no more of the class that is asked for than of its source's; raise rate until more than "
+                "half is hidden, or take mode: edit"
+            )
 
     @classmethod
     def source_class(cls, params: Mapping[str, Any]) -> SourceClass:

@@ -17,6 +17,7 @@ from flows.asking import Ask
 from flows.params import Machine, Numerics, load_params
 from flows.paths import Layout
 from flows.stages.augment.forecast import forecast_run
+from flows.stages.report.text import number
 from flows.stages.run import run_stage
 from tests.flows.conftest import SPEECH
 
@@ -149,6 +150,8 @@ def test_what_is_asked_for_reaches_gates_and_release(
     ranked = read_json(ingested / "data" / "runs" / "tiny" / "fit" / "fit.json")["intensity"]
     assert ranked["neutral"] == "neutral" and set(ranked["by_emotion"]) == {"anger", "sadness"}
     assert ranked["order_accuracy"] > 0.6 and ranked["n_pairs"] > 0
+    page = (augmented.parent / "report.html").read_text(encoding="utf-8")
+    assert "Intensity by rankers" in page and f'<td class="n">{number(ranked["order_accuracy"])}</td>' in page
     assert {r["subject_id"] for r in rows} == {"new:1"} and len({r["group_id"] for r in rows}) > 1
     told = pq.read_table(augmented / "asked.parquet").to_pandas()
     assert set(told.sample_id) == set(scores.sample_id) and set(told.intensity) == {0.3, 1.0}

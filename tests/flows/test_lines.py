@@ -41,6 +41,7 @@ def test_synthetic_lines_stand_beside_real_ones(run: str, folder: Path, monkeypa
     monkeypatch.setenv("EMOFORGE_ACTORS", "0")
     release = open_release(released(folder, run))
     release.verify()
+    assert release.lineage() is None, "nobody was asked for them"
     real, synthetic = (list(release.samples("train", synthetic=s)) for s in (False, True))
     assert len(synthetic) >= 2
     for row in (*real, *synthetic):

@@ -74,10 +74,11 @@ def test_folding_loses_nothing(spec: Spec) -> None:
     assert grid.fold(x).shape == (2, grid.channels, *grid.padded)
     assert torch.equal(grid.unfold(grid.fold(x)), x)
     patches = Patches(spec, (2, 4) if spec.bounds is None else (2, 2), 2)
-    patches.fit(x)
-    assert abs(float(patches.fold(x).mean())) < 1e-4 and abs(float(patches.fold(x).std()) - 1) < 0.05
-    assert patches.fold(x).shape == (2, patches.channels, *patches.grid)
-    torch.testing.assert_close(patches.unfold(patches.fold(x)), x, atol=1e-4, rtol=1e-4)
+    patches.fit(x, {})
+    folded = patches.fold(x, {})
+    assert abs(float(folded.mean())) < 1e-4 and abs(float(folded.std()) - 1) < 0.05
+    assert folded.shape == (2, patches.channels, *patches.grid)
+    torch.testing.assert_close(patches.unfold(folded, {}), x, atol=1e-4, rtol=1e-4)
     assert all(side % 2 == 0 for side in patches.grid)
 
 

@@ -93,6 +93,9 @@ class JudgeParams(GateParams):
 class Agreement(SampleGate):
     """score = p(asked class) / max over classes p, in (0, 1]; 1: the asked class is the judges' first choice.
 
+    A sample with a soft label q is judged against the mixture: its score is the mean of p over q, by the most that any
+    order of the classes could give, where that is more: 1 where judges rank the classes as q does.
+
     The judges (validators/maths/judges.py) weigh classes equally; none is the classifier that `downstream` asks, and
     none shares weights with a generator.
     """
@@ -225,7 +228,13 @@ class Agreement(SampleGate):
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64 in (0, 1]. NaN: not decodable, not finite, a class that no judge knows, or a conversion whose
         sources lie in several folds, so that every judge has seen one of them."""
-        return _ratio(self.predict(batch), self._asked(batch))
+        p, asked = self.predict(batch), self._asked(batch)
+        score = _ratio(p, asked)
+        for i, shares in enumerate(batch.shares):
+            if shares and asked[i] >= 0 and np.isfinite(p[i]).all():
+                q = np.asarray([shares.get(name, 0.0) for name in self.classes])
+                score[i] = max(score[i], float(rounded(np.asarray(mixture_agreement(p[i], q)))))
+        return score
 
     def reference(self) -> dict[str, np.ndarray]:
         """Class -> out-of-fold scores of its real train samples."""
@@ -327,6 +336,13 @@ def _mean_p(logits: np.ndarray, temperature: np.ndarray) -> np.ndarray:
     """[J, B, K] logits, [J] temperatures -> [B, K] mean of the judges' probabilities."""
     p: np.ndarray = np.exp(log_softmax(logits / temperature[:, None, None], axis=2)).mean(axis=0)
     return p
+
+
+def mixture_agreement(p: np.ndarray, q: np.ndarray) -> float:
+    """[K] judges' probabilities, [K] shares of a soft label -> sum q p over the largest sum that any order of p gives
+    (both sorted: the rearrangement inequality), in [0, 1]. Of one class alone it is p(asked) / max p."""
+    best = float(np.sort(q) @ np.sort(p))
+    return float(q @ p) / best if best > 0 else 0.0
 
 
 def _ratio(p: np.ndarray, asked: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from corpora.errors import UserError
-from validators.batch import Batch, rows_of, usable
+from validators.batch import Batch, rows_by_class, rows_of, usable
 from validators.embeddings.features import PLAIN, features_of
 from validators.embeddings.projection import Projection
 
@@ -54,6 +54,8 @@ def uplift(
         raise UserError(
             "evaluate: train holds fewer than 2 of the run's classes; a classifier has nothing to tell apart."
         )
+    n_synthetic = len(_labelled(synthetic, names))
+    synthetic = rows_by_class(synthetic)  # a soft label counts in each of its classes
     x_syn, y_syn, _ = labelled_features(synthetic, names)
     projection = Projection.fit(x_train, COMPONENTS)
     z_train, z_test = projection.apply(x_train), projection.apply(x_test)
@@ -72,7 +74,7 @@ def uplift(
     for arm, (z, y, of_classes, of_samples) in arms.items():
         answers = svm_answers(z, y, of_classes, z_test, of_samples)
         row, uars[arm] = _arm(arm, y_test, answers, weights, names, one_group)
-        rows.append(row | {"n_train": len(y)})
+        rows.append(row | {"n_train": len(y_train) + n_synthetic if arm == "real + synthetic" else len(y)})
     difference = _difference(uars["real + synthetic"] - uars["real"], one_group)
     if one_group:
         outcome = "undecided"
@@ -82,7 +84,7 @@ def uplift(
         "classifier": CLASSIFIER + PLAIN[train.kind],
         "classes": names,
         "n_train": len(y_train),
-        "n_synthetic": len(y_syn),
+        "n_synthetic": n_synthetic,
         "synthetic_weight": None if counts is None else round(float(counts.sum()), 3),
         "n_test": len(y_test),
         "test_groups": len(np.unique(groups)),

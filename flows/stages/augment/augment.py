@@ -11,6 +11,7 @@ balance.json. Beside it, in .emoforge/timings: what it took.
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,13 +30,14 @@ from flows.paths import Layout
 from flows.stages.augment.candidates import Candidate, Drawer
 from flows.stages.augment.choosing import accepted_table, choose, require_embedding
 from flows.stages.augment.gating import FittedGate, fit_gates, resolve_limits
+from flows.stages.augment.lineage import lineage_table
 from flows.stages.augment.rounds import fill, limit_of, passes, prepared_cells
 from flows.stages.augment.sampler import asked_emotion, read_samples
 from flows.stages.augment.tallies import cell_tally, class_tally, spent
 from flows.stages.plan.plans import AugmentPlan
 from generators.draws.balance import Stop
 from generators.draws.targets import Cell
-from generators.generator import RATED, generator_class
+from generators.generator import RATED, Given, generator_class
 
 SHOWN_REJECTS = 3  # rejected payloads kept for each class and gate, for people to look at
 TIMINGS = "draws"  # .emoforge/timings/<run>/draws.json
@@ -95,7 +97,9 @@ def _write(plan: AugmentPlan, layout: Layout, prepared: Prepared, store: WorkSto
         if shown := _shown_rejects(drawn.candidates):
             out.write_rejected(_as_samples(shown, store, summary, real, edits))
         out.write_tables(_scores(drawn), accepted_table(drawn.seen))
-        if plan.ask.asked().names:
+        if (lineage := lineage_table(drawn.candidates)) is not None:
+            out.write_lineage(lineage)
+        if plan.ask.asked().names or any(map(_vectors_of, drawn.candidates)):
             out.write_asked(_asked(drawn.candidates))
         out.write_reference(_reference(drawn.gates))
         out.write_balance(_balance(plan, summary, drawn))
@@ -107,8 +111,15 @@ def _asked(candidates: Sequence[Candidate]) -> pa.Table:
     for c in candidates:
         given = c.draw.condition.given
         rated = {name: given.get(name) for name in RATED}
-        rows.append({"sample_id": c.sample_id, **rated, "subject_id": c.draw.condition.subject})
+        named = _vectors_of(c)
+        vectors = json.dumps(named, sort_keys=True) if named else None
+        rows.append({"sample_id": c.sample_id, **rated, "subject_id": c.draw.condition.subject, "given": vectors})
     return pa.Table.from_pylist(rows, schema=ASKED)
+
+
+def _vectors_of(c: Candidate) -> dict[str, Given]:
+    """Named vectors that it was asked for."""
+    return {name: value for name, value in c.draw.condition.given.items() if isinstance(value, tuple)}
 
 
 def _reference(gates: Mapping[str, FittedGate]) -> Reference:
@@ -191,7 +202,7 @@ def _as_samples(
                 group_id=source["group_id"] if source else next(iter(own)) if len(own) == 1 else c.sample_id,
                 subject_id=subject if source is None else source["subject_id"],
                 emotion=emotion,
-                labels=[] if emotion is not None else _labels(c, summary.scheme),
+                labels=[] if emotion is not None and c.soft is None else _labels(c, summary.scheme),
                 language=None if source is None else source["language"],
                 gender=None if source is None else source["gender"],
                 sentence_id=None if source is None else source["sentence_id"],
@@ -209,7 +220,8 @@ def _as_samples(
 
 def _labels(c: Candidate, scheme: str) -> list[dict[str, object]]:
     """A soft label as the column `labels` has it: one entry for each class, with its weight."""
-    return [{"scheme": scheme, "label": name, "weight": share} for name, share in c.draw.condition.shares.items()]
+    shares = c.draw.condition.shares if c.soft is None else c.soft
+    return [{"scheme": scheme, "label": name, "weight": share} for name, share in shares.items()]
 
 
 def _rated(c: Candidate, name: str, source: Mapping[str, Any] | None, edits: bool) -> float | None:

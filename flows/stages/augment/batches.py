@@ -75,7 +75,8 @@ class Form:
 class Stored:
     """Stored samples, column by column; row i of each is one. facts: the `signals` of each record (physiology needs
     their rates); subjects, groups: of whom; source_ids: of conversions; dimensions: valence, arousal, dominance, None
-    where not known; weights: None counts 1. A column that is left out is not known of any row."""
+    where not known; weights: None counts 1; shares: soft labels, None: of the class alone. A column that is left out is
+    not known of any row."""
 
     ids: Sequence[str]
     emotions: Sequence[str]
@@ -87,6 +88,7 @@ class Stored:
     source_ids: Sequence[Sequence[str]] = ()
     dimensions: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     weights: Sequence[float | None] = ()
+    shares: Sequence[Mapping[str, float] | None] = ()
 
 
 def batch_of(stored: Stored, form: Form) -> Batch:
@@ -121,6 +123,7 @@ def batch_of(stored: Stored, form: Form) -> Batch:
         weights=tuple(1.0 if w is None else w for w in stored.weights)
         if any(w is not None for w in stored.weights)
         else (),
+        shares=tuple(stored.shares) if any(stored.shares) else (),
     )
 
 
@@ -171,8 +174,17 @@ def batch_from_table(folder: Path, table: pa.Table, form: Form) -> Batch:
         source_ids=[r["source_ids"] or () for r in rows],
         dimensions={name: [r.get(name) for r in rows] for name in ("valence", "arousal", "dominance")},
         weights=[r.get("weight") for r in rows],
+        shares=[soft_label_of(r) for r in rows],
     )
     return batch_of(stored, form)
+
+
+def soft_label_of(row: Mapping[str, Any]) -> dict[str, float] | None:
+    """Class -> share of a synthetic row of SAMPLES that has a class and is not of it alone; None of all others: the
+    labels of a real one are what its corpus says in other schemes."""
+    if row.get("generator_id") is None or row["emotion"] is None or not row.get("labels"):
+        return None
+    return {entry["label"]: float(entry["weight"]) for entry in row["labels"]}
 
 
 def _only_rate(facts: Sequence[Facts | None]) -> float | None:

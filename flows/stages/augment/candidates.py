@@ -28,6 +28,7 @@ from flows.stages.augment.sampler import (
     samples_key,
     scores_key,
 )
+from flows.stages.fit.given_file import asked_of_train
 from flows.stages.fit.model_file import generator_id, read_model
 from flows.stages.plan.plans import AugmentPlan
 from generators.draws.asked import NOTHING, Asked
@@ -59,6 +60,8 @@ class Candidate:
     place: int | None = None  # in the order in which passed candidates of its cell were chosen
     cell: Cell | None = None  # what it is to fill
     weight: float | None = None  # what it counts once it is released; None: 1
+    lineage: Mapping[str, Any] | None = None  # what its generator says of it (`generators.generator.Lineage.facts`)
+    soft: Mapping[str, float] | None = None  # its label, where it is not what was asked for (`soft_labels`)
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,8 @@ class Drawer:
         edited = isinstance(built, EditingRepresentation) or built.spec.layout == "payload"
         self.form = Form.of(summary.modality, summary.rate_hz, described["representation"])
         refuses, turns = described.get("refuses"), described.get("turns")
-        asked, of = plan.ask.asked(), source_class(kind, described["params"])
+        asked = asked_of_train(plan.ask.asked(), model, described, plan.seed)
+        of = source_class(kind, described["params"])
         self.sequence = draw_sources(plan.seed, prepared.path, takes, asked, refuses, of, turns)
         self.setup = Setup(
             store=store.url,
@@ -258,6 +262,7 @@ class Drawer:
             facts=[lists[c.list_key][1]["signals"][c.row] for c in candidates],
             source_ids=[c.draw.source_ids for c in candidates],
             dimensions=asked_dimensions([c.draw for c in candidates]),
+            shares=[c.soft for c in candidates],
         )
         return batch_of(stored, self.form)
 
@@ -281,8 +286,11 @@ class Drawer:
                 self.store.sound(part)
             return None
         candidates = []
+        lineage, soft = (meta.get(name) or [None] * len(draws) for name in ("lineage", "labels"))
         for i, draw in enumerate(draws):
-            one = Candidate(draw, meta["ids"][i], meta["sha256"][i], round_number, key, i)
+            one = Candidate(
+                draw, meta["ids"][i], meta["sha256"][i], round_number, key, i, lineage=lineage[i], soft=soft[i]
+            )
             for name, (arrays, notes) in scores.items():
                 one.values[name] = float(arrays["values"][i])
                 one.reasons[name] = meta["errors"][i][0] if meta["errors"][i] else notes["reasons"][i]

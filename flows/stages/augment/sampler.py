@@ -24,7 +24,7 @@ from flows.params import RepresentationParams
 from flows.stages.augment.batches import Form, Stored, batch_of
 from flows.stages.augment.originals import Originals
 from flows.stages.plan.plans import AugmentCompute
-from generators.generator import Device, Draw, Generator, PayloadEditor, generator_class, lineage_of
+from generators.generator import Device, Draw, Generator, PayloadEditor, generator_class, lineage_of, soft_labels
 from validators.gate import SampleGate, gate_class
 
 SAMPLES_FORM = 1  # of a stored list of samples, arrays and what is said of them: another form is another name
@@ -44,6 +44,9 @@ def scores_key(samples: str, gate: str) -> str:
 
 
 NO_CLASS = "no-class"  # reason of a gate that judges the class, for a candidate that has none: excused
+
+
+OTHER_CLASS = "mostly-another-class"  # reason of a sample whose soft label has more of another class than was asked for
 
 
 def asked_emotion(draw: Draw) -> str:
@@ -129,6 +132,10 @@ class Sampler:
         if lineage is not None:  # the generator's own reason says more than a decoder's
             own = [PayloadError(of.reason, of.detail) if of.reason else None for of in lineage]
             decoded = [p if error is None else error for p, error in zip(decoded, own, strict=True)]
+        labels = soft_labels(generator, draws)
+        decoded = [
+            p if own is None else _of_its_class(p, d, own) for p, d, own in zip(decoded, draws, labels, strict=True)
+        ]
         errors = [[p.reason, p.detail] if isinstance(p, PayloadError) else None for p in decoded]
         sound = [None if isinstance(p, PayloadError) else p for p in decoded]
         payloads = [b"" if p is None else p.data for p in sound]
@@ -142,6 +149,7 @@ class Sampler:
                 "sha256": [hash_bytes(p) for p in payloads],
                 "errors": errors,
                 **({} if lineage is None else {"lineage": [dict(of.facts) for of in lineage]}),
+                **({"labels": labels} if any(labels) else {}),
                 "codecs": [None if p is None else p.codec for p in sound],
                 "durations_s": [None if p is None else p.duration_s for p in sound],
                 "signals": [[] if p is None else [signal.as_row() for signal in p.signals] for p in sound],
@@ -173,6 +181,7 @@ class Sampler:
             facts=meta["signals"],
             source_ids=[d.source_ids for d in draws],
             dimensions=asked_dimensions(draws),
+            shares=meta.get("labels", ()),
         )
         batch = batch_of(stored, self.form)
         mixed = np.array([d.condition.one_class is None for d in draws], bool)
@@ -209,6 +218,19 @@ class Sampler:
         if source is not None and isinstance(self.representation, EditingRepresentation):
             return self.representation.edit(self._originals().payload(draw.sources[FROM]), source, array)
         return self.representation.decode(array)
+
+
+def _of_its_class(payload: Payload | PayloadError, draw: Draw, label: Mapping[str, float]) -> Payload | PayloadError:
+    """What was drawn; rejected where it was asked for as a class that is not the most of its soft label."""
+    asked = draw.condition.one_class
+    if (
+        isinstance(payload, PayloadError)
+        or asked is None
+        or label.get(asked, 0.0) > max((share for name, share in label.items() if name != asked), default=0.0)
+    ):
+        return payload
+    shares = " + ".join(f"{share:.2f} {name}" for name, share in label.items())
+    return PayloadError(OTHER_CLASS, f"asked for {asked}, it is {shares}")
 
 
 def read_samples(store: WorkStore, key: str) -> tuple[list[bytes], dict[str, Any]]:

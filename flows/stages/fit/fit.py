@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import JsonValue
 
+from corpora.codecs import decode_text
 from corpora.errors import UserError
 from corpora.fingerprint import hash_folder, hash_json
 from corpora.schema import Payload, Signal
@@ -26,8 +27,10 @@ from flows.artifacts.fitted import FitSummary, Fitted
 from flows.artifacts.prepared import Prepared
 from flows.engine.executor import Resources
 from flows.engine.progress import Pace
+from flows.given import NEEDED, given_vectors
 from flows.params import GeneratorParams, Machine, RepresentationParams
 from flows.paths import Layout
+from flows.stages.fit.given_file import keep_given
 from flows.stages.fit.model_file import seal_model
 from flows.stages.fit.monitor import held_out_distance
 from flows.stages.fit.ranked import with_ranked_intensity
@@ -110,6 +113,7 @@ def fit_worker(plan: dict[str, JsonValue], prepared: str, state: str) -> None:
     rows = _merge_curve(curve, losses)
     with atomic_folder(folder / "result") as result:
         model.save(result / "model")
+        keep_given(result / "model", data)
         seal_model(
             result / "model",
             {
@@ -118,6 +122,7 @@ def fit_worker(plan: dict[str, JsonValue], prepared: str, state: str) -> None:
                 "representation": representation.model_dump(mode="json"),
                 "classes": list(data.classes),
                 "refuses": refused(model),
+                **({"given": own} if (own := generator.model_dump(mode="json").get("given")) else {}),
                 **({"turns": turns} if (turns := turns_of(model)) else {}),
             },
         )
@@ -181,8 +186,9 @@ def load_train(prepared: Prepared, plan: FitPlan) -> TrainData:
     if plan.representation is None:
         raise UserError(f"run {plan.run!r} has no representation, so there are no arrays to learn from")
     ids = prepared.encoded_ids()
-    columns = ["sample_id", "emotion", "subject_id", "group_id", *RATED]
-    by_id = {row["sample_id"]: row for row in prepared.index().select(columns).to_pylist()}
+    given = {} if plan.generator is None else plan.generator.given
+    columns = dict.fromkeys(["sample_id", "emotion", "subject_id", "group_id", *RATED, *(NEEDED if given else ())])
+    by_id = {row["sample_id"]: row for row in prepared.index().select(list(columns)).to_pylist()}
     rows = [by_id[i] for i in ids]
     groups = tuple(r["group_id"] for r in rows)
     stop = plan.generator.early_stop if plan.generator is not None else None
@@ -200,6 +206,7 @@ def load_train(prepared: Prepared, plan: FitPlan) -> TrainData:
         ratings={
             name: np.array([np.nan if r[name] is None else r[name] for r in rows], dtype=np.float64) for name in RATED
         },
+        vectors=given_vectors(given, rows, texts_of(prepared)),
         payloads=_payloads_of(prepared) if spec.layout == "payload" else None,
     )
 
@@ -213,6 +220,15 @@ def _payloads_of(prepared: Prepared) -> Callable[[Sequence[str]], Iterator[tuple
         for row, data in iter_payloads(prepared.path, own):
             signals = tuple(Signal.from_row(signal) for signal in row["signals"] or ())
             yield row["sample_id"], Payload(data, row["codec"], signals, row["duration_s"])
+
+    return read
+
+
+def texts_of(prepared: Prepared) -> Callable[[Sequence[str]], dict[str, str]]:
+    """Reads what prepared lines say: ids -> id -> text."""
+
+    def read(ids: Sequence[str]) -> dict[str, str]:
+        return {sample_id: decode_text(payload.data) for sample_id, payload in _payloads_of(prepared)(ids)}
 
     return read
 

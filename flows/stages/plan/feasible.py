@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from corpora.errors import CorpusError, EmoforgeError, LeakError, ParamsError, S
 from corpora.labels import SCHEMES, classes_of
 from flows.artifacts.prepared import Leak
 from flows.asking import problems_of_ask
+from flows.given import NEEDED, problems_of_given
 from flows.params import GeneratorParams, Params, Target
 from flows.paths import Layout
 from flows.stages.augment.batches import Form
@@ -45,7 +47,7 @@ TRIED = (
 )
 ADVISED = 3  # views that an error names
 MOST_TRIED = 60_000  # samples; of a bigger corpus fewer views are tried, each takes seconds
-_COLUMNS = ["sample_id", "emotion", "group_id", "subject_id", "corpus", *RATED]
+_COLUMNS = list(dict.fromkeys(["sample_id", "emotion", "group_id", "subject_id", "corpus", *RATED, *NEEDED]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,10 @@ class People:
         }
         counts = {name: sum(own[name] for own in by_corpus.values()) for name in self.classes}
         target.cells_of(self.classes, counts, by_corpus, by_subject)
+
+    def records(self, split: str) -> list[dict[str, Any]]:
+        """The classed samples of `split`, with the columns that named vectors come from."""
+        return self._of(split).select(list(NEEDED)).to_pylist()
 
     def _of(self, split: str) -> pa.Table:
         kept = [self.split_of.get(i) == split for i in self.index["sample_id"].to_pylist()]
@@ -262,6 +268,8 @@ def _fit(people: People, train: Roster, generator: GeneratorParams, seed: int) -
     kind = generator_class(generator.name)
     if not few and hasattr(kind, "foresee"):
         texts += kind.foresee(generator.params, train.ids, train.emotions, train.subjects)
+    if generator.given:
+        texts += problems_of_given(generator.given, people.records("train"))
     ranked = generator.intensity == "ranked"
     for name in sorted(kind.can_honour(generator.params)):
         if not people.knows(name) and not (ranked and name == "intensity"):

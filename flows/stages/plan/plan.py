@@ -23,6 +23,7 @@ from features.representation import is_features, make_representation, representa
 from features.steps import Steps
 from flows.artifacts.base import Described
 from flows.asking import require_asked, require_honoured
+from flows.given import require_given
 from flows.params import Numerics, Params, RunParams, load_params
 from flows.paths import Layout
 from flows.stages.fit.ranked import require_rankable
@@ -270,7 +271,8 @@ def _generator(run_name: str, run: RunParams) -> tuple[str, ...]:
     by_subject = run.target.cells == "subject"
     if run.generator.intensity == "ranked":
         require_rankable(f"runs.{run_name}", run.generator, generator, representation.spec)
-    require_honoured(f"runs.{run_name}", run.ask.asked(), generator, run.generator.params, by_subject=by_subject)
+    require_given(f"runs.{run_name}", run.generator.given, generator, representation.modality)
+    require_honoured(f"runs.{run_name}", run.ask.asked(), generator, run.generator, by_subject=by_subject)
     if run.target.by == "weight":
         require_sources(run.generator.name, generator)
     if run.target.cells == "subject":  # known before hours of fitting
@@ -302,6 +304,8 @@ def _loads(run_name: str, run: RunParams, steps: Steps) -> tuple[dict[str, str],
             kind = generator_class(run.generator.name).Params
             settled = parse_params(kind, run.generator.params, run.generator.name).model_dump(mode="json")
             drawn = loaded_of(settled, path_parameters(kind))
+            part = "generator.given"
+            drawn |= packaged_weights(sorted({e for own in run.generator.given.values() for e in own.encoders}))
     except UserError as error:
         raise ParamsError(f"runs.{run_name}.{part}: {error}") from None
     return dict(sorted((prepared | shaped).items())), dict(sorted((shaped | drawn).items()))

@@ -152,6 +152,7 @@ class RunFolder:
     manifest: Sealed | None
     corpora: tuple[CorpusFolder, ...]
     studies: tuple[StudySaid, ...] = ()
+    lineage: pa.Table | None = None  # LINEAGE of every candidate, of a generator that asks somebody else
 
     @property
     def classes(self) -> list[str]:
@@ -184,6 +185,7 @@ def read_run(run: Path, corpora: Path) -> RunFolder:
         synthetic=augmented.index() if augmented else None,
         rejected=augmented.rejected() if augmented else None,
         scores=augmented.scores() if augmented else None,
+        lineage=augmented.lineage() if augmented else None,
         reference=augmented.reference() if augmented and augmented.has_reference else {},
         verdicts=tuple(evaluated.verdicts()) if evaluated else None,
         uplift=evaluated.uplift() if evaluated else None,

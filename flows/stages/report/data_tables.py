@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
 
 from flows.artifacts.ingested import ConflictList, Quality
 from flows.artifacts.prepared import CorpusSummary, FindingRecord
@@ -172,6 +176,34 @@ def preparation(data: RunFolder) -> PreparationTable:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedOf:
+    """What one accepted sample came from, of a generator that asks somebody else. prompt: the messages of its last
+    request, as people read them; request: its hash."""
+
+    sample_id: str
+    answered_by: str
+    request: str
+    label: str | None
+    attempts: int | None
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineageTable:
+    """Whom a run asked. servers: (model, address); candidates: for which it asked; tokens, money: of all of them, None
+    where nobody counted. rows: of the first accepted samples."""
+
+    servers: tuple[tuple[str, str], ...]
+    annotators: tuple[str, ...]
+    candidates: int
+    attempts: int
+    tokens_in: int | None
+    tokens_out: int | None
+    money: float | None
+    rows: tuple[AskedOf, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProvenanceTable:
     """The first synthetic samples, of `total`. conversions: they start from real samples."""
 
@@ -179,6 +211,7 @@ class ProvenanceTable:
     total: int
     generators: tuple[str, ...]
     conversions: bool
+    lineage: LineageTable | None = None
 
 
 def provenance_table(data: RunFolder, n: int) -> ProvenanceTable | None:
@@ -187,4 +220,43 @@ def provenance_table(data: RunFolder, n: int) -> ProvenanceTable | None:
         return None
     rows = tuple(listed(data.synthetic.slice(0, n)))
     generators = tuple(sorted({g for g in data.synthetic["generator_id"].to_pylist() if g is not None}))
-    return ProvenanceTable(rows, data.synthetic.num_rows, generators, any(row.source_ids for row in rows))
+    conversions = any(row.source_ids for row in rows)
+    lineage = None if data.lineage is None else lineage_table(data.lineage, [row.sample_id for row in rows])
+    return ProvenanceTable(rows, data.synthetic.num_rows, generators, conversions, lineage)
+
+
+def lineage_table(lineage: pa.Table, shown: Sequence[str]) -> LineageTable:
+    """LINEAGE of every candidate -> sums over all of it, and rows of the samples that are shown."""
+    by_id = {row["sample_id"]: row for row in lineage.to_pylist()}
+    whole = list(by_id.values())
+
+    def total(name: str) -> Any:
+        known = [row[name] for row in whole if row[name] is not None]
+        return sum(known) if known else None
+
+    def asked(row: Mapping[str, Any]) -> AskedOf:
+        prompts = row["prompts"] or [""]
+        return AskedOf(
+            row["sample_id"],
+            ", ".join(dict.fromkeys(row["answered_by"] or ())),
+            (row["requests"] or [""])[-1],
+            row["label"],
+            row["attempts"],
+            _as_read(prompts[-1]),
+        )
+
+    return LineageTable(
+        tuple(sorted({(row["model"] or "", row["url"] or "") for row in whole})),
+        tuple(sorted({row["annotator"] for row in whole if row["annotator"]})),
+        len(whole),
+        total("attempts") or len(whole),
+        total("tokens_in"),
+        total("tokens_out"),
+        total("money"),
+        tuple(asked(by_id[i]) for i in shown if i in by_id),
+    )
+
+
+def _as_read(messages: str) -> str:
+    """JSON of messages -> their texts, each after its role."""
+    return "\n\n".join(f"{m['role']}: {m['content']}" for m in json.loads(messages or "[]"))

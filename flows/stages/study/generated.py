@@ -6,6 +6,7 @@ prepared payloads: what it draws is decoded, and features are taken of the resul
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from generators.generator import (
     generator_class,
     refused,
     require_layout,
+    soft_labels,
     source_class,
     turns_of,
 )
@@ -72,11 +74,12 @@ class Generated:
         """As many rows of each class as it lacks, or as many as the gates let in. Raises `UserError` where the
         generator cannot learn from this train set."""
         generator, data = self._fitted(arm)
-        parts, labels, weights, notes = [], [], [], []
+        parts, labels, weights, notes, soft = [], [], [], [], []
         stats: dict[str, list[tuple[float, float, int]]] = {}
         for k, n in sorted(lacks.items()):
-            x, seen = self._of_class(arm, generator, data, k, n)
+            x, shares, seen = self._of_class(arm, generator, data, k, n)
             parts.append(x)
+            soft.append(shares)
             labels.append(np.full(len(x), k, np.int64))
             weights.append(np.full(len(x), share(n, len(x))))
             if len(x) < n:
@@ -91,7 +94,8 @@ class Generated:
         if arm.weigh == "plausible" and len(x):
             believed = plausibility(_flat(self.view.x), self.view.y, _flat(x), y)
             counts = believed if counts is None else counts * believed
-        return Added(x, y, tuple(notes), scores, counts)
+        mixed = np.concatenate(soft) if soft else np.eye(len(self.view.classes))[y]
+        return Added(x, y, tuple(notes), scores, counts, mixed if np.any(mixed[np.arange(len(y)), y] < 1.0) else None)
 
     # -- fitting
 
@@ -145,14 +149,15 @@ class Generated:
 
     def _of_class(
         self, arm: Arm, generator: Generator, data: TrainData, k: int, n: int
-    ) -> tuple[np.ndarray, dict[str, tuple[float, float, int]]]:
-        """-> [m <= n, ...] features, and of each gate (mean score, share let in, candidates)."""
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, tuple[float, float, int]]]:
+        """-> [m <= n, ...] features, [m, K] their labels, and of each gate (mean score, share let in, candidates)."""
         name = self.view.classes[k]
         if name not in data.classes or name in refused(generator):
-            return self.view.x[:0], {}
+            return self.view.x[:0], self._labels(generator, ()), {}
         if arm.by == "weight":
             return self._of_all_sources(arm, generator, data, name, n)
         parts: list[np.ndarray] = []
+        labels: list[np.ndarray] = [self._labels(generator, ())]
         seen: dict[str, list[tuple[float, float, int]]] = {}
         drawn, have = 0, 0
         may_fail = bool(arm.gates) or arm.representation is not None
@@ -165,20 +170,32 @@ class Generated:
             drawn += batch
             x, passed = self._judged(arm, generator, data, draws, seen)
             parts.append(x[passed])
+            labels.append(self._labels(generator, draws)[passed])
             have += int(passed.sum())
         x = np.concatenate(parts)[:n] if parts else self.view.x[:0]
-        return x, {gate: _pooled_n(values) for gate, values in seen.items()}
+        return x, np.concatenate(labels)[:n], {gate: _pooled_n(values) for gate, values in seen.items()}
 
     def _of_all_sources(
         self, arm: Arm, generator: Generator, data: TrainData, name: str, n: int
-    ) -> tuple[np.ndarray, dict[str, tuple[float, float, int]]]:
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, tuple[float, float, int]]]:
         """One draw of every source of a class, at most `spread` for each row that it lacks; as `_of_class`."""
         seen: dict[str, list[tuple[float, float, int]]] = {}
         possible = count_sources(_sources(arm, generator, data), (name,))
         served = Budget(spread=arm.spread).served(n, possible) or 0
         draws = self._draws(arm, generator, data, name, 0, served)
         x, passed = self._judged(arm, generator, data, draws, seen)
-        return x[passed], {gate: _pooled_n(values) for gate, values in seen.items()}
+        labels = self._labels(generator, draws)[passed]
+        return x[passed], labels, {gate: _pooled_n(values) for gate, values in seen.items()}
+
+    def _labels(self, generator: Generator, draws: Sequence[Draw]) -> np.ndarray:
+        """[n, K] shares of the study's classes, of what the draws give: 1 for the class that was asked for, or the soft
+        label of a sample that is not of it alone."""
+        place = {name: k for k, name in enumerate(self.view.classes)}
+        labels = np.zeros((len(draws), len(place)))
+        for i, (draw, soft) in enumerate(zip(draws, soft_labels(generator, draws), strict=True)):
+            for name, share_of in (soft or draw.condition.shares).items():
+                labels[i, place[name]] = share_of
+        return labels
 
     def _draws(self, arm: Arm, generator: Generator, data: TrainData, name: str, start: int, n: int) -> list[Draw]:
         indices = range(start, start + n)
@@ -210,7 +227,7 @@ class Generated:
             x, payloads, good = self._decoded(modelled, draws, sources, arrays)
         passed = good.copy()
         if arm.gates:
-            batch = self._batch(arm, draws, x, payloads)
+            batch = self._batch(arm, draws, x, payloads, soft_labels(generator, draws))
             for name in arm.gates:
                 gate, limit = self._gate(arm, name, data)
                 limits, _ = class_limits(gate, limit, data.classes)
@@ -250,15 +267,23 @@ class Generated:
 
     # -- gates
 
-    def _batch(self, arm: Arm, draws: list[Draw], x: np.ndarray, payloads: list[Payload | None] | None) -> Batch:
+    def _batch(
+        self,
+        arm: Arm,
+        draws: list[Draw],
+        x: np.ndarray,
+        payloads: list[Payload | None] | None,
+        soft: Sequence[Mapping[str, float] | None],
+    ) -> Batch:
         asked = [str(d.condition.emotion) for d in draws]
         ids = [f"candidate/{d.key()}" for d in draws]
         sources = [d.source_ids for d in draws]
         if payloads is None or arm.representation is None:
-            return _vectors(self.modality, ids, asked, x, source_ids=sources)
+            batch = _vectors(self.modality, ids, asked, x, source_ids=sources)
+            return dataclasses.replace(batch, shares=tuple(soft) if any(soft) else ())
         data = [b"" if p is None else p.data for p in payloads]
         facts = [() if p is None else [s.as_row() for s in p.signals] for p in payloads]
-        stored = Stored(ids, asked, data, [hash_bytes(d) for d in data], facts=facts, source_ids=sources)
+        stored = Stored(ids, asked, data, [hash_bytes(d) for d in data], facts=facts, source_ids=sources, shares=soft)
         return batch_of(stored, self.modelled[representation_key(arm.representation)].form)
 
     def _gate(self, arm: Arm, name: str, data: TrainData) -> tuple[SampleGate, Limit]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,13 +17,15 @@ from validators.trials.classifiers.scaling import Scaler, ScalingParams
 class Added:
     """What an arm adds. x: [M, ...] in the scaled space; y: [M] class indices; notes: what it did otherwise than asked;
     gates: gate -> (mean score, share of candidates that it let in); weights: [M] what each row counts in training,
-    None: 1, as a real row does."""
+    None: 1, as a real row does; soft: [M, K] shares of the classes of each row, which sum to 1, None: each is of its
+    class alone."""
 
     x: np.ndarray
     y: np.ndarray
     notes: tuple[str, ...] = ()
     gates: dict[str, tuple[float, float]] = field(default_factory=dict)
     weights: np.ndarray | None = None
+    soft: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -32,6 +34,16 @@ class Added:
     def counts(self) -> np.ndarray:
         """[M] float64, what each row counts."""
         return np.ones(len(self.y)) if self.weights is None else np.asarray(self.weights, np.float64)
+
+    @property
+    def by_class(self) -> Added:
+        """What a classifier of hard labels is fitted to: a row of a soft label once for each of its classes, with its
+        share of the row's weight."""
+        if self.soft is None:
+            return self
+        row, label = np.nonzero(self.soft)
+        weights = self.counts[row] * self.soft[row, label]
+        return replace(self, x=self.x[row], y=label.astype(np.int64), weights=weights, soft=None)
 
 
 @dataclass(frozen=True)
@@ -117,4 +129,8 @@ def joined(parts: Sequence[Added]) -> Added:
     notes = tuple(note for part in parts for note in part.notes)
     weights = None if all(p.weights is None for p in parts) else np.concatenate([p.counts for p in parts])
     x, y = np.concatenate([p.x for p in parts]), np.concatenate([p.y for p in parts])
-    return Added(x, y, notes, gates, weights)
+    if all(p.soft is None for p in parts):
+        return Added(x, y, notes, gates, weights)
+    n_classes = next(p.soft.shape[1] for p in parts if p.soft is not None)
+    soft = np.concatenate([np.eye(n_classes)[p.y] if p.soft is None else p.soft for p in parts])
+    return Added(x, y, notes, gates, weights, soft)

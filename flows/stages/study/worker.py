@@ -224,13 +224,12 @@ class Bench:
             added = self._rows(arm)
             scores = {name: [_number(mean), share] for name, (mean, share) in added.gates.items()}
             rows = {"x": added.x.astype(np.float32), "y": added.y}
-            if added.weights is not None:
-                rows["weights"] = added.weights
+            rows |= {name: of for name, of in (("weights", added.weights), ("soft", added.soft)) if of is not None}
             store.put_arrays(key, rows, {"notes": list(added.notes), "gates": scores})
             arrays, meta = store.get_arrays(key)
         gates = {name: (math.nan if mean is None else mean, share) for name, (mean, share) in meta["gates"].items()}
         x = arrays["x"].astype(np.float64)
-        return Added(x, arrays["y"], tuple(meta["notes"]), gates, arrays.get("weights"))
+        return Added(x, arrays["y"], tuple(meta["notes"]), gates, arrays.get("weights"), arrays.get("soft"))
 
     def _made_of(self, arm: Arm) -> list[JsonValue]:
         """What decides the rows of an arm: those that it learns from, itself and its code."""
@@ -267,7 +266,7 @@ class Bench:
 
     def answers(self, arm: Arm, added: Added, model: Classifier) -> tuple[np.ndarray, np.ndarray]:
         """[n] class indices and [n, K] scores of the test rows."""
-        view, n_classes = self.view, len(self.view.classes)
+        view, n_classes, added = self.view, len(self.view.classes), added.by_class
         if arm.synthetic_only:
             x, y, reference = added.x, added.y, None
         else:

@@ -15,6 +15,7 @@ from corpora.errors import PayloadError
 from generators.language.endpoint.answers import label_of, label_schema
 from generators.language.endpoint.cache import Request
 from generators.language.endpoint.client import Client, chat_request
+from generators.language.endpoint.meter import Cost
 from generators.language.endpoint.params import Annotator, AskingParams
 from generators.language.endpoint.prompts import annotate_messages
 
@@ -62,9 +63,11 @@ def annotation_request(annotator: Annotator, params: AskingParams, classes: Sequ
     )
 
 
-def annotated(client: Client, request: Request, classes: Sequence[str]) -> str:
-    """The class, or `NO_LABEL` where the answer holds none. Raises as `Client.ask` does."""
+def annotated(client: Client, request: Request, classes: Sequence[str]) -> tuple[str, Cost]:
+    """The class, or `NO_LABEL` where the answer holds none, and what the answer cost. Raises as `Client.ask` does."""
+    reply = client.ask(request)
+    cost = client.cost(request, reply)
     try:
-        return label_of(client.ask(request), classes)
+        return label_of(reply, classes), cost
     except PayloadError:
-        return NO_LABEL
+        return NO_LABEL, cost

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from itertools import zip_longest
 from typing import Any, ClassVar
 
@@ -26,6 +26,7 @@ from generators.language.endpoint.annotator import NO_LABEL, Agreement, agreemen
 from generators.language.endpoint.answers import TEXT_SCHEMA, text_of
 from generators.language.endpoint.cache import Request
 from generators.language.endpoint.client import Client, chat_request, each
+from generators.language.endpoint.meter import Cost
 from generators.language.endpoint.params import AskingParams
 from generators.language.endpoint.prompts import Messages, named_emotion
 from generators.language.lines import Asked, LineGenerator, TrainLines, same_line
@@ -35,11 +36,12 @@ from training.seeds import derive_seed
 @dataclass(frozen=True, slots=True)
 class Written:
     """One line that an endpoint gave, or none. line: "" where it was rejected; label: the annotator's class, `NO_LABEL`
-    where nobody was asked or no class came."""
+    where nobody was asked or no class came. cost: of all that was asked for it."""
 
     line: str
     lineage: Lineage
     label: str = NO_LABEL
+    cost: Cost = field(default_factory=Cost)
 
 
 class AskingGenerator(LineGenerator):
@@ -66,8 +68,8 @@ class AskingGenerator(LineGenerator):
         return self._each(self._asked(draws, sources))
 
     def lineage(self, draws: Sequence[Draw], sources: np.ndarray | None = None) -> list[Lineage]:
-        """Of each draw that was sampled: prompts, models, hashes of requests, the annotator's label, and the reason of
-        a rejection."""
+        """Of each draw that was sampled: prompts, models, hashes of requests, the annotator's label, what all attempts
+        at it cost, and the reason of a rejection. Never a key: neither prompts nor hashes hold one."""
         return [written.lineage for written in self.written(draws, sources)]
 
     def agreement(self, draws: Sequence[Draw], sources: np.ndarray | None = None) -> Agreement:
@@ -92,20 +94,23 @@ class AskingGenerator(LineGenerator):
 
     def _one(self, asked: Asked, client: Client, reader: Client | None) -> Written:
         """Attempts, until a line is accepted or all are used up."""
-        written = Written("", Lineage({}))
+        written, cost, attempt = Written("", Lineage({})), Cost(), 0
         for attempt in range(self.params.attempts):
             seed = asked.seed if attempt == 0 else derive_seed("attempt", asked.seed, attempt)
             written = self._attempt(asked, seed, client, reader)
+            cost += written.cost
             if written.line:
                 break
-        return written
+        facts = {**written.lineage.facts, "attempts": attempt + 1, **asdict(cost)}
+        return replace(written, lineage=replace(written.lineage, facts=facts), cost=cost)
 
     def _attempt(self, asked: Asked, seed: int, client: Client, reader: Client | None) -> Written:
         requests: list[Request] = []
         models: list[str] = []
-        label = NO_LABEL
+        label, cost = NO_LABEL, Cost()
 
         def ask(messages: Messages, seed: int) -> str:
+            nonlocal cost
             p = self.params
             request = chat_request(
                 p, messages, TEXT_SCHEMA, seed=seed, temperature=p.temperature, max_tokens=p.max_tokens
@@ -113,6 +118,7 @@ class AskingGenerator(LineGenerator):
             requests.append(request)
             reply = client.ask(request)
             models.append(reply.model)
+            cost += client.cost(request, reply)
             return text_of(reply, self.spec.shape[0])
 
         def lineage(error: PayloadError | None = None) -> Lineage:
@@ -133,13 +139,14 @@ class AskingGenerator(LineGenerator):
             if same_line(line) in self.known or same_line(line) == same_line(asked.source):
                 raise PayloadError("copy", "it says what a train line says, case and signs aside")
             if reader is not None:
-                label = self._label(reader, line)
+                label, of_reader = self._label(reader, line)
+                cost += of_reader
                 self._require_label(asked, label)
         except PayloadError as error:
-            return Written("", lineage(error), label)
-        return Written(line, lineage(), label)
+            return Written("", lineage(error), label, cost)
+        return Written(line, lineage(), label, cost)
 
-    def _label(self, reader: Client, line: str) -> str:
+    def _label(self, reader: Client, line: str) -> tuple[str, Cost]:
         annotator = self.params.annotator
         assert annotator is not None
         return annotated(reader, annotation_request(annotator, self.params, self.classes, line), self.classes)
@@ -181,7 +188,7 @@ class AskingGenerator(LineGenerator):
         turns = [row for turn in zip_longest(*of_class) for row in turn if row is not None]
         chosen = turns[: annotator.check_train]
         with Client(annotator) as reader:
-            labels = each(lambda row: self._label(reader, train.lines[row]), chosen, annotator.limits.concurrency)
+            labels = each(lambda row: self._label(reader, train.lines[row])[0], chosen, annotator.limits.concurrency)
         return agreement([self.classes[int(train.labels[row])] for row in chosen], labels)
 
     def _tensors(self) -> Mapping[str, torch.Tensor]:

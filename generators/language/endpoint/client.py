@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from generators.language.endpoint.cache import Cache, Reply, Request, cache_folder
-from generators.language.endpoint.meter import Cost, Meter, cost_of
+from generators.language.endpoint.meter import Cost, Meter, cost_of, worst_cost
 from generators.language.endpoint.params import Server
 from generators.language.endpoint.transport import EndpointError, Failure, Transport
 from training.seeds import derive_seed
@@ -95,6 +95,14 @@ class Client:
             self.asked += 1
         return reply
 
+    def cost(self, request: Request, reply: Reply) -> Cost:
+        """Of an answer, kept or new, at today's prices; a server that does not count is taken at the most that it could
+        have counted."""
+        most = worst_cost(self.server, request)
+        t_in = most.tokens_in if reply.tokens_in < 0 else reply.tokens_in
+        t_out = most.tokens_out if reply.tokens_out < 0 else reply.tokens_out
+        return cost_of(self.server, t_in, t_out)
+
     def _asked(self, request: Request) -> Reply:
         limits = self.server.limits
         jitter = random.Random(derive_seed("backoff", request.hash))
@@ -107,10 +115,7 @@ class Client:
             cost = ticket.cost
             try:
                 reply = transport.post(request)
-                # a server that does not count is taken at the most that it could have counted
-                t_in = ticket.cost.tokens_in if reply.tokens_in < 0 else reply.tokens_in
-                t_out = ticket.cost.tokens_out if reply.tokens_out < 0 else reply.tokens_out
-                cost = cost_of(self.server, t_in, t_out)
+                cost = self.cost(request, reply)
                 return reply
             except Failure as failed:
                 failure = failed

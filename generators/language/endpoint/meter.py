@@ -40,6 +40,9 @@ class Cost:
     tokens_out: int = 0
     money: float = 0.0
 
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.tokens_in + other.tokens_in, self.tokens_out + other.tokens_out, self.money + other.money)
+
 
 @dataclass(frozen=True, slots=True)
 class Ticket:

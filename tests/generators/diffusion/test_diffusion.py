@@ -13,9 +13,13 @@ import torch
 
 from corpora.errors import IntegrityError, ParamsError, UserError
 from features.representation import Spec
+from generators.condition import train_conditions
+from generators.diffusion import diffusion
 from generators.diffusion.diffusion import DiffusionNetwork
 from generators.diffusion.precondition import Precondition
 from generators.generator import generator_class
+from generators.normalise import on_grid
+from generators.trained import TrainSet
 from tests.generators.diffusion.toy import (
     CPU,
     MODES,
@@ -349,3 +353,55 @@ def test_edits_refuse_what_has_no_way_back() -> None:
     with pytest.raises(UserError, match="names one source"):
         drawn(editor, "fear", 2)
     assert dataclasses.is_dataclass(WAVES)
+
+
+class Stranger(torch.nn.Module):
+    """A space of nobody's family around another one, which counts what it is asked for."""
+
+    def __init__(self, inner: Any, *, keeps: bool) -> None:
+        super().__init__()
+        self.inner, self.keeps, self.folded = inner, keeps, 0
+        self.channels, self.grid = inner.channels, inner.grid
+
+    @property
+    def autoencoder(self) -> Any:
+        return self.inner.autoencoder
+
+    def take_autoencoder(self, trained: torch.nn.Module) -> None:
+        self.inner.take_autoencoder(trained)
+
+    def bands(self) -> Any:
+        return self.inner.bands()
+
+    def fit(self, x: torch.Tensor, conditions: Any) -> None:
+        self.inner.fit(x, conditions)
+
+    def fold(self, x: torch.Tensor, conditions: Any) -> torch.Tensor:
+        self.folded += 1
+        return self.inner.fold(x, conditions)
+
+    def unfold(self, z: torch.Tensor, conditions: Any) -> torch.Tensor:
+        return self.inner.unfold(z, conditions)
+
+
+@pytest.mark.parametrize("space", ["array", "latent"])
+def test_a_space_is_asked_what_it_can_and_never_which_it_is(space: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, params = toy_data(VECTOR), {**SMALL, "space": space, "levels": 1}
+    plain = drawn(fitted(data, 6, **params), "fear", 3)
+    build = diffusion.space_of
+    for keeps in (space == "latent", space != "latent"):
+        monkeypatch.setattr(diffusion, "space_of", lambda *a, keeps=keeps: Stranger(build(*a), keeps=keeps))
+        generator = fitted(data, 6, **params)
+        phases = {phase.name for phase in generator._phases(generator._build(), train_set(data, generator), CPU, 1)}
+        assert ("autoencoder" in phases) == (space == "latent")
+        assert drawn(generator, "fear", 3).shape == plain.shape
+        if keeps == (space == "latent"):
+            np.testing.assert_array_equal(drawn(generator, "fear", 3), plain)
+        folded = generator.network.space.folded
+        assert folded <= 4 if keeps else folded >= 3, "kept, or folded batch by batch"
+
+
+def train_set(data: Any, generator: Any) -> TrainSet:
+    """The train split as `_phases` takes it."""
+    x = torch.from_numpy(on_grid(data.arrays, data.spec))
+    return TrainSet(x, dict(train_conditions(data, generator.fields)), np.arange(len(x)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from features.pretrained.packages import packaged
 from tests.features.pretrained.carried import carry, tiny_minilm
 from validators.batch import rows_of
 from validators.gate import Batch
-from validators.gates.agreement import Agreement
+from validators.gates.agreement import Agreement, mixture_agreement
 from validators.maths.judges import fit_temperature
 from validators.roster import Roster
 
@@ -35,6 +36,26 @@ def test_strangers_agree_and_wrong_labels_do_not(train: Batch, strangers: Batch)
     assert (right == 1.0).mean() > 0.7 and (wrong == 1.0).mean() < 0.2
     first = gate.predict(strangers).argmax(axis=1) == [CLASSES.index(name) for name in strangers.emotions]
     assert (first == (right == 1.0)).all()
+
+
+def test_a_soft_label_is_judged_against_the_mixture(train: Batch, strangers: Batch) -> None:
+    rng = np.random.default_rng(0)
+    for p in rng.dirichlet(np.ones(4), 50):
+        assert mixture_agreement(p, np.eye(4)[1]) == pytest.approx(p[1] / p.max()), "of one class: the plain score"
+        q = rng.dirichlet(np.ones(4))
+        orders = [float(q @ p[list(order)]) for order in itertools.permutations(range(4))]
+        assert mixture_agreement(p, q) == pytest.approx(float(q @ p) / max(orders)), "brute force over all orders"
+    gate = _fit(train)
+    other = tuple(next(name for name in CLASSES if name != own) for own in strangers.emotions)
+    asked = replace(strangers, emotions=other)  # a sample of one class, that should be a mixture of it with another
+    plain, p = gate.score(asked), gate.predict(asked)
+    shares = tuple({name: 0.6, own: 0.4} for own, name in zip(strangers.emotions, other, strict=True))
+    mixed = gate.score(replace(asked, shares=shares))
+    assert (mixed >= plain).all() and ((mixed == 1.0) == (plain == 1.0)).all(), "first choice is first choice"
+    told = np.array([p[i][CLASSES.index(own)] == p[i].max() for i, own in enumerate(strangers.emotions)])
+    assert told.mean() > 0.7 and (mixed[told] > plain[told]).all(), "what is heard as the rest of the mixture is nearer"
+    alone = tuple({name: 1.0} for name in other)
+    np.testing.assert_array_equal(gate.score(replace(asked, shares=alone)), plain)
 
 
 def test_reference_is_what_judges_say_that_never_saw_the_sample(train: Batch) -> None:

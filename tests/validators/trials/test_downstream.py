@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from corpora.errors import UserError
-from validators.batch import rows_of
+from validators.batch import rows_by_class, rows_of
 from validators.gate import Batch
 from validators.trials.downstream import bootstrap_weights, svm_answers, uplift, weighted_scores
 
@@ -117,3 +117,16 @@ def test_bad_input(make: Callable[..., Batch]) -> None:
         uplift(rows_of(train, np.arange(2)), more, test, classes=CLASSES, seed=0)
     only = uplift(train, more, rows_of(test, np.arange(3)), classes=CLASSES, seed=0, n_bootstrap=100)
     assert only["arms"][0]["per_class"]["sadness"]["recall"] is None
+
+
+def test_a_soft_label_counts_in_each_of_its_classes(make: Callable[..., Batch]) -> None:
+    """The same as if its rows stood there once for each class, with weights."""
+    train, more, test = _split(make, "face")
+    shares = tuple({"anger": 0.75, "sadness": 0.25} if i % 2 else None for i in range(len(more)))
+    soft = replace(more, shares=shares)
+    by_class = rows_by_class(soft)
+    assert len(by_class) == len(more) + len(more) // 2
+    assert sum(by_class.weights) == pytest.approx(len(more)) and rows_by_class(more) is more
+    one, other = (uplift(train, batch, test, classes=CLASSES, seed=1, n_bootstrap=100) for batch in (soft, by_class))
+    assert one["arms"][3]["uar"] == other["arms"][3]["uar"] and one["n_synthetic"] == len(more)
+    assert one["synthetic_weight"] == pytest.approx(len(more), abs=0.01)
