@@ -132,6 +132,7 @@ def test_a_second_discriminator_asks_for_the_corpus_and_labels_of_the_target_tea
         samples.append(model.sample(draws, device=CPU))
     np.testing.assert_array_equal(samples[0], samples[1])
     assert not np.array_equal(samples[0], samples[2])
+    changes: dict[str, Any]
     for changes, says in (({"unlabelled_corpus": "c"}, "none of train's: a, b"), ({}, "'toy' alone")):
         with pytest.raises(UserError, match=says):
             fitted(of_preset(name, **changes), 1, data if changes else toy_data(VECTOR))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from corpora.errors import UserError
 from features.representation import Spec
 from generators.diffusion.guidance import Estimator
 from generators.draws.plausible import plausibility
@@ -286,6 +289,38 @@ def test_guidance_is_taught_and_costs_no_pass() -> None:
     fit(without, 150)
     assert set(passes(generator)) == {2}
     assert moved(generator) > moved(without), "farther from the others, as guided samples are"
+
+
+@shows("speech/malik-2023")
+def test_what_is_said_conditions_an_improved_ddpm(tmp_path: Path) -> None:
+    data, rng = toy_data(VECTOR), np.random.default_rng(3)
+    said = rng.integers(0, 2, len(data.ids))
+    prompts = np.array([[1.0, 0.0, 0.0], [0.0, 0.6, 0.8]], np.float32)  # embeddings of two texts
+    arrays = data.arrays.copy()
+    arrays[:, 5] += 4.0 * said
+    data = replace(data, arrays=arrays, vectors={"text": prompts[said]})
+
+    def drawn_of(model: Any, text: np.ndarray, **given: Any) -> np.ndarray:
+        whole = {"text": tuple(float(v) for v in text), **given}
+        draws = [Draw(Condition("fear", whole), seed) for seed in range(20)]
+        return np.asarray(model.sample(draws, device=CPU))
+
+    generator = build("speech/malik-2023", sample_steps=12)
+    reports = list(generator.fit(data, steps=150, seed=1, device=CPU))
+    assert "vlb" in reports[-1].losses, "the hybrid loss"
+    assert generator.honours == {"text", "subject"}
+    one, two = (drawn_of(generator, text) for text in prompts)
+    assert (two - one)[:, 5].mean() > 1.5, "another prompt is another sample"
+    assert not np.array_equal(one, drawn_of(generator, prompts[0], subject="toy:1"))
+    generator.save(tmp_path)
+    loaded = type(generator).load(tmp_path, device=CPU)
+    np.testing.assert_array_equal(drawn_of(loaded, prompts[1]), two)
+    deaf = build("speech/malik-2023")
+    list(deaf.fit(replace(data, vectors={}), steps=1, seed=1, device=CPU))
+    with pytest.raises(UserError, match="sets text, which this generator was not fitted with"):
+        drawn_of(deaf, prompts[0])
+    plain = build("speech/malik-2023", learned_variance=False)
+    assert "vlb" not in next(iter(plain.fit(data, steps=1, seed=1, device=CPU))).losses
 
 
 TABLE = Spec(

@@ -123,7 +123,7 @@ def test_each_class_has_a_writer_who_pays_the_critic_of_all_for_what_it_writes()
     draws = [Draw(Condition(CLASSES[k % 3]), k) for k in range(6)]
     assert len(lines_of(model.sample(draws, device=CPU))) == 6
     torch.manual_seed(0)
-    network = Experts(Size(60, 12, 32, 1, 2, 0.0, False), 3, ConditionFields())
+    network: Any = Experts(Size(60, 12, 32, 1, 2, 0.0, False), 3, ConditionFields())
     critic, conditions = LineCritic(60, 3, 16), {"emotion": torch.eye(3)[[0, 1, 2, 1]]}
     ids = written(network, conditions, torch.rand(4, 12, dtype=torch.float64))
     objective, penalty = penalty_loss(network, critic, conditions, ids)
