@@ -112,7 +112,7 @@ def inner(corpus: str, root: Path, out: Path) -> Callable[[], int]:
     from corpora.store.shards import write_shards, write_table
 
     reader = "ravdess" if corpus == "noise" else corpus
-    importlib.import_module("corpora.readers." + reader)
+    corpora.readers.make_corpus(reader)  # imports its module
 
     def work() -> int:
         out.mkdir()
