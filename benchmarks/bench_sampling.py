@@ -79,6 +79,11 @@ def with_params(generator: Any, changed: Mapping[str, Any]) -> Any:
     return other
 
 
+def drawing(generator: Any) -> Sample:
+    """As a run calls it."""
+    return lambda draws: np.asarray(generator.sample(draws, device=CPU))
+
+
 def plain_loop(generator: Any, kind: str, steps: int) -> Sample:
     """diffusers' scheduler of that name around the generator's network, guided at every step."""
     import diffusers
@@ -238,19 +243,17 @@ def main() -> None:
     real_emotions = [data.emotions[i] for i in np.flatnonzero(data.held_out)]
     emotions = [real_emotions[i] for i in np.random.default_rng(0).permutation(len(real_emotions))]
     contenders: dict[str, tuple[Sample, int]] = {
-        OURS: (lambda draws: ours.sample(draws, device=CPU), args.n),
+        OURS: (drawing(ours), args.n),
         "dpm20": (plain_loop(base, "DPMSolverMultistepScheduler", 20), args.n),
         "ddpm1000": (plain_loop(base, "DDPMScheduler", 1000), args.ddpm_n),
     }
     for text in args.also:
-        other = with_params(base, settings(text))
-        contenders[text] = (lambda draws, other=other: other.sample(draws, device=CPU), args.n)
+        contenders[text] = (drawing(with_params(base, settings(text))), args.n)
     if args.student:
         folder = None if args.model is None else args.model.with_name(args.model.name + "-student")
         student = fitted(data, args.steps, folder, {"width": args.width, "student_steps": 2, "guidance": 1.0})
         for steps in (1, 2, 4):
-            of_steps = with_params(student, {"student_steps": steps})
-            contenders[f"student {steps}"] = (lambda draws, other=of_steps: other.sample(draws, device=CPU), args.n)
+            contenders[f"student {steps}"] = (drawing(with_params(student, {"student_steps": steps})), args.n)
     few = [Draw(Condition(emotion), i) for i, emotion in enumerate(data.classes[:2])]
     contenders[LIMIT] = (multiplications(contenders[OURS][0], few), args.n)
     for name in contenders:  # once to warm up, not for the long one
