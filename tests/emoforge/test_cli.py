@@ -133,7 +133,7 @@ def test_version() -> None:
         (("schedule", "../x"), "unknown run"),
         (("link", "../x", "."), "cannot name a corpus"),
         (("inspect", "nowhere"), "no release"),
-        (("verify", "nowhere"), "no release"),
+        (("verify", "nowhere"), "unknown release 'nowhere'"),
         (("diff", "toy", "../x"), "is no release"),
         (("trace",), "name a sample or a subject"),
         (("log", "toi"), "unknown published release 'toi'"),

@@ -13,11 +13,6 @@ import pytest
 
 from corpora.errors import CorpusError, GateError, ParamsError, SplitError
 from corpora.store.release import open_release
-from flows.params import Machine
-from flows.paths import Layout
-from flows.releases.lineage import Lineage
-from flows.releases.places import Place
-from flows.releases.redrawn import redraw
 from validators.trials.selftest import HELD_OUT, QUICK
 
 Project = Callable[[Path, dict[str, Any]], Path]
@@ -62,27 +57,6 @@ def test_raw_corpus_becomes_a_release(
     assert {v["group"] for v in verdicts if v["gate"] == "kid"} == {"all", *{r["emotion"] for r in made}}
     units = {v["group"]: v["unit"] for v in verdicts if v["gate"] == "conditions"}
     assert units == {"all": "UAR"} | {r["emotion"]: "recall" for r in made}, "pooled, and each class that was drawn"
-    assert_lineage(folder / "data/runs/tiny", made)
-
-
-def assert_lineage(run: Path, made: list[dict[str, Any]]) -> None:
-    """Every synthetic sample leads to its draw, and its generator to what it was fitted on; people lead back."""
-    lineage = Lineage.of(Place("tiny", run / "release", run))
-    fitted = pq.read_table(run / "prepared/arrays.parquet")["sample_id"].to_pylist()
-    for row in made[:: max(1, len(made) // 5)]:
-        one = lineage.certificate(row["sample_id"])
-        assert one.draw is not None and one.generator is not None and one.list_key is not None
-        assert (one.draw["emotion"], one.draw["seed"]) == (row["emotion"], row["seed"])
-        assert one.generator.n_samples == len(fitted) and one.generator.generator_id == row["generator_id"]
-        assert one.gates and all(gate.passed for gate in one.gates)
-        assert set(one.plans) == {"prepare", "fit", "augment", "evaluate", "release"}
-        draws = lineage.draws_of(one.list_key)
-        assert [at for at, _ in draws] == list(range(len(draws))), "the whole batch, in its order"
-    one = redraw(made[0]["sample_id"], lineage, "tiny", Layout(run.parents[2]), Machine(actors=0))
-    assert one.same and one.sha256 == made[0]["sha256"] and len(one.payload) == made[0]["n_bytes"]
-    first = fitted[0]
-    standing = lineage.standing(sample=first)
-    assert standing.fitted == {made[0]["generator_id"]: len(made)} and standing.judged and standing.real == (first,)
 
 
 def test_release_reads_with_plain_webdataset(tmp_path: Path, tiny_params: Any, project: Project, run_all: Any) -> None:
