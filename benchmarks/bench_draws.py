@@ -43,10 +43,11 @@ CLASSES = ("anger", "fear", "neutral")
 Work = Callable[[], object]
 ALLOWED = "issue 13 allows"
 MEMORY = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak():  # of this program: what getrusage says begins with the memory of the process that started it
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 import corpora.quiet
 from generators.generator import Condition, Device, Draw, generator_class
 marks = {"start": [time.process_time(), peak()]}
