@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help install demo test test-all evidence check clean
+.PHONY: help install demo test test-all evidence bench check clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -49,6 +49,12 @@ DATA ?= data/raw
 VAULT ?=
 evidence: install  ## The studies behind docs/evidence.md (hours the first time; DATA=folder of corpora)
 	$(BIN)/python -m benchmarks.evidence.run --data "$(DATA)" $(if $(VAULT),--vault)
+
+# peers are measured against, never installed into the environment
+PEERS = .bench/peers
+bench: install  ## The speed table beside its peers: docs/performance.md (half an hour; DATA=folder of corpora)
+	@mkdir -p $(PEERS) && $(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(PEERS) -r benchmarks/peers.txt
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench --data "$(DATA)" --peers $(PEERS)
 
 check: install  ## Format, lint, types, floors
 	$(BIN)/ruff format --check .

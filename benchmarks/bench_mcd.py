@@ -25,6 +25,9 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.rows import OURS, Row, row, write_rows
 from corpora.codecs import decode_wav
 from corpora.errors import PayloadError
 from features.speech.prepare import PrepareSpeech, SpeechSteps
@@ -36,6 +39,7 @@ from validators.maths.speech import pymcd
 from validators.maths.speech.melcepstrum import HOP_S, mcd, mcd_dtw, mel_cepstrum
 
 ROWS = ("pymcd", "cold", "reference kept", "both kept", "its convention", "limit")
+LIMIT = "DIO and StoneMask"
 PREPARE = PrepareSpeech(SpeechSteps.model_validate({"trim": {"below_db": 30}, "length": {"max_s": 8}}))
 
 
@@ -69,8 +73,9 @@ def spread(values: list[float]) -> str:
     return f"{middle:.1f} [{low:.1f}, {high:.1f}]"
 
 
-def beside_pymcd(root: Path, peers: Path, n: int) -> None:
-    """Median [10 %, 90 %] over n pairs of the first 3 s of different recordings, silence left in."""
+def beside_pymcd(root: Path, peers: Path, n: int) -> list[Row]:
+    """Median [10 %, 90 %] over n pairs of the first 3 s of different recordings, silence left in; -> rows of the speed
+    table."""
     import soundfile
 
     sys.path.append(str(peers))
@@ -99,6 +104,18 @@ def beside_pymcd(root: Path, peers: Path, n: int) -> None:
     share = [limit / cold for limit, cold in zip(rows["limit"][1:], rows["cold"][1:], strict=True)]
     print(f"n = {n}; of the cold pair {np.median(share):.0%} is DIO and StoneMask")
     print(f"ours in its convention differs by at most {max(differences):.1e} relative")
+    seconds = {name: [ms / 1000 for ms in values[1:]] for name, values in rows.items()}
+    goals = {"cold": 7.0, "reference kept": None, "both kept": None}
+    return [
+        row(
+            f"MCD of 3-s pairs, {name}",
+            {OURS: seconds[name], "pymcd": seconds["pymcd"], LIMIT: seconds["limit"]},
+            "pymcd",
+            goal=goal,
+            limit=LIMIT if name == "cold" else None,
+        )
+        for name, goal in goals.items()
+    ]
 
 
 def of_pair(
@@ -132,9 +149,12 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=600)
     parser.add_argument("--peers", type=Path, help="folder that holds pymcd; only this comparison is made")
     parser.add_argument("--pairs", type=int, default=30)
+    parser.add_argument("--out", type=Path, help="where the rows of this comparison go as JSON")
     options = parser.parse_args()
     if options.peers:
-        beside_pymcd(options.root, options.peers, options.pairs)
+        rows = beside_pymcd(options.root, options.peers, options.pairs)
+        if options.out is not None:
+            write_rows(options.out, rows)
         return
     batch = load(options.root, options.files)
     classes = sorted(set(batch.emotions))
