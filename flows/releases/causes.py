@@ -17,6 +17,7 @@ from flows.releases.git import git
 from flows.releases.plans import Change
 
 COMMITS = 3  # of each module
+NAMED = 8  # changes in a sentence; all of them stand in `changes`
 NOTHING = "no plan, library or commit that is known here differs: look at the machine and its numerics"
 
 
@@ -47,7 +48,9 @@ class Cause:
     @property
     def sentence(self) -> str:
         """For people."""
-        parts = [", ".join(self.changes)] if self.changes else []
+        shown = ", ".join(self.changes[:NAMED])
+        more = len(self.changes) - NAMED
+        parts = [shown + (f" and {more} more" if more > 0 else "")] if self.changes else []
         parts += [f"the {name} that moved" for name in self.through]
         if not parts:
             return NOTHING

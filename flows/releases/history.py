@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpora.errors import EmoforgeError, UnknownNameError
+from corpora.errors import EmoforgeError, UnknownNameError, did_you_mean
 from flows.artifacts.base import Folder
 from flows.artifacts.released import Released
 from flows.releases.fetched import fetched
@@ -27,7 +27,11 @@ def history(run: str, repo: Path) -> list[Entry]:
     """Versions of `run`, newest first. Raises `UnknownNameError`: never published."""
     versions = versions_of(run, repo)
     if not versions:
-        raise UnknownNameError.of("published release", run, published(repo))
+        known = published(repo)
+        raise UnknownNameError(
+            f"no version of {run!r} is published here.{did_you_mean(run, known)} Published: "
+            f"{', '.join(known) or 'nothing yet'}. `emoforge publish {run}` makes the first one"
+        )
     entries = []
     for number, version in enumerate(versions):
         bump = bump_between(versions[number - 1].number, version.number) if number else "first"

@@ -136,7 +136,7 @@ def test_version() -> None:
         (("verify", "nowhere"), "unknown release 'nowhere'"),
         (("diff", "toy", "../x"), "is no release"),
         (("trace",), "name a sample or a subject"),
-        (("log", "toi"), "unknown published release 'toi'"),
+        (("log", "toi"), "no version of 'toi' is published here"),
         (("verify", "toy@v9.9.9"), "unknown version 'toy@v9.9.9'"),
         (("corpora", "show", "ravdes"), "Did you mean 'ravdess'"),
         (("schedule", "--cron", "soon"), "five fields"),
