@@ -319,6 +319,15 @@ def source_class(kind: Any, params: Mapping[str, Any]) -> SourceClass:
     return "other" if says is None else says(params)
 
 
+def no_criterion(name: str, kind: Any, params: Mapping[str, Any]) -> str:
+    """Why no held-out loss says when a fit of a generator (its class) with these parameters has learned enough; ""
+    where one does."""
+    if not hasattr(kind, "held_out_loss"):
+        return f"generator {name} has no held-out loss"
+    needs = getattr(kind, "needs_all_steps", None)
+    return "" if needs is None else str(needs(params))
+
+
 def lineage_of(
     generator: Generator, draws: Sequence[Draw], sources: Callable[[], np.ndarray | None] = lambda: None
 ) -> list[Lineage] | None:

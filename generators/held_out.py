@@ -6,9 +6,7 @@ has no such number, and its samples are compared instead (flows/stages/fit/monit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -47,12 +45,3 @@ def held_out(data: TrainData, fields: ConditionFields) -> HeldOut:
         conditions={name: values[index] for name, values in train_conditions(data, fields).items()},
         seeds=tuple(derive_seed("held-out", data.ids[i]) for i in rows),
     )
-
-
-def no_criterion(name: str, kind: Any, params: Mapping[str, Any]) -> str:
-    """Why no held-out loss says when a fit of a generator (its class) with these parameters has learned enough; ""
-    where one does."""
-    if not hasattr(kind, "held_out_loss"):
-        return f"generator {name} has no held-out loss"
-    needs = getattr(kind, "needs_all_steps", None)
-    return "" if needs is None else str(needs(params))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.flows.came_from import LENIENT, ingested, released
+from tests.flows.made_of import LENIENT, ingested, released
 
 from corpora.codecs import decode_wav
 from corpora.errors import ParamsError

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
-from tests.flows.came_from import LENIENT
+from tests.flows.made_of import LENIENT
 
 from corpora.errors import CorpusError, IntegrityError, ParamsError, UserError
 from corpora.signals import decode_signals

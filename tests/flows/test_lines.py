@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.flows.came_from import LENIENT, LINES, ingested, released
+from tests.flows.made_of import LENIENT, LINES, ingested, released
 
 from corpora.formats.jsonfile import read_json
 from corpora.store.release import open_release

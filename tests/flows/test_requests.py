@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from tests.flows.came_from import LENIENT, STAGES, ingested, released
+from tests.flows.made_of import LENIENT, STAGES, ingested, released
 
 from corpora.errors import IntegrityError
 from corpora.schema import REQUESTS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.flows.came_from import GENERATORS, ingested, released
+from tests.flows.made_of import GENERATORS, ingested, released
 
 from corpora.errors import ParamsError
 from corpora.formats.jsonfile import read_json

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.flows.came_from import LENIENT
+from tests.flows.made_of import LENIENT
 
 from corpora.errors import ParamsError, PayloadError
 from corpora.schema import Payload

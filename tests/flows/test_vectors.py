@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.flows.came_from import LENIENT
+from tests.flows.made_of import LENIENT
 
 from corpora.errors import ParamsError
 from corpora.signals import decode_signals

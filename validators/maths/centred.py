@@ -7,7 +7,6 @@ origin float32 keeps the offset and loses what tells them apart. Whoever uses it
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg.blas import dsyrk, ssyrk
 
 from validators.maths.sets import blocks
 
@@ -21,6 +20,8 @@ _PANEL = 256  # columns that are added at once
 def covariance(x: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """x [n, d] float64, n >= 2, and its mean [d] -> covariance [d, d] (ddof 1), of which the upper half is filled (and
     the lower is 0): half the multiplications."""
+    from scipy.linalg.blas import dsyrk
+
     n, d = x.shape
     total = np.zeros((d, d), order="F")
     for rows in blocks(n, _ROWS):
@@ -33,6 +34,8 @@ def single_covariance(x: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, floa
     """As `covariance`, from products of float32 and sums of float32 over `_ROWS` rows, of float64 beyond; the diagonal
     is of float64. -> covariance [d, d], and the root mean square of the errors of what is beside the diagonal, each in
     units of the two standard deviations: of `_CHECKED` columns, which are computed in float64 as well."""
+    from scipy.linalg.blas import ssyrk
+
     n, d = x.shape
     total, part = np.zeros((d, d), order="F"), np.zeros((d, d), np.float32, order="F")
     checked = np.unique(np.linspace(0, d - 1, _CHECKED).astype(int))

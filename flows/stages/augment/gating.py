@@ -21,7 +21,7 @@ from validators.gate import Batch, SampleGate, class_limits, gate_class
 # columns of SAMPLES that reach a gate: flows/stages/augment/batches.py puts them into a Batch
 SEEN = (
     *("sample_id", "sha256", "emotion", "subject_id", "group_id", "source_ids"),
-    *("signals", "valence", "arousal", "dominance", "weight"),
+    *("signals", "valence", "arousal", "dominance", "weight", "generator_id"),
 )
 
 

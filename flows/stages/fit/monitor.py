@@ -10,8 +10,7 @@ import numpy as np
 from corpora.errors import UserError
 from features.text.ngrams import hashed_ngrams
 from generators.draws.sources import SourceTable, choose_sources
-from generators.generator import Condition, Device, Draw, Generator, SourceClass, TrainData, source_class
-from generators.held_out import no_criterion
+from generators.generator import Condition, Device, Draw, Generator, SourceClass, TrainData, no_criterion, source_class
 from generators.language.lines import lines_of
 from training.seeds import derive_seed
 from validators.maths.kernel import energy_distance

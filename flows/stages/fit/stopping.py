@@ -13,8 +13,7 @@ import numpy as np
 
 from corpora.errors import UserError
 from flows.generating import GeneratorParams
-from generators.generator import generator_class
-from generators.held_out import no_criterion
+from generators.generator import generator_class, no_criterion
 from training.seeds import derive_seed
 
 SHORT = 500  # steps; what a shorter fit could save is worth less than the samples that it would not see

@@ -114,7 +114,9 @@ def test_a_name_is_linked_once(repo: Path, voices: Path, faces: Path) -> None:
 
 
 def test_unknown_readers_are_named(repo: Path, voices: Path) -> None:
-    with pytest.raises(UnknownNameError, match="ravdess"):
+    with pytest.raises(UnknownNameError, match="Did you mean 'ravdess'"):
+        link("lab", voices, repo=repo, reader="ravdes")
+    with pytest.raises(UnknownNameError, match=r"'nobody'\. Known, nearest of [0-9]+: "):
         link("lab", voices, repo=repo, reader="nobody")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from tests.flows.came_from import GENERATORS, ingested, released
+from tests.flows.made_of import GENERATORS, ingested, released
 
 from corpora.errors import ParamsError, UserError
 from corpora.formats.jsonfile import read_json

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from corpora.schema import LINEAGE, SAMPLES, SCORES, VERDICTS
-from flows.artifacts.augmented import DRAWS, MadeBy
+from flows.artifacts.augmented import DRAWS, DrawnBy
 from flows.stages.lineage import lineage_table
 
 
@@ -37,14 +37,14 @@ def stand_ins() -> tuple[Any, Any]:
         "passed": True,
         "judge": "hog:1",
     }
-    by = MadeBy(generator_id="g", generator="transfer", weights="aa", params="bb", code="cc", loads={"/m": "dd"})
+    by = DrawnBy(generator_id="g", generator="transfer", weights="aa", params="bb", code="cc", loads={"/m": "dd"})
     prepared = SimpleNamespace(
         index=lambda: table(real, loose), encoded_ids=lambda: ["c/1"], seen_by_gates=lambda: ["c/1", "c/2"]
     )
     augmented = SimpleNamespace(
         index=lambda: table(made, loose),
         draws=lambda: table(draws, DRAWS),
-        made_by=lambda: by,
+        drawn_by=lambda: by,
         scores=lambda: table([score, score], SCORES),
     )
     return prepared, augmented
@@ -78,7 +78,7 @@ def test_of_real_samples_alone_people_and_judges_are_all_there_is() -> None:
     nothing = SimpleNamespace(
         index=lambda: augmented.index().slice(0, 0),
         draws=lambda: DRAWS.empty_table(),
-        made_by=lambda: None,
+        drawn_by=lambda: None,
         scores=lambda: SCORES.empty_table(),
     )
     found = lineage_table(prepared, nothing, VERDICTS.empty_table())

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.flows.came_from import GENERATORS, ingested, released
+from tests.flows.made_of import GENERATORS, ingested, released
 
 from corpora.errors import IntegrityError, ParamsError
 from features.pretrained.packages import ENCODERS, packaged

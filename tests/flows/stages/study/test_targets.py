@@ -234,8 +234,8 @@ def test_cells_are_named_by_targets_and_by_no_name_of_an_arm(rated: Rated, asked
 
 def test_keys_of_studies_of_classes_are_as_they_were_before_there_were_tasks(rated: Rated) -> None:
     plan = rated.plan("voices").prepare("features")
-    came_from = [1, "settings", plan.corpora, list(plan.corpus_names), plan.scheme, hash_json(["a", "b"])]
-    assert rows_key(plan, "settings", ["a", "b"]) == f"studies/rows/{hash_json(came_from)[:40]}"
+    made_of = [1, "settings", plan.corpora, list(plan.corpus_names), plan.scheme, hash_json(["a", "b"])]
+    assert rows_key(plan, "settings", ["a", "b"]) == f"studies/rows/{hash_json(made_of)[:40]}"
     assert rows_key(plan, "settings", ["a", "b"], "labels") != rows_key(plan, "settings", ["a", "b"])
     kept = rated.asked("voices").rows.facts[0].to_json()
     del kept["labels"]  # what older stores hold
