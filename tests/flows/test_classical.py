@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.flows.made_of import LENIENT, ingested, released
 
 from corpora.codecs import decode_wav
 from corpora.errors import ParamsError
@@ -16,6 +15,7 @@ from corpora.store.release import open_release
 from flows.artifacts.augmented import Augmented
 from flows.artifacts.prepared import Prepared
 from flows.stages.run import run_stage
+from tests.flows.made_of import LENIENT, ingested, released
 
 pytestmark = pytest.mark.timeout(120)
 TARGET = {"target": {"policy": "majority"}}

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
-from tests.flows.made_of import LENIENT
 
 from corpora.errors import CorpusError, IntegrityError, ParamsError, UserError
 from corpora.signals import decode_signals
@@ -26,6 +25,7 @@ from flows.stages.fit.given_file import FILE, asked_of_train, keep_given
 from flows.stages.run import run_stage
 from generators.draws.targets import Cell
 from generators.generator import generator_class
+from tests.flows.made_of import LENIENT
 from tests.generators.toy import VECTOR, toy_data
 
 LINES = ("where is it", "under the bed", "we won", "so what", "never mind")

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.flows.made_of import LENIENT, LINES, ingested, released
 
 from corpora.formats.jsonfile import read_json
 from corpora.store.release import open_release
 from flows.artifacts.prepared import Prepared
 from generators.language.lines import lines_of, same_line
+from tests.flows.made_of import LENIENT, LINES, ingested, released
 
 RUNS: dict[str, Any] = {
     name: {"representation": {"name": "utf8"}, "generator": generator} for name, generator in LINES.items()

@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from tests.flows.made_of import LENIENT, STAGES, ingested, released
 
 from corpora.errors import IntegrityError
 from corpora.schema import REQUESTS
@@ -23,6 +22,7 @@ from flows.stages.report.report import write_report
 from generators.language.endpoint.cache import FOLDER_ENV
 from generators.language.endpoint.meter import Meter
 from generators.language.endpoint.params import Server
+from tests.flows.made_of import LENIENT, STAGES, ingested, released
 from tests.generators.language.endpoint.server import Endpoint, Response, completion, serving
 
 KEY = "sk-very-secret-0123456789"

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.flows.made_of import GENERATORS, ingested, released
 
 from corpora.errors import ParamsError
 from corpora.formats.jsonfile import read_json
@@ -15,6 +14,7 @@ from corpora.store.release import open_release
 from flows.stages.augment import sampler
 from flows.stages.augment.batches import Form, Stored
 from flows.stages.run import run_stage
+from tests.flows.made_of import GENERATORS, ingested, released
 from validators.gate import Batch
 
 ROWS = {"representation": {"name": "rows", "rate_hz": 8}, "prepare": {"physio": {"windows": {"length_s": 8}}}}

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.flows.made_of import LENIENT
 
 from corpora.errors import ParamsError, PayloadError
 from corpora.schema import Payload
@@ -22,6 +21,7 @@ from flows.stages.run import run_stage
 from flows.stages.study.generated import Generated
 from flows.stages.study.train import Added, joined
 from generators.generator import Condition, Device, Draw, generator_class, soft_labels
+from tests.flows.made_of import LENIENT
 from tests.flows.test_vectors import features, params_of
 from tests.generators.translation.toy import CLASSES, SPEC, pairs
 from validators.batch import rows_by_class

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.flows.made_of import LENIENT
 
 from corpora.errors import ParamsError
 from corpora.signals import decode_signals
@@ -22,6 +21,7 @@ from flows.conduct.machine import survey
 from flows.params import Machine, load_params
 from flows.stages.release import release_card, subject_notes
 from flows.stages.run import run_stage
+from tests.flows.made_of import LENIENT
 
 CARD = """\
 title: Features of a wristband

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from tests.flows.made_of import GENERATORS, ingested, released
 
 from corpora.errors import ParamsError, UserError
 from corpora.formats.jsonfile import read_json
@@ -23,6 +22,7 @@ from flows.stages.augment import sampler
 from flows.stages.augment.batches import Form, Stored
 from flows.stages.plan.feasible import foreseen
 from flows.stages.run import run_stage
+from tests.flows.made_of import GENERATORS, ingested, released
 from validators.gate import Batch
 
 WINDOWS = {"prepare": {"physio": {"windows": {"length_s": 8}}}}

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.flows.made_of import GENERATORS, ingested, released
 
 from corpora.errors import IntegrityError, ParamsError
 from features.pretrained.packages import ENCODERS, packaged
@@ -19,6 +18,7 @@ from flows.stages.run import run_stage
 from flows.stages.study.design import design_of
 from flows.studying import Arm, StudyParams
 from tests.features.pretrained.carried import carry, tiny_minilm
+from tests.flows.made_of import GENERATORS, ingested, released
 from validators.gate import Limit, gate_class
 
 RUNS = {
