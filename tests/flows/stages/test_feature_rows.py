@@ -122,7 +122,7 @@ def test_the_readme_tells_how_to_read_them(project: Any, monkeypatch: pytest.Mon
     folder = project("speech") / "data/runs/functionals_cvae/release"
     assert folder.is_dir(), "the release of the test before"
     text = (folder / "README.md").read_text(encoding="utf-8")
-    code = text.partition("```python\n")[2].partition("```")[0]
+    code = next(c for c in (part.partition("```")[0] for part in text.split("```python\n")[1:]) if "features" in c)
     assert len([line for line in code.splitlines() if line and not line.startswith("import")]) == 6
     monkeypatch.chdir(folder)
     names: dict[str, Any] = {}
