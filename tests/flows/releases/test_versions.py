@@ -46,7 +46,7 @@ def test_versions_in_their_order_with_what_each_was(project: Published) -> None:
     assert second.version.commit == project.git("rev-parse", "tiny@v1.10.0^{}")
     with pytest.raises(UnknownNameError, match="Did you mean"):
         version_of("tiny@v1.1.1", project.folder)
-    with pytest.raises(UnknownNameError, match="Known: tiny"):
+    with pytest.raises(UnknownNameError, match="Published: tiny"):
         history("toy", project.folder)
 
 
