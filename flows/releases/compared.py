@@ -233,7 +233,7 @@ def _happened(
         real=_sentence([one for one in moved if one.kind == "real"]),
         synthetic=_sentence([one for one in moved if one.kind == "synthetic"]),
         redrawn=bool(generators[0] ^ generators[1]),
-        verdicts="; ".join(f"{m.gate} ({m.group}) {m.verdict[0]} -> {m.verdict[1]}" for m in turned)
+        verdicts="; ".join(f"{m.gate} ({m.group}) {m.verdict[0] or 'none'} -> {m.verdict[1] or 'none'}" for m in turned)
         or (f"{len(values)} values moved, no verdict turned" if values else ""),
         uplift=_uplift_sentence(uplift),
         release=_release_sentence(old, new),
