@@ -27,14 +27,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import corpora.quiet
-from benchmarks.rows import OURS, Row, Times, interleaved, row, table
+from benchmarks.rows import OURS, Row, Times, interleaved, row, table, write_rows
 from features.representation import Spec, make_representation
 from generators.generator import Condition, Device, Draw, TrainData, generator_class
 
@@ -237,12 +236,11 @@ def main() -> None:
         models = {"vector": ("diffusion", vectors()), "signals": ("diffusion", signals())}
         models |= {"faces": ("diffusion", pictures()), "text": ("small_lm", lines())}
         facts["actor"] = {what: memory(name, fitted(name, data, 1), args.list) for what, (name, data) in models.items()}
-    machine = {"cpu": platform.machine(), "threads": str(torch.get_num_threads()), "torch": torch.__version__}
-    text = json.dumps({"machine": machine, "rows": [asdict(one) for one in rows], "facts": facts}, indent=1)
-    print(text)
+    print(json.dumps(facts, indent=1))
     print(table(rows))
     if args.out is not None:
-        args.out.write_text(text + "\n")
+        machine = {"cpu": platform.machine(), "threads": str(torch.get_num_threads()), "torch": torch.__version__}
+        write_rows(args.out, rows, machine=machine, facts=facts)
 
 
 if __name__ == "__main__":

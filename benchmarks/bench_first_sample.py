@@ -29,23 +29,9 @@ from typing import Any
 import psutil
 import yaml
 
+from benchmarks.bench_stack import PARAMS
+
 REPO = Path(__file__).resolve().parent.parent
-TINY = """
-numerics: {draw_list: 4, fit_threads: 1}
-demo: {tiny: {reader: fer2013, subjects: 0, seed: 1, per_class: {happiness: 40, anger: 30, neutral: 24}}}
-corpora: {tiny: {reader: fer2013, shards: 2}}
-runs:
-  tiny:
-    corpora: [tiny]
-    representation: {name: pixels, size: 32}
-    generator: {name: cvae, steps: 20, params: {width: 8, latent: 4}}
-    gates:
-      agreement: {limit: {absolute: 0.0}}
-      copies: {limit: {absolute: 0.0}}
-      frechet: {params: {embedding: hog, dims: 8}}
-    policy: {on_fail: flag}
-    evaluation: {bootstrap: 100}
-"""
 PASSED = re.compile(r"augment: round \d+, .+: (\d+) of \d+ candidates passed every gate")
 SAMPLE_S = 0.2  # how often memory and processor time are looked at
 
@@ -88,7 +74,7 @@ def once(folder: Path, corpus: list[str] | None, changes: list[str]) -> dict[str
     if corpus:
         subprocess.run([*emoforge, "link", name, corpus[1]], cwd=folder, check=True, capture_output=True)
     else:
-        (folder / "params.yaml").write_text(TINY)
+        (folder / "params.yaml").write_text(PARAMS)
     params = yaml.safe_load((folder / "params.yaml").read_text())
     for text in changes:
         changed(params, text)

@@ -34,7 +34,6 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ import numpy as np
 import torch
 
 import corpora.quiet  # noqa: F401
-from benchmarks.rows import OURS, Row, row, table
+from benchmarks.rows import OURS, Row, row, table, write_rows
 from benchmarks.sampling_data import train_data
 from features.faces.hog import hog_features
 from generators.generator import Condition, Device, Draw, TrainData, generator_class
@@ -265,19 +264,17 @@ def main() -> None:
     name = args.data.rpartition("/")[2]
     work = f"diffusion sample, {name} {list(data.spec.shape)}, n = {len(drawn[OURS])}"
     rows: list[Row] = [row(work, seconds, name, goal=GOALS.get(name), limit=LIMIT) for name in drawn if name != OURS]
-    result = {
-        "machine": {"cpu": platform.processor(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+    facts = {
         "ours": {k: v for k, v in ours.params.model_dump().items() if "guid" in k or "samp" in k or k == "spacing"},
         "fit steps": args.steps,
         "n": {name: len(some) for name, some in drawn.items()} | {"real": len(real)},
         "quality": {name: quality(drawn, real, look, args.margin) for name, look in looks.items()},
-        "rows": [asdict(one) for one in rows],
     }
-    text = json.dumps(result, indent=1)
-    print(text)
+    print(json.dumps(facts, indent=1))
     print(table(rows))
     if args.out is not None:
-        args.out.write_text(text + "\n")
+        machine = {"cpu": platform.machine(), "threads": str(torch.get_num_threads()), "torch": torch.__version__}
+        write_rows(args.out, rows, machine=machine, facts=facts)
 
 
 if __name__ == "__main__":

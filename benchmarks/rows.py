@@ -94,9 +94,17 @@ def table(rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
-def write_rows(path: Path, rows: Iterable[Row], *, machine: Mapping[str, str] | None = None) -> None:
-    """JSON: {"machine": {name: text}, "rows": [Row, ...]}, which the next run compares with."""
-    text = json.dumps({"machine": dict(machine or {}), "rows": [asdict(one) for one in rows]}, indent=2)
+def write_rows(
+    path: Path,
+    rows: Iterable[Row],
+    *,
+    machine: Mapping[str, str] | None = None,
+    facts: Mapping[str, object] | None = None,
+) -> None:
+    """JSON: {"machine": {name: text}, "rows": [Row, ...]}, which the next run compares with; beside them `facts`, what
+    else was measured, each under its name."""
+    own = {"machine": dict(machine or {}), "rows": [asdict(one) for one in rows]}
+    text = json.dumps({**own, **(facts or {})}, indent=2)
     path.write_text(text + "\n", encoding="utf-8")
 
 

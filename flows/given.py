@@ -189,23 +189,23 @@ def _numbers(name: str, params: GivenParams, rows: Sequence[Row]) -> np.ndarray:
 
 def _columns_of(row: Row) -> dict[str, float]:
     """Finite numbers of a record, by the name that params give them."""
-    found: dict[str, list[float]] = {}
+    numbers: dict[str, list[float]] = {}
     for name in NUMBERS:
-        _keep(found, name, row[name])
+        _keep(numbers, name, row[name])
     for rating in row["ratings"] or ():
-        _keep(found, f"ratings.{rating['scheme']}", rating["value"])
+        _keep(numbers, f"ratings.{rating['scheme']}", rating["value"])
     for key, value in dict(row["extra"] or ()).items():
-        _keep(found, f"extra.{key}", value)
-    return {name: sum(values) / len(values) for name, values in found.items()}
+        _keep(numbers, f"extra.{key}", value)
+    return {name: sum(values) / len(values) for name, values in numbers.items()}
 
 
-def _keep(found: dict[str, list[float]], name: str, value: Any) -> None:
+def _keep(numbers: dict[str, list[float]], name: str, value: Any) -> None:
     try:
         number = float(value)
     except (TypeError, ValueError):
         return
     if np.isfinite(number):
-        found.setdefault(name, []).append(number)
+        numbers.setdefault(name, []).append(number)
 
 
 def _texts_of(name: str, params: GivenParams, rows: Sequence[Row], texts: Texts) -> list[str]:

@@ -16,7 +16,7 @@ from flows.releases.lineage import Certificate, Standing
 from flows.releases.places import Place
 
 SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
-PRODUCER = "https://pypi.org/project/emoforge"
+PRODUCER = "urn:emoforge"  # a URI is asked for, and whoever runs it decides where the code is published
 NAMESPACE = "emoforge"
 Datasets = Sequence[Mapping[str, object]]
 _SPACE = uuid.UUID("6f7c1c54-8a5e-5b52-9d0a-0e6d6f666f72")  # of the ids of runs: the same release has the same
@@ -30,14 +30,14 @@ def of_certificate(certificate: Certificate, place: Place) -> Mapping[str, objec
     ]
     if certificate.generator is not None:
         inputs.append(_dataset(f"generator:{certificate.generator.generator_id}", asdict(certificate.generator)))
-    made = {
+    facts = {
         "facts": dict(certificate.facts),
         "draw": certificate.draw,
         "gates": [asdict(gate) for gate in certificate.gates],
         "subjects": list(certificate.subjects),
     }
     job = "augment" if certificate.generator is not None else "prepare"
-    output = _dataset(certificate.sample_id, made)
+    output = _dataset(certificate.sample_id, facts)
     return _event(place, job, certificate.release_hash, inputs, [output])
 
 

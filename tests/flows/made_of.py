@@ -63,3 +63,19 @@ def released(folder: Path, run: str, stages: tuple[str, ...] = STAGES) -> Path:
     for verb in stages:
         run_stage(verb, run, repo=folder)
     return folder / "data/runs" / run / "release"
+
+
+# a card of rows of features
+WRISTBAND = """\
+title: Features of a wristband
+modality: physio
+license: CC0-1.0
+label_map: {calm: calm, tense: stress}
+files:
+  layout: table
+  tables: features.csv
+  columns: {label: condition, path: window}
+  path_pattern: '(?P<subject>s\\d+)/(?P<take>\\d+)'
+  extra: [take]
+  vector: ["eda_*", hr]
+"""

@@ -25,7 +25,7 @@ from flows.stages.fit.given_file import FILE, asked_of_train, keep_given
 from flows.stages.run import run_stage
 from generators.draws.targets import Cell
 from generators.generator import generator_class
-from tests.flows.made_of import LENIENT
+from tests.flows.made_of import LENIENT, WRISTBAND
 from tests.generators.toy import VECTOR, toy_data
 
 LINES = ("where is it", "under the bed", "we won", "so what", "never mind")
@@ -170,21 +170,6 @@ def test_draws_take_vectors_of_their_class_or_what_is_asked_for(tmp_path: Path) 
         asked_of_train(Ask().asked(), tmp_path, told, 5)
 
 
-CARD = """\
-title: Features of a wristband
-modality: physio
-license: CC0-1.0
-label_map: {calm: calm, tense: stress}
-files:
-  layout: table
-  tables: features.csv
-  columns: {label: condition, path: window}
-  path_pattern: '(?P<subject>s\\d+)/(?P<take>\\d+)'
-  extra: [take, au_1, au_2]
-  vector: ["eda_*", hr]
-"""
-
-
 def wristband(folder: Path) -> None:
     """Feature eda_mean is au_1, feature hr is au_2, each with a little noise."""
     rng = np.random.default_rng(0)
@@ -198,7 +183,7 @@ def wristband(folder: Path) -> None:
     (folder / "data/raw/tiny").mkdir(parents=True)
     (folder / "data/raw/tiny/features.csv").write_text("\n".join(lines) + "\n")
     (folder / "data/cards").mkdir(parents=True)
-    (folder / "data/cards/tiny.yaml").write_text(CARD)
+    (folder / "data/cards/tiny.yaml").write_text(WRISTBAND.replace("[take]", "[take, au_1, au_2]"))
 
 
 def test_a_run_asks_for_the_vectors_of_its_corpus(tmp_path: Path, tiny_params: Any, project: Any) -> None:

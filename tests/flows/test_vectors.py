@@ -21,21 +21,7 @@ from flows.conduct.machine import survey
 from flows.params import Machine, load_params
 from flows.stages.release import release_card, subject_notes
 from flows.stages.run import run_stage
-from tests.flows.made_of import LENIENT
-
-CARD = """\
-title: Features of a wristband
-modality: physio
-license: CC0-1.0
-label_map: {calm: calm, tense: stress}
-files:
-  layout: table
-  tables: features.csv
-  columns: {label: condition, path: window}
-  path_pattern: '(?P<subject>s\\d+)/(?P<take>\\d+)'
-  extra: [take]
-  vector: ["eda_*", hr]
-"""
+from tests.flows.made_of import LENIENT, WRISTBAND
 
 
 def features(folder: Path) -> None:
@@ -50,7 +36,7 @@ def features(folder: Path) -> None:
     (folder / "data/raw/tiny").mkdir(parents=True)
     (folder / "data/raw/tiny/features.csv").write_text("\n".join(lines) + "\n")
     (folder / "data/cards").mkdir(parents=True)
-    (folder / "data/cards/tiny.yaml").write_text(CARD)
+    (folder / "data/cards/tiny.yaml").write_text(WRISTBAND)
 
 
 def params_of(tiny_params: Any, **prepare: Any) -> dict[str, Any]:
