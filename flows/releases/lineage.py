@@ -55,7 +55,7 @@ class Passed:
 
 
 @dataclass(frozen=True, slots=True)
-class CameFrom:
+class Origin:
     """A generator by what its id is made of. n_samples, subjects: real samples and people that it was fitted on."""
 
     generator_id: str
@@ -79,7 +79,7 @@ class Certificate:
     sample_id: str
     split: str | None
     facts: Mapping[str, JsonValue]
-    generator: CameFrom | None
+    generator: Origin | None
     draw: Mapping[str, JsonValue] | None
     list_key: str | None
     sources: tuple[Source, ...]
@@ -215,13 +215,13 @@ class Lineage:
             return Source(role, sample, None, None)
         return Source(role, sample, row["subject_id"], row["emotion"])
 
-    def _generator(self, generator: str) -> CameFrom:
+    def _generator(self, generator: str) -> Origin:
         used = self._used(f"generator:{generator}")
         one = {role: u.partition(":")[2] if role != "name" else u for u, role in used}
         fitted = pa.array([u for u, role in used if role == "fitted on"], pa.string())
         index = self.release.index
         people = index.filter(pc.is_in(index["sample_id"], value_set=fitted))["subject_id"].unique().to_pylist()
-        return CameFrom(
+        return Origin(
             generator,
             one.get("name"),
             one.get("weights"),

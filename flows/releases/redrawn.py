@@ -17,7 +17,7 @@ from flows.artifacts.prepared import Prepared
 from flows.engine.store import WorkStore
 from flows.params import Machine
 from flows.paths import Layout
-from flows.releases.lineage import CameFrom, Lineage
+from flows.releases.lineage import Lineage, Origin
 from flows.stages.augment.candidates import Drawer
 from flows.stages.augment.sampler import read_samples
 from flows.stages.plan.plans import AugmentPlan
@@ -66,7 +66,7 @@ def redraw(sample: str, lineage: Lineage, run: str, layout: Layout, machine: Mac
     return Redrawn(sample, payload, str(meta["codecs"][candidate.row]), hash_bytes(payload), wanted)
 
 
-def _require_same(wanted: CameFrom, there: DrawnBy, run: str) -> None:
+def _require_same(wanted: Origin, there: DrawnBy, run: str) -> None:
     if wanted.generator_id == there.generator_id:
         return
     parts = ("weights", "params", "code")
