@@ -16,9 +16,9 @@ from validators.maths.centred import singles
 from validators.maths.sets import blocks
 
 MANY = 1024  # rows of a set from which the check costs little beside what it saves
-_BLOCK = 512  # rows and columns of a product
-_CACHED = 64  # rows of a product that become cubes at once
+_BLOCK = 1024  # rows and columns of a product
 _CHECKED = 16
+_CACHED = 64  # rows that are checked against at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,10 @@ def cube_sums(x: np.ndarray, y: np.ndarray) -> KernelSums:
                 yx[columns] += of_columns
         xx, yy = _own(a), _own(b)
         first, second = _some(a), _some(b)
-        error = _error(xx, first, _exact(a, first, a, centre)) / (n - 1)
-        error += _error(yy, second, _exact(b, second, b, centre)) / (m - 1)
-        error += _error(xy, first, _exact(a, first, b, centre)) / m
-        error += _error(yx, second, _exact(b, second, a, centre)) / n
+        exact_xx, exact_yx = _exact((a, first), (b, second), a, centre)
+        exact_xy, exact_yy = _exact((a, first), (b, second), b, centre)
+        error = _error(xx, first, exact_xx) / (n - 1) + _error(yy, second, exact_yy) / (m - 1)
+        error += _error(xy, first, exact_xy) / m + _error(yx, second, exact_yx) / n
     return KernelSums(xx, yy, xy, yx, error)
 
 
@@ -85,20 +85,12 @@ def _own(a: _Side) -> np.ndarray:
 
 def _cubes(a: _Side, rows: slice, b: _Side, columns: slice, *, own: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """-> sums of a block of the kernel matrix over its columns and over its rows. `own`: without the diagonal."""
+    from validators.maths.compiled import add_cubes, add_own_cubes  # numba takes half a second to load
+
     products = a.centred[rows] @ b.centred[columns].T
-    d = a.centred.shape[1]
-    of_rows, of_columns = np.empty(len(products)), np.zeros(products.shape[1])
-    ones = np.ones(max(products.shape))
-    for some in blocks(len(products), _CACHED):
-        kernel = np.multiply(products[some], 1.0 / d, dtype=np.float64)
-        kernel += b.offset[columns]
-        kernel += a.offset[rows][some, None]
-        cubes = kernel * kernel
-        cubes *= kernel
-        if own:
-            cubes[np.arange(len(cubes)), np.arange(some.start, some.stop)] = 0.0
-        of_rows[some] = cubes @ ones[: cubes.shape[1]]
-        of_columns += ones[: len(cubes)] @ cubes
+    of_rows, of_columns = np.zeros(len(products)), np.zeros(products.shape[1])
+    add = add_own_cubes if own else add_cubes
+    add(products, 1.0 / a.centred.shape[1], a.offset[rows], b.offset[columns], of_rows, of_columns)
     return of_rows, of_columns
 
 
@@ -109,21 +101,28 @@ def _some(a: _Side) -> np.ndarray:
     return np.concatenate([spread, np.argpartition(a.lengths, -half)[-half:]])
 
 
-def _exact(a: _Side, chosen: np.ndarray, b: _Side, centre: np.ndarray) -> np.ndarray:
-    """[chosen] sums of the kernel over all rows of b in float64; of the row itself nothing is counted."""
-    d = len(centre)
-    rows = (a.rows[chosen] - centre).T / d
-    sums = np.zeros(len(chosen))
+def _exact(
+    one: tuple[_Side, np.ndarray], other: tuple[_Side, np.ndarray], b: _Side, centre: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of the chosen rows of two sets: [chosen] sums of the kernel over all rows of b in float64; of a row itself
+    nothing is counted."""
+    columns = np.concatenate([side.rows[chosen] - centre for side, chosen in (one, other)]).T / len(centre)
+    offsets = np.concatenate([side.offset[chosen] for side, chosen in (one, other)])
+    sums = np.zeros(len(offsets))
+    first = len(one[1])
+    own = np.full(len(offsets), -1)  # the place of a chosen row among those of b
+    for (side, chosen), place in ((one, slice(0, first)), (other, slice(first, None))):
+        if side is b:
+            own[place] = chosen
     for some in blocks(len(b.rows), _CACHED):
-        kernel = (b.rows[some] - centre) @ rows
-        kernel += a.offset[chosen]
+        kernel = (b.rows[some] - centre) @ columns
+        kernel += offsets
         kernel += b.offset[some, None]
         cubes = kernel * kernel * kernel
-        if a is b:
-            inside = (chosen >= some.start) & (chosen < some.stop)
-            cubes[chosen[inside] - some.start, np.flatnonzero(inside)] = 0.0
+        inside = (own >= some.start) & (own < some.stop)
+        cubes[own[inside] - some.start, np.flatnonzero(inside)] = 0.0
         sums += cubes.sum(axis=0)
-    return sums
+    return sums[:first], sums[first:]
 
 
 def _error(sums: np.ndarray, chosen: np.ndarray, exact: np.ndarray) -> float:
