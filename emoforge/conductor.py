@@ -48,24 +48,17 @@ def bring_up_to_date(runs: Sequence[str], repo: Path) -> bool:
 def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
     """Prints what `run` would do, what sampling is expected to take, what is missing, what rankers of intensity are
     worth, and what labels and groups alone say of the way; -> whether it can go on. Changes nothing."""
-    from flows.conduct.proposals import advised
-    from flows.stages.augment.forecast import forecast_run
-    from flows.stages.fit.order import order_accuracy
-    from flows.stages.plan.components import require_valid
-    from flows.stages.plan.feasible import foreseen
+    from flows.conduct.judged import judged
 
     params, machine = load_params(repo / "params.yaml"), load_machine(repo / "machine.yaml")
-    require_valid(params)
-    findings = survey(params, machine, repo, runs)
+    about = judged(params, machine, Layout(repo), runs)
+    findings = survey(params, machine, repo, runs, about.encoders)
     stages = stages_of(params, runs)
     why = reasons(stages, repo=repo)
     first = {run: next((s for s in stages_of(params, [run]) if s in why), None) for run in runs}
-    layout = Layout(repo)
-    outlooks = {name: outlook for name in runs if (outlook := foreseen(params, layout, name)) is not None}
+    outlooks = {name: about.outlooks[name] for name in runs if name in about.outlooks}
+    forecasts, orders = about.forecasts, about.orders
     fine = all(finding.state != "missing" for finding in findings) and not any(o.stops for o in outlooks.values())
-    every = [forecast_run(name, params.run(name), params.numerics, machine, layout) for name in runs]
-    forecasts = [forecast for forecast in every if forecast is not None]
-    orders = [order for name in runs if (order := order_accuracy(name, params.run(name), layout)) is not None]
     if as_json:
         console.print_json(
             {
@@ -90,7 +83,7 @@ def check_runs(runs: Sequence[str], repo: Path, *, as_json: bool) -> bool:
         console.out.print(f"nothing to do: {', '.join(runs)} up to date")
     for forecast in forecasts:
         _print_forecast(forecast)
-        for line in advised(params.run(forecast.run), forecast):
+        for line in about.advice[forecast.run]:
             console.out.print(f"{forecast.run}: {line}", markup=False)
     for order in orders:
         console.out.print(order.line, markup=False)

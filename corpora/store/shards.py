@@ -154,7 +154,8 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     corpora/store/evolve.py.
     """
     try:
-        table = pq.read_table(path, memory_map=False)
+        with pq.ParquetFile(path) as file:  # `pq.read_table` would load its dataset layer, and pandas with it
+            table = file.read()
     except (pa.ArrowInvalid, OSError) as error:
         raise IntegrityError(f"{path} cannot be read as Parquet: {error}. Make it again.") from error
     return evolved(table, schema, path)

@@ -61,8 +61,7 @@ def reasons(stages: Sequence[str], *, repo: Path) -> dict[str, list[str]]:
     """
     with plain_errors(repo), opened(repo) as dvc:
         by_stage: dict[str, list[str]] = {}
-        for name in stages:
-            stage = stage_of(dvc, name, repo)
+        for name, stage in loaded_stages(dvc, stages, repo).items():
             why = [reason for sentences in stage.status().values() for reason in sentences]
             why += _unseen(name, repo)
             if why and not _says_the_same(name, repo):
@@ -95,14 +94,22 @@ def _says_the_same(stage: str, repo: Path) -> bool:
     return is_unchanged(Layout(repo), corpus)
 
 
-def stage_of(dvc: Repo, name: str, repo: Path) -> Any:
-    """DVC's stage of that name, whatever the current folder is. Raises `UnknownNameError`."""
+def loaded_stages(dvc: Repo, names: Sequence[str], repo: Path) -> dict[str, Any]:
+    """Name -> DVC's stage of that name, whatever the current folder is. Raises `UnknownNameError`.
+
+    dvc.yaml and dvc.lock are read once for all of them: DVC's own `load_one` reads both for each.
+    """
+    from dvc.dvcfile import load_file
     from dvc.stage.exceptions import StageNotFound
 
-    try:
-        return dvc.stage.load_one(path=str(repo.resolve() / "dvc.yaml"), name=name)
-    except StageNotFound:
-        raise UnknownNameError.of("stage", name, [stage.name for stage in dvc.index.stages]) from None
+    there = load_file(dvc, str(repo.resolve() / "dvc.yaml")).stages
+    loaded = {}
+    for name in names:
+        try:
+            loaded[name] = there[name]
+        except StageNotFound:
+            raise UnknownNameError.of("stage", name, [stage.name for stage in dvc.index.stages]) from None
+    return loaded
 
 
 def needed(stages: Sequence[str], *, repo: Path) -> list[str]:

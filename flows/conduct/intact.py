@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpora.errors import IntegrityError, ResourceError
-from flows.conduct.dvcrun import opened, plain_errors, stage_of
+from flows.conduct.dvcrun import loaded_stages, opened, plain_errors
 from flows.conduct.dvctrust import is_whole
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def damaged_inputs(stage: str, others: Sequence[str], *, repo: Path, known: Know
     if not others or stage.startswith("plan@"):
         return []
     with plain_errors(repo), opened(repo) as dvc:
-        read = [dep.fs_path for dep in stage_of(dvc, stage, repo).deps if dep.protocol == "local"]
+        own = loaded_stages(dvc, [stage], repo)[stage]
+        read = [dep.fs_path for dep in own.deps if dep.protocol == "local"]
         if stage.startswith("prepare@"):
             read.append(str(repo.resolve() / "data" / "corpora"))
         damages = []
@@ -122,8 +123,8 @@ def _read(stages: Sequence[str], mend: Collection[str] | None, repo: Path) -> tu
 
 
 def _outs(dvc: Repo, stages: Sequence[str], repo: Path) -> Iterator[tuple[str, Output]]:
-    for name in stages:
-        for out in stage_of(dvc, name, repo).outs:
+    for name, stage in loaded_stages(dvc, stages, repo).items():
+        for out in stage.outs:
             if out.hash_info and out.protocol == "local":
                 yield name, out
 

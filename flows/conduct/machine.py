@@ -94,8 +94,11 @@ def require_store(machine: Machine, repo: Path) -> str:
     return store.url
 
 
-def survey(params: Params, machine: Machine, repo: Path, runs: Sequence[str]) -> list[Finding]:
-    """Everything that `emoforge check` says about the machine and the corpora of `runs`; never raises for a lack."""
+def survey(
+    params: Params, machine: Machine, repo: Path, runs: Sequence[str], encoders: Sequence[str] = ()
+) -> list[Finding]:
+    """Everything that `emoforge check` says about the machine, the corpora of `runs` and the packaged `encoders` that
+    they load; never raises for a lack."""
     findings: list[Finding] = []
 
     def add(what: str, ask: Callable[[], object]) -> None:
@@ -116,20 +119,19 @@ def survey(params: Params, machine: Machine, repo: Path, runs: Sequence[str]) ->
         findings.append(_corpus(corpus, params, Layout(repo).raw(corpus)))
     for run in runs:
         findings += _vectors(run, params, repo)
-    findings += _encoders(params, runs)
+    findings += _encoders(encoders)
     return findings
 
 
-def _encoders(params: Params, runs: Sequence[str]) -> list[Finding]:
-    """A line for each encoder of an installed package that the runs ask for: what it is called, or that it is absent.
+def _encoders(names: Sequence[str]) -> list[Finding]:
+    """A line for each encoder of an installed package: what it is called, or that it is absent.
 
     Said here, before hours are spent; `plan` refuses such a run.
     """
     from features.pretrained.packages import packaged
-    from flows.stages.plan.weights import asked_encoders
 
     findings = []
-    for name in dict.fromkeys(name for run in runs for name in asked_encoders(params.run(run))):
+    for name in names:
         try:
             packaged(name).require()
             findings.append(Finding(f"encoder {name}", "ok", packaged(name).title()))

