@@ -11,6 +11,7 @@ holds the hash of every other file (corpora/store/release.py); time, place and v
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -47,7 +48,8 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
         raise GateError(
             f"no release of {plan.run!r}: "
             + "; ".join(blocking)
-            + f". Look at {evaluated.path}; what blocks is set in params.yaml under runs.{plan.run}.policy"
+            + f". Look at {evaluated.path}; docs/gates.md says what each gate measures; what blocks is set in "
+            f"params.yaml under runs.{plan.run}.policy"
         )
     real, synthetic, real_splits = prepared.index(), augmented.index(), prepared.splits()
     fitted = audit_fitted(real_splits, what_was_seen(prepared, synthetic))
@@ -155,6 +157,7 @@ def decide(policy: Policy, verdicts: Sequence[VerdictRow], balance: Balance) -> 
     for (gate, verdict), rows in alike.items():
         line = f"{gate} ({', '.join(r.group for r in rows)}): {verdict}, {_reasons(rows)}"
         if verdict == "fail":
+            line += _measured(rows)
             (blocking if policy.on_fail == "block" else flagged).append(line)
         elif verdict == "undecided" and policy.on_undecided == "block":
             blocking.append(line)
@@ -170,6 +173,19 @@ def _reasons(rows: Sequence[VerdictRow]) -> str:
     if len({r.reason for r in rows}) == 1:
         return rows[0].reason
     return "; ".join(r.reason if r.reason.startswith(r.group) else f"{r.group}: {r.reason}" for r in rows)
+
+
+def _measured(rows: Sequence[VerdictRow]) -> str:
+    """What was measured and what was wanted, " (0.13 [0.09, 0.19], limit 0.21)"; of each group where they differ; ""
+    where nothing could be measured."""
+    texts = {
+        r.group: f"{r.value:.3g} [{r.low:.3g}, {r.high:.3g}], limit {r.limit:.3g}"
+        for r in rows
+        if all(map(isfinite, (r.value, r.low, r.high, r.limit)))
+    }
+    if len(set(texts.values())) > 1:
+        return " (" + "; ".join(f"{group} {text}" for group, text in texts.items()) + ")"
+    return "".join(f" ({text})" for text in set(texts.values()))
 
 
 def unjudged(verdicts: Sequence[VerdictRow]) -> dict[str, dict[str, list[str]]]:

@@ -94,3 +94,16 @@ def test_synthetic_rows_are_in_train_alone() -> None:
 
     rows = synthetic_splits(pa.table({"sample_id": ["a", "b"]}), "group").to_pylist()
     assert rows == [{"view": "group", "sample_id": i, "split": "train"} for i in ("a", "b")]
+
+
+def test_a_failure_says_what_was_measured_and_what_was_wanted() -> None:
+    """Without the numbers nobody knows whether it was close."""
+    far = replace(verdict("conditions", "fail", "all", "far"), value=0.1302, low=0.0898, high=0.185, limit=0.2083)
+    rules = policy("block", "flag", "flag")
+    blocking, _ = decide(rules, [far, replace(far, group="neutral")], FULL)
+    assert blocking == ["conditions (all, neutral): fail, far (0.13 [0.0898, 0.185], limit 0.208)"]
+    blocking, _ = decide(rules, [far, replace(far, group="fear", value=0.12)], FULL)
+    each = "all 0.13 [0.0898, 0.185], limit 0.208; fear 0.12 [0.0898, 0.185], limit 0.208"
+    assert blocking == [f"conditions (all, fear): fail, far ({each})"]
+    blocking, _ = decide(rules, [replace(far, high=float("nan"))], FULL)
+    assert blocking == ["conditions (all): fail, far"]
