@@ -9,7 +9,7 @@ from flows.artifacts.evaluated import VerdictRow
 from flows.artifacts.prepared import Summary
 from flows.params import Policy
 
-_VERDICT = {"value": float("nan"), "low": 0.0, "high": 0.0, "floor": 0.0, "limit": 0.0, "n_real": 9, "n_synthetic": 9}
+_VERDICT = {"value": 0.0, "low": 0.0, "high": 0.0, "floor": 0.0, "limit": 0.0, "n_real": 9, "n_synthetic": 9}
 _TALLY = {"real_train": 3, "target": 9, "candidates": 8, "accepted": 4, "surplus": 0, "rejected": {}, "gates": {}}
 _TALLY |= {"acceptance": 0.5, "draws_per_accepted": 2.0}
 SUMMARY: dict[str, Any] = {
