@@ -1,4 +1,4 @@
-"""The meet of licences: an order's largest lower bound, never wider than either; expressions are spelled as SPDX does."""
+"""The meet of licences is the largest lower bound of an order; expressions are spelled as SPDX does."""
 
 from __future__ import annotations
 
