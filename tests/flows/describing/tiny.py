@@ -75,8 +75,9 @@ def sample(modality: str, i: int, split: str, *, synthetic: bool = False) -> Sam
 
 
 def write_described(folder: Path, modality: str = "speech", *, synthetic: int = 3, **other: Any) -> Path:
-    """A release, sealed, with 4 train, 2 dev and 2 test samples. other: fields of its manifest; corpora: entries."""
-    corpora = other.pop("corpora", [{"id": "c", "card": CARD}])
+    """A release, sealed, with 4 train, 2 dev and 2 test samples. other: fields of its manifest; corpora:
+    its entries; preset: of the generator."""
+    corpora, preset = other.pop("corpora", [{"id": "c", "card": CARD}]), other.pop("preset", None)
     parts = {"train": range(4), "dev": range(4, 6), "test": range(6, 8)}
     with Released.written(folder) as release:
         place = release.path
@@ -99,7 +100,7 @@ def write_described(folder: Path, modality: str = "speech", *, synthetic: int = 
                 "rejects": REJECTS.empty_table(),
             }
         )
-        generator = {"name": "transfer", "preset": None, "steps": 20, "params": {"scale": "scores"}}
+        generator = {"name": "transfer", "preset": preset, "steps": 20, "params": {"scale": "scores"}}
         run = {"generator": generator if drawn else None, "representation": {"name": "world"}, "seed": 1}
         write_json(place / "params.json", {"run": run, "numerics": {}})
         write_json(place / "prepared.json", {"version": "x-1", "steps": [{"step": "trim-1", "params": {"db": 35.0}}]})
