@@ -171,3 +171,21 @@ def redraw(
 
     if not do(sample, release, find_project(), out=out, as_json=as_json):
         raise typer.Exit(1)
+
+
+@commands.command(rich_help_panel=PANEL)
+def pack(
+    release: Annotated[str, Named],
+    folder: Annotated[Path | None, typer.Argument(help="Where to; none: NAME-pack in the current folder")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a reviewer pack: methods, tables, data statement and checklist in LaTeX, references in BibTeX.
+
+    Every number is this release's. What its tables and cards cannot tell is marked to be answered by the author.
+    A folder that is there is left alone.
+
+    Example:  emoforge pack demo_speech paper/
+    """
+    from emoforge.packing import pack as do
+
+    do(release, folder, project_here(), as_json=as_json)

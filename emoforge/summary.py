@@ -177,7 +177,16 @@ def may_be_published(manifest: Mapping[str, Any]) -> str:
     """What gates, audit and licences say together: "yes", "no", or "privately"."""
     if manifest.get("publishable") is not True:
         return "no"
-    return "privately" if restrictions(manifest.get("corpora", [])) else "yes"
+    return "privately" if _held(manifest) else "yes"
+
+
+def _held(manifest: Mapping[str, Any]) -> list[str]:
+    """Why licences keep it from being passed on, read from the cards that it holds: older formats say less."""
+    counts = manifest.get("counts")
+    splits = counts.values() if isinstance(counts, dict) else ()
+    cells = [n for by_class in splits if isinstance(by_class, dict) for n in by_class.values()]
+    synthetic = any(isinstance(n, dict) and n.get("synthetic") for n in cells)
+    return restrictions(manifest.get("corpora", []), synthetic=synthetic)
 
 
 def leak_lines(leaks: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -220,7 +229,7 @@ def _print_release(
         ["gates and audit allow it", "yes" if manifest.get("publishable") is True else "no"],
     ]
     facts += [["because", reason] for reason in manifest.get("reasons", [])]
-    held = restrictions(manifest.get("corpora", []))
+    held = _held(manifest)
     facts += [["licences allow passing on", "no" if held else "yes"]]
     facts += [["because", f"{reason}; `publish` pushes to a private_remote of machine.yaml alone"] for reason in held]
     facts += [["may be published", may_be_published(manifest) if intact else "no: it is damaged"]]

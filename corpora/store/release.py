@@ -6,7 +6,8 @@ canonical JSON without `release_hash`, and it holds the sha256 of every file.
 Formats: in 1 the hash was one over the files alone, and README.md was none of them; such releases open and verify by
 that rule. In 2 the manifest came under it. In 3 the index has `part` and `sources` (of older ones they follow from
 `modality` and `source_ids`), and from here on tables grow: corpora/store/evolve.py. 3.1 adds `weight`, which is 1 in
-all that came before, 3.2 lineage.parquet.
+all that came before, 3.2 lineage.parquet, 3.3 what describes a release (LICENSE.md, LICENSES/, croissant.json,
+SHA256SUMS) and `terms` of its licences in the manifest.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ UNIT = b"unit"  # key of a feature's unit in its column's metadata
 TABLES = (INDEX, SPLIT_TABLE)
 SCORE_TABLE = "scores.parquet"
 LINEAGE_TABLE, REQUESTS_TABLE = "lineage.parquet", "requests.parquet"
-FORMAT = Format("emoforge-release", 3, 2)
+FORMAT = Format("emoforge-release", 3, 3)
 MAX_NAME = 200  # characters of a path; the project's own have 40
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # fields that are shown to people or decide something, and what they must be where they are there

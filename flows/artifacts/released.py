@@ -2,7 +2,8 @@
 
 shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet, scores.parquet,
 verdicts.parquet, lineage.parquet, requests.parquet (where a generator asks somebody else), selftest.json,
-rejects.parquet, params.json, prepared.json, statistics.json, audit.json, README.md, manifest.json.
+rejects.parquet, params.json, prepared.json, statistics.json, audit.json, README.md, LICENSE.md, LICENSES/*.txt,
+croissant.json, SHA256SUMS, manifest.json.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from corpora.schema import VERDICTS
-from corpora.store.atomic import write_json, write_text
-from corpora.store.checked import MANIFEST, README
-from corpora.store.release import describe_files, sealed
+from corpora.store.atomic import write_json
+from corpora.store.checked import MANIFEST
+from corpora.store.release import sealed
 from corpora.store.shards import read_table, write_table
 from flows.artifacts.base import Described, Folder, Record, read_as
 from flows.artifacts.evaluated import VerdictRow, verdict_rows
@@ -43,7 +45,8 @@ class ClassCount(Record):
 class Manifest(Record):
     """What a release says of itself, before it is sealed. counts: split -> class -> samples. publishable: gates and
     audit allow it; reasons: why not. restrictions: of licences. notes: what a user must know. leaks: split -> what
-    leaks took. cannot_be_judged: class -> why. features: what stands in features.parquet, None without that file."""
+    leaks took. cannot_be_judged: class -> why. features: what stands in features.parquet, None without that file.
+    terms: real, synthetic, features -> what licences let be done with them, None of formats before 3.3."""
 
     name: str
     modality: str
@@ -61,10 +64,11 @@ class Manifest(Record):
     leaks: dict[str, Leak]
     cannot_be_judged: dict[str, str]
     features: dict[str, JsonValue] | None = None
+    terms: dict[str, JsonValue] | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Without `features` where there are none."""
-        return {k: v for k, v in super().to_json().items() if k != "features" or v is not None}
+        """Without `features` and `terms` where there are none."""
+        return {k: v for k, v in super().to_json().items() if k not in ("features", "terms") or v is not None}
 
     @property
     def has_synthetic(self) -> bool:
@@ -135,9 +139,8 @@ class Released(Folder):
         """audit.json."""
         write_json(self.path / "audit.json", {"findings": [f.to_json() for f in findings], "dropped": dropped})
 
-    def seal(self, manifest: Manifest, card: str) -> None:
-        """README.md, then manifest.json over every file that is there: the last that is written."""
-        write_text(self.path / README, card)
-        names = [path.relative_to(self.path).as_posix() for path in self.path.rglob("*") if path.is_file()]
-        files = describe_files(self.path, names)
-        write_json(self.path / MANIFEST, sealed({**manifest.to_json(), "files": files}))
+    def seal(self, manifest: Manifest, files: Mapping[str, Mapping[str, Any]]) -> None:
+        """manifest.json: the last that is written. files: of every other file, as `describe_files` gives it."""
+        write_json(
+            self.path / MANIFEST, sealed({**manifest.to_json(), "files": {k: dict(v) for k, v in files.items()}})
+        )

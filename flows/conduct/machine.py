@@ -118,7 +118,7 @@ def survey(
     for corpus in dict.fromkeys(c for run in runs for c in params.run(run).corpora):
         findings.append(_corpus(corpus, params, Layout(repo).raw(corpus)))
     for run in runs:
-        findings += _vectors(run, params, repo)
+        findings += [*_vectors(run, params, repo), *_licences(run, params, repo)]
     findings += _encoders(encoders)
     return findings
 
@@ -154,6 +154,17 @@ def _vectors(run: str, params: Params, repo: Path) -> list[Finding]:
     except EmoforgeError:  # a reader or card that is not there: said of the corpus, or by its ingest
         return []
     return []
+
+
+def _licences(run: str, params: Params, repo: Path) -> list[Finding]:
+    """Why the release of a run may not be passed on, said before it is built; nothing where it may."""
+    from flows.licensing import restrictions_of_run
+
+    try:
+        held = restrictions_of_run(params, run, repo)
+    except EmoforgeError:  # a reader or card that is not there: said of the corpus, or by its ingest
+        return []
+    return [Finding(f"licences of {run}", "note", f"not to be passed on: {'; '.join(held)}")] if held else []
 
 
 def _corpus(name: str, params: Params, raw: Path) -> Finding:

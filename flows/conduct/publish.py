@@ -15,13 +15,13 @@ from pathlib import Path
 
 from corpora.errors import EmoforgeError, GateError, ResourceError, UserError
 from corpora.formats.jsonfile import read_json
-from corpora.licences import why_restricted
-from corpora.readers import make_corpus
+from corpora.licences import Held, restrictions
 from corpora.store.release import MANIFEST, open_release
 from flows.artifacts.base import Folder
 from flows.conduct.dvcrun import DVC, environment, loaded_stages, opened, plain_errors, reasons, stages_of
 from flows.conduct.intact import mend_cache, require_intact
 from flows.conduct.processes import run_locks
+from flows.licensing import licence_entries
 from flows.params import Machine, Params, load_machine, load_params
 from flows.paths import PACKAGES, Layout
 from flows.releases.bumps import BUMPS, needed_bump, settled_bump
@@ -176,18 +176,15 @@ def _sorted_by_licence(
     What a reader's `fake()` wrote is free. What was drawn from a restricted corpus, synthetic samples included, is as
     restricted as the corpus: a generator may have learned a recording by heart.
     """
-    restricted = {}
-    for corpus in params.run(run).corpora:
-        entry = params.corpus(corpus)
-        card = make_corpus(entry.reader, entry.options, base=repo).card
-        if corpus not in params.demo and not card.may_redistribute:
-            restricted[corpus] = why_restricted(corpus, card.license)
+    entries = licence_entries(params, run, repo)
+    restricted = {one.corpus: one.why_not("real") for one in map(Held.of, entries)}
+    of_run = restrictions(entries, synthetic=params.run(run).generator is not None)
     free: list[str] = []
     private: list[str] = []
     withheld: dict[str, str] = {}
     for out in outs:
         verb, _, name = out.stage.partition("@")
-        why = restricted.get(name) if verb in ("fake", "ingest") else "; ".join(restricted.values())
+        why = restricted.get(name) if verb in ("fake", "ingest") else "; ".join(of_run)
         if not out.cached:
             continue
         if not out.pushable:

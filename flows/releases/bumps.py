@@ -4,7 +4,8 @@ major   code that reads the last version, or a result that was reached with it, 
         schema (a column or feature gone or of another type, another codec, rate, unit or modality), label map
         (classes, scheme, a corpus' native labels, a real sample's class), split (another view, a sample that moved)
 minor   other samples: some came or went, payloads, features or weights under an old id changed; a new column
-patch   metadata alone: notes, verdicts, scores, parameters, licences, lineage, README.md
+patch   metadata alone: notes, verdicts, scores, parameters, licences, lineage, and what describes a release: README.md,
+        LICENSE.md, LICENSES/, croissant.json, SHA256SUMS
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ METADATA = frozenset(
     {
         *("README.md", "params.json", "prepared.json", "audit.json", "selftest.json", "statistics.json"),
         *("verdicts.parquet", "rejects.parquet", "scores.parquet", "lineage.parquet"),
+        *("LICENSE.md", "croissant.json", "SHA256SUMS"),
     }
 )
 TABLES_OF_SAMPLES = frozenset({INDEX, SPLIT_TABLE, FEATURES})
@@ -52,7 +54,12 @@ def needed_bump(before: Path, after: Path) -> Needed:
     for bump, reasons in (("major", _major), ("minor", _minor)):
         if because := tuple(reasons(old, new, pair)):
             return Needed(bump, because)  # type: ignore[arg-type]
-    return Needed("patch", (f"metadata: {_listed(_changed_files(old, new, METADATA.__contains__)) or 'manifest'}",))
+    return Needed("patch", (f"metadata: {_listed(_changed_files(old, new, is_metadata)) or 'manifest'}",))
+
+
+def is_metadata(name: str) -> bool:
+    """Whether a file of a release says something of the samples and holds none."""
+    return name in METADATA or name.startswith("LICENSES/")
 
 
 def settled_bump(asked: str, needed: Needed, latest: str) -> Bump:
@@ -120,7 +127,7 @@ def label_maps(manifest: Mapping[str, Any]) -> dict[str, object]:
 
 def _minor(old: Release, new: Release, pair: Paired) -> Iterator[str]:
     because = [*_other_samples(old, new, pair)]
-    changed = _changed_files(old, new, lambda name: name not in METADATA)
+    changed = _changed_files(old, new, lambda name: not is_metadata(name))
     # files of samples are explained by the samples; where nothing is, that they changed is all that is known
     unexplained = [name for name in changed if name not in TABLES_OF_SAMPLES and not name.startswith("shards/")]
     if other := unexplained or ([] if because else changed):

@@ -62,26 +62,6 @@ class FeatureRows:
             "synthetic": self.synthetic,
         }
 
-    def card(self) -> list[str]:
-        """Lines of the release's README.md: what the file is, and how it is read."""
-        return [
-            f"`{FEATURES}` holds what was generated: {self.columns} features ({self.representation}) of {self.real} "
-            f"real and {self.synthetic} synthetic samples, a float32 column each, its unit in the column's metadata. "
-            "Synthetic samples exist as features alone; their `<key>.npz` in the shards holds the same vector.",
-            "",
-            "```python",
-            "import pandas as pd",
-            "",
-            f'rows = pd.read_parquet("{FEATURES}")',
-            'features = list(rows.columns[rows.columns.get_loc("generator_id") + 1 :])',
-            'train, test = rows[rows.split == "train"], rows[rows.split == "test"]',
-            "real = train[train.generator_id.isna()]  # the others are synthetic",
-            "x, y = train[features].to_numpy(), train.emotion",
-            "weight = train.weight.fillna(1.0)  # sample_weight of a classifier",
-            "```",
-            "",
-        ]
-
 
 def vector_representation(params: Mapping[str, Any] | None) -> Spec | None:
     """The spec of a run's representation (name and parameters) where it has no way back, else None."""

@@ -4,13 +4,14 @@ data/runs/<run>/release/: shards/<split>-real-*.tar, shards/train-synthetic-*.ta
 features.parquet (where the representation has no way back), scores.parquet, verdicts.parquet, lineage.parquet (who
 used what), requests.parquet (where a generator asks somebody else: whom, with which prompt), selftest.json (planted
 defects), rejects.parquet, params.json, prepared.json (steps of preparation and their versions), statistics.json (of
-train, where a step needs them), audit.json, README.md, manifest.json. `release_hash` is a hash of the manifest, which
-holds the hash of every other file (corpora/store/release.py); time, place and versions are in none of them.
+train, where a step needs them), audit.json; what describes it to people and machines (flows/describing): README.md,
+LICENSE.md, LICENSES/, croissant.json, SHA256SUMS; manifest.json. `release_hash` is a hash of the manifest, which holds
+the hash of every other file (corpora/store/release.py); time, place and versions are in none of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 
 from corpora.errors import GateError, IntegrityError
 from corpora.formats.jsonfile import read_json
-from corpora.licences import restrictions
+from corpora.licences import restrictions, uses
 from corpora.schema import REJECTS, SPLITS
 from corpora.splits.audit import apply_on_leak, audit_fitted
 from corpora.store.shards import read_table
@@ -26,9 +27,10 @@ from flows.artifacts.augmented import Augmented, Balance, ClassTally
 from flows.artifacts.evaluated import Evaluated, VerdictRow
 from flows.artifacts.prepared import FindingRecord, Prepared, Summary
 from flows.artifacts.released import Card, ClassCount, Manifest, Released
+from flows.describing.describe import describe
 from flows.params import Machine, Policy
 from flows.paths import Layout
-from flows.stages.feature_rows import FeatureRows, vector_representation, write_feature_rows
+from flows.stages.feature_rows import vector_representation, write_feature_rows
 from flows.stages.lineage import lineage_table
 from flows.stages.plan.plans import ReleasePlan
 from generators.draws.balance import STOPS
@@ -89,7 +91,9 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
             licenses=tuple(sorted({*real.column("license").to_pylist()})),
             publishable=not flagged,
             reasons=tuple(flagged),
-            restrictions=tuple(restrictions(cards)),  # of licences: gates and audit do not know them
+            # of licences: gates and audit do not know them
+            restrictions=tuple(restrictions(cards, synthetic=bool(synthetic.num_rows))),
+            terms={kind: use.to_json() for kind, use in uses(cards).items()},
             notes=(
                 *notes(verdicts, balance, summary),
                 *soft_notes(synthetic),
@@ -102,7 +106,7 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
             cannot_be_judged={c: "; ".join(by_reason) for c, by_reason in unjudged(verdicts).items()},
             features=None if rows is None else rows.to_json(),
         )
-        release.seal(manifest, release_card(manifest, rows))
+        release.seal(manifest, describe(release.path, manifest))
 
 
 def released_requests(augmented: Augmented, synthetic: pa.Table) -> pa.Table | None:
@@ -317,67 +321,3 @@ def _counts(summary: Summary, synthetic: pa.Table, balance: Balance) -> dict[str
         }
         for split, by_class in summary.counts.items()
     }
-
-
-def streaming(ending: str, splits: Iterable[str]) -> list[str]:
-    """Lines of a card: how `datasets` streams the shards of recordings or pictures; [] for others, which it would
-    decode by itself.
-
-    `Audio(decode=False)` is no way around: datasets 5.2 asks for torchcodec whenever a column is one of audio, so the
-    column is cast to what is in it.
-    """
-    if ending not in ("wav", "png"):
-        return []
-    needs = " and needs no torchcodec" if ending == "wav" else ""
-    shards = ", ".join(f'"{split}": "shards/{split}-*.tar"' for split in splits)
-    return [
-        f"With `datasets`, streamed; the cast leaves the payload undecoded{needs}:",
-        "",
-        "```python",
-        "from datasets import Value, load_dataset",
-        "",
-        f"shards = {{{shards}}}",
-        'data = load_dataset("webdataset", data_files=shards, split="train", streaming=True)',
-        f'data = data.cast_column("{ending}", {{"bytes": Value("binary"), "path": Value("string")}})',
-        f'print(next(iter(data))["{ending}"]["bytes"][:4])',
-        "```",
-        "",
-    ]
-
-
-def release_card(manifest: Manifest, features: FeatureRows | None = None) -> str:
-    """README.md of a release: what is in it, under which licence, and how to read it."""
-    ending = {"speech": "wav", "face": "png", "text": "txt", "physio": "npz"}[manifest.modality]
-    weighted = manifest.is_weighted
-    lines = [
-        f"# {manifest.name}",
-        "",
-        "A release of emoforge. `manifest.json` lists what it holds, with hashes.",
-        "",
-        f"Modality: {manifest.modality}. Corpora: {', '.join(str(c['id']) for c in manifest.corpora)}. "
-        f"Licences of the real samples: {', '.join(manifest.licenses)}; what is synthetic was made from them.",
-        "",
-        "| split | class | real | synthetic |" + (" which count for |" if weighted else ""),
-        "|---|---|---:|---:|" + ("---:|" if weighted else ""),
-    ]
-    for split, by_class in manifest.counts.items():
-        for c, n in by_class.items():
-            counted = f" {n.synthetic if n.effective is None else n.effective} |" if weighted else ""
-            lines.append(f"| {split} | {c} | {n.real} | {n.synthetic} |" + counted)
-    lines += [
-        "",
-        f"Shards are WebDataset tars: `<key>.{ending}` and `<key>.json` (sample_id, emotion, subject_id, synthetic"
-        f"{', weight where it is not 1' if weighted else ''}).",
-        "Synthetic samples are in `shards/train-synthetic-*.tar` alone, never in dev or test."
-        if manifest.has_synthetic
-        else "All samples are real.",
-        "",
-        *streaming(
-            ending, [split for split, classes in manifest.counts.items() if any(n.real for n in classes.values())]
-        ),
-        *(features.card() if features is not None else ()),
-        *(f"- {note}" for note in manifest.notes),
-        *(f"- Not for publishing: {reason}" for reason in manifest.reasons),
-        *(f"- Not to be passed on: {reason}" for reason in manifest.restrictions),
-    ]
-    return "\n".join(lines).rstrip() + "\n"

@@ -106,7 +106,8 @@ def test_what_may_not_be_passed_on_is_named_with_its_licence() -> None:
 
     assert restrictions([entry("free", True), entry("demo", False, made_up=True)]) == []
     held = restrictions([entry("free", True), entry("ravdess", False), entry("mine", None, made_up=False)])
-    assert held == [f"licence CC-BY-NC-SA-4.0 of {n} does not allow passing on" for n in ("ravdess", "mine")]
+    said = "licence CC-BY-NC-SA-4.0 of {} allows passing on, its card does not (may_redistribute)"
+    assert held == [said.format(name) for name in ("ravdess", "mine")]
 
 
 @pytest.mark.parametrize(

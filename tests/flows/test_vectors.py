@@ -16,10 +16,9 @@ from corpora.errors import ParamsError
 from corpora.signals import decode_signals
 from corpora.store.release import open_release
 from corpora.store.shards import read_payload
-from flows.artifacts.released import Manifest
 from flows.conduct.machine import survey
 from flows.params import Machine, load_params
-from flows.stages.release import release_card, subject_notes
+from flows.stages.release import subject_notes
 from flows.stages.run import run_stage
 from tests.flows.made_of import LENIENT, WRISTBAND
 
@@ -131,21 +130,3 @@ def test_a_release_says_of_whom_nothing_is_known() -> None:
     assert some.startswith("subjects are not known of 2 of 3 samples of a")
     both = pa.table({"corpus": ["a", "b"], "subject_id": pa.array(["a:1", None], pa.string())})
     assert [note.partition(":")[0] for note in subject_notes(both)] == ["no subjects are known in b"]
-    manifest = Manifest(
-        name="x",
-        modality="text",
-        rate_hz=None,
-        classes=(),
-        corpora=({"id": "a"},),
-        view="group",
-        scheme="corpus",
-        counts={},
-        licenses=("CC0-1.0",),
-        publishable=True,
-        reasons=(),
-        restrictions=(),
-        notes=(none,),
-        leaks={},
-        cannot_be_judged={},
-    )
-    assert f"- {none}" in release_card(manifest)

@@ -16,6 +16,7 @@ import pytest
 from corpora.errors import IntegrityError
 from corpora.schema import REJECTS, SCORES, SPLITS, Sample
 from corpora.store.atomic import write_json
+from corpora.store.release import describe_files
 from corpora.store.shards import write_shards, write_table
 from flows.artifacts.augmented import ACCEPTED, Augmented, Balance, Chosen, RoundTally
 from flows.artifacts.base import Described
@@ -144,7 +145,7 @@ def run(tmp_path: Path) -> Path:
         release.copy([out.path.parent / "augmented" / "scores.parquet", None])
         release.write_settings({"run": {}}, Described(version="v", steps=()))
         release.write_audit([], 0)
-        release.seal(MANIFEST, "# r\n")
+        release.seal(MANIFEST, describe_files(release.path, [p.name for p in release.path.iterdir() if p.is_file()]))
     return tmp_path
 
 

@@ -93,3 +93,13 @@ def test_auto_takes_what_is_needed_and_lower_is_refused(needed: str) -> None:
                 asked(bump)
         else:
             assert asked(bump) == bump
+
+
+def test_what_describes_a_release_is_metadata(tmp_path: Path) -> None:
+    first, second = released(tmp_path / "a"), released(tmp_path / "b")
+    (second / "LICENSES").mkdir()
+    for name in ("LICENSE.md", "LICENSES/MIT.txt", "croissant.json", "SHA256SUMS"):
+        (second / name).write_text("x\n")
+    seal(second, BEFORE, [DEV.get(s.sample_id, "train") for s in BEFORE], **FACTS)
+    needed = needed_bump(first, second)
+    assert needed.bump == "patch" and "LICENSE.md, LICENSES/MIT.txt" in needed.because[0]

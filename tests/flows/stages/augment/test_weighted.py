@@ -166,7 +166,7 @@ def test_a_trainer_reads_them_from_the_json_the_table_or_draws(weighted: Path) -
                     in_json[about["emotion"]] += about.get("weight", 1.0)
     assert {name: pytest.approx(n) for name, n in in_json.items()} == dict.fromkeys(balance, target)
     manifest = release.manifest
-    assert manifest["format"] == "emoforge-release/3.2"
+    assert manifest["format"] == "emoforge-release/3.3"
     for name, count in manifest["counts"]["train"].items():
         assert count["synthetic"] == balance[name].synthetic
         assert count["effective"] == target - count["real"]

@@ -230,7 +230,7 @@ def test_a_text_corpus_is_released_without_a_generator(tmp_path: Path, tiny_para
     assert not (folder / "data/runs/tiny/prepared/arrays.npy").exists()
     page = (folder / "data/runs/tiny/report.html").read_text()
     assert "placeholders-1" in page and "real samples alone" in page
-    assert (release.path / "README.md").read_text().count("All samples are real.") == 1
+    assert (release.path / "README.md").read_text().count("- all samples are real") == 1
     for row in index[:3]:
         assert read_payload(release.path, row).decode().strip()
 

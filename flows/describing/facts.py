@@ -1,0 +1,206 @@
+"""What a release's descriptions are written from: its manifest and its tables, read once.
+
+README.md, croissant.json, LICENSES/ and the reviewer pack all say what stands here and nothing else, so they cannot
+differ from one another or from the tables. Of people there are counts alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import JsonValue
+
+from corpora.formats.jsonfile import read_json
+from corpora.licences import Held, Kind, Use, uses
+from corpora.schema import SAMPLES, SPLIT_NAMES, SPLITS
+from corpora.store.release import INDEX, SPLIT_TABLE
+from corpora.store.shards import read_table
+from flows.artifacts.base import Described
+from flows.artifacts.evaluated import VerdictRow
+from flows.artifacts.released import Manifest, Released
+
+ENDINGS = {"speech": "wav", "face": "png", "text": "txt", "physio": "npz"}  # modality -> a payload's ending
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Of the real samples. subjects: how many are known by an id; unknown: samples without one. genders: of subjects.
+    ages: youngest and oldest in years, None where no sample tells. languages: tags of BCP 47."""
+
+    subjects: int
+    unknown: int
+    genders: Mapping[str, int]
+    ages: tuple[float, float] | None
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A corpus of the release: what its card says. samples, subjects: that are in the release."""
+
+    id: str
+    title: str
+    url: str
+    version: str
+    bibtex: str
+    licence: Held
+    samples: int
+    subjects: int
+    licence_source: str
+    unverified: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How synthetic samples came about. params: of the generator. representation: None where payloads are its own."""
+
+    generator: str
+    preset: str | None
+    steps: int | None
+    params: Mapping[str, JsonValue]
+    representation: str | None
+    seed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """manifest: as it is, or as it will be sealed. shards: (split, real or synthetic) -> paths. json: columns that a
+    payload's json may hold. signals: of physiology, name -> number of axes. made: None where nothing is synthetic."""
+
+    manifest: Manifest
+    people: People
+    sources: tuple[Source, ...]
+    uses: Mapping[Kind, Use]
+    verdicts: tuple[VerdictRow, ...]
+    made: Made | None
+    prepared: Described
+    shards: Mapping[tuple[str, str], tuple[str, ...]]
+    hours: float | None
+    columns: tuple[pa.Field, ...]
+    signals: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def n_real(self) -> int:
+        """Real samples in all splits."""
+        return sum(n.real for by_class in self.manifest.counts.values() for n in by_class.values())
+
+    @property
+    def n_synthetic(self) -> int:
+        """Synthetic samples, all of train."""
+        return sum(n.synthetic for by_class in self.manifest.counts.values() for n in by_class.values())
+
+    @property
+    def ending(self) -> str:
+        """Of a payload in the shards."""
+        return ENDINGS[self.manifest.modality]
+
+    @property
+    def expression(self) -> str:
+        """SPDX expression of all corpora together."""
+        texts = dict.fromkeys(source.licence.expression.text for source in self.sources)
+        return " AND ".join(f"({text})" if " OR " in text and len(texts) > 1 else text for text in texts)
+
+
+def facts_of(folder: Path, manifest: Manifest) -> Facts:
+    """Of a release in `folder`, whose manifest may not be there yet. Reads tables and small files, no payload.
+
+    Raises `IntegrityError` for a table or file that is not as it was written.
+    """
+    index, splits = read_table(folder / INDEX, SAMPLES), read_table(folder / SPLIT_TABLE, SPLITS)
+    real = index.filter(pc.is_null(index["generator_id"]))
+    told = [row for row in real["duration_s"].to_pylist() if row is not None]
+    return Facts(
+        manifest=manifest,
+        people=_people(real),
+        sources=tuple(_source(entry, real) for entry in manifest.corpora),
+        uses=uses(manifest.corpora),
+        verdicts=tuple(Released(folder).verdicts()),
+        made=_made(read_json(folder / "params.json")) if manifest.has_synthetic else None,
+        prepared=Described.model_validate(read_json(folder / "prepared.json")),
+        shards=_shards(index, splits),
+        hours=sum(told) / 3600 if len(told) == real.num_rows and told else None,
+        columns=tuple(column for column in SAMPLES if index[column.name].null_count < index.num_rows),
+        signals=_signals(index),
+    )
+
+
+def _people(real: pa.Table) -> People:
+    pairs = {(s, g) for s, g in zip(real["subject_id"].to_pylist(), real["gender"].to_pylist(), strict=True) if s}
+    genders: dict[str, int] = {}
+    for _, gender in sorted(pairs, key=lambda pair: (pair[0], pair[1] or "")):
+        if gender is not None:
+            genders[gender] = genders.get(gender, 0) + 1
+    ages = [age for age in real["age"].to_pylist() if age is not None]
+    return People(
+        subjects=len({subject for subject, _ in pairs}),
+        unknown=real["subject_id"].null_count,
+        genders=dict(sorted(genders.items())),
+        ages=(min(ages), max(ages)) if ages else None,
+        languages=tuple(sorted({tag for tag in real["language"].to_pylist() if tag})),
+    )
+
+
+def _source(entry: Mapping[str, Any], real: pa.Table) -> Source:
+    card = entry["card"]
+    own = real.filter(pc.equal(real["corpus"], str(entry["id"])))
+    return Source(
+        id=str(entry["id"]),
+        title=str(card.get("title") or entry["id"]),
+        url=str(card.get("url") or ""),
+        version=str(card.get("version") or "unknown"),
+        bibtex=str(card.get("bibtex") or ""),
+        licence=Held.of(entry),
+        samples=own.num_rows,
+        subjects=len(set(own["subject_id"].drop_null().to_pylist())),
+        licence_source=str((card.get("sources") or {}).get("license", "")),
+        unverified=tuple(str(fact) for fact in card.get("unverified") or ()),
+    )
+
+
+def _made(params: Mapping[str, Any]) -> Made | None:
+    run = params.get("run")
+    generator = run.get("generator") if isinstance(run, dict) else None
+    if not isinstance(run, dict) or not isinstance(generator, dict):
+        return None
+    return Made(
+        generator=str(generator.get("name")),
+        preset=generator.get("preset"),
+        steps=generator.get("steps"),
+        params=generator.get("params") or {},
+        representation=(run.get("representation") or {}).get("name"),
+        seed=run.get("seed"),
+    )
+
+
+def _shards(index: pa.Table, splits: pa.Table) -> dict[tuple[str, str], tuple[str, ...]]:
+    split_of = dict(zip(splits["sample_id"].to_pylist(), splits["split"].to_pylist(), strict=True))
+    found: dict[tuple[str, str], set[str]] = {}
+    columns = (index[name].to_pylist() for name in ("sample_id", "generator_id", "shard"))
+    for sample, generator, shard in zip(*columns, strict=True):
+        kind = "real" if generator is None else "synthetic"
+        found.setdefault((split_of.get(sample, "train"), kind), set()).add(shard)
+    order = sorted(found, key=lambda key: (_place(key[0]), key))
+    return {key: tuple(sorted(found[key])) for key in order}
+
+
+def _place(split: str) -> int:
+    return SPLIT_NAMES.index(split) if split in SPLIT_NAMES else len(SPLIT_NAMES)
+
+
+def _signals(index: pa.Table) -> dict[str, int]:
+    """Names of arrays in a payload -> their axes; {} where one name has several numbers of axes."""
+    axes: dict[str, set[int]] = {}
+    for signals in index["signals"].to_pylist():
+        for signal in signals or ():
+            axes.setdefault(signal["name"], set()).add(max(1, len(signal["shape"] or ())))
+    return {} if any(len(n) > 1 for n in axes.values()) else {name: min(n) for name, n in sorted(axes.items())}
+
+
+def split_names(facts: Facts, kinds: Sequence[str] = ("real", "synthetic")) -> list[str]:
+    """Splits that have shards of these kinds, train first."""
+    return list(dict.fromkeys(split for split, kind in facts.shards if kind in kinds))

@@ -1,0 +1,96 @@
+"""LICENSE.md and LICENSES/<id>.txt of a release: which licences hold, and what they let be done with what.
+
+No text of a licence is copied: each file names the licence, the address where its text stands and its terms in short,
+named as REUSE names such files (reuse.software/spec-3.3). A `LicenseRef-` is terms of a corpus' own.
+"""
+
+from __future__ import annotations
+
+from corpora.licences import Held, Kind, Use
+from corpora.terms.table import LICENCES
+from corpora.terms.terms import PERMISSIONS
+from flows.describing.facts import Facts, Source
+
+TERMS = "LICENSE.md"
+FOLDER = "LICENSES"
+NAMES: dict[Kind, str] = {
+    "real": "real samples (also resampled, trimmed, cropped)",
+    "synthetic": "synthetic samples",
+    "features": "features alone, computed from real samples",
+}
+_MAY = {
+    "real": "copies of samples may be passed on",
+    "synthetic": "what is made after them may be passed on",
+    "features": "features computed from them may be passed on",
+    "commercial": "commercial use is allowed",
+}
+ADVICE = "This sums up what corpora.terms.table of emoforge has read in the licences; their own texts go before it."
+
+
+def licence_files(facts: Facts) -> dict[str, str]:
+    """Path in the release -> its text."""
+    files = {TERMS: terms_page(facts)}
+    for name in dict.fromkeys(name for source in facts.sources for name in source.licence.expression.chosen):
+        files[f"{FOLDER}/{name}.txt"] = licence_text(name, facts)
+    return files
+
+
+def licence_text(name: str, facts: Facts) -> str:
+    """What LICENSES/<name>.txt says."""
+    holders = [source for source in facts.sources if name in source.licence.expression.chosen]
+    row = LICENCES.get(name)
+    head = [f"SPDX-License-Identifier: {name}", ""]
+    if row is None:
+        head += ["Terms of the corpus' own, which no list knows: ask who owns it."]
+    else:
+        head += [f"Name: {row.name}", f"Text: {row.url}", "", "In short:"]
+        head += [f"- {_MAY[may] if may in row.terms.may else 'NOT: ' + _MAY[may]}" for may in PERMISSIONS]
+        head += [f"- {duty}" for duty in row.terms.duties() if duty != "no commercial use"]
+    told = [
+        f"- {source.id} ({source.title}){': ' + source.url if source.url else ''}{_where(source)}" for source in holders
+    ]
+    return "\n".join([*head, "", "Corpora of this release under it:", *told, "", ADVICE]) + "\n"
+
+
+def _where(source: Source) -> str:
+    if source.licence.free:
+        return " (made up: none of its samples is of a person)"
+    return f"\n  said by: {source.licence_source}" if source.licence_source else "\n  no source for it is known"
+
+
+def terms_page(facts: Facts) -> str:
+    """LICENSE.md."""
+    lines = [
+        f"# Terms of {facts.manifest.name}",
+        "",
+        f"SPDX: `{facts.expression}`. A release stands under what the licences of all of its corpora let be done.",
+        "",
+        *use_lines(facts),
+        "",
+        "| corpus | licence | its text |",
+        "|---|---|---|",
+        *(_row(source.licence) for source in facts.sources),
+        "",
+        ADVICE,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def use_lines(facts: Facts) -> list[str]:
+    """A list of Markdown: what may be done with each kind of thing, and why not."""
+    synthetic = facts.manifest.has_synthetic
+    return [
+        line for kind, use in facts.uses.items() if kind != "synthetic" or synthetic for line in _use_lines(kind, use)
+    ]
+
+
+def _use_lines(kind: Kind, use: Use) -> list[str]:
+    if use.allowed:
+        duties = "; ".join(use.terms.duties())
+        return [f"- **{NAMES[kind]}** may be passed on{': ' + duties if duties else ''}"]
+    return [f"- **{NAMES[kind]}** may not be passed on: {'; '.join(use.because)}"]
+
+
+def _row(held: Held) -> str:
+    texts = ", ".join(f"[{FOLDER}/{name}.txt]({FOLDER}/{name}.txt)" for name in held.expression.chosen)
+    return f"| {held.corpus} | {held.expression.text}{' (made up)' if held.free else ''} | {texts} |"

@@ -1,0 +1,118 @@
+"""How a release is read, as its README.md says it: each block of Python is run by a test as it stands."""
+
+from __future__ import annotations
+
+from corpora.store.release import FEATURES
+from flows.describing.facts import Facts, split_names
+
+_OF_ENDING = {
+    "wav": [
+        "A recording is plain bytes: declared as audio, datasets 5 would ask for torchcodec even with `decode=False`.",
+        'Where torchcodec is installed, `data.cast_column("wav", datasets.Audio())` decodes it.',
+    ],
+    "png": ["A picture comes as a PIL image."],
+    "txt": ["A text comes as such."],
+    "npz": ["A trial comes as its arrays by name, each value a list; what a sample does not have is None."],
+}
+
+
+def reading_lines(facts: Facts) -> list[str]:
+    """Markdown with code that runs in the release's folder."""
+    return [*_hub(facts), *_webdataset(facts), *_pandas(), *_features(facts), *_emoforge(facts)]
+
+
+def _hub(facts: Facts) -> list[str]:
+    config = "synthetic" if facts.manifest.has_synthetic else "real"
+    configs = "`default`, `real`" + (" and `synthetic`" if config == "synthetic" else "")
+    if facts.manifest.features is not None:
+        configs = f"{configs}; `features` is the table below"
+    return [
+        f"With `datasets` (configs {configs}; `streaming=True` reads as it goes):",
+        "",
+        "```python",
+        "from pathlib import Path",
+        "",
+        "from datasets import load_dataset",
+        "",
+        'folder = Path().absolute()  # or its name on a hub; a bare "." is no name to datasets',
+        f'data = load_dataset(str(folder), "{config}", split="train", streaming=True)',
+        "row = next(iter(data))",
+        'print(row["json"]["sample_id"], row["json"]["emotion"])',
+        "```",
+        "",
+        *_OF_ENDING[facts.ending],
+        "",
+    ]
+
+
+def _webdataset(facts: Facts) -> list[str]:
+    return [
+        f"With `webdataset`, whose shards hold `<key>.{facts.ending}` and `<key>.json`:",
+        "",
+        "```python",
+        "import glob",
+        "import json",
+        "",
+        "import webdataset",
+        "",
+        'shards = sorted(glob.glob("shards/train-*.tar"))  # train-real-*.tar: without synthetic samples',
+        "for sample in webdataset.WebDataset(shards, shardshuffle=False):",
+        f'    payload, about = sample["{facts.ending}"], json.loads(sample["json"])',
+        "```",
+        "",
+    ]
+
+
+def _pandas() -> list[str]:
+    return [
+        "With `pandas`, labels and people without payloads:",
+        "",
+        "```python",
+        "import pandas",
+        "",
+        'index, splits = pandas.read_parquet("index.parquet"), pandas.read_parquet("splits.parquet")',
+        'rows = index.merge(splits, on="sample_id")',
+        'print(rows[rows.split == "train"].groupby(["emotion", rows.generator_id.notna()]).size())',
+        "```",
+        "",
+    ]
+
+
+def _features(facts: Facts) -> list[str]:
+    about = facts.manifest.features
+    if about is None:
+        return []
+    return [
+        f"`{FEATURES}` holds what was generated: {about['columns']} features ({about['representation']}) of "
+        f"{about['real']} real and {about['synthetic']} synthetic samples, a float32 column each, its unit in the "
+        "column's metadata. Synthetic samples exist as features alone; their `<key>.npz` in the shards holds the same "
+        "vector.",
+        "",
+        "```python",
+        "import pandas as pd",
+        "",
+        f'rows = pd.read_parquet("{FEATURES}")',
+        'features = list(rows.columns[rows.columns.get_loc("generator_id") + 1 :])',
+        'train, test = rows[rows.split == "train"], rows[rows.split == "test"]',
+        "real = train[train.generator_id.isna()]  # the others are synthetic",
+        "x, y = train[features].to_numpy(), train.emotion",
+        "weight = train.weight.fillna(1.0)  # sample_weight of a classifier",
+        "```",
+        "",
+    ]
+
+
+def _emoforge(facts: Facts) -> list[str]:
+    split = split_names(facts)[0] if facts.shards else "train"
+    return [
+        "With `emoforge`, which checks every payload against its hash (`emoforge verify .` checks all of it):",
+        "",
+        "```python",
+        "import emoforge",
+        "",
+        'release = emoforge.open_release(".")',
+        f'for sample in release.samples("{split}"):',
+        '    payload, emotion, weight = sample["payload"], sample["emotion"], sample["weight"]',
+        "```",
+        "",
+    ]

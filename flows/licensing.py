@@ -1,0 +1,29 @@
+"""What licences will let be done with a run's release, from params.yaml and the cards alone: before anything is built.
+
+The release says the same of itself once it is there (`restrictions` and `terms` of its manifest). docs/licences.md
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from corpora.licences import restrictions
+from corpora.readers import make_corpus
+from flows.params import Params
+
+
+def licence_entries(params: Params, run: str, repo: Path) -> list[dict[str, Any]]:
+    """As `corpora` of a manifest: id, card (license, may_redistribute), made_up. Raises as `make_corpus`."""
+    entries = []
+    for corpus in params.run(run).corpora:
+        entry = params.corpus(corpus)
+        card = make_corpus(entry.reader, entry.options, base=repo).card
+        about = {"license": card.license, "may_redistribute": card.may_redistribute}
+        entries.append({"id": corpus, "card": about, "made_up": corpus in params.demo})
+    return entries
+
+
+def restrictions_of_run(params: Params, run: str, repo: Path) -> list[str]:
+    """Why the release of `run` may not be passed on; []: it may. Raises as `make_corpus`."""
+    return restrictions(licence_entries(params, run, repo), synthetic=params.run(run).generator is not None)
