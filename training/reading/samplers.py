@@ -54,6 +54,7 @@ class ReleaseSampler(Sampler[int]):
             raise UserError(f"rank {self.rank} of {self.ranks} ranks; 0 to {self.ranks - 1} are there.")
         self.dataset, self.seed, self.weights, self.ends = dataset, seed, weights, ends
         self.epoch, self._start, self._handed, self._ended = 0, 0, 0, False
+        self._total = 0  # places of the epoch, known once it has begun
         self._weights = np.asarray(dataset.weights, np.float64)
 
     def set_epoch(self, epoch: int) -> None:
@@ -80,6 +81,7 @@ class ReleaseSampler(Sampler[int]):
             order = order[: len(order) - len(order) % self.ranks]
         elif self.ends == "repeat" and len(order):
             order = np.resize(order, len(order) + -len(order) % self.ranks)
+        self._total = len(order)
         return order[self._start + self.rank :: self.ranks]
 
     def __iter__(self) -> Iterator[int]:
@@ -97,12 +99,12 @@ class ReleaseSampler(Sampler[int]):
     def state_dict(self, used: int | None = None) -> dict[str, int]:
         """Where the loop stands. `used`: how many samples of this iteration this rank has trained on; None: all that
         were handed out, which is right for a DataLoader without workers. Workers read ahead: say
-        `used=steps * batch_size`. Raises `UserError` for more than were handed out."""
+        `used=steps * batch_size`. Of several ranks, that of rank 0 is the one to keep: all go on from it. Raises `UserError` for more than were handed out."""
         done = self._handed if used is None else int(used)
         if not 0 <= done <= self._handed:
             raise UserError(f"used={done} of {self._handed} samples that were handed out in this iteration.")
         epoch, position = self.epoch, self._start + done * self.ranks
-        if self._ended and done == self._handed:
+        if 0 < self._total <= position:
             epoch, position = epoch + 1, 0
         return {"seed": self.seed, "epoch": epoch, "position": position, "n": len(self.dataset)}
 

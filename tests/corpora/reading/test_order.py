@@ -1,0 +1,43 @@
+"""Who reads which samples, and in which order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpora.reading.order import STRETCH, Shuffle, part
+
+SHARDS = st.lists(st.integers(0, 90), max_size=8).map(lambda sizes: np.repeat(np.arange(len(sizes)), sizes))
+SHUFFLES = st.none() | st.builds(Shuffle, seed=st.integers(0, 3), epoch=st.integers(0, 3))
+
+
+@given(shards=SHARDS, readers=st.integers(1, 40), shuffle=SHUFFLES, again=st.integers(0, 2))
+def test_each_sample_comes_exactly_once_over_all_readers(
+    shards: np.ndarray, readers: int, shuffle: Shuffle | None, again: int
+) -> None:
+    parts = [part(shards, reader, readers, shuffle, again) for reader in range(readers)]
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(shards)))
+    sizes = [len(one) for one in parts]
+    assert max(sizes) - min(sizes) <= 1
+
+
+@given(shards=SHARDS, readers=st.integers(1, 5), seed=st.integers(0, 9))
+def test_an_order_is_one_of_seed_and_epoch(shards: np.ndarray, readers: int, seed: int) -> None:
+    one = [part(shards, 0, readers, Shuffle(seed, epoch)).tolist() for epoch in (0, 1, 0)]
+    assert one[0] == one[2] and (one[0] != one[1] or len(one[0]) <= 2 * STRETCH)
+
+
+def test_another_pass_reads_the_same_in_another_order() -> None:
+    shards = np.repeat([0, 1], 40 * STRETCH)
+    passes = [part(shards, 1, 3, Shuffle(), again).tolist() for again in range(3)]
+    assert sorted(passes[0]) == sorted(passes[1]) == sorted(passes[2])
+    assert passes[0] != passes[1] != passes[2]
+
+
+@pytest.mark.parametrize("shuffle", [None, Shuffle(3)])
+def test_neighbours_are_read_together(shuffle: Shuffle | None) -> None:
+    rows = part(np.repeat([0, 1, 2], 10 * STRETCH), 1, 4, shuffle)
+    seeks = int((np.diff(rows) != 1).sum())
+    assert seeks <= len(rows) // STRETCH + 1
