@@ -56,6 +56,5 @@ def number_of(sample_id: str) -> int:
 
 
 def readable(folder: Path, modality: str) -> Path:
-    """A release of `samples(modality)`: three real ones each in dev and test, all others in train. Its tars are named as
-    those of a run are, by split and kind."""
+    """A release of `samples(modality)`: three real ones each in dev and test, all others in train."""
     return write_release(folder, samples(modality), SPLIT, modality=modality)

@@ -99,7 +99,8 @@ class ReleaseSampler(Sampler[int]):
     def state_dict(self, used: int | None = None) -> dict[str, int]:
         """Where the loop stands. `used`: how many samples of this iteration this rank has trained on; None: all that
         were handed out, which is right for a DataLoader without workers. Workers read ahead: say
-        `used=steps * batch_size`. Of several ranks, that of rank 0 is the one to keep: all go on from it. Raises `UserError` for more than were handed out."""
+        `used=steps * batch_size`. Of several ranks, that of rank 0 is the one to keep: all go on from it.
+        Raises `UserError` for more than were handed out."""
         done = self._handed if used is None else int(used)
         if not 0 <= done <= self._handed:
             raise UserError(f"used={done} of {self._handed} samples that were handed out in this iteration.")

@@ -23,10 +23,10 @@ def test_each_sample_comes_exactly_once_over_all_readers(
     assert max(sizes) - min(sizes) <= 1
 
 
-@given(shards=SHARDS, readers=st.integers(1, 5), seed=st.integers(0, 9))
-def test_an_order_is_one_of_seed_and_epoch(shards: np.ndarray, readers: int, seed: int) -> None:
-    one = [part(shards, 0, readers, Shuffle(seed, epoch)).tolist() for epoch in (0, 1, 0)]
-    assert one[0] == one[2] and (one[0] != one[1] or len(one[0]) <= 2 * STRETCH)
+def test_an_order_is_one_of_seed_and_epoch() -> None:
+    shards = np.repeat([0, 1, 2], 20 * STRETCH)
+    orders = [part(shards, 0, 2, Shuffle(*names)).tolist() for names in ((1, 0), (1, 1), (2, 0), (1, 0))]
+    assert orders[0] == orders[3] and len(set(map(tuple, orders))) == 3
 
 
 def test_another_pass_reads_the_same_in_another_order() -> None:

@@ -141,7 +141,7 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path, cache: Path, 
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     running = [
-        subprocess.Popen([*command, *names[at::2]], env={**os.environ, "PYTHONPATH": os.getcwd()}) for at in (0, 1)
+        subprocess.Popen([*command, *names[at::2]], env={**os.environ, "PYTHONPATH": str(Path.cwd())}) for at in (0, 1)
     ]
     assert [one.wait() for one in running] == [0, 0]
     assert all(remembered.has_hash(tmp_path, name, hash_file(tmp_path / name)) for name in names) and not hashed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,14 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> ReleaseDataset:
 @pytest.mark.parametrize("ranks", [1, 2, 3, 50])
 def test_each_sample_once_in_an_epoch_over_all_ranks(dataset: ReleaseDataset, ranks: int) -> None:
     parts = [list(ReleaseSampler(dataset, seed=3, rank=rank, ranks=ranks)) for rank in range(ranks)]
-    assert sorted(sum(parts, [])) == list(range(33))
+    assert sorted(chain(*parts)) == list(range(33))
     assert [len(part) for part in parts] == [
         len(ReleaseSampler(dataset, rank=rank, ranks=ranks)) for rank in range(ranks)
     ]
     for ends, wanted in (("drop", 33 // ranks), ("repeat", -(-33 // ranks))):
         parts = [list(ReleaseSampler(dataset, ends=ends, rank=rank, ranks=ranks)) for rank in range(ranks)]  # type: ignore[arg-type]
         assert {len(part) for part in parts} == {wanted}
-        assert len(set(sum(parts, []))) == min(33, ranks * wanted)
+        assert len(set(chain(*parts))) == min(33, ranks * wanted)
 
 
 def test_seed_and_epoch_name_the_order(dataset: ReleaseDataset) -> None:
@@ -77,7 +78,7 @@ def test_a_loop_stops_and_goes_on_with_workers(dataset: ReleaseDataset) -> None:
     def loader(sampler: ReleaseSampler) -> Any:
         return DataLoader(dataset, batch_size=4, sampler=sampler, num_workers=1, collate_fn=ids)
 
-    whole = [batch for batch in loader(ReleaseSampler(dataset))]
+    whole = list(loader(ReleaseSampler(dataset)))
     sampler = ReleaseSampler(dataset)
     for step, batch in enumerate(loader(sampler)):
         assert batch == whole[step]
@@ -144,9 +145,9 @@ def test_balanced_ranks_and_states(dataset: ReleaseDataset) -> None:
 
 
 def test_what_cannot_be_is_said(tmp_path: Path, dataset: ReleaseDataset) -> None:
-    with pytest.raises(UnknownNameError, match="treatment of weights 'drawn'.*keep"):
+    with pytest.raises(UnknownNameError, match=r"treatment of weights 'drawn'.*keep"):
         ReleaseSampler(dataset, weights="drawn")  # type: ignore[arg-type]
-    with pytest.raises(UnknownNameError, match="end 'pad'.*repeat"):
+    with pytest.raises(UnknownNameError, match=r"end 'pad'.*repeat"):
         ReleaseSampler(dataset, ends="pad")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="rank 2 of 2"):
         ReleaseSampler(dataset, rank=2, ranks=2)
