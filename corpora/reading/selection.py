@@ -5,7 +5,7 @@ Everything is done on columns: a million rows take no longer than their tables d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 
 import numpy as np
@@ -14,12 +14,14 @@ import pyarrow.compute as pc
 
 from corpora.errors import UnknownNameError, UserError
 from corpora.reading.conditions import conditions, scores_of
+from corpora.store.shards import in_order
 from corpora.store.weights import systematic
 
 if TYPE_CHECKING:
     from corpora.store.release import Release
 
 Kind = Literal["both", "real", "synthetic"]
+NEEDED = ("sample_id", "shard", "offset", "n_bytes", "codec", "emotion", "weight", "generator_id")
 
 
 class Which(TypedDict, total=False):
@@ -33,8 +35,16 @@ class Which(TypedDict, total=False):
     classes: list[str]
 
 
-def selected(release: Release, split: str | None, kind: Kind, which: Which, seed: int = 0) -> pa.Table:
-    """Rows of SAMPLES in the order of shards and places in them. `seed`: which samples go for `synthetic_share`.
+def selected(
+    release: Release,
+    split: str | None,
+    kind: Kind,
+    which: Which,
+    seed: int = 0,
+    columns: Sequence[str] = (),
+) -> pa.Table:
+    """`NEEDED` and `columns` of SAMPLES, rows in the order of shards and places in them. `seed`: which samples go for
+    `synthetic_share`.
 
     Raises `UnknownNameError` (split, view, kind, gate, class, a keyword that is none), `UserError` (a condition or
     share that is none; a share of both kinds where there is only one; nothing is left), `IntegrityError` where the
@@ -47,6 +57,7 @@ def selected(release: Release, split: str | None, kind: Kind, which: Which, seed
     share = which.get("synthetic_share")
     if share is not None:
         _check_share(share, kind)
+    release = release.narrow([*NEEDED, *columns])
     rows = release.rows(split, synthetic={"both": None, "real": False, "synthetic": True}[kind], view=which.get("view"))
     if (classes := which.get("classes")) is not None:
         rows = _of_classes(rows, classes)
@@ -57,7 +68,7 @@ def selected(release: Release, split: str | None, kind: Kind, which: Which, seed
     if not rows.num_rows:
         asked = ", ".join(f"{name}={value!r}" for name, value in {"split": split, "kind": kind, **which}.items())
         raise UserError(f"{release.path} holds no sample with {asked}.")
-    return rows.sort_by([("shard", "ascending"), ("offset", "ascending")])
+    return in_order(rows)
 
 
 def _check_share(share: object, kind: Kind) -> None:

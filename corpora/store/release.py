@@ -15,7 +15,7 @@ import json
 import re
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
 
@@ -147,6 +147,12 @@ class Release:
             table = table.filter(pc.invert(real) if synthetic else real)
         return table
 
+    def narrow(self, columns: Iterable[str]) -> Release:
+        """The same release with these columns of the index alone, and what `rows` needs: choosing rows costs by the
+        column. Columns are not copied."""
+        names = list(dict.fromkeys([*columns, "sample_id", "generator_id"]))
+        return replace(self, index=self.index.select(names))
+
     def samples(
         self,
         split: str | None = None,
@@ -164,10 +170,8 @@ class Release:
         At once raises `UnknownNameError` (split, view, column of the index) and `UserError` (`columns` is one text).
         """
         names = _columns(columns, self.index.schema.names)
-        table = self.rows(split, synthetic=synthetic, view=view)
-        if names is not None:
-            table = table.select(list(dict.fromkeys([*names, *PLACE, "generator_id"])))
-        return self._samples(table, names)
+        own = self if names is None else self.narrow([*names, *PLACE])
+        return self._samples(own.rows(split, synthetic=synthetic, view=view), names)
 
     def _samples(self, table: pa.Table, names: list[str] | None) -> Iterator[dict[str, Any]]:
         if names is None:
@@ -217,7 +221,7 @@ class Release:
     def balance(self, split: str = "train", *, view: str | None = None) -> dict[str, ClassBalance]:
         """Class -> its real and synthetic rows in the split and the sum of their weights, which is what is balanced.
         Soft labels, of no class, are left out. Raises `UnknownNameError`."""
-        return class_balance(self.rows(split, view=view))
+        return class_balance(self.narrow(["emotion", "weight"]).rows(split, view=view))
 
     def to_pandas(self, split: str | None = None, *, scores: bool = False, view: str | None = None) -> pd.DataFrame:
         """Rows of `rows(...)` as a pandas frame, index `sample_id`, in the order of the index.

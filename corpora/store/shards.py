@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,6 +28,7 @@ __all__ = [
     "PLACE",
     "assemble",
     "count_members",
+    "in_order",
     "iter_payloads",
     "read_at",
     "read_payload",
@@ -156,7 +158,9 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     corpora/store/evolve.py.
     """
     try:
-        table = pq.read_table(path, memory_map=False)
+        # not pq.read_table: it loads Arrow's datasets first, and takes x=1 in a path for a column
+        with pq.ParquetFile(path, memory_map=False) as file:
+            table = file.read()
     except (pa.ArrowInvalid, OSError) as error:
         raise IntegrityError(f"{path} cannot be read as Parquet: {error}. Make it again.") from error
     return evolved(table, schema, path)
@@ -196,7 +200,7 @@ def iter_payloads(
     payloads of one that is known to be what it was are not hashed once more. Raises `IntegrityError` if a tar is
     missing, short, or holds other bytes than the index says.
     """
-    ordered = table.sort_by([("shard", "ascending"), ("offset", "ascending")])
+    ordered = in_order(table)
     names = table.schema.names if columns is None else list(columns)
     with ExitStack() as stack:
         shard, number, checked = None, -1, True
@@ -218,6 +222,18 @@ def iter_payloads(
                     row = {"sample_id": sample_id, "offset": offset, "n_bytes": n_bytes, "sha256": sha256}
                     _checked(data, row, tar)
                 yield dict(zip(names, values, strict=True)), data
+
+
+def in_order(table: pa.Table) -> pa.Table:
+    """The rows by shard and offset; as it is where they stand so, which those of an index do."""
+    encoded = table["shard"].combine_chunks().dictionary_encode()
+    names, offsets = encoded.dictionary.to_pylist(), table["offset"].to_numpy()
+    rank = {name: i for i, name in enumerate(sorted(names))}
+    shards = np.array([rank[name] for name in names], np.int64)[encoded.indices.to_numpy()]
+    step = np.diff(shards)
+    if bool(((step > 0) | ((step == 0) & (np.diff(offsets) >= 0))).all()):
+        return table
+    return table.take(pa.array(np.lexsort((offsets, shards))))
 
 
 def _rows(columns: Sequence[Sequence[Any]], n: int) -> Iterator[tuple[Any, ...]]:

@@ -105,7 +105,7 @@ def torch_dataset(
     for name in columns:
         if name not in opened.index.schema.names:
             raise UnknownNameError.of("column of the index", str(name), opened.index.schema.names)
-    rows = selected(opened, split, kind, which, seed)
+    rows = selected(opened, split, kind, which, seed, columns)
     if decode:
         for codec in pc.unique(rows["codec"]).to_pylist():
             decoder(codec)
