@@ -11,17 +11,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from corpora.errors import UserError
+
 STRETCH = 32  # neighbours that stay together: few seeks, and a buffer of a thousand mixes thirty stretches
 
 
 @dataclass(frozen=True, slots=True)
 class Shuffle:
     """Order of an epoch: the same `seed` and `epoch` give the same. buffer: samples that wait in memory in each
-    reading process, one of which is taken at random; 0: stretches of neighbours stay together."""
+    reading process, one of which is taken at random; 0: stretches of neighbours stay together. Raises `UserError` for
+    a number below 0."""
 
     seed: int = 0
     epoch: int = 0
     buffer: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("seed", "epoch", "buffer"):
+            if (value := getattr(self, name)) < 0:
+                raise UserError(f"Shuffle: {name} is {value}; a whole number from 0 on is wanted.")
 
 
 def part(shards: np.ndarray, reader: int, readers: int, shuffle: Shuffle | None, again: int = 0) -> np.ndarray:

@@ -52,6 +52,8 @@ class ReleaseSampler(Sampler[int]):
         self.ranks = ddp.world_size() if ranks is None else ranks
         if not 0 <= self.rank < self.ranks:
             raise UserError(f"rank {self.rank} of {self.ranks} ranks; 0 to {self.ranks - 1} are there.")
+        if seed < 0:
+            raise UserError(f"seed is {seed}; a whole number from 0 on is wanted.")
         self.dataset, self.seed, self.weights, self.ends = dataset, seed, weights, ends
         self.epoch, self._start, self._handed, self._ended = 0, 0, 0, False
         self._total = 0  # places of the epoch, known once it has begun

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpora.errors import UserError
 from corpora.reading.order import STRETCH, Shuffle, part
 
 SHARDS = st.lists(st.integers(0, 90), max_size=8).map(lambda sizes: np.repeat(np.arange(len(sizes)), sizes))
@@ -34,6 +35,12 @@ def test_another_pass_reads_the_same_in_another_order() -> None:
     passes = [part(shards, 1, 3, Shuffle(), again).tolist() for again in range(3)]
     assert sorted(passes[0]) == sorted(passes[1]) == sorted(passes[2])
     assert passes[0] != passes[1] != passes[2]
+
+
+@pytest.mark.parametrize("name", ["seed", "epoch", "buffer"])
+def test_numbers_of_an_order_begin_at_0(name: str) -> None:
+    with pytest.raises(UserError, match=f"Shuffle: {name} is -1"):
+        Shuffle(**{name: -1})
 
 
 @pytest.mark.parametrize("shuffle", [None, Shuffle(3)])

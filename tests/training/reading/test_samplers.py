@@ -149,6 +149,8 @@ def test_what_cannot_be_is_said(tmp_path: Path, dataset: ReleaseDataset) -> None
         ReleaseSampler(dataset, weights="drawn")  # type: ignore[arg-type]
     with pytest.raises(UnknownNameError, match=r"end 'pad'.*repeat"):
         ReleaseSampler(dataset, ends="pad")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="seed is -1"):
+        ReleaseSampler(dataset, seed=-1)
     with pytest.raises(UserError, match="rank 2 of 2"):
         ReleaseSampler(dataset, rank=2, ranks=2)
     sampler = ReleaseSampler(dataset)
