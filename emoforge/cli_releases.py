@@ -189,3 +189,21 @@ def pack(
     from emoforge.packing import pack as do
 
     do(release, folder, project_here(), as_json=as_json)
+
+
+@commands.command(rich_help_panel=PANEL)
+def export(
+    release: Annotated[str, Named],
+    folder: Annotated[Path, typer.Argument(help="Where to; must not be there yet")],
+    form: Annotated[str, typer.Option("--format", help="audformat")] = "audformat",
+    as_json: Json = False,
+) -> None:
+    """Write a release as a database of another format: audformat, for speech. Every payload is checked by its hash.
+
+    Tables for each split, real and synthetic apart, files as wav; audformat.Database.load reads it.
+
+    Example:  emoforge export demo_speech demo_speech-audformat
+    """
+    from emoforge.exporting import export as do
+
+    do(release, folder, form, project_here(), as_json=as_json)

@@ -14,7 +14,7 @@ SHOWN = 20  # samples of one shard that the terminal names
 
 def verify(given: str, repo: Path | None, *, as_json: bool) -> bool:
     """Prints what differs; -> whether the release is what it was. Raises what `find_release` raises."""
-    checked = check_release(_folder(given, repo))
+    checked = check_release(release_folder(given, repo))
     if as_json:
         console.print_json(checked_json(checked))
     else:
@@ -22,8 +22,8 @@ def verify(given: str, repo: Path | None, *, as_json: bool) -> bool:
     return checked.intact
 
 
-def _folder(given: str, repo: Path | None) -> Path:
-    """A folder stands for itself, so that verifying needs neither project, git nor DVC."""
+def release_folder(given: str, repo: Path | None) -> Path:
+    """Of what people name; a folder stands for itself, so that verifying needs neither project, git nor DVC."""
     if Path(given).is_dir():
         for folder in (Path(given), Path(given) / "release"):
             if (folder / "manifest.json").is_file():

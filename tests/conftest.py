@@ -14,6 +14,7 @@ import corpora.quiet  # noqa: F401  (sets the environment before anything heavy 
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+os.environ.setdefault("EMOFORGE_CACHE", "off")  # nothing of a test's releases is remembered at home
 
 import pytest
 from hypothesis import HealthCheck, settings

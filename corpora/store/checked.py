@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpora.errors import IntegrityError
-from corpora.fingerprint import hash_file
+from corpora.store.remembered import has_hash, hash_anew
 from corpora.store.shards import count_members
 
 MANIFEST = "manifest.json"
@@ -62,8 +62,9 @@ def unlisted(root: Path, files: Mapping[str, Any], version: int) -> tuple[str, .
     return tuple(sorted(name for name in there if name not in known))
 
 
-def file_problem(root: Path, name: str, entry: Mapping[str, Any]) -> Problem | None:
-    """`entry`: sha256 and n_bytes of the file `name`, as the manifest has them."""
+def file_problem(root: Path, name: str, entry: Mapping[str, Any], *, remembered: bool = False) -> Problem | None:
+    """`entry`: sha256 and n_bytes of the file `name`, as the manifest has them. `remembered`: a file that was hashed
+    before and has not changed since is not read again (corpora/store/remembered.py)."""
     path = root / name
     for part in (path, *path.parents):
         if part == root:
@@ -75,7 +76,8 @@ def file_problem(root: Path, name: str, entry: Mapping[str, Any]) -> Problem | N
     size = path.stat().st_size
     if size != entry["n_bytes"]:
         return Problem(name, "size", f"{path} has {size} bytes, the manifest says {entry['n_bytes']}.")
-    if hash_file(path) != entry["sha256"]:
+    same = has_hash(root, name, entry["sha256"]) if remembered else hash_anew(root, name) == entry["sha256"]
+    if not same:
         return Problem(name, "changed", f"{path} does not have the sha256 of the manifest: it was changed.")
     return None
 

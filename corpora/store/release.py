@@ -16,9 +16,9 @@ import json
 import re
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -40,11 +40,16 @@ from corpora.store.checked import (
     unlisted,
 )
 from corpora.store.evolve import Format
+from corpora.store.remembered import has_hash
 from corpora.store.shards import PLACE, iter_payloads, read_table
 from corpora.store.weights import ClassBalance, class_balance, drawn, with_weights
 
 if TYPE_CHECKING:
     import pandas as pd
+    import webdataset
+
+    from corpora.reading.order import Shuffle
+    from corpora.reading.selection import Kind, Which
 
 Weights = Literal["keep", "draw"]
 
@@ -125,7 +130,7 @@ class Release:
     @property
     def views(self) -> tuple[str, ...]:
         """Names of its split views."""
-        return tuple(sorted(set(self.splits["view"].to_pylist())))
+        return tuple(sorted(pc.unique(self.splits["view"]).to_pylist()))
 
     def rows(self, split: str | None = None, *, synthetic: bool | None = None, view: str | None = None) -> pa.Table:
         """Index rows of a split (None: of all). `synthetic` True or False keeps one kind. `view` is needed only
@@ -133,7 +138,7 @@ class Release:
         table = self.index
         if split is not None:
             rows = self.splits.filter(pc.equal(self.splits["view"], self._view(view)))
-            known = set(rows["split"].to_pylist())
+            known = pc.unique(rows["split"]).to_pylist()
             if split not in known:
                 raise UnknownNameError.of("split", split, known)
             ids = rows.filter(pc.equal(rows["split"], split))["sample_id"]
@@ -142,6 +147,12 @@ class Release:
             real = pc.is_null(table["generator_id"])
             table = table.filter(pc.invert(real) if synthetic else real)
         return table
+
+    def narrow(self, columns: Iterable[str]) -> Release:
+        """The same release with these columns of the index alone, and what `rows` needs: choosing rows costs by the
+        column. Columns are not copied."""
+        names = list(dict.fromkeys([*columns, "sample_id", "generator_id"]))
+        return replace(self, index=self.index.select(names))
 
     def samples(
         self,
@@ -160,26 +171,58 @@ class Release:
         At once raises `UnknownNameError` (split, view, column of the index) and `UserError` (`columns` is one text).
         """
         names = _columns(columns, self.index.schema.names)
-        table = self.rows(split, synthetic=synthetic, view=view)
-        if names is not None:
-            table = table.select(list(dict.fromkeys([*names, *PLACE, "generator_id"])))
-        return self._samples(table, names)
+        own = self if names is None else self.narrow([*names, *PLACE])
+        return self._samples(own.rows(split, synthetic=synthetic, view=view), names)
 
     def _samples(self, table: pa.Table, names: list[str] | None) -> Iterator[dict[str, Any]]:
         if names is None:
-            for row, payload in iter_payloads(self.path, table):
+            for row, payload in iter_payloads(self.path, table, whole=self._is_whole):
                 yield row | {"payload": payload, "synthetic": row["generator_id"] is not None}
             return
-        for row, payload in iter_payloads(self.path, table, [*names, "generator_id"]):
+        for row, payload in iter_payloads(self.path, table, [*names, "generator_id"], self._is_whole):
             generator = row["generator_id"]
             if "generator_id" not in names:
                 del row["generator_id"]
             yield row | {"payload": payload, "synthetic": generator is not None}
 
+    def _is_whole(self, shard: str) -> bool:
+        """Whether a shard is what the manifest says: it was hashed before and has not changed since, or it is now."""
+        entry = self.manifest["files"].get(shard)
+        return entry is not None and has_hash(self.path, shard, entry["sha256"])
+
+    def webdataset(
+        self,
+        split: str | None = None,
+        *,
+        kind: Kind = "both",
+        decode: bool = True,
+        shuffle: Shuffle | None = None,
+        check: bool = True,
+        **which: Unpack[Which],
+    ) -> webdataset.WebDataset:
+        """A `wds.WebDataset` of a split (None: all), to be gone on with by its stages: `to_tuple`, `map`, `batched`.
+
+        A sample: `__key__`, `__url__`, its payload under its codec ("wav", "png", "npz", "txt"), decoded as
+        corpora/reading/decoded.py says, or bytes without `decode`; `json`; and from the index `emotion`, `weight` (to
+        be multiplied with the loss) and `synthetic`. kind: "real", "synthetic" or "both".
+
+        Over all ranks and DataLoader workers each sample comes exactly once in an epoch, however many shards there are;
+        readers' parts differ by one sample at most. `shuffle`: names the order (`Shuffle(seed, epoch)`); for the next
+        epoch build the pipeline anew with its number, which costs milliseconds. Without: the order of the shards.
+        check: a shard is hashed when it is first opened, and then again only after it has changed.
+
+        which: `view`; `where={"mcd": "<= 6"}`, scores of synthetic samples; `synthetic_share` in [0, 1]; `classes`.
+        Raises as `corpora.reading.selection.selected`; `UnknownNameError` for a codec that has no decoder; while it is
+        read `IntegrityError`.
+        """
+        from corpora.reading.pipeline import Stages, pipeline  # webdataset takes a second to load
+
+        return pipeline(self, split, kind, Stages(decode, shuffle, check), which)
+
     def balance(self, split: str = "train", *, view: str | None = None) -> dict[str, ClassBalance]:
         """Class -> its real and synthetic rows in the split and the sum of their weights, which is what is balanced.
         Soft labels, of no class, are left out. Raises `UnknownNameError`."""
-        return class_balance(self.rows(split, view=view))
+        return class_balance(self.narrow(["emotion", "weight"]).rows(split, view=view))
 
     def to_pandas(self, split: str | None = None, *, scores: bool = False, view: str | None = None) -> pd.DataFrame:
         """Rows of `rows(...)` as a pandas frame, index `sample_id`, in the order of the index.
@@ -197,8 +240,7 @@ class Release:
         splits = self.splits.filter(pc.equal(self.splits["view"], view))
         frame = index_frame(self.rows(split, view=view), splits)
         if scores and SCORE_TABLE in self.manifest["files"]:
-            _check_file(self.path, SCORE_TABLE, self.manifest["files"][SCORE_TABLE])
-            frame = frame.join(score_frame(read_table(self.path / SCORE_TABLE, SCORES)))
+            frame = frame.join(score_frame(self.scores()))
         return frame
 
     def _view(self, view: str | None) -> str:
@@ -207,6 +249,14 @@ class Release:
         if name not in self.views:
             raise UnknownNameError.of("split view", str(view), self.views)
         return name
+
+    def scores(self) -> pa.Table:
+        """SCORES: what each gate gave each candidate, accepted or not; no row where nothing was drawn. Raises
+        `IntegrityError` where the file is not what it was."""
+        if SCORE_TABLE not in self.manifest["files"]:
+            return SCORES.empty_table()
+        _check_file(self.path, SCORE_TABLE, self.manifest["files"][SCORE_TABLE])
+        return read_table(self.path / SCORE_TABLE, SCORES)
 
     def requests(self) -> pa.Table | None:
         """REQUESTS, a row for each synthetic sample: which model was asked for it, with which prompts, and its
@@ -323,7 +373,7 @@ def _columns(asked: Iterable[str] | None, known: Sequence[str]) -> list[str] | N
 
 
 def _shards(index: pa.Table) -> list[str]:
-    return sorted(set(index["shard"].to_pylist()))
+    return sorted(pc.unique(index["shard"]).to_pylist())
 
 
 def read_manifest(root: Path) -> tuple[dict[str, Any], int]:
@@ -375,7 +425,7 @@ def _check_entry(place: Path, name: str, entry: Any) -> None:
 
 
 def _check_file(root: Path, name: str, entry: Mapping[str, Any]) -> None:
-    if (problem := file_problem(root, name, entry)) is not None:
+    if (problem := file_problem(root, name, entry, remembered=True)) is not None:
         raise IntegrityError(problem.sentence)
 
 

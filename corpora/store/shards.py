@@ -10,11 +10,12 @@ import hashlib
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,7 +28,9 @@ __all__ = [
     "PLACE",
     "assemble",
     "count_members",
+    "in_order",
     "iter_payloads",
+    "read_at",
     "read_payload",
     "read_table",
     "shard_of",
@@ -38,6 +41,7 @@ __all__ = [
 _BLOCK = 512  # bytes of a tar block
 _RECORD = 10240  # tars are padded to this
 _BATCH = 2048  # rows read at once
+_WINDOW = 1 << 20  # bytes of a tar that are read at once where its members are counted
 _ROW_GROUP = 65536
 PLACE = ("sample_id", "shard", "offset", "n_bytes", "sha256")  # where a payload lies and what it must be
 
@@ -154,7 +158,8 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     corpora/store/evolve.py.
     """
     try:
-        with pq.ParquetFile(path) as file:  # `pq.read_table` would load its dataset layer, and pandas with it
+        # not pq.read_table: it loads Arrow's datasets first, and takes x=1 in a path for a column
+        with pq.ParquetFile(path, memory_map=False) as file:
             table = file.read()
     except (pa.ArrowInvalid, OSError) as error:
         raise IntegrityError(f"{path} cannot be read as Parquet: {error}. Make it again.") from error
@@ -176,25 +181,29 @@ def read_payload(folder: Path, row: Mapping[str, Any]) -> bytes:
     tar = Path(folder) / row["shard"]
     try:
         with tar.open("rb", buffering=0) as file:
-            data = _read_at(file.fileno(), row["n_bytes"], row["offset"])
+            data = read_at(file.fileno(), row["n_bytes"], row["offset"])
     except FileNotFoundError as error:
         raise IntegrityError(f"{tar} is missing; the index names it for {row['sample_id']}.") from error
     return _checked(data, row, tar)
 
 
 def iter_payloads(
-    folder: Path, table: pa.Table, columns: Sequence[str] | None = None
+    folder: Path,
+    table: pa.Table,
+    columns: Sequence[str] | None = None,
+    whole: Callable[[str], bool] | None = None,
 ) -> Iterator[tuple[dict[str, Any], bytes]]:
     """(row, payload) of each row of an index, shard by shard in the order of the tar; each tar is opened once.
 
     `columns`: those that a row holds, in their order (None: all); lists and maps cost more than a small payload. The
-    table has them, and sample_id, shard, offset, n_bytes and sha256. Raises `IntegrityError` if a tar is missing,
-    short, or holds other bytes than the index says.
+    table has them, and sample_id, shard, offset, n_bytes and sha256. `whole`: asked of each shard when it is opened;
+    payloads of one that is known to be what it was are not hashed once more. Raises `IntegrityError` if a tar is
+    missing, short, or holds other bytes than the index says.
     """
-    ordered = table.sort_by([("shard", "ascending"), ("offset", "ascending")])
+    ordered = in_order(table)
     names = table.schema.names if columns is None else list(columns)
     with ExitStack() as stack:
-        shard, number = None, -1
+        shard, number, checked = None, -1, True
         for batch in ordered.to_batches(max_chunksize=_BATCH):
             place = [batch.column(name).to_pylist() for name in PLACE]
             told = [batch.column(name).to_pylist() for name in names]
@@ -207,18 +216,31 @@ def iter_payloads(
                         number = stack.enter_context(tar.open("rb")).fileno()
                     except FileNotFoundError as error:
                         raise IntegrityError(f"{tar} is missing; the index names it.") from error
-                data = _read_at(number, n_bytes, offset)
-                if len(data) != n_bytes or hashlib.sha256(data).hexdigest() != sha256:
+                    checked = whole is None or not whole(name)
+                data = read_at(number, n_bytes, offset)
+                if len(data) != n_bytes or (checked and hashlib.sha256(data).hexdigest() != sha256):
                     row = {"sample_id": sample_id, "offset": offset, "n_bytes": n_bytes, "sha256": sha256}
                     _checked(data, row, tar)
                 yield dict(zip(names, values, strict=True)), data
+
+
+def in_order(table: pa.Table) -> pa.Table:
+    """The rows by shard and offset; as it is where they stand so, which those of an index do."""
+    encoded = table["shard"].combine_chunks().dictionary_encode()
+    names, offsets = encoded.dictionary.to_pylist(), table["offset"].to_numpy()
+    rank = {name: i for i, name in enumerate(sorted(names))}
+    shards = np.array([rank[name] for name in names], np.int64)[encoded.indices.to_numpy()]
+    step = np.diff(shards)
+    if bool(((step > 0) | ((step == 0) & (np.diff(offsets) >= 0))).all()):
+        return table
+    return table.take(pa.array(np.lexsort((offsets, shards))))
 
 
 def _rows(columns: Sequence[Sequence[Any]], n: int) -> Iterator[tuple[Any, ...]]:
     return zip(*columns, strict=True) if columns else iter([()] * n)
 
 
-def _read_at(number: int, n_bytes: int, offset: int) -> bytes:
+def read_at(number: int, n_bytes: int, offset: int) -> bytes:
     """Bytes of an open file (its descriptor) from `offset` on: `n_bytes`, or what there is. No buffer is filled."""
     data = os.pread(number, n_bytes, offset)
     while len(data) < n_bytes and (more := os.pread(number, n_bytes - len(data), offset + len(data))):
@@ -228,8 +250,36 @@ def _read_at(number: int, n_bytes: int, offset: int) -> bytes:
 
 def count_members(tar: Path) -> int:
     """Payloads in a tar (members that are no json). A cut-off tar reads silently short: compare with the index."""
+    plain = _count_plain(tar)
+    if plain is not None:
+        return plain
     try:
         with tarfile.open(tar) as file:
             return sum(not member.name.endswith(".json") for member in file)
     except tarfile.TarError as error:
         raise IntegrityError(f"{tar} cannot be read as tar: {error}") from error
+
+
+def _count_plain(tar: Path) -> int | None:
+    """As `count_members`, of a tar of plain files with short names, as ours are; None: `tarfile` is to look at it.
+
+    Twenty times as fast: of a header, name and size alone are read, and no object is made of it.
+    """
+    count, at, base, window = 0, 0, 0, b""
+    with tar.open("rb", buffering=0) as file:
+        end = os.fstat(file.fileno()).st_size
+        while at < end:
+            if not base <= at <= base + len(window) - _BLOCK:
+                base, window = at, read_at(file.fileno(), _WINDOW, at)
+            header = window[at - base : at - base + _BLOCK]
+            if not any(header):
+                return count
+            if header[156:157] != b"0" or header[257:262] != b"ustar" or header[345:346] != b"\0":
+                return None
+            try:
+                size = int(header[124:136].rstrip(b" \0"), 8)
+            except ValueError:
+                return None
+            count += not header[: header.index(b"\0")].endswith(b".json")
+            at += _BLOCK + size + -size % _BLOCK
+    return None  # no end

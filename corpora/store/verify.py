@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,7 +57,7 @@ def check_release(path: Path) -> Checked:
     if INDEX not in damaged and INDEX in files:
         index = _index(path, problems)
         if index is not None:
-            problems = [_located(problem, path, index) for problem in problems]
+            problems = _located(problems, path, index)
             whole = pc.invert(pc.is_in(index["shard"], value_set=pa.array(sorted(damaged), pa.string())))
             problems += _unknown_shards(path, files, index)
             problems += member_problems(path, index.filter(pc.and_(whole, _listed(index, files))))
@@ -81,11 +82,18 @@ def _index(path: Path, problems: list[Problem]) -> pa.Table | None:
         return None
 
 
-def _located(problem: Problem, path: Path, index: pa.Table) -> Problem:
-    """A shard's problem with the samples that it touches; only shards that differ are searched."""
-    if not problem.file.endswith(".tar"):
-        return problem
-    return with_samples(problem, path, index.filter(pc.equal(index["shard"], problem.file)))
+def _located(problems: list[Problem], path: Path, index: pa.Table) -> list[Problem]:
+    """Problems of shards with the samples that they touch; only shards that differ are searched, and the index once."""
+    shards = pa.array(sorted({problem.file for problem in problems if problem.file.endswith(".tar")}), pa.string())
+    rows = index.filter(pc.is_in(index["shard"], value_set=shards)).sort_by("shard")
+    counts = {row["values"]: row["counts"] for row in pc.value_counts(rows["shard"]).to_pylist()}
+    starts = dict(zip(sorted(counts), accumulate((counts[name] for name in sorted(counts)), initial=0), strict=False))
+    return [
+        with_samples(problem, path, rows.slice(starts.get(problem.file, 0), counts.get(problem.file, 0)))
+        if problem.file.endswith(".tar")
+        else problem
+        for problem in problems
+    ]
 
 
 def _listed(index: pa.Table, files: dict[str, dict[str, object]]) -> pa.ChunkedArray:

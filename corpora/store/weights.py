@@ -11,7 +11,6 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -53,10 +52,11 @@ def class_balance(index: pa.Table) -> dict[str, ClassBalance]:
     """Rows of SAMPLES with weights -> what each class has, sorted by name; rows without a class count in none."""
     synthetic = pc.is_valid(index["generator_id"]).to_numpy()
     weights = index["weight"].to_numpy().astype(np.float64)
-    emotions = np.array(index["emotion"].to_pylist(), dtype=object)
+    encoded = index["emotion"].combine_chunks().dictionary_encode()
+    codes, names = encoded.indices.fill_null(-1).to_numpy(), encoded.dictionary.to_pylist()
     balance = {}
-    for name in sorted({e for e in emotions if e is not None}):
-        own = emotions == name
+    for name in sorted(names):
+        own = codes == names.index(name)
         n_synthetic = int((own & synthetic).sum())
         balance[name] = ClassBalance(int(own.sum()) - n_synthetic, n_synthetic, math.fsum(weights[own]))
     return balance
@@ -71,14 +71,15 @@ def drawn(index: pa.Table, seed: int) -> np.ndarray:
     proportion of its weights too. The order of the rows makes no difference.
     """
     synthetic = np.flatnonzero(pc.is_valid(index["generator_id"]).to_numpy())
-    rows = index.select(_BESIDE).take(pa.array(synthetic)).to_pylist()
+    rows = index.select(_BESIDE).take(pa.array(synthetic))
     groups: dict[str, list[int]] = {}
-    for i, row in enumerate(rows):
-        groups.setdefault(_class_of(row), []).append(i)
+    for i, name in enumerate(_classes(rows)):
+        groups.setdefault(name, []).append(i)
+    places, weights = _places(rows, seed), rows["weight"].to_numpy()
     kept = np.ones(index.num_rows, dtype=bool)
     for name, members in groups.items():
-        ordered = sorted(members, key=lambda i: _place(rows[i], seed))
-        chosen = systematic(np.array([rows[i]["weight"] for i in ordered]), _digest(f"{seed}:{name}"))
+        ordered = sorted(members, key=places.__getitem__)
+        chosen = systematic(weights[ordered], _digest(f"{seed}:{name}"))
         kept[synthetic[ordered]] = chosen
     return kept
 
@@ -99,16 +100,22 @@ def systematic(weights: np.ndarray, chance: int) -> np.ndarray:
     return taken
 
 
-def _class_of(row: dict[str, Any]) -> str:
-    """The class, or the soft label of a mixture."""
-    if row["emotion"] is not None:
-        return str(row["emotion"])
-    return repr(sorted((str(one["label"]), one["weight"]) for one in row["labels"] or ()))
+def _classes(rows: pa.Table) -> list[str]:
+    """Of each row its class, or the soft label of a mixture."""
+    names: list[str | None] = rows["emotion"].to_pylist()
+    soft = [i for i, name in enumerate(names) if name is None]
+    for i, labels in zip(soft, rows["labels"].take(pa.array(soft, pa.int64())).to_pylist(), strict=True):
+        names[i] = repr(sorted((str(one["label"]), one["weight"]) for one in labels or ()))
+    return [str(name) for name in names]
 
 
-def _place(row: dict[str, Any], seed: int) -> tuple[str, str, int, str]:
-    filled = dict(row["extra"] or ()).get("corpus", "")  # the corpus whose class it fills, where each has its own
-    return filled, row["subject_id"] or "", _digest(f"{seed}:{row['sample_id']}"), row["sample_id"]
+def _places(rows: pa.Table, seed: int) -> list[tuple[str, str, int, str]]:
+    """Of each row where it stands: by the corpus whose class it fills, where each has its own, subject, hash of seed
+    and id, id. Columns, and not an object a row: lists and maps of a million rows take a minute to build."""
+    extra = rows["extra"].combine_chunks()
+    filled = pc.fill_null(pc.map_lookup(extra, "corpus", "last"), "").to_pylist()
+    subjects, ids = pc.fill_null(rows["subject_id"], "").to_pylist(), rows["sample_id"].to_pylist()
+    return [(f, s, _digest(f"{seed}:{i}"), i) for f, s, i in zip(filled, subjects, ids, strict=True)]
 
 
 def _digest(text: str) -> int:

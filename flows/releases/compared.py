@@ -175,7 +175,7 @@ def _balance(old: Release, new: Release) -> Iterable[BalanceRow]:
 def _cells(release: Release) -> dict[tuple[str, str], tuple[int, int, float]]:
     """(split, class) -> real samples, synthetic ones, and what those count for."""
     cells: dict[tuple[str, str], tuple[int, int, float]] = {}
-    for split in sorted(set(release.splits["split"].to_pylist())):
+    for split in sorted(release.splits["split"].unique().to_pylist()):
         for emotion, of_class in release.balance(split).items():
             cells[split, emotion] = (of_class.real, of_class.synthetic, round(of_class.weight, 3))
     return cells

@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import webdataset
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from corpora.errors import CorpusError, IntegrityError
 from corpora.fingerprint import hash_file, hash_folder
 from corpora.schema import SAMPLES, Sample
+from corpora.store import shards
 from corpora.store.shards import (
     count_members,
     iter_payloads,
@@ -240,3 +242,43 @@ def test_two_spills_are_one_set_of_shards(tmp_path: Path) -> None:
     assert hash_folder(tmp_path / "a") == hash_folder(tmp_path / "b")
     left = [path for spill in spills for path in spill.folder.iterdir() if path.name.isdigit()]
     assert sum(path.stat().st_size for path in left) == 0, "what is in a tar need not lie on the disk twice"
+
+
+def test_members_are_counted_as_tarfile_counts_them(tmp_path: Path) -> None:
+    """Plain tars by their headers alone; all others, and what is cut off, by tarfile."""
+    write_shards([sample(i) for i in range(40)], tmp_path, 1, "x")
+    whole = (tmp_path / "x-00000.tar").read_bytes()
+    assert shards._count_plain(tmp_path / "x-00000.tar") == 40
+    rng = np.random.default_rng(0)
+    damaged = [whole[: int(n)] for n in rng.integers(0, len(whole), 20)]
+    for at in rng.integers(0, len(whole), 60):
+        damaged.append(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
+    for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=form) as file:
+            for name in ("a/" + "b" * 90 + ".png", "ä" * 45 + ".png", "c.json", "d.png"):
+                file.addfile(tarfile.TarInfo(name), io.BytesIO())
+            folder = tarfile.TarInfo("folder")
+            folder.type = tarfile.DIRTYPE
+            file.addfile(folder)
+        damaged.append(out.getvalue())
+    for data in damaged:
+        (tmp_path / "y.tar").write_bytes(data)
+        quick = shards._count_plain(tmp_path / "y.tar")
+        assert quick is None or quick == _slowly(tmp_path / "y.tar")
+
+
+def _slowly(tar: Path) -> int | None:
+    try:
+        with tarfile.open(tar) as file:
+            return sum(not member.name.endswith(".json") for member in file)
+    except tarfile.TarError:
+        return None
+
+
+def test_rows_that_stand_in_order_are_not_sorted(tmp_path: Path) -> None:
+    index = write_shards([sample(i) for i in range(40)], tmp_path, 4, "x")
+    assert shards.in_order(index) is index
+    mixed = index.take(pa.array(np.random.default_rng(0).permutation(40)))
+    assert shards.in_order(mixed).equals(index)
+    assert shards.in_order(index.slice(0, 0)).num_rows == 0

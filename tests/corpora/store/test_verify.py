@@ -122,3 +122,15 @@ def test_counts_that_differ_though_hashes_fit(folder: Path) -> None:
     seal(folder, [], [])
     problem = only(check_release(folder))
     assert problem.kind == "members" and gone not in open_release(folder).index["sample_id"].to_pylist()
+
+
+def test_many_damaged_shards_each_name_their_own_samples(folder: Path) -> None:
+    release = open_release(folder)
+    rows = release.index.to_pylist()
+    for row in rows[::2]:
+        flip(folder / row["shard"], row["offset"])
+    named = {p.file: [one.sample_id for one in p.samples] for p in check_release(folder).problems}
+    wanted: dict[str, list[str]] = {}
+    for row in rows[::2]:
+        wanted.setdefault(row["shard"], []).append(row["sample_id"])
+    assert len(wanted) > 2 and named == wanted

@@ -1,0 +1,245 @@
+"""A release with a million rows: how long it takes to open, filter, compare and verify it, and in how much memory.
+
+    python -m benchmarks.bench_index build FOLDER --rows 1000000 --shards 8    # FOLDER/before, FOLDER/after
+    python -m benchmarks.bench_index run FOLDER [--json out.json]              # each step in a process of its own
+
+Rows are as those of a corpus (36 columns, of which a label, a rating, a map of extras), ids and hashes all different;
+payloads are 16 bytes with a json beside. In `after` a hundredth of the samples is gone, as many have come, and another
+hundredth has another payload. Linear work is told by two sizes: build and run with --rows 250000 too.
+
+Peak memory is the process' own (`ru_maxrss`), with the 130 MiB or so that importing Arrow takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+import corpora.quiet  # noqa: F401
+from corpora.schema import SAMPLES, SPLITS
+from corpora.store.atomic import write_json
+from corpora.store.checked import MANIFEST
+from corpora.store.release import describe_files, open_release, sealed
+from corpora.store.shards import _member, write_table
+
+_MEMBER = 2048  # bytes of a sample in a tar: header, payload, header, json
+_CLASSES = ("anger", "fear", "happiness", "neutral", "sadness")
+
+
+def build(folder: Path, n: int, n_shards: int, *, other: bool) -> None:
+    """A release of `n` rows; `other`: with the changes that the module names."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "shards").mkdir(parents=True)
+    numbers = np.arange(n)
+    if other:
+        numbers = np.concatenate([numbers[n // 100 :], np.arange(n, n + n // 100)])
+    made = numbers % 5 == 4
+    per_shard = -(-n // n_shards)
+    shards, offsets, hashes, ids = [], np.empty(n, np.int64), [], []
+    for shard in range(n_shards):
+        name = f"shards/train-real-{shard:05d}.tar"
+        with (folder / name).open("wb", buffering=1 << 20) as tar:
+            for at, number in enumerate(numbers[shard * per_shard : (shard + 1) * per_shard].tolist()):
+                salt = "b" if other and number % 100 == 50 else "a"
+                payload = f"{salt}{number:015x}".encode()
+                sample_id = (
+                    f"syn/0f3a9c/{number:016x}" if number % 5 == 4 else f"corpus/actor{number % 997:03d}/{number}"
+                )
+                about = json.dumps({"sample_id": sample_id}).encode()
+                _member(tar, f"{number:016x}.txt", payload)
+                _member(tar, f"{number:016x}.json", about)
+                offsets[len(ids)] = at * _MEMBER + 512
+                ids.append(sample_id)
+                shards.append(name)
+                hashes.append(hashlib.sha256(payload).hexdigest())
+            tar.write(bytes(10240))
+    write_table(folder / "index.parquet", _index(numbers, made, ids, shards, offsets, hashes))
+    split = np.array(["train", "dev", "test"], dtype=object)[
+        np.where(made, 0, (numbers % 10 == 8) + 2 * (numbers % 10 == 7))
+    ]
+    write_table(
+        folder / "splits.parquet", pa.table({"view": ["group"] * n, "sample_id": ids, "split": split}, schema=SPLITS)
+    )
+    files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    card = {"label_map": {name: name for name in _CLASSES}}
+    facts = {
+        "name": "many",
+        "modality": "text",
+        "view": "group",
+        "classes": list(_CLASSES),
+        "corpora": [{"id": "corpus", "card": card}],
+    }
+    write_json(folder / MANIFEST, sealed({**facts, "files": describe_files(folder, files)}))
+
+
+def _index(
+    numbers: np.ndarray, made: np.ndarray, ids: list[str], shards: list[str], offsets: np.ndarray, hashes: list[str]
+) -> pa.Table:
+    n = len(numbers)
+    subject = [f"corpus:actor{number % 997:03d}" for number in numbers.tolist()]
+    emotion = np.array(_CLASSES, dtype=object)[numbers % len(_CLASSES)]
+    columns: dict[str, object] = {
+        "sample_id": ids,
+        "corpus": ["corpus"] * n,
+        "modality": ["text"] * n,
+        "part": ["line"] * n,
+        "recording_id": ids,
+        "subject_id": subject,
+        "group_id": subject,
+        "emotion": emotion,
+        "labels": [[{"scheme": "corpus", "label": name, "weight": 1.0}] for name in emotion],
+        "ratings": [[{"scheme": "valence", "rater": "mean", "value": 0.5}]] * n,
+        "valence": numbers % 100 / 100,
+        "duration_s": numbers % 1000 / 250,
+        "codec": ["txt"] * n,
+        "extra": [[("path", name)] for name in ids],
+        "shard": shards,
+        "offset": offsets,
+        "n_bytes": np.full(n, 16),
+        "sha256": hashes,
+        "generator_id": np.where(made, "0f3a9c", None),
+        "weight": np.where(made, np.float32(0.5), np.float32(1)),
+        "license": ["CC-BY-4.0"] * n,
+    }
+    arrays = [
+        pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(n, field.type)
+        for field in SAMPLES
+    ]
+    return pa.Table.from_arrays(arrays, schema=SAMPLES)
+
+
+def _open(folder: Path) -> object:
+    return open_release(folder / "before")
+
+
+def _rows(folder: Path) -> object:
+    release = open_release(folder / "before")
+    return [release.rows(split, synthetic=kind).num_rows for split in ("train", "dev") for kind in (None, True, False)]
+
+
+def _first(folder: Path) -> object:
+    return next(open_release(folder / "before").samples("train", columns=["emotion"]))
+
+
+def _pass(folder: Path) -> object:
+    return sum(1 for _ in open_release(folder / "before").samples(columns=["emotion"]))
+
+
+def _balance(folder: Path) -> object:
+    return open_release(folder / "before").balance()
+
+
+def _draw(folder: Path) -> object:
+    return open_release(folder / "before", weights="draw").index.num_rows
+
+
+def _torch(folder: Path) -> object:
+    from training.reading.dataset import torch_dataset
+
+    return torch_dataset(folder / "before", "train", decode=False)[12345]["sample_id"]
+
+
+def _paired(folder: Path) -> object:
+    from flows.releases.bumps import needed_bump
+
+    return needed_bump(folder / "before", folder / "after").because
+
+
+def _verify(folder: Path) -> object:
+    from corpora.store.verify import check_release
+
+    return check_release(folder / "before").intact
+
+
+STEPS: dict[str, Callable[[Path], object]] = {
+    "open": _open,
+    "open, rows of splits and kinds": _rows,
+    "open, first sample of train": _first,
+    "open, all payloads": _pass,
+    "open, balance": _balance,
+    "open with a draw of weights": _draw,
+    "torch_dataset of train, one sample": _torch,
+    "what a bump needs of two releases": _paired,
+    "verify": _verify,
+}
+
+
+def step(folder: Path, name: str) -> dict[str, object]:
+    """Runs one step here; imports are done before the clock starts."""
+    import training.reading.dataset  # noqa: F401
+    from flows.releases import bumps  # noqa: F401
+
+    idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begun, cpu = time.perf_counter(), time.process_time()
+    said = STEPS[name](folder)
+    seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "step": name,
+        "s": seconds,
+        "cpu_s": cpu,
+        "peak_mib": peak // 1024,
+        "idle_mib": idle // 1024,
+        "said": str(said)[:60],
+    }
+
+
+def run(folder: Path, names: list[str], repeats: int) -> list[dict[str, object]]:
+    """Each step `repeats` times, each time in a process of its own; the hashes of both releases are remembered."""
+    lines = []
+    environment = os.environ | {"EMOFORGE_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    for name in names:
+        own = [sys.executable, "-m", "benchmarks.bench_index", "step", str(folder), "--step", name]
+        shots = [
+            json.loads(subprocess.run(own, env=environment, capture_output=True, check=True).stdout)
+            for _ in range(repeats)
+        ]
+        seconds = sorted(shot["s"] for shot in shots)
+        middle = seconds[len(seconds) // 2]
+        line = {"step": name, "s": middle, "low": seconds[0], "high": seconds[-1], "n": repeats}
+        line["peak_mib"] = max(shot["peak_mib"] for shot in shots)
+        line["idle_mib"] = shots[0]["idle_mib"]
+        lines.append(line)
+        sys.stdout.write(
+            f"| {name} | {middle:.2f} s [{seconds[0]:.2f}, {seconds[-1]:.2f}], n = {repeats} | "
+            f"{line['peak_mib']} MiB (imports alone: {line['idle_mib']}) | {shots[0]['said']}\n"
+        )
+        sys.stdout.flush()
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["build", "run", "step"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--shards", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--step", choices=list(STEPS), action="append")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    if args.what == "build":
+        for name, other in (("before", False), ("after", True)):
+            build(args.folder / name, args.rows, args.shards, other=other)
+    elif args.what == "step":
+        sys.stdout.write(json.dumps(step(args.folder, args.step[0])))
+    else:
+        lines = run(args.folder, args.step or list(STEPS), args.repeats)
+        if args.json is not None:
+            args.json.write_text(json.dumps(lines, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
