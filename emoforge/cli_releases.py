@@ -171,3 +171,21 @@ def redraw(
 
     if not do(sample, release, find_project(), out=out, as_json=as_json):
         raise typer.Exit(1)
+
+
+@commands.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where; need not exist")] = Path("."),
+    git: Annotated[bool, typer.Option(help="Begin a git repository where there is none; publishing needs one")] = True,
+    as_json: Json = False,
+) -> None:
+    """Make a folder a project of its own, run by the emoforge that is installed.
+
+    Writes params.yaml, dvc.yaml, prefect.yaml, machine.example.yaml and data/cards, and begins DVC. Overwrites nothing:
+    files in the way are named, and nothing is written then (exit 2). Again: adds what is missing.
+
+    Example:  emoforge init my_releases
+    """
+    from emoforge.beginning import begin
+
+    begin(folder, git=git, as_json=as_json)
