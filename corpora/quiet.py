@@ -23,7 +23,7 @@ def _home() -> Path:
     for folder in (here, *here.parents):
         if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
             return folder
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "emoforge"
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "emoforge"
 
 
 HOME = _home()

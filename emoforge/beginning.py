@@ -29,7 +29,7 @@ def begin(folder: Path, *, git: bool, as_json: bool) -> None:
     if not begun.written:
         console.out.print(f"nothing to do: {begun.folder} is a project")
         return
-    steps = [f"cd {folder}"] if folder != Path(".") else []
+    steps = [f"cd {folder}"] if folder != Path() else []
     steps += ["git add -A && git commit -m 'A project of emoforge'"] if git else []
     steps += ["emoforge demo", "emoforge link NAME PATH   (a corpus of yours)"]
     console.out.print("Next:", *(f"  {step}" for step in steps), sep="\n", markup=False)

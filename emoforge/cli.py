@@ -170,25 +170,6 @@ def demo() -> None:
 
 
 @app.command()
-def schedule(
-    runs: Annotated[list[str] | None, typer.Argument(help="Runs to rebuild and publish; none: all")] = None,
-    cron: Annotated[str, typer.Option(help="When, as cron writes it")] = "0 3 * * *",
-    no_publish: Annotated[bool, typer.Option("--no-publish", help="Rebuild only")] = False,
-) -> None:
-    """Rebuild and publish by the clock, until stopped.
-
-    Uses the Prefect server of PREFECT_API_URL; without one, starts a server on loopback for as long as this runs.
-    For a process worker on a server that stays, see prefect.yaml.
-
-    Example:  emoforge schedule --cron "30 2 * * *" demo_speech
-    """
-    from flows.conduct.schedule import serve
-
-    repo = find_project()
-    serve(_runs(_params(repo), runs), cron=cron, publish=not no_publish, repo=repo)
-
-
-@app.command()
 def check(
     runs: Annotated[list[str] | None, typer.Argument(help="Runs of params.yaml; none: all")] = None,
     as_json: Json = False,

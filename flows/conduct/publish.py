@@ -234,8 +234,8 @@ def _code_is_committed(repo: Path) -> None:
 
 
 def _commit(run: str, numbers: Sequence[str], repo: Path) -> None:
-    """dvc.lock, dvc.yaml, params.yaml, the small files of numbers and, outside of the clone, which emoforge ran; nothing
-    else that may be staged or changed."""
+    """dvc.lock, dvc.yaml, params.yaml, the small files of numbers and, outside of the clone, which emoforge ran;
+    nothing else that may be staged or changed."""
     own = ["dvc.lock", "dvc.yaml", "params.yaml", *([CODE] if depends_on_installed(repo) else [])]
     paths = [name for name in own if (repo / name).exists()]
     paths += [path for path in numbers if (repo / path).exists()]

@@ -1,7 +1,7 @@
 """Outside of the clone, the code that stages depend on: data/code.json, which says what is installed.
 
 In the clone, dvc.yaml names the folders of code. In a project that `emoforge init` wrote there are none: its `reader`,
-`plan` and `design` depend on this file instead, and look again whenever it changed (docs/adr/0016-outside-the-clone.md).
+`plan` and `design` depend on this file instead, and look again when it changed (docs/adr/0016-outside-the-clone.md).
 """
 
 from __future__ import annotations
