@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from corpora.errors import EmoforgeError
@@ -12,7 +16,7 @@ from flows.conduct.dvcrun import plain_errors
 from flows.releases.fetched import lock_of, outs_in
 from flows.releases.versions import version_of
 
-NEEDED_BY = {"workspace": True, "all_branches": True, "all_tags": True, "all_experiments": True}
+REVISIONS = {"all_branches": True, "all_tags": True, "all_experiments": True}  # beside the workspace
 
 
 def unused_objects(repo: Path, *, dry: bool) -> tuple[int, int, str]:
@@ -20,22 +24,30 @@ def unused_objects(repo: Path, *, dry: bool) -> tuple[int, int, str]:
     others, whose tags are not known here: nothing of it goes. Raises `UserError`, `LockedError`."""
     from dvc.repo import Repo
 
-    with plain_errors(repo), Repo(str(repo)) as dvc:
+    with plain_errors(repo), _quiet(), Repo(str(repo)) as dvc:
         cache = dvc.cache.local
         if not Path(cache.path).resolve().is_relative_to(repo.resolve()):
             return 0, 0, f"the cache at {cache.path} lies outside of the project and may serve others: left alone"
-        in_git = {} if dvc.config["core"].get("no_scm") else NEEDED_BY
-        asked = NEEDED_BY | {name: False for name in NEEDED_BY if name not in in_git} | {"workspace": True}
-        used = {
-            one.value
-            for objects in dvc.used_objs(**{k: v for k, v in asked.items() if k != "workspace"}).values()
-            for one in objects
-        }
+        revisions = {} if dvc.config["core"].get("no_scm") else REVISIONS
+        # not forced: it raises where the list of a folder is missing, and with it what the folder needs
+        used = {one.value for objects in dvc.used_objs(**revisions).values() for one in objects}
         places = [Path(cache.oid_to_path(oid)) for oid in cache.all() if oid not in used]
         n_bytes = sum(path.stat().st_size for path in places if path.is_file())
         if places and not dry:
-            dvc.gc(**asked, force=True)
+            dvc.gc(workspace=True, force=True, **revisions)
     return len(places), n_bytes, f"{len(used)} objects are needed by tags, branches, experiments or the workspace"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """DVC warns of every stage that has not run yet: there is nothing of it to keep."""
+    logger = logging.getLogger("dvc")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def version_is_cached(name: str, repo: Path) -> bool:
@@ -55,6 +67,4 @@ def version_is_cached(name: str, repo: Path) -> bool:
 
 
 def _listed(listing: Path) -> list[str]:
-    import json
-
     return [str(entry["md5"]) for entry in json.loads(listing.read_bytes())]
