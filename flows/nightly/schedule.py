@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,7 +150,7 @@ def _require_cron(cron: str) -> None:
         raise UserError(f"cron is {cron!r}; {wanted}") from None
 
 
-def _served(deployment: DeploymentConfig, cron: str, parameters: dict[str, Any]) -> Any:
+def _served(deployment: DeploymentConfig, cron: str, parameters: Mapping[str, object]) -> Any:
     """A deployment of prefect.yaml as Prefect's runner takes it."""
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
     from prefect.flows import EntrypointType, load_flow_from_entrypoint
