@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -37,6 +38,22 @@ RAY_JOB = {
 def read(name: str) -> dict[str, Any]:
     loaded: dict[str, Any] = YAML(typ="safe").load((FOLDER / name).read_text(encoding="utf-8"))
     return loaded
+
+
+RAY = {"start": "scripts/scripts.py", "job submit": "dashboard/modules/job/cli.py"}  # where its options stand
+
+
+def test_options_of_ray_exist() -> None:
+    spec = importlib.util.find_spec("ray")  # not imported: that takes seconds
+    assert spec is not None and spec.origin is not None
+    used: dict[str, set[str]] = {words: set() for words in RAY}
+    for path in FOLDER.iterdir():
+        joined = code(path).replace("\\\n", " ")
+        for words, options in re.findall(r"\bray (start|job submit)((?: +(?!-- )[^\s#&]+)*)", joined):
+            used[words] |= set(re.findall(r"--[a-z-]+", options))
+    for words, options in used.items():
+        known = (Path(spec.origin).parent / RAY[words]).read_text(encoding="utf-8")
+        assert options and all(f'"{option}"' in known for option in options), (words, options)
 
 
 def code(path: Path) -> str:

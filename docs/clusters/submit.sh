@@ -10,6 +10,7 @@ if (($# < 2)); then
 fi
 address="$1" project="$2"
 shift 2
+unset RAY_ADDRESS RAY_API_SERVER_ADDRESS # Ray would take them rather than what is named here
 words="$(printf '%q ' emoforge run "$@")"
 exec ray job submit --address "$address" --submission-id "emoforge-$(date +%Y%m%d-%H%M%S)" -- \
   bash -c "cd $(printf '%q' "$project") && exec $words"

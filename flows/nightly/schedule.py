@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from corpora.errors import ResourceError, UserError
 from corpora.store.atomic import write_json
+from flows.conduct.leash import handed_down
 from flows.params import load_machine
 from flows.paths import Layout
 from flows.projects.init import FILES
@@ -79,7 +81,8 @@ def start(repo: Path) -> None:
         _prefect(repo, "work-pool", "create", "--type", "process", "--overwrite", POOL)
         _prefect(repo, "deploy", "--all", "--no-prompt")
         sys.stderr.write(f"worker of the pool {POOL!r} on {url}; stop with Ctrl-C\n")
-        worker = subprocess.run([*_PREFECT, "worker", "start", "--pool", POOL], cwd=repo, env=_environment(repo))
+        leashed = [sys.executable, "-m", "flows.conduct.leash", "flows.nightly.schedule", "worker", "start"]
+        worker = subprocess.run([*leashed, "--pool", POOL], cwd=repo, env=_environment(repo) | handed_down())
         if worker.returncode not in (0, 130, -2, -15):
             raise ResourceError(f"Prefect's worker ended with code {worker.returncode}")
 
@@ -99,6 +102,12 @@ def _prefect(repo: Path, *arguments: str) -> None:
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip())[-1500:]
         raise UserError(f"prefect {' '.join(arguments[:2])} refused: {said}")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`python -m flows.conduct.leash flows.nightly.schedule ...` is `prefect ...` that ends with its parent."""
+    sys.argv = ["prefect", *arguments]
+    runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 
 
 def _environment(repo: Path) -> dict[str, str]:
