@@ -14,10 +14,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help install demo test test-all evidence bench check clean
+.PHONY: help install demo test test-all evidence bench check check-unpinned clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 install: $(STAMP)  ## Make .venv and install the pinned set (a torch in it that is in range is kept)
 
@@ -61,6 +61,11 @@ check: install  ## Format, lint, types, floors
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# weekly: what the newest of everything in range does; a fresh environment each time, some GB and minutes
+UNPINNED ?= $(or $(TMPDIR),/tmp)/emoforge-unpinned
+check-unpinned: install  ## Install a wheel without constraints into a fresh environment, smoke-test it in an empty folder
+	$(BIN)/python -m benchmarks.unpinned "$(UNPINNED)"
 
 clean:  ## Remove caches and scratch; keeps .venv, data and the DVC cache
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist .emoforge/errors

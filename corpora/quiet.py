@@ -8,10 +8,28 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parent.parent
+REPO = Path(__file__).resolve().parent.parent  # where the code lies: a clone, or site-packages
+
+
+def _home() -> Path:
+    """Where libraries may keep files of their own: the clone, else the project around the current folder, else the
+    user's cache. Never beside installed packages, which may belong to root."""
+    if (REPO / "dvc.yaml").is_file():
+        return REPO
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # the current folder was removed
+        here = Path("/")
+    for folder in (here, *here.parents):
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return folder
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "emoforge"
+
+
+HOME = _home()
 
 DEFAULTS = {
-    "PREFECT_HOME": str(REPO / ".prefect"),
+    "PREFECT_HOME": str(HOME / ".prefect"),
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 s, the default, is too short on two cores
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
@@ -26,7 +44,7 @@ DEFAULTS = {
     # Threads that wait for their siblings sleep instead of spinning: on a machine that does something else as well, a
     # training step with two threads took up to ten times as long otherwise. Changes no result.
     "OMP_WAIT_POLICY": "PASSIVE",
-    "NUMBA_CACHE_DIR": str(REPO / ".emoforge" / "numba"),  # librosa compiles for up to half a minute otherwise
+    "NUMBA_CACHE_DIR": str(HOME / ".emoforge" / "numba"),  # librosa compiles for up to half a minute otherwise
 }
 
 for _name, _value in DEFAULTS.items():

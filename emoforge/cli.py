@@ -14,6 +14,7 @@ import typer
 
 import emoforge
 from corpora.errors import EmoforgeError, InterruptedRunError, UnknownNameError, UserError
+from emoforge.cli_projects import commands as commands_of_projects
 from emoforge.cli_releases import commands as commands_of_releases
 from emoforge.project import find_project
 
@@ -167,25 +168,6 @@ def demo() -> None:
     _bring_up_to_date(repo, names)
     for name in names:
         print_run(name, repo)
-
-
-@app.command()
-def schedule(
-    runs: Annotated[list[str] | None, typer.Argument(help="Runs to rebuild and publish; none: all")] = None,
-    cron: Annotated[str, typer.Option(help="When, as cron writes it")] = "0 3 * * *",
-    no_publish: Annotated[bool, typer.Option("--no-publish", help="Rebuild only")] = False,
-) -> None:
-    """Rebuild and publish by the clock, until stopped.
-
-    Uses the Prefect server of PREFECT_API_URL; without one, starts a server on loopback for as long as this runs.
-    For a process worker on a server that stays, see prefect.yaml.
-
-    Example:  emoforge schedule --cron "30 2 * * *" demo_speech
-    """
-    from flows.conduct.schedule import serve
-
-    repo = find_project()
-    serve(_runs(_params(repo), runs), cron=cron, publish=not no_publish, repo=repo)
 
 
 @app.command()
@@ -412,6 +394,7 @@ def labels(
     show_doubts(run, repo, judge=judge, csv=csv, html=html, seed=seed, as_json=as_json)
 
 
+app.add_typer(commands_of_projects)
 app.add_typer(commands_of_releases)
 
 

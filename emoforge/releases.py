@@ -56,6 +56,8 @@ def entry_json(entry: Entry) -> dict[str, Any]:
         "synthetic": facts.synthetic if facts else None,
         "verdicts": facts.verdicts if facts else None,
         "because": list(facts.because) if facts else None,
+        "emoforge": facts.emoforge if facts else None,
+        "code": facts.code if facts else None,
     }
 
 

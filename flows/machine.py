@@ -70,6 +70,9 @@ class Machine(_Model):
     private_remote: str | None = Field(
         None, description="DVC remote that may hold corpora whose licence forbids passing on."
     )
+    notify: Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")] | None = Field(
+        None, description="Prefect notification block (TYPE/NAME) that hears of versions, failures and damage."
+    )
 
     def resources(self, *, threads: int, device: str = "cpu", here: bool = False) -> Resources:
         """Of work that is shared out over this machine's actors; `here`: in this process, too little for actors."""

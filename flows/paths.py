@@ -55,6 +55,11 @@ class Layout:
         """The raw corpus, a link. Raises `UnknownNameError`, as every method that takes a name."""
         return self.repo / "data" / "raw" / checked("corpus", corpus)
 
+    @property
+    def code(self) -> Path:
+        """Outside of the clone, what is installed: flows/projects/code.py."""
+        return self.repo / "data" / "code.json"
+
     def reader(self, corpus: str) -> Path:
         """What reading the corpus depends on: flows/stages/ingest/reader.py."""
         return self.repo / "data" / "readers" / f"{corpus}.json"

@@ -29,6 +29,7 @@ from flows.conduct.errorfile import StageFailedError, read_error
 from flows.conduct.leash import handed_down
 from flows.conduct.processes import end_group
 from flows.paths import Layout
+from flows.projects.code import DEPENDENT, changed_code, write_code
 from flows.stages.plan.weights import changed_weights
 
 if TYPE_CHECKING:
@@ -72,13 +73,14 @@ def reasons(stages: Sequence[str], *, repo: Path) -> dict[str, list[str]]:
 
 def _unseen(stage: str, repo: Path) -> list[str]:
     """Why a stage must run that DVC would not: weights outside of the project, which only the plan knows, and studies,
-    on which no stage depends and whose sentence the report says."""
+    on which no stage depends and whose sentence the report says; outside of the clone, another emoforge than before."""
     verb, _, run = stage.partition("@")
     if verb == "report":
         from flows.stages.report.provenance import changed_studies  # here: most questions need no report
 
         return changed_studies(Layout(repo), run)
-    return changed_weights(Layout(repo), run) if verb == "plan" else []
+    code = changed_code(repo) if verb in DEPENDENT else []
+    return code + (changed_weights(Layout(repo), run) if verb == "plan" else [])
 
 
 def _says_the_same(stage: str, repo: Path) -> bool:
@@ -136,6 +138,7 @@ def repro(
     error_file = Layout(repo).error_file(verb, name)
     error_file.unlink(missing_ok=True)
     free_dead_locks(repo)
+    write_code(repo)
     force = ["--force"] if _unseen(stage, repo) else []
     child = subprocess.Popen(
         [*DVC, "repro", "--single-item", *force, stage],

@@ -39,7 +39,7 @@ def require_disk(repo: Path, machine: Machine) -> float:
     if free < machine.min_free_gib:
         raise ResourceError(
             f"{free:.1f} GiB free at {repo}, {machine.min_free_gib:g} GiB are wanted (machine.yaml: min_free_gib). "
-            "Free some space: `dvc gc -w -T` drops what no tag and no workspace uses, .emoforge/store may be deleted."
+            "Free some space: `emoforge gc --dry-run` says what nothing needs any more."
         )
     for folder in (repo, repo / "data", repo / ".emoforge"):
         if folder.exists() and not os.access(folder, os.W_OK):

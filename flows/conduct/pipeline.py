@@ -21,6 +21,7 @@ from uuid import UUID
 import psutil
 from prefect import flow, get_run_logger, tags, task
 from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.assets import Asset, AssetProperties, add_asset_metadata, materialize
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
@@ -38,6 +39,7 @@ from flows.conduct.machine import require_disk
 from flows.conduct.processes import run_locks
 from flows.conduct.server import server
 from flows.machine import Machine
+from flows.nightly.notices import notify, tell_failure
 from flows.params import load_machine, load_params
 from flows.paths import Layout
 
@@ -80,15 +82,42 @@ def build(stage: str, repo: Path, timeout_s: float) -> None:
 
 
 @task(task_run_name="publish@{run}", persist_result=False, cache_policy=NO_CACHE)
-def release(run: str, repo: Path) -> None:
-    """Publishes a run; says so and does nothing if it has not changed since its last tag."""
+def release(run: str, repo: Path) -> str | None:
+    """Publishes a run; says so and does nothing if it has not changed since its last tag. -> the new tag, or None."""
     from flows.conduct.publish import publish_held
 
     outcome = publish_held(run, repo=repo)
     get_run_logger().info(outcome.sentence)
+    if outcome.tag is not None:
+        notify(repo, f"emoforge: {outcome.tag} in {repo.name}", outcome.sentence, get_run_logger().warning)
+    return outcome.tag
 
 
-@flow(name="rebuild", flow_run_name="rebuild {runs}", persist_result=False, validate_parameters=True)
+def show_asset(run: str, tag: str) -> None:
+    """Tells Prefect that the asset emoforge://RUN is another one now: what other flows may wait for."""
+    key = f"emoforge://{run}"
+
+    @materialize(
+        Asset(key=key, properties=AssetProperties(name=run, description=f"Releases of {run} by emoforge")),
+        by="emoforge",
+        task_run_name=f"asset {tag}",
+        persist_result=False,
+        cache_policy=NO_CACHE,
+    )
+    def published() -> None:
+        add_asset_metadata(key, {"version": tag})
+
+    published()
+
+
+@flow(
+    name="rebuild",
+    flow_run_name="rebuild {runs}",
+    persist_result=False,
+    validate_parameters=True,
+    on_failure=[tell_failure],
+    on_crashed=[tell_failure],
+)
 def rebuild(runs: list[str] | None = None, repo: Path | None = None, publish: bool = False) -> State[Any] | None:
     """Brings `runs` (none named: all of params.yaml) up to date.
 
@@ -116,8 +145,8 @@ def rebuild(runs: list[str] | None = None, repo: Path | None = None, publish: bo
                     stages = stages_of(params, [run])
                     taken_in = [stage for stage in stages if stage in shared]
                     _walk([s for s in stages if s not in shared], home, machine, known, taken_in)
-                    if publish:
-                        release(run, home)
+                    if publish and (tag := release(run, home)):
+                        show_asset(run, tag)
                 except InterruptedRunError:
                     raise
                 except EmoforgeError as error:
@@ -258,9 +287,8 @@ def heartbeat(repo: Path, run_id: str | None) -> Iterator[None]:
 def sweep(repo: Path) -> list[str]:
     """Marks flow runs of this folder whose process is gone (kill -9 leaves them RUNNING) as crashed; -> their ids."""
     swept: list[str] = []
-    for path in sorted(_heartbeats(repo).glob("*.json")):
-        if path.stem == this_flow_run.id or _alive(path):
-            continue
+    for run_id in stale_runs(repo):
+        path = _heartbeats(repo) / f"{run_id}.json"
         with get_client(sync_client=True) as client, suppress(ObjectNotFound):  # it was another server's
             state = client.read_flow_run(UUID(path.stem)).state
             if state is not None and not state.is_final():
@@ -268,6 +296,12 @@ def sweep(repo: Path) -> list[str]:
                 swept.append(path.stem)
         path.unlink(missing_ok=True)
     return swept
+
+
+def stale_runs(repo: Path) -> list[str]:
+    """Ids of flow runs of this folder whose process is gone, sorted; not the one that asks."""
+    beats = sorted(_heartbeats(repo).glob("*.json"))
+    return [path.stem for path in beats if path.stem != this_flow_run.id and not _alive(path)]
 
 
 def _alive(path: Path) -> bool:

@@ -24,6 +24,7 @@ from flows.conduct.processes import run_locks
 from flows.licensing import licence_entries
 from flows.params import Machine, Params, load_machine, load_params
 from flows.paths import PACKAGES, Layout
+from flows.projects.code import CODE, code_in, depends_on_installed
 from flows.releases.bumps import BUMPS, needed_bump, settled_bump
 from flows.releases.fetched import fetched
 from flows.releases.git import IDENTITY, git, git_root, identity
@@ -134,7 +135,9 @@ def _bump(run: str, latest: str | None, asked: str, repo: Path) -> tuple[str, tu
 def _message(run: str, raised: str, because: tuple[str, ...], repo: Path) -> str:
     """Of the tag, with what `emoforge log` says of the version where its data is not at hand."""
     facts = facts_of(Folder(Layout(repo).run(run) / "release"))
-    return message_of(run, facts.model_copy(update={"bump": raised, "because": because}))
+    code = code_in(repo) if depends_on_installed(repo) else None
+    ran = {} if code is None else {"emoforge": code.version, "code": code.hash}
+    return message_of(run, facts.model_copy(update={"bump": raised, "because": because} | ran))
 
 
 def _is_whole(run: str, stages: Sequence[str], repo: Path) -> list[str]:
@@ -228,8 +231,10 @@ def _code_is_committed(repo: Path) -> None:
 
 
 def _commit(run: str, numbers: Sequence[str], repo: Path) -> None:
-    """dvc.lock, dvc.yaml, params.yaml and the small files of numbers; nothing else that may be staged or changed."""
-    paths = [name for name in ("dvc.lock", "dvc.yaml", "params.yaml") if (repo / name).exists()]
+    """dvc.lock, dvc.yaml, params.yaml, the small files of numbers and, outside of the clone, which emoforge ran;
+    nothing else that may be staged or changed."""
+    own = ["dvc.lock", "dvc.yaml", "params.yaml", *([CODE] if depends_on_installed(repo) else [])]
+    paths = [name for name in own if (repo / name).exists()]
     paths += [path for path in numbers if (repo / path).exists()]
     git(repo, "add", "--force", "--", *paths)
     if git(repo, "status", "--porcelain", "--untracked-files=no", "--", *paths):

@@ -242,15 +242,17 @@ class WorkStore:
         """Bytes that the items take."""
         return sum(n for _, n, _ in self._walk())
 
-    def prune(self, older_than_s: float) -> int:
-        """Removes items unused (URL: not written) for so many seconds, and what killed writers left. -> bytes freed."""
+    def prune(self, older_than_s: float, *, dry: bool = False) -> int:
+        """Removes items unused (URL: not written) for so many seconds, and what killed writers left. -> bytes freed;
+        dry: that would be, and nothing is removed."""
         now, freed = time.time(), 0
         for path, n_bytes, modified in self._walk(temporary=True):
             name = path.rsplit("/", 1)[-1]
             limit = max(older_than_s, STALE_TEMP_S) if name.startswith(".tmp-") else older_than_s
             if modified is not None and now - modified >= limit:
                 with suppress(FileNotFoundError), self._guard(path, "prune"):
-                    Path(path).unlink() if self._fs is None else self._fs.rm_file(path)
+                    if not dry:
+                        Path(path).unlink() if self._fs is None else self._fs.rm_file(path)
                     freed += n_bytes
         return freed
 

@@ -23,7 +23,8 @@ LATEST = "latest"
 
 
 class Facts(Record):
-    """What a version was, without its data. verdicts: verdict -> groups; because: why the number went up so."""
+    """What a version was, without its data. verdicts: verdict -> groups; because: why the number went up so. emoforge,
+    code: version and hash of the installed package that built it; "" in a clone, whose commit holds the code."""
 
     release_hash: str
     real: int
@@ -31,6 +32,8 @@ class Facts(Record):
     verdicts: dict[str, int] = Field(default_factory=dict)
     bump: str = ""
     because: tuple[str, ...] = ()
+    emoforge: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

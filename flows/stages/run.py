@@ -21,14 +21,18 @@ PLANNED = {
     "release": "flows.stages.release",
     "report": "flows.stages.report.report",
 }
-VERBS = ("fake", "reader", "ingest", "plan", *PLANNED, "design", "study")
+VERBS = ("code", "fake", "reader", "ingest", "plan", *PLANNED, "design", "study")
 
 
 def run_stage(verb: str, name: str, *, repo: Path) -> None:
     """Runs one stage to its end, or raises; outs appear whole or not at all."""
     layout = Layout(repo.resolve())
     begun = time.perf_counter()
-    if verb == "fake":
+    if verb == "code":
+        from flows.projects.code import write_code
+
+        write_code(layout.repo)
+    elif verb == "fake":
         _fake(layout, name)
     elif verb == "reader":
         from flows.stages.ingest.reader import write_reader

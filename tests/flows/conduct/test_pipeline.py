@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from prefect import tags as prefect_tags
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter
 from prefect.states import Cancelling, Running
@@ -19,8 +21,12 @@ from flows.conduct import pipeline
 from flows.conduct.dvcrun import needed, stages_of
 from flows.conduct.errorfile import StageFailedError
 from flows.conduct.processes import run_locks
+from flows.nightly.flows import verify_releases, watch_corpus
+from flows.nightly.notices import notify, require_block
 from flows.params import load_params
+from flows.upkeep.flowruns import old_flow_runs
 from tests.flows.conduct.test_dvcrun import SLEEPER, gone, sleepers
+from tests.small_release import real, write_release
 from tests.toy import ALL, Toy
 
 
@@ -140,3 +146,65 @@ def test_two_runs_of_one_name_do_not_meet(toy: Toy) -> None:
     with run_locks(toy.folder / ".emoforge" / "locks", ["toy"]), pytest.raises(LockedError, match="pid"):
         pipeline.conduct(["toy"], toy.folder)
     assert toy.calls() == []
+
+
+@pytest.fixture
+def told() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """-> (notification block that posts to a server on loopback, what that was posted)."""
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
+
+    posted: list[dict[str, str]] = []
+
+    class Ear(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Ear) as ear:
+        threading.Thread(target=ear.serve_forever, daemon=True).start()
+        CustomWebhookNotificationBlock(
+            name="lab",
+            url=f"http://127.0.0.1:{ear.server_port}/hook",
+            json_data={"subject": "{{subject}}", "body": "{{body}}"},
+        ).save("lab", overwrite=True)
+        yield "custom-webhook/lab", posted
+        ear.shutdown()
+
+
+def test_damage_is_told_and_what_is_intact_is_not(tmp_path: Path, told: tuple[str, list[dict[str, str]]]) -> None:
+    block, posted = told
+    (tmp_path / "machine.yaml").write_text(f"notify: {block}\n")
+    release = write_release(tmp_path / "data" / "runs" / "toy" / "release", [real(i) for i in range(4)])
+    assert verify_releases(tmp_path, return_state=True).message == "1 releases intact" and posted == []
+    (release / "README.md").write_text("other\n")
+    state = verify_releases(tmp_path, return_state=True)
+    assert state.is_failed() and "README.md" in str(state.message)
+    assert [one["subject"] for one in posted] == [f"emoforge: verify-releases failed in {tmp_path.name}"]
+    assert "README.md" in posted[0]["body"]
+
+
+def test_a_notice_that_cannot_be_sent_is_a_warning(tmp_path: Path, told: tuple[str, list[dict[str, str]]]) -> None:
+    warned: list[str] = []
+    assert not notify(tmp_path, "s", "b", warned.append) and warned == [], "nobody is to be told"
+    (tmp_path / "machine.yaml").write_text("notify: custom-webhook/nobody\n")
+    assert not notify(tmp_path, "s", "b", warned.append) and "custom-webhook/nobody" in warned[0]
+    (tmp_path / "machine.yaml").write_text("notify: a b\n")
+    assert not notify(tmp_path, "s", "b", warned.append) and "notify" in warned[1]
+    with pytest.raises(UserError, match="which the server does not have"):
+        require_block("slack-webhook/lab")
+
+
+def test_nothing_new_starts_nothing_and_old_flow_runs_go(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("corpora: {a: {reader: ravdess}}\nruns: {a: {corpora: [a]}}\n")
+    with prefect_tags("emoforge"):
+        state = watch_corpus(repo=tmp_path, return_state=True)
+        watch_corpus(repo=tmp_path / "elsewhere", return_state=True)
+    assert state.is_completed() and state.message == "nothing new: a not there"
+    n, n_bytes, note = old_flow_runs(tmp_path, 1, dry=False)
+    assert (n, n_bytes) == (0, None) and "keeps 1 runs" in note, "the other is another project's"
+    assert old_flow_runs(tmp_path, 0, dry=True)[0] == 1 == old_flow_runs(tmp_path, 0, dry=False)[0]
+    assert old_flow_runs(tmp_path, 0, dry=True)[0] == 0 and old_flow_runs(tmp_path / "elsewhere", 0, dry=True)[0] == 1
