@@ -15,6 +15,8 @@ import typer
 import emoforge
 from corpora.errors import EmoforgeError, InterruptedRunError, UnknownNameError, UserError
 from emoforge.cli_projects import commands as commands_of_projects
+from emoforge.cli_raters import kits
+from emoforge.cli_releases import PANEL
 from emoforge.cli_releases import commands as commands_of_releases
 from emoforge.project import find_project
 
@@ -396,6 +398,7 @@ def labels(
 
 app.add_typer(commands_of_projects)
 app.add_typer(commands_of_releases)
+app.add_typer(kits, name="study-kit", rich_help_panel=PANEL)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -21,14 +21,10 @@ from corpora.fingerprint import hash_json
 from corpora.schema import SCORES
 from corpora.store.release import SCORE_TABLE, Release, open_release
 from corpora.store.shards import read_table
+from flows.artifacts.certified import Passed, facts_of, passed_of
 from flows.releases.places import Place
 from flows.releases.plans import STAGES
 from flows.stages.plan.plans import PLANS
-
-FACTS = (
-    *("corpus", "modality", "part", "recording_id", "subject_id", "group_id", "emotion", "intensity", "language"),
-    *("sha256", "seed", "weight", "license", "consent", "shard", "offset", "n_bytes"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +35,6 @@ class Source:
     sample_id: str
     subject_id: str | None
     emotion: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """What a gate said of a sample. margin: how far within its limit, negative beyond it; None where there is none."""
-
-    gate: str
-    value: float | None
-    limit: float | None
-    margin: float | None
-    passed: bool
-    reason: str | None
-    judge: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +129,7 @@ class Lineage:
             self.release.release_hash,
             sample,
             self._split(sample),
-            {name: row[name] for name in FACTS if row[name] is not None},
+            facts_of(row),
             None if generator is None else self._generator(generator),
             self._draw(sample, list_key),
             list_key,
@@ -247,10 +230,7 @@ class Lineage:
             return ()
         table = read_table(path, SCORES)
         rows = table.filter(pc.equal(table["sample_id"], sample)).to_pylist()
-        return tuple(
-            Passed(row["gate"], row["value"], row["limit"], _margin(row), row["passed"], row["reason"], row["judge"])
-            for row in rows
-        )
+        return passed_of(rows)
 
     def _plans(self) -> dict[str, str]:
         if self.place.run is None:
@@ -267,13 +247,6 @@ class Lineage:
 
 def _things(edges: pa.Table, role: str) -> list[str]:
     return sorted(set(edges.filter(pc.equal(edges["role"], role))["thing"].to_pylist()))
-
-
-def _margin(row: Mapping[str, Any]) -> float | None:
-    value, limit = row["value"], row["limit"]
-    if value is None or limit is None or value != value:
-        return None
-    return abs(value - limit) if row["passed"] else -abs(value - limit)
 
 
 def readable(places: Sequence[Place]) -> tuple[list[Lineage], list[str]]:

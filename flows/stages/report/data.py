@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from corpora.schema import Signal
 from corpora.store.shards import read_payload
-from flows.artifacts.augmented import Balance, Reference
+from flows.artifacts.augmented import Balance, DrawnBy, Reference
 from flows.artifacts.evaluated import Conditions, Uplift, VerdictRow
 from flows.artifacts.fitted import Curves, FitSummary
 from flows.artifacts.ingested import Audit, CorpusFacts, Ingested, Quality
@@ -152,6 +152,8 @@ class RunFolder:
     manifest: Sealed | None
     corpora: tuple[CorpusFolder, ...]
     studies: tuple[StudySaid, ...] = ()
+    draws: pa.Table | None = None  # DRAWS of candidates, where augment has ended
+    drawn_by: DrawnBy | None = None
     requests: pa.Table | None = None  # REQUESTS of every candidate, of a generator that asks somebody else
 
     @property
@@ -185,6 +187,8 @@ def read_run(run: Path, corpora: Path) -> RunFolder:
         synthetic=augmented.index() if augmented else None,
         rejected=augmented.rejected() if augmented else None,
         scores=augmented.scores() if augmented else None,
+        draws=augmented.draws() if augmented else None,
+        drawn_by=augmented.drawn_by() if augmented else None,
         requests=augmented.requests() if augmented else None,
         reference=augmented.reference() if augmented and augmented.has_reference else {},
         verdicts=tuple(evaluated.verdicts()) if evaluated else None,

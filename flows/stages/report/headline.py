@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,14 +13,52 @@ from flows.stages.report.text import joined
 
 _FAILS, _UNDECIDED, _UNJUDGED = range(3)  # in the order in which they are said
 _ALL = "all classes together"
+FIRST = 2  # reasons that the page gives at once
+_WORD = re.compile(r"\w+")
+# gate -> what it asks, for people who read the verdict alone
+ASKS = {
+    "agreement": "do judges who know real people only hear or see the emotion that was asked for?",
+    "c2st": "can a classifier tell synthetic samples from real people?",
+    "conditions": "do candidates show the emotion that was asked for, before any gate?",
+    "conformal": "is what judges say of a sample usual for real ones of its class?",
+    "copies": "is a sample a copy of a training sample?",
+    "coverage": "is every kind of real sample there?",
+    "dimensions": "do judges hear or see the valence, arousal and dominance that were asked for?",
+    "frechet": "how far is the set from real people, in mean and covariance?",
+    "identity": "is a conversion still the same person?",
+    "kid": "how far is each class from real people of that class?",
+    "mcd": "does a voice sound like one that real speakers have?",
+    "mia": "does the set give away who was in train?",
+    "mos": "does speech sound as natural as real speech?",
+    "ordinal": "do judges put a sample at the rank that was asked for?",
+    "support": "is a sample anywhere near real ones of its class?",
+    "text": "does a text read like text, and keep to its source?",
+    "validity": "can a sample be a recording, picture or text at all?",
+    "variance": "does a voice move as real ones do?",
+    "vendi": "are samples as different from each other as real people's are?",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """One plain sentence. state: yes (nothing is missing), no (not to be published), waits (something is missing)."""
+    """verdict: may it be published; reasons: why not, or what is missing, the gravest first; joint: what joins both in
+    one sentence. state: yes (nothing is missing), no (not to be published), waits (something is missing)."""
 
-    text: str
+    verdict: str
     state: Literal["yes", "no", "waits"]
+    reasons: Sequence[str] = ()
+    joint: str = ": "
+
+    @property
+    def text(self) -> str:
+        """All of it as one plain sentence."""
+        return f"{self.verdict}{self.joint}{'; '.join(self.reasons)}" if self.reasons else self.verdict
+
+    @property
+    def gates(self) -> dict[str, str]:
+        """Gates that the first reasons name -> what each asks, in plain words."""
+        named = {word for reason in self.reasons[:FIRST] for word in _WORD.findall(reason)}
+        return {gate: asked for gate, asked in ASKS.items() if gate in named}
 
 
 def headline(data: RunFolder) -> Headline:
@@ -27,17 +66,17 @@ def headline(data: RunFolder) -> Headline:
     missing, manifest = [*said_by(data.verdicts or ()), *_unfilled(data)], data.manifest
     if manifest is None:
         if data.verdicts is not None and missing:
-            return Headline(f"Not released: {'; '.join(missing)}", "no")
+            return Headline("Not released", "no", missing)
         stages = {"fit": data.fit, "augment": data.balance, "evaluate": data.verdicts}
         stage = next((name for name, left in stages.items() if left is None), "release")
-        return Headline(f"Not released yet: stage {stage} has not ended", "waits")
+        return Headline("Not released yet", "waits", [f"stage {stage} has not ended"])
     if not manifest.publishable:
         why = missing if any(row.verdict == "fail" for row in data.verdicts or ()) else [*manifest.reasons, *missing]
-        return Headline(f"Not to be published: {'; '.join(dict.fromkeys(why)) or 'its manifest says so'}", "no")
+        return Headline("Not to be published", "no", list(dict.fromkeys(why)) or ["its manifest says so"])
     if manifest.restrictions:
-        return Headline(f"May be published privately alone: {'; '.join([*manifest.restrictions, *missing])}", "waits")
+        return Headline("May be published privately alone", "waits", [*manifest.restrictions, *missing])
     if missing:
-        return Headline(f"May be published, but {'; '.join(missing)}", "waits")
+        return Headline("May be published", "waits", missing, ", but ")
     if data.real_only:
         return Headline("Real samples alone, which no gate judges; may be published", "yes")
     return Headline("Every gate passed; may be published", "yes")

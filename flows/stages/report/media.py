@@ -21,23 +21,25 @@ MAX_CHARACTERS = 280  # longer texts are cut for the page
 MAX_SIGNALS, MAX_POINTS = 4, 240  # curves of one sample, points of each
 MAX_FEATURES = 6  # of a row of features
 SPECTROGRAM = (56, 168)  # height, width in pixels
+WAVE = (168, 32)  # width, height of a waveform
 
 
 @dataclass(frozen=True, slots=True)
 class Medium:
     """`picture`: PNG as a data URI. `sound`: FLAC as a data URI, None for faces. `note`: length or size in words.
-    `text`: of a text. `figure`: SVG of signals."""
+    `text`: of a text. `figure`: SVG of signals. `wave`: of a sound, what an SVG path draws (`waveform`)."""
 
     picture: str
     sound: str | None
     note: str
     text: str | None = None
     figure: str | None = None
+    wave: str | None = None
 
     @property
     def n_bytes(self) -> int:
         """Characters that it takes on the page."""
-        return sum(len(part or "") for part in (self.picture, self.sound, self.text, self.figure))
+        return sum(len(part or "") for part in (self.picture, self.sound, self.text, self.figure, self.wave))
 
 
 def to_medium(payload: bytes, codec: str, signals: Sequence[Signal] = (), *, features: Sequence[str] = ()) -> Medium:
@@ -59,7 +61,8 @@ def to_medium(payload: bytes, codec: str, signals: Sequence[Signal] = (), *, fea
         shown = mono[: int(MAX_SOUND_S * rate_hz)]
         cut = f", first {MAX_SOUND_S:g} s here" if len(shown) < len(mono) else ""
         picture = encode_png(spectrogram(shown, rate_hz))
-        return Medium(_uri("image/png", picture), _uri(*_sound(shown, rate_hz)), f"{len(mono) / rate_hz:.2f} s{cut}")
+        note, sound = f"{len(mono) / rate_hz:.2f} s{cut}", _uri(*_sound(shown, rate_hz))
+        return Medium(_uri("image/png", picture), sound, note, wave=waveform(shown))
     image = decode_image(payload)
     height, width = image.shape[:2]
     return Medium(_uri("image/png", encode_png(_at_most(image, MAX_FACE_PX))), None, f"{width} x {height} px")
@@ -111,6 +114,20 @@ def spectrogram(signal: np.ndarray, rate_hz: int) -> np.ndarray:
     scaled = np.clip((level - level.max() + 60.0) / 60.0, 0.0, 1.0)
     colours: np.ndarray = (colormaps["magma"](scaled[::-1])[..., :3] * 255).round().astype(np.uint8)
     return colours
+
+
+def waveform(signal: np.ndarray) -> str:
+    """float32 [n] in [-1, 1] -> the path of its envelope in a box of WAVE: of each column the highest and the lowest
+    value, at the signal's own level."""
+    width, height = WAVE
+    columns = np.array_split(signal, width) if len(signal) >= width else np.split(signal, len(signal))
+    ends = [(float(part.max()), float(part.min())) for part in columns if part.size]
+    step = width / max(len(ends), 1)
+    lines = (
+        f"M{x * step:.4g} {height / 2 * (1 - min(high, 1.0)):.1f}V{height / 2 * (1 - max(low, -1.0)) + 0.4:.1f}"
+        for x, (high, low) in enumerate(ends)
+    )
+    return "".join(lines)
 
 
 def _sound(signal: np.ndarray, rate_hz: int) -> tuple[str, bytes]:

@@ -25,12 +25,14 @@ from flows.params import Machine
 from flows.paths import Layout
 from flows.stages.plan.plans import Plan
 from flows.stages.report import data_tables, figures, tables, truth_tables
+from flows.stages.report.acceptance import Acceptance, acceptance
 from flows.stages.report.data import CorpusFolder, RejectCount, RunFolder, StudySaid, read_run
 from flows.stages.report.dials import DialRow, dial_rows
-from flows.stages.report.headline import Headline, headline
+from flows.stages.report.gallery.cards import HEIGHT, WIDTH, Gallery, gallery
+from flows.stages.report.headline import FIRST, Headline, headline
 from flows.stages.report.profiles import Profile, profile_corpus
 from flows.stages.report.provenance import provenance
-from flows.stages.report.samples import BeforeAfter, Media, before_and_after, chosen_media
+from flows.stages.report.samples import PER_CLASS, REJECTED, BeforeAfter, Media, before_and_after, chosen_media
 from flows.stages.report.text import interval, number, percent, short
 
 if TYPE_CHECKING:
@@ -112,6 +114,13 @@ class Page:
     totals: Totals
     balance: BalanceView
     media: Media
+    gallery: Gallery
+    acceptance: Acceptance
+    per_class: int
+    per_rejected: int
+    map_width: int
+    map_height: int
+    first_reasons: int
     gates: Sequence[VerdictRow]
     selftest: tables.SelfTestTable | None
     sample_gates: Sequence[tables.GateScores]
@@ -178,6 +187,7 @@ def view(data: RunFolder) -> Page:
     """Everything on the page: numbers, texts, rows and figures."""
     losses, dials = data.losses, dial_rows(data, MAX_DIAL_CHARACTERS)
     on_dials = sum(shown.medium.n_bytes for row in dials for shown in row.shown)
+    media = chosen_media(data, MAX_MEDIA_CHARACTERS - on_dials)
     return Page(
         name=data.manifest.name if data.manifest else data.name,
         headline=headline(data),
@@ -188,7 +198,14 @@ def view(data: RunFolder) -> Page:
         real_only=data.real_only,
         totals=_totals(data),
         balance=_balance(data),
-        media=chosen_media(data, MAX_MEDIA_CHARACTERS - on_dials),
+        media=media,
+        gallery=gallery(data, media),
+        acceptance=acceptance(data),
+        per_class=PER_CLASS,
+        per_rejected=REJECTED,
+        map_width=WIDTH,
+        map_height=HEIGHT,
+        first_reasons=FIRST,
         gates=tables.gate_table(data.verdicts),
         selftest=tables.selftest_table(data.selftest),
         sample_gates=tables.histograms(data),

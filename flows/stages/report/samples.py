@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +18,8 @@ from flows.stages.report.data import Listed, RunFolder, listed
 from flows.stages.report.media import Medium, to_medium
 from flows.stages.report.text import number
 
-PER_CLASS = 8
-REJECTED = 8  # of all classes together
+PER_CLASS = 12
+REJECTED = 24  # of all classes together, the gates in turns
 PIECE = re.compile(r"#[sw]\d{4,}$")  # what the ids of pieces (utterances, windows) have after their sample's
 PIECES = 3  # shown of one sample
 CHOICE_SEED = 0  # which samples are shown; never which are released
@@ -33,6 +34,7 @@ class Shown:
     medium: Medium
     caption: str
     title: str
+    sample_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def chosen_media(data: RunFolder, max_characters: int) -> Media:
     if data.synthetic is not None and data.synthetic["emotion"].null_count:
         picks["synthetic", MIXTURES] = (augmented, pick(data.synthetic, None, PER_CLASS))
     if data.rejected is not None:
-        picks["rejected", ""] = (augmented, _first(listed(data.rejected), REJECTED))
+        picks["rejected", ""] = (augmented, _refused(listed(data.rejected), REJECTED))
     reasons, features = _reasons(data), feature_names(data)
     shown: dict[tuple[Kind, str], list[Shown]] = {key: [] for key in picks}
     used, cut = 0, False
@@ -142,8 +144,13 @@ def pick(table: pa.Table, emotion: str | None, n: int) -> list[Listed]:
     return listed(table, [i for _, i in sorted(of_class)[:n]])
 
 
-def _first(rows: list[Listed], n: int) -> list[Listed]:
-    return sorted(rows, key=lambda row: order_of(row.sample_id))[:n]
+def _refused(rows: Sequence[Listed], n: int) -> list[Listed]:
+    """The first of each gate that rejected, then the second of each, and so on."""
+    by_gate: dict[str, list[Listed]] = {}
+    for row in sorted(rows, key=lambda row: order_of(row.sample_id)):
+        by_gate.setdefault(row.extra.get("gate", ""), []).append(row)
+    turns = zip_longest(*(by_gate[gate] for gate in sorted(by_gate)))
+    return [row for turn in turns for row in turn if row is not None][:n]
 
 
 def order_of(sample_id: str) -> str:
@@ -202,5 +209,6 @@ def _caption(kind: Kind, row: Listed, medium: Medium, reasons: Mapping[str, str]
         parts.append("from " + ", ".join(row.source_ids))
     title = " · ".join(parts)
     if kind == "rejected":
-        return Shown(medium, f"{row.emotion or 'mixture'}: {reasons.get(row.sample_id, 'no reason left')}", title)
-    return Shown(medium, medium.note if medium.sound or medium.figure else "", title)
+        why = f"{row.emotion or 'mixture'}: {reasons.get(row.sample_id, 'no reason left')}"
+        return Shown(medium, why, title, row.sample_id)
+    return Shown(medium, medium.note if medium.sound or medium.figure else "", title, row.sample_id)

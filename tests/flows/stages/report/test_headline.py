@@ -141,9 +141,15 @@ def test_it_stands_first_on_the_page_and_mixtures_and_feature_rows_are_shown(fac
     write_json(run / "release" / "manifest.json", {**manifest.to_json(), "features": features})
     write_report(run, tmp_path / "data" / "corpora", tmp_path / "report.html", generated=None)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    first = re.search(r"</h1>\s*<p class=\"headline no\">([^<]*)</p>", page)
-    assert first is not None
-    assert first.group(1).startswith("Not to be published: frechet: undecided for fear; frechet is undecided for fear")
+    first = re.search(
+        r"</h1>\s*<p class=\"headline verdict no\">([^<]*)</p>\s*<ul class=\"reasons\">\s*(.*?)</ul>", page, re.S
+    )
+    assert first is not None and first.group(1) == "Not to be published."
+    assert re.findall("<li>(.*?)</li>", first.group(2)) == [
+        "frechet: undecided for fear.",
+        "frechet is undecided for fear.",
+    ]
+    assert "<code>frechet</code> asks: how far is the set from real people" in page, "in plain words"
     name = re.escape("0.5 fear + 0.5 sadness")
     assert re.search(rf'<td>{name}</td><td class="n">0</td><td class="n">7</td><td class="n">11</td>', page)
     assert re.search(rf'<td>{name}</td><td class="n">11</td><td class="n">5</td>', page), "its round"

@@ -139,7 +139,9 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     told = json.loads(card.read_text())
     write_json(card, {**told, "card": {**told["card"], "title": HOSTILE, "url": "javascript:alert(1)"}})
     page = page_of(run)
-    assert [t for t, _ in Tags(page).tags].count("script") == 1
+    scripts = [a for t, a in Tags(page).tags if t == "script"]
+    assert [a.get("type") for a in scripts] == ["application/json", None]
+    assert not any(name.startswith("on") for _, a in Tags(page).tags for name in a), "no inline handlers"
     assert not Tags(page).open
     assert not any(str(a.get("href", "")).startswith("javascript") for _, a in Tags(page).tags)
     assert html.escape(HOSTILE, quote=False) in page.replace("&#34;", '"').replace("&#39;", "'").replace("&quot;", '"')

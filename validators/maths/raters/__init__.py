@@ -1,0 +1,1 @@
+"""What people say of samples: detection, opinions and how far raters agree. Pure functions of arrays."""
