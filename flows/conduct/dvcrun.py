@@ -34,6 +34,7 @@ from flows.stages.plan.weights import changed_weights
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
+    from dvc.stage import Stage
 
     from flows.params import Params
 
@@ -96,7 +97,7 @@ def _says_the_same(stage: str, repo: Path) -> bool:
     return is_unchanged(Layout(repo), corpus)
 
 
-def loaded_stages(dvc: Repo, names: Sequence[str], repo: Path) -> dict[str, Any]:
+def loaded_stages(dvc: Repo, names: Sequence[str], repo: Path) -> dict[str, Stage]:
     """Name -> DVC's stage of that name, whatever the current folder is. Raises `UnknownNameError`.
 
     dvc.yaml and dvc.lock are read once for all of them: DVC's own `load_one` reads both for each.
@@ -214,6 +215,7 @@ def opened(repo: Path) -> Iterator[Repo]:
     """DVC's repository under its lock; locks of processes that are gone are freed first. Raises `LockError` of DVC
     where another process holds it (`plain_errors` says so in our words)."""
     from dvc.repo import Repo
+    from dvc.stage import Stage
 
     read_listings_whole()
     free_dead_locks(repo)
