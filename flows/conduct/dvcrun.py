@@ -215,7 +215,6 @@ def opened(repo: Path) -> Iterator[Repo]:
     """DVC's repository under its lock; locks of processes that are gone are freed first. Raises `LockError` of DVC
     where another process holds it (`plain_errors` says so in our words)."""
     from dvc.repo import Repo
-    from dvc.stage import Stage
 
     read_listings_whole()
     free_dead_locks(repo)
