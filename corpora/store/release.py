@@ -66,6 +66,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FIELDS: dict[str, tuple[str, Any]] = {
     "name": ("text", lambda v: isinstance(v, str)),
     "publishable": ("true or false", lambda v: isinstance(v, bool)),
+    "terms": ("a mapping", lambda v: isinstance(v, dict)),
     "corpora": (
         "a list of corpora with id and card",
         lambda v: isinstance(v, list) and all(isinstance(e, dict) and _is_told(e.get("id"), e.get("card")) for e in v),

@@ -77,11 +77,15 @@ def terms_page(facts: Facts) -> str:
 
 
 def use_lines(facts: Facts) -> list[str]:
-    """A list of Markdown: what may be done with each kind of thing, and why not."""
-    synthetic = facts.manifest.has_synthetic
-    return [
-        line for kind, use in facts.uses.items() if kind != "synthetic" or synthetic for line in _use_lines(kind, use)
-    ]
+    """A list of Markdown: what may be done with each kind of thing, why not, and what is left."""
+    kinds: list[Kind] = [kind for kind in facts.uses if kind != "synthetic" or facts.manifest.has_synthetic]
+    lines = [line for kind in kinds for line in _use_lines(kind, facts.uses[kind])]
+    allowed = [kind for kind in kinds if facts.uses[kind].allowed]
+    if not allowed:
+        lines.append("- no part of it may be passed on alone: what is made of samples is as restricted as they are")
+    elif "synthetic" in kinds and "synthetic" not in allowed and "real" in allowed:
+        lines.append("- its real samples alone may be passed on: a run without a generator releases them")
+    return lines
 
 
 def _use_lines(kind: Kind, use: Use) -> list[str]:
