@@ -178,6 +178,8 @@ STEPS: dict[str, Callable[[Path], object]] = {
 
 def step(folder: Path, name: str) -> dict[str, object]:
     """Runs one step here; imports are done before the clock starts."""
+    import pandas  # noqa: F401  (Arrow does at the first array, and takes half a second)
+
     import training.reading.dataset  # noqa: F401
     from flows.releases import bumps  # noqa: F401
 
