@@ -8,6 +8,7 @@ headers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from corpora.store.release import Release
 
 _BLOCK = 512  # bytes of a tar block
+_OCTAL = re.compile(rb"[0-7]+")
 _NAME, _SIZE = slice(0, 100), slice(124, 136)  # of a tar header
 
 
@@ -64,16 +66,17 @@ class Members:
         name = data[_NAME].rstrip(b"\0").decode("ascii", "replace")
         about = _BLOCK + padded  # where the header of the json stands
         key, _, ending = name.partition(".")
-        if ending != codec or not data[about : about + 100].startswith(f"{key}.json".encode()):
+        size = data[about:][_SIZE].rstrip(b" \0")
+        its_json = data[about:].startswith(f"{key}.json\0".encode()) and _OCTAL.fullmatch(size)
+        if ending != codec or not its_json:
             raise IntegrityError(f"{self.tars.root / shard}: no {codec} with its json at {offset}; the index says so.")
-        size = int(data[about:][_SIZE].rstrip(b" \0"), 8)
-        json = self.tars.read(shard, size, start + about + _BLOCK)
+        json = self.tars.read(shard, int(size, 8), start + about + _BLOCK)
         url = str(self.tars.root / shard)
         return {"__key__": key, "__url__": url, codec: data[_BLOCK : _BLOCK + n_bytes], "json": json, "__row__": row}
 
 
 @dataclass(frozen=True)
-class Told:
+class FromIndex:
     """The last stage: what a loop needs of the index, beside what stands in the tar."""
 
     emotion: Coded
@@ -118,13 +121,13 @@ def pipeline(release: Release, split: str | None, kind: Kind, stages: Stages, wh
         data = data.compose(webdataset.detshuffle(shuffle.buffer, min(shuffle.buffer, 100), _seed(shuffle)))
     if stages.decode:
         data = data.decode(ByEnding())
-    return data.map(_told(rows))
+    return data.map(_from_index(rows))
 
 
 def _seed(shuffle: Shuffle | None) -> int:
     return 0 if shuffle is None else int(np.random.SeedSequence([shuffle.seed, shuffle.epoch]).generate_state(1)[0])
 
 
-def _told(rows: pa.Table) -> Told:
+def _from_index(rows: pa.Table) -> FromIndex:
     synthetic = pc.is_valid(rows["generator_id"]).combine_chunks().to_numpy(zero_copy_only=False)
-    return Told(Coded.of(rows["emotion"]), rows["weight"].combine_chunks().to_numpy(), synthetic)
+    return FromIndex(Coded.of(rows["emotion"]), rows["weight"].combine_chunks().to_numpy(), synthetic)

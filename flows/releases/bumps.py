@@ -48,9 +48,13 @@ class Needed:
 def needed_bump(before: Path, after: Path) -> Needed:
     """Compares two release folders, without payloads. Raises as `open_release`."""
     old, new = opened_pair(before, after)
+    return Needed(None) if old.release_hash == new.release_hash else needed_of(old, new, paired(old, new))
+
+
+def needed_of(old: Release, new: Release, pair: Paired) -> Needed:
+    """The same of releases that are open and paired."""
     if old.release_hash == new.release_hash:
         return Needed(None)
-    pair = paired(old, new)
     for bump, reasons in (("major", _major), ("minor", _minor)):
         if because := tuple(reasons(old, new, pair)):
             return Needed(bump, because)  # type: ignore[arg-type]

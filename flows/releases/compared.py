@@ -17,7 +17,7 @@ from corpora.schema import SPLIT_NAMES
 from corpora.store.release import Release
 from flows.artifacts.evaluated import Evaluated, Interval, Uplift, VerdictRow
 from flows.artifacts.released import Released
-from flows.releases.bumps import Needed, needed_bump
+from flows.releases.bumps import Needed, needed_of
 from flows.releases.causes import Cause, Happened, caused
 from flows.releases.fates import Fate, fates
 from flows.releases.paired import Paired, is_real, opened_pair, paired
@@ -133,7 +133,7 @@ def compare(before: Place, after: Place, repo: Path | None) -> Comparison:
         before,
         after,
         (old.release_hash, new.release_hash),
-        needed_bump(old.path, new.path),
+        needed_of(old, new, pair),
         moved,
         tuple(fates(old, new, pair)),
         tuple(_balance(old, new)),

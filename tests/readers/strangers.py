@@ -27,10 +27,10 @@ def by_webdataset(root: Path, codec: str) -> Read:
     import webdataset
 
     data = webdataset.WebDataset(shards(root), shardshuffle=False)
-    return told((sample["json"], sample[codec]) for sample in data)
+    return as_read((sample["json"], sample[codec]) for sample in data)
 
 
-def told(samples: Any) -> Read:
+def as_read(samples: Any) -> Read:
     """(json, payload) of each sample -> `Read`."""
     read = {}
     for about, payload in samples:
@@ -50,7 +50,7 @@ def by_datasets(root: Path, codec: str, *, streaming: bool, cache: Path) -> dict
     )
     files = {"real": shards(root, "*-real-*"), "synthetic": shards(root, "*-synthetic-*")}
     data = load_dataset("webdataset", data_files=files, features=features, streaming=streaming, cache_dir=str(cache))
-    return {kind: told((sample["json"], sample[codec]) for sample in data[kind]) for kind in files}
+    return {kind: as_read((sample["json"], sample[codec]) for sample in data[kind]) for kind in files}
 
 
 def streamed_by_cast(root: Path, codec: str) -> Read:
@@ -60,7 +60,7 @@ def streamed_by_cast(root: Path, codec: str) -> Read:
     files = {"train": shards(root, "train-*")}
     data = load_dataset("webdataset", data_files=files, split="train", streaming=True)
     data = data.cast_column(codec, {"bytes": Value("binary"), "path": Value("string")})
-    return told((sample["json"], sample[codec]["bytes"]) for sample in data)
+    return as_read((sample["json"], sample[codec]["bytes"]) for sample in data)
 
 
 Counts = dict[tuple[str, Any, bool], int]  # (split, class, synthetic) -> rows
@@ -76,8 +76,8 @@ def by_duckdb(root: Path) -> Counts:
     import duckdb
 
     return {
-        (split, emotion, made): n
-        for split, emotion, made, n in duckdb.sql(_QUERY.replace("ROOT", str(root))).fetchall()
+        (split, emotion, synthetic): n
+        for split, emotion, synthetic, n in duckdb.sql(_QUERY.replace("ROOT", str(root))).fetchall()
     }
 
 
@@ -91,7 +91,7 @@ def by_polars(root: Path) -> Counts:
     table = (
         rows.group_by("split", "emotion", polars.col("generator_id").is_not_null().alias("synthetic")).len().collect()
     )
-    return {(split, emotion, made): n for split, emotion, made, n in table.iter_rows()}
+    return {(split, emotion, synthetic): n for split, emotion, synthetic, n in table.iter_rows()}
 
 
 def by_pandas(root: Path) -> Counts:
@@ -140,7 +140,7 @@ def by_ray(root: Path, codec: str) -> Read:
     import ray
 
     rows = ray.data.read_webdataset(shards(root), decoder=None).take_all()
-    return told((row["json"], row[codec]) for row in rows)
+    return as_read((row["json"], row[codec]) for row in rows)
 
 
 def decoded(codec: str, payload: bytes) -> Any:
