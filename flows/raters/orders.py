@@ -19,8 +19,11 @@ def williams_row(n: int, row: int) -> list[int]:
 
 
 def balanced_rows(n: int, rows: int) -> list[list[int]]:
-    """`rows` orders of n things for raters 1, 2, ...; fewer raters than the square has rows get rows that are spread
-    out over it, so that each thing still stands early, in the middle and late."""
+    """`rows` orders of n things for raters 1, 2, ...; raters that follow each other get rows that lie far apart, so
+    that of few raters too each thing stands early, in the middle and late. With n odd, the first n raters are a whole
+    Latin square, and twice as many are Williams'."""
+    if not n:
+        return [[] for _ in range(rows)]
+    step = next((s for s in range(round(n * 0.618), n) if gcd(s, n) == 1), 1)  # coprime: visits every row
     whole = n if n % 2 == 0 else 2 * n
-    step = next((s for s in range(round(whole * 0.618), whole) if gcd(s, whole) == 1), 1)  # coprime: visits every row
-    return [williams_row(n, row * step % whole) for row in range(rows)] if n else [[] for _ in range(rows)]
+    return [williams_row(n, (row * step % n + row // n * n) % whole) for row in range(rows)]

@@ -55,6 +55,8 @@ def test_rows_of_few_raters_are_spread_out() -> None:
     assert {tuple(row) for row in whole} == {tuple(williams_row(24, row)) for row in range(24)}
     places = [row.index(0) for row in balanced_rows(24, 6)]
     assert min(places) < 8 and max(places) > 15, "early and late"
+    assert {tuple(row) for row in balanced_rows(5, 10)} == {tuple(williams_row(5, row)) for row in range(10)}
+    assert len({row[0] for row in balanced_rows(5, 5)}) == 5, "five raters are a Latin square"
     assert balanced_rows(0, 2) == [[], []]
 
 

@@ -58,7 +58,8 @@ def crossed(
     if values.ndim != 2 or parts.shape != values.shape[1:]:
         raise ValueError(f"values {values.shape}, parts {parts.shape}: need [R, I] and [I]")
     answered = np.isfinite(values)
-    of_raters, of_items = drawn_weights(*values.shape, seed)
+    n_raters, n_items = values.shape
+    of_raters, of_items = drawn_weights(n_raters, n_items, seed)
     there, said = answered.astype(np.float64), np.where(answered, values, 0.0)
     sums = []
     for part in range(int(parts.max(initial=-1)) + 1):

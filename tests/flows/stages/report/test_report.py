@@ -55,7 +55,7 @@ def page_of(run: Path, **options: Any) -> str:
 class Tags(HTMLParser):
     """Every tag with its attributes, and a check that tags close in order."""
 
-    VOID = frozenset({"meta", "link", "img", "br", "path", "use", "rect", "hr"})
+    VOID = frozenset({"meta", "link", "img", "br", "input", "path", "use", "rect", "hr"})
 
     def __init__(self, page: str) -> None:
         super().__init__(convert_charrefs=True)
