@@ -8,8 +8,7 @@ the score with the default 25 preselected utterances and with the whole class. W
 --no-deps --target FOLDER pymcd pysptk fastdtw decorator`): pairs of 3 s, one after the other in one thread, ours cold,
 with one cepstrum kept, with both kept, and pymcd's mode "dtw", which keeps nothing. Of these the time is what the
 processor worked, so that other programs count less; ours and pymcd's of a pair follow each other. Times are medians
-over pairs, ratios medians of each pair's own. The limit is DIO and StoneMask of both signals, which both of us leave to
-pyworld.
+over pairs, ratios medians of each pair's own. The limit is our DIO and StoneMask of both signals alone.
 """
 
 from __future__ import annotations

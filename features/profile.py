@@ -91,11 +91,11 @@ def _speech(payload: bytes) -> dict[str, float]:
 
 
 def median_f0(signal: np.ndarray, rate_hz: int) -> float | None:
-    """float64 [n] -> Hz over voiced frames (WORLD's dio, Morise 2010), None where no frame is voiced."""
-    from features.speech.vocoder import pyworld
+    """float64 [n] -> Hz over voiced frames (DIO), None where no frame is voiced."""
+    from features.speech.tracking.dio import dio
 
     low, high = F0_RANGE_HZ
-    f0, _ = pyworld.dio(np.ascontiguousarray(signal), rate_hz, low, high, frame_period=_F0_HOP_MS, speed=4)
+    f0, _ = dio(signal, rate_hz, f0_floor=low, f0_ceil=high, hop_ms=_F0_HOP_MS, speed=4)
     voiced = f0[f0 > 0]
     return float(np.median(voiced)) if len(voiced) else None
 

@@ -150,12 +150,12 @@ def functionals_matrix(signals: Sequence[np.ndarray], rate_hz: int) -> np.ndarra
 
 def _f0_track(x: np.ndarray, rate_hz: int, n_frames: int) -> np.ndarray:
     """[n] -> [n_frames] Hz, 0 = unvoiced; DIO, fast rather than fine: its statistics are what is used."""
-    from features.speech.vocoder import pyworld
+    from features.speech.tracking.dio import dio
 
     low, high = F0_RANGE_HZ
     # DIO decimates by `speed` first; about 4 kHz is plenty for F0 below 600 Hz
     speed = int(np.clip(rate_hz // 4000, 1, 12))
-    f0, _ = pyworld.dio(x, rate_hz, f0_floor=low, f0_ceil=high, frame_period=HOP_S * 1000.0, speed=speed)
+    f0, _ = dio(x, rate_hz, f0_floor=low, f0_ceil=high, hop_ms=HOP_S * 1000.0, speed=speed)
     out = np.zeros(n_frames)
     n = min(n_frames, len(f0))
     out[:n] = np.where(np.isfinite(f0[:n]), f0[:n], 0.0)

@@ -62,12 +62,18 @@ def track_f0(
     signal: np.ndarray, rate_hz: int, *, hop_s: float, f0_method: Literal["dio", "harvest"] = "dio"
 ) -> tuple[np.ndarray, np.ndarray]:
     """[n] float -> (F0 [T] Hz, 0 = unvoiced; times [T] s), refined by StoneMask; T = n // hop + 1."""
+    from features.speech.tracking.dio import dio  # compiled: what only decodes does without
+    from features.speech.tracking.stonemask import stonemask
+
     x = np.ascontiguousarray(signal, dtype=np.float64)
-    extract = pyworld.dio if f0_method == "dio" else pyworld.harvest
     finer = max(1, math.ceil(hop_s / F0_HOP_S - 1e-9))
-    f0, times = extract(x, rate_hz, f0_floor=F0_FLOOR_HZ, f0_ceil=F0_CEIL_HZ, frame_period=hop_s * 1000.0 / finer)
+    hop_ms = hop_s * 1000.0 / finer
+    if f0_method == "dio":
+        f0, times = dio(x, rate_hz, f0_floor=F0_FLOOR_HZ, f0_ceil=F0_CEIL_HZ, hop_ms=hop_ms)
+    else:
+        f0, times = pyworld.harvest(x, rate_hz, f0_floor=F0_FLOOR_HZ, f0_ceil=F0_CEIL_HZ, frame_period=hop_ms)
     f0, times = np.ascontiguousarray(f0[::finer]), np.ascontiguousarray(times[::finer])
-    return pyworld.stonemask(x, f0, times, rate_hz), times
+    return stonemask(x, f0, times, rate_hz), times
 
 
 def fft_length(rate_hz: int) -> int:
@@ -91,7 +97,7 @@ class WorldRepresentation:
     Padding columns are 0 in every other row. The width is max_s / hop_s rounded up to a multiple of 16.
 
     Parameters: `rate_hz` that payloads must have; `hop_s`, a whole number of samples; `max_s`, the longest utterance;
-    `f0_method`: "dio" (fast) or "harvest" (25 times slower, fewer gaps), both refined by StoneMask.
+    `f0_method`: "dio" (fast) or "harvest" (far slower, fewer gaps), both refined by StoneMask.
     """
 
     modality = "speech"

@@ -34,7 +34,7 @@ class DifferentialRepresentation:
     frames; where asked for log jitter, log shimmer, and how the unvoiced frames' first 6 mel-cepstra differ from the
     voiced ones'.
 
-    Parameters: `rate_hz` that payloads must have; `f0_method`: "dio" (fast) or "harvest" (25 times slower, fewer gaps),
+    Parameters: `rate_hz` that payloads must have; `f0_method`: "dio" (fast) or "harvest" (far slower, fewer gaps),
     both refined by StoneMask; `jitter`, `shimmer`, `unvoiced`: whether the vector holds these and an edit moves them
     (off: they did not help recognisers, docs/experiments/differential.md); `move_duration`: whether an edit moves the
     duration (on: with shared effects it helps; edges should be trimmed, since silence counts as no tempo).

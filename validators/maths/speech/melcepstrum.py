@@ -2,7 +2,7 @@
 
 Convention mcd24-dtw-5ms: WORLD envelope (DIO, StoneMask, CheapTrick) each 5 ms, 24 mel-cepstral coefficients without
 c0, alpha by sampling rate, exact DTW (steps diagonal, up, left), mean over the path. Options change its name:
-mcd24-plain-5ms goes frame by frame, mcd24-dtw-5ms-harvest tracks F0 with Harvest (25 times slower, fewer gaps).
+mcd24-plain-5ms goes frame by frame, mcd24-dtw-5ms-harvest tracks F0 with Harvest (far slower, fewer gaps).
 Numbers of other conventions differ by whole dB and may not be compared (pymcd's: validators/maths/speech/pymcd.py).
 The value does not depend on the gain of either recording.
 

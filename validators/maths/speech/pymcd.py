@@ -17,6 +17,8 @@ import numpy as np
 import soxr
 
 from corpora.errors import PayloadError
+from features.speech.tracking.dio import dio
+from features.speech.tracking.stonemask import stonemask
 from features.speech.vocoder import pyworld
 from validators.maths.speech.melcepstrum import TO_DB, cepstrum_matrix, refusal, windowed_path
 
@@ -41,8 +43,8 @@ def resampled(signal: np.ndarray, rate_hz: int) -> np.ndarray:
 def cepstrum(signal: np.ndarray) -> np.ndarray:
     """[n] float at 22050 Hz -> [T, 14] float64: c0 to c13 each 5 ms."""
     x = np.ascontiguousarray(signal, dtype=np.float64)
-    f0, times = pyworld.dio(x, RATE_HZ, frame_period=HOP_MS)
-    f0 = pyworld.stonemask(x, f0, times, RATE_HZ)
+    f0, times = dio(x, RATE_HZ, hop_ms=HOP_MS)
+    f0 = stonemask(x, f0, times, RATE_HZ)
     power = pyworld.cheaptrick(x, f0, times, RATE_HZ, fft_size=N_FFT)
     return np.log(power**2 + ADDED) @ cepstrum_matrix(N_FFT, ALPHA, ORDER)
 
