@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help install demo test test-all evidence bench check check-unpinned clean
+.PHONY: help install demo test test-all evidence bench check check-unpinned docs docs-serve notebooks sbom audit clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -66,6 +66,29 @@ check: install  ## Format, lint, types, floors
 UNPINNED ?= $(or $(TMPDIR),/tmp)/emoforge-unpinned
 check-unpinned: install  ## Install a wheel without constraints into a fresh environment, smoke-test it in an empty folder
 	$(BIN)/python -m benchmarks.unpinned "$(UNPINNED)"
+
+# MkDocs is no part of `dev`: whoever builds the site gets it. NO_MKDOCS_2_WARNING: a notice of the theme about a MkDocs
+# to come, which pyproject.toml keeps out
+MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
+SITE_STAMP := $(VENV)/.emoforge-docs
+$(SITE_STAMP): $(STAMP)
+	@$(BIN)/python -c 'import material, mkdocs' 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	@touch $(SITE_STAMP)
+
+docs: $(SITE_STAMP)  ## The docs as a site in build/site; a broken link or anchor is an error
+	@$(MKDOCS) build --strict --clean
+
+docs-serve: $(SITE_STAMP)  ## The site at 127.0.0.1:8000, rebuilt while you write
+	@$(MKDOCS) serve --dev-addr 127.0.0.1:8000
+
+notebooks: install  ## Run the notebooks of docs/notebooks, in order (two minutes); they stay as they are in git
+	@$(BIN)/python docs/notebooks/run.py
+
+sbom: install  ## What the environment is made of, as CycloneDX 1.6: build/sbom.cdx.json
+	@$(BIN)/python docs/supply/sbom.py build/sbom.cdx.json
+
+audit: install  ## Published advisories against installed packages (pip-audit); code 2: could not ask
+	@$(BIN)/python docs/supply/advisories.py
 
 clean:  ## Remove caches and scratch; keeps .venv, data and the DVC cache
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist .emoforge/errors

