@@ -70,6 +70,9 @@ class Machine(_Model):
     private_remote: str | None = Field(
         None, description="DVC remote that may hold corpora whose licence forbids passing on."
     )
+    private_hub: str | None = Field(
+        None, description="Private repository, hf://datasets/OWNER/NAME, that may hold them as well."
+    )
 
     def resources(self, *, threads: int, device: str = "cpu", here: bool = False) -> Resources:
         """Of work that is shared out over this machine's actors; `here`: in this process, too little for actors."""

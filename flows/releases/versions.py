@@ -22,8 +22,18 @@ _FACTS = "Facts: "
 LATEST = "latest"
 
 
+class MovedSamples(Record):
+    """Samples of a kind ("real", "synthetic") to which one thing happened since the version before. what: came, went,
+    payload, class, split, weight; by_class: how many."""
+
+    what: str
+    kind: str
+    by_class: dict[str, int]
+
+
 class Facts(Record):
-    """What a version was, without its data. verdicts: verdict -> groups; because: why the number went up so."""
+    """What a version was, without its data. verdicts: verdict -> groups; because: why the number went up so. Against
+    the version before: moved, turned (verdicts, "frechet (all) pass -> fail"), why (what made them, in sentences)."""
 
     release_hash: str
     real: int
@@ -31,6 +41,9 @@ class Facts(Record):
     verdicts: dict[str, int] = Field(default_factory=dict)
     bump: str = ""
     because: tuple[str, ...] = ()
+    moved: tuple[MovedSamples, ...] = ()
+    turned: tuple[str, ...] = ()
+    why: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +114,16 @@ def is_tag(given: str) -> bool:
 
 def message_of(run: str, facts: Facts) -> str:
     """The message of a tag."""
-    return f"Release of {run}\n\n{_FACTS}{json.dumps(facts.to_json(), sort_keys=True)}"
+    return with_facts(f"Release of {run}", facts)
+
+
+def with_facts(title: str, facts: Facts) -> str:
+    """A message, of a tag or a commit, out of which `facts_in` reads the facts."""
+    return f"{title}\n\n{_FACTS}{json.dumps(facts.to_json(), sort_keys=True)}"
 
 
 def facts_in(message: str) -> Facts | None:
-    """What `message_of` wrote; None where there is nothing of it."""
+    """What `with_facts` wrote; None where there is nothing of it."""
     for line in message.splitlines():
         if line.startswith(_FACTS):
             try:
