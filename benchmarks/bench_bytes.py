@@ -1,6 +1,6 @@
 """Bytes that three versions of a release take: as copies, in DVC's cache, and in a store that keeps parts of files.
 
-    python benchmarks/bench_bytes.py [--samples 20000] [--out docs/publishing.json]
+    python benchmarks/bench_bytes.py [--samples 12000] [--out docs/publishing.json]
 
 A release of as many real as synthetic samples with payloads of 2,000 random bytes (a PNG of 48 x 48 cannot be pressed
 any further either), 8 shards of each, the index, splits, six scores for each of twice as many candidates, and lineage.
@@ -179,7 +179,7 @@ def shown(found: Mapping[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=int, default=20_000)
+    parser.add_argument("--samples", type=int, default=12_000)
     parser.add_argument("--out", type=Path, default=REPO / "docs" / "publishing.json")
     arguments = parser.parse_args()
     found = measured(arguments.samples)

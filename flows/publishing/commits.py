@@ -89,11 +89,12 @@ def _taken_back(before: Mapping[Path, bytes | None]) -> None:
 
 
 def commit(tag: str, facts: Facts, paths: Sequence[str], repo: Path) -> str:
-    """Commits `paths` (relative to `repo`) as they are in the folder, and nothing else that may be staged or changed;
-    -> the commit. Hooks run. Raises `UserError` with what git, or a hook, said."""
+    """Commits `paths` (files and folders, relative to `repo`) as they are, and nothing else that may be staged or
+    changed; -> the commit. Hooks run. Raises `UserError` with what git, or a hook, said."""
     there = [path for path in paths if (repo / path).exists()]
+    files = [path.relative_to(repo).as_posix() for name in there for path in _files(repo / name)]
     known = set(git(repo, "ls-files", "-z", "--", *there).split("\0"))
-    fresh = [path for path in there if path not in known]
+    fresh = [path for path in files if path not in known]
     message = with_facts(f"Publish {tag}", facts)
     try:
         if fresh:  # by name alone: what they hold is put into git's index when the commit is there
@@ -104,6 +105,10 @@ def commit(tag: str, facts: Facts, paths: Sequence[str], repo: Path) -> str:
             asked(repo, "rm", "--cached", "--quiet", "--force", "--ignore-unmatch", "--", *fresh)
         raise
     return git(repo, "rev-parse", "HEAD")
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
 
 
 def tag(version: Unfinished, repo: Path) -> str:

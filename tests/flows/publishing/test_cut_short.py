@@ -15,7 +15,7 @@ from corpora.errors import EmoforgeError, LockedError, ResourceError, UserError
 from flows.conduct import publish as conduct
 from flows.conduct.publish import publish
 from flows.publishing import commits
-from flows.releases.versions import versions_of
+from flows.releases.versions import Facts, versions_of
 from tests.flows.publishing.conftest import rebuilt
 from tests.flows.releases.published import Published
 from tests.small_release import real
@@ -173,6 +173,27 @@ def test_what_the_user_has_staged_stays_staged_and_alone(project: Published) -> 
         "dvc.yaml",
     ]
     assert project.git("status", "--porcelain").split("\n") == ["A later.txt", "A  notes.txt"]
+
+
+def test_a_folder_is_committed_whole_or_not(project: Published) -> None:
+    """With what git ignores in it, and what is gone of it."""
+    kept, facts = project.folder / "data/kept", Facts(release_hash="x", real=0, synthetic=0)
+    kept.mkdir()
+    (kept / "old.json").write_text("{}")
+    commits.commit("tiny@v1.1.0", facts, ["data/kept"], project.folder)
+    (kept / "old.json").unlink()
+    (kept / "new.json").write_text("{}")
+    index = project.git("ls-files", "--stage")
+    hook = project.folder / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(UserError):
+        commits.commit("tiny@v1.2.0", facts, ["data/kept"], project.folder)
+    assert project.git("ls-files", "--stage") == index
+    hook.unlink()
+    commits.commit("tiny@v1.2.0", facts, ["data/kept"], project.folder)
+    assert project.git("ls-files", "data/kept") == "data/kept/new.json"
 
 
 def test_states_of_git_in_which_no_version_is_made(project: Published) -> None:
