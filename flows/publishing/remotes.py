@@ -27,9 +27,10 @@ _SAID: Sequence[tuple[str, str, str]] = (
     ),
     (
         r"InvalidAccessKeyId|SignatureDoesNotMatch|InvalidToken|ExpiredToken|InvalidClientTokenId|"
-        r"The AWS Access Key Id you provided|security token|AuthenticationRequired|Authentication failed",
-        "it does not accept the credentials",
-        f"look at {_S3}",
+        r"The AWS Access Key Id you provided|security token|AuthenticationRequired|Authentication failed|"
+        r"AccessDenied|Access Denied|Forbidden|\b403\b",  # of a HEAD, S3 says no more than 403
+        "it does not accept the credentials, or they have no right to write there",
+        f"look at {_S3}; or ask its owner for the right",
     ),
     (
         r"NoSuchBucket|The specified bucket does not exist|bucket does not exist",
@@ -51,7 +52,7 @@ _SAID: Sequence[tuple[str, str, str]] = (
     ),
     (r"File too large", "it takes no file as large as one of these", "use another file system, or raise its limit"),
     (
-        r"Read-only file system|Permission denied|AccessDenied|Access Denied|Forbidden|Not ?Permitted|\b403\b",
+        r"Read-only file system|Permission denied|Operation not permitted",
         "it may not be written to",
         "ask its owner for the right to write, or name another remote: `dvc remote add -d NAME URL`",
     ),

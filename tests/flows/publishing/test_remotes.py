@@ -48,7 +48,7 @@ BUCKET = Remote("lab", "s3://emo/tiny")
         ("ERROR: failed to transfer 'ab' - Server disconnected", "went away in the middle", "already is kept"),
         ("ERROR: failed - [Errno 28] No space left on device: 'x'", "it is full", "make room"),
         ("ERROR: unexpected error - [Errno 30] Read-only file system: '/mnt'", "may not be written to", "its owner"),
-        ("ERROR: Access Denied", "may not be written to", "its owner"),
+        ("ERROR: Forbidden: An error occurred (403)", "no right to write there", "ask its owner"),
         (
             "ERROR: unexpected error - URL 's3://' is supported but requires 'dvc-s3'",
             "not installed",
