@@ -25,8 +25,9 @@ def publish(
     bump: Annotated[str, typer.Option(help="Which number goes up: auto | major | minor | patch")] = "auto",
     as_json: Json = False,
 ) -> None:
-    """Push a release to the DVC remote, commit its lock, tag it RUN@vX.Y.Z.
+    """Push a release to the DVC remote, commit its lock and changelog, tag it RUN@vX.Y.Z: all of it or nothing.
 
+    Cut short anywhere, the same command goes on.
     Reads everything that would leave first: if any of it is damaged, nothing leaves (exit 1).
     Refuses (exit 1) what gates or audit do not let out. What a licence forbids to pass on stays here, unless
     machine.yaml names a private_remote. Nothing changed since the last tag: does nothing.
@@ -45,6 +46,8 @@ def publish(
     if as_json:
         console.print_json(outcome.as_dict())
         return
+    if outcome.resumed not in (None, outcome.tag):
+        console.out.print(f"{outcome.resumed}, which was cut short after its commit, has its tag now")
     console.out.print(outcome.sentence)
     for path in outcome.mended:
         console.out.print(f"  was damaged; restored from the intact file: {path}")
@@ -207,3 +210,44 @@ def export(
     from emoforge.exporting import export as do
 
     do(release, folder, form, project_here(), as_json=as_json)
+
+
+@commands.command(rich_help_panel=PANEL)
+def rebuild(
+    version: Annotated[str, typer.Argument(help="NAME@vX.Y.Z, or NAME@latest")],
+    plans: Annotated[bool, typer.Option("--plans", help="Compare its plans alone; build nothing")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the folder in which it was built")] = False,
+    as_json: Json = False,
+) -> None:
+    """Build a published version again from its commit. Exit 1 if its hash is another; says the first stage and why.
+
+    It runs the version's own stages in a clone below .emoforge, with an empty cache, from the raw corpora: linked ones,
+    or, where the raw files are not here, as they had been read. Interrupted, it goes on from there.
+
+    Example:  emoforge rebuild demo_speech@v1.0.0
+    Example:  emoforge rebuild demo_speech@latest --plans
+    """
+    from emoforge.rebuilding import rebuild as do
+
+    if not do(version, find_project(), plans=plans, keep=keep, as_json=as_json):
+        raise typer.Exit(1)
+
+
+@commands.command(rich_help_panel=PANEL)
+def push_hub(
+    version: Annotated[str, typer.Argument(help="NAME@vX.Y.Z, or NAME@latest")],
+    address: Annotated[str, typer.Argument(help="hf://datasets/OWNER/NAME")],
+    private: Annotated[bool, typer.Option("--private", help="Of a repository that is made anew")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send a published version to a Hugging Face Hub, as the revision vX.Y.Z of a dataset repository.
+
+    Files first, each compared with what the Hub then holds, the tag last; interrupted, the same command goes on.
+    HF_TOKEN (or `hf auth login`) says who sends. What a licence forbids to pass on is refused (exit 1), except into the
+    private repository that machine.yaml names as private_hub.
+
+    Example:  emoforge push-hub demo_speech@v1.0.0 hf://datasets/OWNER/demo-speech
+    """
+    from emoforge.hub import push_hub as do
+
+    do(version, address, find_project(), private=private, as_json=as_json)

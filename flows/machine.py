@@ -70,6 +70,9 @@ class Machine(_Model):
     private_remote: str | None = Field(
         None, description="DVC remote that may hold corpora whose licence forbids passing on."
     )
+    private_hub: str | None = Field(
+        None, description="Private repository, hf://datasets/OWNER/NAME, that may hold them as well."
+    )
     notify: Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")] | None = Field(
         None, description="Prefect notification block (TYPE/NAME) that hears of versions, failures and damage."
     )

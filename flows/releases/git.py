@@ -22,6 +22,14 @@ def git(repo: Path, *arguments: str) -> str:
     return done.stdout.rstrip("\n")
 
 
+def asked(repo: Path, *arguments: str) -> str | None:
+    """As `git`, of a question: None where git said no."""
+    try:
+        return git(repo, *arguments)
+    except UserError:
+        return None
+
+
 def git_root(repo: Path) -> Path:
     """The folder of the git repository that `repo` lies in."""
     return Path(git(repo, "rev-parse", "--show-toplevel"))

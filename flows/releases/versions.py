@@ -22,9 +22,19 @@ _FACTS = "Facts: "
 LATEST = "latest"
 
 
+class MovedSamples(Record):
+    """Samples of a kind ("real", "synthetic") to which one thing happened since the version before. what: came, went,
+    payload, class, split, weight; by_class: how many."""
+
+    what: str
+    kind: str
+    by_class: dict[str, int]
+
+
 class Facts(Record):
     """What a version was, without its data. verdicts: verdict -> groups; because: why the number went up so. emoforge,
-    code: version and hash of the installed package that built it; "" in a clone, whose commit holds the code."""
+    code: version and hash of the installed package that built it; "" in a clone, whose commit holds the code. Against
+    the version before: moved, turned (verdicts, "frechet (all) pass -> fail"), why (what made them, in sentences)."""
 
     release_hash: str
     real: int
@@ -34,6 +44,9 @@ class Facts(Record):
     because: tuple[str, ...] = ()
     emoforge: str = ""
     code: str = ""
+    moved: tuple[MovedSamples, ...] = ()
+    turned: tuple[str, ...] = ()
+    why: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +117,16 @@ def is_tag(given: str) -> bool:
 
 def message_of(run: str, facts: Facts) -> str:
     """The message of a tag."""
-    return f"Release of {run}\n\n{_FACTS}{json.dumps(facts.to_json(), sort_keys=True)}"
+    return with_facts(f"Release of {run}", facts)
+
+
+def with_facts(title: str, facts: Facts) -> str:
+    """A message, of a tag or a commit, out of which `facts_in` reads the facts."""
+    return f"{title}\n\n{_FACTS}{json.dumps(facts.to_json(), sort_keys=True)}"
 
 
 def facts_in(message: str) -> Facts | None:
-    """What `message_of` wrote; None where there is nothing of it."""
+    """What `with_facts` wrote; None where there is nothing of it."""
     for line in message.splitlines():
         if line.startswith(_FACTS):
             try:

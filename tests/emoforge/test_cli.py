@@ -16,7 +16,7 @@ from tests.flows.conduct.test_dvcrun import SLEEPER, gone, sleepers
 from tests.toy import Toy
 
 REPO = Path(__file__).resolve().parents[2]
-RELEASES = ("verify", "log", "diff", "trace", "checkout", "redraw")
+RELEASES = ("verify", "log", "diff", "trace", "checkout", "redraw", "rebuild", "push-hub")
 HEAVY = ("torch", "ray", "prefect", "dvc", "pyarrow", "numpy", "pandas", "librosa", "great_expectations", "diffusers")
 
 
@@ -138,6 +138,8 @@ def test_version() -> None:
         (("trace",), "name a sample or a subject"),
         (("log", "toi"), "no version of 'toi' is published here"),
         (("verify", "toy@v9.9.9"), "unknown version 'toy@v9.9.9'"),
+        (("rebuild", "toy@v9.9.9"), "unknown version 'toy@v9.9.9'"),
+        (("push-hub", "toy@v1.0.0", "s3://lab/toy"), "hf://datasets/OWNER/NAME"),
         (("corpora", "show", "ravdes"), "Did you mean 'ravdess'"),
         (("schedule", "--cron", "soon"), "five fields"),
         (("link", "lab", "nowhere"), "does not exist"),

@@ -10,7 +10,8 @@ import pytest
 
 from corpora.errors import GateError, LockedError, ResourceError, UserError
 from flows.conduct.processes import run_locks
-from flows.conduct.publish import _bump, publish
+from flows.conduct.publish import publish
+from flows.publishing.facts import facts_now
 from flows.releases.versions import versions_of
 from tests.flows.releases.published import Published
 from tests.small_release import real, write_release
@@ -59,7 +60,7 @@ def test_publish_tags_once_and_an_old_tag_is_read_again(toy: Toy) -> None:
     toy.git("add", "notes.txt")  # staged by the user: not ours to commit
     first = publish("toy", repo=toy.folder)
     assert first.tag == "toy@v1.0.0" and not first.withheld
-    assert toy.git("log", "-1", "--format=%ae %s") == "emoforge@localhost Publish toy"
+    assert toy.git("log", "-1", "--format=%ae %s") == "emoforge@localhost Publish toy@v1.0.0"
     assert toy.git("diff", "--cached", "--name-only") == "notes.txt"
     again = publish("toy", repo=toy.folder)
     assert again.tag is None and "nothing to publish" in again.sentence
@@ -154,13 +155,18 @@ def test_without_the_last_version_no_bump_is_guessed(tmp_path: Path) -> None:
     tag = project.version(run, "v1.0.0")
     shutil.rmtree(run)
     write_release(run / "release", [real(i) for i in range(5)])
-    assert _bump("tiny", tag, "auto", project.folder) == ("minor", ("samples: 1 real and 0 synthetic came",))
-    assert _bump("tiny", None, "auto", project.folder) == ("first", ())
+
+    def told(latest: str | None, bump: str) -> tuple[str, tuple[str, ...]]:
+        facts = facts_now("tiny", latest, bump, project.folder)
+        return facts.bump, facts.because
+
+    assert told(tag, "auto") == ("minor", ("samples: 1 real and 0 synthetic came",))
+    assert told(None, "auto") == ("first", ())
     project.forget()
     shutil.rmtree(project.remote)
     with pytest.raises(UserError, match=r"cannot be told.*--bump major is never too low"):
-        _bump("tiny", tag, "auto", project.folder)
-    assert _bump("tiny", tag, "major", project.folder) == ("major", ("tiny@v1.0.0 could not be read",))
+        told(tag, "auto")
+    assert told(tag, "major") == ("major", ("tiny@v1.0.0 could not be read",))
 
 
 def test_the_lock_file_speaks_of_its_process(tmp_path: Path) -> None:

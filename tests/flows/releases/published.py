@@ -43,12 +43,7 @@ class Published:
     def version(self, run: Path, number: str, *, facts: bool = True, code: Mapping[str, str] | None = None) -> str:
         """`run` (a folder with release/, and plan/ and evaluation/ where it has them) as tiny@NUMBER; -> the tag. It is
         pushed as well. code: path -> text of files that the commit holds beside."""
-        lock = ["schema: '2.0'", "stages:"]
-        for verb, part in PARTS.items():
-            if (run / part).is_dir():
-                lock += [f"  {verb}@tiny:", "    cmd: none", "    outs:", f"    - path: data/runs/tiny/{part}"]
-                lock += ["      hash: md5", f"      md5: {self._kept(run / part)}"]
-        (self.folder / "dvc.lock").write_text("\n".join(lock) + "\n", encoding="utf-8")
+        self.built(run)
         for path, text in (code or {}).items():
             (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / path).write_text(text, encoding="utf-8")
@@ -60,6 +55,15 @@ class Published:
             said = "Release of tiny"
         self.git("tag", "-a", f"tiny@{number}", "-m", said)
         return f"tiny@{number}"
+
+    def built(self, run: Path) -> None:
+        """dvc.lock and the objects of `run`, uncommitted: what a run leaves."""
+        lock = ["schema: '2.0'", "stages:"]
+        for verb, part in PARTS.items():
+            if (run / part).is_dir():
+                lock += [f"  {verb}@tiny:", "    cmd: none", "    outs:", f"    - path: data/runs/tiny/{part}"]
+                lock += ["      hash: md5", f"      md5: {self._kept(run / part)}"]
+        (self.folder / "dvc.lock").write_text("\n".join(lock) + "\n", encoding="utf-8")
 
     def forget(self) -> None:
         """The cache and what was fetched out of it."""
