@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpora.store.release import FEATURES, INDEX, LINEAGE_TABLE, SCORE_TABLE, SPLIT_TABLE
@@ -177,10 +178,11 @@ def _generators(folder: Path) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     if not (folder / LINEAGE_TABLE).exists():
         return found
-    for edge in pq.read_table(folder / LINEAGE_TABLE).to_pylist():
-        kind, _, name = edge["thing"].partition(":")
-        if kind == "generator" and edge["role"] in ("name", "weights", "params", "code"):
-            found.setdefault(name, {})[edge["role"]] = edge["used"].rpartition(":")[2]
+    edges = pq.read_table(folder / LINEAGE_TABLE)  # an edge for each use of each sample: looked through as columns
+    parts = pc.is_in(edges["role"], value_set=pa.array(["name", "weights", "params", "code"]))
+    for edge in edges.filter(pc.and_(parts, pc.starts_with(edges["thing"], "generator:"))).to_pylist():
+        name = edge["thing"].partition(":")[2]
+        found.setdefault(name, {})[edge["role"]] = edge["used"].rpartition(":")[2]
     return dict(sorted(found.items()))
 
 

@@ -125,7 +125,7 @@ def facts_of(folder: Path, manifest: Manifest) -> Facts:
         shards=_shards(index, splits),
         hours=sum(told) / 3600 if len(told) == real.num_rows and told else None,
         columns=tuple(column for column in SAMPLES if index[column.name].null_count < index.num_rows),
-        signals=_signals(index),
+        signals=signal_axes(index),
     )
 
 
@@ -192,13 +192,13 @@ def _place(split: str) -> int:
     return SPLIT_NAMES.index(split) if split in SPLIT_NAMES else len(SPLIT_NAMES)
 
 
-def _signals(index: pa.Table) -> dict[str, int]:
-    """Names of arrays in a payload -> their axes; {} where one name has several numbers of axes."""
-    axes: dict[str, set[int]] = {}
-    for signals in index["signals"].to_pylist():
-        for signal in signals or ():
-            axes.setdefault(signal["name"], set()).add(max(1, len(signal["shape"] or ())))
-    return {} if any(len(n) > 1 for n in axes.values()) else {name: min(n) for name, n in sorted(axes.items())}
+def signal_axes(index: pa.Table) -> dict[str, int]:
+    """Of an index: names of arrays in payloads -> their axes; {} where one name has several numbers of axes."""
+    every = index["signals"].combine_chunks().flatten()
+    sizes = pc.max_element_wise(pc.list_value_length(every.field("shape")), 1)
+    told = pa.table({"name": every.field("name"), "axes": sizes}).group_by(["name", "axes"]).aggregate([]).to_pylist()
+    axes = {row["name"]: row["axes"] for row in sorted(told, key=lambda row: str(row["name"]))}
+    return axes if len(axes) == len(told) else {}
 
 
 def split_names(facts: Facts, kinds: Sequence[str] = ("real", "synthetic")) -> list[str]:

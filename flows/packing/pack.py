@@ -94,7 +94,7 @@ def _scored(release: Path) -> Scored:
     if not (release / SCORE_TABLE).exists():
         return Scored((), 0)
     scores = read_table(release / SCORE_TABLE, SCORES)
-    return Scored(tuple(sorted(set(scores["gate"].to_pylist()))), len(set(scores["sample_id"].to_pylist())))
+    return Scored(tuple(sorted(pc.unique(scores["gate"]).to_pylist())), pc.count_distinct(scores["sample_id"]).as_py())
 
 
 def methods(facts: Facts, scored: Scored, cited: References, release_hash: str) -> str:

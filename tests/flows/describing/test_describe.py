@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -13,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from ruamel.yaml import YAML
 
+from corpora.schema import SAMPLES
 from corpora.store.release import open_release
 from corpora.store.verify import check_release
 from flows.artifacts.released import Released
-from flows.describing.facts import facts_of
+from flows.describing.facts import facts_of, signal_axes
 from flows.describing.front_matter import hub_metadata, size_category
 from tests.flows.describing.tiny import CARD, CODEC, payload, write_described
 
@@ -208,9 +211,18 @@ def test_a_restricted_release_says_so_everywhere(tmp_path: Path) -> None:
     assert "Text: https://creativecommons.org/licenses/by/4.0/legalcode" in by and "said by: its page: CC BY 4.0" in by
 
 
+def axes_of(samples: list[list[tuple[str, list[int]]] | None]) -> dict[str, int]:
+    """Name -> axes of samples that have these arrays."""
+    rows = [None if s is None else [{"name": name, "shape": shape} for name, shape in s] for s in samples]
+    return signal_axes(pa.table({"signals": pa.array(rows, SAMPLES.field("signals").type)}))
+
+
 def test_arrays_of_one_name_and_several_shapes_are_not_declared(releases: dict[str, Path]) -> None:
     facts = facts_of(releases["physio"], Released(releases["physio"]).manifest())
     assert facts.signals == {"ACC": 2, "EDA": 1}
+    mixed = hub_metadata(dataclasses.replace(facts, signals=axes_of([[("A", [4])], [("A", [4, 2]), ("B", [3])]])))
+    assert [row["name"] for row in mixed["dataset_info"][0]["features"]] == ["json", "__key__"]
+    assert axes_of([None, [("A", [])], [("B", [4, 2])], [("B", [9, 2])]]) == {"A": 1, "B": 2}
     rows = hub_metadata(facts)["dataset_info"][0]["features"]
     assert rows[0] == {
         "name": "npz",
