@@ -65,4 +65,8 @@ def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
         return
     given = flow_run.parameters.get("repo")
     repo = Path(given) if given else Path.cwd()
-    notify(repo, f"emoforge: {flow.name} {state.name.lower()} in {repo.name}", state.message or "no reason was given")
+    notify(
+        repo,
+        f"emoforge: {flow.name} {(state.name or 'ended').lower()} in {repo.name}",
+        state.message or "no reason was given",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,8 +13,10 @@ from uuid import UUID
 import pytest
 from prefect import tags as prefect_tags
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import ArtifactFilter
-from prefect.states import Cancelling, Running
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.states import Cancelling, Failed, Running
 from prefect.testing.utilities import prefect_test_harness
 
 from corpora.errors import GateError, InterruptedRunError, LockedError, UserError
@@ -23,6 +26,7 @@ from flows.conduct.errorfile import StageFailedError
 from flows.conduct.processes import run_locks
 from flows.nightly.flows import verify_releases, watch_corpus
 from flows.nightly.notices import notify, require_block
+from flows.nightly.status import status
 from flows.params import load_params
 from flows.upkeep.flowruns import old_flow_runs
 from tests.flows.conduct.test_dvcrun import SLEEPER, gone, sleepers
@@ -208,3 +212,26 @@ def test_nothing_new_starts_nothing_and_old_flow_runs_go(tmp_path: Path) -> None
     assert (n, n_bytes) == (0, None) and "keeps 1 runs" in note, "the other is another project's"
     assert old_flow_runs(tmp_path, 0, dry=True)[0] == 1 == old_flow_runs(tmp_path, 0, dry=False)[0]
     assert old_flow_runs(tmp_path, 0, dry=True)[0] == 0 and old_flow_runs(tmp_path / "elsewhere", 0, dry=True)[0] == 1
+
+
+def test_status_says_what_runs_when_and_how_it_went(tmp_path: Path) -> None:
+    with get_client(sync_client=True) as client:
+        flow_id = client.create_flow(verify_releases)
+        for name, when in (("verify-releases", "0 6 * * 6"), ("watch-corpus", "*/15 * * * *")):
+            schedule = DeploymentScheduleCreate(schedule=CronSchedule(cron=when, timezone="UTC"), active=True)
+            last = client.create_deployment(flow_id, name, schedules=[schedule], tags=["emoforge"])
+        client.create_deployment(flow_id, "somebody-elses", tags=["other"])
+        run = client.create_flow_run_from_deployment(last, state=Running())
+        beat = tmp_path / ".emoforge" / "heartbeats" / f"{run.id}.json"
+        beat.parent.mkdir(parents=True)
+        beat.write_text(json.dumps({"pid": 1, "born": 1.0, "host": socket.gethostname()}))
+        url, rows = status(tmp_path)
+        assert url.startswith("http://127.0.0.1") or url.startswith("http://localhost")
+        assert [(row.name, row.schedule) for row in rows] == [
+            ("verify-releases", "0 6 * * 6"),
+            ("watch-corpus", "*/15 * * * *"),
+        ]
+        assert (rows[0].state, rows[0].last, rows[0].stale) == ("", "", False)
+        assert (rows[1].state, rows[1].stale) == ("Running", True)
+        client.set_flow_run_state(run.id, Failed(message="a gate said no"), force=True)
+        assert [(row.state, row.message) for row in status(tmp_path)[1]][1] == ("Failed", "a gate said no")

@@ -17,12 +17,14 @@ from flows.conduct.processes import run_locks
 from flows.engine.store import WorkStore
 from flows.paths import Layout
 from flows.upkeep.gc import Part, collect_garbage
+from tests.toy import Toy
 
 OLD = time.time() - 40 * 86400
 
 
 @pytest.fixture(autouse=True)
 def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process; commands of the toy ask Prefect."""
     monkeypatch.setattr(gc, "old_flow_runs", lambda *_, **__: (0, 0, "no database here"))
 
 
@@ -147,3 +149,31 @@ def test_a_part_that_cannot_be_asked_does_not_keep_the_others(project: Path) -> 
     parts = collect_garbage(project, dry=True)
     failed = [one for one in parts if one.failed]
     assert [one.name for one in failed] == ["work store"] and "nonsense" in failed[0].note
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_flow_runs_of_the_projects_own_database_go_and_the_release_stays(tmp_path: Path) -> None:
+    toy = Toy(tmp_path / "toy")
+    toy.env["PREFECT_HOME"] = str(tmp_path / "prefect")
+    for seed in (1, 2):
+        toy.set_seed(seed)
+        assert toy.emoforge("run", "toy").returncode == 0
+    assert toy.emoforge("publish", "toy").returncode == 0
+
+    def gc_parts(*words: str) -> dict[str, dict[str, object]]:
+        done = toy.emoforge("gc", "--json", *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return {one["name"]: one for one in json.loads(done.stdout)["parts"]}
+
+    assert gc_parts("--dry-run")["Prefect"]["n"] == 0, "they are not old"
+    told = gc_parts("--dry-run", "--keep-days", "0")
+    assert told["Prefect"]["n"] == 2 and told["DVC cache"]["n"] != 0, "what the first run made is of no tag"
+    gone = gc_parts("--keep-days", "0")
+    assert gone["Prefect"]["n"] == 2 and gone["DVC cache"] == told["DVC cache"]
+    again = gc_parts("--keep-days", "0")
+    assert again["Prefect"]["n"] == 0 and again["DVC cache"]["n"] == 0
+    toy.calls()
+    assert toy.emoforge("run", "toy").returncode == 0 and toy.calls() == []
+    toy.sh("rm", "-r", "data/runs/toy/release")
+    assert toy.emoforge("checkout", "toy@v1.0.0", "old").returncode == 0
