@@ -127,13 +127,18 @@ def test_the_map_is_the_plane_of_most_variance() -> None:
     assert np.array_equal(again[1][0], placed), "the same every time"
 
 
-def test_what_cannot_be_decoded_and_too_few_have_no_map(data: RunFolder) -> None:
-    import dataclasses
-
-    none = dataclasses.replace(data, samples=data.samples.slice(0, 2), synthetic=None, rejected=None)
-    assert space.space_of(none, set()) is not None  # the reference is read from the run's folder
-    found = space.space_of(data, set())
-    assert found is not None and found.near == {} and found.n_synthetic == found.of_synthetic == 13
+def test_the_map_is_cut_by_ids_alone_and_needs_three_real_samples(
+    data: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = space.space_of(data, set())
+    assert whole is not None and whole.near == {} and whole.n_synthetic == whole.of_synthetic == 13
+    monkeypatch.setattr(space, "MOST", 5)
+    wanted = whole.points[0].sample_id
+    few = space.space_of(data, {wanted})
+    assert few is not None and (few.n_real, few.n_synthetic, few.of_real) == (5, 5, whole.of_real)
+    assert wanted in {point.sample_id for point in few.points}, "what the gallery shows is always there"
+    monkeypatch.setattr(space, "MOST", 2)
+    assert space.space_of(data, set()) is None
 
 
 def test_a_run_without_a_generator_has_a_gallery_too(tmp_path: Path) -> None:
