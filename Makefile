@@ -87,7 +87,8 @@ notebooks: install  ## Run the notebooks of docs/notebooks, in order (two minute
 sbom: install  ## What the environment is made of, as CycloneDX 1.6: build/sbom.cdx.json
 	@$(BIN)/python docs/supply/sbom.py build/sbom.cdx.json
 
-audit: install  ## Published advisories against installed packages (pip-audit); code 2: could not ask
+# make says 2 of every failure; docs/supply/advisories.py itself: 1 there are some, 2 nobody could be asked
+audit: install  ## Installed packages against published advisories, by pip-audit; fails too where it could not ask
 	@$(BIN)/python docs/supply/advisories.py
 
 clean:  ## Remove caches and scratch; keeps .venv, data and the DVC cache

@@ -62,7 +62,7 @@ def _lists(text: str) -> str:
 
 
 def charts(text: str) -> str:
-    """Flow charts as tables of what each arrow reads and writes. Mermaid would be fetched from another site."""
+    """Flow charts as tables of where each arrow leads. What draws them would be fetched from another host."""
 
     def table(match: re.Match[str]) -> str:
         labels: dict[str, str] = {}
@@ -77,11 +77,12 @@ def charts(text: str) -> str:
             known, sources = arrows.setdefault(target, (verb or "", []))
             sources.append(source)
             arrows[target] = (known or verb or "", sources)
-        rows = ["| step | reads | writes |", "|---|---|---|"]
+        rows = ["| arrow | from | to |", "|---|---|---|"]
         for target, (verb, sources) in arrows.items():
-            reads = "; ".join(labels.get(s, s).split("<br>")[0].rstrip(",") for s in sources)
+            begun = "; ".join(labels.get(s, s).split("<br>")[0].rstrip(",") for s in sources)
             head, *rest = labels.get(target, target).split("<br>")
-            rows.append(f"| **{verb}** | {reads} | {head.rstrip(',')}{': ' * bool(rest)}{' '.join(rest)} |")
+            gap = ": " if rest and head[-1].isalnum() else " " * bool(rest)
+            rows.append(f"| **{verb}** | {begun} | {head}{gap}{' '.join(rest)} |")
         return "\n".join(rows) + "\n"
 
     return CHART.sub(table, text)

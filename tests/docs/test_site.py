@@ -96,11 +96,10 @@ def test_lists_as_the_site_reads_them() -> None:
 
 
 def test_charts_become_tables() -> None:
-    chart = (
-        '```mermaid\nflowchart LR\n  a["A<br>x, y"] -->|make| b["B,<br>z"]\n  c["C"] --> b\n  b -->|end| d["D"]\n```\n'
-    )
+    arrows = 'a["A<br>x, y"] -->|make| b["B,<br>z"]\n  c["C"] --> b\n  b -->|end| d["D<br>e f"]'
+    chart = f"```mermaid\nflowchart LR\n  {arrows}\n```\n"
     assert pages.charts(f"x\n\n{chart}\ny") == (
-        "x\n\n| step | reads | writes |\n|---|---|---|\n| **make** | A; C | B: z |\n| **end** | B | D |\n\ny"
+        "x\n\n| arrow | from | to |\n|---|---|---|\n| **make** | A; C | B, z |\n| **end** | B | D: e f |\n\ny"
     )
     with pytest.raises(ValueError, match="no arrow: 'subgraph s'"):
         pages.charts("```mermaid\nflowchart LR\n  subgraph s\n```\n")
