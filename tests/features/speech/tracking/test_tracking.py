@@ -92,6 +92,13 @@ def test_options_mean_what_they_mean_to_pyworld(floor: float, ceil: float, hop_m
     assert compare(ours, theirs, "voice") > 50
 
 
+def test_shorter_than_the_low_cut() -> None:
+    x = 0.3 * np.sin(2 * np.pi * 1230.0 * np.arange(200) / 16000)
+    theirs, _ = pyworld.dio(x, 16000, 800.0, 1600.0, frame_period=1.0)
+    ours, _ = dio(x, 16000, f0_floor=800.0, f0_ceil=1600.0, hop_ms=1.0)
+    assert compare(ours, theirs, "12.5 ms") > 0
+
+
 def test_gain_moves_ours_where_it_moves_pyworlds() -> None:
     """WORLD's bands depend on gain (bands.py); at the scale of 16-bit integers that is heard in the third decimal."""
     x = voice(8000, 0.8)
