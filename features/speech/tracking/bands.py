@@ -1,8 +1,8 @@
 """The bands of DIO (dio.py): a signal without its mean and what lies below 50 Hz, behind low-pass filters.
 
 All filters are symmetric, so that each is a row of real numbers beside one spectrum that has the common phase. One
-transform forward and one back a band, of a length a little above what the convolution needs, do what takes WORLD three
-transforms of the next power of 2.
+transform of the signal and one back for each band, of a length a little above what the convolution needs, do what takes
+WORLD two for each band, of the next power of 2.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LOW_CUT_HZ = 50.0
 NUTTALL = (0.355768, -0.487396, 0.144232, -0.012604)
 EXTENDED = 9  # samples at each end, reflected, before decimation
 STRIDE = 64  # samples whose angles are taken from a table
-MOST_KEPT = 1 << 18  # points of a transform (16 s at 16 kHz) whose filters stay in memory: 10 MiB
+MOST_KEPT = 1 << 18  # points of a transform (16 s at 16 kHz) whose filters stay in memory: 10 MiB each
 
 
 def bands(x: np.ndarray, rate: float, boundaries: np.ndarray, ratio: int = 1) -> Iterator[np.ndarray]:
@@ -29,7 +29,8 @@ def bands(x: np.ndarray, rate: float, boundaries: np.ndarray, ratio: int = 1) ->
     y[: len(decimated)] = decimated
     y -= y.mean()
     halves = tuple(int(rate / b / 2.0 + 0.5) for b in boundaries)
-    points = _length(len(y) + int(rate / LOW_CUT_HZ + 0.5) + 2 * halves[0] + STRIDE)
+    cut = int(rate / LOW_CUT_HZ + 0.5)
+    points = _length(max(len(y), cut) + cut + 2 * halves[0] + STRIDE)
     filters = _filters if points <= MOST_KEPT else _filters.__wrapped__
     shared, weights = filters(points, rate, halves)
     spectrum = np.fft.rfft(y, points) * shared

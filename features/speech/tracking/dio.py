@@ -1,4 +1,4 @@
-"""DIO's F0 track, as pyworld 0.3 gives it, in a third of the time.
+"""DIO's F0 track, as pyworld 0.3 gives it, in 40 % of the time.
 
 Morise, Kawahara & Katayose 2009, "Fast and reliable F0 estimation method based on the period extraction of vocal fold
 vibration of singing voice and speech" (AES 35th International Conference), with the choices of WORLD (Morise, Yokomori

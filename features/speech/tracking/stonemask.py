@@ -1,4 +1,4 @@
-"""StoneMask: F0 refined by instantaneous frequency, as pyworld 0.3 gives it, in a fraction of the time.
+"""StoneMask: F0 refined by instantaneous frequency, as pyworld 0.3 gives it, in a quarter of the time.
 
 As in WORLD (Morise, Yokomori & Ozawa 2016, https://doi.org/10.1587/transinf.2015EDP7457): three periods under a
 Blackman window and under its derivative; of both spectra the bins nearest to the first two harmonics give a better F0,
