@@ -43,7 +43,9 @@ class ClassCount(Record):
 class Manifest(Record):
     """What a release says of itself, before it is sealed. counts: split -> class -> samples. publishable: gates and
     audit allow it; reasons: why not. restrictions: of licences. notes: what a user must know. leaks: split -> what
-    leaks took. cannot_be_judged: class -> why. features: what stands in features.parquet, None without that file."""
+    leaks took. cannot_be_judged: class -> why. features: what stands in features.parquet, None without that file.
+    payload_tags: codec of synthetic payloads -> where the tag in their bytes stands (corpora/tagged.py), None: nowhere;
+    None of releases without synthetic samples, and of before payloads were tagged."""
 
     name: str
     modality: str
@@ -61,10 +63,12 @@ class Manifest(Record):
     leaks: dict[str, Leak]
     cannot_be_judged: dict[str, str]
     features: dict[str, JsonValue] | None = None
+    payload_tags: dict[str, str | None] | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Without `features` where there are none."""
-        return {k: v for k, v in super().to_json().items() if k != "features" or v is not None}
+        """Without `features` and `payload_tags` where there are none."""
+        optional = ("features", "payload_tags")
+        return {k: v for k, v in super().to_json().items() if k not in optional or v is not None}
 
     @property
     def has_synthetic(self) -> bool:
