@@ -231,12 +231,19 @@ def _code_is_committed(repo: Path) -> None:
 
 
 def _commit(run: str, numbers: Sequence[str], repo: Path) -> None:
-    """dvc.lock, dvc.yaml, params.yaml and the small files of numbers; nothing else that may be staged or changed."""
+    """dvc.lock, dvc.yaml, params.yaml, the small files of numbers and retractions; nothing else that may be staged or
+    changed."""
     paths = [name for name in ("dvc.lock", "dvc.yaml", "params.yaml") if (repo / name).exists()]
     paths += [path for path in numbers if (repo / path).exists()]
+    paths += [str(place.relative_to(repo)) for place in _kept_by_git(repo) if place.is_dir()]
     git(repo, "add", "--force", "--", *paths)
     if git(repo, "status", "--porcelain", "--untracked-files=no", "--", *paths):
         git(repo, *identity(repo), "commit", "--quiet", "-m", f"Publish {run}", "--", *paths)
+
+
+def _kept_by_git(repo: Path) -> tuple[Path, ...]:
+    """What holds for every version from here on: retractions, and what was left of them."""
+    return Layout(repo).retractions, Layout(repo).certificates
 
 
 def _tag(run: str, version: str, message: str, repo: Path) -> str:
