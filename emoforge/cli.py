@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -14,6 +15,7 @@ import typer
 
 import emoforge
 from corpora.errors import EmoforgeError, InterruptedRunError, UnknownNameError, UserError
+from corpora.store.removed import RetractedWarning
 from emoforge.cli_projects import commands as commands_of_projects
 from emoforge.cli_raters import kits
 from emoforge.cli_releases import PANEL
@@ -405,6 +407,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command. An `EmoforgeError` becomes one message and its exit code; a defect keeps its traceback."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell inherits it ignored
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    warnings.filterwarnings("ignore", category=RetractedWarning)  # commands say it in their own words
     try:
         app(args=arguments, prog_name="emoforge")
     except EmoforgeError as error:

@@ -251,3 +251,40 @@ def push_hub(
     from emoforge.hub import push_hub as do
 
     do(version, address, find_project(), private=private, as_json=as_json)
+
+
+@commands.command(rich_help_panel=PANEL)
+def forget(
+    subject: Annotated[str | None, typer.Option(help="A subject's id, CORPUS:SUBJECT")] = None,
+    sample: Annotated[str | None, typer.Option(help="A real sample's id, CORPUS/...")] = None,
+    corpus: Annotated[str | None, typer.Option(help="A corpus, whole")] = None,
+    reason: Annotated[str, typer.Option(help="Why, in a few words; it is kept, so name nobody")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it covers; write nothing")] = False,
+    run: Annotated[bool, typer.Option("--run", help="Build the runs anew at once")] = False,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove the bytes from caches, work store, models and remotes; certify it")
+    ] = False,
+    audit: Annotated[
+        str | None, typer.Option(help="Search again for what the purge of a retraction (its id) took out")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Take a person, a sample or a corpus out for ever, with its conversions, near copies and what was fitted on it.
+
+    Writes data/retractions/ID.json (ids hashed), which holds in every clone although the raw files still lie there.
+    Published versions that hold it keep their tags and say so. Again: looks again, adds what has come since.
+    --purge may follow a build or precede it, and may be repeated; exit 1 where a place was not reached or holds more.
+
+    Example:  emoforge forget --subject demo_speech:03 --reason "consent withdrawn" --run --purge
+    Example:  emoforge forget --sample demo_faces/17 --dry-run
+    Example:  emoforge forget --audit 1f2e3d4c5b6a7988
+    """
+    from emoforge.forgetting import Wishes, audit_it, forget_it, thing_of
+
+    if audit is not None:
+        clean = audit_it(audit, find_project(), as_json=as_json)
+    else:
+        wishes = Wishes(dry_run=dry_run, run=run, purge=purge, as_json=as_json)
+        clean = forget_it(thing_of(subject, sample, corpus), find_project(), reason, wishes)
+    if not clean:
+        raise typer.Exit(1)

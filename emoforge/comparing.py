@@ -8,6 +8,7 @@ from typing import Any
 
 from corpora.errors import UserError
 from corpora.store.atomic import write_text
+from corpora.store.removed import notice_of
 from emoforge import console
 from flows.releases.compared import Comparison, compare
 from flows.releases.places import find_release
@@ -53,12 +54,19 @@ def diff_json(compared: Comparison) -> dict[str, Any]:
         "changes": [asdict(one) for one in compared.changes],
         "why": [{**asdict(one), "sentence": one.sentence} for one in compared.causes],
         "notes": list(compared.notes),
+        "removed": {
+            side: list(notice_of(place.release))
+            for side, place in (("before", compared.before), ("after", compared.after))
+        },
     }
 
 
 def _print(compared: Comparison) -> None:
     from flows.releases.diff_page import tables_of
 
+    for place in (compared.before, compared.after):
+        for line in notice_of(place.release):
+            console.out.print(f"{place.shown}: RETRACTED: {line}", markup=False)
     if compared.same:
         console.out.print(f"{compared.before.shown} and {compared.after.shown} are the same: {compared.hashes[0]}")
         return

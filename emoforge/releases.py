@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from corpora.store.verify import check_release
 from emoforge import console
 from flows.releases.history import Entry, history
 from flows.releases.places import find_release
+from flows.releases.tombstones import Removal, removals
 from flows.releases.versions import is_tag
 
 NUMBERS = ("real", "synthetic")
@@ -20,8 +22,9 @@ NUMBERS = ("real", "synthetic")
 def show_log(name: str, repo: Path, *, as_json: bool) -> None:
     """Prints every version of `name`, newest first. Raises `UnknownNameError` where nobody has published it."""
     entries = history(name, repo)
+    removed = {entry.version.tag: removals(entry.version.tag, repo) for entry in entries}
     if as_json:
-        console.print_json([entry_json(entry) for entry in entries])
+        console.print_json([entry_json(entry, removed[entry.version.tag]) for entry in entries])
         return
     rows = [
         [
@@ -34,17 +37,18 @@ def show_log(name: str, repo: Path, *, as_json: bool) -> None:
             console.flat(entry.facts.verdicts) or "-" if entry.facts else "-",
             entry.bump,
             "; ".join(entry.facts.because) if entry.facts else "",
+            "; ".join(removal.sentence for removal in removed[entry.version.tag]),
         ]
         for entry in entries
     ]
-    columns = ["version", "published", "commit", "release hash", *NUMBERS, "verdicts", "bump", "because"]
+    columns = ["version", "published", "commit", "release hash", *NUMBERS, "verdicts", "bump", "because", "removed"]
     console.table(f"{name}: versions", columns, rows, right=NUMBERS)
     if any(entry.facts is None for entry in entries):
         console.out.print("-: published before tags held facts, and its data is not in DVC's cache here")
 
 
-def entry_json(entry: Entry) -> dict[str, Any]:
-    """A version as JSON; facts that nobody knows are null."""
+def entry_json(entry: Entry, removed: Sequence[Removal] = ()) -> dict[str, Any]:
+    """A version as JSON; facts that nobody knows are null. removed: what of it was retracted since."""
     facts = entry.facts
     return {
         "tag": entry.version.tag,
@@ -58,6 +62,7 @@ def entry_json(entry: Entry) -> dict[str, Any]:
         "because": list(facts.because) if facts else None,
         "emoforge": facts.emoforge if facts else None,
         "code": facts.code if facts else None,
+        "removed": [removal.as_dict() for removal in removed],
     }
 
 
@@ -79,6 +84,9 @@ def checkout(tag: str, folder: Path | None, repo: Path, *, as_json: bool) -> Non
         if not checked.intact:
             raise IntegrityError(f"{place.shown}: {checked.problems[0].sentence}")
     if as_json:
-        console.print_json({"version": place.shown, "folder": str(target), "release_hash": checked.release_hash})
+        facts = {"version": place.shown, "folder": str(target), "release_hash": checked.release_hash}
+        console.print_json({**facts, "removed": list(checked.removed)})
         return
+    for line in checked.removed:
+        console.say(f"RETRACTED: {line}")
     console.out.print(f"{place.shown} -> {target} ({checked.n_files} files, {checked.release_hash})", markup=False)

@@ -56,6 +56,7 @@ def checked_json(checked: Checked) -> dict[str, Any]:
             for problem in checked.problems
         ],
         "unlisted": list(checked.extra),
+        "removed": list(checked.removed),
     }
 
 
@@ -69,6 +70,8 @@ def print_checked(checked: Checked) -> None:
             rows.append(["", "", f"and {len(problem.samples) - SHOWN} samples more (--json names them)"])
     if rows:
         console.table(f"{checked.path}: damaged", ["file", "what", "which"], rows)
+    for line in checked.removed:
+        console.out.print(f"RETRACTED: {line}", markup=False)
     for name in checked.extra:
         console.out.print(f"not of the release: {name}", markup=False)
     if checked.intact:

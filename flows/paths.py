@@ -64,6 +64,16 @@ class Layout:
         """What reading the corpus depends on: flows/stages/ingest/reader.py."""
         return self.repo / "data" / "readers" / f"{corpus}.json"
 
+    @property
+    def retractions(self) -> Path:
+        """What was taken out for ever, kept by git: flows/stages/ingest/retracted.py."""
+        return self.repo / "data" / "retractions"
+
+    @property
+    def certificates(self) -> Path:
+        """What `emoforge forget --purge` left of each, kept by git: flows/conduct/retraction/certificate.py."""
+        return self.repo / "data" / "certificates"
+
     def corpus(self, corpus: str) -> Path:
         """The folder that `ingest` writes."""
         return self.repo / "data" / "corpora" / checked("corpus", corpus)

@@ -185,6 +185,7 @@ OPEN_DICTS = {
 # Functions with more than seven parameters. New ones take a small frozen dataclass.
 MANY_PARAMETERS = {
     "emoforge/cli.py:measure",  # arguments of a command
+    "emoforge/cli_releases.py:forget",  # arguments of a command
     # the protocol of a generator (generators/generator.py)
     "generators/classical/augmentation.py:fit",
     "generators/classical/resampling.py:fit",

@@ -18,14 +18,27 @@ _CHANNELS = {0: 1, 2: 3}  # colour type -> channels
 _HEAD = len(_SIGNATURE) + 25  # with the chunk IHDR
 
 
+def _texts_to_end(payload: bytes, at: int) -> bool:
+    """Whether nothing but whole chunks tEXt stands from `at` to the last chunk."""
+    end = len(payload) - len(_END)
+    while at + 12 <= end and payload[at + 4 : at + 8] == b"tEXt":
+        size = struct.unpack_from(">I", payload, at)[0]
+        crc = payload[at + 8 + size : at + 12 + size]
+        if at + 12 + size > end or crc != struct.pack(">I", zlib.crc32(payload[at + 4 : at + 8 + size])):
+            return False
+        at += 12 + size
+    return at == end
+
+
 def plain_pixels(payload: bytes, max_pixels: int) -> np.ndarray | None:
     """uint8 [H, W] or [H, W, 3] of a png of 8 bits, grey or RGB, with one IDAT, every row filtered by "up" and nothing
-    else in it; None for all other bytes, for damaged ones and for more pixels than `max_pixels`."""
+    else in it but texts behind the pixels (corpora/tagged.py); None for all other bytes, for damaged ones and for more
+    pixels than `max_pixels`."""
     if len(payload) < _HEAD + 12 + len(_END) or payload[:8] != _SIGNATURE or payload[-12:] != _END:
         return None
     size, kind, width, height, *form = struct.unpack_from(">I4sIIBBBBB", payload, 8)
     n_body, body_kind = struct.unpack_from(">I4s", payload, _HEAD)
-    ends = len(payload) - len(_END) == _HEAD + 12 + n_body
+    ends = _texts_to_end(payload, _HEAD + 12 + n_body)
     if (size, kind, body_kind, ends) != (13, b"IHDR", b"IDAT", True):
         return None
     channels = _CHANNELS.get(form[1])

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from corpora.errors import IntegrityError
 from corpora.store.remembered import has_hash, hash_anew
+from corpora.store.removed import NOTICE
 from corpora.store.shards import count_members
 
 MANIFEST = "manifest.json"
@@ -28,14 +29,14 @@ _BLOCK = 512  # bytes of a tar block
 _CHECKSUM = slice(148, 156)  # of a tar header
 _SIZE = slice(124, 136)
 
-Kind = Literal["manifest", "missing", "link", "size", "changed", "members", "unlisted"]
-Part = Literal["header", "payload", "json"]
+Kind = Literal["manifest", "missing", "link", "size", "changed", "members", "unlisted", "tag"]
+Part = Literal["header", "payload", "json", "tag"]
 
 
 @dataclass(frozen=True, slots=True)
 class DamagedSample:
-    """A sample whose bytes in the tar are not what the index says. part: the member's header, its payload, or the json
-    beside it."""
+    """A sample whose bytes in the tar are not what the index says. part: the member's header, its payload, the json
+    beside it, or the tag in its payload."""
 
     sample_id: str
     part: Part
@@ -52,8 +53,8 @@ class Problem:
 
 
 def unlisted(root: Path, files: Mapping[str, Any], version: int) -> tuple[str, ...]:
-    """Files below `root` that the manifest does not list; version: of the format."""
-    known = {*files, MANIFEST, *([README] if version == 1 else [])}
+    """Files below `root` that the manifest does not list, but for a notice of retraction; version: of the format."""
+    known = {*files, MANIFEST, NOTICE, *([README] if version == 1 else [])}
     there = (
         (Path(base) / name).relative_to(root).as_posix()
         for base, folders, names in os.walk(root)

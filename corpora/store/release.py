@@ -41,6 +41,7 @@ from corpora.store.checked import (
 )
 from corpora.store.evolve import Format
 from corpora.store.remembered import has_hash
+from corpora.store.removed import warn_of_notice
 from corpora.store.shards import PLACE, iter_payloads, read_table
 from corpora.store.weights import ClassBalance, class_balance, drawn, with_weights
 
@@ -335,12 +336,14 @@ def open_release(path: Path | str, *, weights: Weights = "keep", seed: int = 0) 
 
     Raises `CorpusError` if there is no release or one of a newer format, `IntegrityError` if the manifest or a table is
     not what it was, names files outside of the folder, or holds a weight that is NaN or outside [0, 1];
-    `UnknownNameError` for another `weights`.
+    `UnknownNameError` for another `weights`. Warns (`RetractedWarning`) where the folder says that something of it was
+    retracted since it was published.
     """
     if weights not in get_args(Weights):
         raise UnknownNameError.of("treatment of weights", str(weights), get_args(Weights))
     root = Path(path)
     manifest, version = read_manifest(root)
+    warn_of_notice(root)
     for name in TABLES:
         if name not in manifest["files"]:
             raise IntegrityError(f"{root / MANIFEST} does not list {name}: it is not the manifest of a release.")

@@ -22,13 +22,16 @@ from corpora.store.checked import (
     with_samples,
 )
 from corpora.store.release import INDEX, read_manifest, root_problem
+from corpora.store.removed import notice_of
 from corpora.store.shards import read_table
+from corpora.store.tags import tag_problems
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
     """A release after all its bytes were read. release_hash: None where the manifest itself is damaged. n_files,
-    n_bytes: that the manifest lists. extra: files that it does not list, which are not of the release."""
+    n_bytes: that the manifest lists. extra: files that it does not list, which are not of the release. removed: what of
+    it was retracted since, a sentence each (corpora/store/removed.py)."""
 
     path: Path
     release_hash: str | None
@@ -36,6 +39,7 @@ class Checked:
     n_bytes: int
     problems: tuple[Problem, ...]
     extra: tuple[str, ...]
+    removed: tuple[str, ...] = ()
 
     @property
     def intact(self) -> bool:
@@ -49,7 +53,7 @@ def check_release(path: Path) -> Checked:
     try:
         manifest, version = read_manifest(path)
     except IntegrityError as error:
-        return Checked(path, None, 0, 0, (Problem(MANIFEST, "manifest", str(error)),), ())
+        return Checked(path, None, 0, 0, (Problem(MANIFEST, "manifest", str(error)),), (), notice_of(path))
     files, extra = manifest["files"], unlisted(path, manifest["files"], version)
     found = list(_damaged_files(path, files))
     damaged = {problem.file for problem in found}
@@ -60,11 +64,12 @@ def check_release(path: Path) -> Checked:
             problems = _located(problems, path, index)
             whole = pc.invert(pc.is_in(index["shard"], value_set=pa.array(sorted(damaged), pa.string())))
             problems += _unknown_shards(path, files, index)
+            problems += tag_problems(path, index.filter(pc.and_(whole, _listed(index, files))), manifest)
             problems += member_problems(path, index.filter(pc.and_(whole, _listed(index, files))))
     if version == 1 and not problems and (root := root_problem(path, manifest)):
         problems.append(Problem(MANIFEST, "manifest", root))
     size = sum(int(entry["n_bytes"]) for entry in files.values())
-    return Checked(path, str(manifest["release_hash"]), len(files), size, tuple(problems), extra)
+    return Checked(path, str(manifest["release_hash"]), len(files), size, tuple(problems), extra, notice_of(path))
 
 
 def _damaged_files(path: Path, files: dict[str, dict[str, object]]) -> Iterator[Problem]:

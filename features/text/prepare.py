@@ -2,7 +2,8 @@
 
 Case, punctuation, emoji and spelling are left alone: they carry emotion. Names that a corpus has masked already
 ("[NAME]" in GoEmotions) and what points at a person or a place ("@anna", a link, a mail address) come to one form,
-"[USER]", "[URL]", ...; what stood there is kept beside the text, so that `restore` gives it back.
+"[USER]", "[URL]", ...; what stood there is kept beside the text only on request, for a release holds the record as it
+is, and then `restore` gives it back.
 """
 
 from __future__ import annotations
@@ -62,7 +63,10 @@ class Controls(Step):
 class Placeholders(Step):
     """Links, mail addresses, @users and the corpus' own masks to one form: [URL], [EMAIL], [USER], [NAME], ..."""
 
-    keep: bool = Field(True, description="Keep the originals in the record's `extra`, so that `restore` undoes it.")
+    keep: bool = Field(
+        False,
+        description="Keep the originals in the record's `extra`, so that `restore` undoes it; a release has them.",
+    )
 
 
 class Whitespace(Step):

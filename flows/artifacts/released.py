@@ -46,7 +46,9 @@ class Manifest(Record):
     """What a release says of itself, before it is sealed. counts: split -> class -> samples. publishable: gates and
     audit allow it; reasons: why not. restrictions: of licences. notes: what a user must know. leaks: split -> what
     leaks took. cannot_be_judged: class -> why. features: what stands in features.parquet, None without that file.
-    terms: real, synthetic, features -> what licences let be done with them, None of formats before 3.3."""
+    terms: real, synthetic, features -> what licences let be done with them, None of formats before 3.3. payload_tags:
+    codec of synthetic payloads -> where the tag in their bytes stands (corpora/tagged.py), None: nowhere; None of
+    releases without synthetic samples, and of before payloads were tagged."""
 
     name: str
     modality: str
@@ -65,10 +67,12 @@ class Manifest(Record):
     cannot_be_judged: dict[str, str]
     features: dict[str, JsonValue] | None = None
     terms: dict[str, JsonValue] | None = None
+    payload_tags: dict[str, str | None] | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Without `features` and `terms` where there are none."""
-        return {k: v for k, v in super().to_json().items() if k not in ("features", "terms") or v is not None}
+        """Without `features`, `terms` and `payload_tags` where there are none."""
+        optional = ("features", "terms", "payload_tags")
+        return {k: v for k, v in super().to_json().items() if k not in optional or v is not None}
 
     @property
     def has_synthetic(self) -> bool:

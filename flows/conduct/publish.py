@@ -118,6 +118,7 @@ def publish_held(run: str, *, repo: Path, bump: str = AUTO) -> Outcome:
         names = [
             *IN_COMMIT,
             *([CODE] if depends_on_installed(repo) else []),
+            *(place.relative_to(repo).as_posix() for place in _kept_by_git(repo) if place.is_dir()),
             *outs.in_git,
             *(path.relative_to(repo).as_posix() for path in texts),
         ]
@@ -144,6 +145,11 @@ def _texts(run: str, version: str, facts: Facts, repo: Path) -> Mapping[Path, st
         stages: artifacts.with_artifact(stages.read_text("utf-8"), run, modality),
         log: changelog.with_version(changelog.text_of(run, repo), run, version, section, tags),
     }
+
+
+def _kept_by_git(repo: Path) -> tuple[Path, ...]:
+    """What holds for every version from here on: retractions, and what was left of them."""
+    return Layout(repo).retractions, Layout(repo).certificates
 
 
 def _today() -> str:

@@ -7,7 +7,7 @@ what its generators were fitted on is not in it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -142,20 +142,28 @@ class Lineage:
 
     def standing(self, *, sample: str | None = None, subject: str | None = None) -> Standing:
         """What stands on a real sample, or on a subject (one of both is given)."""
+        return self.standing_of([sample] if sample is not None else [], [subject] if subject is not None else [])
+
+    def standing_of(self, samples: Collection[str], subjects: Collection[str]) -> Standing:
+        """What stands on any of these real samples and on any sample of these subjects."""
         index = self.release.index.select(["sample_id", "subject_id", "generator_id", "sources"])
         real = index.filter(pc.is_null(index["generator_id"]))
-        column, wanted = ("sample_id", sample) if sample is not None else ("subject_id", subject)
-        own = set(real.filter(pc.equal(real[column], wanted))["sample_id"].to_pylist())
-        synthetic = index.filter(pc.is_valid(index["generator_id"]))
+        wanted = pa.array(sorted(samples), pa.string())
+        people = pa.array(sorted(subjects), pa.string())
+        theirs = pc.or_(
+            pc.is_in(real["sample_id"], value_set=wanted),
+            pc.is_in(real["subject_id"], value_set=people),
+        )
+        own = set(real.filter(theirs)["sample_id"].to_pylist())
         # a source need not be among the released: what was taken out later still stands in the edges
+        things = {*own, *samples}
+        synthetic = index.filter(pc.is_valid(index["generator_id"]))
         direct = [
             row["sample_id"]
             for row in synthetic.to_pylist()
-            if any(one["id"] in own or one["id"] == sample for one in row["sources"] or ())
-            or (subject is not None and row["subject_id"] == subject)
+            if any(one["id"] in things for one in row["sources"] or ()) or row["subject_id"] in subjects
         ]
-        things = pa.array(sorted({*own, *([sample] if sample is not None else [])}), pa.string())
-        learned = self.edges.filter(pc.is_in(self.edges["used"], value_set=things))
+        learned = self.edges.filter(pc.is_in(self.edges["used"], value_set=pa.array(sorted(things), pa.string())))
         fitted = {str(t).removeprefix("generator:") for t in _things(learned, "fitted on")}
         counts = {row["values"]: row["counts"] for row in pc.value_counts(synthetic["generator_id"]).to_pylist()}
         return Standing(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpora.errors import CorpusError, UnknownNameError, UserError
+from corpora.errors import CorpusError, ResourceError, UnknownNameError, UserError
 from corpora.store.release import MANIFEST
 from flows.paths import NAME, Layout
 from flows.releases.fetched import fetched
+from flows.releases.tombstones import mark_release, purged
 from flows.releases.versions import Version, is_tag, version_of
 
 
@@ -42,7 +43,11 @@ def find_release(given: str, repo: Path | None, *, whole: bool = True) -> Place:
         return Place(given, folder / "release", folder)
     if is_tag(given):
         version = version_of(given, _required(repo, given))
-        run = fetched(version, _required(repo, given), whole=whole)
+        try:
+            run = fetched(version, _required(repo, given), whole=whole)
+        except ResourceError as error:
+            raise ResourceError(" ".join([str(error), *purged(version.tag, _required(repo, given))])) from None
+        mark_release(run / "release", version.tag, _required(repo, given))
         return Place(given, run / "release", run, version)
     if repo is not None and NAME.fullmatch(given):
         run = Layout(repo).run(given)

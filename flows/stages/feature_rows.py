@@ -20,6 +20,7 @@ from corpora.errors import IntegrityError
 from corpora.schema import SAMPLES
 from corpora.store.release import FEATURES, UNIT
 from corpora.store.shards import iter_payloads, write_table
+from corpora.tagged import SOFTWARE
 from features.representation import Spec, make_representation
 from features.vectors import vector_of
 from flows.artifacts.augmented import Augmented
@@ -41,6 +42,7 @@ BESIDE = (
     "weight",
     "generator_id",
 )
+SYNTHETIC = b"synthetic"  # key of the metadata of the column generator_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ def _rows(folder: Path, index: pa.Table, spec: Spec, split_of: Mapping[str, str]
         rows.append(row)
     splits = [split_of.get(row["sample_id"], "train") for row in rows]
     fields = [*(SAMPLES.field(name) for name in BESIDE)]
+    fields[-1] = fields[-1].with_metadata({SYNTHETIC: f"{SOFTWARE}: rows with one are synthetic"})
     beside = [pa.array([row[f.name] for row in rows], f.type) for f in fields]
     features = [
         pa.field(name, pa.float32(), nullable=False, metadata={UNIT: unit})

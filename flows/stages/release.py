@@ -23,6 +23,7 @@ from corpora.licences import restrictions, uses
 from corpora.schema import REJECTS, SPLITS
 from corpora.splits.audit import apply_on_leak, audit_fitted
 from corpora.store.shards import read_table
+from corpora.tagged import PLACES
 from flows.artifacts.augmented import Augmented, Balance, ClassTally
 from flows.artifacts.evaluated import Evaluated, VerdictRow
 from flows.artifacts.prepared import FindingRecord, Prepared, Summary
@@ -105,8 +106,15 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
             leaks=summary.leaks,
             cannot_be_judged={c: "; ".join(by_reason) for c, by_reason in unjudged(verdicts).items()},
             features=None if rows is None else rows.to_json(),
+            payload_tags=payload_tags(synthetic),
         )
         release.seal(manifest, describe(release.path, manifest))
+
+
+def payload_tags(synthetic: pa.Table) -> dict[str, str | None] | None:
+    """Codec -> where the tag of its payloads stands; None where nothing is synthetic."""
+    codecs = sorted(set(synthetic.column("codec").to_pylist()))
+    return {codec: PLACES[codec] for codec in codecs} if codecs else None
 
 
 def released_requests(augmented: Augmented, synthetic: pa.Table) -> pa.Table | None:

@@ -99,9 +99,11 @@ def _ingest(layout: Layout, name: str) -> None:
     from flows.params import load_machine, load_params
     from flows.stages.ingest.ingest import IngestPlaces, IngestSettings, ingest_corpus
     from flows.stages.ingest.parts import SHARED_FROM_BYTES, bytes_below, shared_out
+    from flows.stages.ingest.retracted import keys_of, require_not_retracted, retractions
 
     params, machine, root = load_params(layout.params), load_machine(layout.machine), layout.raw(name)
-    corpus = params.corpus(name)
+    corpus, keys = params.corpus(name), keys_of(name, retractions(layout))
+    require_not_retracted(name, keys, layout)
     settings = IngestSettings(
         reader=corpus.reader,
         shards=corpus.shards,
@@ -112,6 +114,7 @@ def _ingest(layout: Layout, name: str) -> None:
         options=corpus.options,
         base=layout.repo,
         fake=name in params.demo,
+        retracted=tuple(keys),
     )
     places = IngestPlaces(
         root,

@@ -97,7 +97,7 @@ def dependencies(folder: Path, change: Change | None = None) -> dict[str, Any]:
     layout = write(folder, params)
     parsed = load_params(layout.params)
     plans: dict[str, Any] = {plan.stage: plan.key for plan in make_plans(parsed, layout, "tiny")}
-    return {"ingest": (reader_of(parsed.corpus("tiny"), layout), parsed.corpus("tiny")), **plans}
+    return {"ingest": (reader_of("tiny", parsed.corpus("tiny"), layout), parsed.corpus("tiny")), **plans}
 
 
 @pytest.fixture(scope="module")

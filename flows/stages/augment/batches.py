@@ -15,6 +15,7 @@ from corpora.codecs import decode_image, decode_text, decode_wav
 from corpora.errors import PayloadError, UserError
 from corpora.signals import VECTOR, decode_signals
 from corpora.store.shards import iter_payloads
+from corpora.tagged import content_sha256
 from features.physio.steps import Resampling, resample
 from features.representation import is_features, make_representation
 from features.vectors import vector_of
@@ -108,7 +109,8 @@ def batch_of(stored: Stored, form: Form) -> Batch:
         ids=tuple(stored.ids),
         emotions=tuple(stored.emotions),
         signals=signals,
-        sha256=tuple(stored.sha256),
+        # what is equal but for whose it is, is equal: copies are searched for by content
+        sha256=tuple(content_sha256(p, sha) for p, sha in zip(stored.payloads, stored.sha256, strict=True)),
         rate_hz=rate_hz if form.modality in ("speech", "physio") and form.layout != "vector" else None,
         subjects=tuple(stored.subjects) or (None,) * n,
         groups=tuple(stored.groups) or tuple(stored.ids),

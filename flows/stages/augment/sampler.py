@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from corpora.errors import PayloadError
 from corpora.fingerprint import hash_bytes, hash_json
 from corpora.schema import FROM, Payload
+from corpora.tagged import Tag, with_tag
 from features.representation import EditingRepresentation, make_representation
 from flows.artifacts.base import Record
 from flows.engine.store import MissingItemError, WorkStore
@@ -138,13 +139,17 @@ class Sampler:
         ]
         errors = [[p.reason, p.detail] if isinstance(p, PayloadError) else None for p in decoded]
         sound = [None if isinstance(p, PayloadError) else p for p in decoded]
-        payloads = [b"" if p is None else p.data for p in sound]
+        ids = [f"syn/{generator_id}/{d.key()}" for d in draws]
+        payloads = [
+            b"" if p is None else with_tag(p.data, p.codec, Tag(generator_id, name))
+            for p, name in zip(sound, ids, strict=True)
+        ]
         ends = np.cumsum([0, *map(len, payloads)]).tolist()
         self.store.put_arrays(
             key,
             {"payloads": np.frombuffer(b"".join(payloads), dtype=np.uint8)},
             {
-                "ids": [f"syn/{generator_id}/{d.key()}" for d in draws],
+                "ids": ids,
                 "ends": ends,
                 "sha256": [hash_bytes(p) for p in payloads],
                 "errors": errors,

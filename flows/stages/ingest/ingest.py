@@ -31,6 +31,7 @@ from corpora.store.release import compute_release_hash, describe_files
 from corpora.store.shards import assemble, read_table, write_table
 from flows.stages.ingest.parts import ReadTask, Share, Tell, read_corpus
 from flows.stages.ingest.reject_list import leave_rejects
+from flows.stages.ingest.retracted import without_retracted
 from flows.stages.ingest.unknown_labels import (
     LISTED,
     Asked,
@@ -49,6 +50,7 @@ class IngestSettings:
 
     `options`: the reader's own. `base`: what a card's path is relative to (None: the current folder). `fake`: what
     is read was written by the reader's `fake()`, so licence and published counts of the real corpus do not hold for it.
+    `retracted`: what never comes in, hashed (flows/stages/ingest/retracted.py).
     """
 
     reader: str
@@ -60,6 +62,7 @@ class IngestSettings:
     options: Mapping[str, Any] = field(default_factory=dict)
     base: Path | None = None
     fake: bool = False
+    retracted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,15 @@ def ingest_corpus(
     card = fake_card(corpus.card) if settings.fake else corpus.card
     where = str(settings.base.resolve()) if settings.base else str(Path.cwd())
     task = ReadTask(
-        name, reader, dict(settings.options), str(places.root), settings.shards, card.license, where, card_sha256
+        name,
+        reader,
+        dict(settings.options),
+        str(places.root),
+        settings.shards,
+        card.license,
+        where,
+        card_sha256,
+        settings.retracted,
     )
     with atomic_folder(places.target) as folder:
         spills = read_corpus(task, work or folder / ".spill", keep=work is not None, share=share, tell=tell)
@@ -183,6 +194,7 @@ def _reasons(rejects: list[Reject]) -> dict[str, int]:
 
 
 def _judge_rejects(name: str, places: IngestPlaces, accepted: int, rejects: list[Reject], max_share: float) -> None:
+    rejects = list(without_retracted(rejects))  # a retraction is no fault of the files
     total = accepted + len(rejects)
     share = len(rejects) / total if total else 1.0
     if accepted and share <= max_share:

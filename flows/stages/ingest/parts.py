@@ -24,6 +24,7 @@ from corpora.store.spill import Spill, without_repeats
 from flows.engine.executor import Worker, WorkItem, executor
 from flows.engine.progress import Pace
 from flows.params import Machine
+from flows.stages.ingest.retracted import Filter, reject_of
 from flows.stages.plan.code import INERT_FOR_READING, source_hash
 
 Tell = Callable[[str], None]
@@ -46,6 +47,7 @@ class ReadTask:
     license: str
     base: str = "."  # what a card's path is relative to
     card_sha256: str | None = None  # of the card, where one describes the corpus
+    retracted: tuple[str, ...] = ()  # hashed ids and payloads that never come in (flows/stages/ingest/retracted.py)
 
     def journal(self, part: int, parts: int) -> str:
         """Names this reading: another corpus, option, code that reads it or number of parts begins anew. The code of
@@ -95,13 +97,15 @@ def _fill(spill: Spill, task: ReadTask, part: int, parts: int, tell: Tell) -> Sp
         raise CorpusChangedError("its reader numbers no items, so nothing can be gone on with")
     if spill.done:
         tell(f"{task.name}: {len(spill.done)} files or rows were read before, going on behind them")
-    pace = Pace(task.name, "samples read", tell=tell)
+    pace, taken_out = Pace(task.name, "samples read", tell=tell), Filter(task.retracted)
     for item in _items(task, turn):
         if not turn.asked and part > 0:
             break  # a reader that does not go through `read_items`: the first part reads it all
         place = (turn.number, turn.name, turn.state)
         if not isinstance(item, Reject) and (odd := out_of_bounds(item)) is not None:
             item = Reject(task.name, turn.name or item.sample_id, *odd)
+        if not isinstance(item, Reject) and taken_out.covers(item):
+            item = reject_of(task.name)
         if isinstance(item, Reject):
             spill.refuse(item, *place)
             continue

@@ -15,30 +15,34 @@ from corpora.store.atomic import write_json
 from flows.params import CorpusParams, load_params
 from flows.paths import Layout
 from flows.stages.ingest.parts import reader_modules
+from flows.stages.ingest.retracted import keys_of, retractions
 from flows.stages.plan.code import INERT_FOR_READING, code_of
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
     """`options`: the reader's own. `card_sha256`: of the card that describes the corpus; None for a reader in code.
-    `code`: module -> sha256 of what it does, of the stage ingest and of this one reader."""
+    `code`: module -> sha256 of what it does, of the stage ingest and of this one reader. `retracted`: what of
+    data/retractions concerns this corpus."""
 
     reader: str
     options: dict[str, Any]
     card_sha256: str | None
     code: dict[str, str] = field(default_factory=dict)
+    retracted: list[str] = field(default_factory=list)
 
 
-def reader_of(params: CorpusParams, layout: Layout) -> Reader:
-    """Raises `UnknownNameError` (reader, option), `CorpusError` (a card that does not fit)."""
+def reader_of(name: str, params: CorpusParams, layout: Layout) -> Reader:
+    """Of the corpus `name`. Raises `UnknownNameError` (reader, option), `CorpusError` (a card that does not fit)."""
     corpus = make_corpus(params.reader, params.options, base=layout.repo)
     code = code_of(["flows.stages.ingest.ingest", *reader_modules(corpus)], without=INERT_FOR_READING)
-    return Reader(params.reader, params.options, getattr(corpus, "card_sha256", None), code)
+    taken_out = keys_of(name, retractions(layout))
+    return Reader(params.reader, params.options, getattr(corpus, "card_sha256", None), code, taken_out)
 
 
 def write_reader(layout: Layout, name: str) -> None:
     """Writes data/readers/<corpus>.json. Raises what `reader_of` raises, and `UnknownNameError` (corpus)."""
-    reader = reader_of(load_params(layout.params).corpus(name), layout)
+    reader = reader_of(name, load_params(layout.params).corpus(name), layout)
     path = layout.reader(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, asdict(reader))
@@ -50,4 +54,4 @@ def is_unchanged(layout: Layout, name: str) -> bool:
         there = json.loads(layout.reader(name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(there == asdict(reader_of(load_params(layout.params).corpus(name), layout)))
+    return bool(there == asdict(reader_of(name, load_params(layout.params).corpus(name), layout)))

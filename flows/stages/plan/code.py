@@ -113,8 +113,8 @@ def source_hash(roots: Iterable[str], *, without: Iterable[str] = ()) -> str:
 
 def sampling_code(*modules: str) -> str:
     """64 hex digits over what turns a draw and the weights into a payload: the modules of the generator (`modules_of`
-    in generators/generator.py), and that of the representation which decodes what it draws."""
-    return code_hash(modules, without=INERT_FOR_SAMPLING)
+    in generators/generator.py), that of the representation which decodes what it draws, and what tags it."""
+    return code_hash([*modules, "corpora.tagged"], without=INERT_FOR_SAMPLING)
 
 
 def source_of(module: str) -> bytes:

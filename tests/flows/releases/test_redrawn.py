@@ -14,6 +14,7 @@ from corpora.schema import SPLITS, VERDICTS
 from corpora.store.atomic import write_json
 from corpora.store.release import describe_files, open_release, sealed
 from corpora.store.shards import write_table
+from corpora.tagged import Tag, tag_of
 from flows.artifacts.augmented import Augmented
 from flows.artifacts.prepared import Prepared
 from flows.params import Machine
@@ -88,6 +89,7 @@ def test_the_same_bytes_from_the_certificate(run: Path) -> None:
     for row in (rows[0], rows[-1]):
         again = redraw(row["sample_id"], lineage, "tiny", layout, Machine(actors=0))
         assert again.same and again.sha256 == row["sha256"] and len(again.payload) == row["n_bytes"]
+        assert tag_of(again.payload) == Tag(row["generator_id"], row["sample_id"]), "the file says whose it is"
     real = open_release(run / "release").rows(synthetic=False)["sample_id"][0].as_py()
     with pytest.raises(UserError, match="is real"):
         redraw(real, lineage, "tiny", layout, Machine(actors=0))

@@ -9,7 +9,9 @@ import pytest
 
 from corpora.codecs import encode_png, encode_text, encode_wav
 from corpora.errors import PayloadError, UserError
+from corpora.fingerprint import hash_bytes
 from corpora.signals import encode_signals
+from corpora.tagged import Tag, with_tag
 from flows.stages.augment.batches import Form, Stored, batch_of, decode_signal
 from validators.batch import usable
 from validators.gate import Batch
@@ -86,3 +88,23 @@ def test_without_rates_one_length_is_enough() -> None:
 
 def test_no_rows() -> None:
     assert len(batch("physio", [], facts=[])) == len(batch("text", [])) == 0
+
+
+@pytest.mark.parametrize(
+    ("modality", "payload"),
+    [
+        ("speech", encode_wav(np.linspace(-0.5, 0.5, 800).astype(np.float32), 16000)),
+        ("face", encode_png(np.full((8, 8), 7, np.uint8))),
+        ("physio", encode_signals({"EDA": np.ones(40, np.float32)})),
+    ],
+)
+def test_what_is_equal_but_for_its_tag_is_equal(modality: str, payload: bytes) -> None:
+    """A conversion of strength 0 is a copy of its source, and of another one that came to the same."""
+    codec = {"speech": "wav", "face": "png", "physio": "npz"}[modality]
+    tagged = [with_tag(payload, codec, Tag("9e1d", f"syn/9e1d/{n}")) for n in range(2)]
+    payloads = [payload, *tagged]
+    hashes = [hash_bytes(one) for one in payloads]
+    rates = {"facts": [facts(EDA=4.0)] * 3} if modality == "physio" else {}
+    made = batch_of(Stored(list("abc"), ["joy"] * 3, payloads, hashes, **rates), Form(modality, 16000.0))
+    assert len(set(hashes)) == 3 and made.sha256 == (hashes[0],) * 3
+    assert all(np.array_equal(made.signals[0], signal) for signal in made.signals)

@@ -22,6 +22,7 @@ from corpora.schema import REJECTS, SAMPLES, SPLITS, Reject
 from corpora.store.release import compute_release_hash, describe_files
 from corpora.store.shards import iter_payloads, read_table
 from flows.stages.ingest.ingest import IngestPlaces, IngestSettings, _why_different, ingest_corpus
+from flows.stages.ingest.retracted import retraction_key
 
 RATIOS = {"train": 0.6, "dev": 0.2, "test": 0.2}
 
@@ -106,6 +107,29 @@ def test_what_equal_payloads_say_is_told_and_stops_nothing(raw: Path, tmp_path: 
         "1 payloads stand under several labels",
     ]
     assert told[1:] == [f"mine: {note}" for note in card["notes"]]
+
+
+def test_what_was_retracted_stays_out_and_is_only_counted(raw: Path, tmp_path: Path) -> None:
+    whole = ingest(raw / "voices", tmp_path / "whole", "ravdess")["manifest"]
+    out = (retraction_key("subject", "mine:02"),)
+    told: list[str] = []
+    left = ingest(
+        *(raw / "voices", tmp_path / "left", "ravdess"),
+        retracted=out,
+        max_reject_share=0.0,
+        work=tmp_path / "work",
+        tell=told.append,
+    )["manifest"]
+    people = read_table(tmp_path / "whole" / "index.parquet", SAMPLES)["subject_id"].to_pylist()
+    gone = people.count("mine:02")
+    assert left["n"] == whole["n"] - gone > 0 and left["n_rejects"] == gone > 0
+    assert "mine:02" not in read_table(tmp_path / "left" / "index.parquet", SAMPLES)["subject_id"].to_pylist()
+    rejects = read_table(tmp_path / "left" / "rejects.parquet", REJECTS).to_pylist()
+    assert {tuple(r.values()) for r in rejects} == {("mine", "-", "ingest", "retracted", "")}
+    assert f"mine: rejected, by reason: retracted {gone}" in told
+    # an ingest that is gone on with after a crash leaves out no less
+    again = ingest(raw / "voices", tmp_path / "again", "ravdess", retracted=out, work=tmp_path / "work")["manifest"]
+    assert again["content_hash"] == left["content_hash"]
 
 
 def test_same_corpus_same_bytes_in_another_place(raw: Path, tmp_path: Path) -> None:

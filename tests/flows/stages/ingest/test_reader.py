@@ -11,6 +11,7 @@ import pytest
 from corpora.errors import CorpusError, UnknownNameError
 from flows.paths import Layout
 from flows.stages.ingest.reader import is_unchanged
+from flows.stages.ingest.retracted import Retraction, retraction_key, write_retraction
 from flows.stages.plan import code
 from flows.stages.run import run_stage
 
@@ -88,6 +89,20 @@ def test_an_edited_reader_changes_the_corpora_that_it_reads(layout: Layout, monk
     assert edited("corpora.near.audio", network) == set(before), "what ingest itself does, for everybody"
     assert edited(network, "flows.stages.fit.fit") == set()
     assert edited("corpora.readers.fakes.voice", "corpora.readers.described.fake") == set(), "what writes made-up ones"
+
+
+def test_a_retraction_concerns_its_corpus_and_those_with_copies(layout: Layout) -> None:
+    before = there(layout)
+    one = Retraction(corpus="coded", of="subject", key=retraction_key("subject", "coded:01"), date="2026-11-30")
+    write_retraction(layout, one)
+    assert [is_unchanged(layout, name) for name in before] == [False, True, True, True]
+    assert changed(before, again(layout)) == {"coded"}
+    with_copies = one.model_copy(
+        update={"near": {"two": (retraction_key("sample", "two/7"),)}, "payloads": ("ab" * 32,)}
+    )
+    write_retraction(layout, with_copies)
+    assert changed(before, again(layout)) == {"coded", "two"}
+    assert json.loads(layout.reader("two").read_bytes())["retracted"] == sorted([*with_copies.near["two"], "ab" * 32])
 
 
 def test_options_and_names_are_checked_before_anything_is_read(layout: Layout) -> None:

@@ -231,6 +231,7 @@ def test_a_text_corpus_is_released_without_a_generator(tmp_path: Path, tiny_para
     page = (folder / "data/runs/tiny/report.html").read_text()
     assert "placeholders-1" in page and "real samples alone" in page
     assert (release.path / "README.md").read_text().count("- all samples are real") == 1
+    assert not any("placeholders" in dict(r["extra"] or ()) for r in index), "what was masked stays out"
     for row in index[:3]:
         assert read_payload(release.path, row).decode().strip()
 

@@ -1,0 +1,285 @@
+"""What is purged is nowhere any more, what others need stays, and a purge that was cut short comes to the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from corpora.errors import ResourceError, UnknownNameError
+from corpora.schema import Sample
+from corpora.store.shards import write_shards, write_table
+from flows.conduct.retraction import purge as module
+from flows.conduct.retraction.certificate import CLEAN
+from flows.conduct.retraction.covered import Thing
+from flows.conduct.retraction.forget import forget
+from flows.conduct.retraction.purge import WORKSPACE, audit, purge
+from flows.engine.store import WorkStore
+from flows.paths import Layout
+from flows.releases.places import find_release
+from flows.stages.ingest.retracted import Retraction, rows_covered
+from tests.flows.conduct.retraction.project_of_faces import edges, faces, ingested, of_c, picture
+from tests.flows.conduct.retraction.project_of_faces import project as bare_project
+from tests.flows.releases.published import Published
+from tests.small_release import made, write_release
+
+STEPS = ("_workspace", "_run_cache", "_cache", "_scratch", "_remotes", "_audited", "write_certificate")
+
+
+def harmonised(sample: Sample) -> Sample:
+    """As prepare writes it: other bytes under the same id."""
+    from dataclasses import replace
+
+    return replace(sample, payload=sample.payload + b"harmonised")
+
+
+def build(project: Published, samples: list[Sample], others: list[Sample], number: str) -> dict[str, Path]:
+    """What the stages leave of the corpora c (`samples`) and d (`others`), its lock, and a tag."""
+    data = project.folder / "data"
+    for folder in (data / "corpora", data / "runs"):
+        shutil.rmtree(folder, ignore_errors=True)
+    ids = [int(s.sample_id.partition("/")[2]) for s in samples]
+    drawn = [made(n, generator=f"gen{number}") for n in ids[:4]]
+    prepared = data / "runs/tiny/prepared"
+    prepared.mkdir(parents=True)
+    write_table(prepared / "index.parquet", write_shards(map(harmonised, samples), prepared, 4, "shards/train-real"))
+    model, release = data / "runs/tiny/model", data / "runs/tiny/release"
+    model.mkdir()
+    (model / "weights").write_bytes(np.random.default_rng(len(ids)).bytes(200))
+    (data / "runs/tiny/same.csv").write_text("every fit writes this\n")
+    known = [(f"generator:gen{number}", s.sample_id, "fitted on") for s in samples]
+    known += [("gate:copies", "hog:1f", "judge"), (f"generator:gen{number}", "dd /models/m", "loads")]
+    write_release(release, [*map(harmonised, samples), *drawn], lineage=[*edges([], [])[1:], *known])
+    folders = {
+        "ingest@c": ingested(data / "corpora/c", samples),
+        "ingest@d": ingested(data / "corpora/d", others),
+        "prepare@tiny": prepared,
+        "fit@tiny": model,
+        "release@tiny": release,
+    }
+    names = {stage: project._kept(folder) for stage, folder in folders.items()}
+    same = project._object((data / "runs/tiny/same.csv").read_bytes())
+    reads = {"fit@tiny": "prepare@tiny", "release@tiny": "fit@tiny"}
+    lock: dict[str, Any] = {}
+    for stage, folder in folders.items():
+        path = folder.relative_to(project.folder).as_posix()
+        lock[stage] = {"cmd": stage, "outs": [{"path": path, "md5": names[stage], "hash": "md5"}]}
+        if stage in reads:
+            before = folders[reads[stage]].relative_to(project.folder).as_posix()
+            lock[stage]["deps"] = [{"path": before, "md5": names[reads[stage]], "hash": "md5"}]
+    lock["fit@tiny"]["outs"].append({"path": "data/runs/tiny/same.csv", "md5": same, "hash": "md5"})
+    (project.folder / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": lock}))
+    for stage, entry in lock.items():
+        text = json.dumps(entry)
+        key = hashlib.sha256(text.encode()).hexdigest()
+        for root in (project.folder / ".dvc/cache", project.remote):
+            path = root / "runs" / key[:2] / key / hashlib.sha256(stage.encode()).hexdigest()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    project.git("add", "-A")
+    project.git("commit", "-q", "-m", number)
+    project.git("tag", "-a", f"tiny@{number}", "-m", number)
+    return folders
+
+
+def made_project(place: Path) -> tuple[Published, Retraction]:
+    """tiny@v2.0.0 with everybody, tiny@v2.1.0 without c:s0 and the near copies, which are retracted."""
+    project = bare_project(place)
+    for tag in project.git("tag").split():
+        project.git("tag", "-d", tag)
+    project.git("checkout", "-q", "--orphan", "fresh")
+    project.git("branch", "-q", "-D", "main")
+    project.forget()
+    shutil.rmtree(project.remote)
+    whole, others = of_c(), faces("d", {1: picture(0, 9), 2: picture(4), 3: picture(30)})
+    build(project, whole, others, "v2.0.0")
+    one = forget(Thing("subject", "c:s0"), repo=project.folder, reason="asked to", today="2026-11-30").retraction
+    rows = [{"sample_id": s.sample_id, "subject_id": s.subject_id, "corpus": s.corpus} for s in [*whole, *others]]
+    gone = rows_covered(rows, one)[0]
+    left = [[s for s in of if s.sample_id not in gone] for of in (whole, others)]
+    build(project, *left, "v2.1.0")
+    forget(Thing("subject", "c:s0"), repo=project.folder)
+    store = WorkStore(Layout(project.folder).store)
+    store.put("prepared/ab/cd", whole[0].payload)
+    (project.folder / ".emoforge/fits/1f").mkdir(parents=True)
+    (project.folder / ".emoforge/fits/1f/checkpoint").write_bytes(b"weights")
+    (project.folder / "data/corpora/.c.host-1-abcdef.tmp").mkdir()
+    (project.folder / "data/corpora/.c.host-1-abcdef.tmp/shard").write_bytes(whole[0].payload)
+    return project, one
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Published, Retraction]:
+    return made_project(tmp_path_factory.mktemp("purge"))
+
+
+@pytest.fixture
+def copy(built: tuple[Published, Retraction], tmp_path: Path) -> Callable[[str], Path]:
+    def of(name: str) -> Path:
+        shutil.copytree(built[0].folder.parent, tmp_path / name, symlinks=True)
+        folder = tmp_path / name / "project"
+        config = folder / ".dvc" / "config"
+        config.write_text(config.read_text().replace(str(built[0].remote), str(tmp_path / name / "remote")))
+        return folder
+
+    return of
+
+
+def everything(*tops: Path) -> Iterator[tuple[Path, bytes]]:
+    for top in tops:
+        for path in sorted(p for p in top.rglob("*") if p.is_file()):
+            yield path, path.read_bytes()
+
+
+def test_nothing_of_it_is_left_and_what_others_need_stays(
+    built: tuple[Published, Retraction], copy: Callable[[str], Path]
+) -> None:
+    repo, (_, one) = copy("a"), built
+    payloads = [s.payload for s in of_c() if s.sample_id in ("c/0", "c/4", "c/5")]
+    places = (repo / ".dvc", repo / ".emoforge", repo / "data", repo.parent / "remote")
+    assert any(p in data for _, data in everything(*places) for p in payloads)
+    before = {path.relative_to(repo.parent) for path, _ in everything(*places)}
+    certificate = purge(one, repo=repo)
+    assert certificate.complete, certificate.places
+    left = [path for path, data in everything(*places) if any(p in data for p in payloads)]
+    assert left == []
+    # the state that is there now is whole, in cache and remote
+    lock = json.loads((repo / "dvc.lock").read_text())["stages"]
+    for root in (repo / ".dvc/cache", repo.parent / "remote"):
+        for entry in lock.values():
+            for out in entry["outs"]:
+                path = root / "files/md5" / out["md5"][:2] / out["md5"][2:]
+                assert path.is_file(), out
+                for member in json.loads(path.read_bytes()) if out["md5"].endswith(".dir") else ():
+                    assert (root / "files/md5" / member["md5"][:2] / member["md5"][2:]).is_file(), member
+                assert (repo / out["path"]).exists()
+    assert before - {path.relative_to(repo.parent) for path, _ in everything(*places)}, "something went"
+    # the old version cannot be had any more, and the certificate says what it was
+    assert [t.tag for t in certificate.versions] == ["tiny@v2.0.0"]
+    with pytest.raises(ResourceError, match=r"It was purged: a subject of c was retracted on 2026-11-30 \(asked to\)"):
+        find_release("tiny@v2.0.0", repo, whole=False)
+    find_release("tiny@v2.1.0", repo)
+    assert certificate.generators == ("genv2.0.0",) and certificate.judges == ("copies: hog:1f",)
+    assert len(certificate.payloads) == 2 * 4 - 1 and len(certificate.conversions) == 1  # d/2 has the bytes of c/4
+    assert any("dd /models/m" in line for line in certificate.not_reached)
+    text = (Layout(repo).certificates / f"{one.id}.txt").read_text()
+    assert f"emoforge forget --audit {one.id}" in text and "c:s0" not in text
+
+
+@pytest.mark.parametrize("steps", [("_cache",), pytest.param(STEPS, marks=pytest.mark.slow)], ids=["cache", "any"])
+def test_cut_short_after_any_step_it_comes_to_the_same(
+    built: tuple[Published, Retraction],
+    copy: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    steps: tuple[str, ...],
+) -> None:
+    one, wanted = built[1], None
+    for step in (None, *steps):
+        repo = copy(step or "whole")
+        if step is not None:
+            with monkeypatch.context() as patched:
+                plain = getattr(module, step)
+
+                def cut(*args: Any, plain: Any = plain) -> Any:
+                    plain(*args)
+                    raise KeyboardInterrupt
+
+                cut.__name__ = step
+                patched.setattr(module, step, cut)
+                with pytest.raises(KeyboardInterrupt):
+                    purge(one, repo=repo)
+        certificate = purge(one, repo=repo)
+        assert purge(one, repo=repo) == certificate
+        shutil.rmtree(repo / ".emoforge")  # safe to delete: the certificate knows what went
+        assert purge(one, repo=repo) == certificate
+        wanted = wanted or certificate
+        assert certificate == wanted, step
+
+
+@pytest.mark.slow
+def test_a_remote_that_is_down_is_named_and_reached_later(
+    built: tuple[Published, Retraction], copy: Callable[[str], Path]
+) -> None:
+    repo, one = copy("a"), built[1]
+    remote = repo.parent / "remote"
+    shutil.move(remote, repo.parent / "aside")
+    certificate = purge(one, repo=repo)
+    assert not certificate.complete and "is not there" in certificate.places["remote here"]
+    assert {state for place, state in certificate.places.items() if place != "remote here"} == {CLEAN}
+    shutil.move(repo.parent / "aside", remote)
+    found = audit(one, repo=repo)
+    assert found.places["remote here"].startswith("left: ") and "payload" in found.places["remote here"]
+    assert purge(one, repo=repo).complete and audit(one, repo=repo).complete
+
+
+@pytest.mark.slow
+def test_the_audit_sees_what_comes_back(built: tuple[Published, Retraction], copy: Callable[[str], Path]) -> None:
+    repo, one = copy("a"), built[1]
+    with pytest.raises(UnknownNameError, match="was purged yet"):
+        audit(one, repo=repo)
+    assert purge(one, repo=repo).complete
+    shutil.copytree(ingested(repo.parent / "again", of_c()), repo / "data/corpora/again")
+    told = audit(one, repo=repo).places[WORKSPACE]
+    parts = ("index.parquet (hash)", "index.parquet (id)", "near.parquet (hash)", "near_pairs.parquet (hash)", "more")
+    assert told.startswith("left: data/corpora/again/") and all(part in told for part in parts), told
+    shutil.rmtree(repo / "data/corpora/again")
+    write_shards(of_c()[:1], repo / ".emoforge/studies", 1, "c")
+    told = audit(one, repo=repo).places[WORKSPACE]
+    assert told == "left: .emoforge/studies/c-00000.tar (payload)", "found by its bytes, in a tar that nobody lists"
+
+
+@pytest.mark.slow
+def test_before_the_run_was_built_anew_its_outs_go(
+    built: tuple[Published, Retraction], copy: Callable[[str], Path]
+) -> None:
+    repo, one = copy("a"), built[1]
+    git_folder = Published.__new__(Published)
+    git_folder.folder = repo
+    git_folder.git("reset", "-q", "--hard", "tiny@v2.0.0")
+    shutil.rmtree(repo / "data/corpora")
+    shutil.copytree(ingested(repo.parent / "old", of_c()), repo / "data/corpora/c")
+    assert purge(one, repo=repo).complete
+    assert not (repo / "data/corpora/c").exists()
+
+
+@pytest.mark.slow
+def test_a_bucket_that_keeps_versions_keeps_none_of_it(
+    built: tuple[Published, Retraction], copy: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import botocore.session
+    from moto.server import ThreadedMotoServer
+
+    repo, one = copy("a"), built[1]
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "anybody")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        url = f"http://{host}:{port}"
+        client = botocore.session.get_session().create_client("s3", endpoint_url=url)
+        client.create_bucket(Bucket="bucket")
+        client.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
+        remote = repo.parent / "remote"
+        for path, data in everything(remote):
+            for _ in range(2):  # pushed twice: two versions of one name
+                key = f"here/{path.relative_to(remote).as_posix()}"
+                client.put_object(Bucket="bucket", Key=key, Body=data)
+        config = repo / ".dvc" / "config"
+        text = f"['remote \"far\"']\n    url = s3://bucket/here\n    endpointurl = {url}\n"
+        config.write_text(config.read_text() + text)
+        certificate = purge(one, repo=repo)
+        assert certificate.complete, certificate.places
+        assert certificate.places["remote far"] == CLEAN
+        left = client.list_object_versions(Bucket="bucket")
+        names = {v["Key"].removeprefix("here/") for v in [*left["Versions"], *left.get("DeleteMarkers", [])]}
+        assert names == {path.relative_to(remote).as_posix() for path, _ in everything(remote)}
+    finally:
+        server.stop()
