@@ -268,7 +268,7 @@ def count_members(tar: Path) -> int:
 def _count_plain(tar: Path) -> int | None:
     """As `count_members`, of a tar of plain files with short names, as ours are; None: `tarfile` is to look at it.
 
-    Twenty times as fast: of a header, name and size alone are read, and no object is made of it.
+    Several times as fast: of a header, name, size and sum alone are read, and no object is made of it.
     """
     count, at, base, window = 0, 0, 0, b""
     with tar.open("rb", buffering=0) as file:
@@ -282,8 +282,10 @@ def _count_plain(tar: Path) -> int | None:
             if header[156:157] != b"0" or header[257:262] != b"ustar" or header[345:346] != b"\0":
                 return None
             try:
-                size = int(header[124:136].rstrip(b" \0"), 8)
+                size, total = int(header[124:136].rstrip(b" \0"), 8), int(header[148:156].rstrip(b" \0"), 8)
             except ValueError:
+                return None
+            if total != sum(header) - sum(header[148:156]) + 8 * 32:  # as if its own field were blank
                 return None
             count += not header[: header.index(b"\0")].endswith(b".json")
             at += _BLOCK + size + -size % _BLOCK
