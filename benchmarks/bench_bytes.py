@@ -118,10 +118,10 @@ def _lineage(fakes: list[Sample]) -> pa.Table:
 def parts(data: bytes) -> Iterator[bytes]:
     """Content-defined parts of a file, as the module's docstring says."""
     values = _GEAR[np.frombuffer(data, np.uint8)]
-    rolling = np.zeros(len(values), np.uint32)
+    rolling: np.ndarray = np.zeros(len(values), np.uint32)
     for back in range(min(WINDOW, len(values))):
         rolling[back:] += values[: len(values) - back] << np.uint32(back)
-    cuts = np.flatnonzero(rolling >> np.uint32(32 - MEAN_BITS) == 0) + 1
+    cuts: np.ndarray = np.flatnonzero(rolling >> np.uint32(32 - MEAN_BITS) == 0) + 1
     start = 0
     while start < len(data):
         after = cuts[np.searchsorted(cuts, start + SMALLEST) :]
@@ -135,7 +135,8 @@ def stored(folders: list[Path], prefix: str) -> dict[str, list[int]]:
     """Bytes after each version: copies, whole files, parts; of files whose path begins with `prefix` ("": tables)."""
     files: dict[bytes, int] = {}
     pieces: dict[bytes, int] = {}
-    copies, told = 0, {"copies": [], "whole files": [], "parts": []}
+    copies = 0
+    told: dict[str, list[int]] = {"copies": [], "whole files": [], "parts": []}
     for folder in folders:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             name = path.relative_to(folder).as_posix()
@@ -176,7 +177,7 @@ def grown(n: int) -> dict[str, list[int]]:
         "without chunks": {key: value for key, value in WRITER.items() if key != "use_content_defined_chunking"},
         "groups of 65,536 rows": {**WRITER, "row_group_size": 65_536},
     }
-    told = {}
+    told: dict[str, list[int]] = {}
     for name, writer in ways.items():
         pieces: dict[bytes, int] = {}
         told[name] = []
