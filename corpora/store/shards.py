@@ -42,7 +42,7 @@ _BLOCK = 512  # bytes of a tar block
 _RECORD = 10240  # tars are padded to this
 _BATCH = 2048  # rows read at once
 _WINDOW = 1 << 20  # bytes of a tar that are read at once where its members are counted
-_ROW_GROUP = 65536
+_ROW_GROUP = 1 << 20
 PLACE = ("sample_id", "shard", "offset", "n_bytes", "sha256")  # where a payload lies and what it must be
 
 
@@ -134,7 +134,9 @@ def _member(target: BinaryIO, name: str, data: bytes) -> int:
 
 # Pages end where the content says (content-defined chunking), so that a row more leaves most pages as they were: stores
 # that look below whole files keep those once (docs/publishing.md). The bounds are pyarrow's own, named so that another
-# version of it writes the same bytes. Columns below the lower bound are one page, with or without.
+# version of it writes the same bytes. It does so inside a row group alone, hence few of them: with groups of 65,536
+# rows, one row more moved the rows of every group behind it. Tables of fewer rows whose columns are below the lower
+# bound have the bytes that they had before either.
 WRITER: Mapping[str, Any] = {
     "version": "2.6",
     "compression": "zstd",
