@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import JsonValue
-
 from corpora.errors import UnknownNameError, UserError
 from corpora.fingerprint import hash_json
 from corpora.store.atomic import write_json, write_text
@@ -129,7 +127,7 @@ def _stimuli(release: Release, chosen: Chosen) -> dict[str, dict[str, str]]:
     return dict(sorted(held.items()))
 
 
-def _block(task: Task, chosen: Chosen, classes: Sequence[str], modality: str, asked: Asked) -> dict[str, JsonValue]:
+def _block(task: Task, chosen: Chosen, classes: Sequence[str], modality: str, asked: Asked) -> dict[str, Any]:
     """Trials of one task in the order of their codes; orders: places of the trials that count, a row for each rater."""
     own = [trial for trial in chosen.trials if trial.task == task]
     scored = [i for i, trial in enumerate(own) if trial.counts]
