@@ -96,6 +96,7 @@ def test_training_on_a_release_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a minute or two of work, on machines that have other work too
 def test_they_run_in_their_order(tmp_path: Path) -> None:
     said = {name: nbformat.writes(runner.execute(name, tmp_path)) for name in runner.ORDER}
     assert (tmp_path / "first-release" / "data" / "runs" / "faces" / "report.html").is_file()
