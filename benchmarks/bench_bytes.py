@@ -1,6 +1,6 @@
 """Bytes that three versions of a release take: as copies, in DVC's cache, and in a store that keeps parts of files.
 
-    python benchmarks/bench_bytes.py [--samples 12000] [--out docs/publishing.json]
+    python benchmarks/bench_bytes.py [--samples 1000] [--rows 240000] [--out docs/publishing.json]
 
 A release of as many real as synthetic samples with payloads of 2,000 random bytes (a PNG of 48 x 48 cannot be pressed
 any further either), 8 shards of each, the index, splits, six scores for each of twice as many candidates, and lineage.
@@ -8,7 +8,8 @@ Its second version has 1 % more synthetic samples, its third lacks one real pers
 
 DVC's cache and remotes keep a file once for each content (md5): `whole files`. A Hub's Xet keeps parts: here parts of
 64 KiB on average (8 KiB to 128 KiB), cut where a rolling hash of 32 bytes says. Tables are written twice, with
-content-defined chunks as the project does, and without.
+content-defined chunks as the project does, and without. How that pays in a large table, a table of scores alone says:
+ROWS rows, and 600 more in the middle.
 """
 
 from __future__ import annotations
@@ -117,10 +118,10 @@ def _lineage(fakes: list[Sample]) -> pa.Table:
 def parts(data: bytes) -> Iterator[bytes]:
     """Content-defined parts of a file, as the module's docstring says."""
     values = _GEAR[np.frombuffer(data, np.uint8)]
-    rolling = np.zeros(len(values), np.uint32)
+    rolling: np.ndarray = np.zeros(len(values), np.uint32)
     for back in range(min(WINDOW, len(values))):
         rolling[back:] += values[: len(values) - back] << np.uint32(back)
-    cuts = np.flatnonzero(rolling >> np.uint32(32 - MEAN_BITS) == 0) + 1
+    cuts: np.ndarray = np.flatnonzero(rolling >> np.uint32(32 - MEAN_BITS) == 0) + 1
     start = 0
     while start < len(data):
         after = cuts[np.searchsorted(cuts, start + SMALLEST) :]
@@ -134,7 +135,8 @@ def stored(folders: list[Path], prefix: str) -> dict[str, list[int]]:
     """Bytes after each version: copies, whole files, parts; of files whose path begins with `prefix` ("": tables)."""
     files: dict[bytes, int] = {}
     pieces: dict[bytes, int] = {}
-    copies, told = 0, {"copies": [], "whole files": [], "parts": []}
+    copies = 0
+    told: dict[str, list[int]] = {"copies": [], "whole files": [], "parts": []}
     for folder in folders:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             name = path.relative_to(folder).as_posix()
@@ -166,23 +168,64 @@ def measured(n: int) -> dict[str, Any]:
     return found
 
 
+def grown(n: int) -> dict[str, list[int]]:
+    """Bytes in parts of a table of `n` scores, before and after 600 rows came into its middle, by way of writing."""
+    before = np.arange(n)
+    after = np.concatenate([before[: n // 3], np.arange(n, n + 600), before[n // 3 :]])
+    ways = {
+        "as written": WRITER,
+        "without chunks": {key: value for key, value in WRITER.items() if key != "use_content_defined_chunking"},
+        "groups of 65,536 rows": {**WRITER, "row_group_size": 65_536},
+    }
+    told: dict[str, list[int]] = {}
+    for name, writer in ways.items():
+        pieces: dict[bytes, int] = {}
+        told[name] = []
+        for order in (before, after):
+            with tempfile.TemporaryDirectory() as place:
+                pq.write_table(_one_score_each(order), Path(place) / "t.parquet", **writer)
+                data = (Path(place) / "t.parquet").read_bytes()
+            pieces |= {hashlib.sha256(part).digest(): len(part) for part in parts(data)}
+            told[name].append(sum(pieces.values()))
+    return told
+
+
+def _one_score_each(order: np.ndarray) -> pa.Table:
+    columns: dict[str, Any] = {
+        "sample_id": [f"syn/9e1d04c2/{hashlib.sha256(b'%d' % i).hexdigest()[:16]}" for i in order],
+        "emotion": ["fear" if i % 2 else "anger" for i in order],
+        "round": np.ones(len(order), np.int32),
+        "gate": ["copies"] * len(order),
+        "value": np.random.default_rng(1).random(int(order.max()) + 1)[order],
+        "limit": np.full(len(order), 0.5),
+        "passed": np.ones(len(order), bool),
+        "reason": pa.nulls(len(order), pa.string()),
+        "judge": ["hog:1f"] * len(order),
+    }
+    return pa.table(columns, schema=SCORES).replace_schema_metadata(None)
+
+
 def shown(found: Mapping[str, Any]) -> str:
     """A table in MB."""
     lines = ["| files | copies | whole files (DVC) | parts (Xet) |", "|---|---|---|---|"]
     for kind, ways in found.items():
-        if isinstance(ways, dict):
+        if isinstance(ways, dict) and "copies" in ways:
             order = ("copies", "whole files", "parts")
             cells = [" / ".join(f"{value / 1e6:.1f}" for value in ways[way]) for way in order]
             lines.append(f"| {kind} | {' | '.join(cells)} |")
+    lines += ["", "| a large table | before | after |", "|---|---|---|"]
+    for way, (first, second) in found.get("large table", {}).items():
+        lines.append(f"| {way} | {first / 1e6:.1f} | {second / 1e6:.1f} |")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=int, default=12_000)
+    parser.add_argument("--samples", type=int, default=1_000)
+    parser.add_argument("--rows", type=int, default=240_000)
     parser.add_argument("--out", type=Path, default=REPO / "docs" / "publishing.json")
     arguments = parser.parse_args()
-    found = measured(arguments.samples)
+    found = measured(arguments.samples) | {"rows": arguments.rows, "large table": grown(arguments.rows)}
     arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(shown(found) + "\n")
 

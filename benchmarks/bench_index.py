@@ -22,10 +22,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import corpora.quiet  # noqa: F401
 from corpora.schema import SAMPLES, SPLITS
@@ -38,85 +40,96 @@ _MEMBER = 2048  # bytes of a sample in a tar: header, payload, header, json
 _CLASSES = ("anger", "fear", "happiness", "neutral", "sadness")
 
 
-def build(folder: Path, n: int, n_shards: int, *, other: bool) -> None:
-    """A release of `n` rows; `other`: with the changes that the module names."""
+def build(folder: Path, n: int, n_shards: int, *, other: bool, tables: bool = False) -> None:
+    """A release of `n` rows; `other`: with the changes that the module names; `tables`: without its tars, to be opened
+    and compared, not read."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "shards").mkdir(parents=True)
     numbers = np.arange(n)
     if other:
         numbers = np.concatenate([numbers[n // 100 :], np.arange(n, n + n // 100)])
-    made = numbers % 5 == 4
-    per_shard = -(-n // n_shards)
-    shards, offsets, hashes, ids = [], np.empty(n, np.int64), [], []
-    for shard in range(n_shards):
-        name = f"shards/train-real-{shard:05d}.tar"
-        with (folder / name).open("wb", buffering=1 << 20) as tar:
-            for at, number in enumerate(numbers[shard * per_shard : (shard + 1) * per_shard].tolist()):
-                salt = "b" if other and number % 100 == 50 else "a"
-                payload = f"{salt}{number:015x}".encode()
-                sample_id = (
-                    f"syn/0f3a9c/{number:016x}" if number % 5 == 4 else f"corpus/actor{number % 997:03d}/{number}"
-                )
-                about = json.dumps({"sample_id": sample_id}).encode()
-                _member(tar, f"{number:016x}.txt", payload)
-                _member(tar, f"{number:016x}.json", about)
-                offsets[len(ids)] = at * _MEMBER + 512
-                ids.append(sample_id)
-                shards.append(name)
-                hashes.append(hashlib.sha256(payload).hexdigest())
-            tar.write(bytes(10240))
-    write_table(folder / "index.parquet", _index(numbers, made, ids, shards, offsets, hashes))
-    split = np.array(["train", "dev", "test"], dtype=object)[
-        np.where(made, 0, (numbers % 10 == 8) + 2 * (numbers % 10 == 7))
-    ]
-    write_table(
-        folder / "splits.parquet", pa.table({"view": ["group"] * n, "sample_id": ids, "split": split}, schema=SPLITS)
-    )
-    files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    salted = other & (numbers % 100 == 50)
+    payloads = [b"%s%015x" % (b"b" if salt else b"a", i) for i, salt in zip(numbers.tolist(), salted, strict=True)]
+    index = _index(numbers, payloads, -(-n // n_shards))
+    write_table(folder / "index.parquet", index)
+    split = np.where(numbers % 5 == 4, 0, (numbers % 10 == 8) + 2 * (numbers % 10 == 7))
+    names = pa.array(["train", "dev", "test"]).take(pa.array(split))
+    view = pa.array(["group"]).take(pa.array(np.zeros(n, np.int64)))
+    write_table(folder / "splits.parquet", pa.table([view, index["sample_id"], names], schema=SPLITS))
+    if not tables:
+        _write_tars(folder, index, payloads)
+    there = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    files = describe_files(folder, there)
+    files |= {
+        name: {"sha256": "0" * 64, "n_bytes": 0} for name in index["shard"].unique().to_pylist() if name not in files
+    }
     card = {"label_map": {name: name for name in _CLASSES}}
-    facts = {
-        "name": "many",
-        "modality": "text",
-        "view": "group",
-        "classes": list(_CLASSES),
-        "corpora": [{"id": "corpus", "card": card}],
-    }
-    write_json(folder / MANIFEST, sealed({**facts, "files": describe_files(folder, files)}))
+    facts = {"name": "many", "modality": "text", "view": "group", "classes": list(_CLASSES)}
+    write_json(folder / MANIFEST, sealed({**facts, "corpora": [{"id": "corpus", "card": card}], "files": files}))
 
 
-def _index(
-    numbers: np.ndarray, made: np.ndarray, ids: list[str], shards: list[str], offsets: np.ndarray, hashes: list[str]
-) -> pa.Table:
+def _write_tars(folder: Path, index: pa.Table, payloads: list[bytes]) -> None:
+    with ExitStack() as stack:
+        last, tar = "", None
+        for name, sample_id, payload in zip(
+            index["shard"].to_pylist(), index["sample_id"].to_pylist(), payloads, strict=True
+        ):
+            if tar is None or name != last:
+                if tar is not None:
+                    tar.write(bytes(10240))
+                last, tar = name, stack.enter_context((folder / name).open("wb", buffering=1 << 20))
+            _member(tar, f"{payload.decode()}.txt", payload)
+            _member(tar, f"{payload.decode()}.json", json.dumps({"sample_id": sample_id}).encode())
+        if tar is not None:
+            tar.write(bytes(10240))
+
+
+def _index(numbers: np.ndarray, payloads: list[bytes], per_shard: int) -> pa.Table:
     n = len(numbers)
-    subject = [f"corpus:actor{number % 997:03d}" for number in numbers.tolist()]
-    emotion = np.array(_CLASSES, dtype=object)[numbers % len(_CLASSES)]
-    columns: dict[str, object] = {
+    made, ones = numbers % 5 == 4, np.zeros(n, np.int64)
+    text = pa.array(numbers).cast(pa.string())
+    actor = pc.binary_join_element_wise("corpus:actor", pa.array(numbers % 997).cast(pa.string()), "")
+    ids = pc.if_else(
+        pa.array(made),
+        pc.binary_join_element_wise("syn/0f3a9c", text, "/"),
+        pc.binary_join_element_wise("corpus/recording", text, "/"),
+    )
+    classes = pa.array(_CLASSES).take(pa.array(numbers % len(_CLASSES)))
+    offsets = pa.array(np.arange(n + 1, dtype=np.int32))
+
+    def same(value: object, kind: pa.DataType | None = None) -> pa.Array:
+        return pa.array([value], kind).take(pa.array(ones))
+
+    def listed(name: str, *columns: pa.Array) -> pa.Array:
+        fields = list(SAMPLES.field(name).type.value_type)
+        return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(columns, fields=fields))
+
+    columns: dict[str, pa.Array] = {
         "sample_id": ids,
-        "corpus": ["corpus"] * n,
-        "modality": ["text"] * n,
-        "part": ["line"] * n,
+        "corpus": same("corpus"),
+        "modality": same("text"),
+        "part": same("line"),
         "recording_id": ids,
-        "subject_id": subject,
-        "group_id": subject,
-        "emotion": emotion,
-        "labels": [[{"scheme": "corpus", "label": name, "weight": 1.0}] for name in emotion],
-        "ratings": [[{"scheme": "valence", "rater": "mean", "value": 0.5}]] * n,
-        "valence": numbers % 100 / 100,
-        "duration_s": numbers % 1000 / 250,
-        "codec": ["txt"] * n,
-        "extra": [[("path", name)] for name in ids],
-        "shard": shards,
-        "offset": offsets,
-        "n_bytes": np.full(n, 16),
-        "sha256": hashes,
-        "generator_id": np.where(made, "0f3a9c", None),
-        "weight": np.where(made, np.float32(0.5), np.float32(1)),
-        "license": ["CC-BY-4.0"] * n,
+        "subject_id": actor,
+        "group_id": actor,
+        "emotion": classes,
+        "labels": listed("labels", same("corpus"), classes, same(1.0, pa.float32())),
+        "ratings": listed("ratings", same("valence"), same("mean"), pa.array((numbers % 100 / 100).astype(np.float32))),
+        "valence": pa.array((numbers % 100 / 100).astype(np.float32)),
+        "duration_s": pa.array(numbers % 1000 / 250),
+        "codec": same("txt"),
+        "extra": pa.MapArray.from_arrays(offsets, same("path"), ids),
+        "shard": pa.array([f"shards/train-real-{i:05d}.tar" for i in range(-(-n // per_shard))]).take(
+            pa.array(np.arange(n) // per_shard)
+        ),
+        "offset": pa.array(np.arange(n) % per_shard * _MEMBER + 512),
+        "n_bytes": same(16, pa.int64()),
+        "sha256": pa.array([hashlib.sha256(payload).hexdigest() for payload in payloads]),
+        "generator_id": pc.if_else(pa.array(made), "0f3a9c", pa.nulls(n, pa.string())),
+        "weight": pa.array(np.where(made, np.float32(0.5), np.float32(1))),
+        "license": same("CC-BY-4.0"),
     }
-    arrays = [
-        pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(n, field.type)
-        for field in SAMPLES
-    ]
+    arrays = [columns.get(field.name, pa.nulls(n, field.type)) for field in SAMPLES]
     return pa.Table.from_arrays(arrays, schema=SAMPLES)
 
 
@@ -228,13 +241,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--shards", type=int, default=8)
+    parser.add_argument("--tables", action="store_true", help="without tars: opened and compared, not read")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--step", choices=list(STEPS), action="append")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if args.what == "build":
         for name, other in (("before", False), ("after", True)):
-            build(args.folder / name, args.rows, args.shards, other=other)
+            build(args.folder / name, args.rows, args.shards, other=other, tables=args.tables)
     elif args.what == "step":
         sys.stdout.write(json.dumps(step(args.folder, args.step[0])))
     else:

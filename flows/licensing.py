@@ -6,14 +6,13 @@ The release says the same of itself once it is there (`restrictions` and `terms`
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from corpora.licences import restrictions
 from corpora.readers import make_corpus
 from flows.params import Params
 
 
-def licence_entries(params: Params, run: str, repo: Path) -> list[dict[str, Any]]:
+def licence_entries(params: Params, run: str, repo: Path) -> list[dict[str, object]]:
     """As `corpora` of a manifest: id, card (license, may_redistribute), made_up. Raises as `make_corpus`."""
     entries = []
     for corpus in params.run(run).corpora:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 BINARY = os.environ.get("EMOFORGE_CHROMIUM")
 needs_chromium = pytest.mark.skipif(BINARY is None, reason="EMOFORGE_CHROMIUM names no Chromium")
@@ -25,7 +26,7 @@ KEYS = {"Enter": 13, "Tab": 9, "Escape": 27, " ": 32, "ArrowRight": 39, "ArrowDo
 class Page:
     """One tab. `errors`: what the console said that it should not have."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: Connection) -> None:
         self._socket, self._numbers, self.errors = socket, itertools.count(1), list[str]()
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")

@@ -184,6 +184,7 @@ OPEN_DICTS = {
 }
 # Functions with more than seven parameters. New ones take a small frozen dataclass.
 MANY_PARAMETERS = {
+    "emoforge/cli_releases.py:study_kit_make",  # options of a command
     "emoforge/cli.py:measure",  # arguments of a command
     "emoforge/cli_releases.py:forget",  # arguments of a command
     # the protocol of a generator (generators/generator.py)

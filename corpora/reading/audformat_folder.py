@@ -110,8 +110,9 @@ def _database(module: Any, release: Release, rows: pd.DataFrame, headers: list[W
     media = next(iter(database.media), None)
     columns = [name for name in rows.columns if name not in ("split", "kind")]
     _fill(module, database, "files", rows[columns], media=media)
-    for (split, kind), own in rows.groupby(["split", "kind"], sort=True):
-        _fill(module, database, f"emotion.{split}.{kind}", own[["emotion", "weight"]], media=media, split=split)
+    for (of_split, kind), own in rows.groupby(["split", "kind"], sort=True):
+        name, columns = f"emotion.{of_split}.{kind}", ["emotion", "weight"]
+        _fill(module, database, name, own[columns], media=media, split=str(of_split))
     return database
 
 

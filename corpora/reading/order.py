@@ -54,7 +54,7 @@ def _stretches(shards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First rows, and rows behind the last ones, of stretches that lie in one shard and have at most `STRETCH` rows."""
     n = len(shards)
     heads = np.flatnonzero(np.diff(shards, prepend=-1))  # first rows of the shards
-    head_of = np.repeat(heads, np.diff(heads, append=n))
+    head_of: np.ndarray = np.repeat(heads, np.diff(heads, append=n))
     starts = np.flatnonzero((np.arange(n) - head_of) % STRETCH == 0)
     return starts, np.append(starts[1:], n)
 

@@ -110,7 +110,7 @@ def shared(rows: pa.Table, share: float, seed: int) -> pa.Table:
     sizes = [count / part for count, part in ((n_real, 1.0 - share), (n_synthetic, share)) if part > 0]
     total = min(sizes)
     codes = rows["emotion"].combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
-    kept = np.zeros(len(synthetic), dtype=bool)
+    kept: np.ndarray = np.zeros(len(synthetic), dtype=bool)
     for of_kind, there, part in ((~synthetic, n_real, 1.0 - share), (synthetic, n_synthetic, share)):
         kept |= _some(of_kind, codes, min(there, round(total * part)), seed)
     return rows.filter(pa.array(kept))
@@ -119,7 +119,7 @@ def shared(rows: pa.Table, share: float, seed: int) -> pa.Table:
 def _some(of_kind: np.ndarray, codes: np.ndarray, n: int, seed: int) -> np.ndarray:
     """[N] bool: exactly `n` of the rows in `of_kind`, of each class (`codes`) in proportion."""
     rows = np.flatnonzero(of_kind)
-    kept = np.zeros(len(of_kind), dtype=bool)
+    kept: np.ndarray = np.zeros(len(of_kind), dtype=bool)
     if n >= len(rows):
         kept[rows] = True
         return kept

@@ -37,6 +37,16 @@ class Terms:
         """Whether these are as narrow as `other` or narrower: no permission more, no duty less."""
         return self.may <= other.may and self.must >= other.must and self.alike >= other.alike
 
+    @property
+    def wants_agreement(self) -> bool:
+        """Whether its owner has to agree with each who holds it."""
+        return "agreement" in self.must
+
+    @property
+    def not_for_everybody(self) -> bool:
+        """Whether only some may hold it: who has an agreement, who does research."""
+        return self.wants_agreement or "research" in self.must
+
     def duties(self) -> tuple[str, ...]:
         """Sentences for people, in the order of `DUTIES`."""
         told = [said for duty, said in DUTIES.items() if duty in self.must]

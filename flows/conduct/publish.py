@@ -99,9 +99,9 @@ def publish_held(run: str, *, repo: Path, bump: str = AUTO) -> Outcome:
     if latest and _released(run, git(repo, "show", f"{latest}:./dvc.lock")) == _released(
         run, (repo / "dvc.lock").read_text("utf-8")
     ):
-        facts = left.facts if left else None
-        told = (facts.bump, facts.because) if facts else (None, ())
-        return Outcome(run, resumed, latest, [], {}, mended, *told, resumed)
+        known = left.facts if left else None
+        bumped, because = (known.bump, known.because) if known else (None, ())
+        return Outcome(run, resumed, latest, mended=mended, bump=bumped, because=because, resumed=resumed)
     checks.tags_are_here(run, repo)
     checks.code_is_committed(repo)
     outs = leaving(outs_of(stages, repo), restricted(run, params, repo), machine)

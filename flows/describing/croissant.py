@@ -46,7 +46,7 @@ _KIND = {"string": "sc:Text", "bool": "sc:Boolean", "float": "sc:Float", "double
 _KIND |= {"int32": "sc:Integer", "int64": "sc:Integer"}
 
 
-def croissant(folder: Path, facts: Facts, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def croissant(folder: Path, facts: Facts, files: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
     """JSON-LD. files: path -> {"sha256", "n_bytes"} of what it tells of; tables are opened for their columns alone."""
     manifest = facts.manifest
     return {
@@ -71,7 +71,7 @@ def croissant(folder: Path, facts: Facts, files: Mapping[str, Mapping[str, Any]]
     }
 
 
-def _context() -> dict[str, Any]:
+def _context() -> dict[str, object]:
     """As the specification's appendix has it, with PROV."""
     terms = "arrayShape citeAs column containedIn equivalentProperty extract field fileProperty fileObject fileSet"
     terms += " format includes isArray isLiveDataset jsonPath key md5 parentField path recordSet references regex"
@@ -107,7 +107,7 @@ def _address(name: str) -> str:
     return LICENCES[name].url if name.startswith("LicenseRef-") else f"https://spdx.org/licenses/{name}.html"
 
 
-def _responsible(facts: Facts) -> dict[str, Any]:
+def _responsible(facts: Facts) -> dict[str, object]:
     """What tables and cards tell; social impact and plans of maintenance are the publisher's to say."""
     manifest = facts.manifest
     synthetic = manifest.has_synthetic
@@ -142,10 +142,10 @@ def _responsible(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _provenance(folder: Path, facts: Facts) -> dict[str, Any]:
+def _provenance(folder: Path, facts: Facts) -> dict[str, object]:
     """Corpora and generators as entities, the making of synthetic samples as an activity."""
     generators = _generators(folder)
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         "prov:wasDerivedFrom": [*(_corpus(s) for s in facts.sources), *(_generator(*one) for one in generators.items())]
     }
     if facts.made is not None and generators:
@@ -157,7 +157,7 @@ def _provenance(folder: Path, facts: Facts) -> dict[str, Any]:
     return found
 
 
-def _corpus(source: Source) -> dict[str, Any]:
+def _corpus(source: Source) -> dict[str, object]:
     licence = source.licence.expression.text
     return {
         "@id": f"urn:emoforge:corpus:{source.id}",
@@ -168,7 +168,7 @@ def _corpus(source: Source) -> dict[str, Any]:
     }
 
 
-def _generator(name: str, parts: Mapping[str, str]) -> dict[str, Any]:
+def _generator(name: str, parts: Mapping[str, str]) -> dict[str, object]:
     described = ", ".join(f"{key} {value}" for key, value in parts.items())
     return {"@id": f"urn:emoforge:generator:{name}", "@type": "prov:Entity", "prov:label": described or name}
 
@@ -186,7 +186,7 @@ def _generators(folder: Path) -> dict[str, dict[str, str]]:
     return dict(sorted(found.items()))
 
 
-def _file(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+def _file(name: str, entry: Mapping[str, Any]) -> dict[str, object]:
     return {
         "@type": "cr:FileObject",
         "@id": name,
@@ -198,7 +198,7 @@ def _file(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _payload_sets(facts: Facts) -> list[dict[str, Any]]:
+def _payload_sets(facts: Facts) -> list[dict[str, object]]:
     """Payloads inside the tars: one set a split and kind."""
     return [
         {
@@ -218,7 +218,7 @@ def _rows(path: Path) -> bool:
     return bool(pq.ParquetFile(path).metadata.num_rows)
 
 
-def _record_set(path: Path, name: str, description: str) -> dict[str, Any]:
+def _record_set(path: Path, name: str, description: str) -> dict[str, object]:
     """Columns of plain values and lists of them; nested ones are in the file and not told here."""
     columns = [column for column in pq.read_schema(path) if _data_type(column.type) is not None]
     nested = [column.name for column in pq.read_schema(path) if _data_type(column.type) is None]
@@ -238,7 +238,7 @@ def _data_type(kind: pa.DataType) -> str | None:
     return _KIND.get(str(kind.value_type if pa.types.is_list(kind) else kind))
 
 
-def _field(file: str, records: str, column: pa.Field) -> dict[str, Any]:
+def _field(file: str, records: str, column: pa.Field) -> dict[str, object]:
     listed = {"isArray": True, "arrayShape": "-1"} if pa.types.is_list(column.type) else {}
     unit = (column.metadata or {}).get(b"unit")
     return {

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from corpora.store.atomic import write_text
 from corpora.store.checked import MANIFEST, README
@@ -23,7 +22,7 @@ from flows.describing.licence_files import licence_files
 SUMS = "SHA256SUMS"
 
 
-def describe(folder: Path, manifest: Manifest) -> dict[str, dict[str, Any]]:
+def describe(folder: Path, manifest: Manifest) -> dict[str, Mapping[str, object]]:
     """-> path -> {"sha256", "n_bytes"} of every file of the release but manifest.json, which is to be written.
 
     Raises `IntegrityError` for a table that is not as it was written, `ResourceError` for a full disk.
@@ -40,6 +39,6 @@ def describe(folder: Path, manifest: Manifest) -> dict[str, dict[str, Any]]:
     return dict(sorted(files.items()))
 
 
-def sums(files: Mapping[str, Mapping[str, Any]]) -> str:
+def sums(files: Mapping[str, Mapping[str, object]]) -> str:
     """As coreutils writes and checks them: `sha256sum -c SHA256SUMS` in the release's folder."""
     return "".join(f"{entry['sha256']}  {name}\n" for name, entry in sorted(files.items()))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
-from typing import Any
 
 import pyarrow as pa
 
@@ -41,7 +40,7 @@ def front_matter(facts: Facts) -> str:
     return f"---\n{out.getvalue()}---\n"
 
 
-def hub_metadata(facts: Facts) -> dict[str, Any]:
+def hub_metadata(facts: Facts) -> dict[str, object]:
     """Plain mappings, lists and texts, in the order in which they are written."""
     manifest = facts.manifest
     synthetic = ["synthetic"] if manifest.has_synthetic else []
@@ -80,14 +79,16 @@ def _configs(facts: Facts) -> dict[str, list[dict[str, str]]]:
     return {name: listed for name, listed in found.items() if listed}
 
 
-def row_features(facts: Facts) -> list[dict[str, Any]]:
+def row_features(facts: Facts) -> list[dict[str, object]]:
     """A row of a config, as `dataset_info` writes it: payload, what stands beside it, key."""
     there = {column.name: column for column in facts.columns}
-    beside: list[dict[str, Any]] = [
+    beside: list[dict[str, object]] = [
         {"name": name, "dtype": _dtype(there[name].type)} for name in _BESIDE if name in there
     ]
     ending = facts.ending
-    payload: list[dict[str, Any]] = [{"name": ending, "dtype": {"png": "image", "txt": "string"}.get(ending, "binary")}]
+    payload: list[dict[str, object]] = [
+        {"name": ending, "dtype": {"png": "image", "txt": "string"}.get(ending, "binary")}
+    ]
     if ending == "npz":  # which datasets opens by itself
         signals = [{"name": name, **_array(axes)} for name, axes in facts.signals.items()]
         payload = [{"name": ending, "struct": signals}] if signals else []
@@ -102,11 +103,11 @@ def _dtype(kind: pa.DataType) -> str:
     return {"float": "float32", "double": "float64"}.get(str(kind), str(kind))
 
 
-def _array(axes: int) -> dict[str, Any]:
+def _array(axes: int) -> dict[str, object]:
     return {"list": "float32"} if axes == 1 else {"list": _array(axes - 1)}
 
 
-def _licence(facts: Facts) -> dict[str, Any]:
+def _licence(facts: Facts) -> dict[str, object]:
     """One licence that the hub has a name for stands by it; anything else is `other`, told in LICENSE.md."""
     chosen = {name for source in facts.sources for name in source.licence.expression.chosen}
     rows = [row for source in facts.sources for row in source.licence.expression.licences]
@@ -125,14 +126,14 @@ def _languages(facts: Facts) -> list[str]:
     return sorted({tag.partition("-")[0].lower() for tag in facts.people.languages})
 
 
-def _gate(facts: Facts) -> dict[str, Any]:
+def _gate(facts: Facts) -> dict[str, object]:
     """Questions that the hub asks before it hands out a release that may not go to everybody."""
     held = _held(facts)
     if not held:
         return {}
     named = ", ".join(held)
-    fields: dict[str, Any] = {"Name": "text", "Affiliation": "text", "Purpose": "text"}
-    if any("agreement" in source.licence.terms.must for source in facts.sources):
+    fields: dict[str, object] = {"Name": "text", "Affiliation": "text", "Purpose": "text"}
+    if any(source.licence.terms.wants_agreement for source in facts.sources):
         fields[f"I have an agreement with the owners of {named}"] = "checkbox"
     if any("commercial" not in source.licence.terms.may for source in facts.sources if source.id in held):
         fields["I use it for non-commercial research alone"] = "checkbox"
@@ -150,5 +151,5 @@ def _held(facts: Facts) -> list[str]:
 
 def _bound(facts: Facts) -> Iterable[str]:
     for source in facts.sources:
-        if source.licence.why_not("real") or {"agreement", "research"} & source.licence.terms.must:
+        if source.licence.why_not("real") or source.licence.terms.not_for_everybody:
             yield source.id

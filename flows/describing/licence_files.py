@@ -18,11 +18,11 @@ NAMES: dict[Kind, str] = {
     "synthetic": "synthetic samples",
     "features": "features alone, computed from real samples",
 }
-_MAY = {
-    "real": "copies of samples may be passed on",
-    "synthetic": "what is made after them may be passed on",
-    "features": "features computed from them may be passed on",
-    "commercial": "commercial use is allowed",
+_MAY = {  # what is said where it is in, and where it is not
+    "real": ("copies of samples may be passed on", "copies of samples may not be passed on"),
+    "synthetic": ("what is made after them may be passed on", "what is made after them may not be passed on"),
+    "features": ("features computed from them may be passed on", "features computed from them may not be passed on"),
+    "commercial": ("commercial use is allowed", "commercial use is not allowed"),
 }
 ADVICE = "This sums up what corpora.terms.table of emoforge has read in the licences; their own texts go before it."
 
@@ -44,7 +44,7 @@ def licence_text(name: str, facts: Facts) -> str:
         head += ["Terms of the corpus' own, which no list knows: ask who owns it."]
     else:
         head += [f"Name: {row.name}", f"Text: {row.url}", "", "In short:"]
-        head += [f"- {_MAY[may] if may in row.terms.may else 'NOT: ' + _MAY[may]}" for may in PERMISSIONS]
+        head += [f"- {_MAY[may][may not in row.terms.may]}" for may in PERMISSIONS]
         head += [f"- {duty}" for duty in row.terms.duties() if duty != "no commercial use"]
     told = [
         f"- {source.id} ({source.title}){': ' + source.url if source.url else ''}{_where(source)}" for source in holders

@@ -187,13 +187,13 @@ def _trials(
         asked = {"pairs": pairs, "similarity": similar}.get(task, [(row, None) for row in rows])
         for row, other in asked:
             yield trial(task, row, other)
+        first: tuple[Row, Row | None] = practice[0], None
         if task in ("pairs", "similarity"):
             yield trial(task, practice[1], practice[0], counts=False)
             first = practice[1], practice[0]
         else:
             for row in practice:
                 yield trial(task, row, None, counts=False)
-            first = practice[0], None
         yield trial(task, *first, counts=False, expected=_expected(task, first, items, secret))
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import JsonValue
-
 from corpora.errors import UnknownNameError, UserError
 from corpora.fingerprint import hash_json
 from corpora.store.atomic import write_json, write_text
@@ -72,16 +70,17 @@ def make_kit(release: Release, asked: Asked, wording: Wording) -> Kit:
     held = _stimuli(release, chosen)
     classes = [str(c) for c in release.manifest["classes"]]
     tasks = [task for task in asked.tasks if task not in chosen.left_out]
-    data: dict[str, Any] = {
+    blocks = [_block(task, chosen, classes, modality, asked) for task in tasks]
+    data: Mapping[str, Any] = {
         "modality": modality,
         "raters": asked.raters,
         "consent": list(wording.consent),
         "instructions": list(wording.instructions),
         "items": held,
-        "blocks": [_block(task, chosen, classes, modality, asked) for task in tasks],
+        "blocks": blocks,
+        "orders": balanced_rows(len(blocks), asked.raters),
     }
-    data["orders"] = balanced_rows(len(data["blocks"]), asked.raters)
-    kit = hash_json(data)[:16]
+    kit = hash_json(dict(data))[:16]
     page = _rendered({"kit": kit, **data}, modality)
     if (size := len(page.encode()) / 1e6) > asked.most_mb:
         raise UserError(
@@ -129,7 +128,7 @@ def _stimuli(release: Release, chosen: Chosen) -> dict[str, dict[str, str]]:
     return dict(sorted(held.items()))
 
 
-def _block(task: Task, chosen: Chosen, classes: Sequence[str], modality: str, asked: Asked) -> dict[str, JsonValue]:
+def _block(task: Task, chosen: Chosen, classes: Sequence[str], modality: str, asked: Asked) -> Mapping[str, Any]:
     """Trials of one task in the order of their codes; orders: places of the trials that count, a row for each rater."""
     own = [trial for trial in chosen.trials if trial.task == task]
     scored = [i for i, trial in enumerate(own) if trial.counts]
@@ -159,11 +158,11 @@ def _block(task: Task, chosen: Chosen, classes: Sequence[str], modality: str, as
     }
 
 
-def _rendered(data: dict[str, Any], modality: str) -> str:
+def _rendered(data: Mapping[str, Any], modality: str) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    page: str = environment.get_template("kit.html.j2").render(data=island(data), modality=modality)
+    page: str = environment.get_template("kit.html.j2").render(data=island(dict(data)), modality=modality)
     return page

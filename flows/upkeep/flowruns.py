@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 TAG = "emoforge"
+TABLES = ("flow_run", "flow_run_state", "task_run", "task_run_state", "log")
 PAGE = 200  # flow runs that the API hands out at once
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
@@ -43,12 +44,26 @@ def old_flow_runs(repo: Path, keep_days: float, *, dry: bool) -> tuple[int, int 
     if url is not None:
         return n, None, f"on {url}, which keeps {of - n} runs; it gives the space back itself"
     if dry:
-        return n, round(before * n / of) if of else 0, f"about; {database} holds {of} runs in {before / 1e6:.1f} MB"
+        held, how = bytes_of_runs(database)
+        return n, round(held * n / of) if of else 0, f"{how}; {database} holds {of} runs in {before / 1e6:.1f} MB"
     if n:
         with contextlib.closing(sqlite3.connect(database)) as connection:  # the server that had it open has ended
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return n, max(before - database.stat().st_size, 0), f"{of - n} runs stay"
+
+
+def bytes_of_runs(database: Path) -> tuple[int, str]:
+    """-> (bytes of the database that are flow runs, task runs, their states and logs; "about", or "at most" where this
+    SQLite cannot tell and it is the whole file)."""
+    held = (
+        "SELECT SUM(d.pgsize) FROM dbstat d JOIN sqlite_master m ON m.name = d.name WHERE m.tbl_name IN (?, ?, ?, ?, ?)"
+    )
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        try:
+            return int(connection.execute(held, TABLES).fetchone()[0] or 0), "about"
+        except sqlite3.OperationalError:  # built without dbstat
+            return database.stat().st_size, "at most"
 
 
 def _removed(repo: Path, since: datetime.datetime, *, every: bool, dry: bool) -> tuple[int, int]:

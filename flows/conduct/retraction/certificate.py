@@ -132,7 +132,7 @@ def text_of(one: Certificate) -> str:
         "",
         f"{one.what[0].upper()}{one.what[1:]}.",
         f"Removed: {len(one.payloads)} payloads of it, {len(one.conversions)} made from them, {len(one.generated)} "
-        f"drawn by {n_generators} generators that were fitted on them; {len(one.objects)} objects of {n_outs} outputs "
+        f"drawn by {n_generators} generator(s) fitted on them; {len(one.objects)} objects of {n_outs} outputs "
         "of DVC. Their hashes stand in the JSON beside this.",
         "",
         "Published versions that held it (their tags stay, and say so):",

@@ -50,6 +50,7 @@ from flows.stages.ingest.retracted import Retraction, retractions
 SCRATCH = ("cache", "errors", "fits", "ingest", "quick", "rejects", "versions")
 WORKSPACE, STORE = "this project's folder", "the work store"
 SHOWN = 5
+SEVERITY = ("payload", "id", "hash")  # what is named first
 Tell = Callable[[str], None]
 
 
@@ -232,6 +233,7 @@ def _audited(at: _At) -> Certificate:
 def _told(found: Sequence[Hit]) -> str:
     if not found:
         return CLEAN
+    found = sorted(found, key=lambda hit: (SEVERITY.index(hit.how), hit.file))
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return "left: " + ", ".join(f"{hit.file} ({hit.how})" for hit in found[:SHOWN]) + more
 

@@ -142,7 +142,7 @@
     function ready() {
       const waits = unheard.size > 0;
       choices.forEach((choice) => { choice.firstChild.disabled = waits; });
-      go.disabled = waits || !form.elements.namedItem("answer").value && !choices.some((c) => c.firstChild.checked);
+      go.disabled = waits || !choices.some((choice) => choice.firstChild.checked);
       hint.textContent = waits ? `Play ${items.length > 1 ? "both sounds" : "the sound"} first.` : "";
     }
     const samples = items.map((code, i) => sample(code, captions[i], () => { unheard.delete(code); ready(); }));

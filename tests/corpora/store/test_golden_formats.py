@@ -103,3 +103,10 @@ def test_an_ingested_corpus_is_read_as_prepare_reads_it(folder: Path, tmp_path: 
     for table, schema in (("near", FINGERPRINTS), ("near_pairs", NEAR)):
         if f"{table}.parquet" in manifest["files"]:  # since near copies are looked for at ingest
             assert read_table(place / f"{table}.parquet", schema).schema == schema
+
+
+def test_since_3_3_a_release_describes_itself(folder: Path, name: str) -> None:
+    opened = open_release(folder / "release")
+    described = {"LICENSE.md", "LICENSES/CC0-1.0.txt", "croissant.json", "SHA256SUMS"}
+    is_new = tuple(PROVENANCE[name]["formats"]["release"].partition("/")[2].split(".")) >= ("3", "3")
+    assert (described <= set(opened.manifest["files"])) == ("terms" in opened.manifest) == is_new

@@ -131,7 +131,7 @@ def test_what_a_licence_holds_back_goes_to_a_private_remote_or_stays(toy: Toy, t
 def test_a_remote_that_fails_leaves_no_tag_and_a_lock_names_its_holder(toy: Toy) -> None:
     (toy.folder / ".emoforge").mkdir(exist_ok=True)
     (toy.folder / ".emoforge" / "remote").write_text("a file where the remote should be")
-    with pytest.raises(ResourceError, match=r"pushing to DVC remote .local. .*failed"):
+    with pytest.raises(ResourceError, match=r"pushing to DVC remote 'local' .* failed: a file stands where"):
         publish("toy", repo=toy.folder)
     assert toy.git("tag") == ""
     with run_locks(toy.folder / ".emoforge" / "locks", ["toy"]), pytest.raises(LockedError):

@@ -206,7 +206,10 @@ def test_a_restricted_release_says_so_everywhere(tmp_path: Path) -> None:
     assert manifest.terms is not None and manifest.terms["synthetic"]["may_be_passed_on"] is False  # type: ignore[index,call-overload]
     assert {p.name for p in (folder / "LICENSES").iterdir()} == {"LicenseRef-DEAP-EULA.txt", "CC-BY-4.0.txt"}
     own = (folder / "LICENSES" / "LicenseRef-DEAP-EULA.txt").read_text()
-    assert own.startswith("SPDX-License-Identifier: LicenseRef-DEAP-EULA\n") and "- NOT: copies of samples" in own
+    assert (
+        own.startswith("SPDX-License-Identifier: LicenseRef-DEAP-EULA\n")
+        and "- copies of samples may not be passed on" in own
+    )
     by = (folder / "LICENSES" / "CC-BY-4.0.txt").read_text()
     assert "Text: https://creativecommons.org/licenses/by/4.0/legalcode" in by and "said by: its page: CC BY 4.0" in by
 

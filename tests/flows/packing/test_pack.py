@@ -14,7 +14,7 @@ from corpora.readers import make_corpus, reader_names
 from corpora.store.release import open_release
 from flows.artifacts.released import Released
 from flows.packing.checklist import AUTHOR
-from flows.packing.citations import GATES, PAPERS
+from flows.packing.citations import ALWAYS, gates_of, papers
 from flows.packing.latex import escaped, prose, table
 from flows.packing.pack import Pack, write_pack
 from generators.preset import load_preset, preset_names
@@ -143,11 +143,11 @@ def test_references_parse_and_hold_every_key_that_is_cited(pack: Pack) -> None:
 
 
 def test_papers_of_gates_are_whole_and_of_gates_that_are() -> None:
-    for key, text in PAPERS.items():
+    for key, text in papers().items():
         (own,) = entries(text).items()
         assert own[0] == key and own[1]["title"] and own[1]["author"]
-    assert {key for keys in GATES.values() for key in keys} <= set(PAPERS)
-    assert set(GATES) <= set(gate_names())
+        assert set(gates_of(text)) <= set(gate_names()) and bool(gates_of(text)) == (key not in ALWAYS)
+    assert len(papers()) == 16 and set(ALWAYS) <= set(papers())
 
 
 @pytest.mark.parametrize("name", reader_names())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from corpora.schema import Sample
 from flows.conduct import publish as conduct
 from flows.publishing.leaving import Out
 from flows.releases.fetched import fetched
@@ -38,7 +39,7 @@ def published_once(tmp_path_factory: pytest.TempPathFactory) -> Published:
     return project
 
 
-def rebuilt(project: Published, samples: list) -> None:
+def rebuilt(project: Published, samples: list[Sample]) -> None:
     """Another release of the run, as `emoforge run` leaves it."""
     run = project.folder / "data/runs/tiny"
     shutil.rmtree(run / "release", ignore_errors=True)

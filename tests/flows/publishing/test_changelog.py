@@ -67,7 +67,8 @@ def test_words_of_others_stay_and_leftovers_go() -> None:
 @given(st.lists(st.integers(0, 5), max_size=8))
 def test_written_twice_is_written_once(numbers: list[int]) -> None:
     """Versions in their order, each written as often as a publish was cut short: one section each, the same text."""
-    text, tags = "", []
+    text = ""
+    tags: list[str] = []
     for number, times in enumerate(numbers):
         tag = f"tiny@v1.{number}.0"
         for _ in range(times + 1):

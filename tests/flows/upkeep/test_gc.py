@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from corpora.errors import LockedError, UserError
 from flows.conduct.processes import run_locks
 from flows.engine.store import WorkStore
 from flows.paths import Layout
+from flows.upkeep.flowruns import bytes_of_runs
 from flows.upkeep.gc import Part, collect_garbage
 from tests.toy import Toy
 
@@ -151,8 +154,26 @@ def test_a_part_that_cannot_be_asked_does_not_keep_the_others(project: Path) -> 
     assert [one.name for one in failed] == ["work store"] and "nonsense" in failed[0].note
 
 
+def test_only_what_runs_hold_is_counted_of_a_database(tmp_path: Path) -> None:
+    path = tmp_path / "prefect.db"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        for table in ("log", "block_type"):
+            database.execute(f"CREATE TABLE {table} (text TEXT)")
+            database.execute(f"CREATE INDEX ix_{table} ON {table} (text)")
+        database.executemany("INSERT INTO block_type VALUES (?)", [("x" * 1000,)] * 200)
+        database.commit()
+        empty, how = bytes_of_runs(path)
+        database.executemany("INSERT INTO log VALUES (?)", [("x" * 1000,)] * 100)
+        database.commit()
+    held, _ = bytes_of_runs(path)
+    if how == "at most":
+        assert held == path.stat().st_size
+    else:
+        assert empty < 20_000 and 200_000 <= held - empty < 700_000, "the table and its index"
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_flow_runs_of_the_projects_own_database_go_and_the_release_stays(tmp_path: Path) -> None:
     toy = Toy(tmp_path / "toy")
     toy.env["PREFECT_HOME"] = str(tmp_path / "prefect")

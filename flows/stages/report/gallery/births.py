@@ -104,12 +104,12 @@ def _birth(
     )
 
 
-def _by_id(table: pa.Table, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+def _by_id(table: pa.Table, ids: Collection[str]) -> dict[str, Mapping[str, Any]]:
     return {row["sample_id"]: row for row in _of(table, ids).to_pylist()}
 
 
-def _grouped(table: pa.Table | None, ids: Collection[str]) -> dict[str, list[dict[str, Any]]]:
-    grouped: dict[str, list[dict[str, Any]]] = {}
+def _grouped(table: pa.Table | None, ids: Collection[str]) -> dict[str, list[Mapping[str, Any]]]:
+    grouped: dict[str, list[Mapping[str, Any]]] = {}
     for row in _of(table, ids).to_pylist() if table is not None else ():
         grouped.setdefault(row["sample_id"], []).append(row)
     return grouped

@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,9 +23,6 @@ from flows.stages.report.gallery.space import Point, Space, space_of
 from flows.stages.report.gallery.words import Words, changed_words
 from flows.stages.report.media import MAX_CHARACTERS
 from flows.stages.report.samples import Kind, Media
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 WIDTH, HEIGHT, EDGE = 640, 420, 14  # of the map's drawing
 KINDS: dict[Kind, str] = {"real": "real", "synthetic": "synthetic, accepted", "rejected": "rejected"}
@@ -58,7 +54,7 @@ class Gallery:
     changed: Mapping[str, Sequence[Words]]
     space: Space | None
     dots: Sequence[Dot]
-    data: Markup
+    data: str
 
 
 def gallery(data: RunFolder, media: Media) -> Gallery:
