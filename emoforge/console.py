@@ -72,7 +72,8 @@ class StageLines:
         self._console = target
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
-        if target.is_terminal:
+        # FORCE_COLOR (notebooks, CI) asks for colours of what is no terminal: a bar there is thousands of lines
+        if target.is_terminal and target.file.isatty():
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),

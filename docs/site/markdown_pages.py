@@ -22,9 +22,9 @@ def relink(text: str, page: str, site_page: str, place: Callable[[str], str | No
     """Links of `page` (a path in the repository), for the page `site_page` of the site. place: a path in the repository
     -> its path in the site, or None where the site has no such page: then the words of the link stay, without it."""
 
-    def change(match: re.Match[str]) -> str:
+    def change(match: re.Match[str]) -> str:  # code has no target
         path, hash_, anchor = (match["target"] or "").partition("#")
-        if match["code"] or not path or re.match(r"[a-z]+:", path):
+        if not path or re.match(r"[a-z]+:", path):
             return match[0]
         goal = place(posixpath.normpath(posixpath.join(posixpath.dirname(page), path)))
         if goal is None:

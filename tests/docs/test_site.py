@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,27 @@ def test_links_to_what_lies_outside() -> None:
     assert seen == ["docs/a.md", "README.md", "docs/p.png", "x/y.py", "docs/n.ipynb", "x"]
     assert pages.relink("[a](docs/a.md)", "README.md", "project/README.md", place) == "[a](../a.md)"
     assert pages.relink("[a](../a.md)", "docs/d/q.md", "d/q.md", place) == "[a](../a.md)"
+
+
+def anchors(text: str) -> set[str]:
+    """What headings of a page are linked by, as code hosts and mkdocs.yml make it."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M)
+    words = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower() for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in words}
+
+
+def test_anchors_lead_to_a_heading() -> None:
+    assert anchors("# A: `b.c`\n## [D e](f.md)\n```\n# no\n```\n") == {"a-bc", "d-e"}
+    broken = []
+    for page in [*DOCS.rglob("*.md"), *(REPO / name for name in ADDED)]:
+        text = page.read_text(encoding="utf-8")
+        for match in pages.LINK.finditer(text):
+            path, _, anchor = (match["target"] or "").partition("#")
+            goal = page.parent / path if path else page
+            checked = anchor and goal.suffix == ".md" and not re.match(r"[a-z]+:", path)
+            if checked and anchor not in anchors(goal.read_text(encoding="utf-8")):
+                broken.append(f"{page.relative_to(REPO)}: {match['target']}")
+    assert not broken
 
 
 def test_lists_as_the_site_reads_them() -> None:

@@ -9,9 +9,14 @@ from rich.console import Console
 from emoforge.console import StageLines
 
 
-def spoken(*, terminal: bool) -> str:
-    file = io.StringIO()
-    with StageLines(Console(file=file, force_terminal=terminal, width=100, _environ={})) as lines:
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def spoken(*, terminal: bool, **environ: str) -> str:
+    file = Screen() if terminal else io.StringIO()
+    with StageLines(Console(file=file, width=100, _environ=environ)) as lines:
         lines.line("fit@toy", "Running stage 'fit@toy':")
         for step in (1, 5, 10):
             lines.line("fit@toy", f"fit: step {step} of 10, loss 0.5")
@@ -25,6 +30,11 @@ def test_a_log_gets_every_line_as_it_is() -> None:
         f"fit: step {step} of 10, loss 0.5" for step in (1, 5, 10)
     ]
     assert "kept [the] best" in said and "\x1b" not in said
+
+
+def test_a_log_that_wants_colours_gets_no_bar() -> None:
+    said = spoken(terminal=False, FORCE_COLOR="1", TERM="xterm-color")
+    assert said.count("loss 0.5") == 3 and "\x1b[2m" in said and "━" not in said and "\x1b[1A" not in said
 
 
 def test_a_terminal_gets_a_bar() -> None:
