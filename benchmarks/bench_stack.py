@@ -40,8 +40,8 @@ runs:
 """
 PLAIN = """
 from pathlib import Path
-from flows.stages.run import VERBS, run_stage
-for verb in VERBS:
+from flows.stages.run import PLANNED, run_stage
+for verb in ("fake", "reader", "ingest", "plan", *PLANNED):
     run_stage(verb, "tiny", repo=Path.cwd())
 """
 
