@@ -184,7 +184,7 @@ OPEN_DICTS = {
 }
 # Functions with more than seven parameters. New ones take a small frozen dataclass.
 MANY_PARAMETERS = {
-    "emoforge/cli_releases.py:study_kit_make",  # options of a command
+    "emoforge/cli_raters.py:study_kit_make",  # options of a command
     "emoforge/cli.py:measure",  # arguments of a command
     "emoforge/cli_releases.py:forget",  # arguments of a command
     # the protocol of a generator (generators/generator.py)
@@ -197,8 +197,8 @@ MANY_PARAMETERS = {
     "validators/maths/speech/cheaptrick.py:_windowed",  # compiled by numba: arrays and numbers alone
 }
 MOST_PARAMETERS = 7
-# names of gates that are words of the field as well: a modality, a way to choose, a task of a study
-ALSO_WORDS = {"text", "coverage", "dimensions"}
+# names of gates that are words of the field as well: a modality, a way to choose, a task of a study, a level of answers
+ALSO_WORDS = {"text", "coverage", "dimensions", "ordinal"}
 
 
 def _sources(*parts: str) -> dict[str, str]:

@@ -120,6 +120,7 @@ class Gate(ABC):
 
     name: ClassVar[str]
     unit: ClassVar[str]
+    question: ClassVar[str] = ""  # what it asks, in plain words, for people who read a verdict alone
     better: ClassVar[Better]
     judge: str
     modalities: ClassVar[tuple[str, ...]]

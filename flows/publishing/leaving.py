@@ -59,7 +59,7 @@ def restricted(run: str, params: Params, repo: Path) -> Restricted:
     """What licences say; what a reader's `fake()` wrote is free. Raises as `make_corpus`."""
     entries = licence_entries(params, run, repo)
     made = restrictions(entries, synthetic=params.run(run).generator is not None)
-    return Restricted({one.corpus: one.why_not("real") for one in map(Held.of, entries)}, "; ".join(made))
+    return Restricted({one.corpus: one.why_not("real") or "" for one in map(Held.of, entries)}, "; ".join(made))
 
 
 def leaving(outs: Sequence[Out], held: Restricted, machine: Machine) -> Leaving:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora.errors import ParamsError, UnknownNameError
-from validators.gate import Estimate, Limit, admit, default_limit, gate_class, judge
+from validators.gate import SAMPLE_GATES, SET_GATES, Estimate, Limit, admit, default_limit, gate_class, judge
 
 NAN, INF = math.nan, math.inf
 
@@ -93,3 +93,10 @@ def test_a_gate_without_a_limit_of_its_own_asks_for_one() -> None:
         default_limit(SimpleNamespace(name="g", default_limit=None))
     with pytest.raises(UnknownNameError, match="Did you mean 'frechet'"):
         gate_class("freche")
+
+
+@pytest.mark.parametrize("name", sorted({**SAMPLE_GATES, **SET_GATES}))
+def test_every_gate_says_in_plain_words_what_it_asks(name: str) -> None:
+    """The report's first screen says it of a gate that failed."""
+    question = gate_class(name).question
+    assert question.endswith("?") and len(question) < 120

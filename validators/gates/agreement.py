@@ -101,6 +101,7 @@ class Agreement(SampleGate):
 
     name = "agreement"
     unit = "p(asked)/max p"
+    question = "do judges who know real people only hear or see the emotion that was asked for?"
     better = "higher"
     modalities = ("speech", "face", "text", "physio")
     layouts = ("signal", "vector")

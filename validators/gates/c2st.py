@@ -26,6 +26,7 @@ class C2stGate(MatchedGate):
 
     name = "c2st"
     unit = "AUC"
+    question = "can a classifier tell synthetic samples from real people?"
     default_limit = Limit(floor=1.0, margin=0.12)
     Params = C2stParams
 

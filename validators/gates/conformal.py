@@ -32,6 +32,7 @@ class Conformal(Agreement):
 
     name = "conformal"
     unit = "p-value"
+    question = "is what judges say of a sample usual for real ones of its class?"
     default_limit = Limit(absolute=0.05)
     tells_class = False  # a p-value says nothing of a first choice
 

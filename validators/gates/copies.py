@@ -60,6 +60,7 @@ class Copies(SampleGate):
 
     name = "copies"
     unit = "x typical real distance"
+    question = "is a sample a copy of a training sample?"
     better = "higher"
     modalities = ("speech", "face", "text", "physio")
     layouts = ("signal", "vector")

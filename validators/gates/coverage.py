@@ -25,6 +25,7 @@ class CoverageGate(MatchedGate):
 
     name = "coverage"
     unit = "share"
+    question = "is every kind of real sample there?"
     better = "higher"
     default_limit = Limit(floor=0.7)
     Params = CoverageParams

@@ -69,6 +69,7 @@ class Dimensions(SampleGate):
 
     name = "dimensions"
     unit = "p-value"
+    question = "do judges hear or see the valence, arousal and dominance that were asked for?"
     better = "higher"
     modalities = ("speech", "face", "text", "physio")
     layouts = ("signal", "vector")

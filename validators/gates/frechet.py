@@ -17,6 +17,7 @@ class FrechetGate(MatchedGate):
 
     name = "frechet"
     unit = "squared standard deviations"
+    question = "how far is the set from real people, in mean and covariance?"
     default_limit = Limit(floor=1.25)
 
     def compare(self, s: list[np.ndarray], a: list[np.ndarray]) -> float:

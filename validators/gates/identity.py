@@ -76,6 +76,7 @@ class Identity(SampleGate):
 
     name = "identity"
     unit = "difference of cosines"
+    question = "is a conversion still the same person?"
     better = "higher"
     modalities = ("speech", "face")
     default_limit = Limit(quantile=0.05)

@@ -34,6 +34,7 @@ class KidGate(MatchedGate):
 
     name = "kid"
     unit = "squared MMD"
+    question = "how far is each class from real people of that class?"
     default_limit = Limit(floor=1.25, margin=0.06)
     Params = KidParams
     measures_groups = True

@@ -62,6 +62,7 @@ class NearestMcd(SampleGate):
 
     name = "mcd"
     unit = "dB"
+    question = "does a voice sound like one that real speakers have?"
     better = "lower"
     modalities = ("speech",)
     judges_class = True

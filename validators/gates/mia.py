@@ -41,6 +41,7 @@ class MembershipGate(SetGate):
 
     name = "mia"
     unit = "AUC"
+    question = "does the set give away who was in train?"
     better = "lower"
     modalities = ("speech", "face", "text", "physio")
     layouts = ("signal", "vector")

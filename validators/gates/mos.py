@@ -67,6 +67,7 @@ class Naturalness(SampleGate):
 
     name = "mos"
     unit = "MOS"
+    question = "does speech sound as natural as real speech?"
     better = "higher"
     modalities = ("speech",)
     default_limit = Limit(quantile=0.05)

@@ -62,6 +62,7 @@ class Ordinal(SampleGate):
 
     name = "ordinal"
     unit = "p-value"
+    question = "do judges put a sample at the rank that was asked for?"
     better = "higher"
     modalities = ("speech", "face", "text", "physio")
     layouts = ("signal", "vector")

@@ -41,6 +41,7 @@ class Support(SampleGate):
 
     name = "support"
     unit = "x typical real distance"
+    question = "is a sample anywhere near real ones of its class?"
     better = "lower"
     judges_class = True
     modalities = ("speech", "face", "text", "physio")

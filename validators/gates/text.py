@@ -73,6 +73,7 @@ class TextGate(SampleGate):
 
     name = "text"
     unit = "bits a word (order), bits a byte (bytes)"
+    question = "does a text read like text, and keep to its source?"
     better = "lower"
     modalities = ("text",)
     default_limit = Limit(quantile=0.99)

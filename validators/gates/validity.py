@@ -99,6 +99,7 @@ class Validity(SampleGate):
 
     name = "validity"
     unit = "valid"
+    question = "can a sample be a recording, picture or text at all?"
     better = "higher"
     modalities = ("speech", "face", "text", "physio")
     layouts = ("signal", "vector")

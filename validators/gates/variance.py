@@ -37,6 +37,7 @@ class GlobalVariance(SampleGate):
 
     name = "variance"
     unit = "x real variance"
+    question = "does a voice move as real ones do?"
     better = "higher"
     modalities = ("speech",)
     judges_class = True

@@ -29,6 +29,7 @@ class VendiGate(MatchedGate):
 
     name = "vendi"
     unit = "ratio"
+    question = "are samples as different from each other as real people's are?"
     better = "higher"
     default_limit = Limit(floor=0.8)
     Params = VendiParams

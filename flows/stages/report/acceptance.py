@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from corpora.errors import UnknownNameError
 from flows.artifacts.augmented import RoundTally
 from flows.stages.report.data import RunFolder
 from flows.stages.report.figures import _STYLE, LOOKS, MUTED, _figure, _svg
+from validators.gate import SampleGate, gate_class
 from validators.maths.intervals import wilson_interval
 
 SLICED = {"corpus": "corpus", "gender": "gender", "language": "language", "subject_id": "subject"}  # column -> name
-AGREEMENT = "agreement"  # the gate whose judges name the emotion
 MOST_SLICES = 60  # rows of a table
 MOST_LINES = 8  # classes of the figure
 
@@ -80,11 +81,21 @@ def _fates(scores: pa.Table | None) -> dict[str, _Fate]:
     fates: dict[str, _Fate] = {}
     if scores is None:
         return fates
+    telling = {name for name in set(scores["gate"].to_pylist()) if _tells_class(name)}
     for row in scores.select(["sample_id", "gate", "passed"]).to_pylist():
         before = fates.get(row["sample_id"], _Fate(True, None))
-        agreed = row["passed"] if row["gate"] == AGREEMENT else before.agreed
+        agreed = row["passed"] if row["gate"] in telling else before.agreed
         fates[row["sample_id"]] = _Fate(before.accepted and row["passed"], agreed)
     return fates
+
+
+def _tells_class(gate: str) -> bool:
+    """Whether its judges name the emotion. A gate of somebody else's may not be installed here."""
+    try:
+        kind = gate_class(gate)
+    except UnknownNameError:
+        return False
+    return issubclass(kind, SampleGate) and kind.tells_class
 
 
 def _started(draws: pa.Table | None) -> dict[str, str]:

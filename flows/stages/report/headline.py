@@ -10,33 +10,14 @@ from typing import Literal
 from flows.artifacts.evaluated import VerdictRow
 from flows.stages.report.data import RunFolder
 from flows.stages.report.text import joined
+from validators.gate import SAMPLE_GATES, SET_GATES, gate_class
 
 _FAILS, _UNDECIDED, _UNJUDGED = range(3)  # in the order in which they are said
 _ALL = "all classes together"
 FIRST = 2  # reasons that the page gives at once
 _WORD = re.compile(r"\w+")
-# gate -> what it asks, for people who read the verdict alone
-ASKS = {
-    "agreement": "do judges who know real people only hear or see the emotion that was asked for?",
-    "c2st": "can a classifier tell synthetic samples from real people?",
-    "conditions": "do candidates show the emotion that was asked for, before any gate?",
-    "conformal": "is what judges say of a sample usual for real ones of its class?",
-    "copies": "is a sample a copy of a training sample?",
-    "coverage": "is every kind of real sample there?",
-    "dimensions": "do judges hear or see the valence, arousal and dominance that were asked for?",
-    "frechet": "how far is the set from real people, in mean and covariance?",
-    "identity": "is a conversion still the same person?",
-    "kid": "how far is each class from real people of that class?",
-    "mcd": "does a voice sound like one that real speakers have?",
-    "mia": "does the set give away who was in train?",
-    "mos": "does speech sound as natural as real speech?",
-    "ordinal": "do judges put a sample at the rank that was asked for?",
-    "support": "is a sample anywhere near real ones of its class?",
-    "text": "does a text read like text, and keep to its source?",
-    "validity": "can a sample be a recording, picture or text at all?",
-    "variance": "does a voice move as real ones do?",
-    "vendi": "are samples as different from each other as real people's are?",
-}
+# what the verdict on conditions asks, which is no gate (flows/stages/evaluate.py); gates say it themselves
+_CONDITIONS = {"conditions": "do candidates show the emotion that was asked for, before any gate?"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +39,8 @@ class Headline:
     def gates(self) -> dict[str, str]:
         """Gates that the first reasons name -> what each asks, in plain words."""
         named = {word for reason in self.reasons[:FIRST] for word in _WORD.findall(reason)}
-        return {gate: asked for gate, asked in ASKS.items() if gate in named}
+        gates = {name: gate_class(name).question for name in sorted({*SAMPLE_GATES, *SET_GATES} & named)}
+        return gates | {name: asked for name, asked in _CONDITIONS.items() if name in named}
 
 
 def headline(data: RunFolder) -> Headline:
