@@ -130,7 +130,7 @@ def run(
 
 
 def _bring_up_to_date(repo: Path, runs: list[str] | None) -> list[str]:
-    from emoforge.conductor import bring_up_to_date
+    from emoforge.projects.conductor import bring_up_to_date
 
     names = _runs(_params(repo), runs)
     bring_up_to_date(names, repo)
@@ -151,7 +151,7 @@ def stage(
 
     Example:  emoforge stage ingest demo_speech
     """
-    from emoforge.stage import execute
+    from emoforge.projects.stage import execute
 
     execute(verb, name, find_project())
 
@@ -183,7 +183,7 @@ def check(
 
     Example:  emoforge check ravdess
     """
-    from emoforge.conductor import check_runs
+    from emoforge.projects.conductor import check_runs
 
     repo = find_project()
     if not check_runs(_runs(_params(repo), runs), repo, as_json=as_json):

@@ -31,7 +31,7 @@ def init(
 
     Example:  emoforge init my_releases
     """
-    from emoforge.beginning import begin
+    from emoforge.projects.beginning import begin
 
     begin(folder, git=git, as_json=as_json)
 
@@ -57,7 +57,7 @@ def schedule(
     Example:  emoforge schedule serve --cron "30 2 * * *" demo_speech
     Example:  emoforge schedule status
     """
-    from emoforge.scheduling import schedule as do
+    from emoforge.projects.scheduling import schedule as do
 
     do(what or [], find_project(), cron=cron, publish=not no_publish, every=every, as_json=as_json)
 
@@ -75,7 +75,7 @@ def gc(
 
     Example:  emoforge gc --dry-run
     """
-    from emoforge.collecting import collect
+    from emoforge.projects.collecting import collect
 
     if not collect(find_project(), keep_days=keep_days, dry=dry_run, as_json=as_json):
         raise typer.Exit(1)

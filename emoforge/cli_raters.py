@@ -57,7 +57,7 @@ def study_kit_make(
 
     Example:  emoforge study-kit demo_speech raters.html --per-class 6 --tasks real,quality
     """
-    from emoforge.studykit import make
+    from emoforge.releases.studykit import make
     from flows.raters.kit import Asked, chosen_tasks
 
     asked = Asked(chosen_tasks(tasks), per_class, raters, max_mb, seed)
@@ -78,6 +78,6 @@ def study_kit_analyse(
 
     Example:  emoforge study-kit analyse raters-KEY.json answers-*.json
     """
-    from emoforge.studykit import analysed
+    from emoforge.releases.studykit import analysed
 
     analysed(key, answers, keep_inattentive=keep_inattentive, as_json=as_json)

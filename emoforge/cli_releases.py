@@ -78,7 +78,7 @@ def verify(release: Annotated[str, Named], as_json: Json = False) -> None:
     Example:  emoforge verify data/runs/demo_speech/release
     Example:  emoforge verify demo_speech@v1.0.0
     """
-    from emoforge.verifying import verify as do
+    from emoforge.releases.verifying import verify as do
 
     if not do(release, project_here(), as_json=as_json):
         raise typer.Exit(1)
@@ -93,7 +93,7 @@ def log(
 
     Example:  emoforge log demo_speech
     """
-    from emoforge.releases import show_log
+    from emoforge.releases.log import show_log
 
     show_log(name, find_project(), as_json=as_json)
 
@@ -113,7 +113,7 @@ def diff(
     Example:  emoforge diff demo_speech@v1.0.0 demo_speech@v1.1.0
     Example:  emoforge diff demo_speech@latest demo_speech --html diff.html
     """
-    from emoforge.comparing import diff as do
+    from emoforge.releases.comparing import diff as do
 
     do(before, after, project_here(), html=html, as_json=as_json)
 
@@ -136,7 +136,7 @@ def trace(
     Example:  emoforge trace syn/1f2e.../9a0b... --release demo_speech
     Example:  emoforge trace --subject demo_speech:03 --versions
     """
-    from emoforge.tracing import trace as do
+    from emoforge.releases.tracing import trace as do
 
     form = "openlineage" if openlineage else "json" if as_json else "text"
     do(sample, subject, release or [], project_here(), versions=versions, form=form)
@@ -152,7 +152,7 @@ def checkout(
 
     Example:  emoforge checkout demo_speech@v1.0.0 old/
     """
-    from emoforge.releases import checkout as do
+    from emoforge.releases.log import checkout as do
 
     do(version, folder, find_project(), as_json=as_json)
 
@@ -170,7 +170,7 @@ def redraw(
 
     Example:  emoforge redraw syn/1f2e.../9a0b... --release demo_speech
     """
-    from emoforge.redrawing import redraw as do
+    from emoforge.releases.redrawing import redraw as do
 
     if not do(sample, release, find_project(), out=out, as_json=as_json):
         raise typer.Exit(1)
@@ -189,7 +189,7 @@ def pack(
 
     Example:  emoforge pack demo_speech paper/
     """
-    from emoforge.packing import pack as do
+    from emoforge.releases.packing import pack as do
 
     do(release, folder, project_here(), as_json=as_json)
 
@@ -207,7 +207,7 @@ def export(
 
     Example:  emoforge export demo_speech demo_speech-audformat
     """
-    from emoforge.exporting import export as do
+    from emoforge.releases.exporting import export as do
 
     do(release, folder, form, project_here(), as_json=as_json)
 
@@ -227,7 +227,7 @@ def rebuild(
     Example:  emoforge rebuild demo_speech@v1.0.0
     Example:  emoforge rebuild demo_speech@latest --plans
     """
-    from emoforge.rebuilding import rebuild as do
+    from emoforge.releases.rebuilding import rebuild as do
 
     if not do(version, find_project(), plans=plans, keep=keep, as_json=as_json):
         raise typer.Exit(1)
@@ -248,7 +248,7 @@ def push_hub(
 
     Example:  emoforge push-hub demo_speech@v1.0.0 hf://datasets/OWNER/demo-speech
     """
-    from emoforge.hub import push_hub as do
+    from emoforge.releases.hub import push_hub as do
 
     do(version, address, find_project(), private=private, as_json=as_json)
 
@@ -279,7 +279,7 @@ def forget(
     Example:  emoforge forget --sample demo_faces/17 --dry-run
     Example:  emoforge forget --audit 1f2e3d4c5b6a7988
     """
-    from emoforge.forgetting import Wishes, audit_it, forget_it, thing_of
+    from emoforge.releases.forgetting import Wishes, audit_it, forget_it, thing_of
 
     if audit is not None:
         clean = audit_it(audit, find_project(), as_json=as_json)

@@ -79,7 +79,7 @@ def test_threads_that_wait_sleep(entry: str, given: str | None) -> None:
 
 
 NEVER = ("torch", "sklearn", "scipy", "pandas", "numba", "pyworld", "librosa", "prefect", "ray", "great_expectations")
-ASKED = "import emoforge.conductor, emoforge.summary, flows.artifacts.of_run, flows.stages.report.provenance"
+ASKED = "import emoforge.projects.conductor, emoforge.summary, flows.artifacts.of_run, flows.stages.report.provenance"
 FORESEEN = (
     "import flows.conduct.proposals, flows.stages.plan.components, flows.stages.plan.feasible\n"
     "from generators.generator import generator_class; from validators.gate import gate_class\n"

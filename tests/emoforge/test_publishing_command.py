@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import emoforge.hub
-import emoforge.rebuilding
+import emoforge.releases.hub
+import emoforge.releases.rebuilding
 from emoforge.cli import app
 from flows.publishing.hub import OnHub
 from flows.rebuilding.difference import Difference
@@ -43,7 +43,7 @@ def test_rebuild_says_what_differs_first(monkeypatch: pytest.MonkeyPatch) -> Non
         asked.append((tag, plans, keep))
         return OTHER if plans else SAME
 
-    monkeypatch.setattr(emoforge.rebuilding, "do", stand_in)
+    monkeypatch.setattr(emoforge.releases.rebuilding, "do", stand_in)
     done = CliRunner().invoke(app, ["rebuild", "a@v1.0.0", "--plans"])
     assert done.exit_code == 1 and "First that differs: fit@a made another model: runs.a.seed (1 -> 2)" in done.stdout
     assert "parameter" in done.stdout and "built in /clone" in done.stdout
@@ -56,7 +56,7 @@ def test_rebuild_says_what_differs_first(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_push_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(emoforge.hub, "do", lambda tag, address, repo, private: SENT)
+    monkeypatch.setattr(emoforge.releases.hub, "do", lambda tag, address, repo, private: SENT)
     done = CliRunner().invoke(app, ["push-hub", "a@v1.0.0", "hf://datasets/lab/a"])
     assert done.exit_code == 0 and "a@v1.0.0 -> http://hub/datasets/lab/a (public, revision v1.0.0)" in done.stdout
     told = CliRunner().invoke(app, ["push-hub", "a@v1.0.0", "hf://datasets/lab/a", "--json"]).stdout

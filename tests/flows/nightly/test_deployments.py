@@ -12,7 +12,7 @@ from prefect.cli.deploy._models import ConcurrencyLimitSpec, PrefectYamlModel, R
 from ruamel.yaml import YAML
 
 from corpora.errors import UserError
-from emoforge.scheduling import schedule as command
+from emoforge.projects.scheduling import schedule as command
 from flows.nightly.schedule import _cron, _deployments, _require_cron, serving, serving_file
 
 REPO = Path(__file__).resolve().parents[3]

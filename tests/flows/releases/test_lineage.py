@@ -11,7 +11,7 @@ import pytest
 
 from corpora.errors import IntegrityError, UnknownNameError
 from corpora.schema import Sample
-from emoforge.tracing import trace
+from emoforge.releases.tracing import trace
 from flows.releases.lineage import Lineage, every_place
 from flows.releases.places import Place
 from generators.generator import Condition, Draw

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from corpora.errors import IntegrityError, ParamsError
 from corpora.fingerprint import hash_bytes
-from emoforge.conductor import _print_forecast
+from emoforge.projects.conductor import _print_forecast
 from flows.artifacts.augmented import GateCost
 from flows.artifacts.prepared import Prepared
 from flows.asking import Ask

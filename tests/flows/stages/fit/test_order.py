@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from corpora.errors import IntegrityError
-from emoforge import conductor
+from emoforge.projects import conductor
 from flows.artifacts.fitted import FitSummary, Fitted, RankedIntensity
 from flows.params import RunParams
 from flows.paths import Layout

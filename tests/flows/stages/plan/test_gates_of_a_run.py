@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from corpora.errors import ParamsError, UserError
-from emoforge.conductor import check_runs
+from emoforge.projects.conductor import check_runs
 from features.representation import REPRESENTATIONS, Spec
 from flows.params import DEFAULT_GATES, RunParams, load_params
 from flows.stages.plan.components import require_valid

@@ -7,7 +7,7 @@ from pathlib import Path
 from corpora.errors import UnknownNameError
 from corpora.store.release import open_release
 from emoforge import console
-from emoforge.verifying import release_folder
+from emoforge.releases.verifying import release_folder
 
 FORMATS = ("audformat",)
 

@@ -82,7 +82,7 @@ def print_forgotten(done: Forgotten, repo: Path) -> None:
             f"take {one.corpus} out of params.yaml first: runs {', '.join(done.without)} name it", markup=False
         )
     if done.runs:
-        console.out.print(f"now build what is left: emoforge run {' '.join(done.runs)}", markup=False)
+        console.out.print(f"to build what is left: emoforge run {' '.join(done.runs)}", markup=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def forget_it(thing: Thing, repo: Path, reason: str, wishes: Wishes) -> bool:
     if not wishes.as_json:
         print_forgotten(done, repo)
     if wishes.run and not wishes.dry_run and done.runs:
-        from emoforge.conductor import bring_up_to_date
+        from emoforge.projects.conductor import bring_up_to_date
 
         bring_up_to_date(done.runs, repo)
     certificate = None
