@@ -28,6 +28,13 @@ def _case(name: str, values: Any, *, slow: bool) -> Any:
     return pytest.param(values, marks=[pytest.mark.slow] if slow and TINY[name].shares else [])
 
 
+def _quick(name: str) -> list[str]:
+    """The layouts over which a generator is fitted in `make test`: vectors where it can, and one other, which goes
+    round over the generators. All of them: `make test-all`."""
+    others = [m for m in SPECS if m != "vector" and SPECS[m].layout in KINDS[name].layouts]
+    return ["vector", *([others[ARRAYS.index(name) % len(others)]] if others else [])]
+
+
 def fitting(name: str, wanted: Spec) -> Spec:
     """The spec that is wanted, or the first that the generator can model."""
     able = [spec for spec in (wanted, *SPECS.values()) if spec.layout in KINDS[name].layouts]
@@ -68,7 +75,7 @@ def draws_of(data: TrainData, generator: Any, n: int, *, first: int = 0) -> tupl
 @pytest.fixture(
     scope="module",
     params=[
-        _case(n, (n, m), slow=m in ("speech", "signals"))
+        pytest.param((n, m), marks=[] if m in _quick(n) else [pytest.mark.slow])
         for n in ARRAYS
         for m in SPECS
         if SPECS[m].layout in KINDS[n].layouts

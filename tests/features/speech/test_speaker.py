@@ -18,6 +18,7 @@ from tests.features.pretrained.carried import carry, tiny_speaker
 RATE = 16000
 
 
+@pytest.mark.slow  # librosa's first use compiles for ten seconds
 def test_mel_energies_are_those_that_it_was_trained_on() -> None:
     librosa = pytest.importorskip("librosa")
     signal = np.random.default_rng(0).normal(0, 0.1, 9001).astype(np.float32)

@@ -172,6 +172,7 @@ def test_an_item_that_kills_is_named(ray: Any, tmp_path: Path) -> None:
         assert len(results(pool, items(2))) == 2
 
 
+@pytest.mark.slow
 def test_a_silent_actor_is_replaced(ray: Any, tmp_path: Path) -> None:
     work = items(3)
     work[1].payload["mode"] = "hang"
@@ -230,7 +231,7 @@ def rays_of(pid: int) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGKILL, signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+    "number", [signal.SIGKILL, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGTERM, signal.SIGINT))]
 )
 def test_nothing_is_left_of_a_driver_that_ends(number: signal.Signals) -> None:
     before = set(Path(tempfile.gettempdir()).glob("emoforge-ray-*"))

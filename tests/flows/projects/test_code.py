@@ -10,10 +10,9 @@ import pytest
 
 import flows.projects.code as code
 from flows.conduct.dvcrun import RUN_STAGES, _unseen, reasons, repro
-from flows.conduct.publish import _message
 from flows.paths import Layout
 from flows.projects.code import CODE, Code, changed_code, code_in, installed_code, write_code
-from flows.releases.versions import facts_in
+from flows.publishing.facts import AUTO, facts_now
 from tests.small_release import real, write_release
 from tests.toy import Toy
 
@@ -108,8 +107,7 @@ def test_stages_look_again_when_another_emoforge_is_installed(tmp_path: Path, mo
 def test_a_tag_names_what_ran(project: Path) -> None:
     write_release(Layout(project).run("toy") / "release", [real(i) for i in range(4)])
     write_code(project)
-    facts = facts_in(_message("toy", "first", (), project))
-    assert facts is not None and (facts.code, facts.emoforge) == (installed_code().hash, installed_code().version)
+    facts = facts_now("toy", None, AUTO, project)
+    assert (facts.code, facts.emoforge) == (installed_code().hash, installed_code().version)
     (project / "dvc.yaml").write_text("stages: {}\n")
-    facts = facts_in(_message("toy", "first", (), project))
-    assert facts is not None and facts.code == ""
+    assert facts_now("toy", None, AUTO, project).code == ""

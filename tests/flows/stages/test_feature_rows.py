@@ -137,7 +137,7 @@ def test_the_report_shows_features_where_there_is_nothing_to_hear(project: Any) 
     page = (folder / "data/runs/functionals_cvae/report.html").read_text(encoding="utf-8")
     assert "Feature rows: 88 columns (functionals16k)" in page and "<code>features.parquet</code>" in page
     synthetic = page.partition("synthetic, accepted</h4>")[2].partition("</div>")[0]
-    assert "<blockquote>mfcc1_mean: " in synthetic and "<audio" not in synthetic
+    assert '<blockquote dir="auto">mfcc1_mean: ' in synthetic and "<audio" not in synthetic
     assert "<audio" in page, "real samples are sounds"
 
 

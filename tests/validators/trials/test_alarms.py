@@ -161,6 +161,7 @@ def test_a_planted_fault_rings_its_own_alarm_and_no_other(kind: str, train: Batc
     assert {a.name for a in alarms if a.state == "rings"} == ({planted} - {"clean"}), [a.line for a in alarms]
 
 
+@pytest.mark.slow
 def test_clean_batches_ring_in_no_more_than_one_seed_of_twenty(train: Batch, kind: str) -> None:
     rung = [
         any(

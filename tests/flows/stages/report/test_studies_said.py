@@ -57,7 +57,9 @@ def test_the_headline_is_a_sentence_of_the_harness(tmp_path: Path) -> None:
     finished(studies, "other", ("another",), "Of other people.")
     page = render(read_run(run, run.parent.parent / "corpora"), generated=None)
     assert "Nothing beats &lt;class&gt; weights." in page and "Of other people" not in page
-    assert page.index("Nothing beats") < page.index('class="headline', page.index("Nothing beats"))
+    assert page.index('class="headline verdict') < page.index("Nothing beats") < page.index("<main"), (
+        "the verdict is first"
+    )
     assert "../../studies/mine/result/study.html" in page
     assert "Study mine" not in plain
 
