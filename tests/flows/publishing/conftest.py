@@ -49,8 +49,8 @@ def rebuilt(project: Published, samples: list[Sample]) -> None:
 
 
 @pytest.fixture
-def copied(published_once: Published, tmp_path: Path) -> Callable[[str], Published]:
-    """A copy of it, by a name of its own."""
+def copied(published_once: Published, quick: None, tmp_path: Path) -> Callable[[str], Published]:
+    """A copy of it, by a name of its own; what is slow is left out."""
 
     def copy(name: str) -> Published:
         shutil.copytree(published_once.folder.parent, tmp_path / name)
@@ -66,7 +66,7 @@ def project(copied: Callable[[str], Published]) -> Published:
     return copied("one")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run is up to date and whole, and pushing does nothing; dates and names are the same every time."""
     monkeypatch.setattr(conduct, "stages_of", lambda params, runs: ["evaluate@tiny", "release@tiny"])
