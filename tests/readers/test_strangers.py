@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -74,7 +75,17 @@ def test_datasets_streams_as_the_card_says(releases: dict[str, Path], modality: 
 
 
 def test_loaders_of_two_ranks_with_two_workers_read_each_sample_once(releases: dict[str, Path]) -> None:
-    parts = strangers.by_loaders(releases["face"], "png", 2, 2)
+    """In a process of its own: one that runs tests has the threads of all that ran before, and workers are forked."""
+    code = "import json, strangers, sys; from pathlib import Path; "
+    code += "print(json.dumps(strangers.by_loaders(Path(sys.argv[1]), 'png', 2, 2)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(releases["face"])],
+        env=os.environ | {"PYTHONPATH": str(Path(strangers.__file__).parent)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    parts = json.loads(done.stdout)
     assert sorted(chain(*parts)) == sorted(truth("face")) and all(parts)
 
 

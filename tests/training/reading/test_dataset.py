@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from torch.utils.data import DataLoader
 
 import emoforge
 from corpora.errors import IntegrityError, UnknownNameError, UserError
@@ -19,6 +20,8 @@ from corpora.store.shards import read_payload
 from tests.readers.readable import ENDINGS, content, number_of, readable
 from tests.small_release import real, write_release
 from training.reading.dataset import NO_CLASS, torch_dataset
+
+REPO = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -76,16 +79,40 @@ def label_of(item: dict[str, Any]) -> int:
     return int(item["label"])
 
 
-@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
-def test_workers_read_what_the_parent_reads(release: Release, context: str) -> None:
-    """Files that the parent had opened before are not shared."""
-    dataset = torch_dataset(release, "train", columns=["sample_id"])
+LOOP = """
+import sys
+
+import numpy as np
+from torch.utils.data import DataLoader
+
+from corpora.store.release import open_release
+from training.reading.dataset import torch_dataset
+
+if __name__ == "__main__":
+    dataset = torch_dataset(open_release(sys.argv[1]), "train", columns=["sample_id"])
     wanted = [dataset[i] for i in range(len(dataset))]
-    loader = DataLoader(dataset, batch_size=None, num_workers=2, multiprocessing_context=context)
+    loader = DataLoader(dataset, batch_size=None, num_workers=2, multiprocessing_context=sys.argv[2])
     for _ in range(2):
         for one, other in zip(loader, wanted, strict=True):
             assert one["sample_id"] == other["sample_id"] and np.array_equal(one["payload"], other["payload"])
     assert np.array_equal(dataset[3]["payload"], wanted[3]["payload"])
+    print(len(wanted), "read")
+"""
+
+
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_workers_read_what_the_parent_reads(release: Release, context: str, tmp_path: Path) -> None:
+    """Files that the parent had opened before are not shared. A process of its own forks: one that runs tests has the
+    threads and handlers of all that ran before."""
+    script = tmp_path / "loop.py"
+    script.write_text(LOOP)
+    done = subprocess.run(
+        [sys.executable, str(script), str(release.path), context],
+        env=os.environ | {"PYTHONPATH": str(REPO)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and done.stdout == "26 read\n", done.stderr
 
 
 def test_a_pickled_dataset_reads_on(release: Release) -> None:

@@ -74,6 +74,7 @@ def test_a_stopped_epoch_goes_on_also_on_other_ranks(
     assert sum(once.values()) == whole and set(once.values()) == {whole // 33}
 
 
+@pytest.mark.slow  # forks, in a process that has the threads of all tests before
 def test_a_loop_stops_and_goes_on_with_workers(dataset: ReleaseDataset) -> None:
     def loader(sampler: ReleaseSampler) -> Any:
         return DataLoader(dataset, batch_size=4, sampler=sampler, num_workers=1, collate_fn=ids)
