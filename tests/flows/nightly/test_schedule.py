@@ -216,7 +216,9 @@ def test_a_worker_publishes_once_obeys_gates_and_is_taken_up_when_killed(lab: La
     assert lab.ended(lab.fire(nightly))[0] == "Completed"
     assert toy.calls() == ["augment@toy", "evaluate@toy", "release@toy", "report@toy"], "what was finished is kept"
     assert toy.git("tag").split() == ["toy@v1.0.0", "toy@v1.1.0"]
-    assert lab.events("prefect.asset.materialization.succeeded") == ["emoforge://toy"] * 2
+    events = "prefect.asset.materialization.succeeded"
+    wait_for(lambda: len(lab.events(events)) > 1, 60, lab.child)  # a worker sends them in its own time
+    assert lab.events(events) == ["emoforge://toy"] * 2
 
     rows = json.loads(toy.emoforge("schedule", "status", "--json").stdout)["deployments"]
     assert [row["name"] for row in rows] == ["nightly-rebuild", "study-refresh", "verify-releases", "watch-corpus"]
