@@ -2,7 +2,7 @@
 # A run on a Ray cluster that stands already, by its job server.
 #   bash submit.sh http://HEAD:8265 /path/of/the/project/on/the/head ravdess
 # The project's folder lies on the head (a clone, or what `emoforge init` began), with a machine.yaml whose store all
-# nodes reach ({store: s3://work/emoforge}); every node has the same emoforge installed. Nothing is uploaded.
+# nodes reach ({store: s3://BUCKET/emoforge}); every node has the same emoforge installed. Nothing is uploaded.
 set -euo pipefail
 if (($# < 2)); then
   echo "usage: submit.sh ADDRESS PROJECT [RUN...]" >&2

@@ -14,44 +14,20 @@ def add_cubes(
     scale: float,
     row_offset: np.ndarray,
     column_offset: np.ndarray,
-    of_rows: np.ndarray,
-    of_columns: np.ndarray,
+    sums: tuple[np.ndarray, np.ndarray],
+    own: bool,
 ) -> None:
-    """products [n, m] float32, offsets [n], [m] float64: adds (scale products_ij + row_i + column_j)^3 to of_rows [n]
-    and of_columns [m], in float64."""
+    """products [n, m] float32, offsets [n], [m] float64: adds (scale products_ij + row_i + column_j)^3 to the sums of
+    rows [n] and of columns [m], in float64. own: products [n, n] of rows with themselves, without the diagonal; taken
+    off afterwards it would take the digits of the rest along, where a row is long."""
+    of_rows, of_columns = sums
     n, m = products.shape
     for i in range(n):
         offset, total = row_offset[i], 0.0
-        for j in range(m):
-            kernel = np.float64(products[i, j]) * scale + column_offset[j] + offset
-            cube = kernel * kernel * kernel
-            total += cube
-            of_columns[j] += cube
-        of_rows[i] += total
-
-
-@numba.njit(cache=True, nogil=True, fastmath=_SUMS, error_model="numpy")
-def add_own_cubes(
-    products: np.ndarray,
-    scale: float,
-    row_offset: np.ndarray,
-    column_offset: np.ndarray,
-    of_rows: np.ndarray,
-    of_columns: np.ndarray,
-) -> None:
-    """As `add_cubes`, products [n, n] of rows with themselves, without the diagonal: taken off afterwards it would take
-    the digits of the rest along, where a row is long."""
-    n, m = products.shape
-    for i in range(n):
-        offset, total = row_offset[i], 0.0
-        for j in range(i):
-            kernel = np.float64(products[i, j]) * scale + column_offset[j] + offset
-            cube = kernel * kernel * kernel
-            total += cube
-            of_columns[j] += cube
-        for j in range(i + 1, m):
-            kernel = np.float64(products[i, j]) * scale + column_offset[j] + offset
-            cube = kernel * kernel * kernel
-            total += cube
-            of_columns[j] += cube
+        for begin, end in ((0, i if own else m), (i + 1 if own else m, m)):
+            for j in range(begin, end):
+                kernel = np.float64(products[i, j]) * scale + column_offset[j] + offset
+                cube = kernel * kernel * kernel
+                total += cube
+                of_columns[j] += cube
         of_rows[i] += total

@@ -85,12 +85,11 @@ def _own(a: _Side) -> np.ndarray:
 
 def _cubes(a: _Side, rows: slice, b: _Side, columns: slice, *, own: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """-> sums of a block of the kernel matrix over its columns and over its rows. `own`: without the diagonal."""
-    from validators.maths.compiled import add_cubes, add_own_cubes  # numba takes half a second to load
+    from validators.maths.compiled import add_cubes  # numba takes half a second to load
 
     products = a.centred[rows] @ b.centred[columns].T
     of_rows, of_columns = np.zeros(len(products)), np.zeros(products.shape[1])
-    add = add_own_cubes if own else add_cubes
-    add(products, 1.0 / a.centred.shape[1], a.offset[rows], b.offset[columns], of_rows, of_columns)
+    add_cubes(products, 1.0 / a.centred.shape[1], a.offset[rows], b.offset[columns], (of_rows, of_columns), own)
     return of_rows, of_columns
 
 
