@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -11,7 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.utils.data import DataLoader
 
 from corpora.errors import UnknownNameError, UserError
 from tests.small_release import made, real, write_release
@@ -22,12 +23,17 @@ WEIGHTS = [0.25, 0.5, 1.0, 0.0, 0.75, 0.5]
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> ReleaseDataset:
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """20 anger, 5 fear, 2 of no class; 6 synthetic ones of fear with `WEIGHTS`."""
     samples = [real(2 * i) for i in range(20)] + [real(2 * i + 1) for i in range(5)]
     samples += [real(100 + i, emotion=None) for i in range(2)]
     samples += [made(2 * i, weight=weight) for i, weight in enumerate(WEIGHTS)]
-    return torch_dataset(write_release(tmp_path_factory.mktemp("r"), samples), decode=False)
+    return write_release(tmp_path_factory.mktemp("r"), samples)
+
+
+@pytest.fixture(scope="module")
+def dataset(release: Path) -> ReleaseDataset:
+    return torch_dataset(release, decode=False)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 50])
@@ -74,25 +80,42 @@ def test_a_stopped_epoch_goes_on_also_on_other_ranks(
     assert sum(once.values()) == whole and set(once.values()) == {whole // 33}
 
 
-@pytest.mark.slow  # forks, in a process that has the threads of all tests before
-def test_a_loop_stops_and_goes_on_with_workers(dataset: ReleaseDataset) -> None:
-    def loader(sampler: ReleaseSampler) -> Any:
-        return DataLoader(dataset, batch_size=4, sampler=sampler, num_workers=1, collate_fn=ids)
+LOOP = """
+import sys
 
-    whole = list(loader(ReleaseSampler(dataset)))
-    sampler = ReleaseSampler(dataset)
-    for step, batch in enumerate(loader(sampler)):
-        assert batch == whole[step]
-        if step == 2:
-            break
-    state = sampler.state_dict(used=3 * 4)
-    again = ReleaseSampler(dataset)
-    again.load_state_dict(state)
-    assert list(loader(again)) == whole[3:]
+from torch.utils.data import DataLoader
+
+from training.reading.dataset import torch_dataset
+from training.reading.samplers import ReleaseSampler
 
 
-def ids(items: list[dict[str, Any]]) -> list[str]:
+def ids(items):
     return [item["sample_id"] for item in items]
+
+
+def loader(sampler):
+    return DataLoader(dataset, batch_size=4, sampler=sampler, num_workers=1, collate_fn=ids)
+
+
+dataset = torch_dataset(sys.argv[1], decode=False)
+whole = list(loader(ReleaseSampler(dataset)))
+sampler = ReleaseSampler(dataset)
+for step, batch in enumerate(loader(sampler)):
+    assert batch == whole[step]
+    if step == 2:
+        break
+again = ReleaseSampler(dataset)
+again.load_state_dict(sampler.state_dict(used=3 * 4))
+assert list(loader(again)) == whole[3:]
+print(len(whole), "lists")
+"""
+
+
+@pytest.mark.slow
+def test_a_loop_stops_and_goes_on_with_workers(release: Path) -> None:
+    """In a process of its own, as loaders fork: one that runs tests has the threads and handlers of all before."""
+    done = subprocess.run([sys.executable, "-c", LOOP, str(release)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "9 lists\n"), done.stderr
 
 
 def test_weights_are_drawn(dataset: ReleaseDataset) -> None:
