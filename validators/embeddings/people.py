@@ -25,6 +25,7 @@ from validators.batch import Batch, rows_of, usable
 from validators.embeddings.features import features_of, titled
 from validators.embeddings.images import MEL_BANDS, MEL_COLUMNS, encoder_images, mel_of
 from validators.embeddings.network import fit_encoder
+from validators.maths.principal import directions
 from validators.maths.sets import column_scale, unit_rows
 from validators.state import arrays_hash, load_state, save_state
 
@@ -195,7 +196,7 @@ def discriminants(x: np.ndarray, who: np.ndarray) -> tuple[np.ndarray, np.ndarra
     scale = column_scale(spread, centre)
     turn = np.eye(x.shape[1])
     if x.shape[1] > WIDEST:
-        turn = np.linalg.svd((x - centre) / scale, full_matrices=False)[2][:WIDEST].T
+        turn = directions((x - centre) / scale, min(WIDEST, len(x)))[0].T
     covariance, _ = ledoit_wolf((within / scale) @ turn, assume_centered=True)
     covariance += (1e-6 * np.trace(covariance) / len(covariance) or 1.0) * np.eye(len(covariance))
     between = ((means - centre) / scale) @ turn

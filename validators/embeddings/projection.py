@@ -10,6 +10,7 @@ import numpy as np
 from corpora.errors import UserError
 from validators.batch import Batch
 from validators.embeddings.features import plain_features
+from validators.maths.principal import leading
 from validators.maths.sets import column_scale
 
 
@@ -29,17 +30,12 @@ class Projection:
     def fit(cls, x: np.ndarray, dims: int, *, whiten: bool = False) -> Projection:
         """x [n, D] float64, n >= 2 -> at most `dims` components, never more than min(n - 1, D); `whiten`: each of unit
         variance on x, else they keep their own."""
-        from sklearn.decomposition import PCA
-
         mean, spread = x.mean(axis=0), x.std(axis=0)
         scale = column_scale(spread, mean)  # a constant column stays 0
         standard = np.clip((x - mean) / scale, -10.0, 10.0)
-        solver = "covariance_eigh" if len(x) > x.shape[1] else "full"
-        d = max(1, min(dims, len(x) - 1, x.shape[1]))
-        pca = PCA(d, svd_solver=solver).fit(standard)
-        components = pca.components_
+        _, components, variances = leading(standard, max(1, min(dims, len(x) - 1, x.shape[1])))
         if whiten:
-            spreads = np.sqrt(pca.explained_variance_)
+            spreads = np.sqrt(variances)
             components = components / np.where(spreads > 1e-6 * spreads[0], spreads, np.inf)[:, None]
         return cls(mean, scale, components)
 

@@ -18,6 +18,7 @@ from pydantic import Field
 from scipy.special import ndtri
 
 from corpora.params import StrictParams
+from validators.maths.principal import leading
 
 CLIP = 3.5
 Scaling = Literal["normal", "standard", "none"]
@@ -62,11 +63,9 @@ class Scaler:
         plain = cls(params.scaling, knots, mean, scale, np.zeros(d), None)
         if params.components is None:
             return plain
-        from sklearn.decomposition import PCA
-
         kept = max(1, min(params.components, n - 1, d))
-        pca = PCA(kept, svd_solver="full").fit(plain.apply(reference))
-        return cls(params.scaling, knots, mean, scale, pca.mean_, pca.components_.T)
+        centre, components, _ = leading(plain.apply(reference), kept)
+        return cls(params.scaling, knots, mean, scale, centre, components.T)
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """[n, D] -> [n, D], or [n, C] with components; float64.
