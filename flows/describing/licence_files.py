@@ -1,7 +1,8 @@
 """LICENSE.md and LICENSES/<id>.txt of a release: which licences hold, and what they let be done with what.
 
-No text of a licence is copied: each file names the licence, the address where its text stands and its terms in short,
-named as REUSE names such files (reuse.software/spec-3.3). A `LicenseRef-` is terms of a corpus' own.
+Each file names the licence, the address where its text stands and its terms in short, and, of licences in SPDX's list,
+holds the text itself (corpora/terms/texts); named as REUSE names such files (reuse.software/spec-3.3). A `LicenseRef-`
+is terms of a corpus' own, whose text is its owner's.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from corpora.licences import Held, Kind, Use
 from corpora.terms.table import LICENCES
 from corpora.terms.terms import PERMISSIONS
+from corpora.terms.texts import text_of
 from flows.describing.facts import Facts, Source
 
 TERMS = "LICENSE.md"
@@ -24,6 +26,7 @@ _MAY = {  # what is said where it is in, and where it is not
     "features": ("features computed from them may be passed on", "features computed from them may not be passed on"),
     "commercial": ("commercial use is allowed", "commercial use is not allowed"),
 }
+TEXT = "The text of the licence, word for word:"
 ADVICE = "This sums up what corpora.terms.table of emoforge has read in the licences; their own texts go before it."
 
 
@@ -49,7 +52,9 @@ def licence_text(name: str, facts: Facts) -> str:
     told = [
         f"- {source.id} ({source.title}){': ' + source.url if source.url else ''}{_where(source)}" for source in holders
     ]
-    return "\n".join([*head, "", "Corpora of this release under it:", *told, "", ADVICE]) + "\n"
+    text = text_of(name)
+    whole = ["", TEXT, "", text.rstrip("\n")] if text is not None else []
+    return "\n".join([*head, "", "Corpora of this release under it:", *told, "", ADVICE, *whole]) + "\n"
 
 
 def _where(source: Source) -> str:
