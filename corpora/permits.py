@@ -88,8 +88,12 @@ class Verdict:
             return ""
         if not open_:
             return "Release these corpora in runs of their own"
-        lines = [f"{one.corpus}: {{{one.kind}: WHO, WHEN, WHERE}}" for one in open_]
-        named = " and ".join(dict.fromkeys(one.corpus for one in open_))
+        names = list(dict.fromkeys(one.corpus for one in open_))
+        lines = [
+            f"{name}: {{{', '.join(f'{one.kind}: WHO WHEN WHERE' for one in open_ if one.corpus == name)}}}"
+            for name in names
+        ]
+        named = " and ".join(names)
         return (
             f"Leave {named} out of the run, or ask the owner; where the owner permits it, say so in params.yaml: "
             f"publish: {{permits: {{{', '.join(lines)}}}}}"
@@ -104,10 +108,7 @@ def verdict(held: Iterable[Held], part: Part, permits: Permits, *, synthetic: bo
     given = {(a.corpus, a.kind) for a in answers if a.permitted}
     bound = [one for one in every if (one.corpus, "synthetic") not in given]
     clash = conflicts(bound) if "synthetic" in kinds else ()
-    uses = {
-        kind: Use(meet(_terms(one, (one.corpus, kind) in given, kind) for one in every), ())  # type: ignore[arg-type]
-        for kind in kinds
-    }
+    uses = {kind: Use(meet(_terms(one, (one.corpus, kind) in given, kind) for one in every), ()) for kind in kinds}
     return Verdict(part, tuple(answers), clash, uses)
 
 

@@ -56,7 +56,12 @@ _CLAUSES: dict[str, tuple[Says, str, str, bool]] = {
     "CC-BY-NC-ND-4.0": ("no", "section 2(a)(1)(B)", "produce and reproduce, but not Share, Adapted Material", True),
     "ODC-By-1.0": ("yes", "section 3.1(e)", _DATABASE, False),
     "ODbL-1.0": ("yes", "section 3.1(e)", _DATABASE, False),
-    "LicenseRef-DbCL-1.0": ("yes", "grant of rights in the contents of a database, as its licensor holds them", "", False),
+    "LicenseRef-DbCL-1.0": (
+        "yes",
+        "grant of rights in the contents of a database, as its licensor holds them",
+        "",
+        False,
+    ),
     "CDLA-Permissive-2.0": ("yes", "section 2.1", "may share Data, with or without modifications", True),
     "MIT": ("yes", "first paragraph", "to use, copy, modify, merge, publish, distribute", False),
     "BSD-2-Clause": ("yes", "first paragraph", _BSD, False),

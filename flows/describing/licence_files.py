@@ -85,6 +85,9 @@ def use_lines(facts: Facts) -> list[str]:
     """A list of Markdown: what may be done with each kind of thing, why not, and what is left."""
     kinds: list[Kind] = [kind for kind in facts.uses if kind != "synthetic" or facts.manifest.has_synthetic]
     lines = [line for kind in kinds for line in _use_lines(kind, facts.uses[kind])]
+    if facts.part is not None:
+        because = dict.fromkeys(f"  - {one.licence} of {one.corpus}: {one.because}" for one in facts.part.allowed)
+        return [*lines, "- real samples are left out; that the rest may stand alone is said by:", *because]
     allowed = [kind for kind in kinds if facts.uses[kind].allowed]
     if not allowed:
         lines.append("- no part of it may be passed on alone: what is made of samples is as restricted as they are")

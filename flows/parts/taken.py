@@ -15,7 +15,6 @@ A payload that was made by editing a recording goes with the synthetic ones: not
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,8 +25,16 @@ from corpora.errors import GateError, IntegrityError, UserError
 from corpora.licences import Held
 from corpora.permits import Part, Permits, Verdict, verdict
 from corpora.schema import REQUESTS, SPLIT_NAMES
-from corpora.store.release import FEATURES, INDEX, LINEAGE_TABLE, REQUESTS_TABLE, SCORE_TABLE, SPLIT_TABLE, Release
-from corpora.store.release import open_release
+from corpora.store.release import (
+    FEATURES,
+    INDEX,
+    LINEAGE_TABLE,
+    REQUESTS_TABLE,
+    SCORE_TABLE,
+    SPLIT_TABLE,
+    Release,
+    open_release,
+)
 from corpora.store.shards import write_table
 from flows.artifacts.released import Allowed, ClassCount, Manifest, PartOf, Released, Sealed
 from flows.describing.describe import describe
@@ -65,7 +72,7 @@ def take_part(source: Path, target: Path, part: Part, permits: Permits) -> Seale
             shutil.copyfile(source / shard, taken.path / shard)
         more = (STATISTICS,) if part == "features" else ()
         taken.copy(source / name for name in (*_AS_IS, *more) if name in whole.files)
-        manifest = _manifest(whole, release, taken, part, said, index)
+        manifest = _manifest(whole, release, part, said, index)
         taken.seal(manifest, describe(taken.path, manifest))
     return Released(target).manifest()
 
@@ -93,7 +100,9 @@ def _write_tables(release: Release, taken: Released, part: Part) -> pa.Table:
     taken.write_tables({"index": index, "splits": splits})
     if FEATURES in release.manifest["files"]:
         rows = _read(release, FEATURES)
-        write_table(taken.path / FEATURES, rows.filter(pc.is_valid(rows["generator_id"])) if part == "synthetic" else rows)
+        write_table(
+            taken.path / FEATURES, rows.filter(pc.is_valid(rows["generator_id"])) if part == "synthetic" else rows
+        )
     if REQUESTS_TABLE in release.manifest["files"]:
         write_table(taken.path / REQUESTS_TABLE, _without_lines(_read(release, REQUESTS_TABLE)))
     return index
@@ -119,13 +128,13 @@ def _own_shards(release: Release, index: pa.Table) -> list[str]:
     real = release.index.filter(pc.is_null(release.index["generator_id"]))
     mixed = sorted(set(pc.unique(real["shard"]).to_pylist()) & set(wanted))
     if mixed:
-        raise IntegrityError(f"{release.path / mixed[0]} holds real samples beside synthetic ones: no part can be taken")
+        raise IntegrityError(
+            f"{release.path / mixed[0]} holds real samples beside synthetic ones: no part can be taken"
+        )
     return wanted
 
 
-def _manifest(
-    whole: Sealed, release: Release, taken: Released, part: Part, said: Verdict, index: pa.Table
-) -> Manifest:
+def _manifest(whole: Sealed, release: Release, part: Part, said: Verdict, index: pa.Table) -> Manifest:
     own = {name: getattr(whole, name) for name in Manifest.model_fields}
     counts = {
         split: {
@@ -138,21 +147,24 @@ def _manifest(
     features = None
     if whole.features is not None:
         features = whole.features | ({"real": 0} if part == "synthetic" else {})
-    return Manifest(**own | {
-        "name": f"{whole.name}-{part}",
-        "counts": counts,
-        "features": features,
-        "restrictions": (),
-        "terms": {kind: use.to_json() for kind, use in said.uses.items()},
-        "notes": (*_notes(whole, part, index), *whole.notes),
-        "part_of": PartOf(
-            only=part,
-            release=whole.name,
-            release_hash=whole.release_hash,
-            left_out=_left_out(release),
-            allowed=tuple(Allowed.model_validate(answer.to_json()) for answer in said.answers),
-        ),
-    })
+    return Manifest(
+        **own
+        | {
+            "name": f"{whole.name}-{part}",
+            "counts": counts,
+            "features": features,
+            "restrictions": (),
+            "terms": {kind: use.to_json() for kind, use in said.uses.items()},
+            "notes": (*_notes(whole, part, index), *whole.notes),
+            "part_of": PartOf(
+                only=part,
+                release=whole.name,
+                release_hash=whole.release_hash,
+                left_out=_left_out(release),
+                allowed=tuple(Allowed.model_validate(answer.to_json()) for answer in said.answers),
+            ),
+        }
+    )
 
 
 def _left_out(release: Release) -> dict[str, int]:
@@ -165,7 +177,8 @@ def _left_out(release: Release) -> dict[str, int]:
 def _notes(whole: Sealed, part: Part, index: pa.Table) -> list[str]:
     lines = [
         f"real samples of {whole.name} are left out: there are no recordings, pictures, lines or signals of theirs in "
-        "it" + ("; they are here as vectors of features" if part == "features" else "")
+        "it"
+        + ("; they are here as vectors of features" if part == "features" else "")
         + ". What it says of real people (gates, self-test, audit) was measured on those"
     ]
     edited = sum(bool(ids) for ids in index["source_ids"].to_pylist())
@@ -174,6 +187,4 @@ def _notes(whole: Sealed, part: Part, index: pa.Table) -> list[str]:
             f"{edited} of {index.num_rows} synthetic samples were made from a named real sample (`sources`), and may "
             "hold much of it"
         )
-    if whole.reasons:
-        lines.append("gates or audit keep the whole release from being published")
     return lines

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 from corpora.errors import GateError, IntegrityError, ResourceError, UserError
 from corpora.fingerprint import hash_file
 from flows.artifacts.released import Released
-from flows.params import load_machine
+from flows.params import load_machine, load_params
+from flows.publishing.announced import ON_HUB, Announced, announced
 from flows.releases.fetched import fetched
 from flows.releases.versions import version_of
 
@@ -80,6 +81,7 @@ def push_hub(tag: str, address: str, *, repo: Path, private: bool = False) -> On
     release = fetched(version, repo, whole=True) / "release"
     restricted = Released(release).manifest().restrictions
     vault = load_machine(repo / "machine.yaml").private_hub
+    publish = load_params(repo / "params.yaml").publish
     if restricted and address != vault:
         raise GateError(
             f"{version.tag} may not go to {address}: {'; '.join(restricted)}. Where your agreement lets you keep it "
@@ -99,6 +101,17 @@ def push_hub(tag: str, address: str, *, repo: Path, private: bool = False) -> On
                 repo_id=repository, repo_type=KIND, folder_path=release, commit_message=said, delete_patterns="*"
             )
             commit, sent = str(done.oid), True
+            page = f"{api.endpoint}/datasets/{repository}"
+            about = Announced(version.run, publish, version.number, version.date[:10], page)
+            if (copy := announced(release, about)) is not None:
+                done = api.upload_file(
+                    path_or_fileobj=copy.encode(),
+                    path_in_repo=ON_HUB,
+                    repo_id=repository,
+                    repo_type=KIND,
+                    commit_message=f"{said}: {ON_HUB}",
+                )
+                commit = str(done.oid)
         differing = _differing(api, repository, commit, release)
         if differing:
             raise IntegrityError(
@@ -124,7 +137,8 @@ def _differing(api: HfApi, repository: str, revision: str, release: Path) -> lis
     from huggingface_hub.hf_api import RepoFile
 
     tree = api.list_repo_tree(repository, repo_type=KIND, revision=revision, recursive=True)
-    there = {entry.path: entry for entry in tree if isinstance(entry, RepoFile) and entry.path != ".gitattributes"}
+    files = [entry for entry in tree if isinstance(entry, RepoFile)]
+    there = {entry.path: entry for entry in files if entry.path not in (".gitattributes", ON_HUB)}
     here = {path.relative_to(release).as_posix(): path for path in release.rglob("*") if path.is_file()}
     same = {name for name, path in here.items() if name in there and _is(there[name], path)}
     return sorted({*here, *there} - same)
