@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,21 +98,12 @@ def push_hub(tag: str, address: str, *, repo: Path, private: bool = False) -> On
         commit = _tagged(api, repository, number)
         if commit is None:
             said = f"{version.tag}, release hash {Released(release).manifest().release_hash}"
-            done = api.upload_folder(
-                repo_id=repository, repo_type=KIND, folder_path=release, commit_message=said, delete_patterns="*"
-            )
-            commit, sent = str(done.oid), True
-            page = f"{api.endpoint}/datasets/{repository}"
-            about = Announced(version.run, publish, version.number, version.date[:10], page)
-            if (copy := announced(release, about)) is not None:
-                done = api.upload_file(
-                    path_or_fileobj=copy.encode(),
-                    path_in_repo=ON_HUB,
-                    repo_id=repository,
-                    repo_type=KIND,
-                    commit_message=f"{said}: {ON_HUB}",
+            about = Announced(version.run, publish, version.number, version.date[:10], _page(api, repository))
+            with _with_copy(release, announced(release, about)) as folder:
+                done = api.upload_folder(
+                    repo_id=repository, repo_type=KIND, folder_path=folder, commit_message=said, delete_patterns="*"
                 )
-                commit = str(done.oid)
+            commit, sent = str(done.oid), True
         differing = _differing(api, repository, commit, release)
         if differing:
             raise IntegrityError(
@@ -122,8 +114,28 @@ def push_hub(tag: str, address: str, *, repo: Path, private: bool = False) -> On
         if sent:
             api.create_tag(repository, repo_type=KIND, tag=number, tag_message=version.tag, revision=commit)
         n = sum(path.is_file() for path in release.rglob("*"))
-        url = f"{api.endpoint}/datasets/{repository}"
-        return OnHub(version.tag, repository, url, number, commit, bool(info.private), n, sent)
+        return OnHub(version.tag, repository, _page(api, repository), number, commit, bool(info.private), n, sent)
+
+
+def _page(api: HfApi, repository: str) -> str:
+    return f"{api.endpoint}/datasets/{repository}"
+
+
+@contextlib.contextmanager
+def _with_copy(release: Path, copy: str | None) -> Iterator[Path]:
+    """The files of a release and croissant.json of the version beside them, in one folder: so they are one commit.
+    None: the release."""
+    if copy is None:
+        yield release
+        return
+    with tempfile.TemporaryDirectory(prefix="emoforge-hub-") as place:
+        folder = Path(place)
+        for path in (one for one in release.rglob("*") if one.is_file()):
+            linked = folder / path.relative_to(release)
+            linked.parent.mkdir(parents=True, exist_ok=True)
+            linked.symlink_to(path.absolute())
+        (folder / ON_HUB).write_text(copy, "utf-8")
+        yield folder
 
 
 def _tagged(api: HfApi, repository: str, tag: str) -> str | None:
