@@ -8,6 +8,7 @@ is terms of a corpus' own, whose text is its owner's.
 from __future__ import annotations
 
 from corpora.licences import Held, Kind, Use
+from corpora.permits import PARTS, Part, verdict
 from corpora.terms.table import LICENCES
 from corpora.terms.terms import PERMISSIONS
 from corpora.terms.texts import text_of
@@ -89,11 +90,23 @@ def use_lines(facts: Facts) -> list[str]:
         because = dict.fromkeys(f"  - {one.licence} of {one.corpus}: {one.because}" for one in facts.part.allowed)
         return [*lines, "- real samples are left out; that the rest may stand alone is said by:", *because]
     allowed = [kind for kind in kinds if facts.uses[kind].allowed]
-    if not allowed:
+    alone = _alone(facts)
+    if alone and len(allowed) < len(kinds):
+        said = " and of ".join(f"its {part} (`emoforge publish {facts.manifest.name} --only {part}`)" for part in alone)
+        lines.append(f"- a part without its real samples may be published: of {said}")
+    elif not allowed:
         lines.append("- no part of it may be passed on alone: what is made of samples is as restricted as they are")
     elif "synthetic" in kinds and "synthetic" not in allowed and "real" in allowed:
         lines.append("- its real samples alone may be passed on: a run without a generator releases them")
     return lines
+
+
+def _alone(facts: Facts) -> list[Part]:
+    """Parts that may stand without the real samples, whatever their owners were asked (corpora/permits.py)."""
+    manifest, held = facts.manifest, [source.licence for source in facts.sources]
+    there = {"synthetic": manifest.has_synthetic, "features": manifest.features is not None}
+    said = {part: verdict(held, part, {}, synthetic=manifest.has_synthetic) for part in PARTS if there[part]}
+    return [part for part, one in said.items() if not one.because]
 
 
 def _use_lines(kind: Kind, use: Use) -> list[str]:
