@@ -21,6 +21,8 @@ from corpora.store.verify import check_release
 from flows.artifacts.released import Released
 from flows.packing.pack import write_pack
 from flows.parts.taken import take_part
+from flows.releases.lineage import Lineage
+from flows.releases.places import find_release
 from tests.flows.describing.tiny import CARD, CODEC, payload, write_described
 
 NC = {**CARD, "license": "CC-BY-NC-SA-4.0", "may_redistribute": False}
@@ -89,6 +91,19 @@ def test_features_are_of_all_samples_in_one_and_of_synthetic_ones_in_the_other(p
     assert every.schema.field("f0").metadata[b"unit"] == b"Hz" == drawn.schema.field("f0").metadata[b"unit"]
     splits = [pq.read_table(parts[part] / "splits.parquet").num_rows for part in ("features", "synthetic")]
     assert splits == [11, 3]
+
+
+def test_whoever_is_in_it_as_features_alone_can_be_asked_for(parts: dict[Part, Path]) -> None:
+    """People of dev and test taught no generator anything; their vectors are theirs all the same."""
+    person = "c:dev1"
+    standing = {
+        part: Lineage.of(find_release(str(parts[part]), None)).standing_of([], [person])
+        for part in ("features", "synthetic")
+    }
+    assert standing["features"].real == ("c/4",) and standing["features"].touched
+    assert not standing["synthetic"].touched
+    rows = Lineage.of(find_release(str(parts["features"]), None)).real_rows()
+    assert rows.num_rows == 8
 
 
 def test_the_manifest_says_what_it_is_of_and_by_whose_leave(whole: Path, parts: dict[Part, Path]) -> None:
