@@ -7,13 +7,15 @@ people are ids and nothing else. What is not:
 
 synthetic   rows of real samples in index, splits and features; statistics.json; rejects.parquet
 features    real samples in the shards and the index, whose rows need a payload; rejects.parquet
-both        prompts and other facts of requests.parquet, which may quote real lines
+both        prompts and other facts of requests.parquet, which may quote real lines; vectors and texts that a draw
+            followed, in place of which lineage.parquet has their hashes (so `redraw` asks the whole release)
 
 A payload that was made by editing a recording goes with the synthetic ones: notes say how many there are.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -22,9 +24,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpora.errors import GateError, IntegrityError, UserError
+from corpora.fingerprint import hash_json
 from corpora.licences import Held
 from corpora.permits import Part, Permits, Verdict, verdict
 from corpora.schema import REQUESTS, SPLIT_NAMES
+from corpora.store.atomic import canonical_json
 from corpora.store.release import (
     FEATURES,
     INDEX,
@@ -39,7 +43,7 @@ from corpora.store.shards import write_table
 from flows.artifacts.released import Allowed, ClassCount, Manifest, PartOf, Released, Sealed
 from flows.describing.describe import describe
 
-_AS_IS = ("verdicts.parquet", SCORE_TABLE, LINEAGE_TABLE, "selftest.json", "params.json", "prepared.json", "audit.json")
+_AS_IS = ("verdicts.parquet", SCORE_TABLE, "selftest.json", "params.json", "prepared.json", "audit.json")
 STATISTICS = "statistics.json"
 QUOTING = ("prompts", "facts")  # columns of REQUESTS that may hold real lines
 
@@ -103,6 +107,8 @@ def _write_tables(release: Release, taken: Released, part: Part) -> pa.Table:
         write_table(
             taken.path / FEATURES, rows.filter(pc.is_valid(rows["generator_id"])) if part == "synthetic" else rows
         )
+    if LINEAGE_TABLE in release.manifest["files"]:
+        write_table(taken.path / LINEAGE_TABLE, without_contents(_read(release, LINEAGE_TABLE)))
     if REQUESTS_TABLE in release.manifest["files"]:
         write_table(taken.path / REQUESTS_TABLE, _without_lines(_read(release, REQUESTS_TABLE)))
     return index
@@ -120,6 +126,26 @@ def _without_lines(requests: pa.Table) -> pa.Table:
             at = requests.column_names.index(name)
             requests = requests.set_column(at, field, pa.nulls(requests.num_rows, field.type))
     return requests
+
+
+def without_contents(lineage: pa.Table) -> pa.Table:
+    """A draw may follow a vector or a text of a real sample (`given`): its hash stands in place of it."""
+    used = [
+        _hashed_given(text) if role.startswith("draw:") else text
+        for text, role in zip(lineage["used"].to_pylist(), lineage["role"].to_pylist(), strict=True)
+    ]
+    at = lineage.column_names.index("used")
+    return lineage.set_column(at, lineage.schema.field(at), pa.array(used, pa.string()))
+
+
+def _hashed_given(draw: str) -> str:
+    whole = json.loads(draw)
+    given = whole.get("given", {})
+    held = {name: value for name, value in given.items() if isinstance(value, list) or name == "text"}
+    if not held:
+        return draw
+    hashes = {name: {"sha256": hash_json(value)} for name, value in held.items()}
+    return canonical_json({**whole, "given": {**given, **hashes}}).decode()
 
 
 def _own_shards(release: Release, index: pa.Table) -> list[str]:

@@ -10,17 +10,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
 from corpora.errors import GateError, IntegrityError, UserError
 from corpora.permits import PARTS, Part
+from corpora.schema import LINEAGE
 from corpora.store.release import open_release
 from corpora.store.verify import check_release
 from flows.artifacts.released import Released
 from flows.packing.pack import write_pack
-from flows.parts.taken import take_part
+from flows.parts.taken import take_part, without_contents
 from flows.releases.lineage import Lineage
 from flows.releases.places import find_release
 from tests.flows.describing.tiny import CARD, CODEC, payload, write_described
@@ -91,6 +93,20 @@ def test_features_are_of_all_samples_in_one_and_of_synthetic_ones_in_the_other(p
     assert every.schema.field("f0").metadata[b"unit"] == b"Hz" == drawn.schema.field("f0").metadata[b"unit"]
     splits = [pq.read_table(parts[part] / "splits.parquet").num_rows for part in ("features", "synthetic")]
     assert splits == [11, 3]
+
+
+def test_what_a_draw_followed_is_a_hash() -> None:
+    """A draw's condition may be the embedding of a real line, or the line itself."""
+    plain = '{"emotion":"fear","given":{"intensity":0.5,"subject":"c:1"},"seed":1}'
+    followed = '{"emotion":"fear","given":{"context":[0.25,1.0],"intensity":0.5,"text":"a real line"},"seed":1}'
+    edges = [("list:1", text, f"draw:{i}") for i, text in enumerate((plain, followed))]
+    edges.append(("syn/1/2", "c/0", "source:from"))
+    columns = {name: [edge[i] for edge in edges] for i, name in enumerate(("thing", "used", "role"))}
+    kept = without_contents(pa.table(columns, schema=LINEAGE))["used"].to_pylist()
+    assert kept[0] == plain and kept[2] == "c/0"
+    given = json.loads(kept[1])["given"]
+    assert given["intensity"] == 0.5 and all(len(given[name]["sha256"]) == 64 for name in ("context", "text"))
+    assert "real line" not in kept[1] and "0.25" not in kept[1]
 
 
 def test_whoever_is_in_it_as_features_alone_can_be_asked_for(parts: dict[Part, Path]) -> None:
