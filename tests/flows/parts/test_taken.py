@@ -8,6 +8,7 @@ import json
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -22,9 +23,12 @@ from corpora.store.release import open_release
 from corpora.store.verify import check_release
 from flows.artifacts.released import Released
 from flows.packing.pack import write_pack
+from flows.params import Machine
 from flows.parts.taken import take_part, without_contents
+from flows.paths import Layout
 from flows.releases.lineage import Lineage
 from flows.releases.places import find_release
+from flows.releases.redrawn import redraw
 from tests.flows.describing.tiny import CARD, CODEC, payload, write_described
 
 NC = {**CARD, "license": "CC-BY-NC-SA-4.0", "may_redistribute": False}
@@ -107,6 +111,18 @@ def test_what_a_draw_followed_is_a_hash() -> None:
     given = json.loads(kept[1])["given"]
     assert given["intensity"] == 0.5 and all(len(given[name]["sha256"]) == 64 for name in ("context", "text"))
     assert "real line" not in kept[1] and "0.25" not in kept[1]
+
+
+def test_what_is_drawn_again_asks_the_whole_where_a_draw_followed_something(
+    parts: dict[Part, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    one = Lineage.of(find_release(str(parts["synthetic"]), None))
+    certificate = SimpleNamespace(generator="9e1d", list_key="1")
+    monkeypatch.setattr(Lineage, "certificate", lambda self, sample: certificate)
+    followed = {"emotion": "fear", "seed": 1, "given": {"context": {"sha256": "0" * 64}}}
+    monkeypatch.setattr(Lineage, "draws_of", lambda self, key: [(0, followed)])
+    with pytest.raises(UserError, match="--release tiny_run"):
+        redraw("syn/9e1d/20", one, "tiny_run", Layout(tmp_path), Machine())
 
 
 def test_whoever_is_in_it_as_features_alone_can_be_asked_for(parts: dict[Part, Path]) -> None:
