@@ -23,6 +23,9 @@ Named = typer.Argument(help="A release folder, a run of the project, or a versio
 def publish(
     run: Annotated[str, typer.Argument(help="A run of params.yaml")],
     bump: Annotated[str, typer.Option(help="Which number goes up: auto | major | minor | patch")] = "auto",
+    only: Annotated[
+        str | None, typer.Option(help="A part alone, without the real samples: synthetic | features")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Push a release to the DVC remote, commit its lock and changelog, tag it RUN@vX.Y.Z: all of it or nothing.
@@ -33,16 +36,20 @@ def publish(
     machine.yaml names a private_remote. Nothing changed since the last tag: does nothing.
     Which number goes up is computed from the last version: major for schema, label map or split, minor for samples,
     patch for metadata. A lower one than that is refused.
+    --only takes a part of it, as a release of its own, tagged RUN-synthetic@vX.Y.Z or RUN-features@vX.Y.Z: where the
+    terms of every corpus let it stand alone, or params.yaml states the owner's permission (publish: permits).
 
     Example:  emoforge publish demo_speech
+    Example:  emoforge publish demo_speech --only synthetic
     """
     from emoforge import console
     from flows.conduct.publish import publish as do
+    from flows.conduct.publish_part import publish_part
     from flows.params import load_params
 
     repo = find_project()
     load_params(repo / "params.yaml").run(run)
-    outcome = do(run, repo=repo, bump=bump)
+    outcome = do(run, repo=repo, bump=bump) if only is None else publish_part(run, only, repo=repo, bump=bump)
     if as_json:
         console.print_json(outcome.as_dict())
         return

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from corpora.licences import restrictions
+from corpora.licences import Held, restrictions
+from corpora.permits import PARTS, Part, Verdict, verdict
 from corpora.readers import make_corpus
 from flows.params import Params
 
@@ -26,3 +27,22 @@ def licence_entries(params: Params, run: str, repo: Path) -> list[dict[str, obje
 def restrictions_of_run(params: Params, run: str, repo: Path) -> list[str]:
     """Why the release of `run` may not be passed on; []: it may. Raises as `make_corpus`."""
     return restrictions(licence_entries(params, run, repo), synthetic=params.run(run).generator is not None)
+
+
+def parts_of_run(params: Params, run: str, repo: Path) -> dict[Part, Verdict]:
+    """Whether synthetic samples, or features, of `run` may be published without the real ones; {} where it has neither:
+    no generator. Raises as `make_corpus`, and `UnknownNameError` for a representation that nobody knows."""
+    one = params.run(run)
+    if one.generator is None:
+        return {}
+    held = [Held.of(entry) for entry in licence_entries(params, run, repo)]
+    from features.representation import representation_class  # here: most questions need no arrays
+
+    modelled = one.representation is not None and _is_features(representation_class(one.representation.name))
+    parts = [part for part in PARTS if part != "features" or modelled]
+    return {part: verdict(held, part, params.publish.permits) for part in parts}
+
+
+def _is_features(kind: object) -> bool:
+    """Whether a run of this class of representation gets features.parquet (flows/stages/feature_rows.py)."""
+    return not getattr(kind, "way_back", True)

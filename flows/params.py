@@ -28,6 +28,7 @@ from flows.asking import Ask
 from flows.generating import EarlyStop as EarlyStop
 from flows.generating import GeneratorParams as GeneratorParams
 from flows.machine import Machine
+from flows.publisher import PublishParams
 from flows.studying import StudyParams
 from generators.draws.balance import Budget
 from generators.draws.targets import BySubject, Cell, cells
@@ -421,6 +422,7 @@ class Params(_Model):
     corpora: dict[Name, CorpusParams] = Field(default_factory=dict)
     runs: dict[Name, RunParams] = Field(default_factory=dict)
     studies: dict[Name, StudyParams] = Field(default_factory=dict)
+    publish: PublishParams = Field(default_factory=lambda: PublishParams())
 
     def study(self, name: str) -> StudyParams:
         """A study by its name. Raises `UnknownNameError` with the nearest one."""
@@ -454,6 +456,10 @@ def load_params(path: Path) -> Params:
             if corpus not in params.corpora:
                 hint = UnknownNameError.of("corpus", corpus, params.corpora)
                 raise ParamsError(f"{path.name}: studies.{study_name}.corpora: {hint}")
+    for corpus in params.publish.permits:
+        if corpus not in params.corpora:
+            hint = UnknownNameError.of("corpus", corpus, params.corpora)
+            raise ParamsError(f"{path.name}: publish.permits: {hint}")
     return params
 
 

@@ -10,6 +10,9 @@ from corpora.errors import UnknownNameError
 
 PACKAGES = ("emoforge", "flows", "generators", "validators", "training", "features", "corpora")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")  # of runs, corpora and stages: what may become a part of a path
+# of what is published: a run, or a part of its release, RUN-synthetic or RUN-features. No run has a hyphen
+PART = re.compile(rf"(?P<run>{NAME.pattern})-(?P<part>synthetic|features)")
+PRODUCT = rf"{NAME.pattern}(?:-synthetic|-features)?"
 
 
 def checked(kind: str, name: str) -> str:
@@ -80,6 +83,16 @@ class Layout:
 
     def run(self, run: str) -> Path:
         return self.repo / "data" / "runs" / checked("run", run)
+
+    def part(self, name: str) -> Path:
+        """The folder of a part of a run's release that is published alone: flows/conduct/publish_part.py."""
+        if not PART.fullmatch(name):
+            raise UnknownNameError(f"{name!r} is no part of a release: RUN-synthetic or RUN-features")
+        return self.repo / "data" / "parts" / name
+
+    def product(self, name: str) -> Path:
+        """The folder that holds release/ of what is published under that name: of a run, or of a part."""
+        return self.part(name) if PART.fullmatch(name) else self.run(name)
 
     def plan(self, run: str, stage: str) -> Path:
         """The plan of one stage of the run."""

@@ -8,7 +8,7 @@ from corpora.errors import UserError
 from corpora.store.atomic import write_bytes
 from emoforge import console
 from flows.params import load_machine
-from flows.paths import Layout
+from flows.paths import PART, Layout
 from flows.releases.lineage import Lineage
 from flows.releases.places import find_release
 from flows.releases.redrawn import redraw as draw_again
@@ -20,6 +20,8 @@ def redraw(sample: str, release: str, repo: Path, *, out: Path | None, as_json: 
     run = place.version.run if place.version else place.run.name if place.run else None
     if run is None:
         raise UserError(f"{release} stands alone: name a run or a version, whose generator is in the project")
+    if (part := PART.fullmatch(run)) is not None:  # its samples were drawn by the run that it was taken from
+        run = part["run"]
     again = draw_again(sample, Lineage.of(place), run, Layout(repo), load_machine(repo / "machine.yaml"))
     if out is not None:
         write_bytes(out, again.payload)

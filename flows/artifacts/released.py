@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
@@ -42,13 +42,35 @@ class ClassCount(Record):
         return {k: v for k, v in dump(self).items() if v is not None}
 
 
+class Allowed(Record):
+    """Why a part may stand without the real samples: a clause of a corpus' licence, or its owner's permission, in the
+    publisher's words (corpora/permits.py)."""
+
+    corpus: str
+    licence: str
+    kind: str
+    because: str
+    permitted: bool
+
+
+class PartOf(Record):
+    """Of a release that is a part of another. only: "synthetic" or "features"; release, release_hash: the one that it
+    was taken from; left_out: how many real samples of it have no payload here, by split."""
+
+    only: Literal["synthetic", "features"]
+    release: str
+    release_hash: str
+    left_out: dict[str, int]
+    allowed: tuple[Allowed, ...]
+
+
 class Manifest(Record):
     """What a release says of itself, before it is sealed. counts: split -> class -> samples. publishable: gates and
     audit allow it; reasons: why not. restrictions: of licences. notes: what a user must know. leaks: split -> what
     leaks took. cannot_be_judged: class -> why. features: what stands in features.parquet, None without that file.
     terms: real, synthetic, features -> what licences let be done with them, None of formats before 3.3. payload_tags:
     codec of synthetic payloads -> where the tag in their bytes stands (corpora/tagged.py), None: nowhere; None of
-    releases without synthetic samples, and of before payloads were tagged."""
+    releases without synthetic samples, and of before payloads were tagged. part_of: None of a whole release."""
 
     name: str
     modality: str
@@ -68,10 +90,11 @@ class Manifest(Record):
     features: dict[str, JsonValue] | None = None
     terms: dict[str, JsonValue] | None = None
     payload_tags: dict[str, str | None] | None = None
+    part_of: PartOf | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Without `features`, `terms` and `payload_tags` where there are none."""
-        optional = ("features", "terms", "payload_tags")
+        """Without `features`, `terms`, `payload_tags` and `part_of` where there are none."""
+        optional = ("features", "terms", "payload_tags", "part_of")
         return {k: v for k, v in super().to_json().items() if k not in optional or v is not None}
 
     @property

@@ -108,6 +108,33 @@ def mend_cache(stages: Sequence[str], *, repo: Path) -> list[str]:
     return _read(stages, None, repo)[1]
 
 
+def named(folder: Path, *, repo: Path) -> tuple[str, int, int]:
+    """What DVC calls the content of a folder, its bytes and its files, every byte read. Raises what `opened` raises."""
+    from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.db.local import LocalHashFileDB
+
+    with plain_errors(repo), opened(repo) as dvc:
+        cache = dvc.cache.local
+        forgetful = LocalHashFileDB(cache.fs, cache.path, hash_name="md5")
+        _, meta, tree = build(forgetful, str(folder), cache.fs, "md5", ignore=dvc.dvcignore, dry_run=True)
+        return str(tree.hash_info.value), int(meta.size or 0), int(meta.nfiles or 0)
+
+
+def keep(pointer: Path, *, repo: Path) -> list[str]:
+    """Puts the folder that a .dvc file names into DVC's cache, each object whole; -> those that were written.
+
+    Raises `IntegrityError` where the folder is not what the file says, `ResourceError` for a full disk.
+    """
+    from dvc.dvcfile import load_file
+
+    with plain_errors(repo), opened(repo) as dvc:
+        out = load_file(dvc, str(pointer)).stage.outs[0]
+        there = _hashed(out)
+        if there.hash_info.value != out.hash_info.value:
+            raise IntegrityError(f"{out.def_path} is not what {pointer} says: it changed while it was published")
+        return _mend(out, there)
+
+
 def _read(stages: Sequence[str], mend: Collection[str] | None, repo: Path) -> tuple[list[Damage], list[str]]:
     """-> damaged or missing outs, and objects of the cache that were written anew: of the outs in `mend`, None: all."""
     damaged: list[Damage] = []

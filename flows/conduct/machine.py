@@ -118,7 +118,7 @@ def survey(
     for corpus in dict.fromkeys(c for run in runs for c in params.run(run).corpora):
         findings.append(_corpus(corpus, params, Layout(repo).raw(corpus)))
     for run in runs:
-        findings += [*_vectors(run, params, repo), *_licences(run, params, repo)]
+        findings += [*_vectors(run, params, repo), *_licences(run, params, repo), *_parts(run, params, repo)]
     findings += _encoders(encoders)
     return findings
 
@@ -165,6 +165,26 @@ def _licences(run: str, params: Params, repo: Path) -> list[Finding]:
     except EmoforgeError:  # a reader or card that is not there: said of the corpus, or by its ingest
         return []
     return [Finding(f"licences of {run}", "note", f"not to be passed on: {'; '.join(held)}")] if held else []
+
+
+def _parts(run: str, params: Params, repo: Path) -> list[Finding]:
+    """Which parts of a run's release may be published without its real samples, and why the others may not."""
+    from flows.licensing import parts_of_run
+
+    try:
+        verdicts = parts_of_run(params, run, repo)
+    except EmoforgeError:  # as above
+        return []
+    if not verdicts:
+        return []
+    lines = [
+        f"{part}: may be published alone (emoforge publish {run} --only {part})"
+        if not one.because
+        else f"{part}: {'; '.join(one.because)}. {one.remedy}"
+        for part, one in verdicts.items()
+    ]
+    allowed = any(not one.because for one in verdicts.values())
+    return [Finding(f"parts of {run}", "ok" if allowed else "note", ". ".join(lines))]
 
 
 def _corpus(name: str, params: Params, raw: Path) -> Finding:

@@ -3,8 +3,8 @@
 Everything that would leave is read and hashed first, and nothing leaves if any of it is damaged. Then, in this order:
 
 1. push: bytes, which nobody knows of yet; what is there is not sent again;
-2. commit: lock, params, dvc.yaml with the run's artifact entry, CHANGELOG.md, small files of numbers. Alone, whatever
-   else is staged; a hook that refuses it leaves everything as it was;
+2. commit: lock, params, dvc.yaml with the run's artifact entry, CHANGELOG.md, croissant.json of the version, small
+   files of numbers. Alone, whatever else is staged; a hook that refuses it leaves everything as it was;
 3. tag: last, so what has one is whole.
 
 Cut short anywhere, the same command goes on (flows/publishing/commits.py says from what). A release whose content is
@@ -14,7 +14,7 @@ is refused (flows/releases/bumps.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,10 +25,13 @@ from corpora.store.release import MANIFEST, open_release
 from flows.conduct.dvcrun import stages_of
 from flows.conduct.intact import require_intact
 from flows.conduct.processes import run_locks
+from flows.describing.croissant import CROISSANT
 from flows.params import load_machine, load_params
 from flows.paths import Layout
 from flows.projects.code import CODE, depends_on_installed
+from flows.publisher import PublishParams
 from flows.publishing import artifacts, changelog, checks, commits, remotes
+from flows.publishing.announced import Announced, announced
 from flows.publishing.facts import AUTO, facts_now, next_number
 from flows.publishing.leaving import Leaving, leaving, outs_of, restricted
 from flows.releases.bumps import BUMPS
@@ -109,22 +112,11 @@ def publish_held(run: str, *, repo: Path, bump: str = AUTO) -> Outcome:
     mended += require_intact(stages, {*outs.open, *outs.private}, repo=repo)
     open_release(Layout(repo).run(run) / "release").verify()
     facts = facts_now(run, latest, bump, repo)
-    version = f"{run}@{next_number(latest, facts.bump)}"
-    _texts(run, version, facts, repo)  # what cannot be written is said before anything leaves
+    new = NewVersion(run, next_number(latest, facts.bump), facts, params.publish)
+    texts_of(new, repo)  # what cannot be written is said before anything leaves
     for remote, paths in destinations:
         remotes.push(paths, remote, repo)
-    with commits.alone(repo):  # dvc.yaml and git's index are those of other runs, too
-        texts = _texts(run, version, facts, repo)
-        names = [
-            *IN_COMMIT,
-            *([CODE] if depends_on_installed(repo) else []),
-            *(place.relative_to(repo).as_posix() for place in _kept_by_git(repo) if place.is_dir()),
-            *outs.in_git,
-            *(path.relative_to(repo).as_posix() for path in texts),
-        ]
-        with commits.written(texts, repo):
-            commit = commits.commit(version, facts, list(dict.fromkeys(names)), repo)
-        tag = commits.tag(commits.Unfinished(version, commit, facts), repo)
+    tag = commit_and_tag(new, outs.in_git, repo)
     pushed = outs.open + outs.private
     return Outcome(run, tag, latest, pushed, outs.withheld, mended, facts.bump, facts.because, resumed)
 
@@ -135,15 +127,50 @@ def _destinations(outs: Leaving, private: str | None, repo: Path) -> list[tuple[
     return [(remotes.remote_of(name, repo), paths) for name, paths in pairs if paths]
 
 
-def _texts(run: str, version: str, facts: Facts, repo: Path) -> Mapping[Path, str]:
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A version that is about to be: of a run or of a part of one (`name`), whose bytes lie in remotes already."""
+
+    name: str
+    number: str
+    facts: Facts
+    publish: PublishParams
+
+    @property
+    def tag(self) -> str:
+        """NAME@vX.Y.Z."""
+        return f"{self.name}@{self.number}"
+
+
+def commit_and_tag(new: NewVersion, in_git: Sequence[str], repo: Path) -> str:
+    """The commit of a version with what it holds beside `in_git` (paths), and its tag; -> the tag. Raises `UserError`
+    with what git, or a hook, said."""
+    with commits.alone(repo):  # dvc.yaml and git's index are those of other runs, too
+        texts = texts_of(new, repo)
+        names = [
+            *IN_COMMIT,
+            *([CODE] if depends_on_installed(repo) else []),
+            *(place.relative_to(repo).as_posix() for place in _kept_by_git(repo) if place.is_dir()),
+            *in_git,
+            *(path.relative_to(repo).as_posix() for path in texts),
+        ]
+        with commits.written(texts, repo):
+            commit = commits.commit(new.tag, new.facts, list(dict.fromkeys(names)), repo)
+        return commits.tag(commits.Unfinished(new.tag, commit, new.facts), repo)
+
+
+def texts_of(new: NewVersion, repo: Path) -> Mapping[Path, str]:
     """Files that the commit holds beside the lock, as they will be."""
-    modality = str(read_json(Layout(repo).run(run) / "release" / MANIFEST).get("modality"))
-    log, stages = changelog.changelog_of(run, repo), repo / "dvc.yaml"
-    section = changelog.section_of(version, _today(), facts)
-    tags = [known.tag for known in versions_of(run, repo)]
+    place = Layout(repo).product(new.name)
+    modality = str(read_json(place / "release" / MANIFEST).get("modality"))
+    log, stages, today = changelog.changelog_of(new.name, repo), repo / "dvc.yaml", _today()
+    section = changelog.section_of(new.tag, today, new.facts)
+    tags = [known.tag for known in versions_of(new.name, repo)]
+    copy = announced(place / "release", Announced(new.name, new.publish, new.number, today))
     return {
-        stages: artifacts.with_artifact(stages.read_text("utf-8"), run, modality),
-        log: changelog.with_version(changelog.text_of(run, repo), run, version, section, tags),
+        stages: artifacts.with_artifact(stages.read_text("utf-8"), new.name, modality, new.publish),
+        log: changelog.with_version(changelog.text_of(new.name, repo), new.name, new.tag, section, tags),
+        **({place / CROISSANT: copy} if copy is not None else {}),
     }
 
 

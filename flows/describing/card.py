@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flows.artifacts.released import Manifest
 from flows.describing.facts import Facts
 from flows.describing.front_matter import front_matter
 from flows.describing.licence_files import FOLDER, TERMS, use_lines
@@ -15,12 +16,7 @@ def release_card(facts: Facts) -> str:
     lines = [
         f"# {manifest.name}",
         "",
-        "A release of emoforge: real samples of emotion corpora, and, in train alone, synthetic ones of classes that "
-        "lack samples, each through quality gates. `manifest.json` lists its files with hashes; `sha256sum -c "
-        "SHA256SUMS` checks them."
-        if manifest.has_synthetic
-        else "A release of emoforge: samples of emotion corpora, split, prepared and audited; all of them are real. "
-        "`manifest.json` lists its files with hashes; `sha256sum -c SHA256SUMS` checks them.",
+        _what_it_is(manifest),
         "",
         *markdown(statement(facts)),
         "## What may be done with it",
@@ -35,6 +31,30 @@ def release_card(facts: Facts) -> str:
         *_citations(facts),
     ]
     return front_matter(facts) + "\n" + "\n".join(lines).rstrip() + "\n"
+
+
+def _what_it_is(manifest: Manifest) -> str:
+    sums = "`manifest.json` lists its files with hashes; `sha256sum -c SHA256SUMS` checks them."
+    part = manifest.part_of
+    if part is not None:
+        holds = {
+            "synthetic": "the synthetic samples of emotion corpora, in train alone, each through quality gates",
+            "features": "features of emotion corpora as vectors, of real samples and, in train, of synthetic ones",
+        }[part.only]
+        out = ", ".join(f"{n} of {split}" for split, n in part.left_out.items()) or "none"
+        return (
+            f"A part of a release of emoforge: {holds}. **Real samples are left out** ({out}): ids of them stand in "
+            f"lineage.parquet, no payload of theirs is here. Taken from the release {part.release}, hash "
+            f"`{part.release_hash}`. {sums}"
+        )
+    if manifest.has_synthetic:
+        return (
+            "A release of emoforge: real samples of emotion corpora, and, in train alone, synthetic ones of classes "
+            "that lack samples, each through quality gates. " + sums
+        )
+    return (
+        "A release of emoforge: samples of emotion corpora, split, prepared and audited; all of them are real. " + sums
+    )
 
 
 def _citations(facts: Facts) -> list[str]:

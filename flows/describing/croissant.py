@@ -22,8 +22,9 @@ import pyarrow.parquet as pq
 
 from corpora.store.release import FEATURES, INDEX, LINEAGE_TABLE, SCORE_TABLE, SPLIT_TABLE
 from corpora.terms.table import LICENCES
+from flows.artifacts.released import PartOf
 from flows.describing.facts import Facts, Source
-from flows.describing.statement import how, limits, who
+from flows.describing.statement import counted, how, limits, who
 
 CROISSANT = "croissant.json"
 CONFORMS = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
@@ -55,8 +56,7 @@ def croissant(folder: Path, facts: Facts, files: Mapping[str, Mapping[str, objec
         "conformsTo": list(CONFORMS),
         "name": manifest.name,
         "description": f"Samples of emotion corpora in {len(manifest.classes)} classes "
-        f"({', '.join(manifest.classes)}): {facts.n_real} real and {facts.n_synthetic} synthetic ones of modality "
-        f"{manifest.modality}.",
+        f"({', '.join(manifest.classes)}): {_counted(facts)} of modality {manifest.modality}.",
         "license": _licences(facts),
         "keywords": ["emotion recognition", manifest.modality, *(["synthetic"] if manifest.has_synthetic else [])],
         **({"inLanguage": list(facts.people.languages)} if facts.people.languages else {}),
@@ -69,6 +69,12 @@ def croissant(folder: Path, facts: Facts, files: Mapping[str, Mapping[str, objec
             _record_set(folder / name, *TABLES[name]) for name in TABLES if name in files and _rows(folder / name)
         ],
     }
+
+
+def _counted(facts: Facts) -> str:
+    if facts.part is not None:
+        return counted(facts)
+    return f"{facts.n_real} real and {facts.n_synthetic} synthetic ones"
 
 
 def _context() -> dict[str, object]:
@@ -146,7 +152,11 @@ def _provenance(folder: Path, facts: Facts) -> dict[str, object]:
     """Corpora and generators as entities, the making of synthetic samples as an activity."""
     generators = _generators(folder)
     found: dict[str, object] = {
-        "prov:wasDerivedFrom": [*(_corpus(s) for s in facts.sources), *(_generator(*one) for one in generators.items())]
+        "prov:wasDerivedFrom": [
+            *(_corpus(s) for s in facts.sources),
+            *(_generator(*one) for one in generators.items()),
+            *([_whole(facts.part)] if facts.part is not None else []),
+        ]
     }
     if facts.made is not None and generators:
         found["prov:wasGeneratedBy"] = {
@@ -165,6 +175,15 @@ def _corpus(source: Source) -> dict[str, object]:
         "prov:label": f"{source.title}, version {source.version}",
         **({"sc:url": source.url} if source.url and not source.licence.free else {}),
         "sc:license": licence,
+    }
+
+
+def _whole(part: PartOf) -> dict[str, object]:
+    """The release that this one is a part of, by its hash."""
+    return {
+        "@id": f"urn:emoforge:release:{part.release_hash}",
+        "@type": "prov:Entity",
+        "prov:label": f"release {part.release}, of which real samples are left out",
     }
 
 

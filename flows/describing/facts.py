@@ -13,16 +13,18 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from corpora.formats.jsonfile import read_json
 from corpora.licences import Held, Kind, Use, uses
+from corpora.permits import Part, verdict
 from corpora.schema import SAMPLES, SPLIT_NAMES, SPLITS
-from corpora.store.release import INDEX, SPLIT_TABLE
+from corpora.store.release import FEATURES, INDEX, SPLIT_TABLE
 from corpora.store.shards import read_table
 from flows.artifacts.base import Described
 from flows.artifacts.evaluated import VerdictRow
-from flows.artifacts.released import Manifest, Released
+from flows.artifacts.released import Manifest, PartOf, Released
 
 ENDINGS = {"speech": "wav", "face": "png", "text": "txt", "physio": "npz"}  # modality -> a payload's ending
 
@@ -95,6 +97,11 @@ class Facts:
         return sum(n.synthetic for by_class in self.manifest.counts.values() for n in by_class.values())
 
     @property
+    def part(self) -> PartOf | None:
+        """Of a part of another release, what it is a part of."""
+        return self.manifest.part_of
+
+    @property
     def ending(self) -> str:
         """Of a payload in the shards."""
         return ENDINGS[self.manifest.modality]
@@ -116,9 +123,9 @@ def facts_of(folder: Path, manifest: Manifest) -> Facts:
     told = [row for row in real["duration_s"].to_pylist() if row is not None]
     return Facts(
         manifest=manifest,
-        people=_people(real),
+        people=_people(real) if manifest.part_of is None else _people_of_part(folder, manifest.part_of),
         sources=tuple(_source(entry, real) for entry in manifest.corpora),
-        uses=uses(manifest.corpora),
+        uses=uses(manifest.corpora) if manifest.part_of is None else _uses_of_part(manifest, manifest.part_of),
         verdicts=tuple(Released(folder).verdicts()),
         made=_made(read_json(folder / "params.json")) if manifest.has_synthetic else None,
         prepared=Described.model_validate(read_json(folder / "prepared.json")),
@@ -143,6 +150,24 @@ def _people(real: pa.Table) -> People:
         ages=(min(ages), max(ages)) if ages else None,
         languages=tuple(sorted({tag for tag in real["language"].to_pylist() if tag})),
     )
+
+
+def _people_of_part(folder: Path, part: PartOf) -> People:
+    """Those whose features are in it: what features.parquet tells of them is an id."""
+    if part.only != "features":
+        return People(0, 0, {}, None, ())
+    table = pq.ParquetFile(folder / FEATURES).read(["subject_id", "generator_id"])
+    real = table.filter(pc.is_null(table["generator_id"]))["subject_id"]
+    return People(len(set(real.drop_null().to_pylist())), real.null_count, {}, None, ())
+
+
+def _uses_of_part(manifest: Manifest, part: PartOf) -> Mapping[Kind, Use]:
+    permits: dict[str, dict[Part, str]] = {}
+    for one in part.allowed:
+        if one.permitted and one.kind in ("synthetic", "features"):
+            permits.setdefault(one.corpus, {})["features" if one.kind == "features" else "synthetic"] = one.because
+    held = [Held.of(entry) for entry in manifest.corpora]
+    return verdict(held, part.only, permits, synthetic=manifest.has_synthetic).uses
 
 
 def _source(entry: Mapping[str, Any], real: pa.Table) -> Source:

@@ -133,7 +133,7 @@ def _gate(facts: Facts) -> dict[str, object]:
         return {}
     named = ", ".join(held)
     fields: dict[str, object] = {"Name": "text", "Affiliation": "text", "Purpose": "text"}
-    if any(source.licence.terms.wants_agreement for source in facts.sources):
+    if facts.part is None and any(source.licence.terms.wants_agreement for source in facts.sources):
         fields[f"I have an agreement with the owners of {named}"] = "checkbox"
     if any("commercial" not in source.licence.terms.may for source in facts.sources if source.id in held):
         fields["I use it for non-commercial research alone"] = "checkbox"
@@ -151,5 +151,8 @@ def _held(facts: Facts) -> list[str]:
 
 def _bound(facts: Facts) -> Iterable[str]:
     for source in facts.sources:
-        if source.licence.why_not("real") or source.licence.terms.not_for_everybody:
+        if facts.part is not None:  # what may not stand alone is in no part
+            if "research" in source.licence.terms.must:
+                yield source.id
+        elif source.licence.why_not("real") or source.licence.terms.not_for_everybody:
             yield source.id

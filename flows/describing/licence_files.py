@@ -1,14 +1,17 @@
 """LICENSE.md and LICENSES/<id>.txt of a release: which licences hold, and what they let be done with what.
 
-No text of a licence is copied: each file names the licence, the address where its text stands and its terms in short,
-named as REUSE names such files (reuse.software/spec-3.3). A `LicenseRef-` is terms of a corpus' own.
+Each file names the licence, the address where its text stands and its terms in short, and, of licences in SPDX's list,
+holds the text itself (corpora/terms/texts); named as REUSE names such files (reuse.software/spec-3.3). A `LicenseRef-`
+is terms of a corpus' own, whose text is its owner's.
 """
 
 from __future__ import annotations
 
 from corpora.licences import Held, Kind, Use
+from corpora.permits import PARTS, Part, verdict
 from corpora.terms.table import LICENCES
 from corpora.terms.terms import PERMISSIONS
+from corpora.terms.texts import text_of
 from flows.describing.facts import Facts, Source
 
 TERMS = "LICENSE.md"
@@ -24,6 +27,7 @@ _MAY = {  # what is said where it is in, and where it is not
     "features": ("features computed from them may be passed on", "features computed from them may not be passed on"),
     "commercial": ("commercial use is allowed", "commercial use is not allowed"),
 }
+TEXT = "The text of the licence, word for word:"
 ADVICE = "This sums up what corpora.terms.table of emoforge has read in the licences; their own texts go before it."
 
 
@@ -49,7 +53,9 @@ def licence_text(name: str, facts: Facts) -> str:
     told = [
         f"- {source.id} ({source.title}){': ' + source.url if source.url else ''}{_where(source)}" for source in holders
     ]
-    return "\n".join([*head, "", "Corpora of this release under it:", *told, "", ADVICE]) + "\n"
+    text = text_of(name)
+    whole = ["", TEXT, "", text.rstrip("\n")] if text is not None else []
+    return "\n".join([*head, "", "Corpora of this release under it:", *told, "", ADVICE, *whole]) + "\n"
 
 
 def _where(source: Source) -> str:
@@ -80,12 +86,27 @@ def use_lines(facts: Facts) -> list[str]:
     """A list of Markdown: what may be done with each kind of thing, why not, and what is left."""
     kinds: list[Kind] = [kind for kind in facts.uses if kind != "synthetic" or facts.manifest.has_synthetic]
     lines = [line for kind in kinds for line in _use_lines(kind, facts.uses[kind])]
+    if facts.part is not None:
+        because = dict.fromkeys(f"  - {one.licence} of {one.corpus}: {one.because}" for one in facts.part.allowed)
+        return [*lines, "- real samples are left out; that the rest may stand alone is said by:", *because]
     allowed = [kind for kind in kinds if facts.uses[kind].allowed]
-    if not allowed:
+    alone = _alone(facts)
+    if alone and len(allowed) < len(kinds):
+        said = " and of ".join(f"its {part} (`emoforge publish {facts.manifest.name} --only {part}`)" for part in alone)
+        lines.append(f"- a part without its real samples may be published: of {said}")
+    elif not allowed:
         lines.append("- no part of it may be passed on alone: what is made of samples is as restricted as they are")
     elif "synthetic" in kinds and "synthetic" not in allowed and "real" in allowed:
         lines.append("- its real samples alone may be passed on: a run without a generator releases them")
     return lines
+
+
+def _alone(facts: Facts) -> list[Part]:
+    """Parts that may stand without the real samples, whatever their owners were asked (corpora/permits.py)."""
+    manifest, held = facts.manifest, [source.licence for source in facts.sources]
+    there = {"synthetic": manifest.has_synthetic, "features": manifest.features is not None}
+    said = {part: verdict(held, part, {}, synthetic=manifest.has_synthetic) for part in PARTS if there[part]}
+    return [part for part, one in said.items() if not one.because]
 
 
 def _use_lines(kind: Kind, use: Use) -> list[str]:

@@ -18,12 +18,15 @@ _OF_ENDING = {
 
 def reading_lines(facts: Facts) -> list[str]:
     """Markdown with code that runs in the release's folder."""
-    return [*_hub(facts), *_webdataset(facts), *_pandas(), *_features(facts), *_emoforge(facts)]
+    payloads = [*_hub(facts), *_webdataset(facts)] if facts.shards else []  # a part of features may have none
+    return [*payloads, *_pandas(), *_features(facts), *_emoforge(facts)]
 
 
 def _hub(facts: Facts) -> list[str]:
     config = "synthetic" if facts.manifest.has_synthetic else "real"
     configs = "`default`, `real`" + (" and `synthetic`" if config == "synthetic" else "")
+    if facts.part is not None:
+        configs = "`default` and `synthetic`"
     if facts.manifest.features is not None:
         configs = f"{configs}; `features` is the table below"
     return [
@@ -55,7 +58,8 @@ def _webdataset(facts: Facts) -> list[str]:
         "",
         "import webdataset",
         "",
-        'shards = sorted(glob.glob("shards/train-*.tar"))  # train-real-*.tar: without synthetic samples',
+        'shards = sorted(glob.glob("shards/train-*.tar"))'
+        + ("  # train-real-*.tar: without synthetic samples" if facts.part is None else ""),
         "for sample in webdataset.WebDataset(shards, shardshuffle=False):",
         f'    payload, about = sample["{facts.ending}"], json.loads(sample["json"])',
         "```",

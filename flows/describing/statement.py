@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flows.artifacts.evaluated import VerdictRow
-from flows.describing.facts import Facts, Made
+from flows.describing.facts import Facts, Made, Source
 from generators.preset import load_preset
 
 
@@ -51,8 +51,8 @@ def what(facts: Facts) -> Section:
         for c, n in by_class.items()
     ]
     lines = [
-        f"{facts.n_real} real and {facts.n_synthetic} synthetic samples of modality {manifest.modality}, in "
-        f"{len(manifest.classes)} classes: {', '.join(manifest.classes)}",
+        f"{counted(facts)} of modality {manifest.modality}, in {len(manifest.classes)} classes: "
+        f"{', '.join(manifest.classes)}",
         "synthetic samples are in train alone, never in dev or test"
         if manifest.has_synthetic
         else "all samples are real",
@@ -65,8 +65,19 @@ def what(facts: Facts) -> Section:
     return Section("What is in it", tuple(lines), (head, *rows))
 
 
+def counted(facts: Facts) -> str:
+    """ "12 real and 3 synthetic samples"; of a part, what of them is in it."""
+    if facts.part is None:
+        return f"{facts.n_real} real and {facts.n_synthetic} synthetic samples"
+    if facts.part.only == "synthetic":
+        return f"{facts.n_synthetic} synthetic samples, without real ones,"
+    return f"features of {facts.n_real} real and {facts.n_synthetic} synthetic samples, without real payloads,"
+
+
 def who(facts: Facts) -> list[str]:
     """People, languages, ages, as far as samples tell; then each corpus."""
+    if facts.part is not None:
+        return [*_who_of_part(facts), *(_corpus(source) for source in facts.sources)]
     people = facts.people
     lines = []
     if people.subjects:
@@ -91,6 +102,21 @@ def who(facts: Facts) -> list[str]:
         elif source.unverified:
             lines.append(f"of corpus {source.id} no source is known for: {', '.join(source.unverified)}")
     return lines
+
+
+def _who_of_part(facts: Facts) -> list[str]:
+    if facts.part is not None and facts.part.only == "features":
+        unknown = f", and {facts.people.unknown} vectors of nobody knows whom" if facts.people.unknown else ""
+        return [f"features of {facts.people.subjects} people by their ids{unknown}; no recording of anybody"]
+    return ["no recording of anybody: synthetic samples alone; people that they stand on are ids in lineage.parquet"]
+
+
+def _corpus(source: Source) -> str:
+    """One on which a part stands and of which no sample is in it."""
+    where = f"; {source.url}" if source.url and not source.licence.free else ""
+    about = f", version {source.version}" if source.version != "unknown" else ""
+    made_up = ", made up by a reader's fake()" if source.licence.free else ""
+    return f"corpus {source.id}: {source.title}{about}{made_up}; licence {source.licence.expression.text}{where}"
 
 
 def how(facts: Facts) -> list[str]:

@@ -51,7 +51,12 @@ def _composition(facts: Facts, audit: tuple[FindingRecord, ...], missing: Mappin
         Question(
             part,
             "Does it hold all possible instances or a sample of them?",
-            tuple(f"{s.samples} samples of {s.title}, version {s.version}" for s in facts.sources),
+            tuple(f"{s.samples} samples of {s.title}, version {s.version}" for s in facts.sources)
+            if facts.part is None
+            else (
+                f"a part ({facts.part.only}) of the release {facts.part.release}: its "
+                f"{sum(facts.part.left_out.values())} real samples are left out",
+            ),
         ),
         Question(
             part,
@@ -94,6 +99,11 @@ def _composition(facts: Facts, audit: tuple[FindingRecord, ...], missing: Mappin
             "Can persons be identified from it?",
             ("no: every sample is made up, of nobody",)
             if free
+            else (
+                f"it holds no {sensitive[manifest.modality]} that were recorded; synthetic ones may resemble those "
+                "that they were made from, and features those that they were computed from",
+            )
+            if facts.part is not None
             else (f"it holds {sensitive[manifest.modality]} of people; whom they belong to, its corpora say",),
         ),
         Question(part, "Does it hold data that are sensitive?", (f"emotion labels: {', '.join(manifest.classes)}",)),

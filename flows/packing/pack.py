@@ -6,6 +6,7 @@
     checklist.tex   questions of reviewers; what the release cannot tell is marked for the author
     references.bib  corpora, generator, gates
     main.tex        all of them in one document that compiles
+    croissant.json  the release's, with url, creator and date, as far as they are known (flows/publishing/announced.py)
 
 Numbers come from the release's manifest and tables alone (flows/describing/facts.py).
 """
@@ -26,12 +27,14 @@ from corpora.store.release import SCORE_TABLE, open_release
 from corpora.store.shards import read_table
 from flows.artifacts.base import read_as
 from flows.artifacts.prepared import FindingRecord
-from flows.artifacts.released import Released
+from flows.artifacts.released import PartOf, Released
+from flows.describing.croissant import CROISSANT
 from flows.describing.facts import Facts, facts_of
-from flows.describing.statement import gates, statement, what
+from flows.describing.statement import counted, gates, statement, what
 from flows.packing.checklist import AUTHOR, Question, checklist
 from flows.packing.citations import References, references
 from flows.packing.latex import code, escaped, prose, section, table
+from flows.publishing.announced import Announced, announced
 
 # columns of which a checklist says how often they are empty
 _TOLD = ("subject_id", "emotion", "gender", "age", "language", "intensity", "valence", "arousal", "dominance")
@@ -62,8 +65,9 @@ class Pack:
     unanswered: tuple[str, ...]
 
 
-def write_pack(release: Path, folder: Path) -> Pack:
-    """Writes the pack of the release in `release`, whose manifest and tables are checked first.
+def write_pack(release: Path, folder: Path, about: Announced | None = None) -> Pack:
+    """Writes the pack of the release in `release`, whose manifest and tables are checked first. about: of its
+    publisher; with croissant.json of what is published, None: without.
 
     Raises `UserError` where `folder` is there already, what `open_release` raises, `ResourceError` for a full disk.
     """
@@ -84,6 +88,8 @@ def write_pack(release: Path, folder: Path) -> Pack:
         "references.bib": cited.text(),
         "main.tex": MAIN,
     }
+    if about is not None and (copy := announced(release, about)) is not None:
+        files[CROISSANT] = copy
     with atomic_folder(folder) as place:
         for name, text in files.items():
             write_text(place / name, text)
@@ -101,22 +107,30 @@ def methods(facts: Facts, scored: Scored, cited: References, release_hash: str) 
     """A paragraph of a paper's section on methods."""
     manifest = facts.manifest
     corpora = ", ".join(
-        f"{escaped(s.title)}{_cite(cited.corpora[s.id])} ({s.samples} samples{_of_people(s.subjects)})"
+        f"{escaped(s.title)}{_cite(cited.corpora[s.id])}"
+        + (f" ({s.samples} samples{_of_people(s.subjects)})" if facts.part is None else "")
         for s in facts.sources
     )
     splits = ", ".join(f"{sum(n.real for n in by.values())} in {code(split)}" for split, by in manifest.counts.items())
     steps = ", ".join(code(step.step) for step in facts.prepared.steps)
     lines = [
-        f"The data set {code(manifest.name)} was built with emoforge~\\cite{{emoforge}}. It holds {facts.n_real} real "
-        f"and {facts.n_synthetic} synthetic samples of modality {escaped(manifest.modality)} in "
+        f"The data set {code(manifest.name)} was built with emoforge~\\cite{{emoforge}}. It holds {counted(facts)} "
+        f"of modality {escaped(manifest.modality)} in "
         f"{len(manifest.classes)} classes ({escaped(', '.join(manifest.classes))}; Table~\\ref{{tab:samples}}).",
-        f"Real samples come from {corpora}.",
+        f"Real samples come from {corpora}." if facts.part is None else _part_of(facts.part, corpora),
         f"They were split by the view {code(manifest.view)}: {splits}.",
         f"Preparation: {steps}." if steps else "Payloads are as the corpora have them.",
         *_making(facts, scored, cited),
         f"The release is identified by its hash {code(release_hash[:16])}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _part_of(part: PartOf, corpora: str) -> str:
+    return (
+        f"It is a part of the release {code(part.release)} (hash {code(part.release_hash[:16])}), whose "
+        f"{sum(part.left_out.values())} real samples, of {corpora}, are left out."
+    )
 
 
 def _making(facts: Facts, scored: Scored, cited: References) -> list[str]:

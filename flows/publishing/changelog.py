@@ -1,4 +1,5 @@
-"""data/runs/RUN/CHANGELOG.md: what each version of a release was, newest first, tracked by git.
+"""data/runs/RUN/CHANGELOG.md: what each version of a release was, newest first, tracked by git. Of a part of a release:
+data/parts/RUN-synthetic/CHANGELOG.md.
 
 One section a version, headed `## RUN@vX.Y.Z`. Sections that are there are kept letter by letter, whoever wrote into
 them; the new one is put above them. The new one's text comes of the facts that the tag holds, and of nothing else, so
@@ -11,12 +12,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from flows.paths import Layout
+from flows.paths import PRODUCT, Layout
 from flows.releases.git import asked
 from flows.releases.versions import Facts, MovedSamples, numbers
 
 NAME = "CHANGELOG.md"
-_HEADING = re.compile(r"^## (?P<tag>[a-z][a-z0-9_]{0,39}@v\d+\.\d+\.\d+)(?:[ \t].*)?$", re.MULTILINE)
+_HEADING = re.compile(rf"^## (?P<tag>{PRODUCT}@v\d+\.\d+\.\d+)(?:[ \t].*)?$", re.MULTILINE)
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!])")
 TURNED = 20  # verdicts of a section; emoforge diff has all of them
 _WORDS = {"came": "came", "went": "went"}
@@ -24,7 +25,7 @@ _WORDS = {"came": "came", "went": "went"}
 
 def changelog_of(run: str, repo: Path) -> Path:
     """Where it lies."""
-    return Layout(repo).run(run) / NAME
+    return Layout(repo).product(run) / NAME
 
 
 def text_of(run: str, repo: Path) -> str:

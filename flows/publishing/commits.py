@@ -18,12 +18,12 @@ from pathlib import Path
 
 from corpora.errors import EmoforgeError, UserError
 from corpora.store.atomic import write_bytes
-from flows.paths import Layout
+from flows.paths import PRODUCT, Layout
 from flows.publishing.changelog import changelog_of, sections
 from flows.releases.git import asked, git, identity
 from flows.releases.versions import Facts, facts_in, latest_tag, message_of, numbers, version_of, with_facts
 
-_SUBJECT = re.compile(r"Publish (?P<tag>[a-z][a-z0-9_]{0,39}@v\d+\.\d+\.\d+)")
+_SUBJECT = re.compile(rf"Publish (?P<tag>{PRODUCT}@v\d+\.\d+\.\d+)")
 
 
 @dataclass(frozen=True, slots=True)

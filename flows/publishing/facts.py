@@ -6,7 +6,7 @@ from pathlib import Path
 
 from corpora.errors import EmoforgeError, UserError
 from flows.artifacts.base import Folder
-from flows.paths import Layout
+from flows.paths import PART, Layout
 from flows.projects.code import code_in, depends_on_installed
 from flows.releases.bumps import BUMPS, settled_bump
 from flows.releases.compared import Comparison, compare
@@ -19,18 +19,20 @@ FIRST = "v1.0.0"
 
 
 def facts_now(run: str, latest: str | None, asked: str, repo: Path) -> Facts:
-    """Facts of the release that is built, against the version `latest`. asked: `AUTO`, or one of `BUMPS`.
+    """Facts of the release of `run` (of a run, or of a part of one) that is built, against the version `latest`. asked:
+    `AUTO`, or one of `BUMPS`.
 
     Raises `UserError`: a bump that is too low, or a last version that cannot be read, where none is guessed.
     """
-    place = Layout(repo).run(run)
+    place, part = Layout(repo).product(run), PART.fullmatch(run)
+    plans = place if part is None else Layout(repo).run(part["run"])
     code = code_in(repo) if depends_on_installed(repo) else None
     ran = {} if code is None else {"emoforge": code.version, "code": code.hash}
     facts = facts_of(Folder(place / "release")).model_copy(update=ran)
     if latest is None:
         return facts.model_copy(update={"bump": "first"})
     try:
-        comparison = _against(latest, Place(run, place / "release", place), repo)
+        comparison = _against(latest, Place(run, place / "release", plans), repo)
     except EmoforgeError as error:
         if asked == BUMPS[-1]:
             return facts.model_copy(update={"bump": asked, "because": (f"{latest} could not be read",)})

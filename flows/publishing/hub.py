@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING
 from corpora.errors import GateError, IntegrityError, ResourceError, UserError
 from corpora.fingerprint import hash_file
 from flows.artifacts.released import Released
-from flows.params import load_machine
+from flows.params import load_machine, load_params
+from flows.publishing.announced import ON_HUB, Announced, announced
 from flows.releases.fetched import fetched
 from flows.releases.versions import version_of
 
@@ -80,6 +82,7 @@ def push_hub(tag: str, address: str, *, repo: Path, private: bool = False) -> On
     release = fetched(version, repo, whole=True) / "release"
     restricted = Released(release).manifest().restrictions
     vault = load_machine(repo / "machine.yaml").private_hub
+    publish = load_params(repo / "params.yaml").publish
     if restricted and address != vault:
         raise GateError(
             f"{version.tag} may not go to {address}: {'; '.join(restricted)}. Where your agreement lets you keep it "
@@ -95,9 +98,11 @@ def push_hub(tag: str, address: str, *, repo: Path, private: bool = False) -> On
         commit = _tagged(api, repository, number)
         if commit is None:
             said = f"{version.tag}, release hash {Released(release).manifest().release_hash}"
-            done = api.upload_folder(
-                repo_id=repository, repo_type=KIND, folder_path=release, commit_message=said, delete_patterns="*"
-            )
+            about = Announced(version.run, publish, version.number, version.date[:10], _page(api, repository))
+            with _with_copy(release, announced(release, about)) as folder:
+                done = api.upload_folder(
+                    repo_id=repository, repo_type=KIND, folder_path=folder, commit_message=said, delete_patterns="*"
+                )
             commit, sent = str(done.oid), True
         differing = _differing(api, repository, commit, release)
         if differing:
@@ -109,8 +114,28 @@ def push_hub(tag: str, address: str, *, repo: Path, private: bool = False) -> On
         if sent:
             api.create_tag(repository, repo_type=KIND, tag=number, tag_message=version.tag, revision=commit)
         n = sum(path.is_file() for path in release.rglob("*"))
-        url = f"{api.endpoint}/datasets/{repository}"
-        return OnHub(version.tag, repository, url, number, commit, bool(info.private), n, sent)
+        return OnHub(version.tag, repository, _page(api, repository), number, commit, bool(info.private), n, sent)
+
+
+def _page(api: HfApi, repository: str) -> str:
+    return f"{api.endpoint}/datasets/{repository}"
+
+
+@contextlib.contextmanager
+def _with_copy(release: Path, copy: str | None) -> Iterator[Path]:
+    """The files of a release and croissant.json of the version beside them, in one folder: so they are one commit.
+    None: the release."""
+    if copy is None:
+        yield release
+        return
+    with tempfile.TemporaryDirectory(prefix="emoforge-hub-") as place:
+        folder = Path(place)
+        for path in (one for one in release.rglob("*") if one.is_file()):
+            linked = folder / path.relative_to(release)
+            linked.parent.mkdir(parents=True, exist_ok=True)
+            linked.symlink_to(path.absolute())
+        (folder / ON_HUB).write_text(copy, "utf-8")
+        yield folder
 
 
 def _tagged(api: HfApi, repository: str, tag: str) -> str | None:
@@ -124,7 +149,8 @@ def _differing(api: HfApi, repository: str, revision: str, release: Path) -> lis
     from huggingface_hub.hf_api import RepoFile
 
     tree = api.list_repo_tree(repository, repo_type=KIND, revision=revision, recursive=True)
-    there = {entry.path: entry for entry in tree if isinstance(entry, RepoFile) and entry.path != ".gitattributes"}
+    files = [entry for entry in tree if isinstance(entry, RepoFile)]
+    there = {entry.path: entry for entry in files if entry.path not in (".gitattributes", ON_HUB)}
     here = {path.relative_to(release).as_posix(): path for path in release.rglob("*") if path.is_file()}
     same = {name for name, path in here.items() if name in there and _is(there[name], path)}
     return sorted({*here, *there} - same)

@@ -13,7 +13,7 @@ from flows.conduct.dvcrun import needed, repro, stages_of
 from flows.conduct.machine import require_disk
 from flows.conduct.processes import run_locks
 from flows.params import load_machine, load_params
-from flows.paths import Layout
+from flows.paths import PART, Layout
 from flows.rebuilding.clone import cloned, given, removed
 from flows.rebuilding.difference import Difference, first_difference, first_plan
 from flows.rebuilding.lock import Outs
@@ -69,6 +69,11 @@ def rebuild(
     that is nowhere), `LockedError`, `ResourceError` (disk), `StageFailedError` and what else a stage raises.
     """
     version = version_of(tag, repo)
+    if (part := PART.fullmatch(version.run)) is not None:
+        raise UserError(
+            f"{version.tag} is a part of a release, which is built again from the whole one: emoforge rebuild "
+            f"{part['run']}@VERSION, then emoforge publish {part['run']} --only {part['part']} gives the same bytes"
+        )
     require_disk(repo, load_machine(repo / "machine.yaml"))
     with run_locks(Layout(repo).scratch / "rebuilt", [version.run]):
         before = fetched(version, repo, whole=False)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from corpora.errors import IntegrityError, ResourceError, UserError
 from corpora.store.atomic import atomic_folder
 from flows.params import load_machine
-from flows.paths import Layout
+from flows.paths import PART, Layout
 from flows.releases.git import git
 from flows.releases.versions import Version
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PARTS = {"release": "release", "plan": "plan", "evaluate": "evaluation"}  # verb of a stage -> the folder that it writes
 PROVENANCE = "provenance.json"  # a file that the report writes beside them
 PAYLOADS = "shards/"
+POINTER = "release.dvc"  # beside the release of a part: what DVC calls its content
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Outs:
 
     def path(self, part: str) -> str:
         """Relative to the project."""
-        return f"data/runs/{self.run}/{part}"
+        return (Layout(Path()).product(self.run) / part).as_posix()
 
 
 def outs_in(run: str, lock: str) -> Outs:
@@ -58,6 +59,37 @@ def outs_in(run: str, lock: str) -> Outs:
     beside = stages.get(f"report@{run}", {}).get("outs", [])
     named = [str(out["md5"]) for out in beside if out.get("path") == f"data/runs/{run}/{PROVENANCE}"]
     return Outs(run, found, named[0] if named else None)
+
+
+def outs_of(version: Version, repo: Path) -> Outs:
+    """Folders of a version, of a run or of a part. Raises `UserError` where its commit knows nothing of it."""
+    if PART.fullmatch(version.run) is None:
+        return outs_in(version.run, lock_of(version, repo))
+    path = (Layout(Path()).part(version.run) / POINTER).as_posix()
+    found = pointer_in(git(repo, "show", f"{version.commit}:./{path}"))
+    return Outs(version.run, {} if found is None else {"release": found.oid})
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What release.dvc of a part says. oid: DVC's name of its content; whole: of the release that it was taken from."""
+
+    oid: str
+    whole: str
+
+
+def pointer_in(text: str) -> Pointer | None:
+    """Of the text of a release.dvc; None where it names no folder."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        content = YAML(typ="safe").load(text)
+        outs, meta = content["outs"], content.get("meta") or {}
+        oid = str(outs[0]["md5"])
+    except (YAMLError, KeyError, IndexError, TypeError, AttributeError):
+        return None
+    return Pointer(oid, str(meta.get("taken_from", ""))) if oid.endswith(".dir") else None
 
 
 def lock_of(version: Version, repo: Path) -> str:
@@ -76,9 +108,9 @@ def fetched(version: Version, repo: Path, *, whole: bool, ask_remotes: bool = Tr
     target = place / ("whole" if whole else "tables")
     if target.is_dir():
         return target
-    outs = outs_in(version.run, lock_of(version, repo))
+    outs = outs_of(version, repo)
     if "release" not in outs.folders:
-        raise UserError(f"{version.tag}: dvc.lock of its commit names no release of {version.run!r}")
+        raise UserError(f"{version.tag}: its commit names no release of {version.run!r}")
     with opened_to_read(repo) as dvc, atomic_folder(target) as folder:
         store = Objects(dvc, repo, version, ask_remotes)
         for part, oid in outs.folders.items():

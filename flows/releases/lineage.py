@@ -19,7 +19,7 @@ from pydantic import JsonValue
 from corpora.errors import CorpusError, EmoforgeError, IntegrityError, UnknownNameError
 from corpora.fingerprint import hash_json
 from corpora.schema import SCORES
-from corpora.store.release import SCORE_TABLE, Release, open_release
+from corpora.store.release import FEATURES, SCORE_TABLE, Release, open_release
 from corpora.store.shards import read_table
 from flows.artifacts.certified import Passed, facts_of, passed_of
 from flows.releases.places import Place
@@ -147,7 +147,7 @@ class Lineage:
     def standing_of(self, samples: Collection[str], subjects: Collection[str]) -> Standing:
         """What stands on any of these real samples and on any sample of these subjects."""
         index = self.release.index.select(["sample_id", "subject_id", "generator_id", "sources"])
-        real = index.filter(pc.is_null(index["generator_id"]))
+        real = self.real_rows()
         wanted = pa.array(sorted(samples), pa.string())
         people = pa.array(sorted(subjects), pa.string())
         theirs = pc.or_(
@@ -175,6 +175,16 @@ class Lineage:
             bool(_things(learned, "learned from")),
             self.known,
         )
+
+    def real_rows(self) -> pa.Table:
+        """sample_id, subject_id, corpus, generator_id (null) of real samples that it holds: rows of its index, and, of
+        a part that is features alone, rows of features.parquet."""
+        names = ["sample_id", "subject_id", "corpus", "generator_id"]
+        tables = [self.release.index.select(names)]
+        if self.release.manifest.get("part_of") and FEATURES in self.release.manifest["files"]:
+            tables.append(self.release.features().select(names))
+        rows = pa.concat_tables([table.cast(tables[0].schema) for table in tables])
+        return rows.filter(pc.is_null(rows["generator_id"]))
 
     def draws_of(self, list_key: str) -> list[tuple[int, dict[str, JsonValue]]]:
         """Every draw of a list, by its place in the batch: what drawing one of its samples again takes."""

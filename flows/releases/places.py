@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from corpora.errors import CorpusError, ResourceError, UnknownNameError, UserError
 from corpora.store.release import MANIFEST
-from flows.paths import NAME, Layout
+from flows.paths import PRODUCT, Layout
 from flows.releases.fetched import fetched
 from flows.releases.tombstones import mark_release, purged
 from flows.releases.versions import Version, is_tag, version_of
@@ -49,8 +50,8 @@ def find_release(given: str, repo: Path | None, *, whole: bool = True) -> Place:
             raise ResourceError(" ".join([str(error), *purged(version.tag, _required(repo, given))])) from None
         mark_release(run / "release", version.tag, _required(repo, given))
         return Place(given, run / "release", run, version)
-    if repo is not None and NAME.fullmatch(given):
-        run = Layout(repo).run(given)
+    if repo is not None and re.fullmatch(PRODUCT, given):
+        run = Layout(repo).product(given)
         if (run / "release" / MANIFEST).is_file():
             return Place(given, run / "release", run)
         if known := built_runs(repo):
@@ -61,9 +62,10 @@ def find_release(given: str, repo: Path | None, *, whole: bool = True) -> Place:
 
 
 def built_runs(repo: Path) -> list[str]:
-    """Runs of the project that have a release, by name."""
-    place = Layout(repo).repo / "data" / "runs"
-    return sorted(path.name for path in place.glob("*") if (path / "release" / MANIFEST).is_file())
+    """Runs of the project that have a release, and parts that were taken from them, by name."""
+    data = Layout(repo).repo / "data"
+    built = [path for folder in ("runs", "parts") for path in (data / folder).glob("*")]
+    return sorted(path.name for path in built if (path / "release" / MANIFEST).is_file())
 
 
 def _required(repo: Path | None, given: str) -> Path:

@@ -10,6 +10,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from corpora.errors import IntegrityError, UserError
 from corpora.fingerprint import hash_bytes
 from flows.artifacts.augmented import DrawnBy
@@ -51,7 +53,13 @@ def redraw(sample: str, lineage: Lineage, run: str, layout: Layout, machine: Mac
         raise UserError(f"{sample} is real: nobody drew it")
     if certificate.list_key is None:
         raise UserError(f"{lineage.place.shown} does not hold the draws of {sample}: it is older than lineage (3.2)")
-    draws = [Draw.from_json(draw) for _, draw in lineage.draws_of(certificate.list_key)]
+    drawn = [draw for _, draw in lineage.draws_of(certificate.list_key)]
+    if lineage.release.manifest.get("part_of") and any(_is_hashed(draw.get("given")) for draw in drawn):
+        raise UserError(
+            f"{lineage.place.shown} is a part of a release: of the vectors or texts that its draws followed it holds "
+            f"hashes alone. Name the whole one: --release {lineage.release.manifest['part_of']['release']}"
+        )
+    draws = [Draw.from_json(draw) for draw in drawn]
     at = [draw.key() for draw in draws].index(sample.rpartition("/")[2])
     plan, prepared = AugmentPlan.read(layout, run), Prepared.open(layout.run(run) / "prepared")
     with tempfile.TemporaryDirectory() as place:
@@ -75,3 +83,8 @@ def _require_same(wanted: Origin, there: DrawnBy, run: str) -> None:
         f"the generator of run {run!r} here is {there.generator_id}, {wanted.generator_id} drew the sample: "
         f"{' and '.join(other)} differ. Check out the commit of its version, and `dvc pull` its model."
     )
+
+
+def _is_hashed(given: JsonValue) -> bool:
+    """Whether a draw's conditions stand as hashes (flows/parts/taken.py)."""
+    return isinstance(given, dict) and any(isinstance(value, dict) for value in given.values())

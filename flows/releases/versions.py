@@ -1,4 +1,5 @@
-"""Versions of a release: git tags RUN@vX.Y.Z, each with what `publish` wrote into its message.
+"""Versions of a release: git tags RUN@vX.Y.Z (of a part RUN-synthetic@vX.Y.Z, RUN-features@vX.Y.Z), each with what
+`publish` wrote into its message.
 
 The message is text for people, then one line `Facts: {...}`, so that a clone without any data can say what a version
 was. A tag of before messages had facts has none.
@@ -15,9 +16,10 @@ from pydantic import Field, ValidationError
 
 from corpora.errors import UnknownNameError
 from flows.artifacts.base import Record
+from flows.paths import PRODUCT
 from flows.releases.git import git
 
-_TAG = re.compile(r"([a-z][a-z0-9_]{0,39})@(v(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*))")
+_TAG = re.compile(rf"({PRODUCT})@(v(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*))")
 _FACTS = "Facts: "
 LATEST = "latest"
 
@@ -51,7 +53,8 @@ class Facts(Record):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One tag. number: "v1.2.0"; date: ISO 8601, of the tag; commit: 40 hex digits. facts: None where it has none."""
+    """One tag. run: what is published under it, a run or a part of one (RUN-synthetic). number: "v1.2.0"; date: ISO
+    8601, of the tag; commit: 40 hex digits. facts: None where it has none."""
 
     run: str
     number: str
@@ -112,7 +115,7 @@ def version_of(tag: str, repo: Path) -> Version:
 
 def is_tag(given: str) -> bool:
     """Whether it can name a version: RUN@vX.Y.Z or RUN@latest."""
-    return _TAG.fullmatch(given) is not None or re.fullmatch(rf"[a-z][a-z0-9_]{{0,39}}@{LATEST}", given) is not None
+    return _TAG.fullmatch(given) is not None or re.fullmatch(rf"{PRODUCT}@{LATEST}", given) is not None
 
 
 def message_of(run: str, facts: Facts) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from corpora.errors import EmoforgeError
 from flows.conduct.dvcrun import plain_errors
-from flows.releases.fetched import lock_of, outs_in
+from flows.releases.fetched import outs_of
 from flows.releases.versions import version_of
 
 REVISIONS = {"all_branches": True, "all_tags": True, "all_experiments": True}  # beside the workspace
@@ -56,7 +56,7 @@ def version_is_cached(name: str, repo: Path) -> bool:
 
     try:
         version = version_of(name.rpartition("-")[0], repo)
-        outs = outs_in(version.run, lock_of(version, repo))
+        outs = outs_of(version, repo)
     except EmoforgeError:
         return False  # its tag is gone: this may be the last copy
     if not version.commit.startswith(name.rpartition("-")[2]) or "release" not in outs.folders:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from flows.conduct.machine import survey
-from flows.licensing import restrictions_of_run
-from flows.params import Machine, load_params
+from flows.licensing import parts_of_run, restrictions_of_run
+from flows.params import Machine, RepresentationParams, load_params
 from tests.toy import PARAMS
 
 CARD = r"""
@@ -46,3 +46,34 @@ def test_a_run_of_free_corpora_has_no_line(tmp_path: Path) -> None:
     params = load_params(folder / "params.yaml")
     assert restrictions_of_run(params, "toy", folder) == []
     assert not [f for f in survey(params, Machine(min_free_gib=0), folder, ["toy"]) if f.what == "licences of toy"]
+
+
+def parts_said(folder: Path) -> tuple[str, str]:
+    params = load_params(folder / "params.yaml")
+    found = {f.what: f for f in survey(params, Machine(min_free_gib=0), folder, ["toy"])}["parts of toy"]
+    return found.state, found.detail
+
+
+def test_check_says_before_a_run_which_parts_may_stand_alone(tmp_path: Path) -> None:
+    state, said = parts_said(project(tmp_path / "a", one="CC-BY-NC-SA-4.0"))
+    assert state == "ok" and said == "synthetic: may be published alone (emoforge publish toy --only synthetic)"
+    silent = project(tmp_path / "b", one="LicenseRef-IEMOCAP", two="CC-BY-4.0")
+    state, said = parts_said(silent)
+    assert state == "note" and "LicenseRef-IEMOCAP of one does not say whether" in said and "sail.usc.edu" in said
+    assert "publish: {permits: {one: {synthetic: WHO WHEN WHERE}}}" in said and "two" not in said
+    with (silent / "params.yaml").open("a") as file:
+        file.write("publish: {permits: {one: {synthetic: 'its owner, letter of 2026-11-02'}}}\n")
+    assert parts_said(silent)[0] == "ok"
+
+
+def test_features_are_a_part_of_runs_that_model_them(tmp_path: Path) -> None:
+    folder = project(tmp_path, one="CC-BY-NC-ND-4.0")
+    params = load_params(folder / "params.yaml")
+    assert list(parts_of_run(params, "toy", folder)) == ["synthetic"]
+    run = params.run("toy")
+    vectors = run.model_copy(update={"representation": RepresentationParams(name="functionals")})
+    params = params.model_copy(update={"runs": {"toy": vectors}})
+    said = parts_of_run(params, "toy", folder)
+    assert {part: one.says for part, one in said.items()} == {"synthetic": "no", "features": "no"}
+    without = run.model_copy(update={"representation": None, "generator": None})
+    assert parts_of_run(params.model_copy(update={"runs": {"toy": without}}), "toy", folder) == {}

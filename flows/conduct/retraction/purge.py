@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpora.errors import IntegrityError, ResourceError, UnknownNameError
+from corpora.errors import EmoforgeError, IntegrityError, ResourceError, UnknownNameError
 from corpora.schema import SAMPLES
 from corpora.store.atomic import write_json
 from corpora.store.shards import read_table
@@ -28,6 +28,7 @@ from flows.conduct.retraction.certificate import (
     read_certificate,
     write_certificate,
 )
+from flows.conduct.retraction.forget import standing_on
 from flows.conduct.retraction.objects import CACHE, Place, Places, reaching
 from flows.conduct.retraction.searched import Hit, Sought, hits
 from flows.conduct.retraction.states import (
@@ -44,6 +45,8 @@ from flows.engine.store import WorkStore
 from flows.params import load_machine, load_params
 from flows.paths import Layout
 from flows.releases.history import published
+from flows.releases.lineage import Lineage
+from flows.releases.places import find_release
 from flows.stages.ingest.retracted import Retraction, retractions
 
 # of .emoforge, all of it safe to delete: what may have been made of anybody
@@ -123,7 +126,7 @@ def _looked_up(layout: Layout, one: Retraction, places: Places, run_cache: Path)
 
 
 def _folders_of(layout: Layout, one: Retraction, gone: Held) -> list[Path]:
-    """Corpora and runs in data/ with a table that has it, in no lock perhaps: a stage that was killed, or run by hand.
+    """Corpora, runs and parts in data/ with a table that has it, in no lock perhaps: what was killed, or run by hand.
     A run goes whole: what of it is of the new state, DVC's cache has. Their payloads are noted."""
     folders = []
     for path in sorted(
@@ -135,6 +138,14 @@ def _folders_of(layout: Layout, one: Retraction, gone: Held) -> list[Path]:
             continue
         if holds:
             folders.append(path.parent if path.parent.parent.name == "corpora" else path.parent.parent)
+    for name in (path.parent.parent.name for path in layout.repo.glob("data/parts/*/release/manifest.json")):
+        # features of people stand in no index; what learned from them says so itself
+        try:
+            standing = standing_on(Lineage.of(find_release(name, layout.repo)), one)
+        except EmoforgeError:
+            continue
+        if standing.touched:
+            folders.append(layout.part(name) / "release")
     return list(dict.fromkeys(folders))
 
 

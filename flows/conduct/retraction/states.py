@@ -19,6 +19,8 @@ from corpora.errors import IntegrityError, UserError
 from corpora.schema import LINEAGE, SAMPLES
 from corpora.store.evolve import evolved
 from flows.conduct.retraction.objects import Places
+from flows.paths import PART
+from flows.releases.fetched import POINTER, pointer_in
 from flows.releases.git import git
 from flows.stages.ingest.retracted import Retraction, rows_covered
 
@@ -60,6 +62,8 @@ class Held:
 def states(repo: Path, run_cache: Path) -> list[State]:
     """Of the lock that is there, of every commit's, and of the run cache; each once."""
     found: dict[str, State] = {}
+    for state in _parts(repo):
+        found[json.dumps([state.stage, dict(state.deps), dict(state.outs)], sort_keys=True)] = state
     for text in [*_locks(repo), *(path.read_text("utf-8") for path in run_entries(run_cache))]:
         for state in _states_in(text):
             found[json.dumps([state.stage, dict(state.deps), dict(state.outs)], sort_keys=True)] = state
@@ -83,6 +87,27 @@ def _locks(repo: Path) -> Iterator[str]:
             yield git(repo, "show", f"{commit}:./dvc.lock")
         except UserError:  # the commit that removed it
             continue
+
+
+def _parts(repo: Path) -> Iterator[State]:
+    """Parts of releases that are published alone, now and in every commit: each was read from a release, and stands on
+    whatever that stands on."""
+    texts = {}
+    for path in sorted((repo / "data" / "parts").glob(f"*/{POINTER}")):
+        texts[path.parent.name, path.read_text("utf-8")] = True
+    try:
+        commits = git(repo, "log", "--all", "--format=%H", "--", "data/parts").split()
+        listed = [(c, git(repo, "ls-tree", "-r", "--name-only", c, "--", "data/parts").splitlines()) for c in commits]
+    except UserError:  # no git, or no commit yet
+        listed = []
+    for commit, names in listed:
+        for name in (n for n in names if n.endswith(f"/{POINTER}")):
+            texts[Path(name).parent.name, git(repo, "show", f"{commit}:./{name}")] = True
+    for name, text in texts:
+        match, pointer = PART.fullmatch(name), pointer_in(text)
+        if match is not None and pointer is not None:
+            deps = {f"data/runs/{match['run']}/release": pointer.whole} if pointer.whole else {}
+            yield State(f"part@{name}", deps, {f"data/parts/{name}/release": pointer.oid})
 
 
 def states_in_entry(path: Path) -> list[State]:

@@ -21,7 +21,9 @@ from ruamel.yaml import YAML
 from corpora.schema import SAMPLES
 from corpora.store.release import open_release
 from corpora.store.verify import check_release
+from corpora.terms.texts import text_of
 from flows.artifacts.released import Released
+from flows.describing import licence_files
 from flows.describing.facts import facts_of, signal_axes
 from flows.describing.front_matter import hub_metadata, size_category
 from tests.flows.describing.tiny import CARD, CODEC, payload, write_described
@@ -210,7 +212,9 @@ def test_a_restricted_release_says_so_everywhere(tmp_path: Path) -> None:
         own.startswith("SPDX-License-Identifier: LicenseRef-DEAP-EULA\n")
         and "- copies of samples may not be passed on" in own
     )
+    assert licence_files.TEXT not in own, "its text is its owner's"
     by = (folder / "LICENSES" / "CC-BY-4.0.txt").read_text()
+    assert by.partition(licence_files.TEXT)[2].strip() == (text_of("CC-BY-4.0") or "-").strip()
     assert "Text: https://creativecommons.org/licenses/by/4.0/legalcode" in by and "said by: its page: CC BY 4.0" in by
 
 
@@ -238,3 +242,13 @@ def test_what_is_left_of_no_derivatives_is_said(tmp_path: Path) -> None:
     told = (folder / "LICENSE.md").read_text()
     assert "- **synthetic samples** may not be passed on: licence CC-BY-ND-4.0 of c does not allow" in told
     assert "its real samples alone may be passed on: a run without a generator releases them" in told
+
+
+def test_a_release_that_stays_says_which_part_need_not(tmp_path: Path) -> None:
+    kept = {**CARD, "license": "CC-BY-NC-SA-4.0", "may_redistribute": False}
+    terms = (write_described(tmp_path / "a", corpora=[{"id": "c", "card": kept}]) / "LICENSE.md").read_text()
+    assert "**synthetic samples** may not be passed on: licence CC-BY-NC-SA-4.0 of c allows" in terms
+    assert "a part without its real samples may be published: of its synthetic (`emoforge publish tiny_run" in terms
+    assert "no part of it" not in terms
+    free = (write_described(tmp_path / "b") / "LICENSE.md").read_text()
+    assert "a part without" not in free, "all of it may go"

@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from corpora.codecs import encode_png, encode_wav
 from corpora.licences import restrictions, uses
-from corpora.schema import LINEAGE, REJECTS, SCORES, SPLITS, VERDICTS, Sample
+from corpora.schema import LINEAGE, REJECTS, REQUESTS, SCORES, SPLITS, VERDICTS, Sample
 from corpora.signals import encode_signals
 from corpora.store.atomic import write_json
-from corpora.store.shards import write_shards
+from corpora.store.release import FEATURES, UNIT
+from corpora.store.shards import write_shards, write_table
 from flows.artifacts.released import ClassCount, Manifest, Released
 from flows.describing.describe import describe
 from tests.small_release import VERDICT
@@ -76,8 +77,9 @@ def sample(modality: str, i: int, split: str, *, synthetic: bool = False) -> Sam
 
 def write_described(folder: Path, modality: str = "speech", *, synthetic: int = 3, **other: Any) -> Path:
     """A release, sealed, with 4 train, 2 dev and 2 test samples. other: fields of its manifest; corpora:
-    its entries; preset: of the generator."""
+    its entries; preset: of the generator; vectors: with features.parquet; requests: with prompts that quote a line."""
     corpora, preset = other.pop("corpora", [{"id": "c", "card": CARD}]), other.pop("preset", None)
+    vectors, requests = other.pop("vectors", False), other.pop("requests", False)
     parts = {"train": range(4), "dev": range(4, 6), "test": range(6, 8)}
     with Released.written(folder) as release:
         place = release.path
@@ -100,6 +102,19 @@ def write_described(folder: Path, modality: str = "speech", *, synthetic: int = 
                 "rejects": REJECTS.empty_table(),
             }
         )
+        if vectors:
+            write_table(place / FEATURES, vector_rows(splits, pa.concat_tables(tables)))
+            about = {
+                "file": FEATURES,
+                "representation": "functionals",
+                "columns": 2,
+                "real": 8,
+                "synthetic": len(drawn),
+            }
+            other = {"features": about} | other
+        if requests:
+            asked = [{"sample_id": s.sample_id, "prompts": ["a real line"], "facts": "{}"} for s in drawn]
+            release.write_tables({"requests": pa.Table.from_pylist(asked, schema=REQUESTS)})
         generator = {"name": "transfer", "preset": preset, "steps": 20, "params": {"scale": "scores"}}
         run = {"generator": generator if drawn else None, "representation": {"name": "world"}, "seed": 1}
         write_json(place / "params.json", {"run": run, "numerics": {}})
@@ -108,6 +123,18 @@ def write_described(folder: Path, modality: str = "speech", *, synthetic: int = 
         manifest = Manifest(**facts(modality, corpora, len(drawn)) | other)
         release.seal(manifest, describe(place, manifest))
     return folder
+
+
+def vector_rows(splits: dict[str, str], index: pa.Table) -> pa.Table:
+    """features.parquet with two features, in Hz and without a unit."""
+    names = ("sample_id", "corpus", "subject_id", "group_id", "emotion", "weight", "generator_id")
+    columns = [index[name].combine_chunks() for name in names]
+    split = pa.array([splits[one] for one in index["sample_id"].to_pylist()])
+    fields = [pa.field(name, column.type) for name, column in zip(names, columns, strict=True)]
+    features = [pa.field("f0", pa.float32(), metadata={UNIT: b"Hz"}), pa.field("jitter", pa.float32())]
+    values = [pa.array(np.arange(index.num_rows, dtype=np.float32) + k) for k in range(2)]
+    schema = pa.schema([fields[0], pa.field("split", pa.string()), *fields[1:], *features])
+    return pa.table([columns[0], split, *columns[1:], *values], schema=schema)
 
 
 def score(synthetic: Sample) -> dict[str, Any]:

@@ -172,6 +172,29 @@ def test_nothing_of_it_is_left_and_what_others_need_stays(
     assert f"emoforge forget --audit {one.id}" in text and "c:s0" not in text
 
 
+@pytest.mark.parametrize("number", ["v2.0.0", "v2.1.0"])
+def test_a_part_goes_with_the_release_that_it_was_taken_from(
+    built: tuple[Published, Retraction], copy: Callable[[str], Path], number: str
+) -> None:
+    """Its vectors name nobody in an index: release.dvc says what they stand on."""
+    repo, (_, one) = copy("a"), built
+    project = object.__new__(Published)
+    project.folder, project.remote = repo, repo.parent / "remote"
+    whole = json.loads(project.git("show", f"tiny@{number}:dvc.lock"))["stages"]["release@tiny"]["outs"][0]["md5"]
+    part = repo / "data/parts/tiny-features/release"
+    part.mkdir(parents=True)
+    (part / "features.parquet").write_bytes(b"vectors of people")
+    text = f"meta:\n  taken_from: {whole}\nouts:\n- md5: {project._kept(part)}\n  hash: md5\n  path: release\n"
+    part.with_name("release.dvc").write_text(text)
+    project.git("add", "-f", "data/parts/tiny-features/release.dvc")
+    project.git("commit", "-q", "-m", "a part")
+    certificate = purge(one, repo=repo)
+    assert certificate.complete, certificate.places
+    places = (repo / ".dvc", repo / ".emoforge", repo / "data", repo.parent / "remote")
+    left = [path for path, data in everything(*places) if b"vectors of people" in data]
+    assert len(left) == (0 if number == "v2.0.0" else 3), "in the folder, the cache and the remote, of who is still in"
+
+
 @pytest.mark.parametrize("steps", [("_cache",), pytest.param(STEPS, marks=pytest.mark.slow)], ids=["cache", "any"])
 def test_cut_short_after_any_step_it_comes_to_the_same(
     built: tuple[Published, Retraction],
