@@ -56,6 +56,8 @@ def publish(
     if outcome.resumed not in (None, outcome.tag):
         console.out.print(f"{outcome.resumed}, which was cut short after its commit, has its tag now")
     console.out.print(outcome.sentence)
+    if outcome.page:
+        console.out.print(f"  report, with what changed: {outcome.page}")
     for path in outcome.mended:
         console.out.print(f"  was damaged; restored from the intact file: {path}")
     for path, why in outcome.withheld.items():
@@ -123,6 +125,28 @@ def diff(
     from emoforge.releases.comparing import diff as do
 
     do(before, after, project_here(), html=html, as_json=as_json)
+
+
+@commands.command(rich_help_panel=PANEL)
+def report(
+    run: Annotated[str, typer.Argument(help="A run of the project that has been built, or a version NAME@vX.Y.Z")],
+    against: Annotated[
+        str | None, typer.Option(help="A release folder, a run or a version; none: the last version before")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The page; none: NAME-report.html in the current folder")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the report of a run with what changed since a published version: samples, verdicts, uplift, each with why.
+
+    One HTML file without network. It is the run's report.html, which may not depend on git's tags, and the section
+    "What changed". `emoforge publish` writes it for each version.
+
+    Example:  emoforge report demo_speech
+    Example:  emoforge report demo_speech@v1.1.0 --against demo_speech@v1.0.0 --out changed.html
+    """
+    from emoforge.releases.reporting import report as do
+
+    do(run, find_project(), against=against, out=out, as_json=as_json)
 
 
 @commands.command(rich_help_panel=PANEL)

@@ -12,7 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from corpora.errors import ParamsError, UnknownNameError, UserError
 from corpora.formats.yamlfile import LARGEST, read_yaml
@@ -29,6 +38,8 @@ from flows.generating import EarlyStop as EarlyStop
 from flows.generating import GeneratorParams as GeneratorParams
 from flows.machine import Machine
 from flows.publisher import PublishParams
+from flows.releasing import ReleaseParams as ReleaseParams
+from flows.releasing import RepresentationParams as RepresentationParams
 from flows.studying import StudyParams
 from generators.draws.balance import Budget
 from generators.draws.targets import BySubject, Cell, cells
@@ -142,21 +153,6 @@ class Prepare(_Model):
     text: TextSteps = Field(default_factory=TextSteps)
     physio: SignalSteps = Field(default_factory=SignalSteps)
     max_reject_share: Share = Field(0.5, description="A corpus of which more is refused than this stops the stage.")
-
-
-class RepresentationParams(BaseModel):
-    """What the generator models. Further keys go to the representation and are checked by it."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    name: Name = Field(
-        description="world, functionals (speech) | pixels, hog (faces) | rows, bands, heart, features (physio) | "
-        "sentence (text)."
-    )
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """The representation's own keys."""
-        return dict(self.model_extra or {})
 
 
 class Target(_Model):
@@ -367,6 +363,12 @@ class RunParams(_Model):
     policy: Policy = Field(default_factory=lambda: Policy())
     evaluation: Evaluation = Field(default_factory=lambda: Evaluation())
     shards: Shards = Field(8, description="Shards of each split of the release.")
+    release: ReleaseParams | None = Field(None, description="What the release holds beside; none: nothing more.")
+
+    @model_serializer(mode="wrap")
+    def _without_release(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Most runs ask for nothing more, and what is released of them says nothing of it."""
+        return {k: v for k, v in dump(self).items() if k != "release" or v is not None}
 
     @field_validator("view", mode="before")
     @classmethod

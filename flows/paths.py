@@ -81,8 +81,14 @@ class Layout:
         """The folder that `ingest` writes."""
         return self.repo / "data" / "corpora" / checked("corpus", corpus)
 
+    @property
+    def runs(self) -> Path:
+        """The folders of all runs."""
+        return self.repo / "data" / "runs"
+
     def run(self, run: str) -> Path:
-        return self.repo / "data" / "runs" / checked("run", run)
+        """The folder of a run."""
+        return self.runs / checked("run", run)
 
     def part(self, name: str) -> Path:
         """The folder of a part of a run's release that is published alone: flows/conduct/publish_part.py."""

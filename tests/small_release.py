@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from corpora.schema import LINEAGE, SCORES, SPLITS, VERDICTS, Sample
 from corpora.store.atomic import write_json
-from corpora.store.release import MANIFEST, describe_files, sealed
+from corpora.store.release import MANIFEST, describe_files, open_release, sealed
 from corpora.store.shards import write_shards, write_table
 
 FACTS: dict[str, Any] = {
@@ -119,3 +119,12 @@ def seal(folder: Path, samples: Sequence[Sample], splits: Sequence[str], **facts
     files = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST]
     whole = {**FACTS, "counts": counts, **facts, "files": describe_files(folder, files)}
     write_json(folder / MANIFEST, sealed(whole))
+
+
+def write_stub_report(run: Path, text: str = "") -> Path:
+    """report.html of a run with a release, as small as one can be that takes up what changed."""
+    release_hash = open_release(run / "release").release_hash
+    places = {name: f"<!-- changed:{name} -->plain<!-- /changed:{name} -->" for name in ("line", "nav", "section")}
+    path = run / "report.html"
+    path.write_text(f"<!doctype html>{release_hash}{text}{''.join(places.values())}\n", encoding="utf-8")
+    return path

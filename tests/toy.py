@@ -68,7 +68,9 @@ def run_stage(verb, name, *, repo):
         seed = (repo / "params.yaml").read_text().split("seed: ")[1].split()[0]
         write(run / "plan", {f"{s}.json": {"seed": seed if s == "fit" else 0} for s in [*OUT, "report"]})
     elif verb == "report":
-        write(run, {"report.html": "<p>report</p>", "provenance.json": {}})
+        release_hash = json.loads((run / "release" / "manifest.json").read_text())["release_hash"]
+        places = "".join(f"<!-- changed:{name} --><!-- /changed:{name} -->" for name in ("line", "nav", "section"))
+        write(run, {"report.html": f"<p>{release_hash}</p>{places}", "provenance.json": {}})
     else:
         text = (run / "plan" / f"{verb}.json").read_text()
         if AFTER[verb]:

@@ -56,6 +56,7 @@ Weights = Literal["keep", "draw"]
 
 INDEX, SPLIT_TABLE = "index.parquet", "splits.parquet"
 FEATURES = "features.parquet"
+FEATURE_TABLE = re.compile(r"features-([a-z][a-z0-9_]{0,39})\.parquet")  # of a representation beside payloads
 UNIT = b"unit"  # key of a feature's unit in its column's metadata
 TABLES = (INDEX, SPLIT_TABLE)
 SCORE_TABLE = "scores.parquet"
@@ -81,6 +82,11 @@ _FIELDS: dict[str, tuple[str, Any]] = {
 
 def _is_told(name: Any, card: Any) -> bool:
     return isinstance(name, str) and isinstance(card, dict)
+
+
+def feature_file(name: str) -> str:
+    """Of the table of features `name`, beside payloads."""
+    return f"features-{name}.parquet"
 
 
 def compute_release_hash(files: Mapping[str, str]) -> str:
@@ -268,16 +274,30 @@ class Release:
         _check_file(self.path, REQUESTS_TABLE, self.manifest["files"][REQUESTS_TABLE])
         return read_table(self.path / REQUESTS_TABLE, REQUESTS)
 
-    def features(self) -> pa.Table:
-        """features.parquet of a release of feature rows: sample_id, split, corpus, ..., weight, generator_id (null:
+    @property
+    def feature_tables(self) -> tuple[str, ...]:
+        """Names of the tables of features that lie beside the payloads, as `features(name)` takes them."""
+        return tuple(match[1] for file in sorted(self.manifest["files"]) if (match := FEATURE_TABLE.fullmatch(file)))
+
+    def features(self, name: str | None = None) -> pa.Table:
+        """name: of a table beside payloads (`feature_tables`): sample_id in the order of the index, then one float32
+        column a feature; null where a sample has none (the manifest's `feature_tables` counts why). The metadata of the
+        schema names representation, parameters and weights; of a field, its unit. Raises `UnknownNameError`.
+
+        None: features.parquet of a release of feature rows: sample_id, split, corpus, ..., weight, generator_id (null:
         real), then one float32 column a feature; `schema.field(name).metadata[b"unit"]` is its unit. A weight is never
         null; of a release that was opened with `weights="draw"` the samples that were drawn, each of weight 1.
 
         Raises `UserError` where the release has none, `IntegrityError` where the file is not what it was.
         """
+        if name is not None:
+            return self._feature_table(name)
         if FEATURES not in self.manifest["files"]:
+            tables = ", ".join(f"features({name!r})" for name in self.feature_tables)
+            also = f" Tables beside them: {tables}." if tables else ""
             raise UserError(
                 f"{self.path} has no {FEATURES}: payloads were generated, and `samples()` reads them from the shards."
+                + also
             )
         _check_file(self.path, FEATURES, self.manifest["files"][FEATURES])
         table = pq.ParquetFile(self.path / FEATURES).read()
@@ -288,6 +308,16 @@ class Release:
         if self.drawn:
             known = self.index["sample_id"].combine_chunks()
             table = _weighing_one(table.filter(pc.is_in(table["sample_id"], value_set=known)))
+        return table
+
+    def _feature_table(self, name: str) -> pa.Table:
+        if name not in self.feature_tables:
+            raise UnknownNameError.of("feature table", name, self.feature_tables)
+        file = feature_file(name)
+        _check_file(self.path, file, self.manifest["files"][file])
+        table = pq.ParquetFile(self.path / file).read()
+        if self.drawn:
+            table = table.filter(pc.is_in(table["sample_id"], value_set=self.index["sample_id"].combine_chunks()))
         return table
 
     def lineage(self) -> pa.Table:

@@ -150,9 +150,10 @@ WRITER: Mapping[str, Any] = {
 }
 
 
-def write_table(path: Path, table: pa.Table) -> None:
-    """Parquet with fixed writer options and no pandas metadata: the same table gives the same bytes."""
-    plain = table.replace_schema_metadata(None).combine_chunks()
+def write_table(path: Path, table: pa.Table, metadata: Mapping[str, str] | None = None) -> None:
+    """Parquet with fixed writer options and no pandas metadata: the same table gives the same bytes. metadata: of the
+    file, by key; other metadata of the schema is left out."""
+    plain = table.replace_schema_metadata(dict(metadata) if metadata else None).combine_chunks()
     temporary = path.with_name(f".{path.name}.tmp")
     pq.write_table(plain, temporary, **WRITER)
     temporary.replace(path)

@@ -44,6 +44,7 @@ def diff_json(compared: Comparison) -> dict[str, Any]:
         "bump": compared.needed.bump,
         "because": list(compared.needed.because),
         "moved": [{**asdict(one), "n": one.n} for one in compared.moved],
+        "exchanged": [asdict(one) for one in compared.exchanged],
         "fates": [asdict(one) for one in compared.fates],
         "balance": [{**asdict(one), "moved": one.moved} for one in compared.balance],
         "verdicts": [{**asdict(one), "turned": one.turned} for one in compared.verdicts],

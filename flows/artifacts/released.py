@@ -64,13 +64,26 @@ class PartOf(Record):
     allowed: tuple[Allowed, ...]
 
 
+class FeatureTable(Record):
+    """features-NAME.parquet. representation: title of what computed it; weights: what that loads -> hash; missing:
+    reason -> samples that have no features."""
+
+    file: str
+    representation: str
+    columns: int
+    rows: int
+    weights: dict[str, str]
+    missing: dict[str, int]
+
+
 class Manifest(Record):
     """What a release says of itself, before it is sealed. counts: split -> class -> samples. publishable: gates and
     audit allow it; reasons: why not. restrictions: of licences. notes: what a user must know. leaks: split -> what
     leaks took. cannot_be_judged: class -> why. features: what stands in features.parquet, None without that file.
     terms: real, synthetic, features -> what licences let be done with them, None of formats before 3.3. payload_tags:
     codec of synthetic payloads -> where the tag in their bytes stands (corpora/tagged.py), None: nowhere; None of
-    releases without synthetic samples, and of before payloads were tagged. part_of: None of a whole release."""
+    releases without synthetic samples, and of before payloads were tagged. part_of: None of a whole release.
+    feature_tables: name -> what stands in features-NAME.parquet, None without such tables."""
 
     name: str
     modality: str
@@ -91,10 +104,11 @@ class Manifest(Record):
     terms: dict[str, JsonValue] | None = None
     payload_tags: dict[str, str | None] | None = None
     part_of: PartOf | None = None
+    feature_tables: dict[str, FeatureTable] | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Without `features`, `terms`, `payload_tags` and `part_of` where there are none."""
-        optional = ("features", "terms", "payload_tags", "part_of")
+        """Without those of the last fields that there are none of."""
+        optional = ("features", "terms", "payload_tags", "part_of", "feature_tables")
         return {k: v for k, v in super().to_json().items() if k not in optional or v is not None}
 
     @property

@@ -7,6 +7,8 @@ Everything that would leave is read and hashed first, and nothing leaves if any 
    files of numbers. Alone, whatever else is staged; a hook that refuses it leaves everything as it was;
 3. tag: last, so what has one is whole.
 
+Then the page of the version is written for people (flows/publishing/pages.py), which nothing depends on.
+
 Cut short anywhere, the same command goes on (flows/publishing/commits.py says from what). A release whose content is
 that of the latest tag is not published again. Which number goes up is computed from the last version, and a lower one
 is refused (flows/releases/bumps.py).
@@ -30,7 +32,7 @@ from flows.params import load_machine, load_params
 from flows.paths import Layout
 from flows.projects.code import CODE, depends_on_installed
 from flows.publisher import PublishParams
-from flows.publishing import artifacts, changelog, checks, commits, remotes
+from flows.publishing import artifacts, changelog, checks, commits, pages, remotes
 from flows.publishing.announced import Announced, announced
 from flows.publishing.facts import AUTO, facts_now, next_number
 from flows.publishing.leaving import Leaving, leaving, outs_of, restricted
@@ -46,7 +48,7 @@ class Outcome:
     """What `publish` did. `tag`: None where nothing had changed since `latest`. withheld: out -> why it stayed here.
     mended: objects of DVC's cache that were damaged and have been written anew from the intact files. bump: which
     number went up ("first": there was none); because: why. resumed: a version whose publishing was cut short after its
-    commit, and which has its tag now."""
+    commit, and which has its tag now. page: the version's report, with what changed since the one before."""
 
     run: str
     tag: str | None
@@ -57,6 +59,7 @@ class Outcome:
     bump: str | None = None
     because: tuple[str, ...] = ()
     resumed: str | None = None
+    page: str | None = None
 
     @property
     def sentence(self) -> str:
@@ -98,13 +101,15 @@ def publish_held(run: str, *, repo: Path, bump: str = AUTO) -> Outcome:
     stages = stages_of(params, [run])
     mended = checks.whole(run, stages, repo)
     checks.may_leave(run, repo)
+    pages.require_report(run, repo)
     latest = latest_tag(run, repo)
     if latest and _released(run, git(repo, "show", f"{latest}:./dvc.lock")) == _released(
         run, (repo / "dvc.lock").read_text("utf-8")
     ):
         known = left.facts if left else None
         bumped, because = (known.bump, known.because) if known else (None, ())
-        return Outcome(run, resumed, latest, mended=mended, bump=bumped, because=because, resumed=resumed)
+        page = _page(latest, repo, anew=resumed is not None)
+        return Outcome(run, resumed, latest, mended=mended, bump=bumped, because=because, resumed=resumed, page=page)
     checks.tags_are_here(run, repo)
     checks.code_is_committed(repo)
     outs = leaving(outs_of(stages, repo), restricted(run, params, repo), machine)
@@ -117,8 +122,13 @@ def publish_held(run: str, *, repo: Path, bump: str = AUTO) -> Outcome:
     for remote, paths in destinations:
         remotes.push(paths, remote, repo)
     tag = commit_and_tag(new, outs.in_git, repo)
-    pushed = outs.open + outs.private
-    return Outcome(run, tag, latest, pushed, outs.withheld, mended, facts.bump, facts.because, resumed)
+    pushed, page = outs.open + outs.private, _page(tag, repo, anew=True)
+    return Outcome(run, tag, latest, pushed, outs.withheld, mended, facts.bump, facts.because, resumed, page)
+
+
+def _page(tag: str, repo: Path, *, anew: bool) -> str:
+    """Where the page of a version lies, relative to the project."""
+    return pages.write_page(tag, repo, anew=anew).relative_to(repo).as_posix()
 
 
 def _destinations(outs: Leaving, private: str | None, repo: Path) -> list[tuple[remotes.Remote, list[str]]]:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpora.store.release import FEATURES, INDEX, LINEAGE_TABLE, SCORE_TABLE, SPLIT_TABLE
+from corpora.store.release import FEATURE_TABLE, FEATURES, INDEX, LINEAGE_TABLE, SCORE_TABLE, SPLIT_TABLE
 from corpora.terms.table import LICENCES
 from flows.artifacts.released import PartOf
 from flows.describing.facts import Facts, Source
@@ -66,7 +66,9 @@ def croissant(folder: Path, facts: Facts, files: Mapping[str, Mapping[str, objec
         **_provenance(folder, facts),
         "distribution": [*(_file(name, entry) for name, entry in sorted(files.items())), *_payload_sets(facts)],
         "recordSet": [
-            _record_set(folder / name, *TABLES[name]) for name in TABLES if name in files and _rows(folder / name)
+            _record_set(folder / name, *told)
+            for name, told in {**TABLES, **_feature_tables(facts)}.items()
+            if name in files and _rows(folder / name)
         ],
     }
 
@@ -75,6 +77,14 @@ def _counted(facts: Facts) -> str:
     if facts.part is not None:
         return counted(facts)
     return f"{facts.n_real} real and {facts.n_synthetic} synthetic ones"
+
+
+def _feature_tables(facts: Facts) -> dict[str, tuple[str, str]]:
+    """File -> its record set's name and description, of tables beside the payloads."""
+    return {
+        table.file: (f"features-{name}", f"Features of every sample ({table.representation}), null where it has none")
+        for name, table in (facts.manifest.feature_tables or {}).items()
+    }
 
 
 def _context() -> dict[str, object]:
@@ -242,7 +252,11 @@ def _record_set(path: Path, name: str, description: str) -> dict[str, object]:
     columns = [column for column in pq.read_schema(path) if _data_type(column.type) is not None]
     nested = [column.name for column in pq.read_schema(path) if _data_type(column.type) is None]
     also = f". Nested columns beside these: {', '.join(nested)}" if nested else ""
-    key = {"key": {"@id": f"{name}/sample_id"}} if path.name in (INDEX, FEATURES) else {}
+    key = (
+        {"key": {"@id": f"{name}/sample_id"}}
+        if path.name in (INDEX, FEATURES) or FEATURE_TABLE.fullmatch(path.name)
+        else {}
+    )
     return {
         "@type": "cr:RecordSet",
         "@id": name,

@@ -54,7 +54,7 @@ def hub_metadata(facts: Facts) -> dict[str, object]:
         "tags": ["emotion-recognition", MODALITY_TAGS[manifest.modality], *synthetic, "croissant", "emoforge"],
         "configs": [{"config_name": name, "data_files": files} for name, files in names.items()],
         "dataset_info": [
-            {"config_name": name, "features": row_features(facts)} for name in names if name != "features"
+            {"config_name": name, "features": row_features(facts)} for name in names if not _is_table(name)
         ],
         **_gate(facts),
     }
@@ -66,7 +66,8 @@ def size_category(n: int) -> str:
 
 
 def _configs(facts: Facts) -> dict[str, list[dict[str, str]]]:
-    """default: all; real, synthetic: those alone, where there are such; features: the table of a run of features."""
+    """default: all; real, synthetic: those alone, where there are such; features: the table of a run of features;
+    features-NAME: a table beside the payloads."""
 
     def files(kinds: tuple[str, ...], pattern: str) -> list[dict[str, str]]:
         return [{"split": s, "path": f"shards/{s}-{pattern}*.tar"} for s in split_names(facts, kinds)]
@@ -76,7 +77,14 @@ def _configs(facts: Facts) -> dict[str, list[dict[str, str]]]:
         found["synthetic"] = files(("synthetic",), "synthetic-")
     if facts.manifest.features is not None:
         found["features"] = [{"split": "all", "path": FEATURES}]
+    for name, table in (facts.manifest.feature_tables or {}).items():
+        found[f"features-{name}"] = [{"split": "all", "path": table.file}]
     return {name: listed for name, listed in found.items() if listed}
+
+
+def _is_table(config: str) -> bool:
+    """Whether it is of vectors, whose columns their file tells."""
+    return config.partition("-")[0] == "features"
 
 
 def row_features(facts: Facts) -> list[dict[str, object]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from corpora.store.release import FEATURES
+from flows.artifacts.released import FeatureTable
 from flows.describing.facts import Facts, split_names
 
 _OF_ENDING = {
@@ -19,7 +20,7 @@ _OF_ENDING = {
 def reading_lines(facts: Facts) -> list[str]:
     """Markdown with code that runs in the release's folder."""
     payloads = [*_hub(facts), *_webdataset(facts)] if facts.shards else []  # a part of features may have none
-    return [*payloads, *_pandas(), *_features(facts), *_emoforge(facts)]
+    return [*payloads, *_pandas(), *_features(facts), *_tables(facts), *_emoforge(facts)]
 
 
 def _hub(facts: Facts) -> list[str]:
@@ -29,6 +30,8 @@ def _hub(facts: Facts) -> list[str]:
         configs = "`default` and `synthetic`"
     if facts.manifest.features is not None:
         configs = f"{configs}; `features` is the table below"
+    if facts.manifest.feature_tables:
+        configs = f"{configs}; `features-...` are tables below"
     return [
         f"With `datasets` (configs {configs}; `streaming=True` reads as it goes):",
         "",
@@ -104,6 +107,38 @@ def _features(facts: Facts) -> list[str]:
         "```",
         "",
     ]
+
+
+def _tables(facts: Facts) -> list[str]:
+    tables = facts.manifest.feature_tables
+    if not tables:
+        return []
+    first = next(iter(tables.values()))
+    return [
+        "Features beside the payloads, of every sample, real and synthetic, a float32 column each with its unit in the "
+        "column's metadata; what computed them is in the file's metadata:",
+        "",
+        *(f"- `{table.file}`: {_of_table(table)}" for table in tables.values()),
+        "",
+        "```python",
+        "import pandas as pd",
+        "",
+        'index, splits = pd.read_parquet("index.parquet"), pd.read_parquet("splits.parquet")',
+        f'table = pd.read_parquet("{first.file}")  # sample_id, then features',
+        'rows = table.merge(index[["sample_id", "emotion", "generator_id"]]).merge(splits)',
+        'train = rows[rows.split == "train"].dropna(subset=table.columns)',
+        "x, y = train[table.columns[1:]].to_numpy(), train.emotion",
+        "```",
+        "",
+    ]
+
+
+def _of_table(table: FeatureTable) -> str:
+    weights = "".join(f", weights {name.removeprefix('package:')} {value}" for name, value in table.weights.items())
+    lacking = sum(table.missing.values())
+    why = ", ".join(f"{reason} {n}" for reason, n in table.missing.items())
+    none = f"; {lacking} of {table.rows} samples have none ({why})" if lacking else ""
+    return f"{table.columns} features ({table.representation}{weights}){none}"
 
 
 def _emoforge(facts: Facts) -> list[str]:

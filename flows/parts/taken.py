@@ -5,7 +5,7 @@ and the same part of the same release has the same bytes. What is taken over as 
 scores, verdicts, selftest.json, params.json, prepared.json, audit.json, and lineage.parquet, where real samples and
 people are ids and nothing else. What is not:
 
-synthetic   rows of real samples in index, splits and features; statistics.json; rejects.parquet
+synthetic   rows of real samples in index, splits and tables of features; statistics.json; rejects.parquet
 features    real samples in the shards and the index, whose rows need a payload; rejects.parquet
 both        prompts and other facts of requests.parquet, which may quote real lines; vectors and texts that a draw
             followed, in place of which lineage.parquet has their hashes (so `redraw` asks the whole release)
@@ -37,10 +37,11 @@ from corpora.store.release import (
     SCORE_TABLE,
     SPLIT_TABLE,
     Release,
+    feature_file,
     open_release,
 )
 from corpora.store.shards import write_table
-from flows.artifacts.released import Allowed, ClassCount, Manifest, PartOf, Released, Sealed
+from flows.artifacts.released import Allowed, ClassCount, FeatureTable, Manifest, PartOf, Released, Sealed
 from flows.describing.describe import describe
 
 _AS_IS = ("verdicts.parquet", SCORE_TABLE, "selftest.json", "params.json", "prepared.json", "audit.json")
@@ -100,18 +101,26 @@ def _write_tables(release: Release, taken: Released, part: Part) -> pa.Table:
     index = index.filter(pc.is_valid(index["generator_id"]))
     splits = _read(release, SPLIT_TABLE)
     if part == "synthetic":
-        splits = splits.filter(pc.is_in(splits["sample_id"], value_set=index["sample_id"].combine_chunks()))
+        splits = _of(splits, index)
     taken.write_tables({"index": index, "splits": splits})
     if FEATURES in release.manifest["files"]:
         rows = _read(release, FEATURES)
         write_table(
             taken.path / FEATURES, rows.filter(pc.is_valid(rows["generator_id"])) if part == "synthetic" else rows
         )
+    for name in release.feature_tables:
+        rows = _read(release, feature_file(name))
+        write_table(taken.path / feature_file(name), _of(rows, index) if part == "synthetic" else rows)
     if LINEAGE_TABLE in release.manifest["files"]:
         write_table(taken.path / LINEAGE_TABLE, without_contents(_read(release, LINEAGE_TABLE)))
     if REQUESTS_TABLE in release.manifest["files"]:
         write_table(taken.path / REQUESTS_TABLE, _without_lines(_read(release, REQUESTS_TABLE)))
     return index
+
+
+def _of(rows: pa.Table, index: pa.Table) -> pa.Table:
+    """Rows of the samples of an index."""
+    return rows.filter(pc.is_in(rows["sample_id"], value_set=index["sample_id"].combine_chunks()))
 
 
 def _read(release: Release, name: str) -> pa.Table:
@@ -173,9 +182,13 @@ def _manifest(whole: Sealed, release: Release, part: Part, said: Verdict, index:
     features = None
     if whole.features is not None:
         features = whole.features | ({"real": 0} if part == "synthetic" else {})
+    tables = whole.feature_tables
+    if tables is not None and part == "synthetic":
+        tables = {name: _of_synthetic(table, release, index) for name, table in tables.items()}
     return Manifest(
         **own
         | {
+            "feature_tables": tables,
             "name": f"{whole.name}-{part}",
             "counts": counts,
             "features": features,
@@ -191,6 +204,13 @@ def _manifest(whole: Sealed, release: Release, part: Part, said: Verdict, index:
             ),
         }
     )
+
+
+def _of_synthetic(table: FeatureTable, release: Release, index: pa.Table) -> FeatureTable:
+    """A table's rows say that a sample has no features, and not why: reasons of several are named together."""
+    rows = _of(_read(release, table.file), index)
+    n = rows[rows.column_names[-1]].null_count
+    return table.model_copy(update={"rows": rows.num_rows, "missing": {"; ".join(table.missing): n} if n else {}})
 
 
 def _left_out(release: Release) -> dict[str, int]:

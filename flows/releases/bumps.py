@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpora.errors import UserError
-from corpora.store.release import FEATURES, INDEX, SPLIT_TABLE, Release
+from corpora.store.release import FEATURE_TABLE, FEATURES, INDEX, SPLIT_TABLE, Release
 from flows.releases.paired import Paired, is_real, opened_pair, paired
 
 Bump = Literal["major", "minor", "patch"]
@@ -96,7 +96,7 @@ def _schema(old: Release, new: Release) -> Iterator[str]:
     for name in ("modality", "rate_hz"):
         if old.manifest.get(name) != new.manifest.get(name):
             yield f"schema: {name} was {old.manifest.get(name)!r} and is {new.manifest.get(name)!r}"
-    for name in (INDEX, FEATURES):
+    for name in _tables(old, new):
         before, after = _columns(old, name), _columns(new, name)
         if gone := sorted(set(before) - set(after)):
             yield f"schema: {name} has no {_listed(gone)} any more"
@@ -130,10 +130,10 @@ def label_maps(manifest: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _minor(old: Release, new: Release, pair: Paired) -> Iterator[str]:
-    because = [*_other_samples(old, new, pair)]
+    because = [*_other_samples(old, new, pair), *_recomputed(old, new)]
     changed = _changed_files(old, new, lambda name: not is_metadata(name))
     # files of samples are explained by the samples; where nothing is, that they changed is all that is known
-    unexplained = [name for name in changed if name not in TABLES_OF_SAMPLES and not name.startswith("shards/")]
+    unexplained = [name for name in changed if not _of_samples(name)]
     if other := unexplained or ([] if because else changed):
         because.append(f"files: {_listed(other)} changed")
     yield from because
@@ -148,9 +148,29 @@ def _other_samples(old: Release, new: Release, pair: Paired) -> Iterator[str]:
         changed = pair.new.filter(pair.changed(column))
         if changed.num_rows:
             yield f"samples: {_samples(changed['sample_id'].to_pylist())} have another {words}"
-    for name in (INDEX, FEATURES):
+    for name in _tables(old, new):
         if come := sorted(set(_columns(new, name)) - set(_columns(old, name))):
             yield f"schema grew: {name} has {_listed(come)}"
+
+
+def _tables(old: Release, new: Release) -> list[str]:
+    """Those whose columns people read: of samples, and of features beside them."""
+    files = {*old.manifest["files"], *new.manifest["files"]}
+    return [INDEX, FEATURES, *sorted(name for name in files if FEATURE_TABLE.fullmatch(name))]
+
+
+def _of_samples(name: str) -> bool:
+    return name in TABLES_OF_SAMPLES or name.startswith("shards/") or FEATURE_TABLE.fullmatch(name) is not None
+
+
+def _recomputed(old: Release, new: Release) -> Iterator[str]:
+    """Tables of features whose numbers mean something else under the same columns."""
+    tables = [release.manifest.get("feature_tables") or {} for release in (old, new)]
+    for name in sorted(tables[0].keys() & tables[1].keys()):
+        before, after = ({key: table[name].get(key) for key in ("representation", "weights")} for table in tables)
+        if before != after:
+            told = [f"{one['representation']} {one['weights'] or ''}".strip() for one in (before, after)]
+            yield f"features: {name} was computed by {told[0]} and is by {told[1]}"
 
 
 def _changed_files(old: Release, new: Release, wanted: Callable[[str], bool]) -> list[str]:

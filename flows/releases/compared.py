@@ -19,6 +19,7 @@ from flows.artifacts.evaluated import Evaluated, Interval, Uplift, VerdictRow
 from flows.artifacts.released import Released
 from flows.releases.bumps import Needed, needed_of
 from flows.releases.causes import Cause, Happened, caused
+from flows.releases.exchanged import Exchanged, exchanged
 from flows.releases.fates import Fate, fates
 from flows.releases.paired import Paired, is_real, opened_pair, paired
 from flows.releases.places import Place
@@ -98,6 +99,7 @@ class Comparison:
     hashes: tuple[str, str]
     needed: Needed
     moved: tuple[Moved, ...]
+    exchanged: tuple[Exchanged, ...]
     fates: tuple[Fate, ...]
     balance: tuple[BalanceRow, ...]
     verdicts: tuple[VerdictMove, ...]
@@ -135,6 +137,7 @@ def compare(before: Place, after: Place, repo: Path | None) -> Comparison:
         (old.release_hash, new.release_hash),
         needed_of(old, new, pair),
         moved,
+        tuple(exchanged(pair)),
         tuple(fates(old, new, pair)),
         tuple(_balance(old, new)),
         tuple(verdicts),

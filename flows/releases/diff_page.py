@@ -72,6 +72,14 @@ def tables_of(compared: Comparison) -> list[Rows]:
             2,
         ),
         Rows(
+            "exchanged",
+            "Samples in and out, by split and class",
+            "",
+            ("split", "class", "real in", "real out", "synthetic in", "synthetic out"),
+            tuple((e.split, e.emotion, *(str(n) for n in (*e.real, *e.synthetic))) for e in compared.exchanged),
+            2,
+        ),
+        Rows(
             "fates",
             "What became of them",
             "What the release that lacks a sample says of it: every release holds the scores of all its candidates.",
@@ -101,7 +109,7 @@ def tables_of(compared: Comparison) -> list[Rows]:
             ),
             3,
         ),
-        Rows("uplift", "Uplift", UPLIFT, ("", "before", "after"), tuple(_uplift(compared)), 3),
+        Rows("uplift", "Uplift", UPLIFT, ("measure", "before", "after"), tuple(_uplift(compared)), 3),
     ]
     return [table for table in tables if table.rows]
 

@@ -28,18 +28,20 @@ if TYPE_CHECKING:
 
 PARTS = {"release": "release", "plan": "plan", "evaluate": "evaluation"}  # verb of a stage -> the folder that it writes
 PROVENANCE = "provenance.json"  # a file that the report writes beside them
+REPORT = "report.html"
 PAYLOADS = "shards/"
 POINTER = "release.dvc"  # beside the release of a part: what DVC calls its content
 
 
 @dataclass(frozen=True, slots=True)
 class Outs:
-    """What dvc.lock says of a run: folder of `PARTS` -> DVC's name of its content. provenance: of that file, None
-    without."""
+    """What dvc.lock says of a run: folder of `PARTS` -> DVC's name of its content. provenance, report: of those files,
+    None without."""
 
     run: str
     folders: Mapping[str, str] = field(default_factory=dict)
     provenance: str | None = None
+    report: str | None = None
 
     def path(self, part: str) -> str:
         """Relative to the project."""
@@ -57,8 +59,8 @@ def outs_in(run: str, lock: str) -> Outs:
             if out.get("path") == f"data/runs/{run}/{part}" and str(out.get("md5", "")).endswith(".dir"):
                 found[part] = str(out["md5"])
     beside = stages.get(f"report@{run}", {}).get("outs", [])
-    named = [str(out["md5"]) for out in beside if out.get("path") == f"data/runs/{run}/{PROVENANCE}"]
-    return Outs(run, found, named[0] if named else None)
+    named = {str(out.get("path")): str(out["md5"]) for out in beside}
+    return Outs(run, found, *(named.get(f"data/runs/{run}/{file}") for file in (PROVENANCE, REPORT)))
 
 
 def outs_of(version: Version, repo: Path) -> Outs:
@@ -124,6 +126,15 @@ def fetched(version: Version, repo: Path, *, whole: bool, ask_remotes: bool = Tr
             with contextlib.suppress(ResourceError):
                 shutil.copyfile(store.path(outs.provenance, outs.path(PROVENANCE)), folder / PROVENANCE)
     return target
+
+
+def report_of(version: Version, repo: Path) -> str:
+    """report.html of a version. Raises as `fetched`; `UserError` where its lock names none."""
+    outs = outs_of(version, repo)
+    if outs.report is None:
+        raise UserError(f"{version.tag}: its commit names no {REPORT} of {version.run!r}")
+    with opened_to_read(repo) as dvc:
+        return Objects(dvc, repo, version).path(outs.report, outs.path(REPORT)).read_text("utf-8")
 
 
 def is_payload(name: str) -> bool:

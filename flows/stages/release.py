@@ -1,12 +1,13 @@
 """The stage `release`: one folder that a training loop elsewhere reads with nothing of ours installed.
 
 data/runs/<run>/release/: shards/<split>-real-*.tar, shards/train-synthetic-*.tar, index.parquet, splits.parquet,
-features.parquet (where the representation has no way back), scores.parquet, verdicts.parquet, lineage.parquet (who
-used what), requests.parquet (where a generator asks somebody else: whom, with which prompt), selftest.json (planted
-defects), rejects.parquet, params.json, prepared.json (steps of preparation and their versions), statistics.json (of
-train, where a step needs them), audit.json; what describes it to people and machines (flows/describing): README.md,
-LICENSE.md, LICENSES/, croissant.json, SHA256SUMS; manifest.json. `release_hash` is a hash of the manifest, which holds
-the hash of every other file (corpora/store/release.py); time, place and versions are in none of them.
+features.parquet (where the representation has no way back), features-NAME.parquet (where a run asks for them),
+scores.parquet, verdicts.parquet, lineage.parquet (who used what), requests.parquet (where a generator asks somebody
+else: whom, with which prompt), selftest.json (planted defects), rejects.parquet, params.json, prepared.json (steps of
+preparation and their versions), statistics.json (of train, where a step needs them), audit.json; what describes it to
+people and machines (flows/describing): README.md, LICENSE.md, LICENSES/, croissant.json, SHA256SUMS; manifest.json.
+`release_hash` is a hash of the manifest, which holds the hash of every other file (corpora/store/release.py); time,
+place and versions are in none of them.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from flows.describing.describe import describe
 from flows.params import Machine, Policy
 from flows.paths import Layout
 from flows.stages.feature_rows import vector_representation, write_feature_rows
+from flows.stages.feature_tables import write_feature_tables
 from flows.stages.lineage import lineage_table
 from flows.stages.plan.plans import ReleasePlan
 from generators.draws.balance import STOPS
@@ -80,6 +82,7 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
         release.write_audit(audit, summary.dropped)
         spec = vector_representation(summary.representation)
         rows = None if spec is None else write_feature_rows(release.path, spec, prepared, augmented)
+        tables = write_feature_tables(release.path, plan, machine.store or layout.store) if plan.features else None
         manifest = Manifest(
             name=plan.run,
             modality=summary.modality,
@@ -107,6 +110,7 @@ def run(plan: ReleasePlan, layout: Layout, machine: Machine) -> None:
             cannot_be_judged={c: "; ".join(by_reason) for c, by_reason in unjudged(verdicts).items()},
             features=None if rows is None else rows.to_json(),
             payload_tags=payload_tags(synthetic),
+            feature_tables=tables,
         )
         release.seal(manifest, describe(release.path, manifest))
 

@@ -66,5 +66,19 @@ def version_is_cached(name: str, repo: Path) -> bool:
         return listing.is_file() and all(Path(dvc.cache.local.oid_to_path(oid)).is_file() for oid in _listed(listing))
 
 
+def report_is_cached(tag: str, repo: Path) -> bool:
+    """Whether DVC's cache holds report.html of the version RUN@vX.Y.Z, out of which its page is written again."""
+    from dvc.repo import Repo
+
+    try:
+        report = outs_of(version_of(tag, repo), repo).report
+    except EmoforgeError:
+        return False
+    if report is None:
+        return False
+    with plain_errors(repo), Repo(str(repo)) as dvc:
+        return Path(dvc.cache.local.oid_to_path(report)).is_file()
+
+
 def _listed(listing: Path) -> list[str]:
     return [str(entry["md5"]) for entry in json.loads(listing.read_bytes())]

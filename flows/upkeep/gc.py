@@ -20,6 +20,8 @@ from flows.conduct.processes import run_locks
 from flows.engine.store import WorkStore
 from flows.params import load_machine, load_params
 from flows.paths import Layout
+from flows.publishing.pages import FOLDER as PAGES
+from flows.publishing.pages import page_order
 from flows.upkeep.cached import unused_objects
 from flows.upkeep.flowruns import old_flow_runs
 
@@ -65,6 +67,7 @@ def collect_garbage(repo: Path, *, keep_days: float = KEEP_DAYS, dry: bool) -> l
         "work store": lambda: _store(repo, age_s, dry=dry),
         "staging": lambda: _staging(repo, age_s, dry=dry),
         "fetched versions": lambda: _versions(repo, age_s, dry=dry),
+        "pages of versions": lambda: _pages(repo, age_s, dry=dry),
         "DVC cache": lambda: _cache(repo, dry=dry),
         "Prefect": lambda: _prefect(repo, keep_days, dry=dry),
     }
@@ -126,6 +129,18 @@ def _versions(repo: Path, age_s: float, *, dry: bool) -> Part:
     n, n_bytes = _removed(gone, dry=dry)
     kept = len(places) - len(gone)
     return Part("fetched versions", n, n_bytes, f"{kept} stay: DVC's cache lacks what they hold" if kept else "")
+
+
+def _pages(repo: Path, age_s: float, *, dry: bool) -> Part:
+    """Reports of versions with what changed, but for each run's newest; `emoforge report VERSION` writes them again."""
+    from flows.upkeep.cached import report_is_cached
+
+    pages = [sorted(_entries(folder), key=page_order)[:-1] for folder in Layout(repo).runs.glob(f"*/{PAGES}")]
+    places = [path for of_run in pages for path in of_run if _is_old(path, age_s)]
+    gone = [path for path in places if report_is_cached(path.stem, repo)]
+    n, n_bytes = _removed(gone, dry=dry)
+    kept = len(places) - len(gone)
+    return Part("pages of versions", n, n_bytes, f"{kept} stay: DVC's cache lacks their reports" if kept else "")
 
 
 def _cache(repo: Path, *, dry: bool) -> Part:

@@ -16,7 +16,7 @@ from tests.flows.conduct.test_dvcrun import SLEEPER, gone, sleepers
 from tests.toy import Toy
 
 REPO = Path(__file__).resolve().parents[2]
-RELEASES = ("verify", "log", "diff", "trace", "checkout", "redraw", "rebuild", "push-hub")
+RELEASES = ("verify", "log", "diff", "report", "trace", "checkout", "redraw", "rebuild", "push-hub")
 HEAVY = ("torch", "ray", "prefect", "dvc", "pyarrow", "numpy", "pandas", "librosa", "great_expectations", "diffusers")
 
 

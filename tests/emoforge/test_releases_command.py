@@ -13,7 +13,7 @@ from corpora.errors import UserError
 from corpora.store.release import open_release
 from emoforge.cli import app
 from tests.flows.releases.published import Published
-from tests.small_release import made, real, write_release
+from tests.small_release import made, real, write_release, write_stub_report
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +93,27 @@ def test_diff_and_its_page(project: Published, monkeypatch: pytest.MonkeyPatch, 
     assert code == 0 and "are the same" in text
     with pytest.raises(UserError, match=r"ends in \.html"):
         call(project, monkeypatch, "diff", "tiny", "tiny@latest", "--html", "page.txt")
+
+
+def test_the_report_with_what_changed(project: Published, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    page = write_stub_report(project.folder / "data/runs/tiny")
+    told = asked(project, monkeypatch, "report", "tiny", "--against", "tiny@v1.0.0", "--out", str(tmp_path / "r.html"))
+    assert told == {
+        "page": str(tmp_path / "r.html"),
+        "release": "tiny",
+        "title": "What changed since tiny@v1.0.0",
+        "said": "synthetic samples: 1 came",
+    }
+    written = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert '<section id="changed">' in written and "synthetic samples: 1 came" in written
+    code, text = call(project, monkeypatch, "report", "tiny", "--out", str(tmp_path / "same.html"))
+    assert code == 0 and "this is the same release as tiny@v1.1.0" in " ".join(text.split())
+    folder = str(project.folder / "data/runs/tiny/release")
+    assert asked(project, monkeypatch, "report", "tiny", "--against", folder, "--out", str(tmp_path / "b.html"))["page"]
+    with pytest.raises(UserError, match=r"ends in \.html"):
+        call(project, monkeypatch, "report", "tiny", "--out", "page.txt")
+    with pytest.raises(UserError, match=r"names no report\.html"):
+        call(project, monkeypatch, "report", "tiny@v1.0.0")
+    page.unlink()
+    with pytest.raises(UserError, match="has no report"):
+        call(project, monkeypatch, "report", "tiny")

@@ -44,6 +44,7 @@ from flows.conduct.retraction.states import (
 from flows.engine.store import WorkStore
 from flows.params import load_machine, load_params
 from flows.paths import Layout
+from flows.publishing.pages import FOLDER as PAGES
 from flows.releases.history import published
 from flows.releases.lineage import Lineage
 from flows.releases.places import find_release
@@ -162,6 +163,8 @@ def _workspace(at: _At) -> None:
             shutil.rmtree(place) if place.is_dir() else place.unlink()
     for folder in _folders_of(at.layout, at.one, Held()):
         shutil.rmtree(folder)
+    for pages in at.layout.runs.glob(f"*/{PAGES}"):  # of published versions, which show samples
+        shutil.rmtree(pages)
     for left in sorted((at.layout.repo / "data").rglob(".*.tmp")):
         if RAW not in left.relative_to(at.layout.repo).as_posix():
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)

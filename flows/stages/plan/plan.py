@@ -45,6 +45,7 @@ from flows.stages.plan.plans import (
     ReportPlan,
 )
 from flows.stages.plan.representation import settled_run
+from flows.stages.plan.tables import planned_tables, settled_tables
 from flows.stages.plan.weights import loaded_of, path_parameters, weights_of
 from flows.stages.run import PLANNED
 from generators.draws.targets import require_sources, require_subjects
@@ -91,6 +92,9 @@ def _settled(run_name: str, run: RunParams, layout: Layout) -> tuple[RunParams, 
     modality = modalities.pop()
     require_steps_of_vectors(run_name, run, {name: corpus.is_vector for name, corpus in ingested.items()})
     settled = settled_run(run_name, run, modality, layout)
+    if settled.release is not None:
+        steps, vectors = prepare_steps(run_name, settled, modality), any(c.is_vector for c in ingested.values())
+        settled = settled_tables(run_name, settled, steps, layout, vectors=vectors)
     return settled, modality, {name: corpus.content for name, corpus in ingested.items()}
 
 
@@ -129,6 +133,7 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
         drawn = DrawnBy(name=run.generator.name, code=sampling_code(*generator, shape))
     tested = {n: gate for n, gate in gates["sample"].items() if gate_class(n).fits_at_once}  # evaluate's self-test
     common, corpora = _Run(name, run, modality), tuple(run.corpora)
+    tables = planned_tables(name, run, steps)
 
     def part(kind: type[C]) -> C:
         return kind.model_validate({k: v for k, v in numerics.model_dump().items() if k in kind.model_fields})
@@ -171,6 +176,7 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
         ),
         release=common.of(
             ReleasePlan,
+            tables.modules,
             policy=run.policy,
             corpus_names=corpora,
             scheme=run.scheme,
@@ -179,6 +185,9 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
             resolved=values,
             all_numerics=numerics,
             prepared=described,
+            features=tables.features,
+            loads=tables.loads,
+            feature_code=tables.code,
         ),
         report=common.of(ReportPlan, corpora=contents),
     )

@@ -119,6 +119,7 @@ class Plan(_Frozen):
 
     STAGE: ClassVar[str]
     ON_DISK: ClassVar[Mapping[str, str]] = {}  # field -> its key in "params", where they differ
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset()  # fields that are not written where they are empty
 
     run: str
     modality: str
@@ -143,7 +144,9 @@ class Plan(_Frozen):
             "stage": self.stage,
             "run": self.run,
             "modality": self.modality,
-            "params": {self.ON_DISK.get(name, name): value for name, value in own.items()},
+            "params": {
+                self.ON_DISK.get(name, name): value for name, value in own.items() if value or name not in self.OPTIONAL
+            },
             "numerics": self.compute.model_dump(mode="json"),
             "corpora": {**self.corpora},
             "code": {**self.code},
@@ -163,7 +166,7 @@ class Plan(_Frozen):
         if written["stage"] != cls.STAGE or not isinstance(written["params"], Mapping):
             raise IntegrityError(f"it is of stage {written['stage']!r}, not {cls.STAGE!r}")
         field_of = {cls.ON_DISK.get(name, name): name for name in cls.model_fields if name not in _SHARED}
-        if odd := sorted({*written["params"]} ^ {*field_of}):
+        if odd := sorted(({*written["params"]} ^ {*field_of}) - (cls.OPTIONAL - {*written["params"]})):
             raise IntegrityError(f"its keys differ (params.{odd[0]})")
         own = {field_of[key]: value for key, value in written["params"].items()}
         shared = {name: written[name] for name in _SHARED if name != "compute"}
@@ -274,9 +277,12 @@ class EvaluatePlan(Plan):
 
 
 class ReleasePlan(Plan):
-    """resolved, all_numerics: the run's parameters and `numerics` whole, for params.json."""
+    """resolved, all_numerics: the run's parameters and `numerics` whole, for params.json. features: representations
+    whose tables the release holds; loads: what they load, path or "package:NAME" -> hash; feature_code: name of each ->
+    hash of the code that computes it."""
 
     STAGE: ClassVar[str] = "release"
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset({"features", "loads", "feature_code"})
     ON_DISK: ClassVar[Mapping[str, str]] = {"corpus_names": "corpora", "resolved": "run", "all_numerics": "numerics"}
 
     compute: NoCompute
@@ -288,6 +294,9 @@ class ReleasePlan(Plan):
     resolved: dict[str, JsonValue]
     all_numerics: Numerics
     prepared: Described
+    features: tuple[RepresentationParams, ...] = ()
+    loads: dict[str, str] = Field(default_factory=dict)
+    feature_code: dict[str, str] = Field(default_factory=dict)
 
 
 class ReportPlan(Plan):

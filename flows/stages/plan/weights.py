@@ -24,7 +24,7 @@ from flows.params import RunParams
 from flows.paths import Layout
 from flows.stages.plan.plans import PlannedGate
 
-NAMING = ("prepare", "fit", "augment", "evaluate")  # the stages whose plans name weights
+NAMING = ("prepare", "fit", "augment", "evaluate", "release")  # the stages whose plans name weights
 LISTS = ("word_list",)  # parameters whose value is the path of a file
 
 
@@ -63,8 +63,8 @@ def loaded_of(
 
 
 def asked_encoders(run: RunParams) -> list[str]:
-    """Names of the packaged encoders that a run's steps, representation and gates load, sorted. Raises what their
-    owners raise of parameters."""
+    """Names of the packaged encoders that a run's steps, representation, gates and tables of features load, sorted.
+    Raises what their owners raise of parameters."""
     from features.representation import representation_class
     from validators.gate import gate_class, gate_params
 
@@ -75,6 +75,8 @@ def asked_encoders(run: RunParams) -> list[str]:
     if run.generator is not None:
         for gate, given in run.gate_params().items():
             names.update(gate_class(gate).encoders(gate_params(gate, given.params)))
+    for table in run.release.features if run.release else ():
+        names.update(getattr(representation_class(table.name), "encoders", ()))
     return sorted(names)
 
 
@@ -126,7 +128,7 @@ def require_planned(gates: Mapping[str, PlannedGate]) -> None:
 
 
 def require_loaded(loads: Mapping[str, str]) -> None:
-    """`loads` of a plan: path -> hash of what its generator and representation load from there. Raises
+    """`loads` of a plan: path -> hash of what its generator and representations load from there. Raises
     `IntegrityError` where a path holds something else than when the plan was made, `UserError` where nothing is."""
     _require("generator or representation", loads, {path: _all_of(path, Path()) for path in loads})
 

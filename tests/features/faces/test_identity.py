@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corpora.errors import UserError
+from corpora.codecs import encode_png
+from corpora.errors import PayloadError, UserError
+from corpora.schema import Payload
 from features.faces.identity import face_points
 from features.pretrained.packages import ENCODERS, packaged
+from features.representation import make_representation
 from tests.features.pretrained.carried import carry
 from validators.embeddings.people import IdentityEmbedding, fit_identity
 
@@ -85,3 +88,13 @@ def test_the_published_one_knows_a_face_again(shared_data: Path) -> None:
     points = face_points(np.concatenate([faces, moved]))
     distances = np.linalg.norm(points[:4] - points[4], axis=1)
     assert distances.argmin() == 0 and distances[0] < 0.6
+
+
+def test_a_face_is_a_payload_of_numbers(_dlib: None) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
+    built = make_representation("face_dlib", {})
+    point = built.encode(Payload(encode_png(picture), "png"))
+    assert point.shape == built.spec.shape == (128,) and built.spec.rows[127] == "face_dlib_127"
+    np.testing.assert_array_equal(point, face_points(picture[None])[0])
+    with pytest.raises(PayloadError, match="not-grey"):
+        built.encode(Payload(encode_png(np.zeros((64, 64, 3), np.uint8)), "png"))

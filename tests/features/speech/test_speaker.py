@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from corpora.errors import UserError
+from corpora.codecs import decode_wav, encode_wav
+from corpora.errors import PayloadError, UserError
+from corpora.schema import Payload
 from features.pretrained.packages import ENCODERS, packaged
-from features.speech.speaker import Network, mel_energies, speaker_encoder
+from features.representation import make_representation
+from features.speech.speaker import COLUMNS, Network, mel_energies, speaker_encoder
 from tests.features.pretrained.carried import carry, tiny_speaker
 
 RATE = 16000
@@ -78,3 +81,15 @@ def test_the_published_one_tells_voices_apart(shared_data: Path) -> None:
     voices = [speaker_encoder().encode(decode_wav(f.read_bytes())[0].mean(axis=1), RATE) for f in files]
     likeness = np.asarray(voices) @ np.asarray(voices).T
     assert min(likeness[0, 1], likeness[2, 3]) > likeness[:2, 2:].max() + 0.05
+
+
+def test_a_voice_is_a_payload_of_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    carry(tmp_path, "speaker_ge2e", tiny_speaker(), monkeypatch)
+    built = make_representation("speaker_ge2e", {})
+    heard = np.random.default_rng(0).normal(0, 0.1, 20_000).astype(np.float32)
+    point = built.encode(Payload(encode_wav(heard, 16000), "wav"))
+    assert point.shape == built.spec.shape == (COLUMNS,) and built.spec.rows[0] == "speaker_ge2e_0"
+    signal = decode_wav(encode_wav(heard, 16000))[0].mean(axis=1)
+    np.testing.assert_array_equal(point, speaker_encoder().encode(signal, 16000))
+    with pytest.raises(PayloadError, match="wrong-codec"):
+        built.encode(Payload(b"{}", "json"))

@@ -77,6 +77,11 @@ def test_publish_tags_once_and_an_old_tag_is_read_again(toy: Toy) -> None:
     manifest = json.loads((toy.folder / "data/runs/toy/release/manifest.json").read_text())
     assert facts[1] is not None and facts[1].release_hash == manifest["release_hash"]
     assert publish("toy", repo=toy.folder).tag is None
+    pages = [toy.folder / f"data/runs/toy/reports/toy@v1.{minor}.0.html" for minor in (0, 1)]
+    assert [first.page, second.page] == [page.relative_to(toy.folder).as_posix() for page in pages]
+    assert "No version was published before" in pages[0].read_text()
+    assert "What changed since toy@v1.0.0" in pages[1].read_text() and manifest["release_hash"] in pages[1].read_text()
+    assert toy.git("status", "--porcelain") == "A  notes.txt"
     v2 = (toy.folder / "data/runs/toy/release/a.txt").read_text()
     assert v1 != v2
 
@@ -126,6 +131,16 @@ def test_what_a_licence_holds_back_goes_to_a_private_remote_or_stays(toy: Toy, t
     public = {p.parent.name + p.name for p in (toy.folder / ".emoforge/remote").rglob("*") if p.is_file()}
     release = lock.split("data/runs/toy/release\n")[-1].split("md5: ")[1].split()[0]
     assert release in vault and release not in public
+
+
+def test_a_report_without_a_place_for_what_changed_is_said_before_anything_leaves(toy: Toy) -> None:
+    page = toy.folder / "data/runs/toy/report.html"
+    page.chmod(0o644)
+    page.write_text(page.read_text().replace("changed:nav", ""))
+    toy.sh("dvc", "commit", "-q", "--force", "report@toy")
+    with pytest.raises(UserError, match=r"report\.html of toy .*emoforge run toy writes it anew"):
+        publish("toy", repo=toy.folder)
+    assert toy.git("tag") == "" and not (toy.folder / ".emoforge" / "remote").exists()
 
 
 def test_a_remote_that_fails_leaves_no_tag_and_a_lock_names_its_holder(toy: Toy) -> None:

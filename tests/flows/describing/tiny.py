@@ -13,9 +13,9 @@ from corpora.licences import restrictions, uses
 from corpora.schema import LINEAGE, REJECTS, REQUESTS, SCORES, SPLITS, VERDICTS, Sample
 from corpora.signals import encode_signals
 from corpora.store.atomic import write_json
-from corpora.store.release import FEATURES, UNIT
+from corpora.store.release import FEATURES, UNIT, feature_file
 from corpora.store.shards import write_shards, write_table
-from flows.artifacts.released import ClassCount, Manifest, Released
+from flows.artifacts.released import ClassCount, FeatureTable, Manifest, Released
 from flows.describing.describe import describe
 from tests.small_release import VERDICT
 
@@ -77,9 +77,10 @@ def sample(modality: str, i: int, split: str, *, synthetic: bool = False) -> Sam
 
 def write_described(folder: Path, modality: str = "speech", *, synthetic: int = 3, **other: Any) -> Path:
     """A release, sealed, with 4 train, 2 dev and 2 test samples. other: fields of its manifest; corpora:
-    its entries; preset: of the generator; vectors: with features.parquet; requests: with prompts that quote a line."""
+    its entries; preset: of the generator; vectors: with features.parquet; beside: with features-functionals.parquet;
+    requests: with prompts that quote a line."""
     corpora, preset = other.pop("corpora", [{"id": "c", "card": CARD}]), other.pop("preset", None)
-    vectors, requests = other.pop("vectors", False), other.pop("requests", False)
+    vectors, beside, requests = (other.pop(name, False) for name in ("vectors", "beside", "requests"))
     parts = {"train": range(4), "dev": range(4, 6), "test": range(6, 8)}
     with Released.written(folder) as release:
         place = release.path
@@ -112,6 +113,10 @@ def write_described(folder: Path, modality: str = "speech", *, synthetic: int = 
                 "synthetic": len(drawn),
             }
             other = {"features": about} | other
+        if beside:
+            rows = beside_payloads(pa.concat_tables(tables))
+            write_table(place / feature_file("functionals"), rows)
+            other = {"feature_tables": {"functionals": about_table(rows)}} | other
         if requests:
             asked = [{"sample_id": s.sample_id, "prompts": ["a real line"], "facts": "{}"} for s in drawn]
             release.write_tables({"requests": pa.Table.from_pylist(asked, schema=REQUESTS)})
@@ -135,6 +140,27 @@ def vector_rows(splits: dict[str, str], index: pa.Table) -> pa.Table:
     values = [pa.array(np.arange(index.num_rows, dtype=np.float32) + k) for k in range(2)]
     schema = pa.schema([fields[0], pa.field("split", pa.string()), *fields[1:], *features])
     return pa.table([columns[0], split, *columns[1:], *values], schema=schema)
+
+
+def beside_payloads(index: pa.Table) -> pa.Table:
+    """features-functionals.parquet: two features of every sample but c/1 and the first synthetic one (short)."""
+    none = np.isin(index["sample_id"].to_pylist(), ["c/1", "syn/9e1d/20"])
+    values = np.arange(index.num_rows, dtype=np.float32)
+    columns = [pa.array(values + k, mask=none) for k in range(2)]
+    return pa.table([index["sample_id"].combine_chunks(), *columns], names=["sample_id", "f0", "jitter"])
+
+
+def about_table(rows: pa.Table) -> FeatureTable:
+    """As the manifest tells of it."""
+    missing = {"too short": rows["f0"].null_count}
+    return FeatureTable(
+        file=feature_file("functionals"),
+        representation="functionals",
+        columns=2,
+        rows=rows.num_rows,
+        weights={},
+        missing=missing,
+    )
 
 
 def score(synthetic: Sample) -> dict[str, Any]:

@@ -68,6 +68,22 @@ def test_it_is_whole_and_the_same_again(part: Part, whole: Path, parts: dict[Par
     assert files_of(tmp_path / "again") == files_of(parts[part])
 
 
+def test_tables_beside_payloads_hold_the_samples_of_the_part(tmp_path: Path) -> None:
+    """Of "synthetic" the rows of synthetic samples: of features the terms of that part say nothing."""
+    source = write_described(tmp_path / "release", vectors=True, beside=True, corpora=[{"id": "c", "card": NC}])
+    whole = open_release(source).features("functionals")
+    for part, rows in (("synthetic", 3), ("features", 11)):
+        take_part(source, tmp_path / part, part, {})
+        release = open_release(tmp_path / part)
+        release.verify()
+        table = release.features("functionals")
+        known = set(table["sample_id"].to_pylist())
+        assert table.num_rows == rows and (part == "features" or known == set(release.index["sample_id"].to_pylist()))
+        assert table.to_pylist() == [row for row in whole.to_pylist() if row["sample_id"] in known]
+        about = (Released(tmp_path / part).manifest().feature_tables or {})["functionals"]
+        assert (about.rows, about.missing) == (rows, {"too short": 1 if part == "synthetic" else 2})
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_no_byte_of_a_real_sample_is_in_it(part: Part, parts: dict[Part, Path]) -> None:
     data = b"".join(path.read_bytes() for path in sorted(parts[part].rglob("*")) if path.is_file())

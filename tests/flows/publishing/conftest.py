@@ -14,7 +14,7 @@ from flows.publishing.leaving import Out
 from flows.releases.fetched import fetched
 from flows.releases.versions import version_of
 from tests.flows.releases.published import Published
-from tests.small_release import made, real, write_release
+from tests.small_release import made, real, write_release, write_stub_report
 
 PARAMS = """corpora:
   toy: {reader: ravdess}
@@ -44,6 +44,7 @@ def rebuilt(project: Published, samples: list[Sample]) -> None:
     run = project.folder / "data/runs/tiny"
     shutil.rmtree(run / "release", ignore_errors=True)
     write_release(run / "release", samples)
+    write_stub_report(run)
     (run / "metrics.json").write_text(f'{{"n": {len(samples)}}}')
     project.built(run)
 

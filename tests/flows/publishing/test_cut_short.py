@@ -15,6 +15,7 @@ from corpora.errors import EmoforgeError, LockedError, ResourceError, UserError
 from flows.conduct import publish as conduct
 from flows.conduct.publish import publish
 from flows.publishing import commits
+from flows.publishing.pages import page_file
 from flows.releases.versions import Facts, versions_of
 from tests.flows.publishing.conftest import rebuilt
 from tests.flows.releases.published import Published
@@ -33,6 +34,7 @@ def state(project: Published) -> dict[str, object]:
         "status": project.git("status", "--porcelain", "--untracked-files=all"),
         "changelog": (project.folder / "data/runs/tiny/CHANGELOG.md").read_text(),
         "dvc.yaml": (project.folder / "dvc.yaml").read_text(),
+        "pages": {path.name: path.read_text() for path in page_file("tiny@v1.0.0", project.folder).parent.glob("*")},
     }
 
 

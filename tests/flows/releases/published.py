@@ -57,12 +57,15 @@ class Published:
         return f"tiny@{number}"
 
     def built(self, run: Path) -> None:
-        """dvc.lock and the objects of `run`, uncommitted: what a run leaves."""
+        """dvc.lock and the objects of `run` (its report too, where it has one), uncommitted: what a run leaves."""
         lock = ["schema: '2.0'", "stages:"]
         for verb, part in PARTS.items():
             if (run / part).is_dir():
                 lock += [f"  {verb}@tiny:", "    cmd: none", "    outs:", f"    - path: data/runs/tiny/{part}"]
                 lock += ["      hash: md5", f"      md5: {self._kept(run / part)}"]
+        if (run / "report.html").is_file():
+            lock += ["  report@tiny:", "    cmd: none", "    outs:", "    - path: data/runs/tiny/report.html"]
+            lock += ["      hash: md5", f"      md5: {self._object((run / 'report.html').read_bytes())}"]
         (self.folder / "dvc.lock").write_text("\n".join(lock) + "\n", encoding="utf-8")
 
     def forget(self) -> None:

@@ -18,8 +18,11 @@ from corpora.errors import LockedError, UserError
 from flows.conduct.processes import run_locks
 from flows.engine.store import WorkStore
 from flows.paths import Layout
+from flows.publishing.pages import page_file
 from flows.upkeep.flowruns import bytes_of_runs
 from flows.upkeep.gc import Part, collect_garbage
+from tests.flows.releases.published import Published
+from tests.small_release import real, write_release, write_stub_report
 from tests.toy import Toy
 
 OLD = time.time() - 40 * 86400
@@ -131,6 +134,26 @@ def test_what_was_not_used_for_so_long_goes_and_the_rest_stays(project: Path) ->
     versions = part(parts, "fetched versions")
     assert versions.n == 0 and "1 stay" in versions.note, "no tag says that it could be fetched again"
     assert not any(one.failed for one in parts)
+
+
+def test_old_pages_of_versions_go_where_they_can_be_written_again(tmp_path: Path) -> None:
+    project = Published(tmp_path / "project")
+    write_release(tmp_path / "run" / "release", [real(0)])
+    write_stub_report(tmp_path / "run")
+    pages = [page_file(f"tiny@v1.{n}.0", project.folder) for n in (0, 2, 9, 10)]
+    for n, page in zip((0, 2, 9, 10), pages, strict=True):
+        if n != 2:  # of this one there is no tag
+            project.version(tmp_path / "run", f"v1.{n}.0")
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text("12345")
+        os.utime(page, (OLD, OLD))
+    os.utime(pages[2])
+    told = part(collect_garbage(project.folder, dry=False), "pages of versions")
+    assert [page.exists() for page in pages] == [False, True, True, True], "old; no tag; young; the newest"
+    assert (told.n, told.n_bytes) == (1, 5) and "1 stay" in told.note
+    project.forget()
+    os.utime(pages[2], (OLD, OLD))
+    assert part(collect_garbage(project.folder, dry=False), "pages of versions").n == 0, "its report is not there"
 
 
 def test_it_waits_for_whoever_is_at_work(project: Path) -> None:

@@ -22,6 +22,7 @@ from flows.conduct.retraction.forget import forget
 from flows.conduct.retraction.purge import WORKSPACE, audit, purge
 from flows.engine.store import WorkStore
 from flows.paths import Layout
+from flows.publishing.pages import page_file
 from flows.releases.places import find_release
 from flows.stages.ingest.retracted import Retraction, rows_covered
 from tests.flows.conduct.retraction.project_of_faces import edges, faces, ingested, of_c, picture
@@ -145,6 +146,9 @@ def test_nothing_of_it_is_left_and_what_others_need_stays(
     places = (repo / ".dvc", repo / ".emoforge", repo / "data", repo.parent / "remote")
     assert any(p in data for _, data in everything(*places) for p in payloads)
     before = {path.relative_to(repo.parent) for path, _ in everything(*places)}
+    page = page_file("tiny@v2.0.0", repo)
+    page.parent.mkdir()
+    page.write_bytes(b"<img src=data:,>" + payloads[0])
     certificate = purge(one, repo=repo)
     assert certificate.complete, certificate.places
     left = [path for path, data in everything(*places) if any(p in data for p in payloads)]
