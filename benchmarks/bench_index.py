@@ -221,14 +221,16 @@ def run(folder: Path, names: list[str], repeats: int) -> list[dict[str, object]]
             json.loads(subprocess.run(own, env=environment, capture_output=True, check=True).stdout)
             for _ in range(repeats)
         ]
-        seconds = sorted(shot["s"] for shot in shots)
+        seconds, cpu = (sorted(shot[clock] for shot in shots) for clock in ("s", "cpu_s"))
         middle = seconds[len(seconds) // 2]
         line = {"step": name, "s": middle, "low": seconds[0], "high": seconds[-1], "n": repeats}
+        line |= {"cpu_s": cpu[len(cpu) // 2], "cpu_low": cpu[0], "cpu_high": cpu[-1]}
         line["peak_mib"] = max(shot["peak_mib"] for shot in shots)
         line["idle_mib"] = shots[0]["idle_mib"]
         lines.append(line)
         sys.stdout.write(
-            f"| {name} | {middle:.2f} s [{seconds[0]:.2f}, {seconds[-1]:.2f}], n = {repeats} | "
+            f"| {name} | {line['cpu_s']:.2f} s [{cpu[0]:.2f}, {cpu[-1]:.2f}] of the processor, "
+            f"{middle:.2f} s [{seconds[0]:.2f}, {seconds[-1]:.2f}] on the clock, n = {repeats} | "
             f"{line['peak_mib']} MiB (imports alone: {line['idle_mib']}) | {shots[0]['said']}\n"
         )
         sys.stdout.flush()

@@ -145,7 +145,7 @@ def inspect_release(folder: Path, *, as_json: bool) -> None:
     counts: Counter[tuple[str, str, str]] = Counter()
     weights: dict[str, float] = {}  # class -> what its synthetic rows count for
     for split in sorted(set(release.splits["split"].to_pylist())):
-        for row in release.rows(split).select(["emotion", "generator_id", "weight"]).to_pylist():
+        for row in release.narrow(["emotion", "weight"]).rows(split).to_pylist():
             kind, emotion = "real" if row["generator_id"] is None else "synthetic", row["emotion"] or "-"
             counts[emotion, split, kind] += 1
             if kind == "synthetic":

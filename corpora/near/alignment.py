@@ -32,14 +32,15 @@ def aligned_correlation(first: np.ndarray, second: np.ndarray, motion: np.ndarra
     """
     image, target = _standard(first), _standard(second)
     image[mirrored] = image[mirrored].reshape(-1, SIDE, SIDE)[:, :, ::-1].reshape(-1, SIDE * SIDE)
+    contrast = _contrast(target)
     motion = _step(image, target, motion)
-    score = _overlap_correlation(image, target, motion)
+    score = _overlap_correlation(image, contrast, motion)
     left = np.flatnonzero(score >= _HOPELESS)
     if len(left):
         image, target, motion = image[left], target[left], motion[left]
         for _ in range(_STEPS):
             motion = _step(image, target, motion)
-        score[left] = np.maximum(score[left], _overlap_correlation(image, target, motion))
+        score[left] = np.maximum(score[left], _overlap_correlation(image, contrast[left], motion))
     return score
 
 
@@ -73,9 +74,10 @@ def _step(image: np.ndarray, target: np.ndarray, motion: np.ndarray) -> np.ndarr
     )
 
 
-def _overlap_correlation(image: np.ndarray, target: np.ndarray, motion: np.ndarray) -> np.ndarray:
+def _overlap_correlation(image: np.ndarray, contrast: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """`contrast`: that of the target."""
     warped, inside = _warp(image, motion)
-    return _masked_correlation(_contrast(warped), _contrast(target), _eroded(inside))
+    return _masked_correlation(_contrast(warped), contrast, _eroded(inside))
 
 
 def _standard(thumbs: np.ndarray) -> np.ndarray:
@@ -95,11 +97,11 @@ def _warp(image: np.ndarray, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray
     u, v = np.clip(u, 0, SIDE - 1.001), np.clip(v, 0, SIDE - 1.001)
     i, j = v.astype(np.int32), u.astype(np.int32)
     fv, fu = v - i, u - j
-    at = i * SIDE + j + (np.arange(len(image), dtype=np.int32) * (SIDE * SIDE))[:, None]
-    flat = image.ravel()
-    top = flat[at] * (1 - fu) + flat[at + 1] * fu
-    low = flat[at + SIDE] * (1 - fu) + flat[at + (SIDE + 1)] * fu
-    return top * (1 - fv) + low * fv, inside
+    at = (i * SIDE + j + (np.arange(len(image), dtype=np.int32) * (SIDE * SIDE))[:, None]).astype(np.intp)
+    # the pixel itself, the one beside it and those below: one list of places in four views that begin later
+    here, beside, below, across = (image.ravel()[step:].take(at) for step in (0, 1, SIDE, SIDE + 1))
+    left, over = 1 - fu, 1 - fv
+    return (here * left + beside * fu) * over + (below * left + across * fu) * fv, inside
 
 
 def _contrast(flat: np.ndarray) -> np.ndarray:

@@ -10,7 +10,10 @@ them are one matrix product. Candidates are aligned and correlated where they ov
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +28,11 @@ _TABLES, _BAND = 28, 17  # hash tables, bits that make the key of each
 _MAX_BITS = 18  # of 77 that may differ in a candidate; unrelated pictures differ in 38, one pair in 1000 in 23
 _MIN_COSINE = 0.65  # of the coefficients of a candidate, against the mean of the set
 _CROWD, _LINKS = 400, 50  # a key that more pictures share says little: each is compared with this many of them
-_BLOCK = 512  # pictures or candidates at a time: bounds memory
+_BLOCK = 512  # pictures at a time: bounds memory
+_ROWS = 1024  # pictures that are looked up under their views at a time
+_ALIGNED = 64  # candidates at a time: what they need stays in the processor's cache
+_PAIRS = 1 << 17  # pairs of one bucket at a time
+_SMALL = 3 * SIDE  # pixels a side; larger pictures are made small one by one
 _FLAT = 2.0  # standard deviation in grey levels below which a picture shows nothing
 # Correlation of local contrast where two pictures overlap. On FER2013 copies lie above 0.9 (0.8 under a watermark or a
 # caption), other pictures of one shoot at 0.7 to 0.8, other people below 0.75.
@@ -64,17 +71,56 @@ VIEWS = _views()
 
 def fingerprint(payload: bytes) -> bytes:
     """Picture -> 32 x 32 grey levels, row by row; b"" where it cannot be decoded or shows nothing (flat)."""
+    return fingerprints([payload])[0]
+
+
+def fingerprints(payloads: Sequence[bytes]) -> list[bytes]:
+    """`fingerprint` of each, in their order; small grey pictures of one size are made small together."""
+    prints = [b""] * len(payloads)
+    alike: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
+    for number, payload in enumerate(payloads):
+        with suppress(PayloadError):
+            array = decode_image(payload)
+            if array.ndim == 2 and max(array.shape) <= _SMALL:
+                alike.setdefault(array.shape, []).append((number, array))
+            else:
+                prints[number] = _printed(_thumbnail(array)[None])[0]
+    for pictures in alike.values():
+        numbers, arrays = zip(*pictures, strict=True)
+        for number, data in zip(numbers, _printed(_thumbnails(np.stack(arrays))), strict=True):
+            prints[number] = data
+    return prints
+
+
+def _printed(thumbs: np.ndarray) -> list[bytes]:
+    """uint8 [n, 32, 32] -> the bytes of each; b"" for a flat one."""
+    flat = thumbs.reshape(len(thumbs), -1)
+    return [b"" if deviation < _FLAT else row.tobytes() for row, deviation in zip(flat, flat.std(axis=1), strict=True)]
+
+
+def _thumbnail(array: np.ndarray) -> np.ndarray:
     from PIL import Image
 
-    try:
-        array = decode_image(payload)
-    except PayloadError:
-        return b""
     image = Image.fromarray(array)
     if image.mode != "L":
         image = image.convert("L")
-    small = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=3.0), dtype=np.uint8)
-    return b"" if small.std() < _FLAT else small.tobytes()
+    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=3.0), dtype=np.uint8)
+
+
+def _thumbnails(arrays: np.ndarray) -> np.ndarray:
+    """uint8 [n, h, w] of at most `_SMALL` a side -> [n, 32, 32], `_thumbnail` of each.
+
+    Pillow makes a picture narrower and then lower, rounding in between. So all of them below each other are made
+    narrower in one call, and then all beside each other lower. Of small pictures `reducing_gap` reduces nothing.
+    """
+    from PIL import Image
+
+    n, height, width = arrays.shape
+    below = Image.fromarray(arrays.reshape(n * height, width))
+    narrow = np.asarray(below.resize((SIDE, n * height), Image.Resampling.BILINEAR)).reshape(n, height, SIDE)
+    beside = Image.fromarray(np.ascontiguousarray(narrow.transpose(1, 0, 2)).reshape(height, n * SIDE))
+    low = np.asarray(beside.resize((n * SIDE, SIDE), Image.Resampling.BILINEAR)).reshape(SIDE, n, SIDE)
+    return np.ascontiguousarray(low.transpose(1, 0, 2))
 
 
 def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
@@ -88,8 +134,8 @@ def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
     thumbs = np.frombuffer(b"".join(prints[i] for i in rows), np.uint8).reshape(len(rows), SIDE * SIDE)
     first, second, view = _candidates(thumbs)
     score = np.empty(len(first), np.float32)
-    for at in range(0, len(first), _BLOCK):
-        part = slice(at, at + _BLOCK)
+    for at in range(0, len(first), _ALIGNED):
+        part = slice(at, at + _ALIGNED)
         start = [_motion(number) for number in view[part].tolist()]
         motion, mirrored = np.array([m for m, _ in start], np.float32), np.array([m for _, m in start], bool)
         score[part] = aligned_correlation(thumbs[first[part]], thumbs[second[part]], motion, mirrored)
@@ -121,7 +167,6 @@ def _cosines(highest: int) -> np.ndarray:
     return basis / np.linalg.norm(basis, axis=0)
 
 
-@cache
 def _projection(number: int) -> np.ndarray:
     """[276, 77] float32: smoothed thumbnail (`_smooth`) -> DCT coefficients of its view `number`; edges go on."""
     from scipy.sparse import coo_array
@@ -156,6 +201,19 @@ def _coefficients(smooth: np.ndarray, number: int) -> np.ndarray:
     return _unit(smooth @ _projection(number))
 
 
+def _seen(smooth: np.ndarray) -> Iterator[np.ndarray]:
+    """[m, 276] -> the coefficients of each view but the first. One product for all of them: twice as fast as fifty."""
+    every = smooth @ _projections()
+    for at in range(0, every.shape[1], every.shape[1] // (len(VIEWS) - 1)):
+        yield _unit(every[:, at : at + every.shape[1] // (len(VIEWS) - 1)])
+
+
+@cache
+def _projections() -> np.ndarray:
+    """[276, 50 x 77] float32: of all views but the first, beside each other."""
+    return np.concatenate([_projection(number) for number in range(1, len(VIEWS))], axis=1)
+
+
 def _motion(number: int) -> tuple[tuple[float, float, float, float], bool]:
     """View -> (a, b, c, d) of x' = a x - b y + c, y' = b x + a y + d in pixels from the middle, after mirroring."""
     view = VIEWS[number]
@@ -180,30 +238,25 @@ def _candidates(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     smooth = _smooth(thumbs)
     own = _coefficients(smooth, 0)
     median = np.median(own, axis=0)
-    centred = _unit(own - own.mean(axis=0))
+    mean = own.mean(axis=0)
+    centred = _unit(own - mean)
     bits = own > median
     words = _words(bits)
     bands = _bands(bits.shape[1])
     keys = (bits.astype(np.float32) @ bands).astype(np.int32)  # exact: below 2**24
-    orders = [np.argsort(keys[:, t], kind="stable").astype(np.int32) for t in range(_TABLES)]
-    starts = [np.searchsorted(keys[orders[t], t], np.arange((1 << _BAND) + 1)).astype(np.int32) for t in range(_TABLES)]
+    buckets = _buckets(keys)
     blocks: list[np.ndarray] = []
-    for number in range(len(VIEWS)):
-        seen = own if number == 0 else _coefficients(smooth, number)
-        mine = words if number == 0 else _words(seen > median)
-        wanted = keys if number == 0 else ((seen > median).astype(np.float32) @ bands).astype(np.int32)
-        close = [
-            _matching(
-                starts[t][wanted[:, t]], starts[t][wanted[:, t] + 1], orders[t], mine, words, 0 if number else _LINKS
-            )
-            for t in range(_TABLES)
-        ]
-        pairs = np.unique(np.concatenate(close))
-        alike = _row_cosines(_unit(seen - own.mean(axis=0)), pairs // n, centred, pairs % n)
-        good = alike >= _MIN_COSINE
-        first, second = pairs[good] // n, pairs[good] % n
-        either = np.minimum(first, second) * n + np.maximum(first, second)
-        blocks.append(np.stack([either, -alike[good], first, second, np.full(len(first), number)], axis=1))
+    for low, high in pairwise(np.linspace(0, n, -(-n // _ROWS) + 1).astype(int).tolist()):
+        for number, seen in enumerate(chain([own[low:high]], _seen(smooth[low:high]))):
+            on = seen > median
+            wanted = (on.astype(np.float32) @ bands).astype(np.int32)
+            pairs = np.unique(_matching(buckets, wanted, low, _words(on), words, 0 if number else _LINKS))
+            first, second = pairs // n, pairs % n
+            alike = _row_cosines(seen, mean, first - low, centred, second)
+            good = alike >= _MIN_COSINE
+            first, second = first[good], second[good]
+            either = np.minimum(first, second) * n + np.maximum(first, second)
+            blocks.append(np.stack([either, -alike[good], first, second, np.full(len(first), number)], axis=1))
     every = np.concatenate(blocks)  # float64 holds whole numbers up to 2**53
     every = every[np.lexsort((every[:, 4], every[:, 1], every[:, 0]))]
     best = np.ones(len(every), bool)
@@ -225,33 +278,58 @@ def _unit(x: np.ndarray) -> np.ndarray:
     return x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-9)
 
 
-def _row_cosines(a: np.ndarray, i: np.ndarray, b: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """Unit rows a[i] and b[j] -> their cosines, a block at a time."""
+def _row_cosines(seen: np.ndarray, mean: np.ndarray, i: np.ndarray, b: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Rows seen[i] against their mean and unit rows b[j] -> their cosines, a block at a time."""
     out = np.empty(len(i), np.float64)
-    for at in range(0, len(i), 1 << 16):
-        part = slice(at, at + (1 << 16))
-        out[part] = np.einsum("nd,nd->n", a[i[part]], b[j[part]])
+    for at in range(0, len(i), 1 << 14):
+        part = slice(at, at + (1 << 14))
+        out[part] = np.einsum("nd,nd->n", _unit(seen[i[part]] - mean), b[j[part]])
     return out
 
 
+class _Buckets(NamedTuple):
+    """What of n pictures has which key in each table: `order[starts[k] : starts[k + 1]]`, k the key in table t plus
+    t * (2**17 + 1)."""
+
+    order: np.ndarray  # int32 [tables * n]
+    starts: np.ndarray  # int32 [tables * (2**17 + 1)]
+
+
+def _buckets(keys: np.ndarray) -> _Buckets:
+    """[n, tables]"""
+    n = len(keys)
+    order = np.concatenate([np.argsort(keys[:, t], kind="stable") for t in range(_TABLES)]).astype(np.int32)
+    starts = np.zeros((_TABLES, (1 << _BAND) + 1), np.int32)
+    for t in range(_TABLES):
+        np.cumsum(np.bincount(keys[:, t], minlength=1 << _BAND), out=starts[t, 1:])
+        starts[t] += t * n
+    return _Buckets(order, starts.ravel())
+
+
 def _matching(
-    low: np.ndarray, high: np.ndarray, order: np.ndarray, mine: np.ndarray, words: np.ndarray, links: int
+    buckets: _Buckets, wanted: np.ndarray, row: int, mine: np.ndarray, words: np.ndarray, links: int
 ) -> np.ndarray:
-    """-> first * n + second of pairs in one bucket that differ in at most `_MAX_BITS` bits."""
-    n = len(order)
-    size = (high - low).astype(np.int64)
+    """Of the pictures from `row` on wanted [m, tables] keys and mine [m, 2] bits, of all words [n, 2] bits -> first * n
+    + second of pairs in one bucket that differ in at most `_MAX_BITS` bits, as often as they share one."""
+    n = len(words)
+    at = (wanted + np.arange(_TABLES, dtype=np.int32) * ((1 << _BAND) + 1)).ravel()
+    low = buckets.starts[at]
+    size = (buckets.starts[at + 1] - low).astype(np.int64)
     size[size > _CROWD] = links
+    asked = np.flatnonzero(size)
+    low, size, asker = low[asked], size[asked], asked // _TABLES
     ends = np.cumsum(size)
-    kept: list[np.ndarray] = []
-    at = 0
-    while at < n:
-        done = ends[at - 1] if at else 0
-        stop = max(int(np.searchsorted(ends, done + 1_000_000, "right")), at + 1)
-        first = np.repeat(np.arange(at, stop), size[at:stop])
-        within = np.arange(done, ends[stop - 1]) - np.repeat(ends[at:stop] - size[at:stop], size[at:stop])
-        second = order[np.repeat(low[at:stop], size[at:stop]) + within].astype(np.int64)
-        differ = np.bitwise_count(mine[first] ^ words[second]).sum(axis=1, dtype=np.int64)
-        good = (differ <= _MAX_BITS) & (first != second)
-        kept.append(first[good] * n + second[good])
-        at = stop
+    kept: list[np.ndarray] = [np.zeros(0, np.int64)]
+    done = 0
+    while done < len(size):
+        before = ends[done - 1] if done else 0
+        stop = max(int(np.searchsorted(ends, before + _PAIRS, "right")), done + 1)
+        own = size[done:stop]
+        first = np.repeat(asker[done:stop], own)
+        place = np.arange(ends[stop - 1] - before) + np.repeat(low[done:stop] - (ends[done:stop] - own - before), own)
+        second = buckets.order[place]
+        differ = np.bitwise_count(mine[first] ^ words[second]).sum(axis=1, dtype=np.uint8)
+        good = np.flatnonzero((differ <= _MAX_BITS) & (first + row != second))
+        kept.append((first[good] + row) * n + second[good])
+        done = stop
     return np.concatenate(kept)

@@ -7,9 +7,10 @@ channels; two where it lasts minutes, 0.1 kB a second) and a row of features 8 k
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -47,6 +48,7 @@ NEAR = pa.schema(
     ]
 )
 _BATCH = 1024
+_PICTURES, _PICTURE_BYTES = 256, 1 << 22  # that are looked at together
 _NEEDED = ["sample_id", "modality", "signals", "shard", "offset", "n_bytes", "sha256"]
 
 
@@ -68,24 +70,46 @@ def fingerprint(modality: str, payload: bytes, signals: Iterable[dict[str, objec
 def write_fingerprints(folder: Path, index: pa.Table, path: Path) -> None:
     """Reads the payloads of an index below `folder` shard by shard and writes FINGERPRINTS, a batch at a time.
 
-    Equal payloads are looked at once while they follow each other; memory does not grow with the corpus.
+    Equal payloads but pictures are looked at once while they follow each other; memory does not grow with the corpus.
     """
     ordered = index.select(_NEEDED)
     asked = ["sample_id", "modality", "sha256"] + (
         ["signals"] if "physio" in index["modality"].unique().to_pylist() else []
     )
-    last: tuple[str, bytes] = ("", b"")
-    rows: list[tuple[str, str, str, bytes]] = []
     with pq.ParquetWriter(path, FINGERPRINTS, version="2.6", compression="zstd", compression_level=3) as writer:
-        for row, payload in iter_payloads(folder, ordered, asked):
+        rows: list[tuple[str, str, str, bytes]] = []
+        for row, data in _looked_at(iter_payloads(folder, ordered, asked)):
             modality, sha = str(row["modality"]), row["sha256"]
-            if sha != last[0]:
-                last = (sha, fingerprint(modality, payload, row.get("signals") or ()))
-            rows.append((row["sample_id"], sha, f"{modality}/{method_of(modality).METHOD}", last[1]))
+            rows.append((row["sample_id"], sha, f"{modality}/{method_of(modality).METHOD}", data))
             if len(rows) == _BATCH:
                 writer.write_table(_prints(rows))
                 rows = []
         writer.write_table(_prints(rows))
+
+
+def _looked_at(payloads: Iterable[tuple[dict[str, Any], bytes]]) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """(row, payload) -> (row, fingerprint), in their order. Pictures are looked at some at a time."""
+    last: tuple[str, bytes] = ("", b"")
+    waiting: list[tuple[dict[str, Any], bytes]] = []
+    n_bytes = 0
+    for row, payload in payloads:
+        if row["modality"] == "face":
+            waiting.append((row, payload))
+            n_bytes += len(payload)
+            if len(waiting) < _PICTURES and n_bytes < _PICTURE_BYTES:
+                continue
+        yield from _pictures(waiting)
+        waiting, n_bytes = [], 0
+        if row["modality"] != "face":
+            if row["sha256"] != last[0]:
+                last = (row["sha256"], fingerprint(str(row["modality"]), payload, row.get("signals") or ()))
+            yield row, last[1]
+    yield from _pictures(waiting)
+
+
+def _pictures(waiting: Sequence[tuple[dict[str, Any], bytes]]) -> Iterator[tuple[dict[str, Any], bytes]]:
+    prints = near_images.fingerprints([payload for _, payload in waiting])
+    return zip((row for row, _ in waiting), prints, strict=True)
 
 
 def _prints(rows: list[tuple[str, str, str, bytes]]) -> pa.Table:

@@ -58,7 +58,14 @@ def fingerprint(payload: bytes) -> bytes:
         words = normalise(decode_text(payload))[:_MAX_LETTERS]
     except PayloadError:
         return b""
-    return words.encode("utf-8") if len(_shingles(words)) >= _MIN_SHINGLES else b""
+    return words.encode("utf-8") if _says_enough(words) else b""
+
+
+def _says_enough(words: str) -> bool:
+    """Whether a text has `_MIN_SHINGLES` different shingles; those at its beginning nearly always say so."""
+    if len(words) - _SHINGLE + 1 < _MIN_SHINGLES:
+        return False
+    return len(_shingles(words[: 2 * _MIN_SHINGLES])) >= _MIN_SHINGLES or len(_shingles(words)) >= _MIN_SHINGLES
 
 
 def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:

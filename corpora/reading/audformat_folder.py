@@ -53,7 +53,7 @@ def export_audformat(release: Release, folder: Path) -> Exported:
         import audformat
     except ModuleNotFoundError as error:
         raise ResourceError(f'audformat is not installed ({error}): pip install "emoforge[audformat]"') from None
-    codecs = pc.unique(release.index["codec"]).to_pylist()
+    codecs = pc.unique(release.columns["codec"]).to_pylist()
     if codecs != [ENDING]:
         held = ", ".join(sorted(codecs)) or "nothing"
         raise UserError(f"{release.path} holds {held}; audformat is for sound: a release whose payloads are {ENDING}.")
@@ -64,7 +64,8 @@ def export_audformat(release: Release, folder: Path) -> Exported:
         database = _database(audformat, release, rows, headers)
         database.save(str(place), storage_format="csv")
     sizes = {name: len(database[name]) for name in database.tables}
-    return Exported(folder, sizes, sum(int(n) for n in release.index["n_bytes"].to_pylist()))
+    n_bytes = release.columns["n_bytes"]
+    return Exported(folder, sizes, sum(int(n) for n in n_bytes.to_pylist()))
 
 
 def _files(release: Release, place: Path) -> tuple[pd.DataFrame, list[WavHeader]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from corpora.schema import Sample
@@ -48,6 +49,9 @@ _SLUGS = {
 }
 
 
+_values = attrgetter(*VALUES)
+
+
 def facts_of(modality: str, signals: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     """The `signals` column of one record -> rate_hz, channels, height_px, width_px, characters, n_signals, where the
     modality has them."""
@@ -74,14 +78,14 @@ def out_of_bounds(sample: Sample) -> tuple[str, str] | None:
     if sample.modality not in BOUNDS:
         return None  # the check of the index says it, and which modalities there are
     kind = "vector" if is_vector(sample.signals) else sample.modality
-    facts = facts_of(sample.modality, sample.signals) | {"duration_s": sample.duration_s}
+    facts = facts_of(sample.modality, sample.signals)
+    facts["duration_s"] = sample.duration_s
     for fact, (low, high) in BOUNDS[kind].items():
         value = facts.get(fact)
         if value is None or not low <= value <= high:
             shown = "not known" if value is None else f"{value:g}"
             return _SLUGS[fact], f"{fact} is {shown}; {low:g} to {high:g} is expected"
-    for name, (low, high) in VALUES.items():
-        value = getattr(sample, name)
+    for (name, (low, high)), value in zip(VALUES.items(), _values(sample), strict=True):
         if value is not None and not (math.isfinite(value) and low <= value <= high):
             return "value-out-of-range", f"{name} is {value:g}; {low:g} to {high:g} is expected"
     if sample.codec not in CODECS[kind]:

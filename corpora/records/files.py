@@ -354,12 +354,10 @@ def _sample(
     )
 
 
-def _texts(fields: Mapping[str, Any]) -> Iterator[str]:
-    for value in fields.values():
-        if isinstance(value, str):
-            yield value
-    yield from (text for pair in fields.get("extra", {}).items() for text in pair)
-    yield from (str(entry["label"]) for entry in fields.get("labels", ()))
+def _texts(fields: Mapping[str, Any]) -> list[str]:
+    extra: Mapping[str, str] = fields.get("extra", {})
+    texts = [value for value in fields.values() if isinstance(value, str)]
+    return [*texts, *extra, *extra.values(), *[str(entry["label"]) for entry in fields.get("labels", ())]]
 
 
 def class_counts(card: CorpusCard, per_class: Mapping[str, int] | int) -> dict[str, int]:

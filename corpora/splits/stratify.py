@@ -190,22 +190,25 @@ def _greedy(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) ->
     rarest = np.where(counts > 0, total, np.inf).min(axis=1)
     order = np.lexsort((rng.random(len(counts)), -counts.sum(axis=1), rarest))
     missing = (shares[:, None] * total[None]).tolist()  # [S][K], plain lists: 10 x faster than tiny arrays
-    sparse: list[list[tuple[int, float]]] = [[] for _ in range(len(counts))]
     at, strata = np.nonzero(counts)
-    for i, k, n in zip(at.tolist(), strata.tolist(), counts[at, strata].tolist(), strict=True):
-        sparse[i].append((k, n))
+    held = counts[at, strata]
+    triples = list(zip(strata.tolist(), held.tolist(), (held * weight[strata]).tolist(), strict=True))
+    ends = np.searchsorted(at, np.arange(len(counts)), "right").tolist()
     tie = rng.random(len(counts)).tolist()
     where = np.zeros(len(counts), dtype=np.int64)
     n_splits, target = len(shares), [float(s) for s in shares]
-    w = weight.tolist()
+    every = range(n_splits)
     for i in order.tolist():
-        need = [
-            sum(n * w[k] * missing[s][k] for k, n in sparse[i]) / target[s] + 1e-12 * ((tie[i] * (s + 1)) % 1.0)
-            for s in range(n_splits)
-        ]
-        chosen = max(range(n_splits), key=need.__getitem__)
+        own = triples[ends[i - 1] if i else 0 : ends[i]]
+        if len(own) == 1:  # most groups; as the sum below, which is of one term then
+            k, _, weighed = own[0]
+            wanted = [weighed * missing[s][k] for s in every]
+        else:
+            wanted = [sum([weighed * missing[s][k] for k, _, weighed in own]) for s in every]
+        need = [wanted[s] / target[s] + 1e-12 * ((tie[i] * (s + 1)) % 1.0) for s in every]
+        chosen = need.index(max(need))
         where[i] = chosen
-        for k, n in sparse[i]:
+        for k, n, _ in own:
             missing[chosen][k] -= n
     return where
 

@@ -91,9 +91,9 @@ def foreign_shards(root: Path, names: Sequence[str]) -> Iterator[Problem]:
             yield Problem(name, "unlisted", sentence)
 
 
-def member_problems(root: Path, index: pa.Table) -> Iterator[Problem]:
-    """Shards that hold another number of payloads than the index has rows."""
-    for row in sorted(pc.value_counts(index["shard"]).to_pylist(), key=lambda row: row["values"]):
+def member_problems(root: Path, shards: pa.ChunkedArray) -> Iterator[Problem]:
+    """Shards that hold another number of payloads than the index has rows. `shards`: that column of it."""
+    for row in sorted(pc.value_counts(shards).to_pylist(), key=lambda row: row["values"]):
         shard, rows = row["values"], row["counts"]
         members = count_members(root / shard)
         if members != rows:

@@ -23,6 +23,8 @@ import pyarrow.compute as pc
 from corpora.errors import CorpusError, IntegrityError
 from corpora.schema import FROM, PARTS, SAMPLES
 
+# of SAMPLES: what older tables lack and other columns say
+DERIVED = ("part", "sources", "source_ids")
 _VERSION = re.compile(r"([1-9][0-9]{0,5})(?:\.([0-9]{1,6}))?")
 
 

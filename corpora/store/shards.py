@@ -94,14 +94,13 @@ def _write_tar(path: Path, sources: Sequence[Path], members: Sequence[tuple[Spil
     offsets = []
     with ExitStack() as stack, path.open("wb") as target:
         # plain reads and no mmap: pages of a map count as memory of the process, and shards may be big
-        files = {i: stack.enter_context(sources[i].open("rb")) for i in {i for _, i in members}}
+        files = {i: stack.enter_context(sources[i].open("rb", buffering=0)).fileno() for i in {i for _, i in members}}
         position = 0
         for entry, i in members:
             offsets.append(position + _BLOCK)
-            file = files[i]
-            file.seek(entry.start)
-            position += _member(target, f"{entry.key}.{entry.codec}", file.read(entry.n_payload))
-            position += _member(target, f"{entry.key}.json", file.read(entry.n_about))
+            both = read_at(files[i], entry.n_payload + entry.n_about, entry.start)  # one lies behind the other
+            position += _member(target, f"{entry.key}.{entry.codec}", both[: entry.n_payload])
+            position += _member(target, f"{entry.key}.json", both[entry.n_payload :])
         position += target.write(bytes(2 * _BLOCK))
         target.write(bytes(-position % _RECORD))
     return offsets
@@ -118,6 +117,7 @@ def _ustar() -> tuple[bytes, int]:
 
 
 _HEADER, _HEADER_SUM = _ustar()
+_PADDING = bytes(_BLOCK)
 
 
 def _member(target: BinaryIO, name: str, data: bytes) -> int:
@@ -127,9 +127,8 @@ def _member(target: BinaryIO, name: str, data: bytes) -> int:
     """
     raw, size = name.encode("ascii"), b"%011o\0" % len(data)
     checksum = b"%06o\0 " % (_HEADER_SUM + sum(raw) + sum(size))
-    header = raw.ljust(100, b"\0") + _HEADER[100:124] + size + _HEADER[136:148] + checksum + _HEADER[156:]
-    padding = bytes(-len(data) % _BLOCK)
-    return target.write(b"".join((header, data, padding)))
+    parts = (raw.ljust(100, b"\0"), _HEADER[100:124], size, _HEADER[136:148], checksum, _HEADER[156:], data)
+    return target.write(b"".join((*parts, _PADDING[: -len(data) % _BLOCK])))
 
 
 # Pages end where the content says (content-defined chunking), so that a row more leaves most pages as they were: stores

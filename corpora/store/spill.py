@@ -2,6 +2,9 @@
 
 With a journal, a spill that was cut short by kill -9 is opened again and goes on behind the last finished item. Several
 spills, filled by several processes, become one set of shards.
+
+A line of the journal speaks of all items that waited for it. Few records stand in it as JSON; many go as one Arrow
+batch, which the table is made of in any case, to the file `rows`, and the line says how far that file is good.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from corpora.records.turns import Done
 from corpora.schema import PARTS, SAMPLES, Reject, Sample
 
 _BATCH = 2048  # samples that become one Arrow batch
-JOURNAL = "journal.jsonl"
+JOURNAL, ROWS = "journal.jsonl", "rows"
 # What a payload's json tells besides its id: facts that no split and no run changes.
 _BESIDE = (
     *("corpus", "modality", "emotion", "emotion_raw", "subject_id", "group_id", "session_id", "turn", "intensity"),
@@ -31,13 +34,13 @@ _BESIDE = (
     *("generator_id", "seed", "weight", "license"),
 )
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False)
-_WAITING = 1 << 14  # bytes of payloads that a crash may cost, to be read again
+_BIG = 1 << 14  # bytes of a payload that waits for no other
+_WAITING = 1 << 18  # bytes of smaller ones that a crash may cost, to be read again
+_FEW = 32  # records that are quicker written as JSON than made a batch of
 # Columns behind the plain ones in a row of a spill: what a sample does not hold as the table does.
 _MADE = ("part", "recording_id", "sources", "extra", "n_bytes", "sha256")
 _PLAIN = [name for name in SAMPLES.names if name not in ("shard", "offset", *_MADE)]
 _EXTRA = len(_PLAIN) + _MADE.index("extra")
-
-_JOURNALED = ("number", "key", "codec", "start", "n_payload", "n_about")  # of `Spilled`; its row follows from the order
 
 _beside, _plain = attrgetter(*_BESIDE), attrgetter(*_PLAIN)
 
@@ -87,24 +90,27 @@ class Spill:
         self._stack = ExitStack()
         self._files: dict[int, BinaryIO] = {}
         self._waiting: dict[int, list[bytes]] = {}  # shard -> bytes that the journal's waiting lines promise
-        self._lines: list[bytes] = []
+        self._items: list[list[Any]] = []  # as they stand in the journal's next line
         self._waits = 0  # bytes
+        self._good_rows = 0  # bytes of the file `rows`
         self._journal = self._opened(journal) if journal is not None else None
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def _opened(self, text: str) -> BinaryIO:
         path = self.folder / JOURNAL
         head = json.dumps({"journal": text, "shards": self.n_shards}).encode() + b"\n"
+        rows = self.folder / ROWS
         lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
         good = len(head)
         if lines and lines[0] == head:
             for line in lines[1:]:
                 if not line.endswith(b"\n") or not self._taken_up(json.loads(line)):
-                    break  # the end of a line or of a payload is missing: the crash happened here
+                    break  # the end of a line, a payload or a batch is missing: the crash happened here
                 good += len(line)
-            for shard, end in enumerate(self._ends):
-                if (self.folder / str(shard)).exists():
-                    with (self.folder / str(shard)).open("r+b") as file:
+            ends = {self.folder / str(shard): end for shard, end in enumerate(self._ends)}
+            for place, end in {**ends, rows: self._good_rows}.items():
+                if place.exists():
+                    with place.open("r+b") as file:
                         file.truncate(end)
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -112,31 +118,55 @@ class Spill:
             path.write_bytes(head)
         with path.open("r+b") as file:
             file.truncate(good)
+        self._rows_file = self._stack.enter_context(rows.open("ab", buffering=0))
         return self._stack.enter_context(path.open("ab", buffering=0))
 
     def _taken_up(self, line: dict[str, Any]) -> bool:
-        """One line of the journal -> the state that it led to; False if the payload that it promises is not there."""
-        if "reject" in line:
-            self.rejects.append(Reject(**line["reject"]))
-            self.done[line["number"]] = Done(line["name"], line["state"], None)
-            return True
-        shard, entry, row = line["shard"], line["entry"], line["row"]
-        path = self.folder / str(shard)
-        end = entry["start"] + entry["n_payload"] + entry["n_about"]
-        if not path.exists() or path.stat().st_size < end:
+        """One line of the journal -> the state that it led to; False if a payload or batch that it promises is not
+        there."""
+        items = [(number, name, state, what) for number, name, state, what in line["items"]]
+        entries = [(what[0], number, *what[1:]) for number, _, _, what in items if isinstance(what, list)]
+        ends = {shard: start + n_payload + n_about for shard, _, _, _, start, n_payload, n_about in entries}
+        if any(_size(self.folder / str(shard)) < end for shard, end in ends.items()):
             return False
-        row[_EXTRA] = [tuple(pair) for pair in row[_EXTRA]]
-        self._take(shard, Spilled(row=self._n, **entry), tuple(row))
-        self.done[entry["number"]] = Done(line["name"], line["state"], row[_PLAIN.index("sample_id")])
+        if _size(self.folder / ROWS) < line["rows_end"]:
+            return False
+        if line["rows"] is None:
+            with (self.folder / ROWS).open("rb") as file:
+                file.seek(self._good_rows)
+                data = file.read(line["rows_end"] - self._good_rows)
+            self._keep_batch(pa.ipc.read_record_batch(pa.py_buffer(data), SAMPLES))
+            ids = self._batches[-1].column("sample_id").to_pylist()
+        else:
+            for row in line["rows"]:
+                row[_EXTRA] = [tuple(pair) for pair in row[_EXTRA]]
+            ids = [row[_PLAIN.index("sample_id")] for row in line["rows"]]
+            self._rows += [tuple(row) for row in line["rows"]]
+            self._batch_up()
+        self._good_rows = line["rows_end"]
+        for shard, *entry in entries:
+            number, key, codec, start, n_payload, n_about = entry
+            self._take(shard, Spilled(number, self._n, key, codec, start, n_payload, n_about))
+        of = iter(ids)
+        for number, name, state, what in items:
+            if isinstance(what, dict):
+                self.rejects.append(Reject(**what))
+            self.done[number] = Done(name, state, next(of) if isinstance(what, list) else None)
         return True
 
-    def _take(self, shard: int, entry: Spilled, row: tuple[Any, ...]) -> None:
+    def _take(self, shard: int, entry: Spilled) -> None:
         self.entries[shard].append(entry)
         self._seen.add(entry.key)
         self._ends[shard] = entry.start + entry.n_payload + entry.n_about
-        self._rows.append(row)
         self._n += 1
-        if len(self._rows) == _BATCH:
+
+    def _keep_batch(self, batch: pa.RecordBatch) -> None:
+        """A batch behind all records that came before."""
+        self._batch_up(1)
+        self._batches.append(batch)
+
+    def _batch_up(self, least: int = _BATCH) -> None:
+        if len(self._rows) >= least:
             self._batches.append(_batch(self._rows))
             self._rows = []
 
@@ -154,37 +184,49 @@ class Spill:
             # a journal promises only what the system has: what waits for it waits in `_waiting`
             buffering = -1 if self._journal is None else 0
             self._files[shard] = self._stack.enter_context(path.open("ab", buffering=buffering))
-        entry = Spilled(number, self._n, key, sample.codec, self._ends[shard], len(sample.payload), len(about))
-        row = _row(sample)
+        start, n_payload, n_about = self._ends[shard], len(sample.payload), len(about)
+        self._rows.append(_row(sample))
+        self._take(shard, Spilled(number, self._n, key, sample.codec, start, n_payload, n_about))
         if self._journal is None:
             self._files[shard].write(sample.payload + about)
+            self._batch_up()
         else:
-            shown = {field: getattr(entry, field) for field in _JOURNALED}
             self._waiting.setdefault(shard, []).extend((sample.payload, about))
-            self._note({"name": name, "state": state, "shard": shard, "entry": shown, "row": row}, entry)
-        self._take(shard, entry, row)
+            self._note([number, name, state, [shard, key, sample.codec, start, n_payload, n_about]], n_payload)
 
     def refuse(self, reject: Reject, number: int = -1, name: str = "", state: str = "") -> None:
         """Takes one reject."""
         self.rejects.append(reject)
         if self._journal is not None:
-            self._note({"number": number, "name": name, "state": state, "reject": asdict(reject)})
+            self._note([number, name, state, asdict(reject)])
 
-    def _note(self, line: dict[str, Any], entry: Spilled | None = None) -> None:
-        """One line of the journal. Small samples wait for others: two system calls for all of them, not for each."""
-        self._lines.append(_JOURNAL_ENCODER.encode(line).encode())
-        self._waits += 0 if entry is None else entry.n_payload + entry.n_about
-        if self._waits >= _WAITING or len(self._lines) >= _BATCH:
+    def _note(self, item: list[Any], n_payload: int = 0) -> None:
+        """One item of the journal's next line. Small samples wait for others: three system calls for all of them."""
+        self._items.append(item)
+        self._waits += n_payload
+        if n_payload >= _BIG or self._waits >= _WAITING or len(self._items) >= _BATCH:
             self._flush()
 
     def _flush(self) -> None:
-        """What waits goes to the system: payloads first, for a journal promises only what is there."""
-        if self._journal is None or not self._lines:
+        """What waits goes to the system: payloads and records first, for a journal promises only what is there."""
+        if self._journal is None or not self._items:
             return
         for shard, parts in self._waiting.items():
             _write_all(self._files[shard], b"".join(parts))
-        _write_all(self._journal, b"\n".join(self._lines) + b"\n")
-        self._waiting, self._lines, self._waits = {}, [], 0
+        new = sum(isinstance(item[3], list) for item in self._items)
+        rows: list[tuple[Any, ...]] | None = None
+        if new < _FEW:
+            rows = self._rows[len(self._rows) - new :]
+            self._batch_up()
+        else:
+            batch, self._rows = _batch(self._rows[-new:]), self._rows[:-new]
+            data = batch.serialize()
+            _write_all(self._rows_file, data)
+            self._keep_batch(batch)
+            self._good_rows += len(data)
+        line = {"items": self._items, "rows": rows, "rows_end": self._good_rows}
+        _write_all(self._journal, _JOURNAL_ENCODER.encode(line).encode() + b"\n")
+        self._waiting, self._items, self._waits = {}, [], 0
 
     @property
     def numbered(self) -> bool:
@@ -237,9 +279,14 @@ def without_repeats(spills: Sequence[Spill]) -> None:
             spill.entries[shard] = kept
 
 
-def _write_all(file: BinaryIO, data: bytes) -> None:
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 where there is none."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def _write_all(file: BinaryIO, data: bytes | pa.Buffer) -> None:
     """An unbuffered file may take less than it is given."""
-    rest = memoryview(data)
+    rest = memoryview(data).cast("B")
     while rest:
         rest = rest[file.write(rest) :]
 

@@ -14,16 +14,16 @@ from corpora.store.checked import SHOWN, DamagedSample, Problem
 from corpora.tagged import tag_of
 
 KEY = "payload_tags"  # of a manifest: codec -> where its tag stands, None: nowhere
-_ASKED = ("sample_id", "generator_id", "codec", "shard", "offset", "n_bytes")
+TAGS_BY = ("sample_id", "generator_id", "codec", "shard", "offset", "n_bytes")  # columns that `tag_problems` looks at
 
 
 def tag_problems(root: Path, index: pa.Table, manifest: Mapping[str, Any]) -> Iterator[Problem]:
-    """Shards with payloads whose tag is not that of the index: missing, another sample's, or on a real one. `index`: of
-    shards that are whole. Of a release whose payloads were not tagged (of before there were tags) nothing."""
+    """Shards with payloads whose tag is not that of the index: missing, another sample's, or on a real one. `index`:
+    `TAGS_BY` of shards that are whole. Of a release whose payloads were not tagged (before there were tags) nothing."""
     places = manifest.get(KEY)
     if not isinstance(places, dict):
         return
-    table = index.select(_ASKED).sort_by([("shard", "ascending"), ("offset", "ascending")])
+    table = index.select(TAGS_BY).sort_by([("shard", "ascending"), ("offset", "ascending")])
     for shard in pc.unique(table["shard"]).to_pylist():
         rows = table.filter(pc.equal(table["shard"], shard)).to_pylist()
         with (root / shard).open("rb") as tar:

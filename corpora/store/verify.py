@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpora.errors import IntegrityError
-from corpora.schema import SAMPLES
 from corpora.store.checked import (
     MANIFEST,
     Problem,
@@ -21,10 +20,10 @@ from corpora.store.checked import (
     unlisted,
     with_samples,
 )
+from corpora.store.columns import Columns
 from corpora.store.release import INDEX, read_manifest, root_problem
 from corpora.store.removed import notice_of
-from corpora.store.shards import read_table
-from corpora.store.tags import tag_problems
+from corpora.store.tags import TAGS_BY, tag_problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +61,11 @@ def check_release(path: Path) -> Checked:
         index = _index(path, problems)
         if index is not None:
             problems = _located(problems, path, index)
-            whole = pc.invert(pc.is_in(index["shard"], value_set=pa.array(sorted(damaged), pa.string())))
-            problems += _unknown_shards(path, files, index)
-            problems += tag_problems(path, index.filter(pc.and_(whole, _listed(index, files))), manifest)
-            problems += member_problems(path, index.filter(pc.and_(whole, _listed(index, files))))
+            problems += _unknown_shards(path, files, index["shard"])
+            whole = pa.array(sorted(set(files) - damaged), pa.string())
+            looked_at = index.select(TAGS_BY).filter(pc.is_in(index["shard"], value_set=whole))
+            problems += tag_problems(path, looked_at, manifest)
+            problems += member_problems(path, looked_at["shard"])
     if version == 1 and not problems and (root := root_problem(path, manifest)):
         problems.append(Problem(MANIFEST, "manifest", root))
     size = sum(int(entry["n_bytes"]) for entry in files.values())
@@ -78,19 +78,23 @@ def _damaged_files(path: Path, files: dict[str, dict[str, object]]) -> Iterator[
             yield problem
 
 
-def _index(path: Path, problems: list[Problem]) -> pa.Table | None:
+def _index(path: Path, problems: list[Problem]) -> Columns | None:
     """The index; None, and a problem more, where it has its hash and is no index all the same."""
     try:
-        return read_table(path / INDEX, SAMPLES)
+        index = Columns(path / INDEX)
+        index.select(TAGS_BY)
+        return index
     except IntegrityError as error:
         problems.append(Problem(INDEX, "changed", str(error)))
         return None
 
 
-def _located(problems: list[Problem], path: Path, index: pa.Table) -> list[Problem]:
+def _located(problems: list[Problem], path: Path, index: Columns) -> list[Problem]:
     """Problems of shards with the samples that they touch; only shards that differ are searched, and the index once."""
     shards = pa.array(sorted({problem.file for problem in problems if problem.file.endswith(".tar")}), pa.string())
-    rows = index.filter(pc.is_in(index["shard"], value_set=shards)).sort_by("shard")
+    if not len(shards):
+        return problems
+    rows = index.filter(pc.is_in(index["shard"], value_set=shards).combine_chunks()).table().sort_by("shard")
     counts = {row["values"]: row["counts"] for row in pc.value_counts(rows["shard"]).to_pylist()}
     starts = dict(zip(sorted(counts), accumulate((counts[name] for name in sorted(counts)), initial=0), strict=False))
     return [
@@ -101,10 +105,6 @@ def _located(problems: list[Problem], path: Path, index: pa.Table) -> list[Probl
     ]
 
 
-def _listed(index: pa.Table, files: dict[str, dict[str, object]]) -> pa.ChunkedArray:
-    return pc.is_in(index["shard"], value_set=pa.array(sorted(files), pa.string()))
-
-
-def _unknown_shards(path: Path, files: dict[str, dict[str, object]], index: pa.Table) -> Iterator[Problem]:
-    for shard in sorted(set(pc.unique(index["shard"]).to_pylist()) - set(files)):
+def _unknown_shards(path: Path, files: dict[str, dict[str, object]], shards: pa.ChunkedArray) -> Iterator[Problem]:
+    for shard in sorted(set(pc.unique(shards).to_pylist()) - set(files)):
         yield Problem(INDEX, "members", f"{path}: the index names {shard!r}, the manifest does not.")

@@ -20,6 +20,7 @@ from corpora.errors import IntegrityError
 
 ONE = 2**40  # weight 1 as a whole number: sums of 8 million weights stay exact in 64 bits
 _BESIDE = ["sample_id", "emotion", "labels", "subject_id", "extra", "weight"]
+DRAWN_BY = (*_BESIDE, "generator_id")  # columns that `drawn` looks at
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def _schema(old: Release, new: Release) -> Iterator[str]:
             yield f"schema: {name} has no {_listed(gone)} any more"
         if other := sorted(c for c in set(before) & set(after) if before[c] != after[c]):
             yield f"schema: {name} holds another type or unit in {_listed(other)}"
-    codecs = [set(release.index["codec"].unique().to_pylist()) for release in (old, new)]
+    codecs = [set(release.columns["codec"].unique().to_pylist()) for release in (old, new)]
     if codecs[0] and codecs[1] and codecs[0] != codecs[1]:
         yield f"schema: payloads were {_listed(sorted(codecs[0]))} and are {_listed(sorted(codecs[1]))}"
     signals = [_signals(release) for release in (old, new)]
@@ -190,7 +190,7 @@ def _columns(release: Release, name: str) -> dict[str, str]:
 
 def _signals(release: Release) -> set[str]:
     """ "ECG [mV] 250.0 Hz" of every kind of signal that its payloads hold."""
-    flat = pc.list_flatten(release.index["signals"].combine_chunks())
+    flat = pc.list_flatten(release.columns["signals"].combine_chunks())
     if not len(flat):
         return set()
     kinds = flat.flatten()[:3]

@@ -229,7 +229,7 @@ def _uplift_of(place: Place) -> Uplift | None:
 def _happened(
     old: Release, new: Release, moved: tuple[Moved, ...], verdicts: list[VerdictMove], uplift: UpliftMove
 ) -> Happened:
-    generators = [set(r.index["generator_id"].unique().to_pylist()) - {None} for r in (old, new)]
+    generators = [set(r.columns["generator_id"].unique().to_pylist()) - {None} for r in (old, new)]
     turned = [move for move in verdicts if move.turned]
     values = [move for move in verdicts if not move.turned and move.value[0] != move.value[1]]
     return Happened(

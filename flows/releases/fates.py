@@ -73,7 +73,7 @@ def _of_real(rows: pa.Table, other: Release) -> Iterator[tuple[str, str]]:
 def _of_synthetic(rows: pa.Table, other: Release) -> Iterator[tuple[str, str]]:
     if not rows.num_rows:
         return
-    generators = set(other.index["generator_id"].unique().to_pylist())
+    generators = set(other.columns["generator_id"].unique().to_pylist())
     known = _candidates(other.path, rows["sample_id"])
     columns = zip(*(rows[c].to_pylist() for c in ("sample_id", "generator_id")), strict=True)
     for sample, generator in columns:

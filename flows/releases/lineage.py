@@ -146,7 +146,7 @@ class Lineage:
 
     def standing_of(self, samples: Collection[str], subjects: Collection[str]) -> Standing:
         """What stands on any of these real samples and on any sample of these subjects."""
-        index = self.release.index.select(["sample_id", "subject_id", "generator_id", "sources"])
+        index = self.release.columns.select(["sample_id", "subject_id", "generator_id", "sources"])
         real = self.real_rows()
         wanted = pa.array(sorted(samples), pa.string())
         people = pa.array(sorted(subjects), pa.string())
@@ -180,7 +180,7 @@ class Lineage:
         """sample_id, subject_id, corpus, generator_id (null) of real samples that it holds: rows of its index, and, of
         a part that is features alone, rows of features.parquet."""
         names = ["sample_id", "subject_id", "corpus", "generator_id"]
-        tables = [self.release.index.select(names)]
+        tables = [self.release.columns.select(names)]
         if self.release.manifest.get("part_of") and FEATURES in self.release.manifest["files"]:
             tables.append(self.release.features().select(names))
         rows = pa.concat_tables([table.cast(tables[0].schema) for table in tables])
@@ -193,7 +193,8 @@ class Lineage:
 
     def has(self, sample: str) -> bool:
         """Whether the release holds the sample."""
-        return pc.any(pc.equal(self.release.index["sample_id"], sample)).as_py() or False
+        ids = self.release.columns["sample_id"]
+        return pc.any(pc.equal(ids, sample)).as_py() or False
 
     def _row(self, sample: str) -> Mapping[str, Any]:
         rows = self.release.index.filter(pc.equal(self.release.index["sample_id"], sample)).to_pylist()
@@ -220,7 +221,7 @@ class Lineage:
         used = self._used(f"generator:{generator}")
         one = {role: u.partition(":")[2] if role != "name" else u for u, role in used}
         fitted = pa.array([u for u, role in used if role == "fitted on"], pa.string())
-        index = self.release.index
+        index = self.release.columns.select(["sample_id", "subject_id"])
         people = index.filter(pc.is_in(index["sample_id"], value_set=fitted))["subject_id"].unique().to_pylist()
         return Origin(
             generator,

@@ -48,7 +48,7 @@ def paired(before: Release, after: Release) -> Paired:
 
 def rows_of(release: Release) -> pa.Table:
     """`COLUMNS` of the index, and the split of each row (null: in none)."""
-    table = release.index.select(COLUMNS)
+    table = release.columns.select(COLUMNS)
     view = release.views[0] if release.views else ""
     splits = release.splits.filter(pc.equal(release.splits["view"], view))
     where = pc.index_in(table["sample_id"], value_set=splits["sample_id"].combine_chunks())

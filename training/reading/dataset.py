@@ -103,8 +103,8 @@ def torch_dataset(
     if isinstance(columns, str):
         raise UserError(f"columns is the text {columns!r}; a list of names is wanted: columns=[{columns!r}]")
     for name in columns:
-        if name not in opened.index.schema.names:
-            raise UnknownNameError.of("column of the index", str(name), opened.index.schema.names)
+        if name not in opened.columns.names:
+            raise UnknownNameError.of("column of the index", str(name), opened.columns.names)
     rows = selected(opened, split, kind, which, seed, columns)
     if decode:
         for codec in pc.unique(rows["codec"]).to_pylist():
@@ -117,6 +117,6 @@ def torch_dataset(
 
 def _classes(release: Release) -> list[str]:
     """Of the whole release, in the order of its manifest: a label means the same in each split."""
-    there = set(pc.unique(release.index["emotion"]).drop_null().to_pylist())
+    there = set(pc.unique(release.columns["emotion"]).drop_null().to_pylist())
     named = [str(name) for name in release.manifest.get("classes", ())]
     return [*named, *sorted(there - set(named))]

@@ -319,6 +319,6 @@ def _image(pixels: bytes) -> np.ndarray:
     values = np.fromstring(pixels, dtype=np.int64, sep=" ") if pixels else np.zeros(0, np.int64)
     if values.size != SIZE * SIZE:
         raise PayloadError("wrong-number-of-pixels", f"{values.size}, expected {SIZE * SIZE}")
-    if values.max() > 255 or values.min() < 0:
+    if values.max() > 255:  # no sign got this far
         raise PayloadError("value-out-of-range", f"{values.min()} to {values.max()}, allowed 0 to 255")
     return values.astype(np.uint8).reshape(SIZE, SIZE)

@@ -100,7 +100,7 @@ def _with_versions(one: Retraction, repo: Path) -> tuple[Retraction, tuple[Stand
 
 def standing_on(lineage: Lineage, one: Retraction) -> Standing:
     """What of a release stands on what was retracted."""
-    rows = lineage.release.index.select(["sample_id", "subject_id", "corpus", "generator_id"]).to_pylist()
+    rows = lineage.release.columns.select(["sample_id", "subject_id", "corpus", "generator_id"]).to_pylist()
     samples, people = rows_covered(lineage.real_rows().to_pylist(), one)
     drawn_as = {row["subject_id"] for row in rows if row["subject_id"] is not None} - people
     people |= {who for who in drawn_as if retraction_key("subject", who) in one.keys}

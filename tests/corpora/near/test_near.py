@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from benchmarks.leaks import BEYOND, CORRUPTIONS, copies_of_itself, plant
-from corpora.codecs import decode_wav, encode_png, encode_text, encode_wav
+from corpora.codecs import decode_image, decode_wav, encode_png, encode_text, encode_wav
 from corpora.errors import CorpusError
 from corpora.near import alignment
 from corpora.near import audio as near_audio
@@ -273,3 +274,59 @@ def test_reading_fingerprints_takes_flat_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
         assert pq.read_metadata(tmp_path / f"{n}.parquet").num_rows == n
     assert peaks[1] < 1.5 * peaks[0] + 1e6
+
+
+def test_pictures_that_are_looked_at_together_have_the_thumbnails_that_each_has_alone() -> None:
+    rng = np.random.default_rng(4)
+    payloads = []
+    for height, width in ((48, 48), (32, 32), (32, 48), (17, 90), (96, 96), (97, 96), (8, 8), (200, 150)) * 4:
+        array = np.clip(np.cumsum(rng.normal(0, 9, (height, width)), axis=1) + 128, 0, 255).astype(np.uint8)
+        payloads += [encode_png(array), encode_png(np.full_like(array, 7)), encode_png(np.stack([array] * 3, axis=2))]
+    payloads.insert(5, b"no picture")
+    prints = near_images.fingerprints(payloads)
+    for payload, data in zip(payloads, prints, strict=True):
+        if payload == b"no picture":
+            assert data == b""
+            continue
+        image = Image.fromarray(decode_image(payload)).convert("L")
+        small = np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR, reducing_gap=3.0))
+        assert data == (b"" if small.std() < 2 else small.tobytes())
+    assert sum(data == b"" for data in prints) == 33
+
+
+def test_pairs_of_buckets_are_those_of_a_search_by_hand() -> None:
+    rng = np.random.default_rng(5)
+    n, row = 60, 20
+    keys = rng.integers(0, 4, (n, near_images._TABLES)).astype(np.int32)
+    keys[:, 3] = np.arange(n)  # a table in which nobody shares a key
+    bits = rng.random((n, 77)) > 0.9
+    words = near_images._words(bits)
+    buckets = near_images._buckets(keys)
+    for links, crowd in ((50, 400), (3, 5)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(near_images, "_CROWD", crowd)
+            patch.setattr(near_images, "_PAIRS", 100)
+            pairs = near_images._matching(buckets, keys[row:40], row, words[row:40], words, links)
+        wanted = []
+        for t in range(near_images._TABLES):
+            for first in range(row, 40):
+                same = np.flatnonzero(keys[:, t] == keys[first, t])
+                same = same[:links] if len(same) > crowd else same
+                wanted += [first * n + s for s in same if s != first and (bits[first] ^ bits[s]).sum() <= 18]
+        assert sorted(pairs.tolist()) == sorted(int(pair) for pair in wanted) and wanted
+
+
+def test_views_in_one_product_are_those_one_by_one() -> None:
+    smooth = np.random.default_rng(6).normal(0, 9, (30, near_images._projection(0).shape[0])).astype(np.float32)
+    for number, seen in enumerate(near_images._seen(smooth), start=1):
+        assert np.allclose(seen, near_images._coefficients(smooth, number), atol=1e-6)
+    assert number == len(near_images.VIEWS) - 1
+
+
+def test_a_text_says_enough_by_its_different_shingles_wherever_they_stand() -> None:
+    for words in ("a" * 27, "a" * 500, "a" * 100 + " one two three four five six", "thank you so much for it all", "b"):
+        shingles = {words[i : i + 5] for i in range(len(words) - 4)}
+        assert near_text._says_enough(words) is (len(shingles) >= 24), words
+    assert (
+        near_text.fingerprint(b"a" * 500) == b"" != near_text.fingerprint(b"a" * 100 + b" one two three four five six")
+    )

@@ -164,3 +164,27 @@ def test_the_empty_index_has_no_view() -> None:
         make_view(people(2).slice(0, 0), "group")
     one = people(10).slice(0, 60)
     assert make_view(one, "group").num_rows == 60
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_greedy_way_is_that_of_its_formula(seed: int) -> None:
+    """Each group where its strata are missing most, the sums written out."""
+    rng = np.random.default_rng([seed, 1])
+    counts = np.where(rng.random((400, 7)) < 0.25, rng.integers(1, 4, (400, 7)), 0).astype(float)
+    counts[counts.sum(axis=1) == 0, 0] = 1
+    counts[::3] = np.eye(7)[rng.integers(0, 7, len(counts[::3]))]
+    shares = np.array([0.6, 0.3, 0.1])
+    chance, total = np.random.default_rng(seed), counts.sum(axis=0)
+    rarest = np.where(counts > 0, total, np.inf).min(axis=1)
+    order = np.lexsort((chance.random(400), -counts.sum(axis=1), rarest))
+    tie, missing, wanted = chance.random(400), shares[:, None] * total, np.zeros(400, int)
+    weight = 1.0 / total
+    for i in order:
+        held = np.flatnonzero(counts[i])
+        need = [
+            sum(counts[i, k] * weight[k] * missing[s, k] for k in held) / shares[s] + 1e-12 * ((tie[i] * (s + 1)) % 1.0)
+            for s in range(3)
+        ]
+        wanted[i] = int(np.argmax(need))
+        missing[wanted[i]] -= counts[i]
+    assert _greedy(counts, shares, np.random.default_rng(seed)).tolist() == wanted.tolist()
