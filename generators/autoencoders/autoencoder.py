@@ -8,11 +8,13 @@ smooth.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 
+from corpora.errors import ParamsError
+from features.representation import Spec
 from generators.autoencoders.density import correlation_factor, residual_noise
 from generators.autoencoders.heads import CodeHeads
 from generators.autoencoders.networks import BOTH_SEE_ALL, VaeNetwork, VectorVae, Views, vae_network
@@ -31,6 +33,19 @@ class Autoencoder(TrainedGenerator):
     Params: ClassVar[type[TrainedParams]] = CodeParams
     params: CodeParams
     network: VaeNetwork | None
+
+    @classmethod
+    def require(cls, params: Mapping[str, Any], spec: Spec) -> None:
+        """Raises `ParamsError` where padding is to be cut and there is none."""
+        if params.get("padding") == "cut" and (spec.layout != "rows" or spec.mask_row is None):
+            raise ParamsError(
+                f"generator {cls.name}: padding cut needs rows with a mask row, which says where a sample ends; "
+                f"{spec.name} has none. Leave padding at keep"
+            )
+
+    def __init__(self, spec: Spec, classes: Sequence[str], **params: Any) -> None:
+        super().__init__(spec, classes, **params)
+        self.require(self.params.model_dump(), spec)
 
     @property
     def views(self) -> Views:
@@ -61,7 +76,7 @@ class Autoencoder(TrainedGenerator):
             variances.append(logvar.double().exp())
             if self.spec.layout != "image":
                 inside = network.normaliser.valid(x)[:, :, 0].double()  # [B, 1, W]
-                rest = (x - network.decode(mean, network.write_under(conditions))).double() * inside[:, :, None]
+                rest = (x - network.decode(mean, network.write_under(conditions), x)).double() * inside[:, :, None]
                 if together:
                     products += rest.flatten(1).T @ rest.flatten(1)
                 squares.append(rest.square().sum(dim=3))
