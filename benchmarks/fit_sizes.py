@@ -110,7 +110,7 @@ def reconstruction_db(model: Any, data: TrainData) -> float:
     with torch.no_grad():
         x = network.normaliser(real)
         mean, _ = network.encode(x, network.read_under(conditions))
-        rebuilt = network.decode(mean, network.write_under(conditions), x)
+        rebuilt = network.decode(mean, network.write_under(conditions), network.spans_in(x))
         back = (rebuilt * network.normaliser.std + network.normaliser.mean).numpy()[:, 0]
     truth = real.numpy()[:, 0]
     valid = truth[:, row] > 0

@@ -107,10 +107,18 @@ class VaeNetwork(Network):
         """[B, C, H, W] -> mean and log variance, [B, latent] each."""
         raise NotImplementedError
 
-    def decode(self, z: torch.Tensor, embedding: torch.Tensor, like: torch.Tensor | None = None) -> torch.Tensor:
-        """[B, latent] -> [B, C, H, W]. like: arrays [B, C, H, W] whose spans are decoded where padding is cut; None:
-        those that the code says."""
+    def decode(self, z: torch.Tensor, embedding: torch.Tensor, spans: torch.Tensor | None = None) -> torch.Tensor:
+        """[B, latent] -> [B, C, H, W]. spans: [B] int64, of `spans_in` or `drawn_spans`; None where padding is kept."""
         raise NotImplementedError
+
+    def spans_in(self, x: torch.Tensor) -> torch.Tensor | None:
+        """[B, C, H, W] -> [B] int64, spans that the arrays have; None where padding is kept."""
+        return None
+
+    def drawn_spans(self, z: torch.Tensor, embedding: torch.Tensor, turn: torch.Tensor) -> torch.Tensor | None:
+        """Codes [B, latent] and uniform numbers [B] in [0, 1] -> [B] int64, spans drawn from p(spans | code); None where
+        padding is kept."""
+        return None
 
     def length_nats(self, z: torch.Tensor, embedding: torch.Tensor, x: torch.Tensor) -> torch.Tensor | None:
         """-log p(spans of x | code), averaged over the batch; None where padding is kept."""
@@ -121,7 +129,7 @@ class VaeNetwork(Network):
         mean, logvar = self.encode(x, self.read_under(conditions))
         z = mean + torch.exp(0.5 * logvar) * eps
         embedding = self.write_under(conditions)
-        return Rebuilt(self.decode(z, embedding, x), mean, logvar, self.length_nats(z, embedding, x))
+        return Rebuilt(self.decode(z, embedding, self.spans_in(x)), mean, logvar, self.length_nats(z, embedding, x))
 
     def coloured(self, white: torch.Tensor) -> torch.Tensor:
         """[B, C, H, W] white noise -> noise of spread 1 that hangs together as the residual does."""
@@ -162,23 +170,22 @@ class GridVae(VaeNetwork):
         self.spans = nn.Linear(params.latent + embedding, grid.seed[1]) if cut else None
 
     def encode(self, x: torch.Tensor, embedding: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if self.spans is None:
-            h = self._down(self.grid.fold(x), embedding)
+        folded, spans = self.grid.fold(x), self.spans_in(x)
+        if spans is None:
+            h = self._down(folded, embedding)
         else:
-            folded = self.grid.fold(x)
 
             def compute(rows: torch.Tensor, n: int) -> torch.Tensor:
                 h = self._down(folded[rows, ..., : n * self.unit], embedding[rows])
                 return F.pad(h, (0, self.grid.seed[1] - n))
 
-            h = by_span(spans_of(x, self.grid.spec, self.unit), compute)
+            h = by_span(spans, compute)
         return self.posterior(self.to_latent(h.flatten(1)).float())
 
-    def decode(self, z: torch.Tensor, embedding: torch.Tensor, like: torch.Tensor | None = None) -> torch.Tensor:
-        code = torch.cat([z, embedding], dim=1)
-        h = self.from_latent(code)
+    def decode(self, z: torch.Tensor, embedding: torch.Tensor, spans: torch.Tensor | None = None) -> torch.Tensor:
+        h = self.from_latent(torch.cat([z, embedding], dim=1))
         h = h.reshape(z.shape[0], -1, *self.grid.seed)
-        if self.spans is None:
+        if spans is None:
             return self.grid.unfold(self._up(h, embedding)).float()
         spec, (c, rows_of_x, w) = self.grid.spec, self.grid.spec.grid
 
@@ -186,8 +193,16 @@ class GridVae(VaeNetwork):
             x = self._up(h[rows, ..., :n], embedding[rows]).float()
             return padded_to(x.reshape(len(rows), c, rows_of_x, -1), w, spec)
 
-        said = self.spans(code).argmax(dim=1) + 1 if like is None else spans_of(like, spec, self.unit)
-        return by_span(said, compute)
+        return by_span(spans, compute)
+
+    def spans_in(self, x: torch.Tensor) -> torch.Tensor | None:
+        return None if self.spans is None else spans_of(x, self.grid.spec, self.unit)
+
+    def drawn_spans(self, z: torch.Tensor, embedding: torch.Tensor, turn: torch.Tensor) -> torch.Tensor | None:
+        if self.spans is None:
+            return None
+        shares = self.spans(torch.cat([z, embedding], dim=1)).float().softmax(dim=1).cumsum(dim=1)
+        return (shares[:, :-1] <= turn[:, None]).sum(dim=1) + 1
 
     def length_nats(self, z: torch.Tensor, embedding: torch.Tensor, x: torch.Tensor) -> torch.Tensor | None:
         if self.spans is None:
@@ -233,7 +248,7 @@ class VectorVae(VaeNetwork):
     def encode(self, x: torch.Tensor, embedding: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self.posterior(self.encoder(x.flatten(1), embedding).float())
 
-    def decode(self, z: torch.Tensor, embedding: torch.Tensor, like: torch.Tensor | None = None) -> torch.Tensor:
+    def decode(self, z: torch.Tensor, embedding: torch.Tensor, spans: torch.Tensor | None = None) -> torch.Tensor:
         out: torch.Tensor = self.decoder(torch.cat([z, embedding], dim=1), embedding).float()
         return out[:, None, :, None]
 

@@ -92,7 +92,7 @@ def adversarial_phases(
         kl = kl_nats(mean, logvar)
         fit = params.reconstruction * rebuilt_nats(x, rebuilt, length, spec)
         fit = fit + annealed(params, batch.progress) * regularised(kl, params)
-        fake, under = _with_drawn(network, rebuilt, conditions, batch, params.latent)
+        fake, under = _with_drawn(network, rebuilt, conditions, batch, params)
         fooled = _generator_side(judge, fake, under, params)
         close = _distance(critic, x, rebuilt) if params.features > 0 else rebuilt.new_zeros(())
         total = fit / size + params.adversarial * fooled + params.features * close
@@ -102,7 +102,7 @@ def adversarial_phases(
         x, conditions = train.take(batch.rows)
         with torch.no_grad():
             rebuilt = call(x, conditions, batch.randn(len(x), params.latent)).x
-            fake, under = _with_drawn(network, rebuilt, conditions, batch, params.latent)
+            fake, under = _with_drawn(network, rebuilt, conditions, batch, params)
         return {"loss": _critic_side(judge, (x, conditions), (fake, under), params)}
 
     # No momentum for the critic: it chases a decoder that moves.
@@ -134,12 +134,14 @@ def regularised(kl: torch.Tensor, params: ElboParams) -> torch.Tensor:
 
 
 def _with_drawn(
-    network: VaeNetwork, rebuilt: torch.Tensor, conditions: Conditions, batch: Minibatch, latent: int
+    network: VaeNetwork, rebuilt: torch.Tensor, conditions: Conditions, batch: Minibatch, params: CriticParams
 ) -> tuple[torch.Tensor, Conditions]:
     """Reconstructions [B, C, H, W], and as many halves of what is decoded of N(0, 1) under the same conditions."""
     half = {name: values[: (len(rebuilt) + 1) // 2] for name, values in conditions.items()}
-    z = batch.randn(len(half["emotion"]), latent)
-    drawn = network.decode(z, network.write_under(half))
+    z = batch.randn(len(half["emotion"]), params.latent)
+    embedding = network.write_under(half)
+    spans = network.drawn_spans(z, embedding, batch.rand(len(z))) if params.padding == "cut" else None
+    drawn = network.decode(z, embedding, spans)
     return torch.cat([rebuilt, drawn]), {name: torch.cat([conditions[name], half[name]]) for name in conditions}
 
 
