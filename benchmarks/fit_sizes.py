@@ -82,7 +82,14 @@ def load(root: Path, actors: Sequence[int], hop_s: float) -> TrainData:
         people.append(str(sample.subject_id))
     classes, n = tuple(sorted(set(emotions))), len(ids)
     return TrainData(
-        world.spec, classes, np.stack(arrays), tuple(emotions), tuple(ids), tuple(people), (None,) * n, np.zeros(n, bool)
+        world.spec,
+        classes,
+        np.stack(arrays),
+        tuple(emotions),
+        tuple(ids),
+        tuple(people),
+        (None,) * n,
+        np.zeros(n, bool),
     )
 
 

@@ -60,7 +60,7 @@ class Grid:
 
 
 def groups(channels: int, least: int = 1) -> int:
-    """Groups of a GroupNorm: the most, up to 8, that divide `channels` and have `least` channels each (1 where none)."""
+    """Groups of a GroupNorm: the most, up to 8, that divide `channels` with `least` channels each (1 where none)."""
     return next(g for g in (8, 4, 2, 1) if channels % g == 0 and (channels >= g * least or g == 1))
 
 

@@ -7,7 +7,7 @@ Which group a row is in depends on the row alone, never on what else is in its b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 
@@ -23,9 +23,7 @@ def spans_of(x: torch.Tensor, spec: Spec, unit: int) -> torch.Tensor:
     return ((last + unit - 1) // unit).clamp(min=1)
 
 
-def by_span(
-    spans: torch.Tensor, compute: Callable[[torch.Tensor, int], torch.Tensor]
-) -> torch.Tensor:
+def by_span(spans: torch.Tensor, compute: Callable[[torch.Tensor, int], torch.Tensor]) -> torch.Tensor:
     """[B] spans -> the rows of compute(rows [b] int64, spans of them all), which may have any shape but [0] = b, in the
     order of the batch."""
     groups = [torch.nonzero(spans == n)[:, 0] for n in spans.unique().tolist()]
@@ -33,17 +31,17 @@ def by_span(
     return torch.cat(results)[torch.cat(groups).argsort()]
 
 
-def padded_to(x: torch.Tensor, width: int, spec: Spec) -> torch.Tensor:
-    """[b, C, H, w] normalised -> [b, C, H, width], whose further columns are padding: 0, and -1 in the mask row."""
+def padded_to(x: torch.Tensor, n: int, unit: int, spec: Spec) -> torch.Tensor:
+    """[b, C, H, n * unit] normalised arrays of n spans -> [b, C, H, W], with what is known of these: columns before the
+    last span are valid (mask row 1), those after it are padding (0; mask row -1)."""
+    width = spec.grid[2]
     b, c, h, w = x.shape
+    assert spec.mask_row is not None
+    known = torch.zeros(h, w, dtype=torch.bool, device=x.device)
+    known[spec.mask_row, : (n - 1) * unit] = True
+    x = torch.where(known, torch.ones_like(x), x)
     if w >= width:
         return x[..., :width]
     padding = x.new_zeros(h, 1)
     padding[spec.mask_row] = -1.0
     return torch.cat([x, padding.expand(b, c, h, width - w)], dim=-1)
-
-
-def share_of_columns(lengths: Sequence[int], unit: int, width: int) -> float:
-    """Columns that are computed of samples of these lengths (columns), as a share of `width` each."""
-    computed = sum(min(-(-n // unit) * unit, width) for n in lengths)
-    return computed / (width * len(lengths))

@@ -201,7 +201,7 @@ class TrainedGenerator:
         """Called before the network of a saved model is built: what `_look` saw, from what `_config` said."""
 
     def _alike(self, network: Any, train: TrainSet) -> np.ndarray | None:
-        """[n] int64 of the rows that gradients see: rows of one number are best taught in one batch; None: whichever."""
+        """[n] int64 of the rows that gradients see: rows of one number are best taught in one batch; None: any."""
         return None
 
     def _settle(self, train: TrainSet) -> None:

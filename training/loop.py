@@ -110,9 +110,9 @@ class Order:
     """Which rows a batch holds: a function of (seed, step), with nothing kept between steps.
 
     rows: [n] int64, the rows that may be seen. weights: None (each row once an epoch, in a new order each epoch) or [n]
-    relative frequencies (systematic resampling within each batch, so that rare classes come evenly). alike: None, or [n]
-    int64, e.g. lengths: each `POOL` batches hold the rows that they would hold without it, dealt anew so that those of a
-    batch are alike, and come in a random order.
+    relative frequencies (systematic resampling within each batch, so that rare classes come evenly). alike: None, or
+    [n] int64, e.g. lengths: each `POOL` batches hold the rows that they would hold without it, dealt anew so that those
+    of a batch are alike, and come in a random order.
     """
 
     def __init__(

@@ -29,6 +29,7 @@ LOGVAR_RANGE = (-8.0, 4.0)
 # Where padding is cut, a group of one channel would lose the level of its sample to normalisation: there is no padding
 # whose constant value would still tell it.
 TOGETHER = 8
+COARSEST_CUT = 16  # columns at the coarsest level: twice as many as where padding is kept, so spans are half as long
 Sees = Literal["all", "emotion", "given", "nothing"]  # of the conditions; "given": those beside the emotion
 
 
@@ -45,8 +46,8 @@ BOTH_SEE_ALL = Views()
 
 
 class Rebuilt(NamedTuple):
-    """x: [B, C, H, W]; mean, logvar: of the posterior, [B, latent]; length: nats a sample that the code leaves unsaid of
-    how many spans it has, a scalar, or None where padding is kept."""
+    """x: [B, C, H, W]; mean, logvar: of the posterior, [B, latent]; length: nats a sample that the code leaves unsaid
+    of how many spans it has, a scalar, or None where padding is kept."""
 
     x: torch.Tensor
     mean: torch.Tensor
@@ -116,8 +117,8 @@ class VaeNetwork(Network):
         return None
 
     def drawn_spans(self, z: torch.Tensor, embedding: torch.Tensor, turn: torch.Tensor) -> torch.Tensor | None:
-        """Codes [B, latent] and uniform numbers [B] in [0, 1] -> [B] int64, spans drawn from p(spans | code); None where
-        padding is kept."""
+        """Codes [B, latent] and uniform numbers [B] in [0, 1] -> [B] int64, spans drawn from p(spans | code); None
+        where padding is kept."""
         return None
 
     def length_nats(self, z: torch.Tensor, embedding: torch.Tensor, x: torch.Tensor) -> torch.Tensor | None:
@@ -152,7 +153,7 @@ class GridVae(VaeNetwork):
         embedding = 4 * params.width
         cut = params.padding == "cut"
         least = TOGETHER if cut else 1
-        self.grid = grid = Grid(spec)
+        self.grid = grid = Grid(spec, COARSEST_CUT) if cut else Grid(spec)
         widths = level_widths(params.width, grid.levels)
         self.into = grid.conv(grid.channels, widths[0])
         self.encoder = nn.ModuleList(
@@ -187,11 +188,11 @@ class GridVae(VaeNetwork):
         h = h.reshape(z.shape[0], -1, *self.grid.seed)
         if spans is None:
             return self.grid.unfold(self._up(h, embedding)).float()
-        spec, (c, rows_of_x, w) = self.grid.spec, self.grid.spec.grid
+        spec, (c, rows_of_x, _) = self.grid.spec, self.grid.spec.grid
 
         def compute(rows: torch.Tensor, n: int) -> torch.Tensor:
             x = self._up(h[rows, ..., :n], embedding[rows]).float()
-            return padded_to(x.reshape(len(rows), c, rows_of_x, -1), w, spec)
+            return padded_to(x.reshape(len(rows), c, rows_of_x, -1), n, self.unit, spec)
 
         return by_span(spans, compute)
 
