@@ -92,7 +92,7 @@ def _line(steps: int, each: float, known_from: str) -> str:
 def _measured(run: RunParams) -> float | None:
     """Seconds of a step of such a generator over such arrays; None where nothing like it was measured."""
     assert run.generator is not None
-    spec = _spec(run)
+    spec = spec_of(run)
     if spec is None:
         return None
     name = LIKE.get(run.generator.name, run.generator.name)
@@ -111,8 +111,8 @@ def _measured(run: RunParams) -> float | None:
     return seconds * c * h * w / cells
 
 
-def _spec(run: RunParams) -> Spec | None:
-    """None where the corpora have to be asked first."""
+def spec_of(run: RunParams) -> Spec | None:
+    """Of what a run's generator models; None where there is nothing, or the corpora have to be asked first."""
     if run.representation is None:
         return None
     try:

@@ -1,0 +1,58 @@
+"""Which size of a network and a batch suits as many train samples as a run has, by what was measured.
+
+Said by `emoforge check` of runs whose generator is larger than that; nothing is changed. `link` proposes no generator
+that is trained. Numbers: docs/performance.md, `python -m benchmarks.fit_sizes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import yaml
+
+from features.representation import Spec
+from flows.params import RunParams
+from generators.generator import generator_class
+
+FEW = 600  # train samples: twice as many as it was measured with
+MEASURED = ("cvae", "vae_edit")  # whose networks are those that were measured
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """params: of the generator, for params.yaml; why: what a step costs with them and what was lost, for people."""
+
+    params: Mapping[str, int | str]
+    why: str
+
+
+SMALL = Size(
+    {"width": 24, "batch_size": 16},
+    "a step costs 2.6 times less, and reconstructions of people it never heard were as good (RAVDESS, 285 samples)",
+)
+
+
+def sized(run: RunParams, spec: Spec | None, n_train: int) -> Size | None:
+    """What a run with `n_train` train samples can save; None where nothing was measured, it is that small already, or
+    says itself how large it is to be."""
+    if run.generator is None or spec is None or spec.layout != "rows" or not 0 < n_train <= FEW:
+        return None
+    if run.generator.name not in MEASURED or run.generator.params.get("critics", "none") != "none":
+        return None
+    fields = generator_class(run.generator.name).Params.model_fields
+    larger = {
+        name: value
+        for name, value in SMALL.params.items()
+        if name not in run.generator.params and fields[name].default > value
+    }
+    return Size(larger, SMALL.why) if len(larger) == len(SMALL.params) else None
+
+
+def says_size(run: RunParams, spec: Spec | None, n_train: int) -> str:
+    """ "285 train samples are few for ...", or ""."""
+    size = sized(run, spec, n_train)
+    if size is None or run.generator is None:
+        return ""
+    params = yaml.safe_dump(dict(size.params), default_flow_style=True).strip()
+    return f"{n_train} train samples are few for {run.generator.name} at its defaults: with params {params} {size.why}"
