@@ -1,6 +1,6 @@
 """Speed of fitting: a step of cvae on speech and of diffusion on faces, and the time to a first accepted sample.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.bench_fit steps [--repeats 7] [--out fit.json]
+    OMP_NUM_THREADS=1 python -m benchmarks.bench_fit steps [--repeats 16] [--only cvae] [--out fit.json]
     OMP_NUM_THREADS=1 python -m benchmarks.bench_fit costs [--repeats 7]
     OMP_NUM_THREADS=1 python -m benchmarks.bench_fit first RAVDESS [--actors 1 2 3 4 5 6] [--steps 2000] [--every 0]
 
@@ -40,6 +40,7 @@ from benchmarks.rows import Row, interleaved, row, table, write_rows
 from features.representation import Spec, make_representation
 from generators.generator import Device, TrainData, generator_class
 from generators.layers import Grid
+from training.loop import POOL
 
 CPU = Device()
 CLASSES = tuple(f"class-{i}" for i in range(8))
@@ -101,10 +102,11 @@ def steps(args: argparse.Namespace) -> None:
     speech, faces = make_representation("world", {}).spec, make_representation("pixels", {"size": 48}).spec
     a, b = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
     rows: list[Row] = []
-    for name, spec, variants in (
-        ("cvae", speech, {"width 24": {"width": 24}, "batch 16": {"batch_size": 16}}),
-        ("diffusion", faces, {"width 24": {"width": 24}, "batch 16": {"batch_size": 16}}),
-    ):
+    sizes = {"width 24": {"width": 24}, "batch 16": {"batch_size": 16}, "both": {"width": 24, "batch_size": 16}}
+    cut = {"padding cut": {"padding": "cut"}, "all three": {"padding": "cut", **sizes["both"]}}
+    for name, spec, variants in (("cvae", speech, {**sizes, **cut}), ("diffusion", faces, sizes)):
+        if name not in args.only:
+            continue
         data = noise_data(spec)
         ours = stepping(name, data)
         before = stepping(name, data)
@@ -216,7 +218,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(required=True)
     of_steps = parts.add_parser("steps")
-    of_steps.add_argument("--repeats", type=int, default=7)
+    of_steps.add_argument("--repeats", type=int, default=POOL)  # of cut padding: short batches and long ones
+    of_steps.add_argument("--only", nargs="+", choices=("cvae", "diffusion"), default=["cvae", "diffusion"])
     of_steps.set_defaults(do=steps)
     of_costs = parts.add_parser("costs")
     of_costs.add_argument("--repeats", type=int, default=7)
