@@ -39,7 +39,7 @@ class CodeParams(TrainedParams):
     padding: Literal["keep", "cut"] = Field(
         "keep",
         description="of rows with a mask row: cut computes each sample over the columns that it reaches, in spans of "
-        "the coarsest level, and the code says how many: another model, and less work",
+        "the coarsest level, and the code says how many: another model, some work less (docs/performance.md, Fits)",
     )
     lr: float = Field(2e-3, gt=0, le=1, description="learning rate of Adam after the warm-up")
     decay: bool = Field(True, description="let the learning rate fall to zero along a cosine")
