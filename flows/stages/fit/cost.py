@@ -8,25 +8,19 @@ of convolutions `REFERENCES`, scaled to the run's arrays, batch and width.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from statistics import median
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
-from corpora.errors import EmoforgeError, IntegrityError
-from corpora.formats.jsonfile import read_json
-from corpora.store.atomic import write_json
+from corpora.errors import EmoforgeError
 from features.representation import Spec, make_representation
-from flows.artifacts.base import Record
 from flows.engine.progress import duration
-from flows.generating import GeneratorParams
-from flows.params import Numerics, RepresentationParams, RunParams
+from flows.params import Numerics, RunParams
 from flows.paths import Layout
-from flows.stages.plan.plans import FitCompute, FitPlan
+from flows.stages.fit.took import TIMINGS, last_fit, step_of
 from generators.generator import generator_class
 from generators.measured import measurements
 
-TIMINGS = "steps"  # .emoforge/timings/<run>/steps.json
 # Processor seconds of a step at the defaults, one thread, and the cells of an array: `python -m benchmarks.bench_fit
 # costs`; noise in the shapes of RAVDESS as `world` and of FER2013.
 REFERENCES: Mapping[tuple[str, str], tuple[float, int]] = {
@@ -40,27 +34,6 @@ REFERENCES: Mapping[tuple[str, str], tuple[float, int]] = {
 LIKE = {"vae_edit": "cvae", "diffusion_edit": "diffusion"}  # the same networks, trained alike
 # Powers of the ratios to the defaults, between those measured of cvae (1.5 and 0.84) and of diffusion (1.0 and 0.92).
 WIDTH_POWER, BATCH_POWER = 1.2, 0.9
-NUMERICS = {"device", "dtype", "compile", "fit_threads", "ddp_world_size"}
-
-
-class StepTiming(Record):
-    """steps.json. of: what steps cost the same for (`_of`); steps: done; seconds: they took, over interruptions."""
-
-    of: dict[str, JsonValue]
-    steps: int
-    seconds: float
-
-
-def _of(
-    generator: GeneratorParams, representation: RepresentationParams | None, numerics: Numerics | FitCompute
-) -> dict[str, JsonValue]:
-    """What makes a step cost what it costs, of parameters."""
-    return {
-        "generator": generator.name,
-        "params": dict(generator.params),
-        "representation": None if representation is None else representation.model_dump(mode="json"),
-        "numerics": numerics.model_dump(mode="json", include=NUMERICS),
-    }
 
 
 def cost_of(name: str, run: RunParams, numerics: Numerics, layout: Layout) -> str:
@@ -69,7 +42,7 @@ def cost_of(name: str, run: RunParams, numerics: Numerics, layout: Layout) -> st
         return ""
     steps = run.generator.steps
     own = last_fit(layout.timing_file(TIMINGS, name))
-    if own is not None and own.steps and _alike(own.of, _of(run.generator, run.representation, numerics)):
+    if own is not None and own.steps and _alike(own.of, step_of(run.generator, run.representation, numerics)):
         return _line(steps, own.seconds / own.steps, "as in its last fit")
     if numerics.device == "cpu" and (each := _measured(run)) is not None:
         return _line(steps, each, "on one core, as measured elsewhere; its first fit will tell")
@@ -118,20 +91,4 @@ def spec_of(run: RunParams) -> Spec | None:
     try:
         return make_representation(run.representation.name, run.representation.params).spec
     except EmoforgeError:
-        return None
-
-
-def keep_timing(path: Path, plan: FitPlan, steps: int, seconds: float) -> None:
-    """Writes what `last_fit` reads."""
-    assert plan.generator is not None
-    of = _of(plan.generator, plan.representation, plan.compute)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, StepTiming(of=of, steps=steps, seconds=round(seconds, 3)).to_json())
-
-
-def last_fit(path: Path) -> StepTiming | None:
-    """What the last fit of a run took; None where there is no file that can be read: it is scratch."""
-    try:
-        return StepTiming.model_validate(read_json(path))
-    except (IntegrityError, ValidationError):
         return None

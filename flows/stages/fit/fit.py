@@ -31,12 +31,12 @@ from flows.engine.progress import Pace, progress
 from flows.given import NEEDED, given_vectors
 from flows.params import GeneratorParams, Machine, RepresentationParams
 from flows.paths import Layout
-from flows.stages.fit.cost import TIMINGS, keep_timing
 from flows.stages.fit.given_file import keep_given
 from flows.stages.fit.model_file import seal_model
 from flows.stages.fit.monitor import held_out_score
 from flows.stages.fit.ranked import with_ranked_intensity
 from flows.stages.fit.stopping import Stopping, ended, stopping_of
+from flows.stages.fit.took import TIMINGS, keep_timing
 from flows.stages.plan.plans import FitPlan
 from flows.stages.plan.weights import require_loaded
 from generators.generator import (

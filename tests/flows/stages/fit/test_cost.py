@@ -15,7 +15,8 @@ from flows.params import Machine, Numerics, RepresentationParams, RunParams
 from flows.paths import Layout
 from flows.stages.augment.forecast import ClassForecast, RunForecast
 from flows.stages.fit import fit
-from flows.stages.fit.cost import REFERENCES, TIMINGS, cost_of, keep_timing, last_fit, spec_of
+from flows.stages.fit.cost import REFERENCES, cost_of, spec_of
+from flows.stages.fit.took import TIMINGS, keep_timing, last_fit
 from flows.stages.plan.plans import FitCompute, FitPlan
 
 NUMERICS = Numerics()
