@@ -104,7 +104,7 @@ def test_the_stage_keeps_it_beside_the_outs(tmp_path: Path, monkeypatch: pytest.
 def test_a_small_corpus_is_told_of_a_smaller_network() -> None:
     spec = spec_of(run_of())
     size = sized(run_of(), spec, 285)
-    assert size is not None and size.params == {"width": 24, "batch_size": 16}
+    assert size is not None and size.params == {"width": 24, "batch_size": 16, "padding": "cut"}
     assert sized(run_of(), spec, FEW + 1) is None and sized(run_of(), spec, 0) is None
     assert sized(run_of(width=48), spec, 285) is None, "who says a width wants it"
     assert sized(run_of("vae_edit", critics="one"), spec, 285) is None and sized(run_of("cgan"), spec, 285) is None
@@ -114,5 +114,5 @@ def test_a_small_corpus_is_told_of_a_smaller_network() -> None:
     lines = advised(run_of(), forecast, "what it costs")
     assert lines[-2] == "what it costs"
     assert lines[-1].startswith(
-        "285 train samples are few for cvae at its defaults: with params {batch_size: 16, width: 24}"
+        "285 train samples are few for cvae at its defaults: with params {batch_size: 16, padding: cut, width: 24}"
     )
