@@ -1,12 +1,14 @@
 """Speed of fitting: a step of cvae on speech and of diffusion on faces, and the time to a first accepted sample.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.bench_fit steps [--repeats 7] [--out fit.json]
+    OMP_NUM_THREADS=1 python -m benchmarks.bench_fit steps [--repeats 16] [--only cvae] [--out fit.json]
+    OMP_NUM_THREADS=1 python -m benchmarks.bench_fit costs [--repeats 7]
     OMP_NUM_THREADS=1 python -m benchmarks.bench_fit first RAVDESS [--actors 1 2 3 4 5 6] [--steps 2000] [--every 0]
 
 steps: arrays of the shapes of RAVDESS (32 rows x 320 columns, 38 % of them padding) and of FER2013 (48 x 48), filled
 with noise: a step costs the same whatever it learns. Variants take turns in one run (benchmarks/rows.py), after them
 one product of matrices of 2,048 (sgemm), whose rate is the machine's. `share of limit`: floating-point operations of
 the step (torch's flop counter: products and convolutions, forwards and backwards) by the step's time, of that rate.
+costs: a step of several generators at their defaults over the same arrays, for flows/stages/fit/cost.py.
 first: ingest, plan, prepare and fit of a run (cvae over `world`, all else by default) from RAVDESS' files, then the
 rounds of `augment` until a candidate is accepted. Processor seconds of each; `--every 0`: without an early stop, as it
 was before. RAVDESS: a folder of Actor_NN.
@@ -38,6 +40,7 @@ from benchmarks.rows import Row, interleaved, row, table, write_rows
 from features.representation import Spec, make_representation
 from generators.generator import Device, TrainData, generator_class
 from generators.layers import Grid
+from training.loop import POOL
 
 CPU = Device()
 CLASSES = tuple(f"class-{i}" for i in range(8))
@@ -99,10 +102,11 @@ def steps(args: argparse.Namespace) -> None:
     speech, faces = make_representation("world", {}).spec, make_representation("pixels", {"size": 48}).spec
     a, b = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
     rows: list[Row] = []
-    for name, spec, variants in (
-        ("cvae", speech, {"width 24": {"width": 24}, "batch 16": {"batch_size": 16}}),
-        ("diffusion", faces, {"width 24": {"width": 24}, "batch 16": {"batch_size": 16}}),
-    ):
+    sizes = {"width 24": {"width": 24}, "batch 16": {"batch_size": 16}, "both": {"width": 24, "batch_size": 16}}
+    cut = {"padding cut": {"padding": "cut"}, "all three": {"padding": "cut", **sizes["both"]}}
+    for name, spec, variants in (("cvae", speech, {**sizes, **cut}), ("diffusion", faces, sizes)):
+        if name not in args.only:
+            continue
         data = noise_data(spec)
         ours = stepping(name, data)
         before = stepping(name, data)
@@ -126,6 +130,22 @@ def steps(args: argparse.Namespace) -> None:
     print(table(rows))
     if args.out is not None:
         write_rows(args.out, rows, machine={"cpu": platform.processor(), "torch": torch.__version__})
+
+
+def costs(args: argparse.Namespace) -> None:
+    """Steps of generators at their defaults, in turns."""
+    shapes = {"rows": make_representation("world", {}).spec, "image": make_representation("pixels", {"size": 48}).spec}
+    contenders = {}
+    for layout, spec in shapes.items():
+        data = noise_data(spec)
+        for name in ("cvae", "diffusion", "cgan"):
+            contenders[f"{name}, {layout}"] = step = stepping(name, data)
+            step()  # what warms up is not counted
+    times = interleaved(contenders, repeats=args.repeats)
+    medians = {name: round(float(np.median(seconds)), 3) for name, seconds in times.items()}
+    print(json.dumps(medians, indent=1))
+    if args.out is not None:
+        args.out.write_text(json.dumps(medians, indent=1) + "\n", encoding="utf-8")
 
 
 class _FirstAcceptedError(Exception):
@@ -198,8 +218,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(required=True)
     of_steps = parts.add_parser("steps")
-    of_steps.add_argument("--repeats", type=int, default=7)
+    of_steps.add_argument("--repeats", type=int, default=POOL)  # of cut padding: short batches and long ones
+    of_steps.add_argument("--only", nargs="+", choices=("cvae", "diffusion"), default=["cvae", "diffusion"])
     of_steps.set_defaults(do=steps)
+    of_costs = parts.add_parser("costs")
+    of_costs.add_argument("--repeats", type=int, default=7)
+    of_costs.set_defaults(do=costs)
     of_first = parts.add_parser("first")
     of_first.add_argument("ravdess", type=Path)
     of_first.add_argument("--actors", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6])
@@ -207,7 +231,7 @@ def main() -> None:
     of_first.add_argument("--every", type=int)
     of_first.add_argument("--target", type=int, default=40)
     of_first.set_defaults(do=first)
-    for part in (of_steps, of_first):
+    for part in (of_steps, of_costs, of_first):
         part.add_argument("--out", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -54,11 +54,12 @@ def initialised(seed: int) -> Iterator[None]:
 @dataclass(frozen=True, slots=True)
 class Taught:
     """What teaches. rows: [n] int64, those that gradients see; emotions: their classes; identity: names data,
-    parameters and numerics, for a state to be resumed by no other fit."""
+    parameters and numerics, for a state to be resumed by no other fit; alike: as of `training.loop.Order`."""
 
     rows: np.ndarray
     emotions: Sequence[str]
     identity: str
+    alike: np.ndarray | None = None
 
 
 def steps_of(
@@ -73,7 +74,12 @@ def steps_of(
     """Runs the phases to their end (`training.loop.run`, whose `result` and monitor these are)."""
     reports = run(
         phases,
-        Order(taught.rows, derive_seed(options.seed, "order"), class_weights(taught.emotions, params.class_balance)),
+        Order(
+            taught.rows,
+            derive_seed(options.seed, "order"),
+            class_weights(taught.emotions, params.class_balance),
+            taught.alike,
+        ),
         LoopParams(
             steps=options.steps,
             batch_size=params.batch_size,

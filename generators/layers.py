@@ -59,19 +59,20 @@ class Grid:
         return F.avg_pool2d(x, self.stride)
 
 
-def groups(channels: int) -> int:
-    """Groups of a GroupNorm: the most, up to 8, that divide `channels`."""
-    return next(g for g in (8, 4, 2, 1) if channels % g == 0)
+def groups(channels: int, least: int = 1) -> int:
+    """Groups of a GroupNorm: the most, up to 8, that divide `channels` with `least` channels each (1 where none)."""
+    return next(g for g in (8, 4, 2, 1) if channels % g == 0 and (channels >= g * least or g == 1))
 
 
 class ResBlock(nn.Module):
-    """Two convolutions beside a shortcut; an embedding scales and shifts in between (FiLM, Perez et al. 2018)."""
+    """Two convolutions beside a shortcut; an embedding scales and shifts in between (FiLM, Perez et al. 2018). least:
+    channels that are normalised together, at least."""
 
-    def __init__(self, grid: Grid, inputs: int, outputs: int, embedding: int = 0) -> None:
+    def __init__(self, grid: Grid, inputs: int, outputs: int, embedding: int = 0, least: int = 1) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(groups(inputs), inputs)
+        self.norm1 = nn.GroupNorm(groups(inputs, least), inputs)
         self.conv1 = grid.conv(inputs, outputs)
-        self.norm2 = nn.GroupNorm(groups(outputs), outputs)
+        self.norm2 = nn.GroupNorm(groups(outputs, least), outputs)
         self.conv2 = grid.conv(outputs, outputs)
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
         self.film = nn.Linear(embedding, 2 * outputs) if embedding else None

@@ -200,6 +200,10 @@ class TrainedGenerator:
     def _recall(self, config: Mapping[str, Any]) -> None:
         """Called before the network of a saved model is built: what `_look` saw, from what `_config` said."""
 
+    def _alike(self, network: Any, train: TrainSet) -> np.ndarray | None:
+        """[n] int64 of the rows that gradients see: rows of one number are best taught in one batch; None: any."""
+        return None
+
     def _settle(self, train: TrainSet) -> None:
         """Called on the weights that will sample, before a monitor looks at them and at the end of the fit."""
 
@@ -260,7 +264,7 @@ class TrainedGenerator:
                 self._unsettled = None
 
         identity = repr((self.format, self._config(), data_fingerprint(data), asdict(device)))
-        taught = Taught(rows, [data.emotions[i] for i in rows], identity)
+        taught = Taught(rows, [data.emotions[i] for i in rows], identity, self._alike(network, train))
         yield from steps_of(
             phases, self.params, options, taught, result=result, score=None if monitor is None else score
         )

@@ -27,6 +27,7 @@ from training.ema import Ema
 from training.seeds import derive_seed, generator, seed_global
 
 Losses = Mapping[str, torch.Tensor]
+POOL = 16  # batches whose rows are sorted together where like rows are to be in one batch
 
 
 class DivergedError(UserError):
@@ -109,25 +110,45 @@ class Order:
     """Which rows a batch holds: a function of (seed, step), with nothing kept between steps.
 
     rows: [n] int64, the rows that may be seen. weights: None (each row once an epoch, in a new order each epoch) or [n]
-    relative frequencies (systematic resampling within each batch, so that rare classes come evenly).
+    relative frequencies (systematic resampling within each batch, so that rare classes come evenly). alike: None, or
+    [n] int64, e.g. lengths: each `POOL` batches hold the rows that they would hold without it, dealt anew so that those
+    of a batch are alike, and come in a random order.
     """
 
-    def __init__(self, rows: np.ndarray, seed: int, weights: np.ndarray | None = None) -> None:
+    def __init__(
+        self, rows: np.ndarray, seed: int, weights: np.ndarray | None = None, alike: np.ndarray | None = None
+    ) -> None:
         if len(rows) == 0:
             raise UserError("no rows to train on: every row of the train split is held out")
         self.rows = np.asarray(rows, np.int64)
         self.seed = seed
+        self.alike = None if alike is None else dict(zip(self.rows.tolist(), np.asarray(alike).tolist(), strict=True))
         self.cumulative: np.ndarray | None = None
         if weights is not None:
             shares = np.asarray(weights, np.float64)
             self.cumulative = np.cumsum(shares / shares.sum())
         self._permuted = lru_cache(maxsize=2)(self._permute)
+        self._pooled = lru_cache(maxsize=2)(self._pool)
 
     def _permute(self, epoch: int) -> np.ndarray:
         return self.rows[np.random.default_rng([self.seed, epoch]).permutation(len(self.rows))]
 
     def batch(self, step: int, size: int) -> np.ndarray:
         """-> [size] int64."""
+        if self.alike is None:
+            return self._plain(step, size)
+        return self._pooled(step // POOL, size)[step % POOL]
+
+    def _pool(self, pool: int, size: int) -> np.ndarray:
+        """-> [POOL, size]: the batches from pool * POOL on."""
+        assert self.alike is not None
+        rows = np.concatenate([self._plain(pool * POOL + i, size) for i in range(POOL)])
+        rng = np.random.default_rng([self.seed, pool, 1])  # of equals, who is with whom is left to chance
+        rows = rng.permutation(rows)
+        batches = rows[np.argsort([self.alike[row] for row in rows.tolist()], kind="stable")].reshape(POOL, size)
+        return np.stack([rng.permutation(batch) for batch in rng.permutation(batches)])
+
+    def _plain(self, step: int, size: int) -> np.ndarray:
         if self.cumulative is None:
             at = np.arange(step * size, (step + 1) * size)
             epochs, places = np.divmod(at, len(self.rows))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from flows.stages.fit.order import OrderAccuracy
     from flows.stages.plan.feasible import Outlook
 
-VERSION = 1  # of what is remembered
+VERSION = 2  # of what is remembered
 KEPT = 16  # answers
 
 
@@ -63,6 +63,7 @@ def judged(params: Params, machine: Machine, layout: Layout, runs: Sequence[str]
 def _judged(params: Params, machine: Machine, layout: Layout, runs: Sequence[str]) -> Judged:
     from flows.conduct.proposals import advised
     from flows.stages.augment.forecast import forecast_run
+    from flows.stages.fit.cost import cost_of
     from flows.stages.fit.order import order_accuracy
     from flows.stages.plan.components import require_valid
     from flows.stages.plan.feasible import foreseen
@@ -76,7 +77,10 @@ def _judged(params: Params, machine: Machine, layout: Layout, runs: Sequence[str
         encoders=tuple(dict.fromkeys(name for run in runs for name in asked_encoders(params.run(run)))),
         outlooks=outlooks,
         forecasts=forecasts,
-        advice={forecast.run: tuple(advised(params.run(forecast.run), forecast)) for forecast in forecasts},
+        advice={
+            f.run: tuple(advised(params.run(f.run), f, cost_of(f.run, params.run(f.run), params.numerics, layout)))
+            for f in forecasts
+        },
         orders=tuple(o for name in runs if (o := order_accuracy(name, params.run(name), layout)) is not None),
     )
 

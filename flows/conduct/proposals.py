@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from corpora.schema import FROM, CorpusCard
+from flows.conduct.sizes import says_size
 from flows.params import RunParams
 from flows.stages.augment.forecast import ClassForecast, RunForecast
+from flows.stages.fit.cost import spec_of
 from flows.stages.fit.stopping import says_when
 from generators.effects.estimate import LEAST, EffectParams
 from generators.generator import generator_class, source_class
@@ -69,11 +71,14 @@ def proposal_of(card: CorpusCard) -> Proposal | None:
     return VECTORS if card.is_vector else PROPOSALS.get(card.modality)
 
 
-def advised(run: RunParams, forecast: RunForecast) -> list[str]:
-    """What to know of each class that lacks samples, the smallest first; then when the fit ends."""
+def advised(run: RunParams, forecast: RunForecast, cost: str = "") -> list[str]:
+    """What to know of each class that lacks samples, the smallest first; then when the fit ends, what it costs (`cost`,
+    of flows/stages/fit/cost.py), and what a smaller network would save."""
     lines = [(c.real, c.emotion, advice(run, c)) for c in forecast.classes]
     end = "" if run.generator is None else says_when(run.generator)
-    return [*(f"{emotion}: {line}" for _, emotion, line in sorted(lines) if line), *([end] if end else [])]
+    size = says_size(run, spec_of(run), sum(c.real for c in forecast.classes))
+    of_fit = (line for line in (end, cost, size) if line)
+    return [*(f"{emotion}: {line}" for _, emotion, line in sorted(lines) if line), *of_fit]
 
 
 def advice(run: RunParams, c: ClassForecast) -> str:

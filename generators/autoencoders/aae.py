@@ -28,7 +28,7 @@ from features.representation import Spec
 from generators.autoencoders.autoencoder import Autoencoder
 from generators.autoencoders.corruption import CorruptParams, corrupt, require_corruption
 from generators.autoencoders.networks import VaeNetwork, Views
-from generators.autoencoders.objective import residual_nats
+from generators.autoencoders.objective import rebuilt_nats
 from generators.autoencoders.variational import autoencoder_phase
 from generators.condition import ConditionFields, Conditions
 from generators.fitting import initialised
@@ -177,7 +177,7 @@ class AdversarialAutoencoder(Autoencoder):
         def loss(batch: Minibatch) -> dict[str, torch.Tensor]:
             x, conditions = train.take(batch.rows)
             seen, hidden = corrupt(x, batch, p, spec)
-            rebuilt, code, _ = call(seen, conditions, x.new_zeros(len(x), p.latent))
+            rebuilt, code, _, length = call(seen, conditions, x.new_zeros(len(x), p.latent))
             judged = torch.where(hidden > 0, rebuilt, x) if p.hidden_only else rebuilt
             fooled = game.generator(critic(code, conditions).score)
             heads = None if batch.progress < p.pretext else network.heads
@@ -185,7 +185,7 @@ class AdversarialAutoencoder(Autoencoder):
             if second is not None:
                 terms = {**terms, "hidden": even_loss(_logits(second, code, conditions))}
                 extra = extra + p.hiding * terms["hidden"]
-            total = residual_nats(x, judged, spec) / size + p.adversarial * fooled + extra
+            total = rebuilt_nats(x, judged, length, spec) / size + p.adversarial * fooled + extra
             return {"loss": total, "mse": (x - rebuilt).square().mean(), "fooled": fooled, **terms}
 
         def critic_loss(batch: Minibatch) -> dict[str, torch.Tensor]:

@@ -8,11 +8,14 @@ smooth.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
+from corpora.errors import ParamsError
+from features.representation import Spec
 from generators.autoencoders.density import correlation_factor, residual_noise
 from generators.autoencoders.heads import CodeHeads
 from generators.autoencoders.networks import BOTH_SEE_ALL, VaeNetwork, VectorVae, Views, vae_network
@@ -32,6 +35,19 @@ class Autoencoder(TrainedGenerator):
     params: CodeParams
     network: VaeNetwork | None
 
+    @classmethod
+    def require(cls, params: Mapping[str, Any], spec: Spec) -> None:
+        """Raises `ParamsError` where padding is to be cut and there is none."""
+        if params.get("padding") == "cut" and (spec.layout != "rows" or spec.mask_row is None):
+            raise ParamsError(
+                f"generator {cls.name}: padding cut needs rows with a mask row, which says where a sample ends; "
+                f"{spec.name} has none. Leave padding at keep"
+            )
+
+    def __init__(self, spec: Spec, classes: Sequence[str], **params: Any) -> None:
+        super().__init__(spec, classes, **params)
+        self.require(self.params.model_dump(), spec)
+
     @property
     def views(self) -> Views:
         """What encoder and decoder see of the conditions."""
@@ -47,6 +63,10 @@ class Autoencoder(TrainedGenerator):
             network.heads = CodeHeads(self.params, len(self.classes), len(self.fields.subjects))
         return network
 
+    def _alike(self, network: VaeNetwork, train: TrainSet) -> np.ndarray | None:
+        spans = network.spans_in(train.x)
+        return None if spans is None else spans.cpu().numpy()[train.rows]
+
     @torch.no_grad()
     def _settle(self, train: TrainSet) -> None:
         network = self.network
@@ -61,7 +81,8 @@ class Autoencoder(TrainedGenerator):
             variances.append(logvar.double().exp())
             if self.spec.layout != "image":
                 inside = network.normaliser.valid(x)[:, :, 0].double()  # [B, 1, W]
-                rest = (x - network.decode(mean, network.write_under(conditions))).double() * inside[:, :, None]
+                rebuilt = network.decode(mean, network.write_under(conditions), network.spans_in(x))
+                rest = (x - rebuilt).double() * inside[:, :, None]
                 if together:
                     products += rest.flatten(1).T @ rest.flatten(1)
                 squares.append(rest.square().sum(dim=3))
@@ -89,10 +110,14 @@ class Autoencoder(TrainedGenerator):
         p, (c, h, w) = self.params, self.spec.grid
         residual = self._residual
         drawn = residual > 0
-        numbers = noise(seeds, (p.latent + drawn * c * h * w + (p.components > 1),), device)
-        turn = 0.5 * (1.0 + torch.erf(numbers[:, -1] / math.sqrt(2.0))) if p.components > 1 else None
-        z = network.density.draw(conditions["emotion"], p.temperature * numbers[:, : p.latent], turn)
-        x = network.decode(z, network.write_under(conditions))
+        n, cut = p.latent + drawn * c * h * w + (p.components > 1), p.padding == "cut"
+        numbers = noise(seeds, (n + cut,), device)
+        turns = 0.5 * (1.0 + torch.erf(numbers[:, n - 1 :] / math.sqrt(2.0)))  # uniform
+        z = network.density.draw(
+            conditions["emotion"], p.temperature * numbers[:, : p.latent], turns[:, 0] if p.components > 1 else None
+        )
+        embedding = network.write_under(conditions)
+        x = network.decode(z, embedding, network.drawn_spans(z, embedding, turns[:, -1]))
         if drawn:
             x = x + residual * self._rest(numbers[:, p.latent : p.latent + c * h * w], conditions["emotion"])
         return x

@@ -105,9 +105,10 @@ class VaeEdit(Autoencoder):
         code, _ = network.encode(starts.x, network.read_under(own))
         eps = noise(seeds, (self.params.latent,), device)
         moved = code + self.params.latent_noise * network.density.around(conditions["emotion"], eps)
-        x = network.decode(moved, network.write_under(conditions))
+        spans = network.spans_in(starts.x)  # who is moved keeps its length
+        x = network.decode(moved, network.write_under(conditions), spans)
         usual = 0.0 if self.spec.layout == "image" else 1.0
         keep = usual if self.params.keep is None else self.params.keep
         if keep == 0.0:
             return x
-        return x + keep * (starts.x - network.decode(code, network.write_under(own)))
+        return x + keep * (starts.x - network.decode(code, network.write_under(own), spans))

@@ -17,7 +17,7 @@ from features.representation import Spec
 from generators.autoencoders.autoencoder import Autoencoder
 from generators.autoencoders.corruption import CorruptParams, corrupt, require_corruption
 from generators.autoencoders.networks import VaeNetwork, Views
-from generators.autoencoders.objective import residual_nats
+from generators.autoencoders.objective import rebuilt_nats
 from generators.autoencoders.variational import autoencoder_phase
 from generators.generator import Device
 from generators.params import TrainedParams
@@ -58,10 +58,10 @@ class Masked(Autoencoder):
         def loss(batch: Minibatch) -> dict[str, torch.Tensor]:
             x, conditions = train.take(batch.rows)
             seen, hidden = corrupt(x, batch, p, spec)
-            rebuilt, code, _ = call(seen, conditions, x.new_zeros(len(x), p.latent))
+            rebuilt, code, _, length = call(seen, conditions, x.new_zeros(len(x), p.latent))
             judged = torch.where(hidden > 0, rebuilt, x) if p.hidden_only else rebuilt
             extra, terms = (0.0, {}) if network.heads is None else network.heads(code, conditions)
-            fit = residual_nats(x, judged, spec) / size
+            fit = rebuilt_nats(x, judged, length, spec) / size
             return {"loss": fit + extra, "mse": (x - rebuilt).square().mean(), **terms}
 
         return [autoencoder_phase(network, p, loss)]

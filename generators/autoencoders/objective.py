@@ -29,6 +29,13 @@ def residual_nats(x: torch.Tensor, rebuilt: torch.Tensor, spec: Spec) -> torch.T
     return 0.5 * (counts * torch.log(variance + VARIANCE_FLOOR)).sum() / x.shape[0]
 
 
+def rebuilt_nats(x: torch.Tensor, judged: torch.Tensor, length: torch.Tensor | None, spec: Spec) -> torch.Tensor:
+    """`residual_nats` of what was rebuilt of x, and the nats `length` that the code leaves unsaid of how many spans a
+    sample has, where padding is cut: columns beyond them are padding for certain, and their error is 0."""
+    nats = residual_nats(x, judged, spec)
+    return nats if length is None else nats + length
+
+
 def kl_nats(mean: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
     """KL(N(mean, exp(logvar)) || N(0, 1)) averaged over the batch -> [latent] nats."""
     return 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).mean(dim=0)

@@ -36,6 +36,11 @@ class CodeParams(TrainedParams):
         description="rows and vectors: share of the decoder's residual that is drawn as noise when sampling; default: "
         "0.6 for rows, 1 for vectors, whose columns have no time to be smooth in",
     )
+    padding: Literal["keep", "cut"] = Field(
+        "keep",
+        description="of rows with a mask row: cut computes each sample over the columns that it reaches, in spans of "
+        "the coarsest level, and the code says how many: another model, some work less (docs/performance.md, Fits)",
+    )
     lr: float = Field(2e-3, gt=0, le=1, description="learning rate of Adam after the warm-up")
     decay: bool = Field(True, description="let the learning rate fall to zero along a cosine")
 

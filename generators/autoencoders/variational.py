@@ -13,7 +13,7 @@ import torch
 
 from features.representation import Spec
 from generators.autoencoders.networks import VaeNetwork
-from generators.autoencoders.objective import annealed, kl_nats, residual_nats, steady_from
+from generators.autoencoders.objective import annealed, kl_nats, rebuilt_nats, steady_from
 from generators.autoencoders.params import CriticParams, ElboParams
 from generators.condition import ConditionFields, Conditions
 from generators.gan.critics import Critic, CriticOptions, TwoCritics
@@ -47,9 +47,9 @@ def plain_phases(network: VaeNetwork, params: ElboParams, setting: Setting) -> l
 
     def loss(batch: Minibatch) -> dict[str, torch.Tensor]:
         x, conditions = train.take(batch.rows)
-        rebuilt, mean, logvar = call(x, conditions, batch.randn(len(x), params.latent))
+        rebuilt, mean, logvar, length = call(x, conditions, batch.randn(len(x), params.latent))
         kl = kl_nats(mean, logvar)
-        total = residual_nats(x, rebuilt, spec) + annealed(params, batch.progress) * regularised(kl, params)
+        total = rebuilt_nats(x, rebuilt, length, spec) + annealed(params, batch.progress) * regularised(kl, params)
         extra, terms = (0.0, {}) if network.heads is None else network.heads(mean, conditions)
         return {"loss": total / size + extra, "kl": kl.sum(), "mse": (x - rebuilt).square().mean(), **terms}
 
@@ -71,7 +71,9 @@ def negative_elbo(network: VaeNetwork, params: ElboParams, held: HeldOut, device
             some = {name: values[rows] for name, values in conditions.items()}
             parts.append(network(x[rows], some, eps[rows]))
     rebuilt, mean, logvar = (torch.cat([part[i].float() for part in parts]) for i in range(3))
-    nats = residual_nats(x, rebuilt, spec) + params.beta * kl_nats(mean, logvar).sum()
+    unsaid = [len(part.x) * part.length for part in parts if part.length is not None]
+    length = sum(unsaid[1:], unsaid[0]) / len(x) if unsaid else None
+    nats = rebuilt_nats(x, rebuilt, length, spec) + params.beta * kl_nats(mean, logvar).sum()
     return float(nats) / x[0].numel()
 
 
@@ -86,11 +88,11 @@ def adversarial_phases(
 
     def loss(batch: Minibatch) -> dict[str, torch.Tensor]:
         x, conditions = train.take(batch.rows)
-        rebuilt, mean, logvar = call(x, conditions, batch.randn(len(x), params.latent))
+        rebuilt, mean, logvar, length = call(x, conditions, batch.randn(len(x), params.latent))
         kl = kl_nats(mean, logvar)
-        fit = params.reconstruction * residual_nats(x, rebuilt, spec)
+        fit = params.reconstruction * rebuilt_nats(x, rebuilt, length, spec)
         fit = fit + annealed(params, batch.progress) * regularised(kl, params)
-        fake, under = _with_drawn(network, rebuilt, conditions, batch, params.latent)
+        fake, under = _with_drawn(network, rebuilt, conditions, batch, params)
         fooled = _generator_side(judge, fake, under, params)
         close = _distance(critic, x, rebuilt) if params.features > 0 else rebuilt.new_zeros(())
         total = fit / size + params.adversarial * fooled + params.features * close
@@ -99,8 +101,8 @@ def adversarial_phases(
     def critic_loss(batch: Minibatch) -> dict[str, torch.Tensor]:
         x, conditions = train.take(batch.rows)
         with torch.no_grad():
-            rebuilt, _, _ = call(x, conditions, batch.randn(len(x), params.latent))
-            fake, under = _with_drawn(network, rebuilt, conditions, batch, params.latent)
+            rebuilt = call(x, conditions, batch.randn(len(x), params.latent)).x
+            fake, under = _with_drawn(network, rebuilt, conditions, batch, params)
         return {"loss": _critic_side(judge, (x, conditions), (fake, under), params)}
 
     # No momentum for the critic: it chases a decoder that moves.
@@ -132,12 +134,14 @@ def regularised(kl: torch.Tensor, params: ElboParams) -> torch.Tensor:
 
 
 def _with_drawn(
-    network: VaeNetwork, rebuilt: torch.Tensor, conditions: Conditions, batch: Minibatch, latent: int
+    network: VaeNetwork, rebuilt: torch.Tensor, conditions: Conditions, batch: Minibatch, params: CriticParams
 ) -> tuple[torch.Tensor, Conditions]:
     """Reconstructions [B, C, H, W], and as many halves of what is decoded of N(0, 1) under the same conditions."""
     half = {name: values[: (len(rebuilt) + 1) // 2] for name, values in conditions.items()}
-    z = batch.randn(len(half["emotion"]), latent)
-    drawn = network.decode(z, network.write_under(half))
+    z = batch.randn(len(half["emotion"]), params.latent)
+    embedding = network.write_under(half)
+    spans = network.drawn_spans(z, embedding, batch.rand(len(z))) if params.padding == "cut" else None
+    drawn = network.decode(z, embedding, spans)
     return torch.cat([rebuilt, drawn]), {name: torch.cat([conditions[name], half[name]]) for name in conditions}
 
 

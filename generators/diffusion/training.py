@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from generators.autoencoders.networks import VaeNetwork
-from generators.autoencoders.objective import kl_nats, residual_nats
+from generators.autoencoders.objective import kl_nats, rebuilt_nats
 from generators.condition import Conditions
 from generators.diffusion.guidance import taught_target
 from generators.diffusion.networks import NoisyClassifier, Steered
@@ -173,8 +173,8 @@ def autoencoder_loss(vae: VaeNetwork, take: Take, params: DiffusionParams) -> Lo
 
     def loss(batch: Minibatch) -> dict[str, torch.Tensor]:
         x, conditions = take(batch)
-        rebuilt, mean, logvar = vae(x, conditions, batch.randn(len(x), params.latent))
-        fit, kl = residual_nats(x, rebuilt, vae.normaliser.spec), kl_nats(mean, logvar).sum()
+        rebuilt, mean, logvar, length = vae(x, conditions, batch.randn(len(x), params.latent))
+        fit, kl = rebuilt_nats(x, rebuilt, length, vae.normaliser.spec), kl_nats(mean, logvar).sum()
         return {"loss": (fit + params.latent_beta * kl) / x[0].numel(), "mse": (x - rebuilt).square().mean(), "kl": kl}
 
     return loss

@@ -15,7 +15,7 @@ from corpora.errors import ParamsError, UserError
 from training import ddp
 from training.device import resolve_device
 from training.ema import Ema
-from training.loop import DivergedError, LoopParams, Minibatch, Order, Phase, Report, class_weights, run
+from training.loop import POOL, DivergedError, LoopParams, Minibatch, Order, Phase, Report, class_weights, run
 from training.posthoc import PostHocEma
 
 X = torch.linspace(-1, 1, 40)[:, None].repeat(1, 3)
@@ -226,6 +226,25 @@ def test_rare_classes_come_evenly() -> None:
         batches = [(order.batch(step, 20) >= 90).sum() for step in range(100)]
         assert np.mean(batches) == pytest.approx(20 * share, abs=0.3)
     assert class_weights(labels, 0.0) is None
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_like_rows_come_together_and_each_as_often(weighted: bool) -> None:
+    rng = np.random.default_rng(0)
+    rows, lengths = np.arange(100, 400), rng.integers(1, 6, 300)
+    weights = rng.random(300) + 0.5 if weighted else None
+    plain, alike = Order(rows, 3, weights), Order(rows, 3, weights, lengths)
+    steps = range(3 * POOL)
+    expected, dealt = (np.stack([order.batch(step, 20) for step in steps]) for order in (plain, alike))
+    for pool in (slice(k * POOL, (k + 1) * POOL) for k in range(3)):
+        assert sorted(dealt[pool].ravel()) == sorted(expected[pool].ravel()), "the same rows as often"
+        kinds = [len(np.unique(lengths[batch - 100])) for batch in dealt[pool]]
+        assert sum(kinds) <= POOL + 4, "each length is in one batch more than it fills, at most"
+    firsts = [lengths[batch - 100].min() for batch in dealt]
+    assert firsts != sorted(firsts), "batches come in no order of length"
+    again = Order(rows, 3, weights, lengths)
+    assert np.array_equal(again.batch(37, 20), dealt[37]), "of seed and step alone"
+    assert not np.array_equal(Order(rows, 4, weights, lengths).batch(37, 20), dealt[37])
 
 
 def test_a_device_that_is_not_there_is_named() -> None:

@@ -19,8 +19,9 @@ from pydantic import JsonValue
 from corpora.codecs import decode_text
 from corpora.errors import UserError
 from corpora.fingerprint import hash_folder, hash_json
+from corpora.formats.jsonfile import read_json
 from corpora.schema import Payload, Signal
-from corpora.store.atomic import atomic_folder, write_bytes
+from corpora.store.atomic import atomic_folder, write_bytes, write_json
 from corpora.store.shards import iter_payloads
 from features.representation import Spec, make_representation
 from flows.artifacts.fitted import FitSummary, Fitted
@@ -35,6 +36,7 @@ from flows.stages.fit.model_file import seal_model
 from flows.stages.fit.monitor import held_out_score
 from flows.stages.fit.ranked import with_ranked_intensity
 from flows.stages.fit.stopping import Stopping, ended, stopping_of
+from flows.stages.fit.took import TIMINGS, keep_timing
 from flows.stages.plan.plans import FitPlan
 from flows.stages.plan.weights import require_loaded
 from generators.generator import (
@@ -48,6 +50,7 @@ from generators.generator import (
 )
 from training.seeds import derive_seed
 
+TOOK = "took.json"  # beside the checkpoints: no part of any out
 TELL_EVERY_S = 30.0  # a fit takes hours, and its curve is in loss.csv
 Row = dict[str, float]  # of the curve of losses: "step", and a mean of each loss
 
@@ -75,6 +78,8 @@ def run(plan: FitPlan, layout: Layout, machine: Machine) -> None:
     else:
         fit_worker(**arguments)
     result = state / "result"
+    took = read_json(state / TOOK)
+    keep_timing(layout.timing_file(TIMINGS, plan.run), plan, int(took["steps"]), float(took["seconds"]))
     run_folder = layout.run(plan.run)
     with atomic_folder(run_folder / "model") as folder:
         shutil.copytree(result / "model", folder, dirs_exist_ok=True)
@@ -109,7 +114,7 @@ def fit_worker(plan: dict[str, JsonValue], prepared: str, state: str) -> None:
     curve = folder / "loss.jsonl"
     stopping = stopping_of(generator, data.groups, data.emotions, settings.seed)
     reports = _reports(model, data, stopping, settings, folder / "checkpoints")
-    losses = _curve(generator, reports, curve, model.trains)
+    losses, seconds = _curve(generator, reports, curve, model.trains)
     if dist.is_available() and dist.is_initialized() and dist.get_rank() != 0:
         return
     rows = _merge_curve(curve, losses)
@@ -118,6 +123,7 @@ def fit_worker(plan: dict[str, JsonValue], prepared: str, state: str) -> None:
     why = ended(generator, stopping, scores, done) if model.trains else None
     if why is not None:
         progress(f"fit: ended {why}")
+    write_json(folder / TOOK, {"steps": done, "seconds": seconds})
     with atomic_folder(folder / "result") as result:
         model.save(result / "model")
         keep_given(result / "model", data)
@@ -166,10 +172,11 @@ def _reports(
     )
 
 
-def _curve(params: GeneratorParams, reports: Iterator[Progress], kept: Path, trains: bool) -> list[Row]:
-    """Runs the fit to its end; -> its curve. `kept`: where the curve lies beside the checkpoints. Raises `UserError`
-    where a loss is no finite number."""
+def _curve(params: GeneratorParams, reports: Iterator[Progress], kept: Path, trains: bool) -> tuple[list[Row], float]:
+    """Runs the fit to its end; -> its curve, and the seconds that its steps took, over interruptions. `kept`: where the
+    curve lies beside the checkpoints. Raises `UserError` where a loss is no finite number."""
     losses: list[Row] = []
+    seconds = 0.0
     pace = Pace("fit", "steps", params.steps, every_s=TELL_EVERY_S)
     for report in reports:
         row: Row = {"step": report.step, **{k: float(v) for k, v in report.losses.items()}}
@@ -179,13 +186,14 @@ def _curve(params: GeneratorParams, reports: Iterator[Progress], kept: Path, tra
                 "lower its learning rate or look for bad values in the corpus"
             )
         losses.append(row)
+        seconds = report.seconds
         if report.step % params.checkpoint_every == 0:
             _merge_curve(kept, losses)
         shown = ", ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "step")
         pace.add(report.step - pace.done, shown, seconds=report.seconds)
     if trains:
         pace.end()
-    return losses
+    return losses, seconds
 
 
 def load_train(prepared: Prepared, plan: FitPlan) -> TrainData:

@@ -14,7 +14,7 @@ import pytest
 from corpora.errors import UserError
 from corpora.fingerprint import hash_folder
 from flows.params import GeneratorParams, RepresentationParams
-from flows.stages.fit.fit import fit_worker
+from flows.stages.fit.fit import TOOK, fit_worker
 from flows.stages.fit.stopping import FEW_GROUPS, ended, foreseen, says_when, stopping_of
 from flows.stages.plan.plans import FitCompute, FitPlan
 from generators.generator import TrainData, generator_class, generator_names
@@ -144,6 +144,8 @@ def test_the_stage_stops_a_fit_by_itself_and_a_killed_one_ends_the_same(
     assert whole["steps_done"] < 60 and whole["n_held_out"] == 6 and whole["n_train"] == 54
     assert whole["ended"].startswith(f"at step {whole['steps_done']} of at most 60: no progress in 3 looks")
     assert f"fit: ended {whole['ended']}" in capsys.readouterr().out
+    took = json.loads((tmp_path / "whole" / TOOK).read_text())
+    assert took["steps"] == whole["steps_done"] and took["seconds"] > 0, "beside the result, not in it"
     assert fit_of("cvae", tmp_path / "cut", monkeypatch, until=whole["steps_done"] - 4) == {}
     assert fit_of("cvae", tmp_path / "cut", monkeypatch) == whole
     gan = fit_of("cgan", tmp_path / "gan", monkeypatch)
