@@ -89,7 +89,7 @@ def first_files(project: Project, states: Path, stages: Sequence[str]) -> dict[s
 def drill(
     kills: int, seed: int, work: Path, stages: Sequence[str] = STAGES, done: Callable[[Kill], None] = print
 ) -> list[Kill]:
-    """The undisturbed build, then `kills` kills, evenly over `stages` and in their order."""
+    """The undisturbed build, then `kills` kills, one stage after the other, again and again."""
     project, states = Project(work / "place"), work / "states"
     seconds = undisturbed(project, states)
     wanted = {stage: project.hashes(stage) for stage in STAGES}
@@ -101,7 +101,7 @@ def drill(
     there[STAGES[-1]] = there[STAGES[-2]] | {"CHANGELOG.md"}
     rng, every = random.Random(seed), []
     for number in range(kills):
-        stage = stages[number * len(stages) // kills]
+        stage = stages[number % len(stages)]
         project.put_back(states / stage, store=rng.random() < 0.5)
         writing = rng.random() < 0.5
         wait_s = rng.uniform(0.0, writes[stage] if writing else seconds[stage])
