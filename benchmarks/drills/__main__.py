@@ -1,6 +1,12 @@
 """Drills: what is killed, moved and damaged on purpose. docs/reliability.md has what came of it.
 
-    python -m benchmarks.drills kills --kills 100 [--seed 1] [--stages release,report,publish] [--out FILE.json]
+    python -m benchmarks.drills kills --kills 100 [--seed 1] [--stages release,report,publish]
+    python -m benchmarks.drills clock [--seed 1]        needs libfaketime
+    python -m benchmarks.drills disk                    needs the right to mount (unshare -m)
+    python -m benchmarks.drills twice
+    python -m benchmarks.drills cluster [--databases sqlite,postgresql]     the same, moto and PostgreSQL
+
+Each takes --out FILE.json. The exit code is 1 where anything came out differently.
 """
 
 from __future__ import annotations
@@ -16,24 +22,33 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.drills import kills
-from benchmarks.drills.project import STAGES
+from benchmarks.drills import clock, cluster, disk, kills, twice
+from benchmarks.drills.project import STAGES, DrillError
 
 
-def stages_named(text: str) -> list[str]:
-    """STAGE,STAGE in the order of stages. Raises `argparse.ArgumentTypeError`."""
-    asked = text.split(",")
-    if unknown := [name for name in asked if name not in STAGES]:
-        raise argparse.ArgumentTypeError(f"no stage {', '.join(unknown)}; there are {', '.join(STAGES)}")
-    return [name for name in STAGES if name in asked]
+def one_of(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """-> reads NAME,NAME, in the order of `known`. That raises `argparse.ArgumentTypeError`."""
+
+    def read(text: str) -> list[str]:
+        asked = text.split(",")
+        if unknown := [name for name in asked if name not in known]:
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
+        return [name for name in known if name in asked]
+
+    return read
 
 
-def run_kills(options: argparse.Namespace, work: Path) -> tuple[Sequence[Any], str]:
-    every = kills.drill(options.kills, options.seed, work, options.stages, lambda one: print(one, flush=True))
-    return every, kills.table(every)
+def tell(one: Any) -> None:
+    print(one, flush=True)
 
 
-DRILLS: dict[str, Callable[[argparse.Namespace, Path], tuple[Sequence[Any], str]]] = {"kills": run_kills}
+DRILLS: dict[str, Callable[[argparse.Namespace, Path], Sequence[Any]]] = {
+    "kills": lambda asked, work: kills.drill(asked.kills, asked.seed, work, asked.stages, tell),
+    "clock": lambda asked, work: clock.drill(asked.seed, work, tell),
+    "disk": lambda asked, work: disk.drill(work, tell),
+    "twice": lambda asked, work: twice.drill(work, tell),
+    "cluster": lambda asked, work: cluster.drill(work, asked.databases, tell),
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,21 +57,30 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.drills", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     below = top.add_subparsers(dest="drill", required=True)
-    one = below.add_parser("kills", help="stages are killed at random moments")
-    one.add_argument("--kills", type=int, default=100)
-    one.add_argument("--seed", type=int, default=1)
-    one.add_argument("--stages", type=stages_named, default=list(STAGES), help="STAGE,STAGE; default: all")
-    for each in below.choices.values():
-        each.add_argument("--out", type=Path, help="JSON of every single one")
+    each = {name: below.add_parser(name) for name in DRILLS}
+    each["kills"].add_argument("--kills", type=int, default=100)
+    for name in ("kills", "clock"):
+        each[name].add_argument("--seed", type=int, default=1)
+    each["kills"].add_argument("--stages", type=one_of(STAGES), default=list(STAGES), help="STAGE,STAGE; default: all")
+    databases = list(cluster.DATABASES)
+    each["cluster"].add_argument("--databases", type=one_of(databases), default=databases, help="of Prefect's server")
+    for one in each.values():
+        one.add_argument("--out", type=Path, help="JSON of every single one")
     return top
 
 
 def main(words: Sequence[str]) -> int:
-    """-> exit code: 1 where anything came out differently."""
+    """-> exit code: 1 where anything came out differently, 2 where the drill cannot be done here."""
     options = parser().parse_args(words)
-    with tempfile.TemporaryDirectory() as work:
-        results, said = DRILLS[options.drill](options, Path(work).resolve())
-    print(said)
+    try:
+        with tempfile.TemporaryDirectory() as work:
+            results = DRILLS[options.drill](options, Path(work).resolve())
+    except DrillError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if options.drill == "kills":
+        print(kills.table(results))
+    print(f"{options.drill}: {sum(result.same for result in results)} of {len(results)} came out the same")
     if options.out is not None:
         machine = {"cores": os.cpu_count(), "python": platform.python_version()}
         options.out.write_text(json.dumps({"machine": machine, options.drill: [asdict(r) for r in results]}, indent=1))

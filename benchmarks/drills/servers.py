@@ -37,10 +37,15 @@ exec "$@"
 """
 
 
+def may_hide() -> bool:
+    """Whether this user may mount in a namespace of its own."""
+    tried = ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return shutil.which("unshare") is not None and subprocess.run(tried, capture_output=True).returncode == 0
+
+
 def why_not(database: str) -> str:
     """What this machine lacks for the drill; "" where it lacks nothing."""
-    tried = ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    if shutil.which("unshare") is None or subprocess.run(tried, capture_output=True).returncode != 0:
+    if not may_hide():
         return "this user may not hide a folder from a process (unshare -m, mount)"
     if database == "postgresql" and postgresql_programs() is None:
         return "PostgreSQL is not installed (initdb in PATH or /usr/lib/postgresql)"

@@ -108,7 +108,11 @@ def _states_in(text: str) -> Iterator[State]:
 def _named(entries: Any) -> dict[str, str]:
     named = {}
     for entry in entries or ():
-        if isinstance(entry, dict) and entry.get("path") and (oid := entry.get("md5") or _folder_of(entry.get("files"))):
+        if (
+            isinstance(entry, dict)
+            and entry.get("path")
+            and (oid := entry.get("md5") or _folder_of(entry.get("files")))
+        ):
             named[str(entry["path"])] = str(oid)
     return named
 

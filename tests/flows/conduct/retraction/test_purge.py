@@ -364,7 +364,12 @@ def test_versions_that_cannot_be_removed_from_here_are_named_with_what_to_do(
 
 def test_a_lock_that_lists_the_files_of_a_folder_names_the_folder() -> None:
     """As DVC writes it after a push to a version_aware remote; the hash is DVC's own of that folder."""
-    of_file = {"relpath": "a", "md5": "b026324c6904b2a9cb4b88d6d61c81d1", "size": 2, "cloud": {"r": {"version_id": "1"}}}
+    of_file = {
+        "relpath": "a",
+        "md5": "b026324c6904b2a9cb4b88d6d61c81d1",
+        "size": 2,
+        "cloud": {"r": {"version_id": "1"}},
+    }
     lock = {"stages": {"s": {"cmd": "s", "outs": [{"path": "o", "hash": "md5", "files": [of_file]}]}}}
     (state,) = _states_in(json.dumps(lock))
     assert state.outs == {"o": "978ca45691cd12e610fb0788867f8252.dir"}
