@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import random
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.drills.project import PUBLISH, STAGES, DrillError, Project
+from benchmarks.drills.project import PUBLISH, STAGES, DrillError, Project, wait_until_spent
 
 YEARS = 20
 DAY_S = 86_400
@@ -23,8 +22,8 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """One stage under a clock that is wrong. begun_at, then: days off, before and after the jump; after_s: when it
-    jumped, by the real clock; jumped: the stage was still running; same: what came out has the undisturbed hash."""
+    """One stage under a clock that is wrong. begun_at, then: days off, before and after the jump; after_s: processor
+    seconds into it when it jumped; jumped: the stage was still running; same: what came out has the undisturbed hash."""
 
     stage: str
     begun_at: int
@@ -66,8 +65,7 @@ def under(project: Project, stage: str, clock: Path, days: tuple[int, int], afte
 
     Raises `DrillError` where it fails."""
     running = project.start(stage, **wrong(clock, days[0]))
-    time.sleep(after_s)
-    jumped = running.poll() is None
+    jumped = wait_until_spent(running, after_s)
     fresh = clock.with_suffix(".new")
     fresh.write_text(f"{days[1] * DAY_S:+d}")
     fresh.replace(clock)
@@ -86,7 +84,7 @@ def drill(seed: int, work: Path, done: Callable[[Jump], None] = print) -> list[J
     for stage in STAGES:
         if stage == PUBLISH:
             project.lock()
-        seconds[stage] = project.finish(stage)
+        _, seconds[stage] = project.measured(stage)
         wanted[stage] = project.hashes(stage)
     project.put_back(plain, store=False)
     shutil.rmtree(project.folder / ".emoforge", ignore_errors=True)

@@ -13,21 +13,18 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.drills.project import PUBLISH, STAGES, Project
-
-LOOK_S = 0.01  # between two looks for a first file
+from benchmarks.drills.project import LOOK_S, PUBLISH, STAGES, Project, spent, wait_until_spent
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """One kill. writing: it waited for the first file; at_s: into the stage, by the clock; landed: the stage had not
+    """One kill. writing: it waited for the first file; at_s: processor seconds into the stage; landed: the stage had not
     ended before; same: what came out has the hash of the undisturbed build; left: files and folders beside the outs
     that the kill left and the next run did not clear up."""
 
@@ -41,8 +38,10 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Undisturbed:
-    """Of one stage. seconds: by the clock; hashes: of what it leaves; names: what stands in the folders afterwards."""
+    """Of one stage. first_s, seconds: of processor, to its first file and in all; hashes: of what it leaves; names:
+    what stands in the folders afterwards."""
 
+    first_s: float
     seconds: float
     hashes: list[str]
     names: set[str]
@@ -56,45 +55,25 @@ def undisturbed(project: Project, states: Path) -> dict[str, Undisturbed]:
         if stage == PUBLISH:
             project.lock()
         project.keep(states / stage)
-        seconds = project.finish(stage)
-        built[stage] = Undisturbed(seconds, project.hashes(stage), project.names())
-        print(f"{stage}: {seconds:.1f} s undisturbed", flush=True)
+        first_s, seconds = project.measured(stage)
+        built[stage] = Undisturbed(first_s, seconds, project.hashes(stage), project.names())
+        print(f"{stage}: {seconds:.1f} s of processor undisturbed, {first_s:.1f} to its first file", flush=True)
     return built
 
 
-def entries(project: Project) -> int:
-    """Files and folders of project and remote. What goes while it is counted is passed over."""
-    return sum(len(folders) + len(files) for _, folders, files in os.walk(project.place))
-
-
 def kill(project: Project, stage: str, wait_s: float, *, writing: bool) -> tuple[float, bool]:
-    """Starts the stage and kills it with all that it started. -> seconds into it, and whether it was still running."""
-    before = entries(project) if writing else 0
-    running, begun = project.start(stage), time.perf_counter()
-    while writing and running.poll() is None and entries(project) <= before:
+    """Starts the stage and kills it with all that it started, `wait_s` processor seconds into it, or after its first
+    file. -> processor seconds that it had used, and whether it was still running."""
+    before = project.entries()
+    running = project.start(stage)
+    while writing and running.poll() is None and project.entries() <= before:
         time.sleep(LOOK_S)
-    with suppress(subprocess.TimeoutExpired):  # it still runs
-        running.wait(wait_s)
-    landed, at_s = running.poll() is None, time.perf_counter() - begun
+    landed = wait_until_spent(running, wait_s + (spent(running) if writing else 0.0))
+    at_s = spent(running)
     with suppress(ProcessLookupError):
         os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     return at_s, landed
-
-
-def first_files(project: Project, states: Path, stages: Sequence[str]) -> dict[str, float]:
-    """Stage -> seconds from its first file to its end, undisturbed and without a work store."""
-    lasts = {}
-    for stage in stages:
-        project.put_back(states / stage, store=False)
-        before = entries(project)
-        running = project.start(stage)
-        while running.poll() is None and entries(project) <= before:
-            time.sleep(LOOK_S)
-        begun = time.perf_counter()
-        running.wait()
-        lasts[stage] = time.perf_counter() - begun
-    return lasts
 
 
 def drill(
@@ -103,13 +82,12 @@ def drill(
     """The undisturbed build, then `kills` kills, one stage after the other, again and again."""
     project, states = Project(work / "place"), work / "states"
     plain = undisturbed(project, states)
-    writes = first_files(project, states, stages)
     rng, every = random.Random(seed), []
     for number in range(kills):
         stage = stages[number % len(stages)]
         project.put_back(states / stage, store=rng.random() < 0.5)
         writing = rng.random() < 0.5
-        wait_s = rng.uniform(0.0, writes[stage] if writing else plain[stage].seconds)
+        wait_s = rng.uniform(0.0, plain[stage].seconds - (plain[stage].first_s if writing else 0.0))
         at_s, landed = kill(project, stage, wait_s, writing=writing)
         project.finish(stage)
         same = project.hashes(stage) == plain[stage].hashes

@@ -6,12 +6,16 @@ Each stage is a process of its own, without Ray and Prefect; `publish` stands be
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from corpora.fingerprint import hash_file, hash_folder, hash_json
 from flows.stages.run import PLANNED
@@ -57,6 +61,35 @@ studies: {}
 MOMENT = "2026-11-30T12:00:00Z"  # of every commit and tag, so that their hashes can be compared
 EMOFORGE = [sys.executable, "-W", "ignore", "-m", "emoforge"]
 DVC = [sys.executable, "-W", "ignore", "-m", "dvc"]
+
+
+LOOK_S = 0.03  # between two looks at a stage that runs
+
+
+def children_spent() -> float:
+    """Processor seconds of all processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def spent(process: subprocess.Popen[bytes]) -> float:
+    """Processor seconds of a process and of what it has started: how far it is, however busy the machine is."""
+    total = 0.0
+    with suppress(psutil.Error):
+        root = psutil.Process(process.pid)
+        for one in [root, *root.children(recursive=True)]:
+            with suppress(psutil.Error):
+                total += sum(one.cpu_times()[:4])  # its own, and of children that have ended
+    return total
+
+
+def wait_until_spent(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """-> whether it was still running when it had used so many processor seconds."""
+    while process.poll() is None:
+        if spent(process) >= seconds:
+            return True
+        time.sleep(LOOK_S)
+    return False
 
 
 class DrillError(Exception):
@@ -120,6 +153,23 @@ class Project:
         words = ["publish", "tiny"] if stage == PUBLISH else ["stage", stage, "tiny"]
         self.sh(*EMOFORGE, *words, **more)
         return time.perf_counter() - begun
+
+    def measured(self, stage: str) -> tuple[float, float]:
+        """Runs it to its end; -> processor seconds up to its first file, and in all. Raises `DrillError`."""
+        before, spent_before = self.entries(), children_spent()
+        running, first = self.start(stage), None
+        while running.poll() is None:
+            if first is None and self.entries() > before:
+                first = spent(running)
+            time.sleep(LOOK_S)
+        if running.returncode:
+            raise DrillError(f"{stage} ended with {running.returncode}")
+        whole = children_spent() - spent_before
+        return min(first or whole, whole), whole
+
+    def entries(self) -> int:
+        """Files and folders of project and remote. What goes while it is counted is passed over."""
+        return sum(len(folders) + len(files) for _, folders, files in os.walk(self.place))
 
     def lock(self) -> None:
         """dvc.lock and DVC's cache of what was built by hand, as `dvc repro` would have left them."""

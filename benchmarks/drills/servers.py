@@ -13,7 +13,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -121,29 +122,18 @@ def ray_cluster(work: Path, env: Mapping[str, str], n: int) -> Iterator[tuple[st
     (work / "head").mkdir()
     logs = [work / f"{name}.log" for name in ("head", *(f"worker-{i}" for i in range(n)))]
     with running(head, work / "head", own, logs[0]) as first:
-        wait(lambda: "Ray runtime started" in logs[0].read_text(errors="replace"), first, logs[0])
-        nodes = [
-            running(
-                ["unshare", "-m", "sh", "-c", HIDDEN, "sh", str(work)]
-                + [*ray, f"--address=127.0.0.1:{port}", "--num-cpus=1"],
-                Path("/"),
-                own,
-                log,
-            )
-            for log in logs[1:]
-        ]
-        with _all(nodes) as workers:
-            for worker, log in zip(workers, logs[1:], strict=True):
-                wait(lambda log=log: "Ray runtime started" in log.read_text(errors="replace"), worker, log)  # type: ignore[misc]
-            yield f"127.0.0.1:{port}", workers
+        wait(partial(_says, logs[0], "Ray runtime started"), first, logs[0])
+        worker = ["unshare", "-m", "sh", "-c", HIDDEN, "sh", str(work), *ray]
+        worker += [f"--address=127.0.0.1:{port}", "--num-cpus=1"]
+        with ExitStack() as stack:
+            nodes = [stack.enter_context(running(worker, Path("/"), own, log)) for log in logs[1:]]
+            for node, log in zip(nodes, logs[1:], strict=True):
+                wait(partial(_says, log, "Ray runtime started"), node, log)
+            yield f"127.0.0.1:{port}", nodes
 
 
-@contextmanager
-def _all(nodes: Sequence[object]) -> Iterator[list[subprocess.Popen[bytes]]]:
-    from contextlib import ExitStack
-
-    with ExitStack() as stack:
-        yield [stack.enter_context(node) for node in nodes]  # type: ignore[arg-type]
+def _says(log: Path, words: str) -> bool:
+    return words in log.read_text(errors="replace")
 
 
 def actors_on(node: subprocess.Popen[bytes]) -> int:
@@ -186,7 +176,7 @@ def postgresql(work: Path) -> Iterator[str]:
     log, options = work / "postgresql.log", ["-c", "unix_socket_directories=", "-c", "fsync=off"]
     command = [*other, str(programs / "postgres"), "-D", str(place / "data"), "-h", "127.0.0.1", "-p", str(port)]
     with running([*command, *options], Path("/"), os.environ, log) as server:
-        wait(lambda: "ready to accept connections" in log.read_text(errors="replace"), server, log)
+        wait(partial(_says, log, "ready to accept connections"), server, log)
         yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
 
 

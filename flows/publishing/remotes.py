@@ -97,9 +97,9 @@ def remote_of(name: str | None, repo: Path) -> Remote:
         )
     if remotes[chosen].get("version_aware") or remotes[chosen].get("worktree"):
         raise UserError(
-            f"DVC remote {chosen!r} keeps files under their own names (version_aware, worktree): a push to it takes the "
-            "hashes of folders out of dvc.lock, and with them what a version is known by. Unset it: dvc remote modify "
-            f"--unset {chosen} version_aware (and worktree). The bucket may go on keeping versions"
+            f"DVC remote {chosen!r} keeps files under their own names (version_aware, worktree): a push to it takes "
+            "the hashes of folders out of dvc.lock, and with them what a version is known by. Unset it: dvc remote "
+            f"modify --unset {chosen} version_aware (and worktree). The bucket may go on keeping versions"
         )
     return Remote(str(chosen), str(remotes[chosen]["url"]))
 
