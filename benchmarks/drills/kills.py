@@ -24,7 +24,7 @@ from benchmarks.drills.project import LOOK_S, PUBLISH, STAGES, Project, spent, w
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """One kill. writing: it waited for the first file; at_s: processor seconds into the stage; landed: the stage had not
+    """One kill. writing: it waited for the first file; at_s: processor seconds into it; landed: the stage had not
     ended before; same: what came out has the hash of the undisturbed build; left: files and folders beside the outs
     that the kill left and the next run did not clear up."""
 
