@@ -22,8 +22,9 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """One stage under a clock that is wrong. begun_at, then: days off, before and after; after_s: processor
-    seconds into it when it jumped; jumped: the stage was still running; same: what came out has the undisturbed hash."""
+    """One stage under a clock that is wrong. begun_at, then: days off, before and after the jump; after_s: seconds of
+    processor into it when it jumped; jumped: the stage was still running; same: what came out has the undisturbed
+    hash."""
 
     stage: str
     begun_at: int

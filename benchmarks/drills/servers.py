@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -159,25 +160,19 @@ def postgresql(work: Path) -> Iterator[str]:
         raise DrillError(why_not("postgresql"))
     # it refuses to run as root: then as the user that Debian makes for it
     other = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    place, port = work / "postgresql", free_port()
-    place.mkdir()
-    if other:
-        shutil.chown(place, "postgres")
-        for above in (work, *work.parents[:-2]):  # temporary folders are their owner's alone
-            above.chmod(above.stat().st_mode | 0o011)
-    made = subprocess.run(
-        [*other, str(programs / "initdb"), "-D", str(place / "data"), "-U", "prefect", "-A", "trust", "--no-sync"],
-        cwd="/",
-        capture_output=True,
-        text=True,
-    )
-    if made.returncode:
-        raise DrillError(f"initdb failed:\n{made.stdout[-1000:]}{made.stderr[-1000:]}")
-    log, options = work / "postgresql.log", ["-c", "unix_socket_directories=", "-c", "fsync=off"]
-    command = [*other, str(programs / "postgres"), "-D", str(place / "data"), "-h", "127.0.0.1", "-p", str(port)]
-    with running([*command, *options], Path("/"), os.environ, log) as server:
-        wait(partial(_says, log, "ready to accept connections"), server, log)
-        yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
+    with tempfile.TemporaryDirectory(prefix="emoforge-postgresql-") as place:  # `work` may be closed to that user
+        if other:
+            shutil.chown(place, "postgres")
+        data, port, log = str(Path(place) / "data"), free_port(), work / "postgresql.log"
+        make = [*other, str(programs / "initdb"), "-D", data, "-U", "prefect", "-A", "trust", "--no-sync"]
+        made = subprocess.run(make, cwd="/", capture_output=True, text=True)
+        if made.returncode:
+            raise DrillError(f"initdb failed:\n{made.stdout[-1000:]}{made.stderr[-1000:]}")
+        command = [*other, str(programs / "postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(port)]
+        command += ["-c", "unix_socket_directories=", "-c", "fsync=off"]
+        with running(command, Path("/"), os.environ, log) as server:
+            wait(partial(_says, log, "ready to accept connections"), server, log)
+            yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
 
 
 @contextmanager
