@@ -1,14 +1,14 @@
 """A remote that keeps files under their own names and every version of each (`version_aware`, `worktree`): on S3.
 
 An object there is a version of a file, named by key and version id; what it is to DVC is the md5 of its content. All
-versions are read once to know that, overwritten and deleted ones as well; what goes is deleted by its version id.
+versions are read to know that, overwritten and deleted ones as well; what goes is deleted by its version id.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flows.conduct.retraction.objects import Place, reaching
@@ -22,6 +22,7 @@ class VersionedPlace(Place):
 
     root: str = ""
     _by_oid: dict[str, list[str]] | None = None
+    _of_path: dict[str, str] = field(default_factory=dict)
 
     def path(self, oid: str) -> str:
         """The first version with that content. Raises `FileNotFoundError` where it has none."""
@@ -65,7 +66,8 @@ class VersionedPlace(Place):
 
     def oid_of(self, path: str) -> str:
         """DVC's name of what a version holds."""
-        return next(oid for oid, versions in self._versions().items() if path in versions)
+        self._versions()
+        return self._of_path[path]
 
     @property
     def _storage(self) -> Any:
@@ -81,7 +83,7 @@ class VersionedPlace(Place):
                     path = f"{bucket}/{one['Key']}{MARK}{one['VersionId']}"
                     oid = hashlib.md5(self.read(path), usedforsecurity=False).hexdigest()
                     found.setdefault(oid, []).append(path)
-            self._by_oid = found
+            self._by_oid, self._of_path = found, {path: oid for oid, paths in found.items() for path in paths}
         return self._by_oid
 
 
