@@ -118,6 +118,7 @@ def ray_cluster(work: Path, env: Mapping[str, str], n: int) -> Iterator[tuple[st
     # a node that is lost is missed after 4 s, not 30
     quick = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 8}
     own = dict(env) | {f"RAY_{name}": str(value) for name, value in quick.items()} | {"PYTHONPATH": str(ROOT)}
+    own["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "1"  # ours is 0 in processes that import emoforge: loopback alone
     head = [*ray, "--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false"]
     head += [f"--temp-dir={work / 'ray'}", f"--ray-client-server-port={free_port()}"]
     (work / "head").mkdir()
