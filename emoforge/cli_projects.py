@@ -26,8 +26,8 @@ def init(
 ) -> None:
     """Make a folder a project of its own, run by the emoforge that is installed.
 
-    Writes params.yaml, dvc.yaml, prefect.yaml, machine.example.yaml and data/cards, and begins DVC. Overwrites nothing:
-    files in the way are named, and nothing is written then (exit 2). Again: adds what is missing.
+    Writes params.yaml, dvc.yaml, prefect.yaml, machine.example.yaml, data/cards and data/retractions, and begins DVC.
+    Overwrites nothing: files in the way are named, and nothing is written then (exit 2). Again: adds what is missing.
 
     Example:  emoforge init my_releases
     """

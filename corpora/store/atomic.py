@@ -52,8 +52,15 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _number(error: OSError) -> int | None:
+    """errno; of `shutil.copytree`, which gathers what went wrong as text, the first that stands in it."""
+    if isinstance(error, shutil.Error) and (said := re.search(r"\[Errno (\d+)\]", str(error))):
+        return int(said.group(1))
+    return error.errno
+
+
 def _resource_error(error: OSError, place: Path) -> ResourceError:
-    if error.errno in _NO_SPACE:
+    if _number(error) in _NO_SPACE:
         free = shutil.disk_usage(next(p for p in (place, *place.parents) if p.exists())).free
         return ResourceError(
             f"no space left while writing {place} ({free / 2**20:.0f} MiB free). Free some space or choose another "
@@ -83,7 +90,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         yield temporary
         _swap(temporary, target)
     except OSError as error:
-        if error.errno in _NO_SPACE:
+        if _number(error) in _NO_SPACE:
             raise _resource_error(error, target) from error
         raise
     finally:

@@ -26,6 +26,7 @@ WHOLE = {  # file of the project -> its template
     "prefect.yaml": "prefect.yaml",
     "machine.example.yaml": "machine.example.yaml",
     "data/cards/README.md": "cards.md",
+    "data/retractions/README.md": "retractions.md",
 }
 ADDED_TO = {".gitignore": "gitignore", ".dvcignore": "dvcignore"}
 _CODE_STAGE = f"""\

@@ -95,6 +95,12 @@ def remote_of(name: str | None, repo: Path) -> Remote:
             f"{which} names the DVC remote {chosen!r}, which is not there. "
             f"Known: {', '.join(sorted(remotes)) or 'none'}. Add it: dvc remote add {chosen} URL"
         )
+    if remotes[chosen].get("version_aware") or remotes[chosen].get("worktree"):
+        raise UserError(
+            f"DVC remote {chosen!r} keeps files under their own names (version_aware, worktree): a push to it takes "
+            "the hashes of folders out of dvc.lock, and with them what a version is known by. Unset it: dvc remote "
+            f"modify --unset {chosen} version_aware (and worktree). The bucket may go on keeping versions"
+        )
     return Remote(str(chosen), str(remotes[chosen]["url"]))
 
 

@@ -23,6 +23,11 @@ class Place:
     name: str
     odb: Any
 
+    @property
+    def folder(self) -> str:
+        """Of a store on a disk; "" of any other."""
+        return str(self.odb.path) if self.odb.fs.protocol == "local" else ""
+
     def path(self, oid: str) -> str:
         """Where it keeps the object."""
         return str(self.odb.oid_to_path(oid))
@@ -48,6 +53,18 @@ class Place:
                         Path(path).chmod(0o644)  # DVC keeps objects read-only
                     self.odb.fs.remove(path)
             _remove_versions(self.odb.fs, path)
+
+    def drop(self, oid: str) -> None:
+        """The object, wherever it lies in here; none is no error. Raises `ResourceError`."""
+        self.remove(self.path(oid))
+
+    def oid_of(self, path: str) -> str:
+        """DVC's name of what a file holds, as the store says by where it lies."""
+        return "".join(Path(path).parts[-2:])
+
+    def run_cache(self) -> Iterator[str]:
+        """Files of the run cache in it. Raises `ResourceError`."""
+        yield from (path for path in self.files() if "/runs/" in path)
 
     def files(self) -> Iterator[str]:
         """Every file below it, objects and the run cache. Raises `ResourceError`."""
@@ -92,11 +109,25 @@ def _remove_versions(fs: Any, path: str) -> None:
     bucket, key, _ = storage.split_path(path)
     if not storage.is_bucket_versioned(bucket):
         return
-    pages = storage.call_s3("list_object_versions", Bucket=bucket, Prefix=key)
-    for one in [*pages.get("Versions", ()), *pages.get("DeleteMarkers", ())]:
+    from flows.conduct.retraction.versioned import versions_below
+
+    for one in list(versions_below(storage, bucket, key, ("Versions", "DeleteMarkers"))):
         if one["Key"] == key:
             storage.call_s3("delete_object", Bucket=bucket, Key=key, VersionId=one["VersionId"])
     storage.invalidate_cache(path)
+
+
+def _versioned(shown: str, remote: Any, url: str) -> Place:
+    """A remote whose files have their own names. Raises `ResourceError` where no version can be deleted by its id."""
+    from flows.conduct.retraction.versioned import VersionedPlace
+
+    if not hasattr(getattr(remote.fs, "fs", None), "object_version_info"):
+        raise ResourceError(
+            f"it keeps files under their own names (version_aware), and only on S3 can their versions be removed from "
+            f"here. By hand, below {url}: delete every version, overwritten and deleted ones too, of the outs that the "
+            "certificate lists (data/certificates), or the whole folder; nothing here reads it"
+        )
+    return VersionedPlace(shown, remote.fs, root=str(remote.path))
 
 
 @dataclass
@@ -117,15 +148,14 @@ class Places:
         for name in sorted(dvc.config["remote"]):
             settings = dvc.config["remote"][name]
             shown = f"remote {name}"
-            if settings.get("worktree") or settings.get("version_aware"):
-                places.unreached[shown] = "it keeps files under their own names (version_aware): remove them there"
-                continue
             try:
                 with reaching(shown):
-                    place = Place(shown, dvc.cloud.get_remote_odb(name, "pull"))
+                    if settings.get("worktree") or settings.get("version_aware"):
+                        place = _versioned(shown, dvc.cloud.get_remote(name), str(settings["url"]))
+                    else:
+                        place = Place(shown, dvc.cloud.get_remote_odb(name, "pull"))
                 place.has("0" * 32)
-                root = str(place.odb.path)
-                if pushed and place.odb.fs.protocol == "local" and not Path(root).is_dir():
+                if pushed and (root := place.folder) and not Path(root).is_dir():
                     raise ResourceError(f"{root} is not there: nothing was pushed to it, or its disk is not mounted")
             except ResourceError as error:
                 places.unreached[shown] = str(error)

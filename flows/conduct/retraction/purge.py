@@ -197,7 +197,7 @@ def _cache(at: _At) -> None:
 
 def _remove(place: Place, gone: Held) -> None:
     for oid in sorted(gone.objects, key=lambda oid: (oid.endswith(DIR), oid)):
-        place.remove(place.path(oid))
+        place.drop(oid)
 
 
 def _scratch(at: _At) -> None:
@@ -214,7 +214,7 @@ def _remotes(at: _At) -> None:
     for remote in at.places.remotes:
         try:
             _remove(remote, at.gone)
-            for path in [path for path in remote.files() if "/runs/" in path]:
+            for path in list(remote.run_cache()):
                 if any(oid.encode() in remote.read(path) for oid in oids):
                     remote.remove(path)
         except ResourceError as error:
@@ -273,7 +273,7 @@ def _is_remote(path: Path, layout: Layout) -> bool:
 def _of_place(place: Place, gone: Held, sought: Sought, cache: Place | None) -> Iterator[Hit]:
     """Objects of a store. What the cache has under the same name was searched there."""
     for path in place.files():
-        oid = "".join(Path(path).parts[-2:])
+        oid = place.oid_of(path)
         if oid in gone.raw or (cache is not None and "/files/md5/" in path and Path(cache.path(oid)).is_file()):
             continue
         yield from hits(place.name, path, place.read(path), sought)

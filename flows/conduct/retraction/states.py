@@ -7,6 +7,7 @@ a generator, its judges and what they made go with the samples that they learned
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -130,11 +131,24 @@ def _states_in(text: str) -> Iterator[State]:
 
 
 def _named(entries: Any) -> dict[str, str]:
-    return {
-        str(entry["path"]): str(entry["md5"])
-        for entry in entries or ()
-        if isinstance(entry, dict) and entry.get("md5") and entry.get("path")
-    }
+    named = {}
+    for entry in entries or ():
+        if (
+            isinstance(entry, dict)
+            and entry.get("path")
+            and (oid := entry.get("md5") or _folder_of(entry.get("files")))
+        ):
+            named[str(entry["path"])] = str(oid)
+    return named
+
+
+def _folder_of(files: Any) -> str:
+    """DVC's name of a folder whose files the lock lists, as it does after a push to a `version_aware` remote."""
+    if not files:
+        return ""
+    listing = [{"md5": str(one["md5"]), "relpath": str(one["relpath"])} for one in files]
+    text = json.dumps(sorted(listing, key=lambda one: tuple(one["relpath"].split("/"))))
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + DIR
 
 
 def held(known: Iterable[State], one: Retraction, places: Places, before: Iterable[str]) -> Held:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,17 @@ def test_what_a_killed_process_left_is_swept_but_not_what_lives(tmp_path: Path) 
 def test_full_disk_is_a_resource_error_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match="no space left"), atomic_folder(tmp_path / "out"):
         raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk_while_a_folder_is_copied_is_one_too(tmp_path: Path) -> None:
+    """`shutil.copytree` gathers errors as text, without their numbers."""
+    gathered = shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'")])
+    with pytest.raises(ResourceError, match="no space left"), atomic_folder(tmp_path / "out"):
+        raise gathered
+    other = shutil.Error([("a", "b", "[Errno 2] No such file or directory: 'a'")])
+    with pytest.raises(shutil.Error), atomic_folder(tmp_path / "out"):
+        raise other
     assert list(tmp_path.iterdir()) == []
 
 

@@ -116,7 +116,8 @@ class Lab:
         assert self.child is not None
         root = psutil.Process(self.child.pid)
         for process in [root, *root.children(recursive=True)]:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # many end by themselves when what started them is gone
+                process.kill()
         self.child.wait()
 
     def stop(self) -> None:

@@ -66,6 +66,17 @@ def test_an_empty_folder_becomes_a_project_once(tmp_path: Path) -> None:
     assert init(folder).outdated == ["dvc.yaml"]
 
 
+def test_what_stages_read_and_no_stage_writes_is_there(tmp_path: Path) -> None:
+    """A dependency that is missing fails every `dvc repro`."""
+    init(tmp_path)
+    stages = loaded((tmp_path / "dvc.yaml").read_text(encoding="utf-8")).values()
+    outs = [o if isinstance(o, str) else next(iter(o)) for stage in stages for o in stage.get("outs", ())]
+    deps = {dep for stage in stages for dep in stage.get("deps", ()) if "${" not in dep}
+    given = {dep for dep in deps if not any(out.startswith(dep) for out in outs)}
+    assert given == {"data/cards", "data/retractions"}
+    assert all((tmp_path / dep).is_dir() for dep in given)
+
+
 def test_what_is_in_the_way_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("mine: 1\n")
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")

@@ -78,6 +78,15 @@ def test_which_remote(tmp_path: Path) -> None:
     push([], Remote("x", "y"), project.folder)  # nothing to send asks nobody
 
 
+@pytest.mark.parametrize("key", ["version_aware", "worktree"])
+def test_a_remote_whose_files_have_their_own_names_is_refused(tmp_path: Path, key: str) -> None:
+    project = Published(tmp_path / "project")
+    with (project.folder / ".dvc" / "config").open("a") as file:
+        file.write(f"    {key} = true\n")
+    with pytest.raises(UserError, match=r"takes the hashes of folders out of dvc\.lock.*--unset here version_aware"):
+        remote_of(None, project.folder)
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     made = Toy(tmp_path_factory.mktemp("built") / "toy")

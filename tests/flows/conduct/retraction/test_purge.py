@@ -20,6 +20,7 @@ from flows.conduct.retraction.certificate import CLEAN
 from flows.conduct.retraction.covered import Thing
 from flows.conduct.retraction.forget import forget
 from flows.conduct.retraction.purge import WORKSPACE, audit, purge
+from flows.conduct.retraction.states import _states_in
 from flows.engine.store import WorkStore
 from flows.paths import Layout
 from flows.publishing.pages import page_file
@@ -277,14 +278,12 @@ def test_before_the_run_was_built_anew_its_outs_go(
     assert not (repo / "data/corpora/c").exists()
 
 
-@pytest.mark.slow
-def test_a_bucket_that_keeps_versions_keeps_none_of_it(
-    built: tuple[Published, Retraction], copy: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def versions(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, str]]:
+    """A client of a bucket ("bucket") that keeps versions, on a real S3 server, and the server's address."""
     import botocore.session
     from moto.server import ThreadedMotoServer
 
-    repo, one = copy("a"), built[1]
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "anybody")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -296,19 +295,108 @@ def test_a_bucket_that_keeps_versions_keeps_none_of_it(
         client = botocore.session.get_session().create_client("s3", endpoint_url=url)
         client.create_bucket(Bucket="bucket")
         client.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
-        remote = repo.parent / "remote"
-        for path, data in everything(remote):
-            for _ in range(2):  # pushed twice: two versions of one name
-                key = f"here/{path.relative_to(remote).as_posix()}"
-                client.put_object(Bucket="bucket", Key=key, Body=data)
-        config = repo / ".dvc" / "config"
-        text = f"['remote \"far\"']\n    url = s3://bucket/here\n    endpointurl = {url}\n"
-        config.write_text(config.read_text() + text)
-        certificate = purge(one, repo=repo)
-        assert certificate.complete, certificate.places
-        assert certificate.places["remote far"] == CLEAN
-        left = client.list_object_versions(Bucket="bucket")
-        names = {v["Key"].removeprefix("here/") for v in [*left["Versions"], *left.get("DeleteMarkers", [])]}
-        assert names == {path.relative_to(remote).as_posix() for path, _ in everything(remote)}
+        yield client, url
     finally:
         server.stop()
+
+
+@pytest.mark.slow
+def test_a_bucket_that_keeps_versions_keeps_none_of_it(
+    built: tuple[Published, Retraction], copy: Callable[[str], Path], versions: tuple[Any, str]
+) -> None:
+    repo, one, (client, url) = copy("a"), built[1], versions
+    remote = repo.parent / "remote"
+    for path, data in everything(remote):
+        for _ in range(2):  # pushed twice: two versions of one name
+            key = f"here/{path.relative_to(remote).as_posix()}"
+            client.put_object(Bucket="bucket", Key=key, Body=data)
+    config = repo / ".dvc" / "config"
+    text = f"['remote \"far\"']\n    url = s3://bucket/here\n    endpointurl = {url}\n"
+    config.write_text(config.read_text() + text)
+    certificate = purge(one, repo=repo)
+    assert certificate.complete, certificate.places
+    assert certificate.places["remote far"] == CLEAN
+    left = client.list_object_versions(Bucket="bucket")
+    names = {v["Key"].removeprefix("here/") for v in [*left["Versions"], *left.get("DeleteMarkers", [])]}
+    assert names == {path.relative_to(remote).as_posix() for path, _ in everything(remote)}
+
+
+@pytest.mark.slow
+def test_a_remote_that_keeps_files_under_their_own_names_keeps_no_version_of_it(
+    built: tuple[Published, Retraction], copy: Callable[[str], Path], versions: tuple[Any, str]
+) -> None:
+    """version_aware, as `dvc push` fills it: each build's files, the later ones over the earlier."""
+    repo, one, (client, url) = copy("a"), built[1], versions
+    repository = Published.__new__(Published)
+    repository.folder = repo
+    for commit in repository.git("rev-list", "--reverse", "HEAD").split():
+        for out in outs_in(repository.git("show", f"{commit}:dvc.lock")):
+            listing = repo.parent / "remote/files/md5" / out["md5"][:2] / out["md5"][2:]
+            members = json.loads(listing.read_bytes()) if out["md5"].endswith(".dir") else []
+            for member in members:
+                data = (listing.parents[1] / member["md5"][:2] / member["md5"][2:]).read_bytes()
+                client.put_object(Bucket="bucket", Key=f"far/{out['path']}/{member['relpath']}", Body=data)
+    client.delete_object(Bucket="bucket", Key="far/data/corpora/c/index.parquet")  # hidden, and there all the same
+    config = repo / ".dvc" / "config"
+    text = f"['remote \"far\"']\n    url = s3://bucket/far\n    endpointurl = {url}\n    version_aware = true\n"
+    config.write_text(config.read_text() + text)
+    sources = [s.payload for s in of_c() if s.sample_id in ("c/0", "c/4", "c/5")]
+    before = bodies(client)
+    assert any(p in data for data in before for p in sources)
+    certificate = purge(one, repo=repo)
+    assert certificate.places["remote far"] == CLEAN, certificate.places
+    left = bodies(client)
+    assert left < before and not any(p in data for data in left for p in sources)
+    lock = json.loads((repo / "dvc.lock").read_text())["stages"]
+    kept = {hashlib.md5(data).hexdigest() for data in left}
+    wanted = {
+        member["md5"]
+        for entry in lock.values()
+        for out in entry["outs"]
+        if out["md5"].endswith(".dir")
+        for member in json.loads((repo / ".dvc/cache/files/md5" / out["md5"][:2] / out["md5"][2:]).read_bytes())
+    }
+    assert wanted <= kept, "what is there now is whole"
+    removed = next(data for data in before - left if sources[0] in data)
+    client.put_object(Bucket="bucket", Key="far/data/corpora/c/again", Body=removed)
+    assert "data/corpora/c/again?versionId=" in audit(one, repo=repo).places["remote far"]
+    assert purge(one, repo=repo).complete
+
+
+def outs_in(lock: str) -> list[dict[str, str]]:
+    return [out for stage in json.loads(lock)["stages"].values() for out in stage["outs"]]
+
+
+def bodies(client: Any) -> set[bytes]:
+    """What the versions of all names hold."""
+    listed = client.list_object_versions(Bucket="bucket").get("Versions", [])
+    keys = [{"Bucket": "bucket", "Key": one["Key"], "VersionId": one["VersionId"]} for one in listed]
+    return {client.get_object(**key)["Body"].read() for key in keys}
+
+
+def test_versions_that_cannot_be_removed_from_here_are_named_with_what_to_do(
+    built: tuple[Published, Retraction], copy: Callable[[str], Path]
+) -> None:
+    repo = copy("a")
+    far = repo.parent / "far"
+    far.mkdir()
+    config = repo / ".dvc" / "config"
+    text = f"['remote \"far\"']\n    url = {far}\n    version_aware = true\n"
+    config.write_text(config.read_text() + text)
+    certificate = purge(built[1], repo=repo)
+    assert not certificate.complete
+    said = certificate.places["remote far"]
+    assert said.startswith("not reached: ") and f"below {far}: delete every version" in said, said
+
+
+def test_a_lock_that_lists_the_files_of_a_folder_names_the_folder() -> None:
+    """As DVC writes it after a push to a version_aware remote; the hash is DVC's own of that folder."""
+    of_file = {
+        "relpath": "a",
+        "md5": "b026324c6904b2a9cb4b88d6d61c81d1",
+        "size": 2,
+        "cloud": {"r": {"version_id": "1"}},
+    }
+    lock = {"stages": {"s": {"cmd": "s", "outs": [{"path": "o", "hash": "md5", "files": [of_file]}]}}}
+    (state,) = _states_in(json.dumps(lock))
+    assert state.outs == {"o": "978ca45691cd12e610fb0788867f8252.dir"}

@@ -1,0 +1,1 @@
+"""What is killed, moved and damaged on purpose, and whether the same release comes out: docs/reliability.md has it."""

@@ -1,0 +1,188 @@
+"""What a cluster is made of, as processes of this machine on loopback: Ray's nodes, PostgreSQL, Prefect's server.
+
+Each ends with its `with`, and with all that it started. The S3 server is that of the tests.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from benchmarks.drills.project import ROOT, DrillError
+from tests.flows.publishing.s3_server import KEYS, free_port
+
+START_S = 180.0
+OBJECT_STORE_BYTES = 100 << 20  # results are small
+# in a mount namespace of its own: what lies below $1 is not there, nor is shared memory; then the command, in $1/own
+HIDDEN = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs -o size=2g tmpfs "$1"
+mount -t tmpfs -o size=1g tmpfs /dev/shm
+mkdir "$1/own" "$1/tmp"
+export HOME="$1/own" TMPDIR="$1/tmp"
+cd "$1/own"
+shift
+exec "$@"
+"""
+
+
+def may_hide() -> bool:
+    """Whether this user may mount in a namespace of its own."""
+    tried = ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return shutil.which("unshare") is not None and subprocess.run(tried, capture_output=True).returncode == 0
+
+
+def why_not(database: str) -> str:
+    """What this machine lacks for the drill; "" where it lacks nothing."""
+    if not may_hide():
+        return "this user may not hide a folder from a process (unshare -m, mount)"
+    if database == "postgresql" and postgresql_programs() is None:
+        return "PostgreSQL is not installed (initdb in PATH or /usr/lib/postgresql)"
+    return ""
+
+
+def postgresql_programs() -> Path | None:
+    """The folder of initdb and postgres; Debian keeps them out of PATH."""
+    places = [Path(found).parent for found in [shutil.which("initdb")] if found]
+    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: int(place.parent.name), reverse=True)
+    return next((place for place in places if (place / "initdb").is_file() and (place / "postgres").is_file()), None)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL of it and of all that it started, which tells nobody anything."""
+    with suppress(psutil.NoSuchProcess):
+        root = psutil.Process(process.pid)
+        for one in [root, *root.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+    process.wait()
+
+
+@contextmanager
+def running(command: Sequence[str], cwd: Path, env: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a session of its own; what it prints goes to `log`."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def wait(until: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    """Raises `DrillError` where the process ends before, or it takes too long."""
+    deadline = time.monotonic() + START_S
+    while not until():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise DrillError(f"{process.args!r} did not start:\n{log.read_text(errors='replace')[-2000:]}")
+        time.sleep(0.2)
+
+
+def answers(url: str) -> bool:
+    """Whether a GET is answered with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def store_env(s3_port: int) -> dict[str, str]:
+    """By which fsspec reaches the bucket, in the driver and on every node."""
+    keys = {name.upper(): value for name, value in KEYS.items()}
+    return keys | {"FSSPEC_S3_ENDPOINT_URL": f"http://127.0.0.1:{s3_port}", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@contextmanager
+def ray_cluster(work: Path, env: Mapping[str, str], n: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """-> address and worker nodes of one CPU each, which see nothing below `work`; the head, which does, has no CPU."""
+    port = free_port()
+    ray = [sys.executable, "-W", "ignore", "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+    ray += ["--node-ip-address=127.0.0.1", f"--object-store-memory={OBJECT_STORE_BYTES}"]
+    ray += ["--min-worker-port=0", "--max-worker-port=0", "--include-log-monitor=false"]
+    # a node that is lost is missed after 4 s, not 30
+    quick = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 8}
+    own = dict(env) | {f"RAY_{name}": str(value) for name, value in quick.items()} | {"PYTHONPATH": str(ROOT)}
+    own["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "1"  # ours is 0 in processes that import emoforge: loopback alone
+    head = [*ray, "--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false"]
+    head += [f"--temp-dir={work / 'ray'}", f"--ray-client-server-port={free_port()}"]
+    (work / "head").mkdir()
+    logs = [work / f"{name}.log" for name in ("head", *(f"worker-{i}" for i in range(n)))]
+    with running(head, work / "head", own, logs[0]) as first:
+        wait(partial(_says, logs[0], "Ray runtime started"), first, logs[0])
+        worker = ["unshare", "-m", "sh", "-c", HIDDEN, "sh", str(work), *ray]
+        worker += [f"--address=127.0.0.1:{port}", "--num-cpus=1"]
+        with ExitStack() as stack:
+            nodes = [stack.enter_context(running(worker, Path("/"), own, log)) for log in logs[1:]]
+            for node, log in zip(nodes, logs[1:], strict=True):
+                wait(partial(_says, log, "Ray runtime started"), node, log)
+            yield f"127.0.0.1:{port}", nodes
+
+
+def _says(log: Path, words: str) -> bool:
+    return words in log.read_text(errors="replace")
+
+
+def actors_on(node: subprocess.Popen[bytes]) -> int:
+    """Sampling processes of a node."""
+    with suppress(psutil.NoSuchProcess):
+        below = psutil.Process(node.pid).children(recursive=True)
+        return sum("WorkerHost" in " ".join(_words(process)) for process in below)
+    return 0
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+@contextmanager
+def postgresql(work: Path) -> Iterator[str]:
+    """-> Prefect's URL of an empty database. Raises `DrillError` where there is no PostgreSQL."""
+    programs = postgresql_programs()
+    if programs is None:
+        raise DrillError(why_not("postgresql"))
+    # it refuses to run as root: then as the user that Debian makes for it
+    other = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory(prefix="emoforge-postgresql-") as place:  # `work` may be closed to that user
+        if other:
+            shutil.chown(place, "postgres")
+        data, port, log = str(Path(place) / "data"), free_port(), work / "postgresql.log"
+        make = [*other, str(programs / "initdb"), "-D", data, "-U", "prefect", "-A", "trust", "--no-sync"]
+        made = subprocess.run(make, cwd="/", capture_output=True, text=True)
+        if made.returncode:
+            raise DrillError(f"initdb failed:\n{made.stdout[-1000:]}{made.stderr[-1000:]}")
+        command = [*other, str(programs / "postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(port)]
+        command += ["-c", "unix_socket_directories=", "-c", "fsync=off"]
+        with running(command, Path("/"), os.environ, log) as server:
+            wait(partial(_says, log, "ready to accept connections"), server, log)
+            yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
+
+
+@contextmanager
+def prefect_server(work: Path, env: Mapping[str, str], database: str | None) -> Iterator[str]:
+    """-> URL of its API; None: on SQLite, as it comes."""
+    port, log = free_port(), work / "prefect.log"
+    own = dict(env) | {"PREFECT_HOME": str(work / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    own |= {"PREFECT_API_DATABASE_CONNECTION_URL": database} if database else {}
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with running([*command, "--no-ui"], work, own, log) as server:
+        wait(lambda: answers(f"http://127.0.0.1:{port}/api/health"), server, log)
+        yield f"http://127.0.0.1:{port}/api"
