@@ -250,7 +250,7 @@ class GoEmotions:
             )
             if rng.uniform() < 0.2:
                 text = f'[NAME] said: "{text}" don\'t, they’re'  # quotes are plain characters in the tsv files
-            rows.append((text, wanted[i], f"e{seed % 4096:03x}{int(i):03x}", writer))
+            rows.append((text, wanted[i], _comment_id(seed, int(i)), writer))
         (self._write_raters if self.form == "raters" else self._write_splits)(Path(root), rows, rng)
 
     def _write_splits(self, root: Path, rows: list[tuple[str, list[str], str, int]], rng: np.random.Generator) -> None:
@@ -279,6 +279,13 @@ class GoEmotions:
                 writers[int(rng.integers(3))].writerow([*meta, *(int(label in given) for label in LABELS)])
         for number, file in enumerate(files, 1):
             write_bytes(root / "full_dataset" / f"goemotions_{number}.csv", file.getvalue().encode())
+
+
+def _comment_id(seed: int, number: int) -> str:
+    """Seven letters and digits, as published; of every number another one."""
+    if number < 16**3:
+        return f"e{seed % 4096:03x}{number:03x}"
+    return "f" + np.base_repr(number, 36).lower().zfill(6)
 
 
 def _place(item: tuple[str, Row | PayloadError]) -> tuple[str, ...] | None:

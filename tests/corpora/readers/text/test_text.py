@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -14,6 +15,7 @@ from corpora.errors import CorpusError, UnknownNameError
 from corpora.labels import CANONICAL, SCHEMES, assign
 from corpora.readers import make_corpus
 from corpora.readers.text.goemotions import LABELS as LABELS_OF_GOEMOTIONS
+from corpora.readers.text.goemotions import _comment_id
 from corpora.schema import Reject, Sample
 
 # Dataset Distribution in README.md of declare-lab/MELD
@@ -435,3 +437,9 @@ def test_semeval_labels_neutral_and_missing_gold(tmp_path: Path) -> None:
     assert make_corpus("semeval2018_ec", {"language": "ar"}).card.language == "ar"
     with pytest.raises(UnknownNameError, match="language"):
         make_corpus("semeval2018_ec", {"language": "de"})
+
+
+def test_ids_of_a_large_fake_of_goemotions_are_seven_letters_and_digits_and_differ() -> None:
+    numbers = [*range(0, 5000, 7), 4095, 4096, 99_999, 100_000, 36**6 - 1]
+    ids = [_comment_id(7, number) for number in numbers]
+    assert all(re.fullmatch("[a-z0-9]{7}", one) for one in ids) and len(set(ids)) == len(set(numbers))
