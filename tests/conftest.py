@@ -9,6 +9,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # each has a home of its own: Prefect keeps a data base there
     os.environ.setdefault("PREFECT_HOME", str(REPO / ".prefect" / "tests" / worker))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # a worker a core: before numpy is imported
 
 import corpora.quiet  # noqa: F401  (sets the environment before anything heavy is imported)
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import yaml
-
 from features.representation import Spec
 from flows.params import RunParams
 
@@ -49,5 +47,7 @@ def says_size(run: RunParams, spec: Spec | None, n_train: int) -> str:
     size = sized(run, spec, n_train)
     if size is None or run.generator is None:
         return ""
-    params = yaml.safe_dump(dict(size.params), default_flow_style=True).strip()
-    return f"{n_train} train samples are few for {run.generator.name} at its defaults: with params {params} {size.why}"
+    params = ", ".join(f"{name}: {value}" for name, value in sorted(size.params.items()))
+    return (
+        f"{n_train} train samples are few for {run.generator.name} at its defaults: with params {{{params}}} {size.why}"
+    )

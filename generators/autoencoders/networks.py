@@ -197,15 +197,20 @@ class GridVae(VaeNetwork):
         return by_span(spans, compute)
 
     def spans_in(self, x: torch.Tensor) -> torch.Tensor | None:
+        """x [b, *spec.shape] -> how many spans each sample reaches [b] int64; None where padding is kept."""
         return None if self.spans is None else spans_of(x, self.grid.spec, self.unit)
 
     def drawn_spans(self, z: torch.Tensor, embedding: torch.Tensor, turn: torch.Tensor) -> torch.Tensor | None:
+        """Of codes z [b, latent] a number of spans [b] int64, drawn by `turn` [b], uniform in [0, 1); None where
+        padding is kept."""
         if self.spans is None:
             return None
         shares = self.spans(torch.cat([z, embedding], dim=1)).float().softmax(dim=1).cumsum(dim=1)
         return (shares[:, :-1] <= turn[:, None]).sum(dim=1) + 1
 
     def length_nats(self, z: torch.Tensor, embedding: torch.Tensor, x: torch.Tensor) -> torch.Tensor | None:
+        """-log of the probability that each code gives to the spans that x reaches [b], nats; None where padding is
+        kept."""
         if self.spans is None:
             return None
         logits = self.spans(torch.cat([z, embedding], dim=1)).float()

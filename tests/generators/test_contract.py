@@ -85,7 +85,7 @@ def draws_of(data: TrainData, generator: Any, n: int, *, first: int = 0) -> tupl
 def trained(request: pytest.FixtureRequest) -> tuple[str, TrainData, Any]:
     name, modality = request.param
     data = toy_data(SPECS[modality])
-    return name, data, fitted(name, SPECS[modality], data, steps=TINY[name].steps)
+    return name, data, fitted(name, SPECS[modality], data, steps=TINY[name].steps, seed=TINY[name].seed)
 
 
 def test_samples_have_the_shape_and_range_of_the_representation(trained: tuple[str, TrainData, Any]) -> None:

@@ -26,6 +26,7 @@ from tests.flows.describing.tiny import write_described
 from tests.flows.publishing.hub_server import TOKEN, Hub, serving
 from tests.flows.publishing.test_artifacts import STAGES
 from tests.flows.releases.published import Published
+from tests.small_release import write_stub_report
 
 WHO = {
     "creator": [{"name": "The Lab", "url": "https://ror.org/0x"}, {"name": "Ada Müller", "kind": "person"}],
@@ -50,6 +51,7 @@ def project(quick: None, tmp_path: Path) -> Published:
     (made.folder / ".gitignore").write_text("/data/runs\n/.emoforge\n")
     write_described(made.folder / "data/runs/tiny/release", name="tiny")
     (made.folder / "data/runs/tiny/metrics.json").write_text("{}")
+    write_stub_report(made.folder / "data/runs/tiny")
     made.built(made.folder / "data/runs/tiny")
     made.git("add", "-A")
     made.git("commit", "-q", "-m", "begin")

@@ -24,6 +24,7 @@ from flows.releases.versions import is_tag, version_of
 from flows.upkeep.cached import version_is_cached
 from tests.flows.describing.tiny import CARD, write_described
 from tests.flows.releases.published import Published
+from tests.small_release import write_stub_report
 
 NC = {**CARD, "license": "CC-BY-NC-SA-4.0", "may_redistribute": False}
 PARAMS = """corpora:
@@ -39,6 +40,7 @@ def build(project: Published, card: dict[str, Any] = NC, **more: Any) -> None:
     run = project.folder / "data/runs/tiny"
     shutil.rmtree(run, ignore_errors=True)
     write_described(run / "release", name="tiny", corpora=[{"id": "c", "card": card}], **more)
+    write_stub_report(run)
     project.built(run)
 
 

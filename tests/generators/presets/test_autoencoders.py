@@ -338,7 +338,7 @@ def test_random_patches_are_left_out_and_the_loss_is_of_them_alone() -> None:
     for where in (added * (1 - hidden), added * hidden):
         spoiled = start(name, IMAGES, patch=3)
         decode = spoiled.network.decode
-        spoiled.network.decode = lambda z, e, decode=decode, where=where: decode(z, e) + where
+        spoiled.network.decode = lambda z, e, spans, decode=decode, where=where: decode(z, e, spans) + where
         losses.append(spoiled.loss())
     assert losses[0] == pytest.approx(begun.loss(), abs=1e-5), "what is seen is not judged"
     assert losses[1] != pytest.approx(begun.loss(), abs=1e-2)
