@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import multiprocessing
 import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import torch
 from torch import nn
 
 from corpora.errors import ParamsError, UserError
+from tests.two_processes import run_two
 from training import ddp
 from training.device import resolve_device
 from training.ema import Ema
@@ -282,16 +281,7 @@ def _worker(rank: int, world: int, port: int, folder: str) -> None:
 
 
 def test_two_workers_give_what_one_gives(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_worker, args=(rank, 2, port, str(tmp_path))) for rank in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(120)
-        assert worker.exitcode == 0
+    run_two(_worker, tmp_path)
     alone = phase(network(), noise=0.0)
     train(alone, loop(6))
     first, second = (torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in range(2))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class Copies(SampleGate):
 
     def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         self._arrays, self._facts = dict(arrays), dict(facts)
-        self._scale = float(facts["scale"])
+        self._scale, self._own_times = float(facts["scale"]), float(facts["own_times"])
         self._text = TextCopies(arrays) if facts["kind"] == "text" else None
         self._on_sphere = facts["kind"] != "vector"
         self._levels = Levels.of(arrays) if facts["kind"] == "physio" else None
@@ -108,7 +109,7 @@ class Copies(SampleGate):
                 arrays["spread"] = column_scale(raw.std(axis=0), arrays["mean"])
             points = _placed(raw, arrays).astype(np.float32)
             mirrored = _placed(_raw(batch, mirror=True), arrays) if batch.kind == "face" else None
-            for rows, distances in _distances(points, points, mirrored, on_sphere=batch.kind != "vector"):
+            for rows, distances in _distances(points, _Others(points), mirrored, on_sphere=batch.kind != "vector"):
                 distances[groups[rows][:, None] == groups[None, :]] = np.inf
                 nearest[rows] = distances.min(axis=1)
             arrays |= {"points": points}
@@ -146,6 +147,10 @@ class Copies(SampleGate):
             "" if len(train) >= 2 else f"train has {len(train)} samples; 2 are needed for a typical distance"
         )
 
+    @cached_property
+    def _train(self) -> _Others:
+        return _Others(self._arrays["points"])
+
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64 >= 0; NaN: not decodable, not finite, or a text without words."""
         scores = np.full(len(batch), np.nan)
@@ -154,18 +159,21 @@ class Copies(SampleGate):
             for i in map(int, ok):
                 distances = self._text.distances(word_hashes(text_of(np.asarray(batch.signals[i])) or ""))
                 if distances is not None:
-                    ratios = distances / self._scale
-                    scores[i] = self._nearest(ratios, batch.source_ids[i] if batch.source_ids else ())
+                    own = self._own(batch.source_ids[i] if batch.source_ids else ())
+                    alike = self._text.twins(own, self._scale / self._own_times) if own else None
+                    scores[i] = self._nearest(distances / self._scale, own, alike)
         elif ok.size:
             part = rows_of(batch, ok)
             points, mirrored = self._vectors(part)
-            train = self._arrays["points"]
+            twins = self._twins([row for ids in part.source_ids or () for row in self._own(ids)])
             levels = None if self._levels is None or not any(part.source_ids) else self._levels.place(part)
-            for rows, distances in _distances(points, train, mirrored, on_sphere=self._on_sphere):
+            for rows, distances in _distances(points, self._train, mirrored, on_sphere=self._on_sphere):
                 ratios = distances / self._scale
                 for place, i in enumerate(rows):
-                    sources = part.source_ids[i] if part.source_ids else ()
-                    scores[ok[i]] = self._nearest(ratios[place], sources, None if levels is None else levels[i])
+                    own = self._own(part.source_ids[i] if part.source_ids else ())
+                    level = None if levels is None else levels[i]
+                    alike = np.any([twins[row] for row in own], axis=0) if own else None
+                    scores[ok[i]] = self._nearest(ratios[place], own, alike, level)
         scores[self._copied(batch) & ~np.isnan(scores)] = 0.0
         return np.round(scores, _DIGITS)
 
@@ -202,7 +210,8 @@ class Copies(SampleGate):
             return [(int(ok[i]), int(ok[j])) for i, j in near]
         points, mirrored = self._vectors(rows_of(batch, ok))
         pairs = []
-        for rows, distances in _distances(points, points.astype(np.float32), mirrored, on_sphere=self._on_sphere):
+        siblings = _Others(points.astype(np.float32))
+        for rows, distances in _distances(points, siblings, mirrored, on_sphere=self._on_sphere):
             for place, j in zip(*np.nonzero(distances < limit * self._scale), strict=True):
                 if rows[place] < j:
                     pairs.append((int(ok[rows[place]]), int(ok[j])))
@@ -218,23 +227,30 @@ class Copies(SampleGate):
         mirrored = _placed(_raw(batch, mirror=True), self._arrays) if batch.kind == "face" else None
         return _placed(raw, self._arrays), mirrored
 
-    def _nearest(self, ratios: np.ndarray, sources: tuple[str, ...], level: np.ndarray | None = None) -> float:
-        """ratios [n_train] of one candidate. Its own sources, and what equals them, count `own_times` as far; of
-        signals (`level`: as `Levels` places them) by the larger of both distances."""
-        own = [self._row_of[name] for name in sources if name in self._row_of]
-        if own:
-            times = float(self._facts["own_times"])
-            ratios = ratios.copy()
-            if self._text is not None:
-                twins = self._text.twins(own, self._scale / times)
-            else:
-                points = self._arrays["points"]
-                distances = _distances(points[own], points, None, on_sphere=self._on_sphere)
-                twins = np.concatenate([block for _, block in distances]).min(axis=0) < self._scale / times
+    def _own(self, sources: Sequence[str]) -> list[int]:
+        """Rows of train that a candidate was made from."""
+        return [self._row_of[name] for name in sources if name in self._row_of]
+
+    def _twins(self, rows: Sequence[int]) -> dict[int, np.ndarray]:
+        """Row of train -> which rows are so close to it that they are the same recording, [n_train] bool."""
+        asked = sorted(set(rows))
+        points, near = self._arrays["points"][asked], self._scale / self._own_times
+        alike: dict[int, np.ndarray] = {}
+        for block, distances in _distances(points, self._train, None, on_sphere=self._on_sphere):
+            alike |= zip((asked[i] for i in block), distances < near, strict=True)
+        return alike
+
+    def _nearest(
+        self, ratios: np.ndarray, own: Sequence[int], twins: np.ndarray | None, level: np.ndarray | None = None
+    ) -> float:
+        """ratios [n_train] of one candidate. Its own sources (`own`), and what equals them (`twins` [n_train]), count
+        `own_times` as far; of signals (`level`: as `Levels` places them) by the larger of both distances."""
+        if twins is not None:
+            ratios, twins = ratios.copy(), twins.copy()
             twins[own] = True  # recordings that a corpus holds twice
             if self._levels is not None and level is not None:
                 ratios[twins] = np.maximum(ratios[twins], self._levels.ratios(level, twins))
-            ratios[twins] *= times
+            ratios[twins] *= self._own_times
         return float(ratios.min())
 
     def save(self, folder: Path) -> None:
@@ -298,7 +314,7 @@ class Levels:
         spread = column_scale(trials.std(axis=(0, 1)), centre)
         points = cls(trials, centre, spread, 1.0).place(batch).astype(np.float32)
         nearest = np.empty(len(points))
-        for rows, distances in _distances(points, points, None, on_sphere=False):
+        for rows, distances in _distances(points, _Others(points), None, on_sphere=False):
             distances[groups[rows][:, None] == groups[None, :]] = np.inf
             nearest[rows] = distances.min(axis=1)
         scale = np.median(nearest[np.isfinite(nearest)], keepdims=True)
@@ -355,19 +371,26 @@ def _on_sphere(x: np.ndarray) -> np.ndarray:
     return unit_rows(x, least=_NOTHING)
 
 
+class _Others:
+    """Points [n, D] that others are compared with, as products want them: made once, which costs as much as comparing
+    dozens of points with them."""
+
+    def __init__(self, points: np.ndarray) -> None:
+        self.across = points.T.astype(np.float64)  # [D, n]
+        self.squares = np.square(self.across).sum(axis=0)  # [n]
+
+
 def _distances(
-    points: np.ndarray, train: np.ndarray, mirrored: np.ndarray | None, *, on_sphere: bool
+    points: np.ndarray, others: _Others, mirrored: np.ndarray | None, *, on_sphere: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Blocks of (rows, Euclidean distances [rows, n_train]); the smaller of plain and mirrored where both are given
-    (on the sphere alone)."""
-    across = train.T.astype(np.float64)
-    length = np.square(across).sum(axis=0)
+    """Blocks of (rows, Euclidean distances [rows, n]); the smaller of plain and mirrored where both are given (on the
+    sphere alone)."""
     for block in blocks(len(points), _BLOCK):
         rows = np.arange(len(points))[block]
-        similarity = points[rows].astype(np.float64) @ across
+        similarity = points[rows].astype(np.float64) @ others.across
         if mirrored is not None:
-            similarity = np.maximum(similarity, mirrored[rows] @ across)
+            similarity = np.maximum(similarity, mirrored[rows] @ others.across)
         squares: np.ndarray | float = 2.0
         if not on_sphere:
-            squares = np.square(points[rows], dtype=np.float64).sum(axis=1)[:, None] + length
+            squares = np.square(points[rows], dtype=np.float64).sum(axis=1)[:, None] + others.squares
         yield rows, np.sqrt(np.maximum(squares - 2.0 * similarity, 0.0))

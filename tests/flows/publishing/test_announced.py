@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ from flows.publishing.hub import push_hub
 from flows.releases.fetched import fetched
 from flows.releases.versions import version_of
 from tests.flows.describing.tiny import write_described
-from tests.flows.publishing.hub_server import TOKEN, Hub, serving
+from tests.flows.publishing.hub_server import Hub
 from tests.flows.publishing.test_artifacts import STAGES
 from tests.flows.releases.published import Published
 from tests.small_release import write_stub_report
@@ -114,18 +113,6 @@ def test_a_pack_has_the_copy_of_its_version(project: Published, tmp_path: Path) 
     assert copy["version"] == "1.0.0" and copy["creator"][0]["name"] == "The Lab"
     pack(str(project.folder / "data/runs/tiny/release"), tmp_path / "bare", None, as_json=True)
     assert not (tmp_path / "bare" / "croissant.json").exists()
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    with serving() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        yield server
 
 
 def test_a_hub_gets_it_beside_the_release_in_the_same_commit(project: Published, hub: Hub) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from corpora.errors import GateError, IntegrityError, ResourceError, UserError
 from flows.publishing.hub import push_hub, repository_of
 from flows.releases.fetched import fetched
 from flows.releases.versions import version_of
-from tests.flows.publishing.hub_server import TOKEN, Hub, serving
+from tests.flows.publishing.hub_server import Hub
 from tests.flows.releases.published import Published
 from tests.small_release import made, real, write_release
 
@@ -30,18 +29,6 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Published:
         write_release(run / "release", of, **facts)
         project.version(run, number)
     return project
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    with serving() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        yield server
 
 
 def test_a_version_arrives_whole_and_once(versions: Published, hub: Hub) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import socket
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from generators.layers import Grid, groups
 from generators.spans import by_span, padded_to, spans_of
 from generators.trained import TrainSet
 from tests.generators.toy import CLASSES, IMAGES, SIGNALS, SPEECH, VECTOR, toy_data
+from tests.two_processes import run_two
 from training import ddp
 from training.loop import POOL, Minibatch
 from training.seeds import generator
@@ -218,16 +217,7 @@ def _worker(rank: int, world: int, port: int, folder: str) -> None:
 
 @pytest.mark.slow
 def test_two_workers_average_what_their_shares_say(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_worker, args=(rank, 2, port, str(tmp_path))) for rank in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(120)
-        assert worker.exitcode == 0
+    run_two(_worker, tmp_path)
     (first, a), (second, b) = (torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in range(2))
     for (own, mean), (other, same) in zip(first, second, strict=True):
         assert not torch.equal(own, other)
