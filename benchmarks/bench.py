@@ -95,6 +95,14 @@ def slower(now: Sequence[Row], before: Sequence[Row]) -> Iterator[str]:
             yield f"{one.work}, {one.peer}: {one.ratio:.2f} [{one.low:.2f}, {one.high:.2f}], {old.ratio:.2f} before"
 
 
+def beyond(rows: Sequence[Row]) -> Iterator[str]:
+    """Goals that were missed and that the machine's limit forbids: who needs nothing but the multiplications would not
+    reach them either."""
+    for one in rows:
+        if one.reached is False and one.limit_share is not None and one.ratio / one.limit_share < (one.goal or 0.0):
+            yield f"Out of reach here: {one.work}, {one.peer}: at the limit {one.ratio / one.limit_share:.2f} times."
+
+
 def page(text: str, rows: Sequence[Row], left_out: Sequence[str], recorded: str) -> str:
     """The page with the table between its marks. Raises `ValueError` where a mark is missing."""
     before, mark, rest = text.partition(BEGIN)
@@ -103,7 +111,7 @@ def page(text: str, rows: Sequence[Row], left_out: Sequence[str], recorded: str)
         raise ValueError(f"{PAGE} has no {BEGIN!r} and {END!r}")
     goals = [one for one in rows if one.goal is not None]
     reached = sum(bool(one.reached) for one in goals)
-    lines = [recorded, f"Goals reached: {reached} of {len(goals)}.", *left_out]
+    lines = [recorded, f"Goals reached: {reached} of {len(goals)}.", *beyond(rows), *left_out]
     return f"{before}{BEGIN}\n\n{table(rows)}\n\n" + "\n".join(lines) + f"\n\n{END}{after}"
 
 

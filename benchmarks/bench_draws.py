@@ -1,4 +1,4 @@
-"""What a sample costs in each layout, against a peer's loop and the time that issue 13 allows; memory of an actor.
+"""What a sample costs in each layout, against a peer's loop and the time that it may take; memory of an actor.
 
     OMP_NUM_THREADS=1 python -m benchmarks.bench_draws [--only vector signals text memory] [--n 320] [--repeats 3]
         [--out draws.json]
@@ -40,7 +40,7 @@ from generators.generator import Condition, Device, Draw, TrainData, generator_c
 CPU = Device()
 CLASSES = ("anger", "fear", "neutral")
 Work = Callable[[], object]
-ALLOWED = "issue 13 allows"
+ALLOWED = "the time it may take"
 MEMORY = """
 import json, sys, time
 from pathlib import Path

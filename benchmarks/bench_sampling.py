@@ -12,7 +12,7 @@ ddpm1000:    diffusers' DDPMScheduler, 1,000 steps, guided likewise; --ddpm-n sa
 limit:       nothing but the multiplications of ours, as products of large matrices.
 
 All take turns on lists of --chunk draws (16: what a run puts into one list), so that they meet the same load of the
-machine; seconds are the processor's. Goals of issue 14: 2.5 times dpm20 and 100 times ddpm1000 at equal KID.
+machine; seconds are the processor's. Goals: 2.5 times dpm20 and 100 times ddpm1000 at equal KID.
 
 Quality: KID (validators/maths/kernel.py) between samples and all held-out real arrays, whose classes samples share in
 frequency, once in principal components of real train arrays (95 % of the variance), for faces also in hog. All start

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import bench
-from benchmarks.bench import BEGIN, END, Part, page, run, slower
+from benchmarks.bench import BEGIN, END, Part, beyond, page, run, slower
 from benchmarks.rows import Row
 
 ROW = Row("work", 1.0, "peer", 3.0, 3.0, 2.8, 3.2, 0.5, 2.5, True, 3)
@@ -40,6 +40,13 @@ def test_the_page_keeps_what_stands_around_the_table() -> None:
     assert page(written, [ROW], [], "Recorded now.").count(BEGIN) == 1
     with pytest.raises(ValueError, match="speed table"):
         page("no marks", [ROW], [], "")
+
+
+def test_a_goal_beyond_the_limit_is_said_to_be() -> None:
+    missed = replace(ROW, reached=False, goal=4.0, limit_share=0.8)  # 3 times at four fifths of the limit: 3.75 at it
+    assert list(beyond([ROW, missed, replace(missed, limit_share=0.7), replace(missed, limit_share=None)])) == [
+        "Out of reach here: work, peer: at the limit 3.75 times."
+    ]
 
 
 def test_the_page_has_the_marks() -> None:
