@@ -49,7 +49,19 @@ def parts(data: Path, peers: Path) -> list[Part]:
     """In the order in which they run."""
     faces = data / "fer2013" / "fer2013.csv"
     releases = [ROOT / "data" / "runs" / run / "release" for run in ("demo_speech", "demo_faces")]
-    sets = ["frechet", "wide", "kid", "kid-large", "prdc", "--repeats", "3", "--long", "--peers", str(peers)]
+    sets = [
+        "frechet",
+        "wide",
+        "kid",
+        "kid-large",
+        "prdc",
+        "spectrum",
+        "--repeats",
+        "3",
+        "--long",
+        "--peers",
+        str(peers),
+    ]
     sampling = ["--data", str(faces), "--n", "128", "--ddpm-n", "2", "--steps", "200", "--minutes", "4"]
     ingest = ["--data", str(data), "--scales", "1", "--repeats", "1", "--corpora", "fer2013", "goemotions"]
     return [
@@ -100,7 +112,7 @@ def beyond(rows: Sequence[Row]) -> Iterator[str]:
     reach them either."""
     for one in rows:
         if one.reached is False and one.limit_share is not None and one.ratio / one.limit_share < (one.goal or 0.0):
-            yield f"Out of reach here: {one.work}, {one.peer}: at the limit {one.ratio / one.limit_share:.2f} times."
+            yield (f"Out of reach here: {one.work},\n{one.peer}: at the limit {one.ratio / one.limit_share:.2f} times.")
 
 
 def page(text: str, rows: Sequence[Row], left_out: Sequence[str], recorded: str) -> str:

@@ -8,6 +8,7 @@ wide       10,000 against 200. Limit: the product of the two sets
 kid        5,000 against 5,000, value and jackknife interval; the peer gives a value alone. Limit: products in float32
 kid-large  10,000 against 10,000: under 10 seconds
 prdc       5,000 against 5,000, d = 64 and 2048. Limit: products in float32
+spectrum   the eigenvalues that Frechet needs, d = 2048, as other libraries compute them. Limit: as many products
 
 Every contender gets features that are there already (float64, as our readers give them); means and covariances are part
 of the time. --long: also the peers that take more than 10 s a round. Peers are optional:
@@ -37,6 +38,7 @@ import numpy as np
 
 from benchmarks import set_peers as peers
 from benchmarks.rows import OURS, Row, Work, interleaved, row, table, write_rows
+from validators.maths.frechet import _distance as distance_of_spectrum
 from validators.maths.frechet import features_frechet
 from validators.maths.kernel import kid
 from validators.maths.prdc import prdc
@@ -84,6 +86,21 @@ def wide(repeats: int, long: bool) -> list[Row]:
     if long:
         slow |= _if_there("torch_fidelity", "torch-fidelity", partial(peers.by_torch_fidelity, x, y))
     return found + _rows(work, slow, max(repeats // 2, 1), {"sqrtm (scipy)": 60.0}, None)
+
+
+def spectrum(repeats: int, long: bool) -> list[Row]:
+    """Half of the reduction to a tridiagonal matrix is products of a matrix and a vector, which memory bounds: no
+    library is near the rate of products."""
+    x, _ = features(2 * D)
+    cov = np.asfortranarray(np.cov(x, rowvar=False))
+    zero, out = np.zeros(D), np.empty((D, 2 * D // 3))
+    contenders: dict[str, Work] = {
+        OURS: lambda: distance_of_spectrum(zero, 0.0, cov.copy(order="F")),
+        "numpy's eigvalsh": lambda: np.linalg.eigvalsh(cov),
+        **_if_there("torch", "torch's eigvalsh", partial(peers.eigenvalues_of_torch, cov)),
+        DOUBLE: lambda: np.matmul(cov, cov[:, : 2 * D // 3], out=out),
+    }
+    return _rows(f"eigenvalues of a symmetric matrix, d = {D}", contenders, repeats, {}, DOUBLE)
 
 
 def kid_contest(repeats: int, long: bool) -> list[Row]:
@@ -152,6 +169,7 @@ PARTS: dict[str, Callable[[int, bool], list[Row]]] = {
     "kid": kid_contest,
     "kid-large": kid_large,
     "prdc": prdc_contest,
+    "spectrum": spectrum,
 }
 
 

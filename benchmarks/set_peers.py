@@ -48,6 +48,12 @@ def by_torchmetrics(x: np.ndarray, y: np.ndarray) -> float:
     return float(_compute_fid(*parts))
 
 
+def eigenvalues_of_torch(cov: np.ndarray) -> object:
+    import torch
+
+    return torch.linalg.eigvalsh(torch.from_numpy(cov))
+
+
 def kid_torch_fidelity(x: np.ndarray, y: np.ndarray) -> float:
     """All rows, a value without an interval."""
     from torch_fidelity.metric_kid import kernel_mmd

@@ -45,7 +45,7 @@ def test_the_page_keeps_what_stands_around_the_table() -> None:
 def test_a_goal_beyond_the_limit_is_said_to_be() -> None:
     missed = replace(ROW, reached=False, goal=4.0, limit_share=0.8)  # 3 times at four fifths of the limit: 3.75 at it
     assert list(beyond([ROW, missed, replace(missed, limit_share=0.7), replace(missed, limit_share=None)])) == [
-        "Out of reach here: work, peer: at the limit 3.75 times."
+        "Out of reach here: work,\npeer: at the limit 3.75 times."
     ]
 
 
