@@ -2,8 +2,7 @@
 
 They lie here for people, outside of git and of every out. They hold samples, so what a licence keeps here is kept here;
 the report itself is an out and leaves as its licence lets it, and `emoforge report RUN@vX.Y.Z` writes the page from it
-in any clone. `emoforge forget --purge` removes them, `emoforge gc` all
-but the newest.
+in any clone. `emoforge forget --purge` removes them, `emoforge gc` all but the newest.
 """
 
 from __future__ import annotations
