@@ -170,8 +170,9 @@ def _like_product(cov1: np.ndarray, cov2: np.ndarray) -> np.ndarray:
 def _distance(difference: np.ndarray, traces: float, product: np.ndarray) -> float:
     """From the mean difference, tr C1 + tr C2, and a symmetric matrix with the non-zero spectrum of C1 C2, of which the
     lower half is read."""
-    spectrum = np.ravel(product)
-    if len(product) > 1:
+    if len(product) == 1:
+        spectrum = product[0].copy()
+    else:
         size = int(dsytrd_lwork(len(product), lower=1)[0])
         _, diagonal, beside, _, _ = dsytrd(product, lower=1, lwork=size, overwrite_a=1)
         spectrum, _ = dsterf(diagonal, beside)

@@ -18,7 +18,9 @@ from validators.maths.centred import SINGLE, singles
 from validators.maths.sets import blocks
 
 MANY = 1024  # rows of both sets from which float32 saves more than it costs
-_BLOCK = 256  # rows of a product
+_BLOCK = 1024  # rows of a product, if it stays below
+_BLOCK_BYTES = 2**25  # of it; each product packs the other set anew, a tenth of its cost with 256 rows
+_TILE = 256  # rows and columns that are mirrored at once
 _CACHED = 32  # rows of a product that are compared at once
 _WHOLE = 256 * 2**20  # bytes of a product of a set with itself: n up to 8,192; beyond, nothing is gained by symmetry
 _WIDTH = 32  # values of which only the smallest is looked at first
@@ -68,7 +70,7 @@ def reach(of: Rows, k: int) -> np.ndarray:
     single = _down(near)
     result, left = np.empty(n), max(_OPEN * n, int(_SHARE * n * n))
     buffer = np.empty((_CACHED, n), np.float32)
-    for block in blocks(n, _BLOCK):
+    for block in blocks(n, _rows_of_product(n)):
         whole = of.centred[block] @ of.centred.T if products is None else products[block]
         for rows in blocks(block.stop - block.start, _CACHED):
             first = block.start + rows.start
@@ -95,7 +97,7 @@ def within(one: Rows, other: Rows, reach_one: np.ndarray, reach_other: np.ndarra
     left_other, right_other = _down(near_other - reach_other / 2.0), _up(-near_one)
     left = max(_OPEN * n, int(_SHARE * n * m))
     buffer = np.empty((_CACHED, m), np.float32)
-    for block in blocks(n, _BLOCK):
+    for block in blocks(n, _rows_of_product(m)):
         whole = one.centred[block] @ other.centred.T
         for rows in blocks(block.stop - block.start, _CACHED):
             some = slice(block.start + rows.start, block.start + rows.stop)
@@ -115,14 +117,20 @@ def within(one: Rows, other: Rows, reach_one: np.ndarray, reach_other: np.ndarra
     return holds, held, found
 
 
+def _rows_of_product(columns: int) -> int:
+    return max(min(_BLOCK, _BLOCK_BYTES // (4 * columns)), _CACHED)
+
+
 def _whole(u: np.ndarray) -> np.ndarray:
-    """u u^T [n, n]; what is above the diagonal is copied."""
-    n = len(u)
-    products = np.empty((n, n), np.float32)
-    for rows in blocks(n, _BLOCK):
-        np.matmul(u[rows], u[: rows.stop].T, out=products[rows, : rows.stop])
-        for columns in blocks(rows.start, _BLOCK):
-            products[columns, rows] = products[rows, columns].T
+    """u u^T [n, n]; what is below the diagonal is copied."""
+    from scipy.linalg.blas import ssyrk
+
+    products: np.ndarray = ssyrk(1.0, u.T, trans=1, lower=1).T  # by rows; what is below the diagonal is 0
+    for rows in blocks(len(u), _TILE):
+        for columns in blocks(rows.start, _TILE):
+            products[rows, columns] = products[columns, rows].T
+        corner = products[rows, rows]
+        corner += np.triu(corner, 1).T
     return products
 
 
