@@ -92,8 +92,10 @@ def study_refresh(studies: list[str] | None = None, repo: Path | None = None) ->
     said: list[str] = []
     with _alive(home):
         params = load_params(home / "params.yaml")
-        for name in studies or list(params.studies):
-            params.study(name)
+        names = studies or list(params.studies)
+        for name in names:
+            params.study(name)  # an unknown one is refused before any of them takes hours
+        for name in names:
             try:
                 ran = bring_study_up_to_date(name, home, logger.info)
             except EmoforgeError as error:

@@ -225,6 +225,7 @@ def test_a_worker_publishes_once_obeys_gates_and_is_taken_up_when_killed(lab: La
     assert [row["name"] for row in rows] == ["nightly-rebuild", "study-refresh", "verify-releases", "watch-corpus"]
     assert rows[0]["state"] == "Completed" and rows[0]["next"] and not rows[0]["stale"]
     assert lab.ended(lab.fire("verify-releases/verify-releases"))[0] == "Completed"
+    assert lab.ended(lab.fire("study-refresh/study-refresh")) == ("Completed", "nothing new")
 
 
 @pytest.mark.slow
