@@ -59,7 +59,7 @@ def test_the_schedule_fires_publishes_and_then_has_nothing_to_do(tmp_path: Path)
     log = tmp_path / "log"
     with log.open("w") as file:
         child = subprocess.Popen(
-            [sys.executable, "-m", "emoforge", "schedule", "--cron", "* * * * *", "toy"],
+            [sys.executable, "-m", "emoforge", "schedule", "serve", "--all", "--cron", "* * * * *", "toy"],
             cwd=toy.folder,
             env=toy.env,
             text=True,
@@ -71,6 +71,8 @@ def test_the_schedule_fires_publishes_and_then_has_nothing_to_do(tmp_path: Path)
         wait_for(lambda: "server http" in log.read_text(), 180, child)
         url = log.read_text().split("server ")[1].split(";")[0]
         assert url.startswith("http://127.0.0.1:")
+        others = ("watch-corpus (*/15 * * * *)", "study-refresh (0 5 * * 0)", "verify-releases (0 6 * * 6)")
+        assert all(other in log.read_text() for other in others)
         wait_for(lambda: toy.git("tag") == "toy@v1.0.0", 240, child)
         assert toy.calls() == ALL
         done = flow_runs(toy, url, "Completed")
