@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import reprlib
 from datetime import date
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -43,25 +45,10 @@ def parse_yaml(content: bytes, kind: type[UserError], *, shown: str) -> dict:
     """The mapping at the top; {} for no text. Raises `kind` naming `shown`, the key, the value and what is allowed: for
     other encodings and broken YAML, another type at the top, integers beyond 64 bits, numbers that are not finite,
     values that are no text, number, yes or no, date, list or mapping, and for nesting or references beyond reason."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.constructor import SafeConstructor
     from ruamel.yaml.error import YAMLError
 
-    class Constructor(SafeConstructor):
-        def construct_yaml_int(self, node: Any) -> Any:
-            try:
-                return super().construct_yaml_int(node)
-            except ValueError:
-                return _Number(str(node.value))
-
-    Constructor.add_constructor("tag:yaml.org,2002:int", Constructor.construct_yaml_int)
-    loader = YAML(typ="safe", pure=True)
-    loader.Constructor = Constructor
     try:
-        text = content.decode("utf-8")
-        if _brackets(text) > MAX_BRACKETS:  # the parser would take minutes to say so
-            raise RecursionError
-        raw = loader.load(text)
+        raw = copy.deepcopy(_loaded(content))
     except UnicodeDecodeError as error:
         raise kind(f"{shown}: not UTF-8 ({error.reason} at byte {error.start})") from None
     except YAMLError as error:
@@ -77,6 +64,28 @@ def parse_yaml(content: bytes, kind: type[UserError], *, shown: str) -> dict:
     if fault := _fault(raw):
         raise kind(f"{shown}: {fault}")
     return raw
+
+
+@lru_cache(maxsize=4)
+def _loaded(content: bytes) -> Any:
+    """What the parser makes of it; a command reads the same file several times, and parsing is in Python."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import SafeConstructor
+
+    class Constructor(SafeConstructor):
+        def construct_yaml_int(self, node: Any) -> Any:
+            try:
+                return super().construct_yaml_int(node)
+            except ValueError:
+                return _Number(str(node.value))
+
+    Constructor.add_constructor("tag:yaml.org,2002:int", Constructor.construct_yaml_int)
+    loader = YAML(typ="safe", pure=True)
+    loader.Constructor = Constructor
+    text = content.decode("utf-8")
+    if _brackets(text) > MAX_BRACKETS:  # the parser would take minutes to say so
+        raise RecursionError
+    return loader.load(text)
 
 
 def _brackets(text: str) -> int:
