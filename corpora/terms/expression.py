@@ -45,10 +45,12 @@ class Expression:
 def parsed(text: str) -> Expression:
     """A card's `license`, spelled as SPDX does. A text that is no expression ("free for research") is one licence that
     nobody knows, under the name `LicenseRef-` and its words."""
-    from license_expression import ExpressionError, get_spdx_licensing
+    if text in LICENCES:  # as SPDX spells it, alone: nearly every card, and SPDX's list takes its time to load
+        return Expression(text, (text,))
+    from license_expression import ExpressionError
 
     try:
-        tree = get_spdx_licensing().parse(text.strip())
+        tree = _spdx().parse(text.strip())
     except ExpressionError:
         tree = None
     if tree is None:
@@ -61,11 +63,16 @@ def parsed(text: str) -> Expression:
     return Expression(spelled, tuple(dict.fromkeys(names[key] for key in _chosen(tree))))
 
 
-def _identifier(key: str) -> str:
-    """As SPDX spells it: "CC BY 4.0" is CC-BY-4.0; what it does not know is a LicenseRef."""
+@cache
+def _spdx() -> Any:
     from license_expression import get_spdx_licensing
 
-    known = get_spdx_licensing().known_symbols
+    return get_spdx_licensing()
+
+
+def _identifier(key: str) -> str:
+    """As SPDX spells it: "CC BY 4.0" is CC-BY-4.0; what it does not know is a LicenseRef."""
+    known = _spdx().known_symbols
     if key.startswith("LicenseRef-") or key in known:
         return key
     joined = "-".join(key.split()).casefold()

@@ -103,6 +103,17 @@ def test_what_is_asked_before_the_work_imports_little(asks: str) -> None:
     assert int(done.stdout.split()[-1]) < MOST_MODULES
 
 
+def test_what_a_representation_is_needs_nothing_that_it_works_with() -> None:
+    """`check` asks each run's class whether its release holds features. pyworld takes next to nothing."""
+    code = (
+        "import sys; from features.representation import REPRESENTATIONS, representation_class\n"
+        "[representation_class(name) for name in REPRESENTATIONS]\n"
+        f"print('HEAVY', sorted({set(NEVER) - {'pyworld'}!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, text=True, capture_output=True)
+    assert "HEAVY []" in done.stdout, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     ["link", "run", "stage", "publish", "schedule", "check", "inspect", "audit", "claims", "labels", *RELEASES],

@@ -7,14 +7,15 @@ the difference of target and source. Band aperiodicity is not needed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.ndimage import median_filter, uniform_filter1d
 
-from features.speech.differential.marks import Marks, local_mean, pitch_marks
 from features.speech.vocoder import pyworld
 from features.speech.world import F0_FLOOR_HZ, fft_length, interpolated_log_f0, track_f0
+
+if TYPE_CHECKING:  # numba and scipy load where something is analysed: `check` asks only which representation it is
+    from features.speech.differential.marks import Marks
 
 HOP_S = 0.005
 ORDER = 40  # mel-cepstra c0 to c39
@@ -54,22 +55,30 @@ class Analysis:
 
     def log_f0(self) -> np.ndarray:
         """[T] natural log of Hz, interpolated; a median over 5 frames takes octave errors out."""
+        from scipy.ndimage import median_filter, uniform_filter1d
+
         return uniform_filter1d(median_filter(interpolated_log_f0(self.f0_hz), 5, mode="nearest"), 3, mode="nearest")
 
     def period_deviation(self) -> tuple[np.ndarray, np.ndarray]:
         """[M - 1] local mean of the periods, and each period's deviation from it, samples; 0 where unvoiced."""
+        from features.speech.differential.marks import local_mean
+
         periods = self.marks.periods
         mean = local_mean(periods, np.where(self.marks.voiced, self.marks.run[:-1], -1))
         return mean, periods - mean
 
     def amplitude_deviation(self) -> np.ndarray:
         """[M] log amplitude of each period less the local mean of it; 0 where unvoiced."""
+        from features.speech.differential.marks import local_mean
+
         level = np.log(np.maximum(self.amplitude, 1e-9))
         return level - local_mean(level, self.marks.run)
 
 
 def analyse(signal: np.ndarray, rate_hz: int, f0_method: Literal["dio", "harvest"] = "dio") -> Analysis:
     """[n] float -> analysis. n is 60 ms at least: WORLD wants a few periods."""
+    from features.speech.differential.marks import pitch_marks
+
     x = np.ascontiguousarray(signal, dtype=np.float64)
     hop = hop_of(rate_hz)
     f0, times = track_f0(x, rate_hz, hop_s=hop / rate_hz, f0_method=f0_method)

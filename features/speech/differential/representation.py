@@ -14,8 +14,6 @@ from corpora.errors import ParamsError, PayloadError
 from corpora.schema import Payload, Signal
 from features.representation import Spec
 from features.speech.differential.analysis import Analysis, analyse
-from features.speech.differential.conversion import converted
-from features.speech.differential.levels import within_full_scale
 from features.speech.differential.statistics import Columns, Statistics, statistics
 from features.speech.required import require_rate
 from features.speech.world import SILENT_PEAK
@@ -100,6 +98,9 @@ class DifferentialRepresentation:
 
         Raises `PayloadError`: wrong-shape, non-finite, beyond-full-scale, and those of `encode`.
         """
+        from features.speech.differential.conversion import converted
+        from features.speech.differential.levels import within_full_scale
+
         for array in (before, after):
             if array.shape != self.spec.shape:
                 raise PayloadError("wrong-shape", f"{array.shape}; {self.spec.name} has {self.spec.shape}")

@@ -41,6 +41,7 @@ def test_each_licence_of_the_table_has_a_source_and_a_name_that_spdx_takes(name:
     row = LICENCES[name]
     assert row.url.startswith(("https://", "http://")) and row.name
     assert parsed(name).text == name and parsed(name).licences == (row,)
+    assert parsed(f"({name})") == parsed(name)  # by SPDX's list as without it
     assert row.adapted_under <= set(LICENCES) and row.terms.alike == ({name} if row.adapted_under else set())
 
 
