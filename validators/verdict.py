@@ -70,12 +70,16 @@ class Limit:
         return float(np.quantile(finite, self.quantile)) * self.times
 
     def resolve_floor(self, estimate: Estimate) -> float:
-        """The limit for a set: `estimate.floor * floor + margin`, or the absolute one; NaN where there is no floor."""
+        """The limit for a set: `estimate.floor * floor + margin`, or the absolute one; NaN where there is no floor.
+
+        An unbiased distance (KID) may have a floor below 0. A multiple of that would ask for more than what real people
+        get, so it stands as it is.
+        """
         if self.absolute is not None:
             return self.absolute
         if self.floor is None:
             return math.nan
-        return estimate.floor * self.floor + self.margin
+        return estimate.floor * (self.floor if estimate.floor > 0 else 1.0) + self.margin
 
 
 def admit(values: np.ndarray, limit: float, better: Better) -> np.ndarray:

@@ -43,6 +43,9 @@ def test_limits_come_from_finite_real_scores() -> None:
 def test_limits_of_sets_are_multiples_of_the_floor() -> None:
     found = estimate(1.0, 0.5, 1.5, floor=2.0)
     assert Limit(floor=1.25).resolve_floor(found) == 2.5 and Limit(floor=1.25, margin=0.5).resolve_floor(found) == 3.0
+    below = estimate(0.0, -0.1, 0.1, floor=-0.25)  # KID of few real people against others
+    assert Limit(floor=1.25).resolve_floor(below) == -0.25, "no stricter than what real people get"
+    assert Limit(floor=1.25, margin=0.5).resolve_floor(below) == 0.25
     assert Limit(absolute=7.0).resolve_floor(found) == 7.0 and math.isnan(Limit(quantile=0.5).resolve_floor(found))
     assert math.isnan(Limit(floor=1.25).resolve_floor(estimate(1.0, 0.5, 1.5, floor=NAN)))
 
