@@ -10,7 +10,7 @@ them are one matrix product. Candidates are aligned and correlated where they ov
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
@@ -73,22 +73,44 @@ def fingerprint(payload: bytes) -> bytes:
     return fingerprints([payload])[0]
 
 
-def fingerprints(payloads: Sequence[bytes]) -> list[bytes]:
+def fingerprints(payloads: Iterable[bytes]) -> list[bytes]:
     """`fingerprint` of each, in their order; small grey pictures of one size are made small together."""
-    prints = [b""] * len(payloads)
-    alike: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
-    for number, payload in enumerate(payloads):
+    thumbnails = Thumbnails()
+    for payload in payloads:
+        thumbnails.add(payload)
+    return thumbnails.taken()
+
+
+class Thumbnails:
+    """`fingerprints` of pictures that come one by one. Small grey ones wait, decoded, until they are taken."""
+
+    def __init__(self) -> None:
+        self._prints: list[bytes] = []
+        self._alike: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._prints)
+
+    def add(self, payload: bytes) -> None:
+        """Takes in one picture."""
+        number = len(self._prints)
+        self._prints.append(b"")
         with suppress(PayloadError):
             array = decode_image(payload)
             if array.ndim == 2 and max(array.shape) <= _SMALL:
-                alike.setdefault(array.shape, []).append((number, array))
+                self._alike.setdefault(array.shape, []).append((number, array))
             else:
-                prints[number] = _printed(_thumbnail(array)[None])[0]
-    for pictures in alike.values():
-        numbers, arrays = zip(*pictures, strict=True)
-        for number, data in zip(numbers, _printed(_thumbnails(np.stack(arrays))), strict=True):
-            prints[number] = data
-    return prints
+                self._prints[number] = _printed(_thumbnail(array)[None])[0]
+
+    def taken(self) -> list[bytes]:
+        """The fingerprints of all that came since it was last asked, in their order."""
+        prints, alike = self._prints, self._alike
+        self._prints, self._alike = [], {}
+        for pictures in alike.values():
+            numbers, arrays = zip(*pictures, strict=True)
+            for number, data in zip(numbers, _printed(_thumbnails(np.stack(arrays))), strict=True):
+                prints[number] = data
+        return prints
 
 
 def _printed(thumbs: np.ndarray) -> list[bytes]:

@@ -7,7 +7,8 @@ channels; two where it lasts minutes, 0.1 kB a second) and a row of features 8 k
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -48,7 +49,8 @@ NEAR = pa.schema(
     ]
 )
 _BATCH = 1024
-_PICTURES, _PICTURE_BYTES = 256, 1 << 22  # that are looked at together
+PICTURES = 256  # that are looked at together ...
+_PICTURE_BYTES = 1 << 22  # ... or so many bytes of them
 _NEEDED = ["sample_id", "modality", "signals", "shard", "offset", "n_bytes", "sha256"]
 
 
@@ -76,14 +78,25 @@ def write_fingerprints(folder: Path, index: pa.Table, path: Path) -> None:
     asked = ["sample_id", "modality", "sha256"] + (
         ["signals"] if "physio" in index["modality"].unique().to_pylist() else []
     )
-    with pq.ParquetWriter(path, FINGERPRINTS, version="2.6", compression="zstd", compression_level=3) as writer:
-        rows: list[tuple[str, str, str, bytes]] = []
+    with written(path) as write:
         for row, data in _looked_at(iter_payloads(folder, ordered, asked)):
-            modality, sha = str(row["modality"]), row["sha256"]
-            rows.append((row["sample_id"], sha, f"{modality}/{method_of(modality).METHOD}", data))
-            if len(rows) == _BATCH:
-                writer.write_table(_prints(rows))
-                rows = []
+            modality = str(row["modality"])
+            write((row["sample_id"], row["sha256"], f"{modality}/{method_of(modality).METHOD}", data))
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Callable[[tuple[str, str, str, bytes]], None]]:
+    """A file of FINGERPRINTS, a row a call; the same rows give the same bytes."""
+    rows: list[tuple[str, str, str, bytes]] = []
+
+    def write(row: tuple[str, str, str, bytes]) -> None:
+        rows.append(row)
+        if len(rows) == _BATCH:
+            writer.write_table(_prints(rows))
+            rows.clear()
+
+    with pq.ParquetWriter(path, FINGERPRINTS, version="2.6", compression="zstd", compression_level=3) as writer:
+        yield write
         writer.write_table(_prints(rows))
 
 
@@ -96,7 +109,7 @@ def _looked_at(payloads: Iterable[tuple[dict[str, Any], bytes]]) -> Iterator[tup
         if row["modality"] == "face":
             waiting.append((row, payload))
             n_bytes += len(payload)
-            if len(waiting) < _PICTURES and n_bytes < _PICTURE_BYTES:
+            if len(waiting) < PICTURES and n_bytes < _PICTURE_BYTES:
                 continue
         yield from _pictures(waiting)
         waiting, n_bytes = [], 0
@@ -108,7 +121,7 @@ def _looked_at(payloads: Iterable[tuple[dict[str, Any], bytes]]) -> Iterator[tup
 
 
 def _pictures(waiting: Sequence[tuple[dict[str, Any], bytes]]) -> Iterator[tuple[dict[str, Any], bytes]]:
-    prints = near_images.fingerprints([payload for _, payload in waiting])
+    prints = near_images.fingerprints(payload for _, payload in waiting)
     return zip((row for row, _ in waiting), prints, strict=True)
 
 
