@@ -85,19 +85,25 @@ def write_fingerprints(folder: Path, index: pa.Table, path: Path) -> None:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[Callable[[tuple[str, str, str, bytes]], None]]:
-    """A file of FINGERPRINTS, a row a call; the same rows give the same bytes."""
+def written(path: Path, kept: list[pa.Table] | None = None) -> Iterator[Callable[[tuple[str, str, str, bytes]], None]]:
+    """A file of FINGERPRINTS, a row a call; the same rows give the same bytes. `kept`: takes what was written."""
     rows: list[tuple[str, str, str, bytes]] = []
 
     def write(row: tuple[str, str, str, bytes]) -> None:
         rows.append(row)
         if len(rows) == _BATCH:
-            writer.write_table(_prints(rows))
-            rows.clear()
+            put()
+
+    def put() -> None:
+        table = _prints(rows)
+        writer.write_table(table)
+        rows.clear()
+        if kept is not None:
+            kept.append(table)
 
     with pq.ParquetWriter(path, FINGERPRINTS, version="2.6", compression="zstd", compression_level=3) as writer:
         yield write
-        writer.write_table(_prints(rows))
+        put()
 
 
 def _looked_at(payloads: Iterable[tuple[dict[str, Any], bytes]]) -> Iterator[tuple[dict[str, Any], bytes]]:

@@ -64,23 +64,23 @@ class Prints:
         self._file.write(data)
         self._ends.append(self._ends[-1] + len(data))
 
-    def write(self, index: pa.Table, path: Path) -> bool:
-        """Writes FINGERPRINTS of all samples of an index, in its order, as `write_fingerprints` does. False where one
-        of them did not come: nothing is written."""
+    def write(self, index: pa.Table, path: Path) -> pa.Table | None:
+        """Writes FINGERPRINTS of all samples of an index, in its order, as `write_fingerprints` does, and gives
+        them back. None where one of them did not come: nothing is written."""
         self._flush()
         self._file.flush()
         rows = in_order(index.select(["sample_id", "modality", "sha256", "shard", "offset"]))
         place = pc.index_in(rows["sample_id"], value_set=pa.array(self._ids, pa.string()))
         if place.null_count:
-            return False
+            return None
         at = place.to_numpy()
         ends = np.frombuffer(self._ends, np.int64)
         spans = zip(ends[at].tolist(), (ends[at + 1] - ends[at]).tolist(), strict=True)
-        with written(path) as write:
+        with written(path, kept := []) as write:
             for batch in rows.to_batches():
                 methods = [f"{name}/{method_of(name).METHOD}" for name in batch.column("modality").to_pylist()]
                 shas = batch.column("sha256").to_pylist()
                 for own in zip(batch.column("sample_id").to_pylist(), shas, methods, strict=True):
                     start, size = next(spans)
                     write((*own, read_at(self._file.fileno(), size, start)))
-        return True
+        return pa.concat_tables(kept)

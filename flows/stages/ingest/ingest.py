@@ -142,9 +142,11 @@ def ingest_corpus(
         _judge_rejects(name, places, index.num_rows, rejects, settings.max_reject_share)
         write_table(folder / "index.parquet", index)
         write_table(folder / "rejects.parquet", _reject_table(rejects))
-        if not prints.write(index, folder / "near.parquet"):  # other processes read it, or this one after a crash
+        taken = prints.write(index, folder / "near.parquet")
+        if taken is None:  # other processes read it, or this one after a crash
             write_fingerprints(folder, index, folder / "near.parquet")
-        near = near_pairs(read_table(folder / "near.parquet", FINGERPRINTS))
+            taken = read_table(folder / "near.parquet", FINGERPRINTS)
+        near = near_pairs(taken)
         write_table(folder / "near_pairs.parquet", near)
         views, audit = _views(index, settings.ratios, settings.split_seed, near)
         write_table(folder / "splits.parquet", views)
