@@ -141,7 +141,7 @@ def turns(contenders: Sequence[Contender], corpus: str, root: Path, folder: Path
 def apart(ours: Mapping[str, str], theirs: Mapping[str, str], folders: tuple[Path, Path]) -> dict[str, str]:
     """File -> how that of the other contender differs; {}: all files have the same bytes."""
     odd = {name: "other bytes" for name in sorted(ours.keys() & theirs.keys()) if ours[name] != theirs[name]}
-    odd |= {name: "of one of them alone" for name in sorted(ours.keys() ^ theirs.keys())}
+    odd |= dict.fromkeys(sorted(ours.keys() ^ theirs.keys()), "of one of them alone")
     if odd.get("near_pairs.parquet") == "other bytes":
         import pyarrow.parquet as pq
 
@@ -149,7 +149,9 @@ def apart(ours: Mapping[str, str], theirs: Mapping[str, str], folders: tuple[Pat
         mine, other = ({(row["first"], row["second"]): row["similarity"] for row in rows} for rows in near)
         most = max((abs(mine[pair] - other[pair]) for pair in mine.keys() & other.keys()), default=0.0)
         alike = len(mine.keys() & other.keys())
-        odd["near_pairs.parquet"] = f"{len(mine)} pairs, {len(other)} theirs, {alike} alike; values differ by {most:.2g}"
+        odd["near_pairs.parquet"] = (
+            f"{len(mine)} pairs, {len(other)} theirs, {alike} alike; values differ by {most:.2g}"
+        )
     return odd
 
 
@@ -186,7 +188,9 @@ def main() -> None:
         return
     sys.path.insert(0, str(REPO))
     told: dict[str, object] = {"cores": os.cpu_count(), "load at first": os.getloadavg(), "rounds": asked.repeats}
-    print("| corpus | code | processor s | times as long as this tree | peak MiB | its files |\n|---|---|---|---|---|---|")
+    print(
+        "| corpus | code | processor s | times as long as this tree | peak MiB | its files |\n|---|---|---|---|---|---|"
+    )
     with unpacked(asked.commits) as contenders:
         for corpus in asked.corpora:
             with tempfile.TemporaryDirectory() as place:

@@ -72,7 +72,9 @@ INERT_FOR_READING: dict[str, str] = {
 }
 # fields of a syntax tree that say how the source is written: load or store, u"" before a string, comments about types
 _IMPORT = re.compile(
-    r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]*(\((?:[^)#]|#[^\n]*\n)*\)|[^\n;#]+)|import[ \t]+([\w., \t]+))", re.M
+    r"(?:^|;)[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]*(\((?:[^)#]|#[^\n]*\n)*\)|[^\n;#]+)"
+    r"|import[ \t]+([\w., \t]+))",
+    re.M,
 )
 _COMMENT = re.compile(r"#[^\n]*")
 _ADDRESS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")  # of a registry's entry
