@@ -10,6 +10,7 @@ stage loads, and the measured ones load those before the clock starts. What is c
 
 Ratios are of one round: seconds of the older commit / seconds of this tree. The files of the last round are compared by
 their sha256; of near_pairs.parquet that is another one, whether it names the same pairs, and how far values lie apart.
+Of FER2013, what it cannot do without is measured alone behind each run of this tree (benchmarks/ingest_floor.py).
 
 Corpora, their development part alone: GoEmotions train.tsv, the first 6,000 of FER2013's Training rows, RAVDESS actors
 01 to 06; the first two are cut into the published splits by place (benchmarks/bench_ingest.py).
@@ -44,13 +45,14 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ARROW_IO_THR
 @dataclass(frozen=True, slots=True)
 class Run:
     """One measurement. seconds: of the processor. imports: modules that were loaded at the end. files: relative name ->
-    sha256 of what was written."""
+    sha256 of what was written. floor: step -> seconds of the processor."""
 
     seconds: float
     peak_mib: float
     before_mib: float
     imports: list[str]
     files: dict[str, str]
+    floor: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,11 @@ def child(corpus: str, root: Path, out: Path, imports: Sequence[str]) -> Run:
     seconds, peak = time.process_time() - begun, peak_mib()
     files = {path.relative_to(out).as_posix(): path for path in sorted(out.rglob("*")) if path.is_file()}
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
-    return Run(seconds, peak, before, list(sys.modules), hashes)
+    imported, steps = list(sys.modules), {}
+    if corpus == "fer2013" and Path(stage.__file__).is_relative_to(REPO):
+        sys.path.append(str(REPO))
+        steps = importlib.import_module("benchmarks.ingest_floor").floor(root / "fer2013.csv", out)
+    return Run(seconds, peak, before, imported, hashes, steps)
 
 
 def peak_mib() -> float:
@@ -172,6 +178,14 @@ def lines_of(corpus: str, runs: Mapping[str, Sequence[Run]], odd: Mapping[str, M
     return lines
 
 
+def floor_lines(ours: Sequence[Run]) -> list[str]:
+    """Step by step, and all of them beside the stage."""
+    if not ours[0].floor:
+        return []
+    lines = [f"| floor | {step} | {spread([run.floor[step] for run in ours])} |" for step in ours[0].floor]
+    return [*lines, f"| floor | all of them | {spread([sum(run.floor.values()) for run in ours])} |"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("commits", nargs="*")
@@ -201,7 +215,7 @@ def main() -> None:
                     name: apart(runs[TREE][-1].files, own[-1].files, (last[TREE], last[name]))
                     for name, own in runs.items()
                 }
-            print("\n".join(lines_of(corpus, runs, odd)), flush=True)
+            print("\n".join([*lines_of(corpus, runs, odd), *floor_lines(runs[TREE])]), flush=True)
             told[corpus] = {name: [asdict(run) | {"imports": []} for run in own] for name, own in runs.items()}
     told["load at last"] = os.getloadavg()
     print(f"load {told['load at first']} to {told['load at last']}, {asked.repeats} rounds")
