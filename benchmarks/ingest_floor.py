@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpora.codecs import decode_image
@@ -80,10 +81,10 @@ def _aligned(thumbs: np.ndarray, first: np.ndarray, second: np.ndarray, view: np
         aligned_correlation(thumbs[first[part]], thumbs[second[part]], motion[part], mirrored[part])
 
 
-def _checks(index: object) -> None:
+def _checks(index: pa.Table) -> None:
     card = make_corpus("fer2013").card
-    check_table(index, name="x", expectations=sample_expectations(card.modality))  # type: ignore[arg-type]
-    check_table(fact_table(index), name="x_facts", schema=None, expectations=FACTS[card.modality])  # type: ignore[arg-type]
+    check_table(index, name="x", expectations=sample_expectations(card.modality))
+    check_table(fact_table(index), name="x_facts", schema=None, expectations=FACTS[card.modality])
 
 
 def _files(out: Path) -> None:

@@ -7,7 +7,7 @@ channels; two where it lasts minutes, 0.1 kB a second) and a row of features 8 k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -61,7 +61,7 @@ def method_of(modality: str) -> ModuleType:
     return METHODS[modality]
 
 
-def fingerprint(modality: str, payload: bytes, signals: Iterable[dict[str, object]] = ()) -> bytes:
+def fingerprint(modality: str, payload: bytes, signals: Iterable[Mapping[str, object]] = ()) -> bytes:
     """Payload -> the fingerprint that near copies are searched by; b"" where it cannot be compared."""
     method, signals = method_of(modality), list(signals)
     if modality == "physio" and is_vector(signals):

@@ -76,7 +76,8 @@ class Prints:
         at = place.to_numpy()
         ends = np.frombuffer(self._ends, np.int64)
         spans = zip(ends[at].tolist(), (ends[at + 1] - ends[at]).tolist(), strict=True)
-        with written(path, kept := []) as write:
+        kept: list[pa.Table] = []
+        with written(path, kept) as write:
             for batch in rows.to_batches():
                 methods = [f"{name}/{method_of(name).METHOD}" for name in batch.column("modality").to_pylist()]
                 shas = batch.column("sha256").to_pylist()
