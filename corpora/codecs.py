@@ -19,6 +19,7 @@ from corpora.errors import PayloadError
 from corpora.formats.pictures import MAX_PIXELS as MAX_PIXELS
 from corpora.formats.pictures import decode_image as decode_image
 from corpora.formats.pictures import image_header as image_header
+from corpora.formats.plainpng import remember
 from corpora.formats.riff import ALAW, FLOAT, PCM, ULAW
 from corpora.formats.riff import WavHeader as WavHeader
 from corpora.formats.riff import wav_header as wav_header
@@ -182,7 +183,9 @@ def encode_png(array: np.ndarray) -> bytes:
     deflate = zlib.compressobj(1, zlib.DEFLATED, 15, 8, zlib.Z_HUFFMAN_ONLY)
     body = deflate.compress(filtered.tobytes()) + deflate.flush()
     head = struct.pack(">IIBBBBB", width, height, 8, 0 if array.ndim == 2 else 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
+    payload = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
+    remember(payload, array)
+    return payload
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -189,23 +190,19 @@ def _run(table: pa.Table, name: str, suite: Sequence[Expectation]) -> list[dict[
     importlib.import_module("corpora.quiet")  # telemetry is off before the library is there
     import great_expectations as gx
     from great_expectations import expectations as known
-    from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    frame = table.to_pandas()
-    batch = (
-        context.data_sources.add_pandas(name)
-        .add_dataframe_asset(name)
-        .add_batch_definition_whole_dataframe("whole")
-        .get_batch({"dataframe": frame})
-    )
-    gx_suite = gx.ExpectationSuite(name=name)
-    for kind, kwargs in suite:
+    for kind, _ in suite:
         if not hasattr(known, kind):
             raise ParamsError(f"Great Expectations has no expectation {kind!r}")
-        gx_suite.add_expectation(getattr(known, kind)(**kwargs))
-    outcome = batch.validate(gx_suite, result_format="BASIC")
+    # all at once: it looks for each one that is added later among those that are there
+    gx_suite = gx.ExpectationSuite(name=name, expectations=[getattr(known, kind)(**kwargs) for kind, kwargs in suite])
+    context = _context()
+    source = context.data_sources.add_pandas(name)
+    try:
+        definition = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("whole")
+        outcome = definition.get_batch({"dataframe": table.to_pandas()}).validate(gx_suite, result_format="BASIC")
+    finally:
+        context.data_sources.delete(name)  # and the table with it
     results = []
     for one in outcome.results:
         config = one.expectation_config
@@ -217,6 +214,17 @@ def _run(table: pa.Table, name: str, suite: Sequence[Expectation]) -> list[dict[
             _result(config.type, kwargs, bool(one.success), _plain(observed), _plain(detail.get("unexpected_count")))
         )
     return results
+
+
+@cache
+def _context() -> Any:
+    """One for all tables of a process: to set one up costs as much as many checks."""
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    return context
 
 
 def _plain(value: Any) -> Any:

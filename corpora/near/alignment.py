@@ -12,6 +12,7 @@ import numpy as np
 
 SIDE = 32  # pixels of a thumbnail
 MIDDLE = (SIDE - 1) / 2
+_FAR = SIDE / 4  # pixels in whose units scale and turn are solved for
 _STEPS = 4  # Gauss-Newton steps, after the first
 _HOPELESS = 0.45  # correlation after the first step below which no further one helps
 
@@ -33,6 +34,8 @@ def aligned_correlation(first: np.ndarray, second: np.ndarray, motion: np.ndarra
     image, target = _standard(first), _standard(second)
     image[mirrored] = image[mirrored].reshape(-1, SIDE, SIDE)[:, :, ::-1].reshape(-1, SIDE * SIDE)
     contrast = _contrast(target)
+    # single precision in what a picture is, double in what is computed from it: turned once and not in each step
+    image, target = image.astype(np.float64), target.astype(np.float64)
     motion = _step(image, target, motion)
     score = _overlap_correlation(image, contrast, motion)
     left = np.flatnonzero(score >= _HOPELESS)
@@ -46,22 +49,30 @@ def aligned_correlation(first: np.ndarray, second: np.ndarray, motion: np.ndarra
 
 def _step(image: np.ndarray, target: np.ndarray, motion: np.ndarray) -> np.ndarray:
     """One Gauss-Newton step: [B, 1024] twice and [B, 4] motions -> better motions."""
-    y, x = pixel_grid()
     warped, inside = _warp(image, motion)
+    mask = inside.astype(np.float64)
+    steepest = np.zeros((len(image), 6, SIDE * SIDE))  # what a pixel changes by with each unknown, of one size all six
+    across, down = steepest[:, 2], steepest[:, 3]
     square = warped.reshape(-1, SIDE, SIDE)
-    across, down = np.zeros_like(square), np.zeros_like(square)
-    across[:, :, 1:-1] = (square[:, :, 2:] - square[:, :, :-2]) / 2
-    down[:, 1:-1] = (square[:, 2:] - square[:, :-2]) / 2
-    gx, gy = across.reshape(len(image), -1), down.reshape(len(image), -1)
-    far = np.float32(SIDE / 4)  # so that all six columns are of one size
-    steepest = np.stack(
-        [(gx * x + gy * y) / far, (gy * x - gx * y) / far, gx, gy, warped, np.ones_like(warped)], axis=1
-    )
-    steepest *= inside[:, None]
+    np.subtract(square[:, :, 2:], square[:, :, :-2], out=across.reshape(square.shape)[:, :, 1:-1])
+    np.subtract(square[:, 2:], square[:, :-2], out=down.reshape(square.shape)[:, 1:-1])
+    across *= mask
+    down *= mask
+    y, x = _far_grid()
+    scaled, turned = steepest[:, 0], steepest[:, 1]
+    np.multiply(across, x, out=scaled)
+    scaled += down * y
+    np.multiply(down, x, out=turned)
+    turned -= across * y
+    steepest[:, 2:4] *= 0.5
+    np.multiply(warped, mask, out=steepest[:, 4])
+    steepest[:, 5] = mask
     normal = steepest @ steepest.transpose(0, 2, 1) + np.eye(6, dtype=np.float32)
-    moved = np.linalg.solve(normal, steepest @ ((target - warped) * inside)[:, :, None])[:, :4, 0]
+    np.subtract(target, warped, out=warped)
+    warped *= mask
+    moved = np.linalg.solve(normal, steepest @ warped[:, :, None])[:, :4, 0]
     limit = np.array([0.06, 0.06, 1.5, 1.5], np.float32)
-    s = np.clip(moved / np.array([far, far, 1, 1], np.float32), -limit, limit)
+    s = np.clip(moved / np.array([_FAR, _FAR, 1, 1], np.float32), -limit, limit)
     a, b, c, d = motion.T
     return np.stack(
         [
@@ -72,6 +83,14 @@ def _step(image: np.ndarray, target: np.ndarray, motion: np.ndarray) -> np.ndarr
         ],
         axis=1,
     )
+
+
+@cache
+def _far_grid() -> tuple[np.ndarray, np.ndarray]:
+    """[1024] float64 twice: `pixel_grid` for differences of two pixels, hence half of it, in units of `_FAR`. Powers of
+    two: nothing is rounded."""
+    y, x = pixel_grid()
+    return y / np.float64(2 * _FAR), x / np.float64(2 * _FAR)
 
 
 def _overlap_correlation(image: np.ndarray, contrast: np.ndarray, motion: np.ndarray) -> np.ndarray:
@@ -88,20 +107,35 @@ def _standard(thumbs: np.ndarray) -> np.ndarray:
 
 
 def _warp(image: np.ndarray, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[B, 1024], [B, 4] -> ([B, 1024] sampled linearly, [B, 1024] bool: inside the picture)."""
-    y, x = pixel_grid()
+    """[B, 1024] float64, [B, 4] -> ([B, 1024] float64 sampled linearly, [B, 1024] bool: inside the picture)."""
+    line = pixel_grid()[1][:SIDE]
     a, b, c, d = (motion[:, k : k + 1] for k in range(4))
-    u = a * x - b * y + (c + MIDDLE)
-    v = b * x + a * y + (d + MIDDLE)
+    ax, bx = (a * line)[:, None], (b * line)[:, None]
+    ay, by = (a * line)[:, :, None], (b * line)[:, :, None]
+    u, v = ax - by, bx + ay
+    u += (c + MIDDLE)[:, :, None]
+    v += (d + MIDDLE)[:, :, None]
     inside = (u > -0.01) & (u < SIDE - 0.99) & (v > -0.01) & (v < SIDE - 0.99)
-    u, v = np.clip(u, 0, SIDE - 1.001), np.clip(v, 0, SIDE - 1.001)
-    i, j = v.astype(np.int32), u.astype(np.int32)
-    fv, fu = v - i, u - j
-    at = (i * SIDE + j + (np.arange(len(image), dtype=np.int32) * (SIDE * SIDE))[:, None]).astype(np.intp)
+    np.clip(u, 0, SIDE - 1.001, out=u)
+    np.clip(v, 0, SIDE - 1.001, out=v)
+    i, j = np.trunc(v), np.trunc(u)
+    fv, fu = (v - i).astype(np.float64), (u - j).astype(np.float64)  # what is left of a float32 is one
+    i *= SIDE
+    i += j
+    at = i.astype(np.intp)
+    at += (np.arange(len(image)) * (SIDE * SIDE))[:, None, None]
     # the pixel itself, the one beside it and those below: one list of places in four views that begin later
     here, beside, below, across = (image.ravel()[step:].take(at) for step in (0, 1, SIDE, SIDE + 1))
-    left, over = 1 - fu, 1 - fv
-    return (here * left + beside * fu) * over + (below * left + across * fu) * fv, inside
+    here *= (left := 1 - fu)
+    beside *= fu
+    here += beside
+    here *= 1 - fv
+    below *= left
+    across *= fu
+    below += across
+    below *= fv
+    here += below
+    return here.reshape(len(image), -1), inside.reshape(len(image), -1)
 
 
 def _contrast(flat: np.ndarray) -> np.ndarray:

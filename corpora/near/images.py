@@ -10,10 +10,9 @@ them are one matrix product. Candidates are aligned and correlated where they ov
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
-from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -29,8 +28,8 @@ _MAX_BITS = 18  # of 77 that may differ in a candidate; unrelated pictures diffe
 _MIN_COSINE = 0.65  # of the coefficients of a candidate, against the mean of the set
 _CROWD, _LINKS = 400, 50  # a key that more pictures share says little: each is compared with this many of them
 _BLOCK = 512  # pictures at a time: bounds memory
-_ROWS = 1024  # pictures that are looked up under their views at a time
-_ALIGNED = 64  # candidates at a time: what they need stays in the processor's cache
+_ROWS = 256  # pictures that are looked up under their views at a time
+_ALIGNED = 32  # candidates at a time: what they need stays in the processor's cache
 _PAIRS = 1 << 17  # pairs of one bucket at a time
 _SMALL = 3 * SIDE  # pixels a side; larger pictures are made small one by one
 _FLAT = 2.0  # standard deviation in grey levels below which a picture shows nothing
@@ -74,22 +73,44 @@ def fingerprint(payload: bytes) -> bytes:
     return fingerprints([payload])[0]
 
 
-def fingerprints(payloads: Sequence[bytes]) -> list[bytes]:
+def fingerprints(payloads: Iterable[bytes]) -> list[bytes]:
     """`fingerprint` of each, in their order; small grey pictures of one size are made small together."""
-    prints = [b""] * len(payloads)
-    alike: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
-    for number, payload in enumerate(payloads):
+    thumbnails = Thumbnails()
+    for payload in payloads:
+        thumbnails.add(payload)
+    return thumbnails.taken()
+
+
+class Thumbnails:
+    """`fingerprints` of pictures that come one by one. Small grey ones wait, decoded, until they are taken."""
+
+    def __init__(self) -> None:
+        self._prints: list[bytes] = []
+        self._alike: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._prints)
+
+    def add(self, payload: bytes) -> None:
+        """Takes in one picture."""
+        number = len(self._prints)
+        self._prints.append(b"")
         with suppress(PayloadError):
             array = decode_image(payload)
             if array.ndim == 2 and max(array.shape) <= _SMALL:
-                alike.setdefault(array.shape, []).append((number, array))
+                self._alike.setdefault(array.shape, []).append((number, array))
             else:
-                prints[number] = _printed(_thumbnail(array)[None])[0]
-    for pictures in alike.values():
-        numbers, arrays = zip(*pictures, strict=True)
-        for number, data in zip(numbers, _printed(_thumbnails(np.stack(arrays))), strict=True):
-            prints[number] = data
-    return prints
+                self._prints[number] = _printed(_thumbnail(array)[None])[0]
+
+    def taken(self) -> list[bytes]:
+        """The fingerprints of all that came since it was last asked, in their order."""
+        prints, alike = self._prints, self._alike
+        self._prints, self._alike = [], {}
+        for pictures in alike.values():
+            numbers, arrays = zip(*pictures, strict=True)
+            for number, data in zip(numbers, _printed(_thumbnails(np.stack(arrays))), strict=True):
+                prints[number] = data
+        return prints
 
 
 def _printed(thumbs: np.ndarray) -> list[bytes]:
@@ -159,20 +180,41 @@ def _limit(first: np.ndarray, second: np.ndarray, score: np.ndarray) -> np.ndarr
 
 
 @cache
+def _waves() -> np.ndarray:
+    """[32, 32]: cosines along a line of 32 pixels, a row each."""
+    return np.cos(np.pi * (np.arange(SIDE) + 0.5)[None] * np.arange(SIDE)[:, None] / SIDE)
+
+
+@cache
+def _frequencies(highest: int) -> np.ndarray:
+    """int64 [k, 2]: u and v with u + v <= highest, (0, 0) first."""
+    kept = sorted((u + v, u, v) for u in range(highest + 1) for v in range(highest + 1) if u + v <= highest)
+    return np.array(kept)[:, 1:]
+
+
+@cache
 def _cosines(highest: int) -> np.ndarray:
     """[1024, k] orthonormal columns: cosines (u, v) of the 32 x 32 plane, u + v <= highest, the constant first."""
-    waves = np.cos(np.pi * (np.arange(SIDE) + 0.5)[None] * np.arange(SIDE)[:, None] / SIDE)
-    kept = sorted((u + v, u, v) for u in range(highest + 1) for v in range(highest + 1) if u + v <= highest)
-    basis = np.stack([np.outer(waves[u], waves[v]).ravel() for _, u, v in kept], axis=1)
+    waves = _waves()
+    basis = np.stack([np.outer(waves[u], waves[v]).ravel() for u, v in _frequencies(highest)], axis=1)
     return basis / np.linalg.norm(basis, axis=0)
 
 
 def _projection(number: int) -> np.ndarray:
-    """[276, 77] float32: smoothed thumbnail (`_smooth`) -> DCT coefficients of its view `number`; edges go on."""
+    """[276, 77]: smoothed thumbnail (`_smooth`) -> DCT coefficients of its view `number`; edges go on."""
+    (a, b, c, d), mirrored = _motion(number)
+    if b:
+        return _sampled(number)
+    # rows and columns stay rows and columns: a product of what happens along each
+    return _upright(_along(a, d, mirrored=False), _along(a, c, mirrored=mirrored))
+
+
+def _sampled(number: int) -> np.ndarray:
+    """`_projection` of any view, pixel by pixel."""
     from scipy.sparse import coo_array
 
-    y, x = pixel_grid()
     (a, b, c, d), mirrored = _motion(number)
+    y, x = pixel_grid()
     u = np.clip(a * x - b * y + c + MIDDLE, 0, SIDE - 1)
     v = np.clip(b * x + a * y + d + MIDDLE, 0, SIDE - 1)
     u = SIDE - 1 - u if mirrored else u
@@ -184,7 +226,27 @@ def _projection(number: int) -> np.ndarray:
     columns = np.tile(np.arange(SIDE * SIDE), 4)
     sampled = coo_array((weights, (rows, columns)), shape=(SIDE * SIDE, SIDE * SIDE)).tocsr()
     waves = _cosines(_FREQUENCIES)[:, 1:]  # without the constant
-    return np.asarray(_cosines(2 * _FREQUENCIES).T @ (sampled @ waves), dtype=np.float32)
+    return np.asarray(_cosines(2 * _FREQUENCIES).T @ (sampled @ waves))
+
+
+def _along(scale: float, shift: float, *, mirrored: bool) -> np.ndarray:
+    """[23, 12]: cosines of a line -> cosines of its pixels sampled at scale * x + shift, from the middle."""
+    axis = np.arange(SIDE, dtype=np.float32) - MIDDLE
+    at = np.clip(np.float32(scale) * axis + np.float32(shift) + np.float32(MIDDLE), 0, SIDE - 1)
+    at = SIDE - 1 - at if mirrored else at
+    low = np.minimum(at.astype(int), SIDE - 2)
+    sampled = np.zeros((SIDE, SIDE))
+    sampled[low, np.arange(SIDE)] = 1 - (at - low)
+    sampled[low + 1, np.arange(SIDE)] = at - low
+    waves = _waves() / np.linalg.norm(_waves(), axis=1, keepdims=True)
+    return np.asarray(waves[: 2 * _FREQUENCIES + 1] @ sampled @ waves[: _FREQUENCIES + 1].T)
+
+
+def _upright(down: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """[23, 12] twice -> [276, 77]: of the plane's cosines (u, v), without the constant."""
+    p, q = _frequencies(2 * _FREQUENCIES).T
+    u, v = _frequencies(_FREQUENCIES)[1:].T
+    return np.asarray(down[p][:, u] * across[q][:, v])
 
 
 def _smooth(thumbs: np.ndarray) -> np.ndarray:
@@ -198,20 +260,14 @@ def _smooth(thumbs: np.ndarray) -> np.ndarray:
 
 def _coefficients(smooth: np.ndarray, number: int) -> np.ndarray:
     """[n, 276] -> [n, 77] float32 of length 1: neither brightness nor contrast changes them."""
-    return _unit(smooth @ _projection(number))
-
-
-def _seen(smooth: np.ndarray) -> Iterator[np.ndarray]:
-    """[m, 276] -> the coefficients of each view but the first. One product for all of them: twice as fast as fifty."""
-    every = smooth @ _projections()
-    for at in range(0, every.shape[1], every.shape[1] // (len(VIEWS) - 1)):
-        yield _unit(every[:, at : at + every.shape[1] // (len(VIEWS) - 1)])
+    return _unit(smooth @ _projection(number).astype(np.float32))
 
 
 @cache
 def _projections() -> np.ndarray:
-    """[276, 50 x 77] float32: of all views but the first, beside each other."""
-    return np.concatenate([_projection(number) for number in range(1, len(VIEWS))], axis=1)
+    """[276, 50 x 77] float32: of all views but the first, beside each other. One product for all of them: twice as
+    fast as fifty."""
+    return np.concatenate([_projection(number) for number in range(1, len(VIEWS))], axis=1).astype(np.float32)
 
 
 def _motion(number: int) -> tuple[tuple[float, float, float, float], bool]:
@@ -222,11 +278,21 @@ def _motion(number: int) -> tuple[tuple[float, float, float, float], bool]:
     return (scale * float(np.cos(turn)), scale * float(np.sin(turn)), view.x * SIDE, view.y * SIDE), view.mirrored
 
 
-def _words(bits: np.ndarray) -> np.ndarray:
-    """[n, b] bool -> [n, ceil(b / 64)] uint64."""
-    padded = np.zeros((len(bits), -(-bits.shape[1] // 64) * 64), bool)
-    padded[:, : bits.shape[1]] = bits
-    return np.packbits(padded, axis=1).view(np.uint64)
+class _Looked(NamedTuple):
+    """Unit coefficients [m, 77] float32 and what they are looked up by: hash `words` [m, 2] uint64, `keys` [tables, m]
+    int64."""
+
+    unit: np.ndarray
+    words: np.ndarray
+    keys: np.ndarray
+
+
+def _looked(unit: np.ndarray, median: np.ndarray, bands: np.ndarray) -> _Looked:
+    on = np.zeros((len(unit), 128), bool)
+    np.greater(unit, median, out=on[:, : unit.shape[1]])
+    # exact: below 2**24. A table after the other, so that what they are looked up in stays in the processor's cache
+    keys = (bands.T @ on[:, : unit.shape[1]].astype(np.float32).T).astype(np.int64)
+    return _Looked(unit, np.packbits(on, axis=1).view(np.uint64), keys)
 
 
 def _candidates(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -237,26 +303,18 @@ def _candidates(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     n = len(thumbs)
     smooth = _smooth(thumbs)
     own = _coefficients(smooth, 0)
-    median = np.median(own, axis=0)
-    mean = own.mean(axis=0)
+    median, mean = np.median(own, axis=0), own.mean(axis=0)
     centred = _unit(own - mean)
-    bits = own > median
-    words = _words(bits)
-    bands = _bands(bits.shape[1])
-    keys = (bits.astype(np.float32) @ bands).astype(np.int32)  # exact: below 2**24
-    buckets = _buckets(keys)
-    blocks: list[np.ndarray] = []
-    for low, high in pairwise(np.linspace(0, n, -(-n // _ROWS) + 1).astype(int).tolist()):
-        for number, seen in enumerate(chain([own[low:high]], _seen(smooth[low:high]))):
-            on = seen > median
-            wanted = (on.astype(np.float32) @ bands).astype(np.int32)
-            pairs = np.unique(_matching(buckets, wanted, low, _words(on), words, 0 if number else _LINKS))
-            first, second = pairs // n, pairs % n
-            alike = _row_cosines(seen, mean, first - low, centred, second)
-            good = alike >= _MIN_COSINE
-            first, second = first[good], second[good]
-            either = np.minimum(first, second) * n + np.maximum(first, second)
-            blocks.append(np.stack([either, -alike[good], first, second, np.full(len(first), number)], axis=1))
+    bands = _bands(own.shape[1])
+    plain = _looked(own, median, bands)
+    buckets = _buckets(plain.keys)
+    blocks = [_alike(buckets, plain, plain.words, (centred, mean), np.arange(n), np.zeros(n, np.int64), _LINKS)]
+    n_seen = len(VIEWS) - 1
+    for low in range(0, n, _ROWS):
+        part = smooth[low : low + _ROWS]
+        seen = _looked(_unit((part @ _projections()).reshape(len(part) * n_seen, -1)), median, bands)
+        row, number = np.divmod(np.arange(len(seen.unit)), n_seen)
+        blocks.append(_alike(buckets, seen, plain.words, (centred, mean), row + low, number + 1, 0))
     every = np.concatenate(blocks)  # float64 holds whole numbers up to 2**53
     every = every[np.lexsort((every[:, 4], every[:, 1], every[:, 0]))]
     best = np.ones(len(every), bool)
@@ -275,16 +333,7 @@ def _bands(n_bits: int) -> np.ndarray:
 
 
 def _unit(x: np.ndarray) -> np.ndarray:
-    return x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-9)
-
-
-def _row_cosines(seen: np.ndarray, mean: np.ndarray, i: np.ndarray, b: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """Rows seen[i] against their mean and unit rows b[j] -> their cosines, a block at a time."""
-    out = np.empty(len(i), np.float64)
-    for at in range(0, len(i), 1 << 14):
-        part = slice(at, at + (1 << 14))
-        out[part] = np.einsum("nd,nd->n", _unit(seen[i[part]] - mean), b[j[part]])
-    return out
+    return x / (np.sqrt(np.einsum("nd,nd->n", x, x)) + np.float32(1e-9))[:, None]
 
 
 class _Buckets(NamedTuple):
@@ -293,32 +342,59 @@ class _Buckets(NamedTuple):
 
     order: np.ndarray  # int32 [tables * n]
     starts: np.ndarray  # int32 [tables * (2**17 + 1)]
+    used: np.ndarray  # bool [tables, 2**17]: a small table to look into first, for few keys are any picture's
 
 
 def _buckets(keys: np.ndarray) -> _Buckets:
-    """[n, tables]"""
-    n = len(keys)
-    order = np.concatenate([np.argsort(keys[:, t], kind="stable") for t in range(_TABLES)]).astype(np.int32)
+    """[tables, n]"""
+    n = keys.shape[1]
+    order = np.concatenate([np.argsort(own, kind="stable") for own in keys]).astype(np.int32)
     starts = np.zeros((_TABLES, (1 << _BAND) + 1), np.int32)
     for t in range(_TABLES):
-        np.cumsum(np.bincount(keys[:, t], minlength=1 << _BAND), out=starts[t, 1:])
+        np.cumsum(np.bincount(keys[t], minlength=1 << _BAND), out=starts[t, 1:])
         starts[t] += t * n
-    return _Buckets(order, starts.ravel())
+    return _Buckets(order, starts.ravel(), np.diff(starts, axis=1) > 0)
 
 
-def _matching(
-    buckets: _Buckets, wanted: np.ndarray, row: int, mine: np.ndarray, words: np.ndarray, links: int
+def _alike(
+    buckets: _Buckets,
+    asked: _Looked,
+    words: np.ndarray,
+    own: tuple[np.ndarray, np.ndarray],
+    row: np.ndarray,
+    view: np.ndarray,
+    links: int,
 ) -> np.ndarray:
-    """Of the pictures from `row` on wanted [m, tables] keys and mine [m, 2] bits, of all words [n, 2] bits -> first * n
-    + second of pairs in one bucket that differ in at most `_MAX_BITS` bits, as often as they share one."""
+    """Pictures `row` [m], seen in their `view` [m] -> float64 [P, 5] of those that look like picture `second`: what
+    names the pair, -cosine, first, second, view. `own`: unit rows [n, 77] off the mean [77], and that mean."""
+    centred, mean = own
     n = len(words)
-    at = (wanted + np.arange(_TABLES, dtype=np.int32) * ((1 << _BAND) + 1)).ravel()
+    pairs = np.unique(_matching(buckets, asked, words, row, links))
+    at, second = pairs // n, pairs % n
+    cosine = np.empty(len(at), np.float64)
+    for low in range(0, len(at), 1 << 14):
+        part = slice(low, low + (1 << 14))
+        cosine[part] = np.einsum("nd,nd->n", _unit(asked.unit[at[part]] - mean), centred[second[part]])
+    good = cosine >= _MIN_COSINE
+    first, second = row[at[good]], second[good]
+    either = np.minimum(first, second) * n + np.maximum(first, second)
+    return np.stack([either, -cosine[good], first, second, view[at[good]]], axis=1)
+
+
+def _matching(buckets: _Buckets, asked: _Looked, words: np.ndarray, row: np.ndarray, links: int) -> np.ndarray:
+    """What was asked and all words [n, 2] -> number of the asked one * n + second of pairs in one bucket that differ in
+    at most `_MAX_BITS` bits, as often as they share one. `row` [m]: of the asked ones, for none is its own copy."""
+    n = len(words)
+    full = [np.flatnonzero(used.take(keys)) for used, keys in zip(buckets.used, asked.keys, strict=True)]
+    asker = np.concatenate(full)
+    at = np.concatenate(
+        [keys[own] + t * ((1 << _BAND) + 1) for t, (keys, own) in enumerate(zip(asked.keys, full, strict=True))]
+    )
     low = buckets.starts[at]
     size = (buckets.starts[at + 1] - low).astype(np.int64)
     size[size > _CROWD] = links
-    asked = np.flatnonzero(size)
-    low, size, asker = low[asked], size[asked], asked // _TABLES
     ends = np.cumsum(size)
+    mine, theirs = np.ascontiguousarray(asked.words.T), np.ascontiguousarray(words.T)
     kept: list[np.ndarray] = [np.zeros(0, np.int64)]
     done = 0
     while done < len(size):
@@ -328,8 +404,11 @@ def _matching(
         first = np.repeat(asker[done:stop], own)
         place = np.arange(ends[stop - 1] - before) + np.repeat(low[done:stop] - (ends[done:stop] - own - before), own)
         second = buckets.order[place]
-        differ = np.bitwise_count(mine[first] ^ words[second]).sum(axis=1, dtype=np.uint8)
-        good = np.flatnonzero((differ <= _MAX_BITS) & (first + row != second))
-        kept.append((first[good] + row) * n + second[good])
+        differ = np.bitwise_count(mine[0][first] ^ theirs[0][second])
+        differ += np.bitwise_count(mine[1][first] ^ theirs[1][second])
+        good = np.flatnonzero(differ <= _MAX_BITS)
+        first, second = first[good], second[good]
+        other = row[first] != second
+        kept.append(first[other] * n + second[other])
         done = stop
     return np.concatenate(kept)

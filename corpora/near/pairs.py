@@ -7,7 +7,8 @@ channels; two where it lasts minutes, 0.1 kB a second) and a row of features 8 k
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -48,7 +49,8 @@ NEAR = pa.schema(
     ]
 )
 _BATCH = 1024
-_PICTURES, _PICTURE_BYTES = 256, 1 << 22  # that are looked at together
+PICTURES = 256  # that are looked at together ...
+_PICTURE_BYTES = 1 << 22  # ... or so many bytes of them
 _NEEDED = ["sample_id", "modality", "signals", "shard", "offset", "n_bytes", "sha256"]
 
 
@@ -59,7 +61,7 @@ def method_of(modality: str) -> ModuleType:
     return METHODS[modality]
 
 
-def fingerprint(modality: str, payload: bytes, signals: Iterable[dict[str, object]] = ()) -> bytes:
+def fingerprint(modality: str, payload: bytes, signals: Iterable[Mapping[str, object]] = ()) -> bytes:
     """Payload -> the fingerprint that near copies are searched by; b"" where it cannot be compared."""
     method, signals = method_of(modality), list(signals)
     if modality == "physio" and is_vector(signals):
@@ -76,15 +78,32 @@ def write_fingerprints(folder: Path, index: pa.Table, path: Path) -> None:
     asked = ["sample_id", "modality", "sha256"] + (
         ["signals"] if "physio" in index["modality"].unique().to_pylist() else []
     )
-    with pq.ParquetWriter(path, FINGERPRINTS, version="2.6", compression="zstd", compression_level=3) as writer:
-        rows: list[tuple[str, str, str, bytes]] = []
+    with written(path) as write:
         for row, data in _looked_at(iter_payloads(folder, ordered, asked)):
-            modality, sha = str(row["modality"]), row["sha256"]
-            rows.append((row["sample_id"], sha, f"{modality}/{method_of(modality).METHOD}", data))
-            if len(rows) == _BATCH:
-                writer.write_table(_prints(rows))
-                rows = []
-        writer.write_table(_prints(rows))
+            modality = str(row["modality"])
+            write((row["sample_id"], row["sha256"], f"{modality}/{method_of(modality).METHOD}", data))
+
+
+@contextmanager
+def written(path: Path, kept: list[pa.Table] | None = None) -> Iterator[Callable[[tuple[str, str, str, bytes]], None]]:
+    """A file of FINGERPRINTS, a row a call; the same rows give the same bytes. `kept`: takes what was written."""
+    rows: list[tuple[str, str, str, bytes]] = []
+
+    def write(row: tuple[str, str, str, bytes]) -> None:
+        rows.append(row)
+        if len(rows) == _BATCH:
+            put()
+
+    def put() -> None:
+        table = _prints(rows)
+        writer.write_table(table)
+        rows.clear()
+        if kept is not None:
+            kept.append(table)
+
+    with pq.ParquetWriter(path, FINGERPRINTS, version="2.6", compression="zstd", compression_level=3) as writer:
+        yield write
+        put()
 
 
 def _looked_at(payloads: Iterable[tuple[dict[str, Any], bytes]]) -> Iterator[tuple[dict[str, Any], bytes]]:
@@ -96,7 +115,7 @@ def _looked_at(payloads: Iterable[tuple[dict[str, Any], bytes]]) -> Iterator[tup
         if row["modality"] == "face":
             waiting.append((row, payload))
             n_bytes += len(payload)
-            if len(waiting) < _PICTURES and n_bytes < _PICTURE_BYTES:
+            if len(waiting) < PICTURES and n_bytes < _PICTURE_BYTES:
                 continue
         yield from _pictures(waiting)
         waiting, n_bytes = [], 0
@@ -108,7 +127,7 @@ def _looked_at(payloads: Iterable[tuple[dict[str, Any], bytes]]) -> Iterator[tup
 
 
 def _pictures(waiting: Sequence[tuple[dict[str, Any], bytes]]) -> Iterator[tuple[dict[str, Any], bytes]]:
-    prints = near_images.fingerprints([payload for _, payload in waiting])
+    prints = near_images.fingerprints(payload for _, payload in waiting)
     return zip((row for row, _ in waiting), prints, strict=True)
 
 

@@ -65,7 +65,8 @@ def _says_enough(words: str) -> bool:
     """Whether a text has `_MIN_SHINGLES` different shingles; those at its beginning nearly always say so."""
     if len(words) - _SHINGLE + 1 < _MIN_SHINGLES:
         return False
-    return len(_shingles(words[: 2 * _MIN_SHINGLES])) >= _MIN_SHINGLES or len(_shingles(words)) >= _MIN_SHINGLES
+    few, some = _MIN_SHINGLES + 2 * _SHINGLE, 2 * _MIN_SHINGLES
+    return any(len(_shingles(words[:letters])) >= _MIN_SHINGLES for letters in (few, some, len(words)))
 
 
 def near_pairs(prints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:

@@ -49,7 +49,7 @@ _SLUGS = {
 }
 
 
-_values = attrgetter(*VALUES)
+_values, _UNKNOWN = attrgetter(*VALUES), (None,) * len(VALUES)
 
 
 def facts_of(modality: str, signals: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
@@ -85,7 +85,8 @@ def out_of_bounds(sample: Sample) -> tuple[str, str] | None:
         if value is None or not low <= value <= high:
             shown = "not known" if value is None else f"{value:g}"
             return _SLUGS[fact], f"{fact} is {shown}; {low:g} to {high:g} is expected"
-    for (name, (low, high)), value in zip(VALUES.items(), _values(sample), strict=True):
+    values = _values(sample)
+    for (name, (low, high)), value in zip(VALUES.items(), values if values != _UNKNOWN else (), strict=False):
         if value is not None and not (math.isfinite(value) and low <= value <= high):
             return "value-out-of-range", f"{name} is {value:g}; {low:g} to {high:g} is expected"
     if sample.codec not in CODECS[kind]:

@@ -14,10 +14,12 @@ import json
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import lru_cache
+from json.encoder import encode_basestring
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 
@@ -42,6 +44,12 @@ _MADE = ("part", "recording_id", "sources", "extra", "n_bytes", "sha256")
 _PLAIN = [name for name in SAMPLES.names if name not in ("shard", "offset", *_MADE)]
 _EXTRA = len(_PLAIN) + _MADE.index("extra")
 
+# of those: numbers, and what differs from sample to sample; the rest are few words that stand beside many payloads
+_NUMBERS = ("turn", "intensity", "valence", "arousal", "dominance", "age", "duration_s", "seed", "weight")
+_WORDS = tuple(name for name in (*_BESIDE, "part") if name not in (*_NUMBERS, "group_id"))
+_NO_NUMBERS = (None,) * len(_NUMBERS)
+
+_numbers, _words = attrgetter(*_NUMBERS), attrgetter(*_WORDS)
 _beside, _plain = attrgetter(*_BESIDE), attrgetter(*_PLAIN)
 
 
@@ -55,8 +63,7 @@ def key_of(sample_id: str) -> str:
     return hashlib.sha256(sample_id.encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class Spilled:
+class Spilled(NamedTuple):
     """One sample in a spill: its item's number, its row in order of arrival, and where its bytes lie."""
 
     number: int
@@ -303,6 +310,10 @@ _JOURNAL_ENCODER = json.JSONEncoder(default=_number)
 
 def _json(sample: Sample) -> bytes:
     """What stands beside a payload for those who read tars alone; facts that are not known are left out."""
+    if _numbers(sample) == _NO_NUMBERS and sample.sources is None and sample.recording_id in (None, sample.sample_id):
+        head, between, tail = _around(_words(sample))
+        group, name = encode_basestring(sample.group_id), encode_basestring(sample.sample_id)
+        return f"{head}{group}{between}{name}{tail}".encode()
     facts = {name: value for name, value in zip(_BESIDE, _beside(sample), strict=True) if value is not None}
     facts["sample_id"], facts["emotion"] = sample.sample_id, sample.emotion
     facts["synthetic"] = sample.generator_id is not None
@@ -313,6 +324,20 @@ def _json(sample: Sample) -> bytes:
     if sample.sources is not None:
         facts["sources"], facts["source_ids"] = dict(sample.sources), list(sample.source_ids or ())
     return _ENCODER.encode(facts).encode()
+
+
+@lru_cache(maxsize=1024)
+def _around(words: tuple[str | None, ...]) -> tuple[str, str, str]:
+    """Values of `_WORDS` -> what stands before, between and behind group and id in the json of such a sample."""
+    facts: dict[str, object] = {name: word for name, word in zip(_WORDS, words, strict=True) if word is not None}
+    facts["emotion"], facts["synthetic"] = facts.get("emotion"), "generator_id" in facts
+    if "part" not in facts and facts["modality"] in PARTS:
+        facts["part"] = PARTS[str(facts["modality"])]
+    entries = {name: f"{_ENCODER.encode(name)}: {_ENCODER.encode(facts[name])}" for name in sorted(facts)}
+    head = "".join(f"{entry}, " for name, entry in entries.items() if name < "group_id")
+    between = "".join(f", {entry}" for name, entry in entries.items() if "group_id" < name < "sample_id")
+    tail = "".join(f", {entry}" for name, entry in entries.items() if name > "sample_id")
+    return f'{{{head}"group_id": ', f'{between}, "sample_id": ', f"{tail}}}"
 
 
 def part_of(sample: Sample) -> str | None:

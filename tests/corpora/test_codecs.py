@@ -159,3 +159,17 @@ def test_encode_png_refuses_other_arrays() -> None:
     for bad in (np.zeros((2, 2), np.float32), np.zeros((2, 2, 4), np.uint8), np.zeros((0, 2), np.uint8)):
         with pytest.raises(ValueError, match="need uint8"):
             encode_png(bad)
+
+
+def test_pixels_of_a_picture_just_written_are_its_own() -> None:
+    pixels = np.arange(48 * 48, dtype=np.uint16).reshape(48, 48).astype(np.uint8)
+    wanted = pixels.copy()
+    payload = encode_png(pixels)
+    pixels[:] = 7  # what its writer does with them afterwards
+    first = decode_image(payload)
+    first[:] = 9  # or a reader with what it got
+    assert (decode_image(payload) == wanted).all() and (decode_image(bytes(bytearray(payload))) == wanted).all()
+    with pytest.raises(PayloadError, match="too-large"):
+        decode_image(payload, max_pixels=100)
+    encode_png(np.zeros((2, 2), np.uint8))
+    assert (decode_image(payload) == wanted).all()

@@ -9,6 +9,7 @@ import pytest
 
 from corpora.errors import ParamsError
 from corpora.schema import SAMPLES
+from validators import tables
 from validators.tables import FACTS, check_counts, check_table, fact_table, sample_expectations
 
 GOOD: dict[str, Any] = {
@@ -153,3 +154,13 @@ def test_more_than_was_published_is_told_and_less_is_not() -> None:
     assert [r["success"] for r in results if "pair" in r["type"]] == [False]
     assert all(r["success"] for r in check_counts("c", rows[1:]))
     assert check_counts("c", rows[2:]) == []
+
+
+def test_a_process_checks_many_tables_and_keeps_none() -> None:
+    suite = [("ExpectColumnValuesToBeBetween", {"column": "x", "min_value": 0})]
+    for value in (1.0, -1.0, 2.0):
+        table = pa.table({"x": [value]})
+        assert check_table(table, name="one", schema=None, expectations=suite)["success"] is (value > 0)
+    with pytest.raises(ParamsError, match="ExpectNothing"):
+        check_table(pa.table({"x": [1.0]}), name="one", schema=None, expectations=[("ExpectNothing", {})])
+    assert not tables._context().data_sources.all()

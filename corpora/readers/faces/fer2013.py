@@ -42,6 +42,7 @@ USAGES = {"Training": "train", "PublicTest": "dev", "PrivateTest": "test"}
 _COLUMNS = ("emotion", "pixels", "usage")
 Row = tuple[str, np.ndarray, str]  # code of the emotion, uint8 [48, 48], Usage
 _MAX_ROW = 1 << 16  # bytes; a row of the corpus has at most 9.3 kB
+_BUFFER = 1 << 18  # bytes: with less, most rows lie in two fillings of it and are put together
 _SIGNALS = [{"name": "image", "unit": "grey level", "rate_hz": None, "shape": [SIZE, SIZE]}]
 # class folders; some re-packs name them by the noun
 _FOLDERS = {word: word for word in _WORDS.values()} | {"anger": "angry", "happiness": "happy", "sadness": "sad"}
@@ -299,7 +300,7 @@ def _header(path: Path, line: bytes) -> tuple[int, int, int]:
 
 def _rows(path: Path) -> Iterator[bytes]:
     """Records after the header; one that a quoted field spreads over lines is joined, an endless one is cut."""
-    with path.open("rb") as file:
+    with path.open("rb", buffering=_BUFFER) as file:
         file.readline(_MAX_ROW)
         while line := file.readline(_MAX_ROW):
             whole = line

@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 
 from corpora.errors import CorpusError, SplitError
 from corpora.near.pairs import FINGERPRINTS, near_pairs, write_fingerprints
+from corpora.near.prints import Prints
+from corpora.quiet import imports_set_aside
 from corpora.readers import make_corpus
 from corpora.schema import CORPUS_ID, REJECTS, SPLITS, CorpusCard, Reject
 from corpora.splits.audit import audit_view
@@ -119,8 +121,9 @@ def ingest_corpus(
         card_sha256,
         settings.retracted,
     )
-    with atomic_folder(places.target) as folder:
-        spills = read_corpus(task, work or folder / ".spill", keep=work is not None, share=share, tell=tell)
+    with imports_set_aside(), atomic_folder(places.target) as folder, Prints(folder) as prints:
+        place = work or folder / ".spill"
+        spills = read_corpus(task, place, keep=work is not None, share=share, tell=tell, prints=prints)
         rejects = [reject for spill in spills for reject in spill.rejects]
         index = assemble(spills, folder, "shards/" + name)
         if work is None:
@@ -139,8 +142,11 @@ def ingest_corpus(
         _judge_rejects(name, places, index.num_rows, rejects, settings.max_reject_share)
         write_table(folder / "index.parquet", index)
         write_table(folder / "rejects.parquet", _reject_table(rejects))
-        write_fingerprints(folder, index, folder / "near.parquet")
-        near = near_pairs(read_table(folder / "near.parquet", FINGERPRINTS))
+        taken = prints.write(index, folder / "near.parquet")
+        if taken is None:  # other processes read it, or this one after a crash
+            write_fingerprints(folder, index, folder / "near.parquet")
+            taken = read_table(folder / "near.parquet", FINGERPRINTS)
+        near = near_pairs(taken)
         write_table(folder / "near_pairs.parquet", near)
         views, audit = _views(index, settings.ratios, settings.split_seed, near)
         write_table(folder / "splits.parquet", views)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from corpora.fingerprint import hash_json
+from corpora.near.prints import Prints
 from corpora.readers import make_corpus
 from corpora.readers.described.corpus import Described
 from corpora.records.bounds import out_of_bounds
@@ -65,12 +66,19 @@ def reader_modules(corpus: Corpus) -> list[str]:
 
 
 def read_corpus(
-    task: ReadTask, work: Path, *, keep: bool, share: Share | None = None, tell: Tell | None = None
+    task: ReadTask,
+    work: Path,
+    *,
+    keep: bool,
+    share: Share | None = None,
+    tell: Tell | None = None,
+    prints: Prints | None = None,
 ) -> list[Spill]:
-    """Reads all of the corpus into folders below `work`. `keep`: they outlive a crash and are gone on with."""
+    """Reads all of the corpus into folders below `work`. `keep`: they outlive a crash and are gone on with. `prints`:
+    takes in what this process reads."""
     tell = tell or (lambda line: None)
     if share is None:
-        spills = [read_part(task, work / "0", 0, 1, keep=keep, tell=tell)]
+        spills = [read_part(task, work / "0", 0, 1, keep=keep, tell=tell, prints=prints)]
     else:
         parts = share(task, work, tell)
         spills = [Spill(work / str(part), task.shards, task.journal(part, parts)) for part in range(parts)]
@@ -80,26 +88,30 @@ def read_corpus(
     return spills
 
 
-def read_part(task: ReadTask, folder: Path, part: int, parts: int, *, keep: bool, tell: Tell) -> Spill:
+def read_part(
+    task: ReadTask, folder: Path, part: int, parts: int, *, keep: bool, tell: Tell, prints: Prints | None = None
+) -> Spill:
     """One part, in this process. Raises what the reader raises."""
     journal = task.journal(part, parts) if keep or parts > 1 else None
     try:
-        return _fill(Spill(folder, task.shards, journal), task, part, parts, tell)
+        return _fill(Spill(folder, task.shards, journal), task, Turn(part, parts), tell, prints)
     except CorpusChangedError as error:
         tell(f"{task.name}: {error}; reading it anew")
         shutil.rmtree(folder)
-        return _fill(Spill(folder, task.shards, journal), task, part, parts, tell)
+        if prints is not None:
+            prints.clear()
+        return _fill(Spill(folder, task.shards, journal), task, Turn(part, parts), tell, prints)
 
 
-def _fill(spill: Spill, task: ReadTask, part: int, parts: int, tell: Tell) -> Spill:
-    turn = Turn(part, parts, spill.done)
+def _fill(spill: Spill, task: ReadTask, turn: Turn, tell: Tell, prints: Prints | None) -> Spill:
+    turn.done = spill.done
     if not spill.numbered:
         raise CorpusChangedError("its reader numbers no items, so nothing can be gone on with")
     if spill.done:
         tell(f"{task.name}: {len(spill.done)} files or rows were read before, going on behind them")
     pace, taken_out = Pace(task.name, "samples read", tell=tell), Filter(task.retracted)
     for item in _items(task, turn):
-        if not turn.asked and part > 0:
+        if not turn.asked and turn.part > 0:
             break  # a reader that does not go through `read_items`: the first part reads it all
         place = (turn.number, turn.name, turn.state)
         if not isinstance(item, Reject) and (odd := out_of_bounds(item)) is not None:
@@ -110,6 +122,8 @@ def _fill(spill: Spill, task: ReadTask, part: int, parts: int, tell: Tell) -> Sp
             spill.refuse(item, *place)
             continue
         spill.add(item if item.license == task.license else replace(item, license=task.license), *place)
+        if prints is not None:
+            prints.add(item)
         pace.add(1, lambda: f"{len(spill.rejects)} files rejected")
     if spill.done and max(spill.done) > turn.number:
         raise CorpusChangedError("files that were read are no longer there")

@@ -297,16 +297,19 @@ def test_pictures_that_are_looked_at_together_have_the_thumbnails_that_each_has_
 def test_pairs_of_buckets_are_those_of_a_search_by_hand() -> None:
     rng = np.random.default_rng(5)
     n, row = 60, 20
-    keys = rng.integers(0, 4, (n, near_images._TABLES)).astype(np.int32)
+    keys = rng.integers(0, 4, (n, near_images._TABLES))
     keys[:, 3] = np.arange(n)  # a table in which nobody shares a key
     bits = rng.random((n, 77)) > 0.9
-    words = near_images._words(bits)
-    buckets = near_images._buckets(keys)
+    median = np.full(77, 0.5, np.float32)
+    words = near_images._looked(bits.astype(np.float32), median, near_images._bands(77)).words
+    buckets = near_images._buckets(keys.T)
+    asked = near_images._Looked(bits[row:40], words[row:40], keys[row:40].T)
     for links, crowd in ((50, 400), (3, 5)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(near_images, "_CROWD", crowd)
             patch.setattr(near_images, "_PAIRS", 100)
-            pairs = near_images._matching(buckets, keys[row:40], row, words[row:40], words, links)
+            numbered = near_images._matching(buckets, asked, words, np.arange(row, 40), links)
+        pairs = (numbered // n + row) * n + numbered % n
         wanted = []
         for t in range(near_images._TABLES):
             for first in range(row, 40):
@@ -318,9 +321,27 @@ def test_pairs_of_buckets_are_those_of_a_search_by_hand() -> None:
 
 def test_views_in_one_product_are_those_one_by_one() -> None:
     smooth = np.random.default_rng(6).normal(0, 9, (30, near_images._projection(0).shape[0])).astype(np.float32)
-    for number, seen in enumerate(near_images._seen(smooth), start=1):
+    every = (smooth @ near_images._projections()).reshape(30, -1, 77)
+    assert every.shape[1] == len(near_images.VIEWS) - 1
+    for number in range(1, len(near_images.VIEWS)):
+        seen = near_images._unit(every[:, number - 1])
         assert np.allclose(seen, near_images._coefficients(smooth, number), atol=1e-6)
-    assert number == len(near_images.VIEWS) - 1
+
+
+def test_what_happens_along_rows_and_columns_is_what_happens_to_pixels() -> None:
+    for number in range(len(near_images.VIEWS)):
+        assert np.allclose(near_images._projection(number), near_images._sampled(number), atol=1e-12), number
+
+
+def test_keys_are_the_bits_of_each_table() -> None:
+    unit = np.random.default_rng(7).normal(size=(9, 77)).astype(np.float32)
+    looked = near_images._looked(unit, np.zeros(77, np.float32), near_images._bands(77))
+    assert looked.keys.shape == (near_images._TABLES, 9)
+    for t, column in enumerate(near_images._bands(77).T):
+        for i in range(9):
+            assert looked.keys[t, i] == sum(int(b) for b, on in zip(column, unit[i] > 0, strict=True) if on)
+    ones = np.bitwise_count(looked.words).sum(axis=1)
+    assert ones.tolist() == (unit > 0).sum(axis=1).tolist()
 
 
 def test_a_text_says_enough_by_its_different_shingles_wherever_they_stand() -> None:

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,3 +93,27 @@ def test_a_line_that_promises_more_than_is_there_counts_for_nothing(kept: Path, 
     spill = Spill(tmp_path / "torn", 3, "one")
     assert 0 < len(spill.done) < len(ITEMS)
     assert table_of(fill(spill), tmp_path / "a") == table_of(fill(Spill(tmp_path / "new", 3)), tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"emotion": "joy", "emotion_raw": 'ju"y', "language": "é\u2028", "subject_id": "c:\x07\\", "part": "line"},
+        {"generator_id": "1f2e", "session_id": "s", "gender": "f", "sentence_id": "x"},
+        {"modality": "smell", "recording_id": "c/1"},
+        {"recording_id": "c/other", "emotion": "joy"},
+        {"turn": 0, "duration_s": 1.5, "age": 30.0, "seed": 7, "weight": 0.5},
+        {"sources": {"from": "c/2"}, "generator_id": "1f2e"},
+    ],
+)
+def test_what_stands_beside_a_payload_is_json_of_what_is_known(more: dict[str, Any]) -> None:
+    one = replace(sample(1), valence=None, **more)
+    for sample_id, group_id in (("c/1", "c:1"), ('c/"é', "c:\n")):
+        own = replace(one, sample_id=sample_id, group_id=group_id)
+        facts = {name: getattr(own, name) for name in spilling._BESIDE if getattr(own, name) is not None}
+        facts |= {"sample_id": sample_id, "emotion": own.emotion, "synthetic": own.generator_id is not None}
+        facts |= {"part": own.part or "line"} if own.modality == "text" else {}
+        facts |= {"recording_id": own.recording_id} if own.recording_id not in (None, sample_id) else {}
+        facts |= {"sources": dict(own.sources), "source_ids": list(own.sources.values())} if own.sources else {}
+        assert spilling._json(own) == json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()

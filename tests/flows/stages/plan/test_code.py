@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from corpora.errors import IntegrityError
-from corpora.readers import make_corpus
+from corpora.readers import CORPORA, make_corpus
 from features.representation import make_representation
 from flows.stages.plan import code
 from flows.stages.plan.code import (
@@ -126,6 +126,29 @@ def test_inert_modules_are_there_and_have_a_reason() -> None:
     for table in (INERT, INERT_FOR_SAMPLING, INERT_FOR_PREPARING, INERT_FOR_READING, INERT_FOR_GATES):
         for name, reason in table.items():
             assert reason and any(m == name or m.startswith(name.removesuffix("*")) for m in modules), name
+
+
+def test_a_look_at_the_text_sees_every_import_of_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    roots = ["flows.stages.ingest.parts", "corpora.readers.described.corpus"]
+    for root in [*roots, *(place.partition(":")[0] for place in CORPORA.values())]:
+        seen = code._scanned([root], INERT_FOR_READING)
+        missed, more = code._closure([root], INERT_FOR_READING) - seen, seen - code._closure([root], INERT_FOR_READING)
+        assert not missed, root
+        assert len(more) < 3, f"{root}: far more than what is imported: {sorted(more)}"
+    text = """
+from corpora.near import (  # a remark, with ) and ,
+    audio,
+    images as pictures,  # another
+)
+from corpora.codecs import decode_wav, encode_wav; import corpora.labels as names, os
+    from .turns import Turn
+from numpy import corpora
+"""
+    monkeypatch.setattr(code, "source_of", lambda module: text.encode())
+    code._imported.cache_clear()
+    wanted = ("near.audio", "near.images", "codecs", "labels", "records.turns")
+    assert set(code._imported("corpora.records.files")) == {f"corpora.{name}" for name in wanted}
+    code._imported.cache_clear()
 
 
 def edited(*modules: str) -> Callable[[str], bytes]:
