@@ -74,9 +74,11 @@ class Support(SampleGate):
         arrays: dict[str, np.ndarray] = {}
         target = np.asarray([list(classes).index(name) for name in batch.emotions])
         for f in np.unique(fold):
-            projection = Projection.fit(features[fold != f], options.dims, whiten=True)
+            others = features[fold != f]
+            projection = Projection.fit(others, options.dims, whiten=True)
             arrays |= projection.arrays(f"{f}.")
-            arrays |= {f"{f}.points": projection.apply(features[fold != f]), f"{f}.class": target[fold != f]}
+            arrays |= {f"{f}.points": projection.apply(others), f"{f}.class": target[fold != f]}
+            del others  # before the next fold's
         facts: dict[str, Any] = {
             "classes": list(classes),
             "kind": train.kind,
