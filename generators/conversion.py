@@ -229,7 +229,8 @@ def _spread_within(values: np.ndarray, labels: np.ndarray, n_classes: int) -> np
     """[N, D] -> [D] standard deviation within classes, the unit in which effects are estimated; 1 for a column that is
     flat."""
     means = np.stack([values[labels == k].mean(axis=0) for k in range(n_classes)])
-    rest = values - means[labels]
+    rest = means[labels]
+    np.subtract(values, rest, out=rest)
     np.square(rest, out=rest)
     spread = np.sqrt(rest.mean(axis=0))
     widest = float(spread.max()) if spread.size else 0.0

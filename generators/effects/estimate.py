@@ -162,7 +162,7 @@ def _one_corpus(
             mine = np.flatnonzero(y == k)
             sources = known & (np.arange(n_classes) != k)
             fit = sums.without(k, x[mine], level_of[mine]).fit(sources)
-            spread = x[y != k].var(axis=0)
+            spread = _variance(x[y != k])
             rest = _rest(x, fit, level_of, y)
             seen = _Without(k, y, rest, fit.effects, np.flatnonzero(sources), spread)
             effects[k], variance[k], how[k] = _estimate(seen, others, params)
@@ -180,6 +180,14 @@ def _rest(x: np.ndarray, fit: TwoWay, level_of: np.ndarray, y: np.ndarray) -> np
         some = slice(start, start + _ROWS)
         rest[some] = x[some] - fit.levels[level_of[some]] - fit.effects[y[some]]
     return rest
+
+
+def _variance(own: np.ndarray, ddof: int = 0) -> np.ndarray:
+    """[n, D], which is overwritten -> [D], as `np.var` computes it beside another array of the size."""
+    own -= own.mean(axis=0)
+    np.multiply(own, own, out=own)
+    variance: np.ndarray = own.sum(axis=0) / max(len(own) - ddof, 0)
+    return variance
 
 
 @dataclass(frozen=True)
@@ -201,7 +209,7 @@ def _estimate(
     """Effect and posterior variance [D] of the class that was left out, and how they came about."""
     mine, known, theirs = fit.y == fit.k, fit.known, fit.effects[fit.known]
     n, u = int(mine.sum()), fit.rest[mine].mean(axis=0)
-    within = np.mean([fit.rest[fit.y == j].var(axis=0, ddof=1) for j in known], axis=0)
+    within = np.mean([_variance(fit.rest[fit.y == j], ddof=1) for j in known], axis=0)
     if params.estimator == "naive" or n >= params.enough:
         return u, within / n, "naive"
     one, one_variance = diagonal(u, n, theirs, within, FLOOR * fit.spread)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import tracemalloc
 
 import numpy as np
+import pytest
 
-from generators.effects.estimate import _rest, class_effects
+from generators.effects.estimate import _rest, _variance, class_effects
 from generators.effects.twoway import TwoWay
 
 
@@ -34,3 +35,9 @@ def test_effects_take_two_arrays_beside_train() -> None:
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 2.6 * x.nbytes
+
+
+@pytest.mark.parametrize("ddof", [0, 1])
+def test_variances_are_the_bits_of_numpy(ddof: int) -> None:
+    x = np.random.default_rng(2).standard_normal((999, 17)) + 3.0
+    np.testing.assert_array_equal(_variance(x.copy(), ddof), x.var(axis=0, ddof=ddof))

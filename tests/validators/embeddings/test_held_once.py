@@ -14,6 +14,7 @@ from validators.embeddings.kept import vectors_of
 from validators.embeddings.projection import Projection
 from validators.maths.principal import leading
 from validators.maths.sets import column_scale
+from validators.maths.vector_validity import VectorRules
 
 N, D = 4000, 64
 
@@ -72,6 +73,16 @@ def test_vectors_are_not_remembered_by_content(x: np.ndarray, monkeypatch: pytes
         copies(lambda: vectors_of(Batch("text", batch.ids, batch.emotions, signals, batch.sha256, layout="vector")), x)
         < 1.3
     )
+
+
+def test_rules_of_vectors_are_learned_in_one_array_of_the_size(x: np.ndarray) -> None:
+    rows = list(x.astype(np.float32))
+    learned = VectorRules.learn(rows, 2.0)
+    single = x.astype(np.float32).astype(np.float64)
+    np.testing.assert_array_equal(learned["centre"], np.median(single, axis=0))
+    farthest = np.abs(single - learned["centre"]).max(axis=0)
+    np.testing.assert_array_equal(learned["reach"], 2.0 * column_scale(farthest, learned["centre"]))
+    assert copies(lambda: VectorRules.learn(rows, 2.0), x) < 1.8, "float32, then float64"
 
 
 def test_rows_that_cannot_be_used_are_zeros(x: np.ndarray) -> None:
