@@ -82,7 +82,8 @@ class VectorEye:
         x, labels = features_of(train, "plain"), np.asarray(train.emotions, dtype=str)
         self._mean = x.mean(axis=0)
         self._scale = column_scale(x.std(axis=0), self._mean)
-        within = _residuals(standardised(x, self._mean, self._scale), labels)
+        standard = standardised(x, self._mean, self._scale)
+        within = _residuals(standard, labels, out=standard)
         values, vectors = np.linalg.eigh(within.T @ within / max(len(x) - len(np.unique(labels)), 1))
         values, vectors = values[::-1], vectors[:, ::-1]
         known = max(1, min(int((values > 1e-8 * max(values[0], 1e-300)).sum()), len(x) // PER_COMPONENT))
@@ -99,13 +100,16 @@ class VectorEye:
         return Look(w[:, : min(self._lead, COARSE)], w, levels)
 
 
-def _residuals(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """[n, d] minus the mean of the row's class, at the length that rows about the true mean would have."""
-    out = np.empty_like(x)
+def _residuals(x: np.ndarray, labels: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """[n, d] minus the mean of the row's class, at the length that rows about the true mean would have; in `out`, which
+    may be x."""
+    out = np.empty_like(x) if out is None else out
     for name in np.unique(labels):
         own = labels == name
-        n = int(own.sum())
-        out[own] = (x[own] - x[own].mean(axis=0)) * math.sqrt(n / max(n - 1, 1))
+        rows, n = x[own], int(own.sum())
+        rows -= rows.mean(axis=0)
+        rows *= math.sqrt(n / max(n - 1, 1))
+        out[own] = rows
     return out
 
 

@@ -15,6 +15,7 @@ from validators.embeddings.projection import Projection
 from validators.maths.principal import leading
 from validators.maths.sets import column_scale
 from validators.maths.vector_validity import VectorRules
+from validators.trials.looks import VectorEye
 
 N, D = 4000, 64
 
@@ -90,3 +91,9 @@ def test_rows_that_cannot_be_used_are_zeros(x: np.ndarray) -> None:
     names = tuple(f"v/{i}" for i in range(5))
     vectors = vectors_of(Batch("text", names, ("fear",) * 5, signals, names, layout="vector"))
     assert vectors.shape == (5, D) and vectors[:3].any(axis=1).all() and not vectors[3:].any()
+
+
+def test_an_eye_learns_in_one_array_of_the_size(x: np.ndarray) -> None:
+    batch = batch_of(x)
+    vectors_of(batch)
+    assert copies(lambda: VectorEye(batch), x) < 2.2, "standardised, and the rows of a class at a time"
