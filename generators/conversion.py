@@ -122,8 +122,9 @@ class Transfer:
         space = self._space()
         values = space.fit(chunks(data.arrays, rows), len(rows), len(self.classes))
         spread = _spread_within(values, labels, len(self.classes))
+        values /= spread  # not a second one of all of train
         effects = class_effects(
-            values / spread,
+            values,
             labels,
             [data.subjects[i] for i in rows],
             len(self.classes),
@@ -228,6 +229,9 @@ def _spread_within(values: np.ndarray, labels: np.ndarray, n_classes: int) -> np
     """[N, D] -> [D] standard deviation within classes, the unit in which effects are estimated; 1 for a column that is
     flat."""
     means = np.stack([values[labels == k].mean(axis=0) for k in range(n_classes)])
-    spread = np.sqrt(((values - means[labels]) ** 2).mean(axis=0))
+    rest = means[labels]
+    np.subtract(values, rest, out=rest)
+    np.square(rest, out=rest)
+    spread = np.sqrt(rest.mean(axis=0))
     widest = float(spread.max()) if spread.size else 0.0
     return np.where(spread > FLAT * max(widest, 1e-300), spread, 1.0)

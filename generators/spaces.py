@@ -45,7 +45,7 @@ class ColumnSpace:
         self._scores = self._restored() if state and scale == "scores" else None
 
     def fit(self, parts: Iterator[np.ndarray], n: int, n_classes: int) -> np.ndarray:
-        values = np.concatenate([part.astype(np.float64) for part in parts])
+        values = np.concatenate(list(parts), dtype=np.float64)
         self.state = {"low": values.min(axis=0), "high": values.max(axis=0)}
         if self.scale == "units":
             return values

@@ -75,7 +75,7 @@ def run(plan: EvaluatePlan, layout: Layout, machine: Machine) -> None:
             by_class = conditions_honoured(of_gate, summary.classes, real)
             verdicts += conditions_verdict(of_gate, summary.classes, real)
         verdicts += unsaid(balance, scores)
-        trials = tested, _uplift(plan, prepared, summary, synthetic)
+        trials = tested, _uplift(plan, prepared, summary, train, synthetic)
         progress("evaluate: alarms, and what was asked for against what is judged")
         alarms = batch_alarms(
             train,
@@ -97,10 +97,11 @@ def run(plan: EvaluatePlan, layout: Layout, machine: Machine) -> None:
     write_json(folder / "metrics.json", metrics(balance, verdicts, None if trials is None else trials[1]))
 
 
-def _uplift(plan: EvaluatePlan, prepared: Prepared, summary: Summary, synthetic: Batch) -> Uplift:
+def _uplift(plan: EvaluatePlan, prepared: Prepared, summary: Summary, train: Batch, synthetic: Batch) -> Uplift:
+    """`train`: what gates compare with, which of vectors is what a training loop reads."""
     progress("evaluate: training classifiers on real, weighted and augmented data")
     measured = uplift(
-        split_batch(prepared, summary, "train"),
+        train if form_of(summary).layout == "vector" else split_batch(prepared, summary, "train"),
         synthetic,
         split_batch(prepared, summary, "test"),
         classes=summary.classes,

@@ -18,10 +18,11 @@ from pydantic import Field
 from corpora.errors import UserError
 from generators.effects.plain import shrunk_means
 from generators.effects.shared import FLOOR, diagonal, from_elsewhere, low_rank
-from generators.effects.twoway import Sums, centre_by_subject, subject_index
+from generators.effects.twoway import Sums, TwoWay, centre_by_subject, subject_index
 from generators.params import GeneratorParams
 
 LEAST = 3  # samples of a class; of fewer no effect is estimated
+_ROWS = 1024  # looked at at once
 SPREAD_OF = 3  # classes from which directions of effects can be taken
 
 
@@ -161,14 +162,32 @@ def _one_corpus(
             mine = np.flatnonzero(y == k)
             sources = known & (np.arange(n_classes) != k)
             fit = sums.without(k, x[mine], level_of[mine]).fit(sources)
-            rest = x - fit.levels[level_of] - fit.effects[y]
-            seen = _Without(k, y, rest, fit.effects, np.flatnonzero(sources), x[y != k].var(axis=0))
+            spread = _variance(x[y != k])
+            rest = _rest(x, fit, level_of, y)
+            seen = _Without(k, y, rest, fit.effects, np.flatnonzero(sources), spread)
             effects[k], variance[k], how[k] = _estimate(seen, others, params)
             offsets[k, sources] = effects[k] - fit.effects[sources]
         _between_rare_ones(offsets, effects, known)
     for k in range(n_classes):
         offsets[k, k] = 0.0
     return Effects(offsets, variance, counts, tuple(how), effects, whole.levels, names, level_of)
+
+
+def _rest(x: np.ndarray, fit: TwoWay, level_of: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x [N, D] less levels and effects, a few rows at a time: a level for each row would be as large as x."""
+    rest = np.empty_like(x)
+    for start in range(0, len(x), _ROWS):
+        some = slice(start, start + _ROWS)
+        rest[some] = x[some] - fit.levels[level_of[some]] - fit.effects[y[some]]
+    return rest
+
+
+def _variance(own: np.ndarray, ddof: int = 0) -> np.ndarray:
+    """[n, D], which is overwritten -> [D], as `np.var` computes it beside another array of the size."""
+    own -= own.mean(axis=0)
+    np.multiply(own, own, out=own)
+    variance: np.ndarray = own.sum(axis=0) / max(len(own) - ddof, 0)
+    return variance
 
 
 @dataclass(frozen=True)
@@ -190,7 +209,7 @@ def _estimate(
     """Effect and posterior variance [D] of the class that was left out, and how they came about."""
     mine, known, theirs = fit.y == fit.k, fit.known, fit.effects[fit.known]
     n, u = int(mine.sum()), fit.rest[mine].mean(axis=0)
-    within = np.mean([fit.rest[fit.y == j].var(axis=0, ddof=1) for j in known], axis=0)
+    within = np.mean([_variance(fit.rest[fit.y == j], ddof=1) for j in known], axis=0)
     if params.estimator == "naive" or n >= params.enough:
         return u, within / n, "naive"
     one, one_variance = diagonal(u, n, theirs, within, FLOOR * fit.spread)

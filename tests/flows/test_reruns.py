@@ -11,7 +11,7 @@ import copy
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ from flows.engine.store import WorkStore
 from flows.params import load_params
 from flows.paths import Layout
 from flows.stages.augment import batches, sampler
-from flows.stages.augment.gating import SEEN, gate_key, reference_hash
+from flows.stages.augment.batches import SEEN
+from flows.stages.augment.gating import gate_key, reference_hash
 from flows.stages.augment.originals import originals_key
 from flows.stages.augment.sampler import samples_key, scores_key
 from flows.stages.fit.model_file import generator_id
@@ -430,8 +431,9 @@ def test_the_key_of_a_gate_holds_every_column_that_reaches_it(folder: Path, monk
             read.add(name)
             return super().get(name, default)
 
-    def watching(folder: Path, table: pa.Table) -> Iterator[tuple[dict[str, Any], bytes]]:
-        return ((Watched(row), payload) for row, payload in iter_payloads(folder, table))
+    def watching(folder: Path, table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[dict[str, Any], bytes]]:
+        assert set(columns) == {*SEEN, "labels"}, "what no gate sees is not decoded"
+        return ((Watched(row), payload) for row, payload in iter_payloads(folder, table, columns))
 
     monkeypatch.setattr(batches, "iter_payloads", watching)
     batches.batch_from_table(run, read_table(run / "index.parquet", SAMPLES), batches.Form("face"))

@@ -152,3 +152,28 @@ def test_a_real_person_passes(train: Batch, strangers: Batch) -> None:
         at = np.array([limits[e] for e in strangers.emotions])
         passed = [admit(v[None], x, gate.better)[0] for v, x in zip(gate.score(strangers), at, strict=True)]
         assert np.mean(passed) > 0.6, name
+
+
+def test_copies_of_vectors_count_as_all_distances_say(train: Batch) -> None:
+    """Its sources and recordings that equal them count five times as far; everything else as it is."""
+    rows = [np.asarray(s, np.float32) for s in train.signals]
+    rows[1] = rows[0].copy()  # a recording that the corpus holds twice
+    twice = with_rows(train, rows)
+    gate = Copies.fit(twice, classes=CLASSES, params={"own_times": 5.0}, seed=0)
+    rng = np.random.default_rng(0)
+    strengths = np.linspace(0.01, 2.0, len(rows))
+    moved = [r + s * rng.standard_normal(r.size).astype(np.float32) for r, s in zip(rows, strengths, strict=True)]
+    asked = replace(with_rows(train, moved), ids=tuple(f"syn/{i}" for i in range(len(rows))))
+    points, x = np.stack(rows).astype(np.float64), np.stack(moved).astype(np.float64)
+    mean, spread = points.mean(axis=0), points.std(axis=0)
+    points, x = (np.clip((a - mean) / spread, -10.0, 10.0) for a in (points, x))
+    points = points.astype(np.float32).astype(np.float64)
+    apart = np.linalg.norm(points[:, None] - points[None], axis=2)
+    groups = np.asarray(train.groups)
+    scale = np.median(np.where(groups[:, None] == groups[None], np.inf, apart).min(axis=1))
+    ratios = np.linalg.norm(x[:, None] - points[None], axis=2) / scale
+    np.testing.assert_allclose(gate.score(asked), ratios.min(axis=1), atol=1e-8)
+    own = replace(asked, source_ids=tuple((name,) for name in train.ids), cache={})
+    twins = apart < scale / 5.0
+    assert twins[0, 1] and twins.sum() < 2 * len(rows)
+    np.testing.assert_allclose(gate.score(own), np.where(twins, 5.0 * ratios, ratios).min(axis=1), atol=1e-8)

@@ -69,7 +69,13 @@ def vectors_of(batch: Batch) -> np.ndarray:
     standardises by train. Raises `UserError` for vectors of unlike lengths."""
     if len(columns := sorted({s.size for s in batch.signals if s.size})) > 1:
         raise UserError(f"vectors of {', '.join(map(str, columns))} columns do not stand in one batch")
-    return kept_features(batch, "plain", as_they_are)
+    if "plain" not in batch.cache:  # nothing is computed, so that nothing is worth remembering by content
+        rows = np.flatnonzero(usable(batch))
+        out = np.zeros((len(batch), columns[0] if rows.size else 0))
+        for i in rows.tolist():
+            out[i] = batch.signals[i].ravel()
+        batch.cache["plain"] = out
+    return batch.cache["plain"]
 
 
 def as_they_are(batch: Batch, rows: np.ndarray) -> np.ndarray:

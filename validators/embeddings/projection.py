@@ -10,7 +10,7 @@ import numpy as np
 from corpora.errors import UserError
 from validators.batch import Batch
 from validators.embeddings.features import plain_features
-from validators.maths.principal import leading
+from validators.maths.principal import directions
 from validators.maths.sets import column_scale
 
 
@@ -32,10 +32,11 @@ class Projection:
         variance on x, else they keep their own."""
         mean, spread = x.mean(axis=0), x.std(axis=0)
         scale = column_scale(spread, mean)  # a constant column stays 0
-        standard = np.clip((x - mean) / scale, -10.0, 10.0)
-        _, components, variances = leading(standard, max(1, min(dims, len(x) - 1, x.shape[1])))
+        standard = standardised(x, mean, scale)
+        standard -= standard.mean(axis=0)
+        components, squares = directions(standard, max(1, min(dims, len(x) - 1, x.shape[1])))
         if whiten:
-            spreads = np.sqrt(variances)
+            spreads = np.sqrt(squares / max(len(x) - 1, 1))
             components = components / np.where(spreads > 1e-6 * spreads[0], spreads, np.inf)[:, None]
         return cls(mean, scale, components)
 
@@ -43,7 +44,7 @@ class Projection:
         """[n, D] -> [n, d] float64. Raises `UserError` where D is not that of `fit`: other channels, another rate."""
         if x.ndim != 2 or x.shape[1] != self.mean.size:
             raise UserError(f"features {x.shape} where [n, {self.mean.size}] were learned: other channels or rate?")
-        projected: np.ndarray = np.clip((x - self.mean) / self.scale, -10.0, 10.0) @ self.components.T
+        projected: np.ndarray = standardised(x, self.mean, self.scale) @ self.components.T
         return projected
 
     def arrays(self, prefix: str) -> dict[str, np.ndarray]:
@@ -54,6 +55,14 @@ class Projection:
     def of_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str) -> Projection:
         """What `arrays(prefix)` gave. Raises `KeyError` where one of them is missing."""
         return cls(*(arrays[f"{prefix}{f.name}"] for f in dataclasses.fields(cls)))
+
+
+def standardised(x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """[n, D] -> [n, D] float64, standardised and clipped, in one array of its size: n may be all of train."""
+    standard = np.subtract(x, mean, dtype=np.float64)
+    standard /= scale
+    np.clip(standard, -10.0, 10.0, out=standard)
+    return standard
 
 
 def plain_components(batch: Batch, projection: Projection) -> np.ndarray:

@@ -6,7 +6,7 @@ whose nearest train sample is much closer than that is a copy, whatever its gain
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from validators.batch import Batch, rows_of, usable
 from validators.embeddings.images import MEL_BANDS, MEL_COLUMNS, faces_at, mel_of
 from validators.embeddings.kept import vectors_of
 from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
+from validators.maths.closest import Crowd, Ranking, pairs_within, rankings
 from validators.maths.sets import blocks, column_scale, unit_rows
 from validators.maths.text.copies import TextCopies, near_texts, word_hashes
 from validators.maths.text.words import text_of
@@ -30,8 +31,8 @@ _TIMES = 256  # parts of a trial of signals
 _SIDE = 16  # pixels: finer detail is what a copy changes first
 _RANGE_DB = 40.0  # below the loudest bin is silence: less would take noise floors for content
 _NOTHING = 1e-12  # length of a row that is rounding alone
-_BLOCK = 512  # rows compared at once: bounds memory to _BLOCK x n_train distances
-_DIGITS = 9  # scores are rounded: their last bits depend on how BLAS cuts a product
+_BLOCK = 512  # rows placed at once
+_DIGITS = 9  # scores are rounded: their last bits are rounding
 
 
 class CopiesParams(GateParams):
@@ -107,11 +108,9 @@ class Copies(SampleGate):
             arrays = {"mean": raw.mean(axis=0)}
             if batch.kind == "vector":
                 arrays["spread"] = column_scale(raw.std(axis=0), arrays["mean"])
-            points = _placed(raw, arrays).astype(np.float32)
+            points = _points(raw, arrays)
             mirrored = _placed(_raw(batch, mirror=True), arrays) if batch.kind == "face" else None
-            for rows, distances in _distances(points, _Others(points), mirrored, on_sphere=batch.kind != "vector"):
-                distances[groups[rows][:, None] == groups[None, :]] = np.inf
-                nearest[rows] = distances.min(axis=1)
+            nearest = _nearest_of_others(Crowd(points, on_sphere=batch.kind != "vector"), groups, mirrored)
             arrays |= {"points": points}
             if batch.kind == "physio":
                 arrays |= Levels.learn(batch, groups)
@@ -148,8 +147,8 @@ class Copies(SampleGate):
         )
 
     @cached_property
-    def _train(self) -> _Others:
-        return _Others(self._arrays["points"])
+    def _train(self) -> Crowd:
+        return Crowd(self._arrays["points"], on_sphere=self._on_sphere)
 
     def score(self, batch: Batch) -> np.ndarray:
         """-> [B] float64 >= 0; NaN: not decodable, not finite, or a text without words."""
@@ -161,19 +160,14 @@ class Copies(SampleGate):
                 if distances is not None:
                     own = self._own(batch.source_ids[i] if batch.source_ids else ())
                     alike = self._text.twins(own, self._scale / self._own_times) if own else None
-                    scores[i] = self._nearest(distances / self._scale, own, alike)
+                    scores[i] = self._nearest_text(distances / self._scale, own, alike)
         elif ok.size:
             part = rows_of(batch, ok)
             points, mirrored = self._vectors(part)
-            twins = self._twins([row for ids in part.source_ids or () for row in self._own(ids)])
             levels = None if self._levels is None or not any(part.source_ids) else self._levels.place(part)
-            for rows, distances in _distances(points, self._train, mirrored, on_sphere=self._on_sphere):
-                ratios = distances / self._scale
-                for place, i in enumerate(rows):
-                    own = self._own(part.source_ids[i] if part.source_ids else ())
-                    level = None if levels is None else levels[i]
-                    alike = np.any([twins[row] for row in own], axis=0) if own else None
-                    scores[ok[i]] = self._nearest(ratios[place], own, alike, level)
+            for i, ranking in rankings(points, self._train, mirrored):
+                own = self._own(part.source_ids[i] if part.source_ids else ())
+                scores[ok[i]] = self._nearest(ranking, own, None if levels is None else levels[i])
         scores[self._copied(batch) & ~np.isnan(scores)] = 0.0
         return np.round(scores, _DIGITS)
 
@@ -209,13 +203,9 @@ class Copies(SampleGate):
             near = near_texts(_texts(rows_of(batch, ok)), limit * self._scale)
             return [(int(ok[i]), int(ok[j])) for i, j in near]
         points, mirrored = self._vectors(rows_of(batch, ok))
-        pairs = []
-        siblings = _Others(points.astype(np.float32))
-        for rows, distances in _distances(points, siblings, mirrored, on_sphere=self._on_sphere):
-            for place, j in zip(*np.nonzero(distances < limit * self._scale), strict=True):
-                if rows[place] < j:
-                    pairs.append((int(ok[rows[place]]), int(ok[j])))
-        return sorted(pairs)
+        siblings = Crowd(points.astype(np.float32), on_sphere=self._on_sphere)
+        near = pairs_within(siblings, points, mirrored, limit * self._scale)
+        return sorted((int(ok[i]), int(ok[j])) for i, j in near)
 
     def _vectors(self, batch: Batch) -> tuple[np.ndarray, np.ndarray | None]:
         """[B, D] points of usable rows, and of faces' mirror images. Raises `UserError` for other columns than
@@ -231,25 +221,42 @@ class Copies(SampleGate):
         """Rows of train that a candidate was made from."""
         return [self._row_of[name] for name in sources if name in self._row_of]
 
-    def _twins(self, rows: Sequence[int]) -> dict[int, np.ndarray]:
-        """Row of train -> which rows are so close to it that they are the same recording, [n_train] bool."""
-        asked = sorted(set(rows))
-        points, near = self._arrays["points"][asked], self._scale / self._own_times
-        alike: dict[int, np.ndarray] = {}
-        for block, distances in _distances(points, self._train, None, on_sphere=self._on_sphere):
-            alike |= zip((asked[i] for i in block), distances < near, strict=True)
-        return alike
+    def _nearest(self, ranking: Ranking, own: Sequence[int], level: np.ndarray | None) -> float:
+        """Distance to the nearest train sample, in typical real distances. The sample's own sources (`own`), and the
+        same recordings as they, count `own_times` as far; of signals (`level`: as `Levels` places them) by the larger
+        of both distances. Nobody is farther than so counted, so that only who is near is looked at."""
+        nearest = np.inf
+        if own:
+            nearest = self._counted(np.asarray(own), ranking.distances(own), own, level)
+            ranking.leave_out(own)
+        while (near := ranking.take(nearest * self._scale)) is not None:
+            nearest = min(nearest, self._counted(*near, own, level))
+        return nearest
 
-    def _nearest(
-        self, ratios: np.ndarray, own: Sequence[int], twins: np.ndarray | None, level: np.ndarray | None = None
-    ) -> float:
-        """ratios [n_train] of one candidate. Its own sources (`own`), and what equals them (`twins` [n_train]), count
-        `own_times` as far; of signals (`level`: as `Levels` places them) by the larger of both distances."""
+    def _counted(self, rows: np.ndarray, distances: np.ndarray, own: Sequence[int], level: np.ndarray | None) -> float:
+        """The least of the distances [k] to these rows of train [k], in typical real distances, as they count."""
+        ratios = distances / self._scale
+        if own:
+            twins = self._twins(rows, own)
+            if self._levels is not None and level is not None:
+                ratios[twins] = np.maximum(ratios[twins], self._levels.ratios(level, rows[twins]))
+            ratios[twins] *= self._own_times
+        return float(ratios.min())
+
+    def _twins(self, rows: np.ndarray, own: Sequence[int]) -> np.ndarray:
+        """[k] bool: rows of train [k] that are among `own`, or so close to one of them that they are the same
+        recording, which a corpus may hold twice."""
+        points, twins = self._train.rows, np.isin(rows, own)
+        for source in points[own].astype(np.float64):
+            twins |= self._train.distances(source, rows) < self._scale / self._own_times
+        return twins
+
+    def _nearest_text(self, ratios: np.ndarray, own: Sequence[int], twins: np.ndarray | None) -> float:
+        """ratios [n_train] of one text. Its own sources, and texts that equal them (`twins` [n_train]), count
+        `own_times` as far."""
         if twins is not None:
             ratios, twins = ratios.copy(), twins.copy()
-            twins[own] = True  # recordings that a corpus holds twice
-            if self._levels is not None and level is not None:
-                ratios[twins] = np.maximum(ratios[twins], self._levels.ratios(level, twins))
+            twins[own] = True  # texts that a corpus holds twice
             ratios[twins] *= self._own_times
         return float(ratios.min())
 
@@ -313,10 +320,7 @@ class Levels:
         centre = trials.mean(axis=(0, 1))
         spread = column_scale(trials.std(axis=(0, 1)), centre)
         points = cls(trials, centre, spread, 1.0).place(batch).astype(np.float32)
-        nearest = np.empty(len(points))
-        for rows, distances in _distances(points, _Others(points), None, on_sphere=False):
-            distances[groups[rows][:, None] == groups[None, :]] = np.inf
-            nearest[rows] = distances.min(axis=1)
+        nearest = _nearest_of_others(Crowd(points, on_sphere=False), groups, None)
         scale = np.median(nearest[np.isfinite(nearest)], keepdims=True)
         learned = {"points": points, "centre": centre, "spread": spread, "scale": scale}
         return {f"levels.{name}": array for name, array in learned.items()}
@@ -362,8 +366,12 @@ def _texts(batch: Batch) -> list[str]:
 def _placed(raw: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """[B, D] -> [B, D] points whose distances are compared: standardised by train and clipped at 10 where it has a
     spread (vectors), else on the unit sphere around the mean of train."""
-    centred = raw - arrays["mean"]
-    return np.clip(centred / arrays["spread"], -10.0, 10.0) if "spread" in arrays else _on_sphere(centred)
+    centred: np.ndarray = raw - arrays["mean"]
+    if "spread" not in arrays:
+        return _on_sphere(centred)
+    centred /= arrays["spread"]
+    np.clip(centred, -10.0, 10.0, out=centred)
+    return centred
 
 
 def _on_sphere(x: np.ndarray) -> np.ndarray:
@@ -371,26 +379,22 @@ def _on_sphere(x: np.ndarray) -> np.ndarray:
     return unit_rows(x, least=_NOTHING)
 
 
-class _Others:
-    """Points [n, D] that others are compared with, as products want them: made once, which costs as much as comparing
-    dozens of points with them."""
+def _points(raw: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """[n, D] -> [n, D] float32: `_placed`, a few rows at a time, for n is all of train."""
+    points = np.empty(raw.shape, np.float32)
+    for rows in blocks(len(raw), _BLOCK):
+        points[rows] = _placed(raw[rows], arrays)
+    return points
 
-    def __init__(self, points: np.ndarray) -> None:
-        self.across = points.T.astype(np.float64)  # [D, n]
-        self.squares = np.square(self.across).sum(axis=0)  # [n]
 
-
-def _distances(
-    points: np.ndarray, others: _Others, mirrored: np.ndarray | None, *, on_sphere: bool
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Blocks of (rows, Euclidean distances [rows, n]); the smaller of plain and mirrored where both are given (on the
-    sphere alone)."""
-    for block in blocks(len(points), _BLOCK):
-        rows = np.arange(len(points))[block]
-        similarity = points[rows].astype(np.float64) @ others.across
-        if mirrored is not None:
-            similarity = np.maximum(similarity, mirrored[rows] @ others.across)
-        squares: np.ndarray | float = 2.0
-        if not on_sphere:
-            squares = np.square(points[rows], dtype=np.float64).sum(axis=1)[:, None] + others.squares
-        yield rows, np.sqrt(np.maximum(squares - 2.0 * similarity, 0.0))
+def _nearest_of_others(crowd: Crowd, groups: np.ndarray, mirrored: np.ndarray | None) -> np.ndarray:
+    """[n] float64 distance of each row to the nearest of another group; inf where there is none."""
+    order = np.argsort(groups, kind="stable")
+    _, of_row, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    members = np.split(order, np.cumsum(sizes)[:-1])
+    nearest = np.full(len(crowd), np.inf)
+    for i, ranking in rankings(crowd.rows, crowd, mirrored):
+        ranking.leave_out(members[of_row[i]])
+        if (near := ranking.take()) is not None:
+            nearest[i] = near[1].min()
+    return nearest

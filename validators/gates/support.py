@@ -16,7 +16,7 @@ from validators.embeddings.features import PLAIN, features_of
 from validators.embeddings.projection import Projection
 from validators.gate import AnyParams, Foreseen, GateParams, Limit, SampleGate
 from validators.maths.folds import group_folds
-from validators.maths.privacy import nearest
+from validators.maths.privacy import Near
 from validators.roster import CERTAIN, Roster, lacks_groups, why_no_folds
 from validators.state import arrays_hash, load_state, save_state
 
@@ -54,6 +54,7 @@ class Support(SampleGate):
         self._arrays, self._facts = dict(arrays), dict(facts)
         self._fold_of: dict[str, int] = facts["fold_of"]
         self._n_folds, self._k = int(facts["folds"]), int(facts["k"])
+        self._laid_out: dict[tuple[int, int], tuple[int, Near | None]] = {}
         self.judge = f"{PLAIN[facts['kind']]}-knn{self._k}/{arrays_hash(arrays)}"
 
     @classmethod
@@ -74,9 +75,11 @@ class Support(SampleGate):
         arrays: dict[str, np.ndarray] = {}
         target = np.asarray([list(classes).index(name) for name in batch.emotions])
         for f in np.unique(fold):
-            projection = Projection.fit(features[fold != f], options.dims, whiten=True)
+            others = features[fold != f]
+            projection = Projection.fit(others, options.dims, whiten=True)
             arrays |= projection.arrays(f"{f}.")
-            arrays |= {f"{f}.points": projection.apply(features[fold != f]), f"{f}.class": target[fold != f]}
+            arrays |= {f"{f}.points": projection.apply(others), f"{f}.class": target[fold != f]}
+            del others  # before the next fold's
         facts: dict[str, Any] = {
             "classes": list(classes),
             "kind": train.kind,
@@ -143,11 +146,18 @@ class Support(SampleGate):
             projection = Projection.of_arrays(self._arrays, f"{f}.")
             for k in np.unique(asked[allowed[:, f]]):
                 rows = np.flatnonzero(allowed[:, f] & (asked == k))
-                near = self._arrays[f"{f}.points"][self._arrays[f"{f}.class"] == k]
-                if len(near):
-                    distance = nearest(projection.apply(features[rows]), near, min(self._k, len(near)))[:, -1]
+                n, near = self._near(f, int(k))
+                if near is not None:
+                    distance = near.distances(projection.apply(features[rows]), min(self._k, n))[:, -1]
                     out[rows, f] = distance / self._arrays["scale"][f, k]
         return out
+
+    def _near(self, f: int, k: int) -> tuple[int, Near | None]:
+        """How many samples of class k the space of fold f holds, and who is near them; None of none."""
+        if (f, k) not in self._laid_out:
+            points = self._arrays[f"{f}.points"][self._arrays[f"{f}.class"] == k]
+            self._laid_out[f, k] = len(points), Near(points) if len(points) else None
+        return self._laid_out[f, k]
 
     def save(self, folder: Path) -> None:
         """Writes gate.safetensors and gate.json."""

@@ -80,12 +80,12 @@ def polynomial_kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return product * product * product
 
 
-def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """[a, d], [b, d] -> [a, b], never below 0."""
+def squared_distances(a: np.ndarray, b: np.ndarray, b_squares: np.ndarray | None = None) -> np.ndarray:
+    """[a, d], [b, d] -> [a, b], never below 0. `b_squares`: squared lengths [b], where they are known."""
     squares = a @ b.T
     squares *= -2.0
     squares += (a * a).sum(axis=1)[:, None]
-    squares += (b * b).sum(axis=1)[None]
+    squares += ((b * b).sum(axis=1) if b_squares is None else b_squares)[None]
     return np.maximum(squares, 0.0, out=squares)
 
 

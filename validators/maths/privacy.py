@@ -32,18 +32,30 @@ class Share:
     n: int
 
 
+class Near:
+    """A reference [m, d], m >= 1, that others ask for their nearest rows, laid out once: they come in lists of a
+    few."""
+
+    def __init__(self, reference: np.ndarray) -> None:
+        self._centre = reference.mean(axis=0)  # squares of differences from a near point lose fewer digits
+        self._rows = reference - self._centre
+        self._squares = (self._rows * self._rows).sum(axis=1)
+
+    def distances(self, x: np.ndarray, k: int) -> np.ndarray:
+        """x [n, d] float64, 1 <= k <= m -> [n, k] distances to the k nearest rows, ascending."""
+        distances = np.empty((len(x), k))
+        for rows in blocks(len(x), _BLOCK):
+            part = squared_distances(x[rows] - self._centre, self._rows, self._squares)
+            distances[rows] = np.sqrt(np.sort(np.partition(part, k - 1, axis=1)[:, :k], axis=1))
+        return distances
+
+
 def nearest(x: np.ndarray, reference: np.ndarray, k: int = 1) -> np.ndarray:
     """x [n, d], reference [m, d] -> [n, k] distances to the k nearest rows, ascending. Raises `UserError` for m < k."""
     x, reference = checked_pair(x, reference)
     if len(reference) < k:
         raise UserError(f"{len(reference)} reference rows; at least {k} are needed")
-    centre = reference.mean(axis=0)  # squares of differences from a near point lose fewer digits
-    x, reference = x - centre, reference - centre
-    distances = np.empty((len(x), k))
-    for rows in blocks(len(x), _BLOCK):
-        part = squared_distances(x[rows], reference)
-        distances[rows] = np.sqrt(np.sort(np.partition(part, k - 1, axis=1)[:, :k], axis=1))
-    return distances
+    return Near(reference).distances(x, k)
 
 
 def dcr_share(train: np.ndarray, holdout: np.ndarray, synthetic: np.ndarray, *, seed: int = 0) -> Share:

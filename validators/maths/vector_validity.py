@@ -23,8 +23,9 @@ class VectorRules:
         """
         sizes = np.array([np.size(row) for row in rows])
         x = np.stack([np.ravel(row) for row in rows if np.size(row) == np.bincount(sizes).argmax()]).astype(np.float64)
-        centre = np.median(x, axis=0)
-        farthest = np.abs(x - centre).max(axis=0)
+        centre = np.median(x, axis=0, overwrite_input=True)  # which sorts columns, each for itself: no second array
+        x -= centre
+        farthest = np.abs(x, out=x).max(axis=0)
         return {"centre": centre, "reach": reach_times * column_scale(farthest, centre)}
 
     def reason(self, row: np.ndarray) -> str | None:

@@ -56,10 +56,12 @@ def uplift(
         )
     n_synthetic = len(_labelled(synthetic, names))
     synthetic = rows_by_class(synthetic)  # a soft label counts in each of its classes
-    x_syn, y_syn, _ = labelled_features(synthetic, names)
     projection = Projection.fit(x_train, COMPONENTS)
     z_train, z_test = projection.apply(x_train), projection.apply(x_test)
+    del x_train, x_test  # as large as train: before the synthetic ones come
+    x_syn, y_syn, _ = labelled_features(synthetic, names)
     z_syn = projection.apply(x_syn) if len(y_syn) else z_train[:0]
+    del x_syn
     drawn, counts = _oversample(y_train, seed), labelled_weights(synthetic, names)
     both = None if counts is None else np.concatenate([np.ones(len(y_train)), counts])
     arms = {

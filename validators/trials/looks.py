@@ -17,7 +17,7 @@ import numpy as np
 from validators.batch import Batch
 from validators.embeddings.features import features_of, plain_features
 from validators.embeddings.images import FACE_SIDE, MEL_BANDS, MEL_COLUMNS
-from validators.embeddings.projection import Projection
+from validators.embeddings.projection import Projection, standardised
 from validators.maths.alarms import modes
 from validators.maths.kernel import squared_distances
 from validators.maths.sets import column_scale
@@ -82,7 +82,8 @@ class VectorEye:
         x, labels = features_of(train, "plain"), np.asarray(train.emotions, dtype=str)
         self._mean = x.mean(axis=0)
         self._scale = column_scale(x.std(axis=0), self._mean)
-        within = _residuals(self._standard(x), labels)
+        standard = standardised(x, self._mean, self._scale)
+        within = _residuals(standard, labels, out=standard)
         values, vectors = np.linalg.eigh(within.T @ within / max(len(x) - len(np.unique(labels)), 1))
         values, vectors = values[::-1], vectors[:, ::-1]
         known = max(1, min(int((values > 1e-8 * max(values[0], 1e-300)).sum()), len(x) // PER_COMPONENT))
@@ -90,26 +91,25 @@ class VectorEye:
         share = np.cumsum(values[:known]) / values[:known].sum()
         self._lead = min(int(np.searchsorted(share, LEAD)) + 1, known - 1) if known > 1 else 1
 
-    def _standard(self, x: np.ndarray) -> np.ndarray:
-        standard: np.ndarray = np.clip((x - self._mean) / self._scale, -10.0, 10.0)
-        return standard
-
     def look(self, batch: Batch) -> Look:
         """levels: "detail", mean square about the class' own mean in the small components; "spread": in the rest."""
-        w = self._standard(features_of(batch, "plain")) @ self._basis
+        w = standardised(features_of(batch, "plain"), self._mean, self._scale) @ self._basis
         squares = _residuals(w, np.asarray(batch.emotions, dtype=str)) ** 2
         parts = {"spread": squares[:, : self._lead], "detail": squares[:, self._lead :]}
         levels = {name: part.mean(axis=1) for name, part in parts.items() if part.shape[1]}
         return Look(w[:, : min(self._lead, COARSE)], w, levels)
 
 
-def _residuals(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """[n, d] minus the mean of the row's class, at the length that rows about the true mean would have."""
-    out = np.empty_like(x)
+def _residuals(x: np.ndarray, labels: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """[n, d] minus the mean of the row's class, at the length that rows about the true mean would have; in `out`, which
+    may be x."""
+    out = np.empty_like(x) if out is None else out
     for name in np.unique(labels):
         own = labels == name
-        n = int(own.sum())
-        out[own] = (x[own] - x[own].mean(axis=0)) * math.sqrt(n / max(n - 1, 1))
+        rows, n = x[own], int(own.sum())
+        rows -= rows.mean(axis=0)
+        rows *= math.sqrt(n / max(n - 1, 1))
+        out[own] = rows
     return out
 
 

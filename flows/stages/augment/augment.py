@@ -45,6 +45,11 @@ CANONICAL: Mapping[str, Any] = {
     "separators": (",", ":"),
     "ensure_ascii": False,
 }  # as `hash_json` has it
+# what synthetic samples are told of real ones (`_as_samples`)
+OF_SOURCE = (
+    *("sample_id", "corpus", "part", "emotion", "license", "group_id", "subject_id", "language", "gender"),
+    *("sentence_id", "intensity", "valence", "arousal", "dominance"),
+)
 TIMINGS = "draws"  # .emoforge/timings/<run>/draws.json
 
 
@@ -96,7 +101,7 @@ def run(plan: AugmentPlan, layout: Layout, machine: Machine) -> None:
 
 def _write(plan: AugmentPlan, layout: Layout, prepared: Prepared, store: WorkStore, drawn: Drawn) -> None:
     summary = prepared.summary()
-    real = {r["sample_id"]: r for r in prepared.index().to_pylist()}
+    real = {r["sample_id"]: r for r in prepared.index().select(list(OF_SOURCE)).to_pylist()}
     edits = plan.generator is not None and hasattr(generator_class(plan.generator.name), "edit_payloads")
     released = [c for c in drawn.candidates if c.failed is None and not c.surplus]
     with Augmented.written(layout.run(plan.run) / "augmented") as out:

@@ -23,6 +23,11 @@ from validators.gate import Batch
 
 Columns = tuple[tuple[str, int], ...]  # names of signals, sorted, and how many columns each has
 Facts = Sequence[Mapping[str, object]]  # the record's `signals`: name, unit, rate_hz, shape of each
+# columns of SAMPLES that reach a gate: they stand in a Batch
+SEEN = (
+    *("sample_id", "sha256", "emotion", "subject_id", "group_id", "source_ids"),
+    *("signals", "valence", "arousal", "dominance", "weight", "generator_id"),
+)
 SHORTEST = 0.9  # of the longest signal of a trial: what all of them must cover
 _EMPTY: dict[str, np.ndarray] = {
     "speech": np.zeros(0, np.float32),
@@ -162,7 +167,9 @@ def _decoded(stored: Stored, form: Form) -> tuple[list[np.ndarray], list[str | N
 def batch_from_table(folder: Path, table: pa.Table, form: Form) -> Batch:
     """Reads the payloads of `table` (SAMPLES) from the shards in `folder`, in the order of the shards."""
     rows, payloads = [], []
-    for row, payload in iter_payloads(folder, table):
+    for row, payload in iter_payloads(
+        folder, table, [name for name in (*SEEN, "labels") if name in table.schema.names]
+    ):
         rows.append(row)
         payloads.append(payload)
     stored = Stored(

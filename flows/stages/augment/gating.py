@@ -12,17 +12,11 @@ from flows.artifacts.prepared import Prepared, Summary
 from flows.engine.progress import progress
 from flows.engine.store import WorkStore
 from flows.paths import Layout
-from flows.stages.augment.batches import Form, batch_from_table
+from flows.stages.augment.batches import SEEN, Form, batch_from_table
 from flows.stages.plan.plans import AugmentPlan, EvaluatePlan, PlannedGate
 from flows.stages.plan.weights import require_loaded, require_planned
 from training.seeds import derive_seed
 from validators.gate import Batch, SampleGate, class_limits, gate_class
-
-# columns of SAMPLES that reach a gate: flows/stages/augment/batches.py puts them into a Batch
-SEEN = (
-    *("sample_id", "sha256", "emotion", "subject_id", "group_id", "source_ids"),
-    *("signals", "valence", "arousal", "dominance", "weight", "generator_id"),
-)
 
 
 @dataclass(frozen=True)

@@ -60,11 +60,9 @@ def acceptance(data: RunFolder) -> Acceptance:
     """From the scores of every candidate, the draws that were kept, and the index of real samples."""
     fates = _fates(data.scores)
     started = {i: source for i, source in _started(data.draws).items() if i in fates}
-    real = {
-        row["sample_id"]: row
-        for row in data.samples.select(["sample_id", *SLICED]).to_pylist()
-        if row["sample_id"] in set(started.values())
-    }
+    sources = set(started.values())
+    rows = data.samples.select(["sample_id", *SLICED]).to_pylist()
+    real = {row["sample_id"]: row for row in rows if row["sample_id"] in sources}
     known = {i: real[source] for i, source in started.items() if source in real}
     slices = [_slices(column, name, known, fates) for column, name in SLICED.items()]
     rounds = data.balance.rounds if data.balance else ()

@@ -13,7 +13,9 @@ from validators.batch import rows_of
 from validators.embeddings.features import PLAIN, features_of
 from validators.embeddings.projection import Projection
 from validators.gate import Batch, admit
+from validators.gates import support
 from validators.gates.support import Support
+from validators.maths.privacy import Near
 
 CLASSES = ("anger", "happiness", "sadness")
 
@@ -72,3 +74,21 @@ def test_bad_input(train: Batch, strangers: Batch) -> None:
         _fit(train, k=0)
     with pytest.raises(UserError, match="at least 2 groups"):
         _fit(replace(train, groups=("one",) * len(train)))
+
+
+def test_neighbours_are_laid_out_once_for_all_lists(
+    train: Batch, strangers: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, laid = _fit(train), []
+
+    class Counted(Near):
+        def __init__(self, reference: np.ndarray) -> None:
+            laid.append(len(reference))
+            super().__init__(reference)
+
+    monkeypatch.setattr(support, "Near", Counted)
+    whole = gate.score(strangers)
+    once = len(laid)
+    by_list = [gate.score(rows_of(strangers, np.arange(i, i + 1))) for i in range(len(strangers))]
+    assert len(laid) == once == gate._n_folds * len(CLASSES)
+    np.testing.assert_allclose(np.concatenate(by_list), whole, atol=1e-8)

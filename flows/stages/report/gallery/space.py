@@ -23,6 +23,7 @@ from flows.stages.report.samples import Kind, order_of
 from validators.batch import Batch, rows_of, usable
 from validators.embeddings.features import PLAIN, plain_features
 from validators.embeddings.projection import Projection
+from validators.maths.sets import column_scale
 
 MOST = 400  # real samples, and as many synthetic ones: what a page can show and a minute can compute
 NEAR = 3  # neighbours of a sample that its certificate names
@@ -130,8 +131,9 @@ def _usable(folder: Path, table: pa.Table, form: Form) -> Batch:
 
 def _standard(features: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Standardised by the first of them, which is real; clipped, so that one wild feature does not own a distance."""
-    scale = Projection.fit(features[0], 1)
-    return [np.clip((x - scale.mean) / scale.scale, -_CLIP, _CLIP) for x in features]
+    mean = features[0].mean(axis=0)
+    scale = column_scale(features[0].std(axis=0), mean)
+    return [np.clip((x - mean) / scale, -_CLIP, _CLIP) for x in features]
 
 
 def _mapped(features: Sequence[np.ndarray]) -> tuple[tuple[float, float], list[np.ndarray]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from corpora.schema import SAMPLES, SCORES
 from flows.artifacts.augmented import DRAWS, RoundTally
+from flows.stages.report import acceptance as page
 from flows.stages.report.acceptance import acceptance, rounds_figure
 from flows.stages.report.data import RunFolder, read_run
 from tests.flows.stages.report.report_run import make_run
@@ -75,3 +77,18 @@ def test_rounds_are_a_figure_where_there_are_several(tmp_path: Path) -> None:
     assert rounds_figure([tally(1, "fear", 3)]) is None
     figure = rounds_figure([tally(1, "fear", 3), tally(2, "fear", 1), tally(1, "anger", 9)])
     assert figure is not None and "fear" in figure and "anger" in figure and "rounds" in figure
+
+
+def test_sources_are_gathered_once_whatever_the_corpus_holds(data: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gathered for each real sample, they took half a minute of the page of 40,000."""
+    gathered: list[int] = []
+
+    def counted(values: Iterable[str]) -> set[str]:
+        gathered.append(1)
+        return set(values)
+
+    monkeypatch.setattr(page, "set", counted, raising=False)
+    acceptance(data)
+    once = len(gathered)
+    acceptance(dataclasses.replace(data, samples=pa.concat_tables([data.samples] * 50)))
+    assert len(gathered) == 2 * once
