@@ -53,7 +53,6 @@ def project(quick: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pub
     build(made)
     made.git("add", "-A")
     made.git("commit", "-q", "-m", "begin")
-    monkeypatch.setattr(conduct, "stages_of", lambda params, runs: ["release@tiny"])
     monkeypatch.setattr(conduct, "require_intact", lambda stages, pushed, repo: [])
 
     def push(paths: list[str], remote: remotes.Remote, repo: Path) -> None:
