@@ -144,10 +144,10 @@ def ray_cluster(
         wait(partial(_says, log, STARTED), first, log)
         address = f"127.0.0.1:{port}"
         with ExitStack() as stack:
-            names = [f"worker-{i}" for i in range(n)]
-            nodes = [stack.enter_context(_node(work, env, address, name, hidden=hidden)) for name in names]
-            for node, name in zip(nodes, names, strict=True):
-                wait(partial(_says, work / f"{name}.log", STARTED), node, work / f"{name}.log")
+            names, nodes = [f"worker-{i}" for i in range(n)], []
+            for name in names:  # one after the other: nodes that see each other's folder share a session in it
+                nodes.append(stack.enter_context(_node(work, env, address, name, hidden=hidden)))
+                wait(partial(_says, work / f"{name}.log", STARTED), nodes[-1], work / f"{name}.log")
             yield address, nodes
 
 
@@ -171,6 +171,7 @@ def _node(
 def _ray_env(env: Mapping[str, str]) -> dict[str, str]:
     # a node that is lost is missed after 4 s, not 30
     quick = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 8}
+    quick["raylet_start_wait_time_s"] = int(START_S)  # on a busy machine
     own = dict(env) | {f"RAY_{name}": str(value) for name, value in quick.items()} | {"PYTHONPATH": str(ROOT)}
     # ours is 0 in processes that import emoforge: loopback alone
     return own | {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}

@@ -22,9 +22,9 @@ WITH_TABLE = PARAMS.replace(
 
 
 def said(project: Project, *words: str, where: Path | None = None) -> Any:
-    """What a command of emoforge answers with --json, in the project or in another clone."""
-    folder = ["env", "-C", str(where or project.folder)]
-    return json.loads(project.sh(*folder, *EMOFORGE, *words, "--json"))
+    """What a command of emoforge answers with --json, in the project or in another clone; lines of stages go before."""
+    printed = project.sh("env", "-C", str(where or project.folder), *EMOFORGE, *words, "--json")
+    return json.loads(printed[("\n" + printed).index("\n{") :])
 
 
 @pytest.fixture(scope="module")
