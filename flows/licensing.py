@@ -31,16 +31,18 @@ def restrictions_of_run(params: Params, run: str, repo: Path) -> list[str]:
 
 def parts_of_run(params: Params, run: str, repo: Path) -> dict[Part, Verdict]:
     """Whether synthetic samples, or features, of `run` may be published without the real ones; {} where it has neither:
-    no generator. Raises as `make_corpus`, and `UnknownNameError` for a representation that nobody knows."""
+    no generator and no tables of features. Raises as `make_corpus`, and `UnknownNameError` for a representation that
+    nobody knows."""
     one = params.run(run)
-    if one.generator is None:
+    draws, tables = one.generator is not None, one.release is not None and bool(one.release.features)
+    if not draws and not tables:
         return {}
     held = [Held.of(entry) for entry in licence_entries(params, run, repo)]
     from features.representation import representation_class  # here: most questions need no arrays
 
     modelled = one.representation is not None and _is_features(representation_class(one.representation.name))
-    parts = [part for part in PARTS if part != "features" or modelled]
-    return {part: verdict(held, part, params.publish.permits) for part in parts}
+    there: dict[Part, bool] = {"synthetic": draws, "features": tables or (draws and modelled)}
+    return {part: verdict(held, part, params.publish.permits, synthetic=draws) for part in PARTS if there[part]}
 
 
 def _is_features(kind: object) -> bool:

@@ -4,6 +4,7 @@
     python -m benchmarks.drills clock [--seed 1]        needs libfaketime
     python -m benchmarks.drills disk                    needs the right to mount (unshare -m)
     python -m benchmarks.drills twice
+    python -m benchmarks.drills losses [--kills 20] [--seed 1] [--kinds actor,node,server,worker]
     python -m benchmarks.drills cluster [--databases sqlite,postgresql]     the same, moto and PostgreSQL
 
 Each takes --out FILE.json. The exit code is 1 where anything came out differently.
@@ -22,7 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.drills import clock, cluster, disk, kills, twice
+from benchmarks.drills import clock, cluster, disk, kills, losses, twice
 from benchmarks.drills.project import STAGES, DrillError
 
 
@@ -47,6 +48,7 @@ DRILLS: dict[str, Callable[[argparse.Namespace, Path], Sequence[Any]]] = {
     "clock": lambda asked, work: clock.drill(asked.seed, work, tell),
     "disk": lambda asked, work: disk.drill(work, tell),
     "twice": lambda asked, work: twice.drill(work, tell),
+    "losses": lambda asked, work: losses.drill(asked.kills, asked.seed, work, asked.kinds, tell),
     "cluster": lambda asked, work: cluster.drill(work, asked.databases, tell),
 }
 
@@ -59,7 +61,9 @@ def parser() -> argparse.ArgumentParser:
     below = top.add_subparsers(dest="drill", required=True)
     each = {name: below.add_parser(name) for name in DRILLS}
     each["kills"].add_argument("--kills", type=int, default=100)
-    for name in ("kills", "clock"):
+    each["losses"].add_argument("--kills", type=int, default=20)
+    each["losses"].add_argument("--kinds", type=one_of(losses.KINDS), default=list(losses.KINDS), help="KIND,KIND")
+    for name in ("kills", "clock", "losses"):
         each[name].add_argument("--seed", type=int, default=1)
     each["kills"].add_argument("--stages", type=one_of(STAGES), default=list(STAGES), help="STAGE,STAGE; default: all")
     databases = list(cluster.DATABASES)

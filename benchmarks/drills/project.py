@@ -106,6 +106,8 @@ class Project:
         quiet = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "DVC_NO_ANALYTICS": "1"}
         own = {"EMOFORGE_ACTORS": "0", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         self.env = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "PREFECT_API_URL")}
+        # `python` of dvc.yaml is this one
+        own["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         self.env |= who | when | quiet | own | dict(more or {})
 
     def begin(self) -> None:

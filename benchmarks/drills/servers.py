@@ -5,6 +5,7 @@ Each ends with its `with`, and with all that it started. The S3 server is that o
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,9 +15,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -25,6 +27,11 @@ from tests.flows.publishing.s3_server import KEYS, free_port
 
 START_S = 180.0
 OBJECT_STORE_BYTES = 100 << 20  # results are small
+ASKED = 60  # times, at most
+STARTED = "Ray runtime started"
+_RAY = [sys.executable, "-W", "ignore", "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+_RAY += ["--node-ip-address=127.0.0.1", f"--object-store-memory={OBJECT_STORE_BYTES}"]
+_RAY += ["--min-worker-port=0", "--max-worker-port=0", "--include-log-monitor=false"]
 # in a mount namespace of its own: what lies below $1 is not there, nor is shared memory; then the command, in $1/own
 HIDDEN = """
 set -e
@@ -102,6 +109,20 @@ def answers(url: str) -> bool:
         return False
 
 
+def asked(url: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    """What Prefect's API answers; a body is posted. A server whose database is locked says 503, and is asked again."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{url}/{path}", data, {"Content-Type": "application/json"})
+    for again in range(ASKED):
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or again == ASKED - 1:
+                raise
+            time.sleep(1)
+
+
 def store_env(s3_port: int) -> dict[str, str]:
     """By which fsspec reaches the bucket, in the driver and on every node."""
     keys = {name.upper(): value for name, value in KEYS.items()}
@@ -109,29 +130,51 @@ def store_env(s3_port: int) -> dict[str, str]:
 
 
 @contextmanager
-def ray_cluster(work: Path, env: Mapping[str, str], n: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """-> address and worker nodes of one CPU each, which see nothing below `work`; the head, which does, has no CPU."""
-    port = free_port()
-    ray = [sys.executable, "-W", "ignore", "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
-    ray += ["--node-ip-address=127.0.0.1", f"--object-store-memory={OBJECT_STORE_BYTES}"]
-    ray += ["--min-worker-port=0", "--max-worker-port=0", "--include-log-monitor=false"]
-    # a node that is lost is missed after 4 s, not 30
-    quick = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 8}
-    own = dict(env) | {f"RAY_{name}": str(value) for name, value in quick.items()} | {"PYTHONPATH": str(ROOT)}
-    own["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "1"  # ours is 0 in processes that import emoforge: loopback alone
-    head = [*ray, "--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false"]
+def ray_cluster(
+    work: Path, env: Mapping[str, str], n: int, *, hidden: bool = True
+) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """-> address and worker nodes of one CPU each; the head, which sees `work`, has no CPU. hidden: the nodes see
+    nothing below `work`."""
+    port, own = free_port(), _ray_env(env)
+    head = [*_RAY, "--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false"]
     head += [f"--temp-dir={work / 'ray'}", f"--ray-client-server-port={free_port()}"]
     (work / "head").mkdir()
-    logs = [work / f"{name}.log" for name in ("head", *(f"worker-{i}" for i in range(n)))]
-    with running(head, work / "head", own, logs[0]) as first:
-        wait(partial(_says, logs[0], "Ray runtime started"), first, logs[0])
-        worker = ["unshare", "-m", "sh", "-c", HIDDEN, "sh", str(work), *ray]
-        worker += [f"--address=127.0.0.1:{port}", "--num-cpus=1"]
+    log = work / "head.log"
+    with running(head, work / "head", own, log) as first:
+        wait(partial(_says, log, STARTED), first, log)
+        address = f"127.0.0.1:{port}"
         with ExitStack() as stack:
-            nodes = [stack.enter_context(running(worker, Path("/"), own, log)) for log in logs[1:]]
-            for node, log in zip(nodes, logs[1:], strict=True):
-                wait(partial(_says, log, "Ray runtime started"), node, log)
-            yield f"127.0.0.1:{port}", nodes
+            names, nodes = [f"worker-{i}" for i in range(n)], []
+            for name in names:  # one after the other: nodes that see each other's folder share a session in it
+                nodes.append(stack.enter_context(_node(work, env, address, name, hidden=hidden)))
+                wait(partial(_says, work / f"{name}.log", STARTED), nodes[-1], work / f"{name}.log")
+            yield address, nodes
+
+
+@contextmanager
+def ray_node(work: Path, env: Mapping[str, str], address: str, name: str) -> Iterator[subprocess.Popen[bytes]]:
+    """One more worker node, which sees all that this process does."""
+    log = work / f"{name}.log"
+    with _node(work, env, address, name, hidden=False) as node:
+        wait(partial(_says, log, STARTED), node, log)
+        yield node
+
+
+def _node(
+    work: Path, env: Mapping[str, str], address: str, name: str, *, hidden: bool
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    apart = ["unshare", "-m", "sh", "-c", HIDDEN, "sh", str(work)] if hidden else []
+    command = [*apart, *_RAY, f"--address={address}", "--num-cpus=1"]
+    return running(command, Path("/"), _ray_env(env), work / f"{name}.log")
+
+
+def _ray_env(env: Mapping[str, str]) -> dict[str, str]:
+    # a node that is lost is missed after 4 s, not 30
+    quick = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 8}
+    quick["raylet_start_wait_time_s"] = int(START_S)  # on a busy machine
+    own = dict(env) | {f"RAY_{name}": str(value) for name, value in quick.items()} | {"PYTHONPATH": str(ROOT)}
+    # ours is 0 in processes that import emoforge: loopback alone
+    return own | {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
 
 
 def _says(log: Path, words: str) -> bool:
@@ -140,10 +183,15 @@ def _says(log: Path, words: str) -> bool:
 
 def actors_on(node: subprocess.Popen[bytes]) -> int:
     """Sampling processes of a node."""
+    return len(actors_of(node))
+
+
+def actors_of(node: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The sampling processes themselves."""
     with suppress(psutil.NoSuchProcess):
         below = psutil.Process(node.pid).children(recursive=True)
-        return sum("WorkerHost" in " ".join(_words(process)) for process in below)
-    return 0
+        return [process for process in below if "WorkerHost" in " ".join(_words(process))]
+    return []
 
 
 def _words(process: psutil.Process) -> list[str]:
@@ -177,12 +225,20 @@ def postgresql(work: Path) -> Iterator[str]:
 
 
 @contextmanager
-def prefect_server(work: Path, env: Mapping[str, str], database: str | None) -> Iterator[str]:
-    """-> URL of its API; None: on SQLite, as it comes."""
-    port, log = free_port(), work / "prefect.log"
+def prefect_server(work: Path, env: Mapping[str, str], database: str | None, port: int | None = None) -> Iterator[str]:
+    """-> URL of its API; database None: on SQLite, as it comes; port None: a free one."""
+    port = port or free_port()
+    with running(*prefect_command(work, env, database, port)) as server:
+        url, log = f"http://127.0.0.1:{port}/api", work / "prefect.log"
+        wait(lambda: answers(f"{url}/health"), server, log)
+        yield url
+
+
+def prefect_command(
+    work: Path, env: Mapping[str, str], database: str | None, port: int
+) -> tuple[list[str], Path, dict[str, str], Path]:
+    """What `running` takes for a Prefect server whose home is `work`/prefect."""
     own = dict(env) | {"PREFECT_HOME": str(work / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     own |= {"PREFECT_API_DATABASE_CONNECTION_URL": database} if database else {}
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with running([*command, "--no-ui"], work, own, log) as server:
-        wait(lambda: answers(f"http://127.0.0.1:{port}/api/health"), server, log)
-        yield f"http://127.0.0.1:{port}/api"
+    return [*command, "--no-ui"], work, own, work / "prefect.log"

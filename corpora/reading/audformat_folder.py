@@ -53,6 +53,7 @@ def export_audformat(release: Release, folder: Path) -> Exported:
         import audformat
     except ModuleNotFoundError as error:
         raise ResourceError(f'audformat is not installed ({error}): pip install "emoforge[audformat]"') from None
+    release.require_payloads()
     codecs = pc.unique(release.columns["codec"]).to_pylist()
     if codecs != [ENDING]:
         held = ", ".join(sorted(codecs)) or "nothing"

@@ -47,8 +47,8 @@ def selected(
     `synthetic_share`.
 
     Raises `UnknownNameError` (split, view, kind, gate, class, a keyword that is none), `UserError` (a condition or
-    share that is none; a share of both kinds where there is only one; nothing is left), `IntegrityError` where the
-    scores are not those of the manifest.
+    share that is none; a share of both kinds where there is only one; nothing is left; a release of features alone),
+    `IntegrityError` where the scores are not those of the manifest.
     """
     if unknown := sorted(set(which) - set(Which.__annotations__)):
         raise UnknownNameError.of("keyword", unknown[0], Which.__annotations__)
@@ -57,6 +57,7 @@ def selected(
     share = which.get("synthetic_share")
     if share is not None:
         _check_share(share, kind)
+    release.require_payloads()
     release = release.narrow([*NEEDED, *columns])
     rows = release.rows(split, synthetic={"both": None, "real": False, "synthetic": True}[kind], view=which.get("view"))
     if (classes := which.get("classes")) is not None:

@@ -180,6 +180,7 @@ def _of_lines(path: Path, shown: str, number: int) -> Side:
 
 
 def _of_release(release: Release, split: str | None, shown: str, number: int) -> Side:
+    release.require_payloads()
     table = release.rows(split).sort_by([("shard", "ascending"), ("offset", "ascending")])
     kinds = sorted(set(table["modality"].to_pylist()))
     if len(kinds) != 1:

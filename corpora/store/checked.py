@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpora.errors import IntegrityError
+from corpora.fingerprint import hash_files
 from corpora.store.remembered import has_hash, hash_anew
 from corpora.store.removed import NOTICE
 from corpora.store.shards import count_members
@@ -178,3 +179,10 @@ def first_problem(problems: Iterator[Problem]) -> None:
     """Raises `IntegrityError` with the first of them; nothing where there is none."""
     for problem in problems:
         raise IntegrityError(problem.sentence)
+
+
+def root_problem(path: Path, manifest: Mapping[str, Any]) -> str | None:
+    """Of a release of format 1, whose hash is one over its files alone: why it is not theirs, None where it is."""
+    root = hash_files({name: entry["sha256"] for name, entry in manifest["files"].items()})
+    wanted = manifest["release_hash"]
+    return None if root == wanted else f"{path}: the files hash to {root}, the manifest says {wanted}."

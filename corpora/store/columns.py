@@ -19,10 +19,14 @@ from corpora.schema import SAMPLES
 from corpora.store.evolve import DERIVED, evolved
 
 T = TypeVar("T")
+PAYLOAD = ("codec", "shard", "offset", "n_bytes", "sha256")  # columns of SAMPLES that say where a payload lies
+# of a release that holds features alone: an index without these columns, which are null when it is read
+WITHOUT_PAYLOADS = pa.schema([field.with_nullable(field.nullable or field.name in PAYLOAD) for field in SAMPLES])
 
 
 class Columns:
-    """The columns of SAMPLES in a Parquet file, with the values that `corpora.store.shards.read_table` has.
+    """The columns of SAMPLES in a Parquet file, with the values that `corpora.store.shards.read_table` has. schema:
+    SAMPLES, or `WITHOUT_PAYLOADS`.
 
     Names and types of all columns are checked at once; where the file may hold nulls in a column that must have none,
     those too. Several threads may ask; it can be pickled.
@@ -31,8 +35,8 @@ class Columns:
     damaged column when it is asked for.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.schema = Path(path), SAMPLES
+    def __init__(self, path: Path, schema: pa.Schema = SAMPLES) -> None:
+        self.path, self.schema = Path(path), schema
         self._decoded: dict[str, pa.ChunkedArray] = {}
         self._mask: pa.BooleanArray | None = None
         try:
@@ -41,12 +45,12 @@ class Columns:
             raise self._unreadable(error) from error
         self._data: bytes | None = data
         held, self.num_rows = self._of_file(data, lambda file: (file.schema_arrow, file.metadata.num_rows))
-        evolved(held.empty_table(), SAMPLES, self.path)
+        evolved(held.empty_table(), schema, self.path)
         self._held = frozenset(held.names)
         if not self._held.issuperset(DERIVED):  # of older formats: made of other columns
-            whole = evolved(self._of_file(data, lambda file: file.read()), SAMPLES, self.path)
-            self._decoded, self._data = dict(zip(SAMPLES.names, whole.columns, strict=True)), None
-        self.select(f.name for f in SAMPLES if not f.nullable and held.field(f.name).nullable)
+            whole = evolved(self._of_file(data, lambda file: file.read()), schema, self.path)
+            self._decoded, self._data = dict(zip(schema.names, whole.columns, strict=True)), None
+        self.select(f.name for f in schema if not f.nullable and held.field(f.name).nullable)
 
     @classmethod
     def of(cls, table: pa.Table, path: Path) -> Columns:

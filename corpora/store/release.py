@@ -7,7 +7,8 @@ Formats: in 1 the hash was one over the files alone, and README.md was none of t
 that rule. In 2 the manifest came under it. In 3 the index has `part` and `sources` (of older ones they follow from
 `modality` and `source_ids`), and from here on tables grow: corpora/store/evolve.py. 3.1 adds `weight`, which is 1 in
 all that came before, 3.2 lineage.parquet, 3.3 what describes a release (LICENSE.md, LICENSES/, croissant.json,
-SHA256SUMS) and `terms` of its licences in the manifest.
+SHA256SUMS) and `terms` of its licences in the manifest. 4 is 3.3 with an index that has no columns of payloads: of a
+part that holds features alone, and of nothing else.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ from corpora.store.checked import (
     first_problem,
     foreign_shards,
     member_problems,
+    root_problem,
     unlisted,
 )
-from corpora.store.columns import Columns
+from corpora.store.columns import WITHOUT_PAYLOADS, Columns
 from corpora.store.evolve import Format
 from corpora.store.remembered import has_hash
 from corpora.store.removed import warn_of_notice
@@ -63,6 +65,7 @@ TABLES = (INDEX, SPLIT_TABLE)
 SCORE_TABLE = "scores.parquet"
 LINEAGE_TABLE, REQUESTS_TABLE = "lineage.parquet", "requests.parquet"
 FORMAT = Format("emoforge-release", 3, 3)
+FEATURES_ALONE = Format("emoforge-release", 4)  # without payloads; the newest that is read
 MAX_NAME = 200  # characters of a path; the project's own have 40
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # fields that are shown to people or decide something, and what they must be where they are there
@@ -95,13 +98,14 @@ def compute_release_hash(files: Mapping[str, str]) -> str:
     return hash_files(dict(files))
 
 
-def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest with its `format` and `release_hash`: what `write_json` is to write as manifest.json.
+def sealed(manifest: Mapping[str, Any], form: Format = FORMAT) -> dict[str, Any]:
+    """The manifest with its `format` and `release_hash`: what `write_json` is to write as manifest.json. form: FORMAT,
+    or FEATURES_ALONE.
 
     `files` is what `describe_files` gives for every file but the manifest. Nothing of this machine or time may
     be in it.
     """
-    whole = json.loads(canonical_json({**manifest, "format": FORMAT.text}))  # as it is read back
+    whole = json.loads(canonical_json({**manifest, "format": form.text}))  # as it is read back
     return {**whole, "release_hash": _own_hash(whole)}
 
 
@@ -144,6 +148,20 @@ class Release:
         return str(self.manifest["release_hash"])
 
     @property
+    def has_payloads(self) -> bool:
+        """Whether samples lie in shards; not in a part that holds features alone."""
+        return self.version < FEATURES_ALONE.major
+
+    def require_payloads(self) -> None:
+        """Raises `UserError` where it has none, and says what it has."""
+        if not self.has_payloads:
+            raise UserError(f"{self.path} holds features alone, no payload. Read {self._shown_tables}, and to_pandas()")
+
+    @property
+    def _shown_tables(self) -> str:
+        return ", ".join(f"features({name!r})" for name in self.feature_tables)
+
+    @property
     def views(self) -> tuple[str, ...]:
         """Names of its split views."""
         return tuple(sorted(pc.unique(self.splits["view"]).to_pylist()))
@@ -184,8 +202,10 @@ class Release:
         `columns`: what of the index a dict holds beside these two, `["emotion"]` for a loop that needs the class alone.
         None: all of it, whose lists and maps take longer to build than a small picture takes to read.
 
-        At once raises `UnknownNameError` (split, view, column of the index) and `UserError` (`columns` is one text).
+        At once raises `UnknownNameError` (split, view, column of the index), `UserError` (`columns` is one text, or no
+        payloads are there).
         """
+        self.require_payloads()
         names = _columns(columns, self.columns.names)
         own = self if names is None else self.narrow([*names, *PLACE])
         return self._samples(own.rows(split, synthetic=synthetic, view=view), names)
@@ -301,12 +321,10 @@ class Release:
         if name is not None:
             return self._feature_table(name)
         if FEATURES not in self.manifest["files"]:
-            tables = ", ".join(f"features({name!r})" for name in self.feature_tables)
-            also = f" Tables beside them: {tables}." if tables else ""
-            raise UserError(
-                f"{self.path} has no {FEATURES}: payloads were generated, and `samples()` reads them from the shards."
-                + also
-            )
+            self.require_payloads()
+            also = f" Tables beside them: {self._shown_tables}." if self.feature_tables else ""
+            from_shards = "payloads were generated, and `samples()` reads them from the shards."
+            raise UserError(f"{self.path} has no {FEATURES}: {from_shards}{also}")
         _check_file(self.path, FEATURES, self.manifest["files"][FEATURES])
         table = pq.ParquetFile(self.path / FEATURES).read()
         if "weight" not in table.schema.names:  # of formats before 3.1
@@ -353,15 +371,13 @@ class Release:
         if version == 1 and (root := root_problem(self.path, self.manifest)):
             yield Problem(MANIFEST, "manifest", root)
         yield from foreign_shards(self.path, self.unlisted)
-        index = Columns(self.path / INDEX)  # all rows, whatever was drawn of them
-        yield from member_problems(self.path, index["shard"])
+        index = index_columns(self.path, version)  # all rows, whatever was drawn of them
+        yield from member_problems(self.path, index["shard"].drop_null())
 
 
-def root_problem(path: Path, manifest: Mapping[str, Any]) -> str | None:
-    """Of a release of format 1, whose hash is one over its files alone: why it is not theirs, None where it is."""
-    root = compute_release_hash({name: entry["sha256"] for name, entry in manifest["files"].items()})
-    wanted = manifest["release_hash"]
-    return None if root == wanted else f"{path}: the files hash to {root}, the manifest says {wanted}."
+def index_columns(root: Path, version: int) -> Columns:
+    """The index of a release of this major version of the format. Raises `IntegrityError`."""
+    return Columns(root / INDEX, WITHOUT_PAYLOADS if version >= FEATURES_ALONE.major else SAMPLES)
 
 
 def open_release(path: Path | str, *, weights: Weights = "keep", seed: int = 0) -> Release:
@@ -387,7 +403,7 @@ def open_release(path: Path | str, *, weights: Weights = "keep", seed: int = 0) 
         if name not in manifest["files"]:
             raise IntegrityError(f"{root / MANIFEST} does not list {name}: it is not the manifest of a release.")
         _check_file(root, name, manifest["files"][name])
-    index = Columns(root / INDEX)
+    index = index_columns(root, version)
     index = index.having("weight", with_weights(index.select(["sample_id", "weight"]), index.path)["weight"])
     splits = read_table(root / SPLIT_TABLE, SPLITS)
     for shard in _shards(index["shard"]):
@@ -418,7 +434,7 @@ def _columns(asked: Iterable[str] | None, known: Sequence[str]) -> list[str] | N
 
 
 def _shards(names: pa.ChunkedArray) -> list[str]:
-    return sorted(pc.unique(names).to_pylist())
+    return sorted(pc.unique(names.drop_null()).to_pylist())
 
 
 def read_manifest(root: Path) -> tuple[dict[str, Any], int]:
@@ -427,7 +443,7 @@ def read_manifest(root: Path) -> tuple[dict[str, Any], int]:
     if not place.is_file():
         raise CorpusError(f"{root} is no release: it holds no {MANIFEST}. Give the folder that `emoforge run` printed.")
     manifest = read_json(place)
-    version = FORMAT.require(manifest.get("format", "emoforge-release/1"), place)
+    version = FEATURES_ALONE.require(manifest.get("format", "emoforge-release/1"), place)
     for name in ("files", "release_hash"):
         if name not in manifest:
             raise IntegrityError(f"{place} has no {name!r}: it is not the manifest of a release.")

@@ -17,11 +17,12 @@ from corpora.store.checked import (
     file_problem,
     foreign_shards,
     member_problems,
+    root_problem,
     unlisted,
     with_samples,
 )
 from corpora.store.columns import Columns
-from corpora.store.release import INDEX, read_manifest, root_problem
+from corpora.store.release import INDEX, index_columns, read_manifest
 from corpora.store.removed import notice_of
 from corpora.store.tags import TAGS_BY, tag_problems
 
@@ -58,10 +59,10 @@ def check_release(path: Path) -> Checked:
     damaged = {problem.file for problem in found}
     problems = [*found, *foreign_shards(path, extra)]
     if INDEX not in damaged and INDEX in files:
-        index = _index(path, problems)
+        index = _index(path, version, problems)
         if index is not None:
             problems = _located(problems, path, index)
-            problems += _unknown_shards(path, files, index["shard"])
+            problems += _unknown_shards(path, files, index["shard"].drop_null())
             whole = pa.array(sorted(set(files) - damaged), pa.string())
             looked_at = index.select(TAGS_BY).filter(pc.is_in(index["shard"], value_set=whole))
             problems += tag_problems(path, looked_at, manifest)
@@ -78,10 +79,10 @@ def _damaged_files(path: Path, files: dict[str, dict[str, object]]) -> Iterator[
             yield problem
 
 
-def _index(path: Path, problems: list[Problem]) -> Columns | None:
+def _index(path: Path, version: int, problems: list[Problem]) -> Columns | None:
     """The index; None, and a problem more, where it has its hash and is no index all the same."""
     try:
-        index = Columns(path / INDEX)
+        index = index_columns(path, version)
         index.select(TAGS_BY)
         return index
     except IntegrityError as error:

@@ -20,7 +20,7 @@ from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
 from corpora.schema import VERDICTS
 from corpora.store.atomic import write_json
 from corpora.store.checked import MANIFEST
-from corpora.store.release import sealed
+from corpora.store.release import FEATURES_ALONE, FORMAT, sealed
 from corpora.store.shards import read_table, write_table
 from flows.artifacts.base import Described, Folder, Record, read_as
 from flows.artifacts.evaluated import VerdictRow, verdict_rows
@@ -117,6 +117,12 @@ class Manifest(Record):
         return any(n.synthetic for by_class in self.counts.values() for n in by_class.values())
 
     @property
+    def has_payloads(self) -> bool:
+        """Whether samples lie in shards. Not in features alone of a run of recordings; of a run of features the vectors
+        do."""
+        return self.part_of is None or self.part_of.only != "features" or self.features is not None
+
+    @property
     def is_weighted(self) -> bool:
         """Whether synthetic samples count for less than one."""
         return any(n.effective is not None for by_class in self.counts.values() for n in by_class.values())
@@ -182,6 +188,5 @@ class Released(Folder):
 
     def seal(self, manifest: Manifest, files: Mapping[str, Mapping[str, Any]]) -> None:
         """manifest.json: the last that is written. files: of every other file, as `describe_files` gives it."""
-        write_json(
-            self.path / MANIFEST, sealed({**manifest.to_json(), "files": {k: dict(v) for k, v in files.items()}})
-        )
+        whole = {**manifest.to_json(), "files": {k: dict(v) for k, v in files.items()}}
+        write_json(self.path / MANIFEST, sealed(whole, FORMAT if manifest.has_payloads else FEATURES_ALONE))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 import psutil
 from prefect import flow, get_run_logger, tags, task
 from prefect.artifacts import create_link_artifact, create_table_artifact
@@ -30,7 +31,7 @@ from prefect.runtime import flow_run as this_flow_run
 from prefect.states import Cancelled, Crashed
 from prefect.tasks import Task
 
-from corpora.errors import EmoforgeError, IntegrityError, InterruptedRunError
+from corpora.errors import EmoforgeError, IntegrityError, InterruptedRunError, ResourceError
 from corpora.store.atomic import write_json
 from flows.conduct.dvcrun import needed, repro, stages_of
 from flows.conduct.errorfile import StageFailedError
@@ -218,7 +219,8 @@ def _pass(stages: Sequence[str], repo: Path, machine: Machine, known: Known, bef
 
 
 def conduct(runs: Sequence[str], repo: Path) -> None:
-    """Runs the flow in this process and raises what it failed with. Raises `InterruptedRunError` when cancelled."""
+    """Runs the flow in this process and raises what it failed with. Raises `InterruptedRunError` when cancelled,
+    `ResourceError` where Prefect's server is lost for longer than its clients wait."""
     try:
         with server(), tags("emoforge"):
             state = rebuild(list(runs), repo, return_state=True)
@@ -226,11 +228,22 @@ def conduct(runs: Sequence[str], repo: Path) -> None:
         raise InterruptedRunError(
             "interrupted; what was finished is kept, the same command goes on from there"
         ) from None
+    except httpx.TransportError as error:
+        raise _away(error) from error
     if state.is_cancelled():
         raise InterruptedRunError(state.message or "cancelled")
     outcome = state.result(raise_on_failure=False)
+    if isinstance(outcome, httpx.TransportError):
+        raise _away(outcome) from outcome
     if isinstance(outcome, BaseException):
         raise outcome
+
+
+def _away(error: httpx.TransportError) -> ResourceError:
+    return ResourceError(
+        f"the Prefect server did not answer any more ({error}). What was finished is kept: start the server again, or "
+        "unset PREFECT_API_URL, then the same command goes on from there"
+    )
 
 
 def show(run: str, repo: Path) -> None:
@@ -325,8 +338,11 @@ def _cancel_asked() -> Callable[[], bool]:
     def asked() -> bool:
         if own is None:
             return False
-        with get_client(sync_client=True) as client:
-            state = client.read_flow_run(UUID(own)).state
+        try:
+            with get_client(sync_client=True) as client:
+                state = client.read_flow_run(UUID(own)).state
+        except httpx.TransportError:  # a server that is away asks for nothing; the stage needs none, and goes on
+            return False
         return bool(state and (state.is_cancelling() or state.is_cancelled()))
 
     return asked

@@ -28,7 +28,7 @@ from flows.conduct.dvcrun import stages_of
 from flows.conduct.intact import require_intact
 from flows.conduct.processes import run_locks
 from flows.describing.croissant import CROISSANT
-from flows.params import load_machine, load_params
+from flows.params import Params, load_machine, load_params
 from flows.paths import Layout
 from flows.projects.code import CODE, depends_on_installed
 from flows.publisher import PublishParams
@@ -76,6 +76,42 @@ class Outcome:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A publish before anything leaves: the run is built and up to date, and gates let it out. left: a version whose
+    publishing was cut short after its commit, resumed: its tag, which it has now; both None where there was none.
+    mended: as `Outcome` has it."""
+
+    params: Params
+    stages: list[str]
+    mended: list[str]
+    left: commits.Unfinished | None
+    resumed: str | None
+
+    def nothing_new(self, name: str, latest: str, page: str | None = None) -> Outcome:
+        """The outcome where `latest` is what would be published; its facts are known where it was cut short."""
+        known = self.left.facts if self.left else None
+        bump, because = (known.bump, known.because) if known else (None, ())
+        tag, mended = self.resumed, self.mended
+        return Outcome(name, tag, latest, mended=mended, bump=bump, because=because, resumed=tag, page=page)
+
+
+def begin(run: str, name: str, bump: str, repo: Path) -> Begun:
+    """How every publish of the run, or of a part of it (`name`: of what gets the version), begins; the caller holds the
+    run's lock. Ends a version that was cut short. Raises as `publish_held` says of a run that cannot be published."""
+    if bump not in (AUTO, *BUMPS):
+        raise UserError(f"bump is {bump!r}; allowed: {', '.join((AUTO, *BUMPS))}")
+    params = load_params(repo / "params.yaml")
+    params.run(run)
+    checks.require_branch(repo)
+    left = commits.unfinished(name, repo)
+    resumed = commits.tag(left, repo) if left else None
+    stages = stages_of(params, [run])
+    mended = checks.whole(run, stages, repo)
+    checks.may_leave(run, repo)
+    return Begun(params, stages, mended, left, resumed)
+
+
 def publish(run: str, *, repo: Path, bump: str = AUTO) -> Outcome:
     """`publish_held` under the lock of the run. Raises what that raises, and `LockedError`."""
     with run_locks(Layout(repo).scratch / "locks", [run]):
@@ -91,30 +127,19 @@ def publish_held(run: str, *, repo: Path, bump: str = AUTO) -> Outcome:
     `GateError` (gates or audit do not allow it), `IntegrityError` (something is damaged, and nothing was pushed),
     `LockedError`, `ResourceError` (the remote failed, or the disk is full).
     """
-    if bump not in (AUTO, *BUMPS):
-        raise UserError(f"bump is {bump!r}; allowed: {', '.join((AUTO, *BUMPS))}")
-    params, machine = load_params(repo / "params.yaml"), load_machine(repo / "machine.yaml")
-    params.run(run)
-    checks.require_branch(repo)
-    left = commits.unfinished(run, repo)
-    resumed = commits.tag(left, repo) if left else None
-    stages = stages_of(params, [run])
-    mended = checks.whole(run, stages, repo)
-    checks.may_leave(run, repo)
+    machine = load_machine(repo / "machine.yaml")
+    begun = begin(run, run, bump, repo)
+    params, stages = begun.params, begun.stages
     pages.require_report(run, repo)
     latest = latest_tag(run, repo)
     if latest and _released(run, git(repo, "show", f"{latest}:./dvc.lock")) == _released(
         run, (repo / "dvc.lock").read_text("utf-8")
     ):
-        known = left.facts if left else None
-        bumped, because = (known.bump, known.because) if known else (None, ())
-        page = _page(latest, repo, anew=resumed is not None)
-        return Outcome(run, resumed, latest, mended=mended, bump=bumped, because=because, resumed=resumed, page=page)
-    checks.tags_are_here(run, repo)
-    checks.code_is_committed(repo)
+        return begun.nothing_new(run, latest, page=_page(latest, repo, anew=begun.resumed is not None))
+    checks.ready_for_a_version(run, repo)
     outs = leaving(outs_of(stages, repo), restricted(run, params, repo), machine)
     destinations = _destinations(outs, machine.private_remote, repo)
-    mended += require_intact(stages, {*outs.open, *outs.private}, repo=repo)
+    mended = begun.mended + require_intact(stages, {*outs.open, *outs.private}, repo=repo)
     open_release(Layout(repo).run(run) / "release").verify()
     facts = facts_now(run, latest, bump, repo)
     new = NewVersion(run, next_number(latest, facts.bump), facts, params.publish)
@@ -123,7 +148,7 @@ def publish_held(run: str, *, repo: Path, bump: str = AUTO) -> Outcome:
         remotes.push(paths, remote, repo)
     tag = commit_and_tag(new, outs.in_git, repo)
     pushed, page = outs.open + outs.private, _page(tag, repo, anew=True)
-    return Outcome(run, tag, latest, pushed, outs.withheld, mended, facts.bump, facts.because, resumed, page)
+    return Outcome(run, tag, latest, pushed, outs.withheld, mended, facts.bump, facts.because, begun.resumed, page)
 
 
 def _page(tag: str, repo: Path, *, anew: bool) -> str:

@@ -11,20 +11,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from corpora.errors import UnknownNameError, UserError
+from corpora.errors import UnknownNameError
 from corpora.permits import PARTS, Part
 from corpora.store.atomic import write_text
 from flows.artifacts.released import Released
-from flows.conduct.dvcrun import stages_of
 from flows.conduct.intact import keep, named, require_intact
 from flows.conduct.processes import run_locks
-from flows.conduct.publish import NewVersion, Outcome, commit_and_tag, texts_of
-from flows.params import load_params
+from flows.conduct.publish import NewVersion, Outcome, begin, commit_and_tag, texts_of
 from flows.parts.taken import require_allowed, require_there, take_part
 from flows.paths import Layout
 from flows.publishing import checks, commits, remotes
 from flows.publishing.facts import AUTO, facts_now, next_number
-from flows.releases.bumps import BUMPS
 from flows.releases.fetched import POINTER, outs_in, outs_of
 from flows.releases.versions import latest_tag, version_of
 
@@ -39,38 +36,26 @@ def publish_part(run: str, only: str, *, repo: Path, bump: str = AUTO) -> Outcom
     """
     part = part_named(only)
     name = f"{run}-{part}"
-    if bump not in (AUTO, *BUMPS):
-        raise UserError(f"bump is {bump!r}; allowed: {', '.join((AUTO, *BUMPS))}")
     with run_locks(Layout(repo).scratch / "locks", [run]):
-        params = load_params(repo / "params.yaml")
-        params.run(run)
-        checks.require_branch(repo)
-        left = commits.unfinished(name, repo)
-        resumed = commits.tag(left, repo) if left else None
-        stages = stages_of(params, [run])
-        mended = checks.whole(run, stages, repo)
-        checks.may_leave(run, repo)
+        begun = begin(run, name, bump, repo)
         source = Layout(repo).run(run) / "release"
         whole = Released(source).manifest()
         require_there(whole, part)
-        require_allowed(whole, part, params.publish.permits)
-        require_intact(stages, (), repo=repo)
+        require_allowed(whole, part, begun.params.publish.permits)
+        require_intact(begun.stages, (), repo=repo)
         place, latest = Layout(repo).part(name), latest_tag(name, repo)
         place.mkdir(parents=True, exist_ok=True)
         write_text(place / ".gitignore", IGNORED)
-        take_part(source, place / "release", part, params.publish.permits)
+        take_part(source, place / "release", part, begun.params.publish.permits)
         text, oid = pointer_text(name, run, repo)
         if latest and outs_of(version_of(latest, repo), repo).folders.get("release") == oid:
-            known = left.facts if left else None
-            bumped, because = (known.bump, known.because) if known else (None, ())
-            return Outcome(name, resumed, latest, mended=mended, bump=bumped, because=because, resumed=resumed)
-        checks.tags_are_here(name, repo)
-        checks.code_is_committed(repo)
+            return begun.nothing_new(name, latest)
+        checks.ready_for_a_version(name, repo)
         remote = remotes.remote_of(None, repo)
         facts = facts_now(name, latest, bump, repo)
         taken_from = f"taken from the release {run}, hash {whole.release_hash}"
         facts = facts.model_copy(update={"why": (taken_from, *facts.why)})
-        new = NewVersion(name, next_number(latest, facts.bump), facts, params.publish)
+        new = NewVersion(name, next_number(latest, facts.bump), facts, begun.params.publish)
         texts_of(new, repo)  # what cannot be written is said before anything leaves
         with commits.written({place / POINTER: text}, repo):
             keep(place / POINTER, repo=repo)
@@ -78,7 +63,7 @@ def publish_part(run: str, only: str, *, repo: Path, bump: str = AUTO) -> Outcom
             remotes.push([released], remote, repo)
             beside = [(place / one).relative_to(repo).as_posix() for one in (POINTER, ".gitignore")]
             tag = commit_and_tag(new, beside, repo)
-        return Outcome(name, tag, latest, [released], {}, mended, facts.bump, facts.because, resumed)
+        return Outcome(name, tag, latest, [released], {}, begun.mended, facts.bump, facts.because, begun.resumed)
 
 
 def part_named(only: str) -> Part:

@@ -39,12 +39,14 @@ def _what_it_is(manifest: Manifest) -> str:
     if part is not None:
         holds = {
             "synthetic": "the synthetic samples of emotion corpora, in train alone, each through quality gates",
-            "features": "features of emotion corpora as vectors, of real samples and, in train, of synthetic ones",
+            "features": "features of emotion corpora as vectors, of real samples"
+            + (" and, in train, of synthetic ones" if manifest.has_synthetic else ""),
         }[part.only]
+        none = "no payload of theirs is here" if manifest.has_payloads else "no payload of any sample is here"
         out = ", ".join(f"{n} of {split}" for split, n in part.left_out.items()) or "none"
         return (
             f"A part of a release of emoforge: {holds}. **Real samples are left out** ({out}): ids of them stand in "
-            f"lineage.parquet, no payload of theirs is here. Taken from the release {part.release}, hash "
+            f"lineage.parquet, {none}. Taken from the release {part.release}, hash "
             f"`{part.release_hash}`. {sums}"
         )
     if manifest.has_synthetic:

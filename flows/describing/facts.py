@@ -20,6 +20,7 @@ from corpora.formats.jsonfile import read_json
 from corpora.licences import Held, Kind, Use, uses
 from corpora.permits import Part, verdict
 from corpora.schema import SAMPLES, SPLIT_NAMES, SPLITS
+from corpora.store.columns import WITHOUT_PAYLOADS
 from corpora.store.release import FEATURES, INDEX, SPLIT_TABLE
 from corpora.store.shards import read_table
 from flows.artifacts.base import Described
@@ -118,18 +119,19 @@ def facts_of(folder: Path, manifest: Manifest) -> Facts:
 
     Raises `IntegrityError` for a table or file that is not as it was written.
     """
-    index, splits = read_table(folder / INDEX, SAMPLES), read_table(folder / SPLIT_TABLE, SPLITS)
+    index = read_table(folder / INDEX, SAMPLES if manifest.has_payloads else WITHOUT_PAYLOADS)
+    splits = read_table(folder / SPLIT_TABLE, SPLITS)
     real = index.filter(pc.is_null(index["generator_id"]))
     told = [row for row in real["duration_s"].to_pylist() if row is not None]
     return Facts(
         manifest=manifest,
-        people=_people(real) if manifest.part_of is None else _people_of_part(folder, manifest.part_of),
+        people=_people(real) if manifest.part_of is None else _people_of_part(folder, manifest, real),
         sources=tuple(_source(entry, real) for entry in manifest.corpora),
         uses=uses(manifest.corpora) if manifest.part_of is None else _uses_of_part(manifest, manifest.part_of),
         verdicts=tuple(Released(folder).verdicts()),
         made=_made(read_json(folder / "params.json")) if manifest.has_synthetic else None,
         prepared=Described.model_validate(read_json(folder / "prepared.json")),
-        shards=_shards(index, splits),
+        shards=_shards(index.filter(pc.is_valid(index["shard"])), splits),
         hours=sum(told) / 3600 if len(told) == real.num_rows and told else None,
         columns=tuple(column for column in SAMPLES if index[column.name].null_count < index.num_rows),
         signals=signal_axes(index),
@@ -152,13 +154,13 @@ def _people(real: pa.Table) -> People:
     )
 
 
-def _people_of_part(folder: Path, part: PartOf) -> People:
-    """Those whose features are in it: what features.parquet tells of them is an id."""
-    if part.only != "features":
-        return People(0, 0, {}, None, ())
-    table = pq.ParquetFile(folder / FEATURES).read(["subject_id", "generator_id"])
-    real = table.filter(pc.is_null(table["generator_id"]))["subject_id"]
-    return People(len(set(real.drop_null().to_pylist())), real.null_count, {}, None, ())
+def _people_of_part(folder: Path, manifest: Manifest, real: pa.Table) -> People:
+    """Those whose features are in it: what features.parquet, or an index without payloads, tells of them is an id."""
+    subjects = real["subject_id"]
+    if manifest.part_of is not None and manifest.part_of.only == "features" and manifest.has_payloads:
+        table = pq.ParquetFile(folder / FEATURES).read(["subject_id", "generator_id"])
+        subjects = table.filter(pc.is_null(table["generator_id"]))["subject_id"]
+    return People(len(set(subjects.drop_null().to_pylist())), subjects.null_count, {}, None, ())
 
 
 def _uses_of_part(manifest: Manifest, part: PartOf) -> Mapping[Kind, Use]:

@@ -21,6 +21,7 @@ from flows.describing.licence_files import TERMS
 TASKS = {"speech": "audio-classification", "face": "image-classification", "text": "text-classification"}
 MODALITY_TAGS = {"speech": "audio", "face": "image", "text": "text", "physio": "timeseries"}
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+WHOLE = "full"  # split of a table that has all splits in it; datasets keeps the name "all" to itself
 # columns of the index that stand in the json beside a payload, too (corpora/store/spill.py)
 _BESIDE = (
     *("sample_id", "corpus", "modality", "emotion", "emotion_raw", "subject_id", "group_id", "session_id", "turn"),
@@ -76,9 +77,9 @@ def _configs(facts: Facts) -> dict[str, list[dict[str, str]]]:
     if split_names(facts, ("synthetic",)):
         found["synthetic"] = files(("synthetic",), "synthetic-")
     if facts.manifest.features is not None:
-        found["features"] = [{"split": "all", "path": FEATURES}]
+        found["features"] = [{"split": WHOLE, "path": FEATURES}]
     for name, table in (facts.manifest.feature_tables or {}).items():
-        found[f"features-{name}"] = [{"split": "all", "path": table.file}]
+        found[f"features-{name}"] = [{"split": WHOLE, "path": table.file}]
     return {name: listed for name, listed in found.items() if listed}
 
 

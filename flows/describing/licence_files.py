@@ -104,7 +104,8 @@ def use_lines(facts: Facts) -> list[str]:
 def _alone(facts: Facts) -> list[Part]:
     """Parts that may stand without the real samples, whatever their owners were asked (corpora/permits.py)."""
     manifest, held = facts.manifest, [source.licence for source in facts.sources]
-    there = {"synthetic": manifest.has_synthetic, "features": manifest.features is not None}
+    features = manifest.features is not None or bool(manifest.feature_tables)
+    there = {"synthetic": manifest.has_synthetic, "features": features}
     said = {part: verdict(held, part, {}, synthetic=manifest.has_synthetic) for part in PARTS if there[part]}
     return [part for part, one in said.items() if not one.because]
 

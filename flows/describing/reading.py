@@ -114,8 +114,9 @@ def _tables(facts: Facts) -> list[str]:
     if not tables:
         return []
     first = next(iter(tables.values()))
+    beside = " beside the payloads" if facts.manifest.has_payloads else ""
     return [
-        "Features beside the payloads, of every sample, real and synthetic, a float32 column each with its unit in the "
+        f"Features{beside}, of every sample, real and synthetic, a float32 column each with its unit in the "
         "column's metadata; what computed them is in the file's metadata:",
         "",
         *(f"- `{table.file}`: {_of_table(table)}" for table in tables.values()),
@@ -142,6 +143,20 @@ def _of_table(table: FeatureTable) -> str:
 
 
 def _emoforge(facts: Facts) -> list[str]:
+    tables = facts.manifest.feature_tables
+    if tables and not facts.manifest.has_payloads:
+        return [
+            "With `emoforge`, which checks each file against its hash (`emoforge verify .` checks all of it):",
+            "",
+            "```python",
+            "import emoforge",
+            "",
+            'release = emoforge.open_release(".")',
+            "labels = release.to_pandas()  # split, synthetic, emotion, weight, ...",
+            f'table = release.features("{next(iter(tables))}")  # rows in the order of the labels',
+            "```",
+            "",
+        ]
     split = split_names(facts)[0] if facts.shards else "train"
     return [
         "With `emoforge`, which checks every payload against its hash (`emoforge verify .` checks all of it):",

@@ -71,7 +71,8 @@ def counted(facts: Facts) -> str:
         return f"{facts.n_real} real and {facts.n_synthetic} synthetic samples"
     if facts.part.only == "synthetic":
         return f"{facts.n_synthetic} synthetic samples, without real ones,"
-    return f"features of {facts.n_real} real and {facts.n_synthetic} synthetic samples, without real payloads,"
+    real = "real " if facts.manifest.has_payloads else ""
+    return f"features of {facts.n_real} real and {facts.n_synthetic} synthetic samples, without {real}payloads,"
 
 
 def who(facts: Facts) -> list[str]:

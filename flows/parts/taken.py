@@ -6,7 +6,9 @@ scores, verdicts, selftest.json, params.json, prepared.json, audit.json, and lin
 people are ids and nothing else. What is not:
 
 synthetic   rows of real samples in index, splits and tables of features; statistics.json; rejects.parquet
-features    real samples in the shards and the index, whose rows need a payload; rejects.parquet
+features    of a run of features: real samples in the shards and the index, whose rows need a payload; rejects.parquet
+            of a run that has tables of features beside payloads: all shards, and of the index the columns of payloads
+            and what tells more of a person than an id (`INDEXED` stay); rejects.parquet
 both        prompts and other facts of requests.parquet, which may quote real lines; vectors and texts that a draw
             followed, in place of which lineage.parquet has their hashes (so `redraw` asks the whole release)
 
@@ -27,7 +29,7 @@ from corpora.errors import GateError, IntegrityError, UserError
 from corpora.fingerprint import hash_json
 from corpora.licences import Held
 from corpora.permits import Part, Permits, Verdict, verdict
-from corpora.schema import REQUESTS, SPLIT_NAMES
+from corpora.schema import REQUESTS, SAMPLES, SPLIT_NAMES
 from corpora.store.atomic import canonical_json
 from corpora.store.release import (
     FEATURES,
@@ -43,9 +45,16 @@ from corpora.store.release import (
 from corpora.store.shards import write_table
 from flows.artifacts.released import Allowed, ClassCount, FeatureTable, Manifest, PartOf, Released, Sealed
 from flows.describing.describe import describe
+from flows.stages.feature_rows import BESIDE
 
 _AS_IS = ("verdicts.parquet", SCORE_TABLE, "selftest.json", "params.json", "prepared.json", "audit.json")
 STATISTICS = "statistics.json"
+# columns of an index of features alone: those of features.parquet, and where synthetic samples come from
+INDEXED = tuple(
+    name
+    for name in SAMPLES.names
+    if name in {*BESIDE, "modality", "part", "seed", "sources", "source_ids", "license", "consent"}
+)
 QUOTING = ("prompts", "facts")  # columns of REQUESTS that may hold real lines
 
 
@@ -72,9 +81,10 @@ def take_part(source: Path, target: Path, part: Part, permits: Permits) -> Seale
     release.verify()
     with Released.written(target) as taken:
         index = _write_tables(release, taken, part)
-        (taken.path / "shards").mkdir()
-        for shard in _own_shards(release, index):
-            shutil.copyfile(source / shard, taken.path / shard)
+        if has_payloads(whole, part):
+            (taken.path / "shards").mkdir()
+            for shard in _own_shards(release, index):
+                shutil.copyfile(source / shard, taken.path / shard)
         more = (STATISTICS,) if part == "features" else ()
         taken.copy(source / name for name in (*_AS_IS, *more) if name in whole.files)
         manifest = _manifest(whole, release, part, said, index)
@@ -88,17 +98,29 @@ def require_there(whole: Manifest, part: Part) -> None:
         raise UserError(f"{whole.name} is a part of {whole.part_of.release} already; take parts of that one")
     if part == "synthetic" and not whole.has_synthetic:
         raise UserError(f"{whole.name} has no synthetic samples: its run has no generator, or all were rejected")
-    if part == "features" and whole.features is None:
+    if part == "features" and whole.features is None and not whole.feature_tables:
+        from flows.stages.plan.tables import names_of  # here: representations are imported for their names
+
+        known = names_of(whole.modality)
         raise UserError(
-            f"{whole.name} has no {FEATURES}: its run generates payloads. A run whose representation has no way back "
-            "(functionals, hog, sentence, bands, heart, features) releases vectors: docs/parameters.md"
+            f"{whole.name} has no {FEATURES} and no tables of features: its run generates payloads, and asks for no "
+            f"features of them. Add to params.yaml runs: {{{whole.name}: {{release: {{features: [{known[0]}]}}}}}} (of "
+            f"{whole.modality}: {', '.join(known)}), and build it: emoforge run {whole.name}"
         )
+
+
+def has_payloads(whole: Manifest, part: Part) -> bool:
+    """Whether the part has shards: not where features alone are taken of a run that generates payloads."""
+    return part == "synthetic" or whole.features is not None
 
 
 def _write_tables(release: Release, taken: Released, part: Part) -> pa.Table:
     """-> the index of the part."""
     index = _read(release, INDEX)
-    index = index.filter(pc.is_valid(index["generator_id"]))
+    if has_payloads(Released(release.path).manifest(), part):
+        index = index.filter(pc.is_valid(index["generator_id"]))
+    else:
+        index = index.select([name for name in INDEXED if name in index.column_names])
     splits = _read(release, SPLIT_TABLE)
     if part == "synthetic":
         splits = _of(splits, index)
@@ -189,6 +211,7 @@ def _manifest(whole: Sealed, release: Release, part: Part, said: Verdict, index:
         **own
         | {
             "feature_tables": tables,
+            "payload_tags": whole.payload_tags if has_payloads(whole, part) else None,
             "name": f"{whole.name}-{part}",
             "counts": counts,
             "features": features,
@@ -227,10 +250,11 @@ def _notes(whole: Sealed, part: Part, index: pa.Table) -> list[str]:
         + ("; they are here as vectors of features" if part == "features" else "")
         + ". What it says of real people (gates, self-test, audit) was measured on those"
     ]
-    edited = sum(bool(ids) for ids in index["source_ids"].to_pylist())
+    drawn = index.filter(pc.is_valid(index["generator_id"]))
+    edited = sum(bool(ids) for ids in drawn["source_ids"].to_pylist())
     if edited:
         lines.append(
-            f"{edited} of {index.num_rows} synthetic samples were made from a named real sample (`sources`), and may "
+            f"{edited} of {drawn.num_rows} synthetic samples were made from a named real sample (`sources`), and may "
             "hold much of it"
         )
     return lines

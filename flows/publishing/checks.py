@@ -34,6 +34,13 @@ def require_branch(repo: Path) -> None:
         raise LockedError(f"another git is at work here, or one was killed: if none is, remove {lock}")
 
 
+def ready_for_a_version(name: str, repo: Path) -> None:
+    """git can hold another version of `name`, a run or a part of one: it knows all tags and all of the code. Raises
+    `UserError`."""
+    tags_are_here(name, repo)
+    code_is_committed(repo)
+
+
 def tags_are_here(run: str, repo: Path) -> None:
     """No committed changelog knows a version that git does not. Raises `UserError`: numbers would be given twice."""
     path = changelog_of(run, repo).relative_to(repo).as_posix()

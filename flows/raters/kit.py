@@ -62,6 +62,7 @@ def chosen_tasks(names: str) -> tuple[Task, ...]:
 def make_kit(release: Release, asked: Asked, wording: Wording) -> Kit:
     """Raises `UserError`: nothing to compare, a modality that nobody can rate, a page that is too large;
     `IntegrityError` for payloads that are not what the index says."""
+    release.require_payloads()
     if asked.per_class < 1 or asked.raters < 1:
         raise UserError(f"{asked.per_class} samples a class for {asked.raters} raters; at least 1 of both is needed")
     secret = Secret(secrets.token_hex(16) if asked.seed is None else f"seed {asked.seed} {release.release_hash}")

@@ -51,6 +51,11 @@ def redraw(sample: str, lineage: Lineage, run: str, layout: Layout, machine: Mac
     certificate = lineage.certificate(sample)
     if certificate.generator is None:
         raise UserError(f"{sample} is real: nobody drew it")
+    if not lineage.release.has_payloads:
+        raise UserError(
+            f"{lineage.place.shown} holds features alone, and no hash of what was drawn. Name the whole one: --release "
+            f"{lineage.release.manifest['part_of']['release']}"
+        )
     if certificate.list_key is None:
         raise UserError(f"{lineage.place.shown} does not hold the draws of {sample}: it is older than lineage (3.2)")
     drawn = [draw for _, draw in lineage.draws_of(certificate.list_key)]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from benchmarks.drills import clock, cluster, disk, kills, project, servers, twice
+from benchmarks.drills import clock, cluster, disk, kills, losses, project, servers, twice
 from benchmarks.drills.__main__ import main, parser
 from benchmarks.drills.project import OUTS, PUBLISH, STAGES
 
@@ -89,6 +90,16 @@ def test_what_is_asked_for() -> None:
     assert set(OUTS) == set(STAGES) - {PUBLISH}
 
 
+def test_the_same_command_is_given_again_and_not_for_ever(tmp_path: Path) -> None:
+    (tmp_path / "run.log").write_text("what it said last")
+    lab, answers = SimpleNamespace(work=tmp_path), iter([False, True])
+    assert losses._again(lambda: next(answers), lab) == 2  # type: ignore[arg-type]
+    with pytest.raises(project.DrillError, match=rf"(?s)failed {losses.TRIES} times.*what it said last"):
+        losses._again(lambda: False, lab)  # type: ignore[arg-type]
+    asked = parser().parse_args(["losses", "--kinds", "worker,actor"])
+    assert (asked.kinds, asked.kills) == (["actor", "worker"], 20)
+
+
 def test_a_drill_that_cannot_be_done_says_why(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,13 +132,26 @@ def test_a_disk_that_is_full_or_closed_at_every_stage(tmp_path: Path) -> None:
     if why := disk.why_not():
         pytest.skip(why)
     every = disk.drill(tmp_path)
+    stages = [stage for stage in STAGES if stage != PUBLISH]
+    assert [(one.stage, one.kind) for one in every] == [(stage, kind) for stage in stages for kind in disk.KINDS]
     assert all(one.same for one in every), every
+    small = ("reader", "plan")  # may find room for what little they write
+    assert all(one.code for one in every if one.kind == "read-only" or one.stage not in small), every
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_every_stage_twice_at_once(tmp_path: Path) -> None:
     every = twice.drill(tmp_path)
+    assert all(one.same for one in every), every
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_actor_node_server_and_worker_are_lost_once_each() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as work:  # paths of Ray's sockets have to be short
+        every = losses.drill(len(losses.KINDS), 1, Path(work).resolve())
+    assert [one.kind for one in every] == list(losses.KINDS)
     assert all(one.same for one in every), every
 
 

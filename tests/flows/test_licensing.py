@@ -77,3 +77,21 @@ def test_features_are_a_part_of_runs_that_model_them(tmp_path: Path) -> None:
     assert {part: one.says for part, one in said.items()} == {"synthetic": "no", "features": "no"}
     without = run.model_copy(update={"representation": None, "generator": None})
     assert parts_of_run(params.model_copy(update={"runs": {"toy": without}}), "toy", folder) == {}
+
+
+def test_tables_of_features_are_a_part_of_a_run_of_recordings(tmp_path: Path) -> None:
+    folder = project(tmp_path, one="CC-BY-NC-SA-4.0")
+    (folder / "params.yaml").write_text(
+        (folder / "params.yaml")
+        .read_text()
+        .replace("    seed:", "    release: {features: [functionals]}\n    seed:", 1)
+    )
+    params = load_params(folder / "params.yaml")
+    assert list(parts_of_run(params, "toy", folder)) == ["synthetic", "features"]
+    state, said = parts_said(folder)
+    assert state == "ok" and "features: may be published alone (emoforge publish toy --only features)" in said
+    real = params.run("toy").model_copy(update={"representation": None, "generator": None})
+    alone = parts_of_run(params.model_copy(update={"runs": {"toy": real}}), "toy", folder)
+    assert [(part, {answer.kind for answer in one.answers}) for part, one in alone.items()] == [
+        ("features", {"features"})
+    ]

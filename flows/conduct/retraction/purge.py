@@ -140,7 +140,7 @@ def _folders_of(layout: Layout, one: Retraction, gone: Held) -> list[Path]:
         if holds:
             folders.append(path.parent if path.parent.parent.name == "corpora" else path.parent.parent)
     for name in (path.parent.parent.name for path in layout.repo.glob("data/parts/*/release/manifest.json")):
-        # features of people stand in no index; what learned from them says so itself
+        # features of people stand in no table of SAMPLES; what learned from them says so itself
         try:
             standing = standing_on(Lineage.of(find_release(name, layout.repo)), one)
         except EmoforgeError:

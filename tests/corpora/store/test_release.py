@@ -247,8 +247,8 @@ def test_a_release_of_a_minor_version_of_later_opens(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("told", "kind", "says"),
     [
-        ("emoforge-release/4", CorpusError, "reads up to emoforge-release/3.*pip install --upgrade"),
-        ("emoforge-release/4.1", CorpusError, "Install a newer one"),
+        ("emoforge-release/5", CorpusError, "reads up to emoforge-release/4.*pip install --upgrade"),
+        ("emoforge-release/5.1", CorpusError, "Install a newer one"),
         ("emoforge-release/0", IntegrityError, "an earlier one is wanted"),
         ("emoforge-release/x", IntegrityError, "an earlier one is wanted"),
         (2, IntegrityError, "an earlier one is wanted"),

@@ -8,18 +8,21 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from uuid import UUID
+from types import SimpleNamespace
+from uuid import UUID, uuid4
 
+import httpx
 import pytest
 from prefect import tags as prefect_tags
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import ArtifactFilter
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling, Failed, Running
 from prefect.testing.utilities import prefect_test_harness
 
-from corpora.errors import GateError, InterruptedRunError, LockedError, UserError
+from corpora.errors import GateError, InterruptedRunError, LockedError, ResourceError, UserError
 from flows.conduct import pipeline
 from flows.conduct.dvcrun import needed, stages_of
 from flows.conduct.errorfile import StageFailedError
@@ -129,6 +132,26 @@ def test_cancelling_through_the_api_ends_the_children(toy: Toy) -> None:
     thread.join()
     assert gone(sleepers(toy))
     assert toy.calls() == ["fake@toy"]
+
+
+def test_a_stage_goes_on_while_the_server_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "this_flow_run", SimpleNamespace(id=str(uuid4())))
+    asked = pipeline._cancel_asked()
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        assert asked() is False
+
+
+def test_a_server_that_stays_away_is_said_in_a_sentence(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = httpx.ConnectError("All connection attempts failed")
+
+    def raises(*_: object, **__: object) -> None:
+        raise lost
+
+    said = "did not answer any more .*same command goes on"
+    for stand_in in (raises, lambda *_, **__: Failed(data=lost)):
+        monkeypatch.setattr(pipeline, "rebuild", stand_in)
+        with pytest.raises(ResourceError, match=said):
+            pipeline.conduct(["toy"], toy.folder)
 
 
 def test_a_run_whose_process_is_gone_is_marked_as_crashed(toy: Toy) -> None:

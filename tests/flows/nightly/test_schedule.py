@@ -8,8 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from benchmarks.drills import servers
 from corpora.errors import ResourceError
 from flows.conduct.server import server
 from tests.toy import ALL, Toy
@@ -141,17 +140,7 @@ class Lab:
         return str(run["id"])
 
     def asked(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The API's answer; a body is posted. A server whose database is locked says 503, and is asked again."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/{path}", data, {"Content-Type": "application/json"})
-        for again in range(60):
-            try:
-                with urllib.request.urlopen(request, timeout=60) as answer:
-                    return json.loads(answer.read())
-            except urllib.error.HTTPError as error:
-                if error.code != 503 or again == 59:
-                    raise
-                time.sleep(1)
+        return servers.asked(self.url, path, body)
 
     def state(self, run: str) -> tuple[str, str]:
         state = self.asked(f"flow_runs/{run}")["state"] or {}

@@ -98,7 +98,6 @@ def test_publish_commits_the_copy_and_the_release_stays(project: Published) -> N
 
 
 def test_a_part_has_its_own(project: Published, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conduct, "stages_of", lambda params, runs: ["release@tiny"])
     monkeypatch.setattr(conduct, "require_intact", lambda stages, pushed, repo: [])
     conduct.publish_part("tiny", "synthetic", repo=project.folder)
     committed = json.loads(project.git("show", "HEAD:data/parts/tiny-synthetic/croissant.json"))

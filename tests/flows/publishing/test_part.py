@@ -53,7 +53,6 @@ def project(quick: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pub
     build(made)
     made.git("add", "-A")
     made.git("commit", "-q", "-m", "begin")
-    monkeypatch.setattr(conduct, "stages_of", lambda params, runs: ["release@tiny"])
     monkeypatch.setattr(conduct, "require_intact", lambda stages, pushed, repo: [])
 
     def push(paths: list[str], remote: remotes.Remote, repo: Path) -> None:
@@ -224,3 +223,32 @@ def test_every_byte_is_looked_at_before_it_leaves(project: Published, monkeypatc
     publish_part("tiny", "synthetic", repo=project.folder)
     project.forget()
     assert check_release(find_release(TAG, project.folder).release).intact
+
+
+def test_tables_of_features_of_a_run_of_recordings_are_published_alone(
+    project: Published, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    working = remotes.push
+
+    def push(paths: list[str], remote: remotes.Remote, repo: Path) -> None:
+        assert paths == ["data/parts/tiny-features/release"]
+        shutil.copytree(repo / ".dvc/cache/files", project.remote / "files", dirs_exist_ok=True)
+
+    monkeypatch.setattr(remotes, "push", push)
+    with pytest.raises(UserError, match=r"Add to params.yaml runs: \{tiny: \{release: \{features: \[functionals\]"):
+        publish_part("tiny", "features", repo=project.folder)
+    build(project, beside=True)
+    done = publish_part("tiny", "features", repo=project.folder)
+    assert done.tag == "tiny-features@v1.0.0" and project.git("status", "--porcelain") == ""
+    assert publish_part("tiny", "features", repo=project.folder).tag is None
+    facts = history("tiny-features", project.folder)[0].facts
+    assert facts is not None and (facts.real, facts.synthetic) == (8, 3)
+    clone = tmp_path / "clone"
+    project.git("clone", "-q", str(project.folder), str(clone))
+    place = find_release("tiny-features@latest", clone)
+    assert check_release(place.release).intact and not list(place.release.rglob("*.tar"))
+    assert open_release(place.release).features("functionals").num_rows == 11
+    build(project, beside=True, synthetic=4)
+    assert publish_part("tiny", "features", repo=project.folder).bump == "minor"
+    monkeypatch.setattr(remotes, "push", working)
+    assert publish_part("tiny", "synthetic", repo=project.folder).tag == TAG

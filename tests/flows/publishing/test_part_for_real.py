@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from corpora.errors import GateError
 from corpora.store.verify import check_release
 from emoforge.cli import app
-from flows.conduct import publish_part as conduct
+from flows.conduct import publish as conduct
 from tests.flows.describing.tiny import CARD, write_described
 from tests.flows.publishing.test_part import NC, PARAMS, TAG
 from tests.flows.releases.published import Published
