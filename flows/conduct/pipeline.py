@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -126,13 +126,16 @@ def rebuild(runs: list[str] | None = None, repo: Path | None = None, publish: bo
     (`RunsFailedError` for several). With `publish`, each run that is up to date and may be published is.
     """
     home = (repo or Path.cwd()).resolve()
-    params = load_params(home / "params.yaml")
-    machine = load_machine(home / "machine.yaml")
-    names = list(dict.fromkeys(runs or params.runs))
-    require_disk(home, machine)
     failures: dict[str, EmoforgeError] = {}
-    shared = [stage for stage in stages_of(params, names) if _is_of_corpus(stage)]
-    with heartbeat(home, this_flow_run.id), run_locks(Layout(home).scratch / "locks", names):
+    with ExitStack() as held:
+        # first of all: of a run that is killed before this nobody knows that it is dead, and its place stays taken
+        held.enter_context(heartbeat(home, this_flow_run.id))
+        params = load_params(home / "params.yaml")
+        machine = load_machine(home / "machine.yaml")
+        names = list(dict.fromkeys(runs or params.runs))
+        require_disk(home, machine)
+        shared = [stage for stage in stages_of(params, names) if _is_of_corpus(stage)]
+        held.enter_context(run_locks(Layout(home).scratch / "locks", names))
         sweep(home)
         try:
             # all corpora first: `plan` looks at data/corpora, and would be out of date when a later run added to it

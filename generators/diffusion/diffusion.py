@@ -25,7 +25,7 @@ from generators.diffusion.latent import OwnLatent, PretrainedLatent
 from generators.diffusion.networks import NoisyClassifier, Steered, build_denoiser
 from generators.diffusion.params import DiffusionParams, EditParams
 from generators.diffusion.patches import Columns, Patches, default_patch
-from generators.diffusion.precondition import Precondition, student_levels
+from generators.diffusion.precondition import Precondition, Spacing, student_levels
 from generators.diffusion.samplers import SAMPLERS, RowNoise, consistency, inverted
 from generators.diffusion.space import Space
 from generators.diffusion.training import (
@@ -306,7 +306,10 @@ class Diffusion(TrainedGenerator):
         assert network is not None
         conditions = self._dialled(conditions)
         fresh = RowNoise(seeds, (network.space.channels, *network.space.grid), device)
-        sampler, sigmas = SAMPLERS[p.sampler], Precondition(p.prediction).grid(p.sample_steps, p.spacing)
+        sampler, sigmas = (
+            SAMPLERS[p.sampler],
+            Precondition(p.prediction).grid(p.sample_steps, p.spacing_over(self.spec)),
+        )
         if p.student_steps:
             sampler, sigmas = consistency, student_levels(p.prediction, p.student_steps)
         x = (1.0 + sigmas[0] ** 2) ** 0.5 * fresh()
@@ -340,7 +343,8 @@ class DiffusionEdit(Diffusion):
         fresh = RowNoise(seeds, (network.space.channels, *network.space.grid), device)
         own = conditions | {"emotion": starts.emotion}
         x = network.fold(starts.x, own)
-        spacing = "karras" if p.edit == "inversion" else p.spacing  # the way up begins where noise hides nothing
+        # the way up begins where noise hides nothing
+        spacing: Spacing = "karras" if p.edit == "inversion" or p.spacing == "karras" else "trailing"
         sigmas = Precondition(p.prediction).grid(p.sample_steps, spacing, p.strength)
         if p.edit == "inversion":
             x = inverted(self._estimator(own, guided=False), x, sigmas)

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from features.representation import Spec
 from generators.params import TrainedParams
 
 SamplerName = Literal["dpmpp", "unipc", "heun", "ddim", "ddpm", "euler_maruyama"]
@@ -95,8 +96,13 @@ class DiffusionParams(TrainedParams):
     neutral: str = Field("neutral", description="the class that intensity_by neutral mixes with")
     sampler: SamplerName = Field("unipc", description="one of generators/diffusion/samplers.py")
     sample_steps: int = Field(8, ge=1, le=1000, description="steps of the sampler")
-    spacing: Literal["trailing", "karras"] = Field(
-        "trailing", description="noise levels of the steps: evenly in time, or as Karras et al. 2022 (edm: always)"
+    # Principal components of pictures spread far more than single pixels: eight steps evenly in time jump over the
+    # noise levels at which they come about. Of vectors they do not, and the low levels are worth the steps
+    # (docs/performance.md, Sampling).
+    spacing: Literal["auto", "trailing", "karras"] = Field(
+        "auto",
+        description="noise levels of the steps: trailing: evenly in time; karras: as Karras et al. 2022 (edm: always); "
+        "auto: karras for pictures drawn by dpmpp or unipc, else trailing",
     )
     extra_noise: float = Field(
         0.0, ge=0, le=2, description="spread of white noise that is added to samples, in spreads of train"
@@ -120,6 +126,13 @@ class DiffusionParams(TrainedParams):
         if patch is not None and min(patch) < 1:
             raise ValueError("both sides of a patch are at least 1")
         return patch
+
+    def spacing_over(self, spec: Spec) -> Literal["trailing", "karras"]:
+        """How the steps of a draw from noise are spaced over arrays of `spec`."""
+        if self.spacing != "auto":
+            return self.spacing
+        pictures = spec.layout == "image" and self.space == "array"
+        return "karras" if pictures and self.sampler in ("dpmpp", "unipc") else "trailing"
 
     @field_validator("guidance_interval", "mix_interval")
     @classmethod

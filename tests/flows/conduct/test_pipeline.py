@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -167,6 +168,19 @@ def test_a_run_whose_process_is_gone_is_marked_as_crashed(toy: Toy) -> None:
     assert state is not None and state.is_crashed()
     assert other is not None and other.is_running()
     assert not list(folder.iterdir())
+
+
+def test_a_run_can_be_seen_to_be_dead_from_its_first_moment_on(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    beating: list[int] = []
+
+    def first(path: Path) -> Any:
+        beating.append(len(list((toy.folder / ".emoforge" / "heartbeats").glob("*.json"))))
+        raise UserError("what follows takes seconds")
+
+    monkeypatch.setattr(pipeline, "load_params", first)
+    with pytest.raises(UserError, match="takes seconds"):
+        pipeline.conduct(["toy"], toy.folder)
+    assert beating == [1]
 
 
 def test_two_runs_of_one_name_do_not_meet(toy: Toy) -> None:

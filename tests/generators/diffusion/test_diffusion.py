@@ -411,3 +411,22 @@ def train_set(data: Any, generator: Any) -> TrainSet:
     """The train split as `_phases` takes it."""
     x = torch.from_numpy(on_grid(data.arrays, data.spec))
     return TrainSet(x, dict(train_conditions(data, generator.fields)), np.arange(len(x)))
+
+
+@pytest.mark.parametrize(
+    ("spec", "params", "spacing"),
+    [
+        (IMAGES, {}, "karras"),
+        (IMAGES, {"sampler": "dpmpp"}, "karras"),
+        (IMAGES, {"sampler": "ddim"}, "trailing"),
+        (IMAGES, {"space": "latent"}, "trailing"),
+        (IMAGES, {"spacing": "trailing"}, "trailing"),
+        (VECTOR, {}, "trailing"),
+        (VECTOR, {"spacing": "karras"}, "karras"),
+        (SIGNALS, {}, "trailing"),
+    ],
+)
+def test_pictures_take_noise_levels_up_to_what_their_components_spread(
+    spec: Spec, params: dict[str, Any], spacing: str
+) -> None:
+    assert generator_class("diffusion")(spec, CLASSES, **params).params.spacing_over(spec) == spacing
