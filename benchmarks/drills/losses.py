@@ -38,6 +38,8 @@ OVER = ("Completed", "Failed", "Crashed", "Cancelled")
 AWAY_S = 3.0  # that the Prefect server is not there
 LIMIT_S = 400.0  # of one run; one that takes longer hangs
 TRIES = 3  # of the same command, afterwards
+LEASE_S = 330.0  # Prefect keeps the place of a run that died before it could be seen to be dead for five minutes
+PAUSE_S = 15.0  # between two tries in that time
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ def _of_worker(lab: Lab, kind: str, plain: Undisturbed, rng: random.Random) -> t
         servers.end(worker)
     with lab.worker():  # which says first that the run whose process is gone has crashed
         went_on = lab.state(flow_run) == "Completed"
-        return at_s, landed, went_on, 0 if went_on else _again(partial(_fired, lab), lab)
+        return at_s, landed, went_on, 0 if went_on else _again(partial(_fired, lab), lab, LEASE_S)
 
 
 def _fired(lab: Lab) -> bool:
@@ -219,12 +221,15 @@ def _fired(lab: Lab) -> bool:
     return state == "Completed"
 
 
-def _again(command: Callable[[], bool], lab: Lab) -> int:
-    """-> how often it was given until it ended well."""
-    for again in range(1, TRIES + 1):
-        if command():
-            return again
-    raise DrillError(f"the same command failed {TRIES} times\n{_tail(lab.work)}")
+def _again(command: Callable[[], bool], lab: Lab, within_s: float = 0.0) -> int:
+    """-> how often it was given until it ended well: `TRIES` times, or for so many seconds."""
+    begun, again = time.monotonic(), 1
+    while not command():
+        if again >= TRIES and time.monotonic() - begun > within_s:
+            raise DrillError(f"the same command failed {again} times\n{_tail(lab.work)}")
+        again += 1
+        time.sleep(PAUSE_S if within_s else 0.0)
+    return again
 
 
 def _tail(work: Path) -> str:
