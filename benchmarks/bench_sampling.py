@@ -197,8 +197,9 @@ def recognised(
         low, high = wilson_interval(right, len(arrays))
         return {"value": right / len(arrays), "low": low, "high": high}
 
-    wanted = {name: np.array([asked[i % len(asked)] for i in range(len(some))]) for name, some in drawn.items()}
-    shares = {name: share(some, wanted[name]) for name, some in drawn.items()}
+    every = np.array(asked)
+    enough = {name: some for name, some in drawn.items() if len(some) >= 2 * BLOCKS}
+    shares = {name: share(some, np.resize(every, len(some))) for name, some in enough.items()}
     return shares | {"real": share(real.arrays[held_out], emotions[held_out])}
 
 
