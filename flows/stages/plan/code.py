@@ -70,7 +70,6 @@ INERT_FOR_READING: dict[str, str] = {
     "corpora.readers.described.fake": "writes fake corpora",
     "corpora.readers.fakes.*": "writes fake corpora",
 }
-# fields of a syntax tree that say how the source is written: load or store, u"" before a string, comments about types
 _IMPORT = re.compile(
     r"(?:^|;)[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]*(\((?:[^)#]|#[^\n]*\n)*\)|[^\n;#]+)"
     r"|import[ \t]+([\w., \t]+))",
@@ -78,6 +77,7 @@ _IMPORT = re.compile(
 )
 _COMMENT = re.compile(r"#[^\n]*")
 _ADDRESS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")  # of a registry's entry
+# fields of a syntax tree that say how the source is written: load or store, u"" before a string, comments about types
 _HOW_WRITTEN = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 
 
@@ -92,17 +92,20 @@ def code_of(roots: Iterable[str], *, without: Iterable[str] = ()) -> dict[str, s
 
 
 def _closure(roots: Iterable[str], without: Iterable[str]) -> set[str]:
-    inert = {*INERT, *without}
     graph = _graph()
+    return _reached(roots, without, lambda m: graph.find_modules_directly_imported_by(m) if m in graph.modules else ())
+
+
+def _reached(roots: Iterable[str], without: Iterable[str], imports: Callable[[str], Iterable[str]]) -> set[str]:
+    """`roots` and what they import, directly or not; `imports`: what one module does."""
+    inert = {*INERT, *without}
     modules: set[str] = set()
     ahead = list(roots)
     while ahead:
         module = ahead.pop()
-        if module in modules or _is_one_of(module, inert):
-            continue
-        modules.add(module)
-        if module in graph.modules:
-            ahead += graph.find_modules_directly_imported_by(module)
+        if module not in modules and not _is_one_of(module, inert):
+            modules.add(module)
+            ahead += imports(module)
     return modules
 
 
@@ -120,17 +123,7 @@ def source_hash(roots: Iterable[str], *, without: Iterable[str] = ()) -> str:
 def _scanned(roots: Iterable[str], without: Iterable[str]) -> set[str]:
     """`_closure` by a look at the text of its own modules alone: grimp reads the whole project first. What only a type
     checker imports, and a line of a docstring that reads like an import, count here."""
-    inert = {*INERT, *without}
-    modules: set[str] = set()
-    ahead = list(roots)
-    while ahead:
-        module = ahead.pop()
-        if module in modules or _is_one_of(module, inert):
-            continue
-        modules.add(module)
-        if module.partition(".")[0] in PACKAGES:
-            ahead += _imported(module)
-    return modules
+    return _reached(roots, without, lambda m: _imported(m) if m.partition(".")[0] in PACKAGES else ())
 
 
 @cache
