@@ -306,10 +306,8 @@ class Diffusion(TrainedGenerator):
         assert network is not None
         conditions = self._dialled(conditions)
         fresh = RowNoise(seeds, (network.space.channels, *network.space.grid), device)
-        sampler, sigmas = (
-            SAMPLERS[p.sampler],
-            Precondition(p.prediction).grid(p.sample_steps, p.spacing_over(self.spec)),
-        )
+        sampler = SAMPLERS[p.sampler]
+        sigmas = Precondition(p.prediction).grid(p.sample_steps, p.spacing_over(self.spec))
         if p.student_steps:
             sampler, sigmas = consistency, student_levels(p.prediction, p.student_steps)
         x = (1.0 + sigmas[0] ** 2) ** 0.5 * fresh()

@@ -10,7 +10,7 @@ import pytest
 OURS = ("generators", "validators", "training", "features", "corpora")
 # the most modules that a gate may stand on, itself and typed errors included; a new import that makes one fail here
 # makes every change of that module measure anew whatever the gate has measured
-MOST = {"copies": 26, "validity": 35, "mcd": 35, "kid": 55}
+MOST = {"copies": 27, "validity": 35, "mcd": 35, "kid": 55}
 
 
 @cache

@@ -54,7 +54,7 @@ class Support(SampleGate):
         self._arrays, self._facts = dict(arrays), dict(facts)
         self._fold_of: dict[str, int] = facts["fold_of"]
         self._n_folds, self._k = int(facts["folds"]), int(facts["k"])
-        self._laid_out: dict[tuple[int, int], tuple[int, Near | None]] = {}
+        self._laid_out: dict[tuple[int, int], Near | None] = {}
         self.judge = f"{PLAIN[facts['kind']]}-knn{self._k}/{arrays_hash(arrays)}"
 
     @classmethod
@@ -146,17 +146,17 @@ class Support(SampleGate):
             projection = Projection.of_arrays(self._arrays, f"{f}.")
             for k in np.unique(asked[allowed[:, f]]):
                 rows = np.flatnonzero(allowed[:, f] & (asked == k))
-                n, near = self._near(f, int(k))
+                near = self._near(f, int(k))
                 if near is not None:
-                    distance = near.distances(projection.apply(features[rows]), min(self._k, n))[:, -1]
+                    distance = near.distances(projection.apply(features[rows]), min(self._k, len(near)))[:, -1]
                     out[rows, f] = distance / self._arrays["scale"][f, k]
         return out
 
-    def _near(self, f: int, k: int) -> tuple[int, Near | None]:
-        """How many samples of class k the space of fold f holds, and who is near them; None of none."""
+    def _near(self, f: int, k: int) -> Near | None:
+        """Samples of class k in the space of fold f; None where it holds none."""
         if (f, k) not in self._laid_out:
             points = self._arrays[f"{f}.points"][self._arrays[f"{f}.class"] == k]
-            self._laid_out[f, k] = len(points), Near(points) if len(points) else None
+            self._laid_out[f, k] = Near(points) if len(points) else None
         return self._laid_out[f, k]
 
     def save(self, folder: Path) -> None:

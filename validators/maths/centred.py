@@ -17,6 +17,13 @@ _CHECKED = 4  # columns of a covariance that are computed twice
 _PANEL = 256  # columns that are added at once
 
 
+def single_error(columns: int) -> float:
+    """Bound of the error of u.v in float32 over |u| |v| (Higham 2002, section 3.1, and two roundings of the factors),
+    and a little more for roundings of float64."""
+    error = (columns + 4.5) * SINGLE
+    return error / (1.0 - error)
+
+
 def covariance(x: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """x [n, d] float64, n >= 2, and its mean [d] -> covariance [d, d] (ddof 1), of which the upper half is filled (and
     the lower is 0): half the multiplications."""

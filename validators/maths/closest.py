@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from validators.maths.centred import SINGLE, single_error
 from validators.maths.sets import blocks
 
 _VALUES = 2**24  # of a block of products: 64 MiB
 _LEAST, _MOST = 32, 512  # rows of a block
-_SINGLE = float(np.finfo(np.float32).epsneg)  # 2^-24, unit roundoff
-_ROUNDING = 8.0 * _SINGLE  # of a bound in float32, over the squared lengths
+_ROUNDING = 8.0 * SINGLE  # of a bound in float32, over the squared lengths
 _TINY = 1e-30  # more than that many products that underflow to 0 can lose together
 
 
@@ -29,8 +29,7 @@ class Crowd:
     def __init__(self, rows: np.ndarray, *, on_sphere: bool) -> None:
         self.rows, self.on_sphere = rows, on_sphere
         self.squares = self.lengths(rows)  # [n]
-        error = (rows.shape[1] + 4.5) * _SINGLE
-        self.gamma = error / (1.0 - error)
+        self.gamma = single_error(rows.shape[1])
         self.near = ((0.5 * (1.0 - self.gamma)) * self.squares).astype(np.float32)
         self.largest = float(self.squares.max(initial=0.0))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from validators.maths.centred import SINGLE, singles
+from validators.maths.centred import SINGLE, single_error, singles
 from validators.maths.sets import blocks
 
 MANY = 1024  # rows of both sets from which float32 saves more than it costs
@@ -48,9 +48,8 @@ class Rows:
 
     @property
     def gamma(self) -> float:
-        """Bound of the error of u_i.u_j over |u_i| |u_j|; a little more for roundings of float64."""
-        error = (self.rows.shape[1] + 4.5) * SINGLE
-        return error / (1.0 - error)
+        """Bound of the error of u_i.u_j over |u_i| |u_j|."""
+        return single_error(self.rows.shape[1])
 
 
 def rows_about(x: np.ndarray, centre: np.ndarray) -> Rows:

@@ -41,6 +41,9 @@ class Near:
         self._rows = reference - self._centre
         self._squares = (self._rows * self._rows).sum(axis=1)
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def distances(self, x: np.ndarray, k: int) -> np.ndarray:
         """x [n, d] float64, 1 <= k <= m -> [n, k] distances to the k nearest rows, ascending."""
         distances = np.empty((len(x), k))
