@@ -1,11 +1,14 @@
 """How long a person waits for the first accepted sample of `emoforge run`.
 
-    python -m benchmarks.bench_first_sample [--corpus ravdess PATH] [--set KEY=VALUE ...] [--repeats 1] [--out FILE]
+    python -m benchmarks.bench_first_sample [--corpus ravdess PATH] [--at COMMIT ...] [--set KEY=VALUE ...]
+        [--repeats 1] [--out FILE]
 
 Clones the project as committed into a fresh folder, links the corpus there (or, without one, takes a tiny fake one of
 faces), starts `emoforge run` and reads what it says: the first round that says that a candidate passed every gate is
 when the first accepted sample is known. Prints seconds by the clock and of the processor (the whole tree of processes)
-until each stage and until then, and the largest memory of any one process. Compare two commits by running it in each.
+until each stage and until then, and the largest memory of any one process. --at adds older commits, which take turns
+with the committed state, every other round backwards, and prints how many times as long they take; their packages come
+first on the path, what they need besides is what is installed here.
 
 --set changes params.yaml of the clone by a path, for example runs.ravdess.generator.steps=300.
 """
@@ -33,6 +36,7 @@ from benchmarks.bench_stack import PARAMS
 
 REPO = Path(__file__).resolve().parent.parent
 PASSED = re.compile(r"augment: round \d+, .+: (\d+) of \d+ candidates passed every gate")
+HERE = "HEAD"
 SAMPLE_S = 0.2  # how often memory and processor time are looked at
 
 
@@ -67,12 +71,14 @@ def changed(params: dict[str, Any], text: str) -> None:
     params[last] = yaml.safe_load(value)
 
 
-def once(folder: Path, corpus: list[str] | None, changes: list[str]) -> dict[str, Any]:
+def once(folder: Path, commit: str, corpus: list[str] | None, changes: list[str]) -> dict[str, Any]:
     subprocess.run(["git", "clone", "-q", str(REPO), str(folder)], check=True)
+    subprocess.run(["git", "checkout", "-q", "--detach", commit], cwd=folder, check=True)
+    env = os.environ | {"PYTHONPATH": str(folder)}
     emoforge = [sys.executable, "-W", "ignore", "-m", "emoforge"]
     name = corpus[0] if corpus else "tiny"
     if corpus:
-        subprocess.run([*emoforge, "link", name, corpus[1]], cwd=folder, check=True, capture_output=True)
+        subprocess.run([*emoforge, "link", name, corpus[1]], cwd=folder, env=env, check=True, capture_output=True)
     else:
         (folder / "params.yaml").write_text(PARAMS)
     params = yaml.safe_load((folder / "params.yaml").read_text())
@@ -81,7 +87,7 @@ def once(folder: Path, corpus: list[str] | None, changes: list[str]) -> dict[str
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     begun = time.perf_counter()
     running = subprocess.Popen(
-        [*emoforge, "run", name], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*emoforge, "run", name], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     watch = Watch(running.pid)
     watch.start()
@@ -106,18 +112,32 @@ def once(folder: Path, corpus: list[str] | None, changes: list[str]) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", nargs=2, metavar=("NAME", "PATH"))
+    parser.add_argument("--at", action="append", default=[], metavar="COMMIT")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    runs = []
-    for _ in range(args.repeats):
-        with tempfile.TemporaryDirectory() as work:
-            runs.append(once(Path(work).resolve() / "project", args.corpus, args.set))
-    text = json.dumps({"cores": os.cpu_count(), "python": platform.python_version(), "runs": runs}, indent=1)
+    commits = [HERE, *args.at]
+    runs: dict[str, list[dict[str, Any]]] = {commit: [] for commit in commits}
+    for turn in range(args.repeats):
+        for commit in commits[:: 1 if turn % 2 == 0 else -1]:
+            with tempfile.TemporaryDirectory() as work:
+                runs[commit].append(once(Path(work).resolve() / "project", commit, args.corpus, args.set))
+            print(f"{commit}: {json.dumps(runs[commit][-1])}", flush=True)
+    ratios = {
+        commit: [until(old) / until(new) for old, new in zip(runs[commit], runs[HERE], strict=True)]
+        for commit in args.at
+    }
+    result = {"cores": os.cpu_count(), "python": platform.python_version(), "runs": runs, "times as long": ratios}
+    text = json.dumps(result, indent=1)
     print(text)
     if args.out is not None:
         args.out.write_text(text + "\n")
+
+
+def until(run: dict[str, Any]) -> float:
+    """Processor seconds until the first accepted sample."""
+    return float(run["marks"]["first accepted"]["processor_s"])
 
 
 if __name__ == "__main__":
