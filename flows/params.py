@@ -248,6 +248,11 @@ class Rounds(_Model):
         4, description="Lists that share is taken over at least: smaller rounds are counted together."
     )
     choose: Choose = Field(default_factory=lambda: Choose())
+    not_honoured: Literal["keep", "withhold"] = Field(
+        "keep",
+        description="A class whose candidates are not what was asked for (`conditions` fails): keep what passed, and "
+        "`policy.on_fail` acts; or withhold its samples and release the others.",
+    )
 
     def budget(self, target: Target) -> Budget:
         """As rounds are counted by, towards such targets."""

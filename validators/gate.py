@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -279,6 +279,11 @@ def gate_class(name: str) -> Any:
             "validators.gate (docs/add-a-gate.md)"
         )
     return kind
+
+
+def telling_gate(names: Iterable[str]) -> str | None:
+    """The first whose scores tell whether a candidate shows the class that was asked for; None: none of them."""
+    return next((name for name in names if gate_class(name).tells_class), None)
 
 
 def _registry() -> Registry:

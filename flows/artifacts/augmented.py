@@ -89,9 +89,9 @@ class GateCost(Record):
 
 class ClassTally(Record):
     """Counts of a class. real_train, target: train samples, real and wanted. accepted: released; surplus: passed and
-    were not needed. effective: what the accepted come to, the sum of their weights; by count as many as they are.
-    rejected: gate that rejected first -> candidates. acceptance: share that passed, None where nothing
-    was drawn. stopped: why sampling ended (generators/draws/balance.py)."""
+    were not needed, or are withheld. effective: what the accepted come to, the sum of their weights; by count as many
+    as they are. rejected: gate that rejected first -> candidates. acceptance: share that passed, None where nothing was
+    drawn. stopped: why sampling ended (generators/draws/balance.py)."""
 
     emotion: str
     real_train: int

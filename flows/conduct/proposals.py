@@ -19,6 +19,8 @@ from generators.effects.estimate import LEAST, EffectParams
 from generators.generator import generator_class, source_class
 
 WEIGHTED: Mapping[str, object] = {"policy": "majority", "by": "weight"}
+# one class that cannot be brought about is no reason to withhold the others from somebody who has just begun
+ROUNDS: Mapping[str, object] = {"not_honoured": "withhold"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ PROPOSALS: Mapping[str, Proposal] = {
             "representation": {"name": "differential"},
             "generator": {"name": "transfer", "params": {"scale": "scores"}},
             "target": WEIGHTED,
+            "rounds": ROUNDS,
         },
         "recordings of the other classes are filtered, re-pitched and re-timed towards the class that lacks samples",
     ),
@@ -43,15 +46,26 @@ PROPOSALS: Mapping[str, Proposal] = {
             "representation": {"name": "oriented_energy"},
             "generator": {"name": "transfer", "params": {"strength": 2.0}},
             "target": WEIGHTED,
+            "rounds": ROUNDS,
         },
         "edges of pictures of the other classes are raised and lowered towards the class that lacks samples",
     ),
     "text": Proposal(
-        {"representation": {"name": "sentence"}, "generator": {"name": "transfer"}, "target": WEIGHTED},
+        {
+            "representation": {"name": "sentence"},
+            "generator": {"name": "transfer"},
+            "target": WEIGHTED,
+            "rounds": ROUNDS,
+        },
         "lines stay as they are, and feature vectors of the other classes are moved towards the class that lacks lines",
     ),
     "physio": Proposal(
-        {"representation": {"name": "band_power"}, "generator": {"name": "transfer"}, "target": WEIGHTED},
+        {
+            "representation": {"name": "band_power"},
+            "generator": {"name": "transfer"},
+            "target": WEIGHTED,
+            "rounds": ROUNDS,
+        },
         "power and level of signals of the other classes are moved towards the class that lacks windows",
     ),
 }
@@ -61,6 +75,7 @@ VECTORS = Proposal(
         "representation": {"name": "features"},
         "generator": {"name": "transfer", "params": {"scale": "scores"}},
         "target": WEIGHTED,
+        "rounds": ROUNDS,
     },
     "rows of features of the other classes are moved towards the class that lacks rows",
 )

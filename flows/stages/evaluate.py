@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +31,7 @@ from validators.gate import Batch, Better, Estimate, Limit, gate_class, judge, m
 from validators.maths.intervals import wilson_interval
 from validators.reference import no_number
 from validators.trials.alarms import Alarm, batch_alarms
-from validators.trials.conditions import MIN_N, MIN_N_CLASS, honoured, honoured_by_class, unheard
+from validators.trials.conditions import MIN_N, MIN_N_CLASS, agrees, honoured, honoured_by_class, unheard
 from validators.trials.curves import Truth
 from validators.trials.downstream import uplift
 from validators.trials.selftest import SelfTest, quick
@@ -66,14 +66,15 @@ def run(plan: EvaluatePlan, layout: Layout, machine: Machine) -> None:
         of_a_class = drawn.filter(pc.is_valid(drawn.column("emotion")))  # a mixture is compared with no class
         synthetic = batch_from_table(augmented.path, of_a_class, form_of(summary))
         train, dev = (reference_batch(prepared, summary, split) for split in ("train", "dev"))
-        verdicts = set_verdicts(plan, train, dev, synthetic, summary.classes)
+        if of_a_class.num_rows:  # of nothing there is nothing to say
+            verdicts += set_verdicts(plan, train, dev, synthetic, summary.classes)
         tested = self_test(plan, train, summary.classes)
         scores = augmented.scores()
         if plan.class_gate is not None:
             of_gate = scores.filter(pc.equal(scores.column("gate"), plan.class_gate))
             real = augmented.reference().get(plan.class_gate, {})
             by_class = conditions_honoured(of_gate, summary.classes, real)
-            verdicts += conditions_verdict(of_gate, summary.classes, real)
+            verdicts += conditions_verdict(of_gate, summary.classes, real, withheld=withheld(balance))
         verdicts += unsaid(balance, scores)
         trials = tested, _uplift(plan, prepared, summary, train, synthetic)
         progress("evaluate: alarms, and what was asked for against what is judged")
@@ -145,16 +146,27 @@ def self_test(plan: EvaluatePlan, train: Batch, classes: Sequence[str]) -> SelfT
     return quick(train, classes=classes, sample_gates=sample, set_gates=sets, seed=gate_seed(plan, "selftest"))
 
 
-def conditions_verdict(scores: pa.Table, classes: Sequence[str], real: RealScores) -> list[VerdictRow]:
+def withheld(balance: Balance) -> frozenset[str]:
+    """Classes of which nothing is released, since their candidates were not what was asked for."""
+    return frozenset(tally.emotion for tally in balance.classes if tally.stopped == "withheld")
+
+
+def conditions_verdict(
+    scores: pa.Table, classes: Sequence[str], real: RealScores, *, withheld: Container[str] = ()
+) -> list[VerdictRow]:
     """The judges' recall over every candidate drawn: of all classes together, and one row for each that was drawn.
 
     scores: SCORES of the gate that tells classes; real: what it gives real samples, by judges that never saw their
-    group. Empty where nothing was scored.
+    group. withheld: classes that are not in the release; a verdict is on what is, so they have no row and no share in
+    that of all. Their intervals count in Bonferroni's number all the same: nobody else fails because they are gone.
+    Empty where nothing was scored or everything is withheld.
     """
-    if not scores.num_rows:
+    asked = _asked(scores, classes)
+    every = {c: v for c, v in asked.items() if v.size}
+    drawn = {c: v for c, v in every.items() if c not in withheld}
+    if not drawn:
         return []
-    asked, judged = _asked(scores, classes), str(scores["judge"][0].as_py())
-    drawn = {c: v for c, v in asked.items() if v.size}
+    judged = str(scores["judge"][0].as_py())
     heard = {c: np.array([agrees(v) for v in real.get(c, [])], bool) for c in classes}
     estimate, limit = honoured(drawn, heard)
     deaf = [c for c in unheard(heard) if c in drawn] if not estimate.reason else []
@@ -163,7 +175,7 @@ def conditions_verdict(scores: pa.Table, classes: Sequence[str], real: RealScore
     of_class = Measured(CONDITIONS, "recall", judged, MIN_N_CLASS, "higher")
     return [
         _verdict(together, "all", estimate, limit, more),
-        *(_verdict(of_class, c, own, at) for c, (own, at) in honoured_by_class(drawn, heard).items()),
+        *(_verdict(of_class, c, own, at) for c, (own, at) in honoured_by_class(every, heard).items() if c in drawn),
     ]
 
 
@@ -176,10 +188,12 @@ def _asked(scores: pa.Table, classes: Sequence[str]) -> dict[str, np.ndarray]:
 def unsaid(balance: Balance, scores: pa.Table) -> list[VerdictRow]:
     """A row for each sample gate and class in which the gate had no say, of classes that were drawn:
     it accepted whatever it could score, and the release has to say so."""
-    rows = []
+    rows, gone = [], withheld(balance)
     for name, by_class in balance.undecided.items():
         of_gate = scores.filter(pc.equal(scores.column("gate"), name))
         for emotion, why in by_class.items():
+            if emotion in gone:
+                continue
             own = of_gate.filter(pc.equal(of_gate.column("emotion"), emotion))
             if not own.num_rows:
                 continue
@@ -234,11 +248,6 @@ def conditions_honoured(scores: pa.Table, classes: Sequence[str], real: RealScor
                 cannot_be_judged=deaf.get(emotion, ""),
             )
     return by_class
-
-
-def agrees(score: float | None) -> bool:
-    """The asked class is the judges' first choice (`tells_class` in validators/gate.py)."""
-    return score is not None and math.isfinite(score) and score >= 1.0
 
 
 def metrics(balance: Balance, verdicts: Sequence[VerdictRow], worth: Uplift | None) -> dict[str, int | float | None]:

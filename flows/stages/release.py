@@ -226,6 +226,11 @@ def notes(verdicts: Sequence[VerdictRow], balance: Balance, summary: Summary) ->
         lines.append(
             "no generator: real samples alone, split, prepared and audited; classes are as unbalanced as the corpora"
         )
+    elif not any(tally.accepted for tally in balance.every):
+        drawn = sum(tally.candidates for tally in balance.every)
+        lines.append(
+            f"real samples alone: {f'of {drawn} candidates none is released' if drawn else 'nothing was drawn'}"
+        )
     lines += weight_notes(balance)
     released = {tally.emotion: tally.accepted for tally in balance.classes}
     lines += [
@@ -258,6 +263,8 @@ def weight_notes(balance: Balance) -> list[str]:
     if balance.target is None or balance.target.by != "weight":
         return []
     rows, counted = sum(t.accepted for t in balance.every), sum(t.effective for t in balance.every)
+    if not rows:
+        return []
     return [
         f"synthetic samples are weighted: {rows} of them count for {counted}. Multiply each loss by `weight` (in "
         "index.parquet and in the json beside a payload; without one it is 1), or draw as many as they count for: "

@@ -21,11 +21,14 @@ from generators.generator import Condition, Draw
 from training.seeds import derive_seed
 
 SourceChooser = Callable[[int], Mapping[str, str]]  # index of a draw of the cell -> its sources by role
-Stop = Literal["complete", "filled", "no-source", "refused", "acceptance", "draws", "rounds", "spread", "served"]
+Stop = Literal[
+    "complete", "filled", "no-source", "refused", "withheld", "acceptance", "draws", "rounds", "spread", "served"
+]
 # What people read, the worst first: a class of several cells ended as its worst one did.
 STOPS: dict[str, str] = {
     "no-source": "nothing to convert from",
     "refused": "too few samples for the generator to learn the class from",
+    "withheld": "its candidates are not what was asked for, and are withheld",
     "acceptance": "acceptance fell below the limit",
     "draws": "the budget of draws is spent",
     "rounds": "the rounds are over",

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.stats import norm
 
-from validators.gate import Estimate, Fault, Limit
+from validators.gate import Estimate, Fault, Limit, judge
 from validators.maths.chance import UNJUDGED, above_chance, interval_of_mean, unheard
 from validators.maths.intervals import wilson_interval
 
@@ -70,6 +70,21 @@ def honoured_by_class(
         fault: Fault = "reference" if why else ""
         estimates[name] = Estimate(value, low, high, floor, heard.size, v.size, why, fault), _limit(len(real))
     return estimates
+
+
+def agrees(score: float | None) -> bool:
+    """The asked class is the judges' first choice: a score of a gate that `tells_class` (validators/gate.py) is 1."""
+    return score is not None and math.isfinite(score) and score >= 1.0
+
+
+def not_honoured(candidates: Mapping[str, np.ndarray], real: Mapping[str, np.ndarray]) -> dict[str, Estimate]:
+    """As `honoured_by_class`, of the classes alone whose verdict is fail: surely nearer to chance than to people."""
+    failed = {}
+    for name, (estimate, limit) in honoured_by_class(candidates, real).items():
+        verdict, _ = judge(estimate, limit=limit.resolve_floor(estimate), min_n=MIN_N_CLASS, better="higher")
+        if verdict == "fail":
+            failed[name] = estimate
+    return failed
 
 
 def _limit(n_classes: int) -> Limit:

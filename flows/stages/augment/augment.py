@@ -34,6 +34,7 @@ from flows.stages.augment.requests import requests_table
 from flows.stages.augment.rounds import fill, limit_of, passes, prepared_cells
 from flows.stages.augment.sampler import asked_emotion, read_samples
 from flows.stages.augment.tallies import cell_tally, class_tally, spent
+from flows.stages.augment.withholding import withhold
 from flows.stages.plan.plans import AugmentPlan
 from generators.draws.balance import Stop
 from generators.draws.targets import Cell
@@ -94,6 +95,8 @@ def run(plan: AugmentPlan, layout: Layout, machine: Machine) -> None:
         wanted = prepared_cells(plan.target, prepared) + draw.sequence.asked.cells()
         seen, stops, rounds = fill(wanted, gates, limits, draw, plan.rounds.budget(plan.target), plan.compute.draw_list)
         chosen = choose(plan, prepared, seen, draw)
+        if plan.rounds.not_honoured == "withhold":
+            stops |= withhold(seen, gates, summary.classes)
         drawn_by = draw.drawn_by
     _write(plan, layout, prepared, store, Drawn(seen, gates, limits, silent, stops, rounds, chosen, drawn_by))
     spent(layout.timing_file(TIMINGS, plan.run), seen, draw.seconds, machine.actors)

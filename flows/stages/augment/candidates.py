@@ -58,7 +58,7 @@ class Candidate:
     reasons: dict[str, str | None] = field(default_factory=dict)
     failed: str | None = None  # the first gate that said no
     refused_by: tuple[str, ...] = ()  # all that said no, in the order of the gates
-    surplus: bool = False  # passed, but the class was full
+    surplus: bool = False  # passed, but is not released: the class was full, or is withheld
     place: int | None = None  # in the order in which passed candidates of its cell were chosen
     cell: Cell | None = None  # what it is to fill
     weight: float | None = None  # what it counts once it is released; None: 1

@@ -51,7 +51,7 @@ from flows.stages.run import PLANNED
 from generators.draws.targets import require_sources, require_subjects
 from generators.generator import generator_class, modules_of, require_layout, require_mixing, require_way_back
 from generators.params import parse_params
-from validators.gate import SetGate, default_limit, gate_class, gate_params, knows
+from validators.gate import SetGate, default_limit, gate_class, gate_params, knows, telling_gate
 
 P = TypeVar("P", bound=Plan)
 C = TypeVar("C", bound=BaseModel)
@@ -125,6 +125,12 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
     values["prepare"] = {modality: steps.model_dump(mode="json"), "max_reject_share": run.prepare.max_reject_share}
     generator = _generator(name, run)
     gates = _gates(name, run, modality) if run.generator else {"sample": {}, "set": {}}
+    class_gate = telling_gate(gates["sample"])
+    if run.generator is not None and run.rounds.not_honoured == "withhold" and class_gate is None:
+        raise ParamsError(
+            f"runs.{name}.rounds.not_honoured is withhold, and no gate of the run tells classes: switch on agreement, "
+            "or leave not_honoured at keep"
+        )
     shape = _representation_module(run)
     used = [*([shape] if shape else []), *generator]
     shaped, loads = _loads(name, run, steps)
@@ -172,7 +178,7 @@ def _stage_plans(name: str, run: RunParams, numerics: Numerics, modality: str, c
             seed=run.seed,
             gates=gates["set"],
             sample_gates=tested,
-            class_gate=next((n for n in gates["sample"] if gate_class(n).tells_class), None),
+            class_gate=class_gate,
         ),
         release=common.of(
             ReleasePlan,

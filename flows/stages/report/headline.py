@@ -10,6 +10,7 @@ from typing import Literal
 from flows.artifacts.evaluated import VerdictRow
 from flows.stages.report.data import RunFolder
 from flows.stages.report.text import joined
+from generators.draws.balance import STOPS
 from validators.gate import SAMPLE_GATES, SET_GATES, gate_class
 
 _FAILS, _UNDECIDED, _UNJUDGED = range(3)  # in the order in which they are said
@@ -89,7 +90,7 @@ def _sentence(said: int, classes: Sequence[str], gates: Sequence[str]) -> str:
 
 def _unfilled(data: RunFolder) -> list[str]:
     return [
-        f"{tally.named} is not filled ({tally.real_train + tally.effective} of {tally.target})"
+        f"{tally.named} is not filled ({tally.real_train + tally.effective} of {tally.target}; {STOPS[tally.stopped]})"
         for tally in (data.balance.every if data.balance else ())
         if not tally.filled
     ]

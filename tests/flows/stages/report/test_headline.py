@@ -93,11 +93,15 @@ def test_a_class_and_a_mixture_that_are_not_filled(data: RunFolder) -> None:
     whole = with_all(data)
     assert whole.balance is not None
     first, *others = whole.balance.classes
-    short = first.model_copy(update={"filled": False, "real_train": 4, "accepted": 2, "effective": 2, "target": 9})
-    mixture = CellTally(**dict(short) | {"emotion": "", "real_train": 0}, corpus=None, subject=None, mixture=MIXTURE)
+    short = first.model_copy(
+        update={"filled": False, "real_train": 4, "accepted": 2, "effective": 2, "target": 9, "stopped": "withheld"}
+    )
+    mixed = dict(short) | {"emotion": "", "real_train": 0, "stopped": "acceptance"}
+    mixture = CellTally(**mixed, corpus=None, subject=None, mixture=MIXTURE)
     balance = whole.balance.model_copy(update={"classes": (short, *others), "cells": (mixture,)})
     assert headline(dataclasses.replace(whole, balance=balance)).text == (
-        "May be published, but anger is not filled (6 of 9); 0.5 fear + 0.5 sadness is not filled (2 of 9)"
+        "May be published, but anger is not filled (6 of 9; its candidates are not what was asked for, and are "
+        "withheld); 0.5 fear + 0.5 sadness is not filled (2 of 9; acceptance fell below the limit)"
     )
 
 
