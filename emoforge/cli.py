@@ -126,7 +126,11 @@ def run(
     Example:  emoforge run
     Example:  emoforge run demo_speech demo_faces
     """
-    _bring_up_to_date(find_project(), runs)
+    from emoforge.summary import print_end
+
+    repo = find_project()
+    for name in _bring_up_to_date(repo, runs):
+        print_end(name, repo)
 
 
 def _bring_up_to_date(repo: Path, runs: list[str] | None) -> list[str]:

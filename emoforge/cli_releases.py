@@ -66,16 +66,18 @@ def publish(
 
 @commands.command(rich_help_panel=PANEL)
 def inspect(
-    release: Annotated[Path, typer.Argument(help="A release folder, e.g. data/runs/demo_speech/release")],
+    release: Annotated[str, Named],
     as_json: Json = False,
 ) -> None:
     """Show what is in a release and check every file against its hash. Exit 1 if one differs.
 
     Example:  emoforge inspect data/runs/demo_speech/release
+    Example:  emoforge inspect demo_speech
     """
+    from emoforge.releases.verifying import release_folder
     from emoforge.summary import inspect_release
 
-    inspect_release(release, as_json=as_json)
+    inspect_release(release_folder(release, project_here()), as_json=as_json)
 
 
 @commands.command(rich_help_panel=PANEL)

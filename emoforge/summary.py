@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from corpora.store.release import Release
     from flows.artifacts.augmented import Balance
     from flows.artifacts.evaluated import Uplift, VerdictRow
+    from flows.artifacts.of_run import RunArtifacts
     from flows.artifacts.released import Released
     from validators.trials.selftest import SelfTest
 
@@ -36,10 +37,22 @@ def print_run(run: str, repo: Path) -> None:
         print_verdicts(run, there.evaluated.verdicts())
         print_selftest(there.evaluated.selftest())
         print_uplift(run, there.evaluated.uplift())
+    _print_places(there)
+
+
+def print_end(run: str, repo: Path) -> None:
+    """Where release and report of a run are, and which command shows more."""
+    from flows.artifacts.of_run import RunArtifacts
+
+    _print_places(RunArtifacts(Layout(repo).run(run)))
+    console.out.print(f"Next: emoforge inspect {run}")
+
+
+def _print_places(there: RunArtifacts) -> None:
     if there.released is not None:
         print_where(there.released)
     if there.report.exists():
-        console.out.print(f"Report: {there.report}")
+        console.out.print(f"Report: {there.report}", markup=False)
 
 
 def print_balance(run: str, balance: Balance) -> None:

@@ -143,7 +143,7 @@ def test_version() -> None:
         (("publish", "../x"), "unknown run"),
         (("schedule", "../x"), "unknown run"),
         (("link", "../x", "."), "cannot name a corpus"),
-        (("inspect", "nowhere"), "no release"),
+        (("inspect", "nowhere"), "unknown release 'nowhere'"),
         (("verify", "nowhere"), "unknown release 'nowhere'"),
         (("diff", "toy", "../x"), "is no release"),
         (("trace",), "name a sample or a subject"),

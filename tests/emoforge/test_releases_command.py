@@ -67,6 +67,16 @@ def test_verify(project: Published, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert f"shards/{tar.name}" in text and "not of the release: mine.txt" in text
     code, text = call(project, monkeypatch, "inspect", str(project.folder / "data/runs/tiny/release"))
     assert code == 0 and "intact" in text
+    assert call(project, monkeypatch, "inspect", "tiny") == (code, text), "a run stands for its release"
+
+
+def test_a_run_ends_with_where_its_release_is(project: Published, capsys: pytest.CaptureFixture[str]) -> None:
+    from emoforge.summary import print_end
+
+    print_end("tiny", project.folder)
+    printed = capsys.readouterr().out.replace("\n", "")
+    assert f"Release: {project.folder / 'data/runs/tiny/release'}, " in printed
+    assert printed.endswith("Next: emoforge inspect tiny")
 
 
 def test_checkout(project: Published, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
