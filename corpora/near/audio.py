@@ -47,7 +47,7 @@ def codes_of(signal: np.ndarray, rate_hz: int) -> np.ndarray:
 
     factor = max(1, round(rate_hz / _RATE_HZ))
     if factor > 1:
-        signal = resample_poly(signal, 1, factor).astype(np.float32)
+        signal = resample_poly(signal, 1, factor, window=_lowpass(factor)).astype(np.float32)
     rate = rate_hz / factor
     length = round(_FRAME_S * rate)
     n_frames = int((len(signal) / rate - _FRAME_S) / _HOP_S) + 1
@@ -55,7 +55,7 @@ def codes_of(signal: np.ndarray, rate_hz: int) -> np.ndarray:
         return np.zeros(0, np.uint32)
     starts = np.rint(np.arange(n_frames) * _HOP_S * rate).astype(int)
     starts = starts[starts + length <= len(signal)]
-    window = np.hanning(length).astype(np.float32)
+    window = _window(length)
     size = next_fast_len(length, real=True)
     low, matrix = _band_matrix(size, float(rate))
     frames = np.lib.stride_tricks.sliding_window_view(signal, length)
@@ -74,6 +74,20 @@ def codes_of(signal: np.ndarray, rate_hz: int) -> np.ndarray:
 
 def _power(spectrum: np.ndarray) -> np.ndarray:
     return np.asarray(spectrum.real**2 + spectrum.imag**2)
+
+
+@lru_cache(maxsize=16)
+def _lowpass(factor: int) -> np.ndarray:
+    """[20 * factor + 1] float32: the filter that resample_poly designs for this factor, by itself for each recording."""
+    from scipy.signal import firwin
+
+    return np.asarray(firwin(20 * factor + 1, 1.0 / factor, window=("kaiser", 5.0)), np.float32)
+
+
+@lru_cache(maxsize=16)
+def _window(length: int) -> np.ndarray:
+    """[length] float32."""
+    return np.hanning(length).astype(np.float32)
 
 
 @lru_cache(maxsize=16)

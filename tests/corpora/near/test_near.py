@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from scipy.signal import resample_poly
 
 from benchmarks.leaks import BEYOND, CORRUPTIONS, copies_of_itself, plant
 from corpora.codecs import decode_image, decode_wav, encode_png, encode_text, encode_wav
@@ -138,6 +139,13 @@ def test_codes_of_speech_ignore_gain_and_find_the_lag() -> None:
     _, _, lag = near_audio._hits(np.frombuffer(b"".join(prints), "<u4"), lengths)
     a, b = (np.frombuffer(p, "<u4") for p in prints)
     assert min(lag.tolist(), key=lambda at: near_audio._bit_error(a, b, at)) == 10
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4, 8, 9])  # from 11,025, 16,000, 22,050, 44,100 and 48,000 Hz
+def test_a_filter_that_is_kept_is_the_one_that_resampling_designs(factor: int) -> None:
+    signal = np.random.default_rng(factor).normal(size=6000 + factor).astype(np.float32)
+    kept = resample_poly(signal, 1, factor, window=near_audio._lowpass(factor))
+    np.testing.assert_array_equal(kept, resample_poly(signal, 1, factor))
 
 
 def test_texts_are_compared_by_words_and_not_by_dress() -> None:
