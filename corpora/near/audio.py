@@ -78,7 +78,7 @@ def _power(spectrum: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def _lowpass(factor: int) -> np.ndarray:
-    """[20 * factor + 1] float32: the filter that resample_poly designs for this factor, by itself for each recording."""
+    """[20 * factor + 1] float32: the filter that resample_poly designs for this factor, else once a recording."""
     from scipy.signal import firwin
 
     return np.asarray(firwin(20 * factor + 1, 1.0 / factor, window=("kaiser", 5.0)), np.float32)
