@@ -130,7 +130,7 @@ def print_selftest(selftest: SelfTest | None) -> None:
 def print_uplift(run: str, uplift: Uplift | None) -> None:
     """Prints UAR on real test samples, trained with and without synthetic ones, and the difference. Nothing for
     None."""
-    if uplift is None:
+    if uplift is None or not uplift.n_synthetic:
         return
     rows = [[a.arm, a.n_train, percent(a.uar), f"{percent(a.low)} .. {percent(a.high)}"] for a in uplift.arms]
     title = f"{run}: UAR of a plain classifier on {uplift.n_test} real test samples it never saw"

@@ -78,13 +78,14 @@ def run(plan: EvaluatePlan, layout: Layout, machine: Machine) -> None:
         verdicts += unsaid(balance, scores)
         trials = tested, _uplift(plan, prepared, summary, train, synthetic)
         progress("evaluate: alarms, and what was asked for against what is judged")
-        alarms = batch_alarms(
-            train,
-            synthetic,
-            classes=summary.classes,
-            seed=gate_seed(plan, "alarms"),
-            distances=copy_distances(scores, augmented.reference(), plan.sample_gates),
-        )
+        if of_a_class.num_rows:
+            alarms = batch_alarms(
+                train,
+                synthetic,
+                classes=summary.classes,
+                seed=gate_seed(plan, "alarms"),
+                distances=copy_distances(scores, augmented.reference(), plan.sample_gates),
+            )
         truth = truth_of(plan, augmented, train, form_of(summary), summary.classes, gate_seed(plan, "truth"))
     with Evaluated.written(folder / "evaluation") as out:
         out.write_verdicts(verdicts)

@@ -274,6 +274,8 @@ def uplift_words(uplift: Uplift | None) -> str | None:
     """Win, loss or no difference, in one sentence with the numbers."""
     if uplift is None:
         return None
+    if not uplift.n_synthetic:
+        return "No synthetic sample of a class is in it, so there is nothing whose worth could be measured."
     against = _points(uplift.against_weighted)
     weighted = f" Against class weights: {against}." if against else ""
     gain, points = uplift.difference, _points(uplift.difference)

@@ -17,6 +17,7 @@ from corpora.errors import ParamsError
 from corpora.store.release import open_release
 from flows.artifacts.augmented import Augmented
 from flows.artifacts.evaluated import Evaluated, VerdictRow
+from flows.stages.augment import withholding
 from flows.stages.augment.candidates import Candidate
 from flows.stages.augment.tallies import class_tally
 from flows.stages.augment.withholding import withhold
@@ -27,6 +28,7 @@ from generators.draws.targets import Cell
 from generators.generator import Condition, Draw
 from tests.flows.conftest import TINY
 from tests.flows.stages.test_unjudged import CLASSES, REAL, scores
+from validators.gate import Estimate
 from validators.trials.conditions import not_honoured
 
 
@@ -151,6 +153,29 @@ def test_a_release_goes_on_without_the_class(moved_by_nothing: Path, tmp_path: P
     assert any("not what was asked for, and are withheld" in note for note in notes)
     write_report(run, folder / "data/corpora", tmp_path / "page.html", generated=None)
     assert "are withheld" in (tmp_path / "page.html").read_text()
+
+
+def test_where_every_class_is_withheld_real_samples_are_released_and_nothing_is_said_of_none(
+    moved_by_nothing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "p"
+    shutil.copytree(moved_by_nothing, folder, symlinks=True)
+    failed = Estimate(0.1, 0.0, 0.2, 0.8, 10, 40)
+    monkeypatch.setattr(withholding, "not_honoured", lambda asked, heard: dict.fromkeys(asked, failed))
+    for verb in ("augment", "evaluate", "release"):
+        run_stage(verb, "tiny", repo=folder)
+    run = folder / "data/runs/tiny"
+    evaluated = Evaluated.open(run / "evaluation")
+    assert evaluated.verdicts() == [] and evaluated.alarms() is None
+    release = open_release(run / "release")
+    release.verify()
+    assert not any(one.synthetic for one in release.balance().values())
+    notes = release.manifest["notes"]
+    assert notes[0] == "real samples alone: of 78 candidates none is released"
+    assert not any("count for" in note or "undecided" in note for note in notes)
+    write_report(run, folder / "data/corpora", tmp_path / "page.html", generated=None)
+    page = (tmp_path / "page.html").read_text()
+    assert "No synthetic sample of a class is in it" in page and "No difference" not in page
 
 
 def test_without_a_gate_that_tells_classes_it_is_refused_when_the_run_is_planned(

@@ -273,6 +273,8 @@ def test_uplift_is_said_plainly(low: float, high: float, word: str) -> None:
     )
     text = uplift_words(measured)
     assert text is not None and text.startswith(word)
+    nothing = uplift_words(measured.model_copy(update={"n_synthetic": 0}))
+    assert nothing is not None and nothing.startswith("No synthetic sample")
 
 
 @pytest.mark.parametrize(
