@@ -93,7 +93,10 @@ class StageLines:
             self._bars.stop()
 
     def show(self, record: logging.LogRecord) -> bool:
-        """A log filter that shows a record of the flow and lets it pass on to Prefect's own handlers."""
+        """A log filter that shows a record of the flow and lets it pass on to Prefect's own handlers. The error that
+        ends a run is told once, by who raises it to the command; the stage has said it as well."""
+        if record.levelno >= logging.ERROR and record.module in ("pipeline", "task_engine", "flow_engine"):
+            return True
         if record.module in ("dvcrun", "pipeline") or record.levelno >= logging.WARNING:
             stage = str(getattr(record, "task_run_name", None) or getattr(record, "flow_run_name", ""))
             self.line(stage, record.getMessage())

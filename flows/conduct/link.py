@@ -67,7 +67,7 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
     archive), `UnknownNameError`, `ResourceError` (disk full).
     """
     layout = Layout(repo)
-    path = Path.cwd() / path.expanduser()  # not resolve(): a link of the user's own is followed anew each time
+    path = _absolute(path)
     params = load_params(layout.params)
     if not re.fullmatch(CORPUS_ID, name):
         raise UserError(f"{name!r} cannot name a corpus: small letters, digits and _, 1 to 40, beginning with a letter")
@@ -142,6 +142,13 @@ def labels_missing(link: Linked) -> str:
         "Their samples would be rejected, and ingest stops where that is a label of its own or half of a class: say "
         f"what they mean in {link.reader} (label_map; null leaves a label without a class)."
     )
+
+
+def _absolute(path: Path) -> Path:
+    """Without "..", which in data/raw would begin at another folder. The last part is not resolved: a link of the
+    user's own is followed anew each time."""
+    path = Path.cwd() / path.expanduser()
+    return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
 
 
 def _not_the_project(path: Path, repo: Path) -> None:

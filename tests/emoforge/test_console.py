@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 
 from rich.console import Console
 
@@ -30,6 +31,23 @@ def test_a_log_gets_every_line_as_it_is() -> None:
         f"fit: step {step} of 10, loss 0.5" for step in (1, 5, 10)
     ]
     assert "kept [the] best" in said and "\x1b" not in said
+
+
+def test_the_error_that_ends_a_run_is_left_to_who_raises_it() -> None:
+    file = io.StringIO()
+    with StageLines(Console(file=file, width=100)) as lines:
+        for module, level, message in (
+            ("dvcrun", logging.INFO, "error: too few"),
+            ("pipeline", logging.WARNING, "a file is gone"),
+            ("pipeline", logging.ERROR, "toy: too few"),
+            ("task_engine", logging.ERROR, "Finished in state Failed: too few"),
+            ("flow_engine", logging.ERROR, "Encountered exception: too few"),
+            ("dispatch", logging.ERROR, "a disk is full"),
+        ):
+            record = logging.LogRecord("prefect", level, f"/x/{module}.py", 1, message, None, None)
+            assert lines.show(record), "Prefect's own handlers get it"
+    said = file.getvalue()
+    assert said.count("too few") == 1 and "a file is gone" in said and "a disk is full" in said
 
 
 def test_a_log_that_wants_colours_gets_no_bar() -> None:

@@ -340,6 +340,22 @@ def test_an_archive_of_the_project_is_none_either(project: Path, voices: Path) -
         link("ravdess", archive, repo=project)
 
 
+def test_a_folder_beside_the_project_is_one_however_it_is_named(
+    project: Path, voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = project.parent / "corpora of mine"
+    shutil.copytree(voices, beside)
+    monkeypatch.chdir(project)
+    link("ravdess", Path("../corpora of mine"), repo=project)
+    assert (project / "data/raw/ravdess").readlink() == beside
+    monkeypatch.chdir(next(beside.iterdir()))
+    link("again", Path(".."), repo=project)
+    assert (project / "data/raw/again").readlink() == beside
+    with pytest.raises(UserError, match="is this project, or holds it"):
+        monkeypatch.chdir(project)
+        link("whole", Path(".."), repo=project)
+
+
 def test_another_folder_in_the_project_is_one(project: Path) -> None:
     assert link("ravdess", project / "lab", repo=project).reader == "ravdess"
 
