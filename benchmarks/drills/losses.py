@@ -34,6 +34,7 @@ from tests.flows.publishing.s3_server import free_port
 
 KINDS = ("actor", "node", "server", "worker")
 NIGHTLY = "deployments/name/rebuild/nightly-rebuild"
+BEGUN = ("Pending", "Running")
 OVER = ("Completed", "Failed", "Crashed", "Cancelled")
 AWAY_S = 3.0  # that the Prefect server is not there
 LIMIT_S = 400.0  # of one run; one that takes longer hangs
@@ -204,10 +205,10 @@ def _once(lab: Lab) -> bool:
 def _of_worker(lab: Lab, kind: str, plain: Undisturbed, rng: random.Random) -> tuple[float, bool, bool, int]:
     with lab.worker() as worker:
         flow_run, begun = lab.fire(), time.monotonic()
-        while lab.state(flow_run) not in ("Running", *OVER) and time.monotonic() - begun < LIMIT_S:
+        while lab.state(flow_run) not in (*BEGUN, *OVER) and time.monotonic() - begun < LIMIT_S:
             time.sleep(LOOK_S)
-        time.sleep(rng.uniform(0.05, 0.9) * plain.seconds)
-        at_s, landed = time.monotonic() - begun, lab.state(flow_run) == "Running"
+        time.sleep(rng.uniform(0.0, 0.9) * plain.seconds)  # its process may be starting yet
+        at_s, landed = time.monotonic() - begun, lab.state(flow_run) in BEGUN
         servers.end(worker)
     with lab.worker():  # which says first that the run whose process is gone has crashed
         went_on = lab.state(flow_run) == "Completed"
