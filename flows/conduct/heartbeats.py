@@ -12,11 +12,12 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import psutil
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
@@ -28,6 +29,7 @@ from corpora.store.atomic import write_bytes, write_json
 from flows.paths import Layout
 
 HEARTBEAT_S = 10.0
+SWEEP_S = 15.0
 DEAD_AFTER_S = 60.0  # of a run on another host, whose process cannot be looked at
 FLOW_RUN_ID = "PREFECT__FLOW_RUN_ID"  # in the environment of a flow run's process, from its first moment on
 BEGUN = ("PENDING", "RUNNING", "CANCELLING")  # states in which a run has a place among those of its deployment
@@ -72,6 +74,27 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
+@contextmanager
+def sweeping(repo: Path, warn: Callable[[str], object]) -> Iterator[None]:
+    """Sweeps every `SWEEP_S` seconds meanwhile: a run may die, or its death be seen, after others were to start. A
+    server that does not answer is a warning, and is asked again."""
+    over = threading.Event()
+
+    def again() -> None:
+        while not over.wait(SWEEP_S):
+            try:
+                sweep(repo)
+            except (httpx.HTTPError, OSError) as error:
+                warn(f"flow runs were not looked at, the Prefect server said: {error}")
+
+    thread = threading.Thread(target=again, name="sweep", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
 def sweep(repo: Path, *, alone: bool = False) -> list[str]:
     """Marks flow runs of this folder that nobody is at work on (kill -9 leaves them RUNNING) as crashed; -> their ids.
 
@@ -108,7 +131,9 @@ def _alive(path: Path) -> bool:
         owner = json.loads(path.read_text(encoding="utf-8"))
         if owner["host"] != socket.gethostname():
             return time.time() - path.stat().st_mtime < DEAD_AFTER_S
-        if psutil.Process(owner["pid"]).create_time() == owner["born"]:
+        process = psutil.Process(owner["pid"])
+        # what was killed is a zombie until its new parent looks, which some never do (PID 1 of a container)
+        if process.create_time() == owner["born"] and process.status() != psutil.STATUS_ZOMBIE:
             return True
     except FileNotFoundError:
         return False

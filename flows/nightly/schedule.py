@@ -6,6 +6,7 @@ What runs when stands in the project's prefect.yaml, and nowhere else; `serve` a
 from __future__ import annotations
 
 import json
+import logging
 import os
 import runpy
 import subprocess
@@ -25,6 +26,7 @@ from flows.projects.init import FILES
 if TYPE_CHECKING:
     from prefect.cli.deploy._models import DeploymentConfig
 
+log = logging.getLogger(__name__)
 NIGHTLY = "nightly-rebuild"  # as in prefect.yaml
 POOL = "emoforge"
 GRACE_S = 120  # as in prefect.yaml
@@ -77,6 +79,7 @@ def start(repo: Path) -> None:
             "no Prefect server that stays is named. Start one (prefect server start) and set PREFECT_API_URL, for "
             "example to http://127.0.0.1:4200/api; without one: emoforge schedule serve"
         )
+    from flows.conduct.heartbeats import sweeping
     from flows.conduct.server import server
 
     _deployments(repo / "prefect.yaml")
@@ -86,7 +89,8 @@ def start(repo: Path) -> None:
         _prefect(repo, "deploy", "--all", "--no-prompt")
         sys.stderr.write(f"worker of the pool {POOL!r} on {url}; stop with Ctrl-C\n")
         leashed = [sys.executable, "-m", "flows.conduct.leash", "flows.nightly.schedule", "worker", "start"]
-        worker = subprocess.run([*leashed, "--pool", POOL], cwd=repo, env=_environment(repo) | handed_down())
+        with sweeping(repo, log.warning):
+            worker = subprocess.run([*leashed, "--pool", POOL], cwd=repo, env=_environment(repo) | handed_down())
         if worker.returncode not in (0, 130, -2, -15):
             raise ResourceError(f"Prefect's worker ended with code {worker.returncode}")
 

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import psutil
 import pytest
 from prefect import flow
@@ -27,7 +29,9 @@ from prefect.utilities.dispatch import lookup_type
 from prefect.workers.base import BaseWorker
 from prefect.workers.process import ProcessWorker
 
+from flows.conduct import heartbeats
 from flows.conduct.heartbeats import DEAD_AFTER_S, FLOW_RUN_ID, heartbeat, stale_runs, sweep
+from flows.nightly import worker as worker_module
 from flows.nightly.worker import ProcessWorkerWithHeartbeat
 
 RUN = "11111111-2222-3333-4444-555555555555"
@@ -66,6 +70,38 @@ def test_a_worker_is_gone_and_what_it_started_is_not(tmp_path: Path, starting: N
     assert stale_runs(tmp_path) == [RUN], "the run's own process is gone: its children work for nobody"
 
 
+def test_a_killed_process_that_nobody_waited_for_is_gone(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    owner = {"pid": process.pid, "born": psutil.Process(process.pid).create_time()}
+    left(tmp_path, **owner)
+    assert stale_runs(tmp_path) == []
+    process.kill()
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert stale_runs(tmp_path) == [RUN]
+    process.communicate()
+
+
+def test_a_run_that_dies_later_is_seen_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[list[str] | Exception] = [[], httpx.ConnectError("away"), [RUN]]
+    said: list[str] = []
+    swept = threading.Event()
+
+    def once(repo: Path) -> None:
+        answer = answers.pop(0) if answers else []
+        if isinstance(answer, Exception):
+            raise answer
+        if answer:
+            swept.set()
+
+    monkeypatch.setattr(heartbeats, "SWEEP_S", 0.001)
+    monkeypatch.setattr(heartbeats, "sweep", once)
+    with heartbeats.sweeping(tmp_path, said.append):
+        assert swept.wait(20)
+        monkeypatch.setattr(heartbeats, "SWEEP_S", 60)
+    assert "away" in said[0]
+
+
 def test_what_another_host_does_is_seen_by_the_age_of_its_sign_alone(tmp_path: Path) -> None:
     path = left(tmp_path, host="elsewhere", worker=True)
     assert stale_runs(tmp_path) == []
@@ -102,12 +138,40 @@ def test_prefects_worker_of_processes_is_the_one_that_leaves_heartbeats(
 
     load_prefect_collections()  # as `prefect worker start` does, after `flows.nightly.worker` was imported
     assert lookup_type(BaseWorker, "process") is ProcessWorkerWithHeartbeat
+    over: list[object] = []
+
+    async def seen_over(_: object, flow_run: SimpleNamespace) -> None:
+        over.append(flow_run.id)
+
     monkeypatch.setattr(ProcessWorker, "run", run)
+    monkeypatch.setattr(ProcessWorkerWithHeartbeat, "_see_it_over", seen_over)
     monkeypatch.chdir(tmp_path)
     worker = ProcessWorkerWithHeartbeat(work_pool_name="emoforge")
     ran: Any = asyncio.run(worker.run(SimpleNamespace(id=RUN), SimpleNamespace()))  # type: ignore[arg-type]
-    assert ran == "ran" and [(one["pid"], one["worker"]) for one in seen] == [(os.getpid(), True)]
+    assert ran == "ran" and over == [RUN] and [(one["pid"], one["worker"]) for one in seen] == [(os.getpid(), True)]
     assert not list((tmp_path / ".emoforge" / "heartbeats").iterdir())
+
+
+def test_a_worker_tells_a_server_that_was_away_that_a_run_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Client:
+        """Away at first."""
+
+        async def read_flow_run(self, flow_run: str) -> SimpleNamespace:
+            asked.append("read")
+            if len(asked) == 1:
+                raise httpx.ConnectError("away")
+            return SimpleNamespace(state=Running())
+
+        async def set_flow_run_state(self, flow_run: str, state: State[Any], force: bool) -> None:
+            asked.append(state.type.value)
+
+    monkeypatch.setattr(worker_module, "WAITS_S", (0, 0))
+    worker = ProcessWorkerWithHeartbeat(work_pool_name="emoforge")
+    monkeypatch.setattr(ProcessWorkerWithHeartbeat, "client", Client())
+    asyncio.run(worker._see_it_over(SimpleNamespace(id=RUN)))  # type: ignore[arg-type]
+    assert asked == ["read", "read", "CRASHED"]
 
 
 def test_that_it_stands_in_prefects_place_is_no_warning() -> None:
