@@ -18,7 +18,7 @@ from flows.conduct.heartbeats import BEGUN, heartbeat
 
 if TYPE_CHECKING:
     import anyio.abc
-    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.objects import FlowRun, State
 
 WAITS_S = (1, 2, 5, 10, 20, 40, 60, 60, 60)  # for a server that cannot be told
 
@@ -50,7 +50,7 @@ with warnings.catch_warnings():
                 try:
                     state = (await self.client.read_flow_run(flow_run.id)).state
                     if state is not None and state.type.value in BEGUN:
-                        crashed = Crashed(message="its process is gone")
+                        crashed: State[None] = Crashed(message="its process is gone")
                         await self.client.set_flow_run_state(flow_run.id, crashed, force=True)
                     return
                 except httpx.HTTPError:
