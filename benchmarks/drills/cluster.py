@@ -96,7 +96,7 @@ def build(database: str, work: Path, wanted: str, *, kill: bool) -> Built:
         stack.enter_context(s3_server.serving(s3_port))
         bucket = s3_server.bucket(s3_port)
         store = servers.store_env(s3_port)
-        url = stack.enter_context(servers.postgresql(work)) if database == "postgresql" else None
+        url = stack.enter_context(servers.postgresql(work)).url if database == "postgresql" else None
         project = Project(work / "driver", store | {"EMOFORGE_ACTORS": str(NODES)})
         api = stack.enter_context(servers.prefect_server(work, project.env, url))
         project.begin()

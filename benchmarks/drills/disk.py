@@ -1,7 +1,8 @@
 """`python -m benchmarks.drills disk`: every stage on a disk that is full, and on one that may not be written to.
 
 data/ of a tiny run is copied to a small disk of its own, in a mount namespace that ends with the stage; the disk is
-filled to the last byte, or mounted read-only. The stage has to fail and say why in a sentence, its outs must not be
+filled to the last byte, or mounted read-only; for augment, also the work store is, with room for a few items, while two
+actors write to it. The stage has to fail and say why in a sentence, its outs must not be
 there, half or whole, and the same stage with room gives the hash of the undisturbed build. reader and plan may have
 less to write than the disk has in odd ends: then they succeed, and that is counted.
 """
@@ -18,23 +19,31 @@ from benchmarks.drills.project import EMOFORGE, OUTS, PUBLISH, STAGES, DrillErro
 from benchmarks.drills.servers import may_hide
 
 KINDS = ("full", "read-only")
-# $1: full | read-only; the rest: the stage
+# what judges and gates leave there fits, what actors draw and score does not
+STORE = "store"
+ROOM_KB = 1440
+# $1: full | read-only | store; the rest: the stage
 ON_A_SMALL_DISK = """
 set -e
 kept=$(mktemp -d); kind=$1; shift
-cp -a data/. "$kept"
+place=data; more="* 2 + 4096"
+if [ "$kind" = store ]; then place=.emoforge/store; more="+ ROOM_KB"; mkdir -p $place; fi
+cp -a $place/. "$kept"
 mount --make-rprivate /
-mount -t tmpfs -o size=$(($(du -sk "$kept" | cut -f1) * 2 + 4096))k tmpfs data
-cp -a "$kept"/. data
+eval "size=\$((\$(du -sk "$kept" | cut -f1) $more))k"
+mount -t tmpfs -o size=$size tmpfs $place
+cp -a "$kept"/. $place
 rm -r "$kept"
-if [ "$kind" = full ]; then cat /dev/zero > data/filler 2>/dev/null || true; else mount -o remount,ro data; fi
+if [ "$kind" = full ]; then cat /dev/zero > data/filler 2>/dev/null || true; fi
+if [ "$kind" = read-only ]; then mount -o remount,ro data; fi
 code=0
 "$@" || code=$?
 echo "LEFT: $(cd data && find . | sort | tr '\\n' ' ')"
 exit $code
-"""
+""".replace("ROOM_KB", str(ROOM_KB))
 SAYS = {
     "full": re.compile(r"disk is full|No space left|no room", re.IGNORECASE),
+    STORE: re.compile(r"disk is full|No space left|no room", re.IGNORECASE),
     "read-only": re.compile(r"not writable|read-only|may not be written|Permission denied", re.IGNORECASE),
 }
 
@@ -70,7 +79,7 @@ def drill(work: Path, done: Callable[[Refusal], None] = print) -> list[Refusal]:
         project.keep(work / "state")
         project.finish(stage)
         wanted = project.hashes(stage)
-        for kind in KINDS:
+        for kind in (*KINDS, STORE) if stage == "augment" else KINDS:
             project.put_back(work / "state", store=False)
             every.append(_tried(project, stage, kind, wanted))
             done(every[-1])
@@ -83,7 +92,7 @@ def _tried(project: Project, stage: str, kind: str, wanted: list[str]) -> Refusa
     ended = subprocess.run(
         command,
         cwd=project.folder,
-        env=project.env,
+        env=project.env | ({"EMOFORGE_ACTORS": "2"} if kind == STORE else {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

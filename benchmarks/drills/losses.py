@@ -1,13 +1,15 @@
 """`python -m benchmarks.drills losses`: actors, nodes, Prefect's server and its worker are killed while a run goes.
 
 A tiny run is built up to `fit` and kept. What follows is built on a Ray cluster of this machine (a head without CPUs,
-two workers) and a Prefect server on SQLite, all on loopback: once undisturbed, then once for each kill from that state,
+two workers) and a Prefect server, all on loopback: once undisturbed, then once for each kill from that state,
 without what the work store holds. In turn and with SIGKILL, at a moment that the seed draws:
 
 actor    one sampling process, after it has begun
 node     a Ray worker with all that it started, actors and raylet; another one joins for the next kill
 server   the Prefect server, which is started again on its port and database some seconds later
 worker   the Prefect worker (`emoforge schedule start`) with the flow run that it holds; then it is started again
+database PostgreSQL, which Prefect's server is on where this kind is asked for (else on SQLite), while a flow run of the
+         deployment goes on; it is started again on its files some seconds later
 
 The run goes on, or is started again by the same command (`emoforge run`; for the worker, the deployment is fired
 again). Its release must have the hash of the undisturbed one.
@@ -32,10 +34,12 @@ from benchmarks.drills.cluster import LOOK_S, NODES, release_hash
 from benchmarks.drills.project import DVC, EMOFORGE, DrillError, Project
 from tests.flows.publishing.s3_server import free_port
 
-KINDS = ("actor", "node", "server", "worker")
+KINDS = ("actor", "node", "server", "worker", "database")
+ON_SQLITE = KINDS[:-1]
 NIGHTLY = "deployments/name/rebuild/nightly-rebuild"
-OVER = ("Completed", "Failed", "Crashed", "Cancelled")
-AWAY_S = 3.0  # that the Prefect server is not there
+BEGUN = ("PENDING", "RUNNING")
+OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+AWAY_S = 3.0  # that the Prefect server or its database is not there
 LIMIT_S = 400.0  # of one run; one that takes longer hangs
 TRIES = 3  # of the same command, afterwards
 LEASE_S = 330.0  # Prefect keeps the place of a run that died before it could be seen to be dead for five minutes
@@ -59,7 +63,7 @@ class Loss:
 class Lab:
     """The cluster, the servers and the project. Whatever it starts ends with `stack`."""
 
-    def __init__(self, work: Path, stack: ExitStack) -> None:
+    def __init__(self, work: Path, stack: ExitStack, *, postgresql: bool) -> None:
         self.work, self.stack, self.port = work, stack, free_port()
         self.api = f"http://127.0.0.1:{self.port}/api"
         self.project = Project(work / "driver", {"EMOFORGE_ACTORS": str(NODES), "PYTHONUNBUFFERED": "1"})
@@ -70,6 +74,7 @@ class Lab:
         (self.project.folder / "machine.yaml").write_text("{stall_s: 120}\n", encoding="utf-8")
         self.project.sh(*DVC, "repro", "--quiet", "fit@tiny")
         self.project.keep(work / "state")
+        self.database = stack.enter_context(servers.postgresql(work)) if postgresql else None
         self.server = self._start_server()
         self.address, self.nodes = stack.enter_context(servers.ray_cluster(work, self.project.env, NODES, hidden=False))
         self.joined = 0
@@ -82,7 +87,8 @@ class Lab:
         shutil.rmtree(self.project.folder / ".emoforge/store", ignore_errors=True)
 
     def _start_server(self) -> subprocess.Popen[bytes]:
-        what = servers.prefect_command(self.work, self.project.env, None, self.port)
+        url = self.database.url if self.database else None
+        what = servers.prefect_command(self.work, self.project.env, url, self.port)
         server = self.stack.enter_context(servers.running(*what))
         servers.wait(lambda: servers.answers(f"{self.api}/health"), server, what[-1])
         return server
@@ -114,11 +120,14 @@ class Lab:
         return str(servers.asked(self.api, path, {"state": {"type": "SCHEDULED"}})["id"])
 
     def state(self, flow_run: str) -> str:
-        """Its name: Running, Completed, ..."""
-        return str((servers.asked(self.api, f"flow_runs/{flow_run}")["state"] or {}).get("name"))
+        """Its type: PENDING while its process starts, RUNNING, COMPLETED, ..."""
+        return str((servers.asked(self.api, f"flow_runs/{flow_run}")["state"] or {}).get("type"))
 
     def lose(self, kind: str, rng: random.Random) -> bool:
         """Kills one of the kind. -> whether it was there."""
+        if kind == "database" and self.database:
+            self.database.lose(AWAY_S)
+            return True
         if kind == "server":
             servers.end(self.server)
             time.sleep(AWAY_S)
@@ -173,7 +182,7 @@ def lost(lab: Lab, kind: str, plain: Undisturbed, rng: random.Random) -> Loss:
     lab.put_back()
     lab.join()
     begun = time.monotonic()
-    tried = _of_worker if kind == "worker" else _of_command
+    tried = {"worker": _of_worker, "database": _of_database}.get(kind, _of_command)
     at_s, landed, went_on, again = tried(lab, kind, plain, rng)
     seconds = round(time.monotonic() - begun, 1)
     return Loss(kind, round(at_s, 1), landed, went_on, again, seconds, release_hash(lab.project) == plain.hash)
@@ -203,22 +212,42 @@ def _once(lab: Lab) -> bool:
 
 def _of_worker(lab: Lab, kind: str, plain: Undisturbed, rng: random.Random) -> tuple[float, bool, bool, int]:
     with lab.worker() as worker:
-        flow_run, begun = lab.fire(), time.monotonic()
-        while lab.state(flow_run) not in ("Running", *OVER) and time.monotonic() - begun < LIMIT_S:
-            time.sleep(LOOK_S)
-        time.sleep(rng.uniform(0.05, 0.9) * plain.seconds)
-        at_s, landed = time.monotonic() - begun, lab.state(flow_run) == "Running"
+        flow_run, begun = _some_way_into(lab, plain, rng)
+        at_s, landed = time.monotonic() - begun, lab.state(flow_run) in BEGUN
         servers.end(worker)
     with lab.worker():  # which says first that the run whose process is gone has crashed
-        went_on = lab.state(flow_run) == "Completed"
+        went_on = lab.state(flow_run) == "COMPLETED"
         return at_s, landed, went_on, 0 if went_on else _again(partial(_fired, lab), lab, LEASE_S)
 
 
-def _fired(lab: Lab) -> bool:
+def _of_database(lab: Lab, kind: str, plain: Undisturbed, rng: random.Random) -> tuple[float, bool, bool, int]:
+    with lab.worker():
+        flow_run, begun = _some_way_into(lab, plain, rng)
+        at_s, landed = time.monotonic() - begun, lab.state(flow_run) in BEGUN
+        lab.lose(kind, rng)
+        went_on = _ended(lab, flow_run) == "COMPLETED"
+        return at_s, landed, went_on, 0 if went_on else _again(partial(_fired, lab), lab, LEASE_S)
+
+
+def _some_way_into(lab: Lab, plain: Undisturbed, rng: random.Random) -> tuple[str, float]:
+    """Fires the deployment and waits. -> the flow run, whose process may be starting yet; when it was fired."""
     flow_run, begun = lab.fire(), time.monotonic()
+    while lab.state(flow_run) not in (*BEGUN, *OVER) and time.monotonic() - begun < LIMIT_S:
+        time.sleep(LOOK_S)
+    time.sleep(rng.uniform(0.0, 0.9) * plain.seconds)
+    return flow_run, begun
+
+
+def _ended(lab: Lab, flow_run: str) -> str:
+    """-> the state in which it is over, or is after `LIMIT_S`."""
+    begun = time.monotonic()
     while (state := lab.state(flow_run)) not in OVER and time.monotonic() - begun < LIMIT_S:
         time.sleep(LOOK_S)
-    return state == "Completed"
+    return state
+
+
+def _fired(lab: Lab) -> bool:
+    return _ended(lab, lab.fire()) == "COMPLETED"
 
 
 def _again(command: Callable[[], bool], lab: Lab, within_s: float = 0.0) -> int:
@@ -238,12 +267,14 @@ def _tail(work: Path) -> str:
 
 
 def drill(
-    kills: int, seed: int, work: Path, kinds: Sequence[str] = KINDS, done: Callable[[Loss], None] = print
+    kills: int, seed: int, work: Path, kinds: Sequence[str] = ON_SQLITE, done: Callable[[Loss], None] = print
 ) -> list[Loss]:
     """Kills of `kinds` in turn. `work` is a short path: Ray's sockets have to lie below it."""
+    if "database" in kinds and servers.postgresql_programs() is None:
+        raise DrillError(servers.NO_POSTGRESQL)
     rng, every = random.Random(seed), []
     with ExitStack() as stack:
-        lab = Lab(work, stack)
+        lab = Lab(work, stack, postgresql="database" in kinds)
         plain = undisturbed(lab)
         print(f"undisturbed: {plain.seconds:.0f} s, actors from {plain.drawing[0]:.0f} to {plain.drawing[1]:.0f} s")
         for number in range(kills):

@@ -28,6 +28,7 @@ from tests.flows.publishing.s3_server import KEYS, free_port
 START_S = 180.0
 OBJECT_STORE_BYTES = 100 << 20  # results are small
 ASKED = 60  # times, at most
+NO_POSTGRESQL = "PostgreSQL is not installed (initdb in PATH or /usr/lib/postgresql)"
 STARTED = "Ray runtime started"
 _RAY = [sys.executable, "-W", "ignore", "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
 _RAY += ["--node-ip-address=127.0.0.1", f"--object-store-memory={OBJECT_STORE_BYTES}"]
@@ -57,7 +58,7 @@ def why_not(database: str) -> str:
     if not may_hide():
         return "this user may not hide a folder from a process (unshare -m, mount)"
     if database == "postgresql" and postgresql_programs() is None:
-        return "PostgreSQL is not installed (initdb in PATH or /usr/lib/postgresql)"
+        return NO_POSTGRESQL
     return ""
 
 
@@ -110,7 +111,7 @@ def answers(url: str) -> bool:
 
 
 def asked(url: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-    """What Prefect's API answers; a body is posted. A server whose database is locked says 503, and is asked again."""
+    """What Prefect's API answers; a body is posted. A server whose database is locked or away is asked again."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{url}/{path}", data, {"Content-Type": "application/json"})
     for again in range(ASKED):
@@ -118,7 +119,7 @@ def asked(url: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.loads(answer.read())
         except urllib.error.HTTPError as error:
-            if error.code != 503 or again == ASKED - 1:
+            if error.code < 500 or again == ASKED - 1:
                 raise
             time.sleep(1)
 
@@ -201,27 +202,51 @@ def _words(process: psutil.Process) -> list[str]:
         return []
 
 
+class Postgresql:
+    """A server of an empty database, which can be lost. url: as Prefect takes it."""
+
+    def __init__(self, url: str, command: Sequence[str], log: Path, stack: ExitStack) -> None:
+        self.url, self._command, self._log, self._stack = url, command, log, stack
+        self._process = self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        process = self._stack.enter_context(running(self._command, Path("/"), os.environ, self._log))
+        wait(partial(_says, self._log, "ready to accept connections"), process, self._log)
+        return process
+
+    def lose(self, away_s: float) -> None:
+        """SIGKILL of all of it; `away_s` seconds later it is started again on its files and port."""
+        end(self._process)
+        time.sleep(away_s)
+        self._process = self._started()
+
+
 @contextmanager
-def postgresql(work: Path) -> Iterator[str]:
-    """-> Prefect's URL of an empty database. Raises `DrillError` where there is no PostgreSQL."""
+def postgresql(work: Path) -> Iterator[Postgresql]:
+    """Raises `DrillError` where there is no PostgreSQL."""
     programs = postgresql_programs()
     if programs is None:
-        raise DrillError(why_not("postgresql"))
+        raise DrillError(NO_POSTGRESQL)
     # it refuses to run as root: then as the user that Debian makes for it
     other = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     with tempfile.TemporaryDirectory(prefix="emoforge-postgresql-") as place:  # `work` may be closed to that user
         if other:
             shutil.chown(place, "postgres")
-        data, port, log = str(Path(place) / "data"), free_port(), work / "postgresql.log"
+        data, port = str(Path(place) / "data"), free_port()
         make = [*other, str(programs / "initdb"), "-D", data, "-U", "prefect", "-A", "trust", "--no-sync"]
         made = subprocess.run(make, cwd="/", capture_output=True, text=True)
         if made.returncode:
             raise DrillError(f"initdb failed:\n{made.stdout[-1000:]}{made.stderr[-1000:]}")
         command = [*other, str(programs / "postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(port)]
-        command += ["-c", "unix_socket_directories=", "-c", "fsync=off"]
-        with running(command, Path("/"), os.environ, log) as server:
-            wait(partial(_says, log, "ready to accept connections"), server, log)
-            yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
+        command += [
+            "-c",
+            "unix_socket_directories=",
+            "-c",
+            "fsync=off",
+        ]  # what a process had written stays, killed or not
+        url = f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
+        with ExitStack() as stack:
+            yield Postgresql(url, command, work / "postgresql.log", stack)
 
 
 @contextmanager

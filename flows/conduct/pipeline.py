@@ -7,34 +7,28 @@ worker imports this module to list its flows, so nothing heavier than Prefect is
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
-import psutil
 from prefect import flow, get_run_logger, tags, task
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.assets import Asset, AssetProperties, add_asset_metadata, materialize
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.exceptions import ObjectNotFound, TerminationSignal
+from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run as this_flow_run
-from prefect.states import Cancelled, Crashed
+from prefect.states import Cancelled
 from prefect.tasks import Task
 
 from corpora.errors import EmoforgeError, IntegrityError, InterruptedRunError, ResourceError
-from corpora.store.atomic import write_json
 from flows.conduct.dvcrun import needed, repro, stages_of
 from flows.conduct.errorfile import StageFailedError
+from flows.conduct.heartbeats import heartbeat, sweep
 from flows.conduct.intact import Damage, Known, damaged_inputs, drop
 from flows.conduct.machine import require_disk
 from flows.conduct.processes import run_locks
@@ -44,8 +38,6 @@ from flows.nightly.notices import notify, tell_failure
 from flows.params import load_machine, load_params
 from flows.paths import Layout
 
-HEARTBEAT_S = 10.0
-DEAD_AFTER_S = 60.0  # of a run on another host, whose process cannot be looked at
 CANCEL_POLL_S = 2.0
 
 
@@ -272,66 +264,6 @@ def show(run: str, repo: Path) -> None:
         create_table_artifact(rows, key=f"balance-{slug}", description=f"Class balance of {run}")
     if there.report.exists():
         create_link_artifact(there.report.as_uri(), key=f"report-{slug}", link_text=f"Report of {run}")
-
-
-@contextmanager
-def heartbeat(repo: Path, run_id: str | None) -> Iterator[None]:
-    """Keeps a file that says which process runs this flow run, so that others can tell a dead run from a slow one."""
-    if run_id is None:
-        yield
-        return
-    path = _heartbeats(repo) / f"{run_id}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    born = psutil.Process().create_time()
-    write_json(path, {"pid": os.getpid(), "born": born, "host": socket.gethostname()})
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(HEARTBEAT_S):
-            path.touch()
-
-    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        path.unlink(missing_ok=True)
-
-
-def sweep(repo: Path) -> list[str]:
-    """Marks flow runs of this folder whose process is gone (kill -9 leaves them RUNNING) as crashed; -> their ids."""
-    swept: list[str] = []
-    for run_id in stale_runs(repo):
-        path = _heartbeats(repo) / f"{run_id}.json"
-        with get_client(sync_client=True) as client, suppress(ObjectNotFound):  # it was another server's
-            state = client.read_flow_run(UUID(path.stem)).state
-            if state is not None and not state.is_final():
-                client.set_flow_run_state(UUID(path.stem), Crashed(message="its process is gone"), force=True)
-                swept.append(path.stem)
-        path.unlink(missing_ok=True)
-    return swept
-
-
-def stale_runs(repo: Path) -> list[str]:
-    """Ids of flow runs of this folder whose process is gone, sorted; not the one that asks."""
-    beats = sorted(_heartbeats(repo).glob("*.json"))
-    return [path.stem for path in beats if path.stem != this_flow_run.id and not _alive(path)]
-
-
-def _alive(path: Path) -> bool:
-    try:
-        owner = json.loads(path.read_text(encoding="utf-8"))
-        if owner["host"] != socket.gethostname():
-            return time.time() - path.stat().st_mtime < DEAD_AFTER_S
-        return bool(psutil.Process(owner["pid"]).create_time() == owner["born"])
-    except (psutil.NoSuchProcess, FileNotFoundError):
-        return False
-
-
-def _heartbeats(repo: Path) -> Path:
-    return Layout(repo).scratch / "heartbeats"
 
 
 def _cancel_asked() -> Callable[[], bool]:

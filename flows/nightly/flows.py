@@ -16,7 +16,8 @@ from prefect.runtime import flow_run as this_flow_run
 from prefect.states import Cancelled, Completed
 
 from corpora.errors import EmoforgeError, IntegrityError, LockedError
-from flows.conduct.pipeline import RunsFailedError, heartbeat, rebuild, sweep
+from flows.conduct.heartbeats import heartbeat, sweep
+from flows.conduct.pipeline import RunsFailedError, rebuild
 from flows.nightly.notices import notify, tell_failure
 from flows.nightly.watch import SETTLED_S, keep, look, runs_of, watched
 from flows.params import load_params

@@ -6,6 +6,7 @@ What runs when stands in the project's prefect.yaml, and nowhere else; `serve` a
 from __future__ import annotations
 
 import json
+import logging
 import os
 import runpy
 import subprocess
@@ -25,8 +26,10 @@ from flows.projects.init import FILES
 if TYPE_CHECKING:
     from prefect.cli.deploy._models import DeploymentConfig
 
+log = logging.getLogger(__name__)
 NIGHTLY = "nightly-rebuild"  # as in prefect.yaml
 POOL = "emoforge"
+GRACE_S = 120  # as in prefect.yaml
 
 
 def serve(runs: Sequence[str], *, cron: str | None, publish: bool, repo: Path, every: bool = False) -> None:
@@ -36,6 +39,8 @@ def serve(runs: Sequence[str], *, cron: str | None, publish: bool, repo: Path, e
     Each run that fires is a process of its own with `repo` as its folder. Raises `UserError` for a cron or prefect.yaml
     that cannot be read, `ResourceError` if no server answers.
     """
+    from prefect.settings import get_current_settings
+
     from flows.conduct.server import server
 
     own_file = repo / "prefect.yaml"
@@ -44,10 +49,11 @@ def serve(runs: Sequence[str], *, cron: str | None, publish: bool, repo: Path, e
     times = {str(one.name): _cron(one) for one in chosen} | ({NIGHTLY: cron} if cron else {})
     for given in times.values():
         _require_cron(given)
+    alone = get_current_settings().api.url is None and serving(repo) is None
     with server("all") as url:
         os.environ["PREFECT_API_URL"] = url  # for the processes of the runs
         os.chdir(repo)
-        _ready(repo)
+        _ready(repo, alone=alone)
         from prefect import serve as serve_all
 
         own = {NIGHTLY: {"runs": list(runs), "publish": publish}}
@@ -73,6 +79,7 @@ def start(repo: Path) -> None:
             "no Prefect server that stays is named. Start one (prefect server start) and set PREFECT_API_URL, for "
             "example to http://127.0.0.1:4200/api; without one: emoforge schedule serve"
         )
+    from flows.conduct.heartbeats import sweeping
     from flows.conduct.server import server
 
     _deployments(repo / "prefect.yaml")
@@ -82,7 +89,8 @@ def start(repo: Path) -> None:
         _prefect(repo, "deploy", "--all", "--no-prompt")
         sys.stderr.write(f"worker of the pool {POOL!r} on {url}; stop with Ctrl-C\n")
         leashed = [sys.executable, "-m", "flows.conduct.leash", "flows.nightly.schedule", "worker", "start"]
-        worker = subprocess.run([*leashed, "--pool", POOL], cwd=repo, env=_environment(repo) | handed_down())
+        with sweeping(repo, log.warning):
+            worker = subprocess.run([*leashed, "--pool", POOL], cwd=repo, env=_environment(repo) | handed_down())
         if worker.returncode not in (0, 130, -2, -15):
             raise ResourceError(f"Prefect's worker ended with code {worker.returncode}")
 
@@ -105,7 +113,10 @@ def _prefect(repo: Path, *arguments: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`python -m flows.conduct.leash flows.nightly.schedule ...` is `prefect ...` that ends with its parent."""
+    """`python -m flows.conduct.leash flows.nightly.schedule ...` is `prefect ...` that ends with its parent, and whose
+    worker leaves heartbeats."""
+    import flows.nightly.worker  # noqa: F401
+
     sys.argv = ["prefect", *arguments]
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 
@@ -115,14 +126,15 @@ def _environment(repo: Path) -> dict[str, str]:
     return {**os.environ, "PATH": os.pathsep.join([own, os.environ.get("PATH", os.defpath)]), "PWD": str(repo)}
 
 
-def _ready(repo: Path) -> None:
-    """Looks at the block of notices, and frees what dead runs hold, before something is to start at night."""
-    from flows.conduct.pipeline import sweep
+def _ready(repo: Path, *, alone: bool = False) -> None:
+    """Looks at the block of notices, and frees what dead runs hold, before something is to start at night. alone: the
+    server is this process's own."""
+    from flows.conduct.heartbeats import sweep
     from flows.nightly.notices import require_block
 
     if name := load_machine(repo / "machine.yaml").notify:
         require_block(name)
-    sweep(repo)
+    sweep(repo, alone=alone)
 
 
 def _deployments(path: Path) -> list[DeploymentConfig]:
@@ -171,7 +183,9 @@ def _served(deployment: DeploymentConfig, cron: str, parameters: Mapping[str, ob
         parameters={**deployment.parameters, **parameters},
         tags=deployment.tags,
         description=deployment.description,
-        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
+        concurrency_limit=ConcurrencyLimitConfig(
+            limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW, grace_period_seconds=GRACE_S
+        ),
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
 

@@ -53,7 +53,7 @@ def _asked(repo: Path) -> list[Deployed]:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import DeploymentFilter
 
-    from flows.conduct.pipeline import stale_runs
+    from flows.conduct.heartbeats import stale_runs
 
     gone = set(stale_runs(repo))
     with get_client(sync_client=True) as client:

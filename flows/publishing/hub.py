@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import os
 import re
 import tempfile
@@ -99,7 +100,8 @@ def push_hub(tag: str, address: str, *, repo: Path, private: bool = False) -> On
         if commit is None:
             said = f"{version.tag}, release hash {Released(release).manifest().release_hash}"
             about = Announced(version.run, publish, version.number, version.date[:10], _page(api, repository))
-            with _with_copy(release, announced(release, about)) as folder:
+            copy = announced(release, about)
+            with _with_copy(release, copy) as folder, _transfer(api, repository):
                 done = api.upload_folder(
                     repo_id=repository, repo_type=KIND, folder_path=folder, commit_message=said, delete_patterns="*"
                 )
@@ -119,6 +121,37 @@ def push_hub(tag: str, address: str, *, repo: Path, private: bool = False) -> On
 
 def _page(api: HfApi, repository: str) -> str:
     return f"{api.endpoint}/datasets/{repository}"
+
+
+@contextlib.contextmanager
+def _transfer(api: HfApi, repository: str) -> Iterator[None]:
+    """Files go over Xet where hf_xet is installed and the Hub offers it, else over LFS. Xet's servers are others than
+    the Hub's: raises `ResourceError` that says how to do without them."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError
+    from huggingface_hub.utils import build_hf_headers, get_session
+
+    if constants.HF_HUB_DISABLE_XET or importlib.util.find_spec("hf_xet") is None:
+        yield
+        return
+    url = f"{api.endpoint}/api/{KIND}s/{repository}/xet-write-token/main"
+    if get_session().get(url, headers=build_hf_headers(library_name="emoforge")).status_code == 404:
+        constants.HF_HUB_DISABLE_XET = True  # as the variable of that name, which the client reads when it starts
+        try:
+            yield
+        finally:
+            constants.HF_HUB_DISABLE_XET = False
+        return
+    try:
+        yield
+    except HfHubHTTPError:
+        raise
+    except (HTTPError, OSError, RuntimeError) as error:
+        raise ResourceError(
+            f"{repository} at {api.endpoint} did not take a file over Xet ({_short(error)}). The version is untouched; "
+            "the same command goes on. Where a network lets only the Hub through, or Xet is down: HF_HUB_DISABLE_XET=1 "
+            "before it, which sends over LFS"
+        ) from None
 
 
 @contextlib.contextmanager

@@ -155,21 +155,6 @@ def test_a_server_that_stays_away_is_said_in_a_sentence(toy: Toy, monkeypatch: p
             pipeline.conduct(["toy"], toy.folder)
 
 
-def test_a_run_whose_process_is_gone_is_marked_as_crashed(toy: Toy) -> None:
-    with get_client(sync_client=True) as client:
-        dead = client.create_flow_run(pipeline.rebuild, state=Running())
-        alive = client.create_flow_run(pipeline.rebuild, state=Running())
-        folder = toy.folder / ".emoforge" / "heartbeats"
-        with pipeline.heartbeat(toy.folder, str(alive.id)):
-            told = json.loads((folder / f"{alive.id}.json").read_text())
-            (folder / f"{dead.id}.json").write_text(json.dumps(told | {"born": 1.0}))  # that pid is another process now
-            assert pipeline.sweep(toy.folder) == [str(dead.id)]
-        state, other = client.read_flow_run(dead.id).state, client.read_flow_run(alive.id).state
-    assert state is not None and state.is_crashed()
-    assert other is not None and other.is_running()
-    assert not list(folder.iterdir())
-
-
 def test_a_run_can_be_seen_to_be_dead_from_its_first_moment_on(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     beating: list[int] = []
 

@@ -219,6 +219,38 @@ def test_a_worker_publishes_once_obeys_gates_and_is_taken_up_when_killed(lab: La
     assert lab.ended(lab.fire("study-refresh/study-refresh")) == ("Completed", "nothing new")
 
 
+STARTS_SLOWLY = """
+import os, time
+from pathlib import Path
+place = Path(__file__).parent
+if "PREFECT__FLOW_RUN_ID" in os.environ and (place / "slowly").exists():
+    (place / "starting").touch()
+    time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_worker_killed_while_a_run_starts_keeps_no_place(lab: Lab, tmp_path: Path) -> None:
+    toy, nightly, place = lab.toy, "rebuild/nightly-rebuild", tmp_path / "site"
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(STARTS_SLOWLY)
+    (place / "slowly").touch()
+    toy.env["PYTHONPATH"] = os.pathsep.join([str(place), toy.env["PYTHONPATH"]])
+    lab.start()
+    lost = lab.fire(nightly)
+    assert lab.child is not None
+    wait_for((place / "starting").exists, 120, lab.child)
+    lab.kill()
+    (place / "slowly").unlink()
+    assert lab.state(lost)[0] == "Submitting" and toy.calls() == []
+    lab.start()
+    assert lab.state(lost) == ("Crashed", "its process is gone")
+    assert lab.ended(lab.fire(nightly))[0] == "Completed", "its place is free at once"
+    # the worker's goes when it has seen the end of the process
+    wait_for(lambda: not list((toy.folder / ".emoforge" / "heartbeats").iterdir()), 60, lab.child)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_linked_corpus_that_changes_is_rebuilt(lab: Lab) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from corpora.errors import GateError, IntegrityError, ResourceError, UserError
 from flows.publishing.hub import push_hub, repository_of
@@ -57,6 +58,28 @@ def test_cut_short_the_same_command_goes_on(versions: Published, hub: Hub, at: s
     hub.broken.clear()
     assert push_hub("tiny@v1.0.0", ADDRESS, repo=versions.folder).sent
     assert len(hub.repositories["lab/tiny"].messages) == 1
+
+
+def test_a_hub_without_xet_takes_files_over_lfs(versions: Published, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    hub.broken["/xet-write-token/"] = 404
+    assert push_hub("tiny@v1.0.0", ADDRESS, repo=versions.folder).sent
+    assert any(asked.startswith("PUT /upload/") for asked in hub.asked)
+    assert constants.HF_HUB_DISABLE_XET is False
+
+
+def test_xet_that_fails_is_said_with_the_way_round(
+    versions: Published, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    hub.broken["/xet-write-token/"] = 403
+    with pytest.raises(ResourceError, match=r"lab/tiny at http://127.*over Xet.*goes on.*HF_HUB_DISABLE_XET=1"):
+        push_hub("tiny@v1.0.0", ADDRESS, repo=versions.folder)
+    assert not hub.repositories["lab/tiny"].tags
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    assert push_hub("tiny@v1.0.0", ADDRESS, repo=versions.folder).sent, "the way round is one"
 
 
 def test_what_may_not_be_passed_on(versions: Published, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
