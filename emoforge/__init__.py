@@ -30,6 +30,10 @@ _WHERE = {
 }
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> Any:
     if name in _WHERE:  # lazily: neither pyarrow nor torch is needed to show help
         return getattr(import_module(_WHERE[name]), name)

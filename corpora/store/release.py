@@ -118,7 +118,7 @@ def describe_files(root: Path, paths: Iterator[str] | list[str] | tuple[str, ...
     return {name: {"sha256": hash_file(root / name), "n_bytes": (root / name).stat().st_size} for name in sorted(paths)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Release:
     """One release on disk. `columns` are those of the index, decoded when they are first asked for; `splits` has the
     schema SPLITS. `weight` of the index is never null: 1 of every real sample. `drawn`: weights were answered by a
@@ -130,6 +130,9 @@ class Release:
     splits: pa.Table
     version: int = field(default=FORMAT.major)  # of the format
     drawn: bool = False
+
+    def __repr__(self) -> str:
+        return f"Release({self.manifest.get('name')!r}, {self.release_hash[:12]}, {str(self.path)!r})"
 
     @property
     def index(self) -> pa.Table:

@@ -28,3 +28,9 @@ def test_gates_and_licences_both_have_a_say(
     if publishable is not None:
         manifest["publishable"] = publishable
     assert may_be_published(manifest) == said
+
+
+def test_the_door_lists_what_it_has() -> None:
+    import emoforge
+
+    assert dir(emoforge) == sorted(emoforge.__all__) and all(hasattr(emoforge, name) for name in dir(emoforge))

@@ -119,6 +119,11 @@ def test_samples_hold_the_columns_that_are_asked_for(folder: Path) -> None:
     assert list(release.samples("train", columns=release.index.schema.names)) == whole
 
 
+def test_a_release_is_shown_as_one_line(folder: Path) -> None:
+    shown = repr(open_release(folder))
+    assert shown.startswith("Release(") and str(folder) in shown and len(shown) < 120 + len(str(folder))
+
+
 def test_a_column_that_is_not_there_is_named_before_anything_is_read(folder: Path) -> None:
     release = open_release(folder)
     with pytest.raises(UnknownNameError, match=r"column of the index 'emotoin'\. Did you mean 'emotion'"):
