@@ -57,13 +57,11 @@ if TYPE_CHECKING:
 
 Weights = Literal["keep", "draw"]
 
-INDEX, SPLIT_TABLE = "index.parquet", "splits.parquet"
-FEATURES = "features.parquet"
+INDEX, SPLIT_TABLE, FEATURES = "index.parquet", "splits.parquet", "features.parquet"
 FEATURE_TABLE = re.compile(r"features-([a-z][a-z0-9_]{0,39})\.parquet")  # of a representation beside payloads
 UNIT = b"unit"  # key of a feature's unit in its column's metadata
 TABLES = (INDEX, SPLIT_TABLE)
-SCORE_TABLE = "scores.parquet"
-LINEAGE_TABLE, REQUESTS_TABLE = "lineage.parquet", "requests.parquet"
+SCORE_TABLE, LINEAGE_TABLE, REQUESTS_TABLE = "scores.parquet", "lineage.parquet", "requests.parquet"
 FORMAT = Format("emoforge-release", 3, 3)
 FEATURES_ALONE = Format("emoforge-release", 4)  # without payloads; the newest that is read
 MAX_NAME = 200  # characters of a path; the project's own have 40
