@@ -119,6 +119,10 @@ def test_what_was_not_used_for_so_long_goes_and_the_rest_stays(project: Path) ->
     half = project / "data" / "runs" / ".release.host-1-abc123.tmp"
     half.mkdir(parents=True)
     (half / "index").write_text("1234567")
+    owners = project / "data/raw/own/.take1.tmp"  # a file of a corpus that was put there, not linked
+    owners.parent.mkdir(parents=True)
+    owners.write_text("123")
+    os.utime(owners, (OLD, OLD))
     (layout.scratch / "versions" / "toy@v1.0.0-0123456789ab" / "whole").mkdir(parents=True)
     for path in [*sorted(layout.scratch.rglob("*"), reverse=True), half / "index", half]:
         if "new" not in path.parts and "store" not in path.parts and not path.is_symlink():
@@ -134,6 +138,7 @@ def test_what_was_not_used_for_so_long_goes_and_the_rest_stays(project: Path) ->
     versions = part(parts, "fetched versions")
     assert versions.n == 0 and "1 stay" in versions.note, "no tag says that it could be fetched again"
     assert not any(one.failed for one in parts)
+    assert owners.exists()
 
 
 def test_old_pages_of_versions_go_where_they_can_be_written_again(tmp_path: Path) -> None:
@@ -148,9 +153,13 @@ def test_old_pages_of_versions_go_where_they_can_be_written_again(tmp_path: Path
         page.write_text("12345")
         os.utime(page, (OLD, OLD))
     os.utime(pages[2])
+    ignored = pages[0].with_name(".gitignore")
+    ignored.write_text("*\n")
+    os.utime(ignored, (OLD, OLD))
     told = part(collect_garbage(project.folder, dry=False), "pages of versions")
     assert [page.exists() for page in pages] == [False, True, True, True], "old; no tag; young; the newest"
     assert (told.n, told.n_bytes) == (1, 5) and "1 stay" in told.note
+    assert ignored.exists(), "what keeps pages out of git is no page"
     project.forget()
     os.utime(pages[2], (OLD, OLD))
     assert part(collect_garbage(project.folder, dry=False), "pages of versions").n == 0, "its report is not there"

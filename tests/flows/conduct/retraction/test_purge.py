@@ -18,8 +18,9 @@ from corpora.store.shards import write_shards, write_table
 from flows.conduct.retraction import purge as module
 from flows.conduct.retraction.certificate import CLEAN
 from flows.conduct.retraction.covered import Thing
+from flows.conduct.retraction.everywhere import HISTORY, WORKSPACE
 from flows.conduct.retraction.forget import forget
-from flows.conduct.retraction.purge import WORKSPACE, audit, purge
+from flows.conduct.retraction.purge import audit, purge
 from flows.conduct.retraction.states import _states_in
 from flows.engine.store import WorkStore
 from flows.paths import Layout
@@ -260,6 +261,36 @@ def test_the_audit_sees_what_comes_back(built: tuple[Published, Retraction], cop
     write_shards(of_c()[:1], repo / ".emoforge/studies", 1, "c")
     told = audit(one, repo=repo).places[WORKSPACE]
     assert told == "left: .emoforge/studies/c-00000.tar (payload)", "found by its bytes, in a tar that nobody lists"
+
+
+def test_clones_of_rebuilds_go_and_what_is_not_ours_is_named(
+    built: tuple[Published, Retraction], copy: Callable[[str], Path]
+) -> None:
+    repo, one = copy("a"), built[1]
+    again = repo / ".emoforge/rebuilt/tiny@v2.0.0-0123456789ab"
+    write_shards(of_c()[:1], again / "data/corpora/c", 1, "c")
+    (again / ".dvc/cache/files/md5/ab").mkdir(parents=True)
+    (again / ".dvc/cache/files/md5/ab/cd").write_bytes(of_c()[0].payload)
+    taken = repo / ".emoforge/kept/files/md5/ab/cd"  # of a remote that is in no configuration any more
+    taken.parent.mkdir(parents=True)
+    taken.write_bytes(of_c()[0].payload)
+    write_shards(of_c()[:1], repo / "tiny-v2.0.0/shards", 1, "c")
+    (repo / ".venv/lib").mkdir(parents=True)
+    (repo / ".venv/pyvenv.cfg").touch()
+    (repo / ".venv/lib/same").write_bytes(of_c()[0].payload)
+    git = Published.__new__(Published)
+    git.folder = repo
+    (repo / "notes").mkdir()
+    (repo / "notes/hers.png").write_bytes(of_c()[0].payload)
+    git.git("add", "-A", "notes")
+    git.git("commit", "-q", "-m", "by mistake")
+    shutil.rmtree(repo / "notes")
+    certificate = purge(one, repo=repo)
+    assert not again.exists(), "a rebuild read the raw corpus again, with a cache of its own"
+    assert certificate.places[WORKSPACE] == (
+        "left: .emoforge/kept/files/md5/ab/cd (payload), tiny-v2.0.0/shards/c-00000.tar (payload)"
+    )
+    assert certificate.places[HISTORY] == "left: notes/hers.png (payload)" and not certificate.complete
 
 
 @pytest.mark.slow
