@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from corpora.errors import ResourceError, UnknownNameError
-from corpora.schema import Sample
-from corpora.store.shards import write_shards, write_table
+from corpora.schema import SAMPLES, Sample
+from corpora.store.shards import read_table, write_shards, write_table
 from flows.conduct.retraction import purge as module
 from flows.conduct.retraction.certificate import CLEAN
 from flows.conduct.retraction.covered import Thing
@@ -307,6 +307,20 @@ def test_before_the_run_was_built_anew_its_outs_go(
     shutil.copytree(ingested(repo.parent / "old", of_c()), repo / "data/corpora/c")
     assert purge(one, repo=repo).complete
     assert not (repo / "data/corpora/c").exists()
+
+
+def test_the_audit_does_not_take_what_was_built_since_for_what_went(
+    built: tuple[Published, Retraction], copy: Callable[[str], Path]
+) -> None:
+    """Of a purge before the runs were built anew: a draw from somebody else's sample comes to bytes that went."""
+    repo, one = copy("a"), built[1]
+    assert purge(one, repo=repo).complete
+    index = read_table(repo / "data/runs/tiny/release/index.parquet", SAMPLES).to_pylist()
+    again = next(row["sha256"] for row in index if row["generator_id"] is not None)
+    path = Layout(repo).certificates / f"{one.id}.json"
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps({**said, "generated": sorted({*said["generated"], again})}))
+    assert audit(one, repo=repo).complete, audit(one, repo=repo).places
 
 
 @pytest.fixture
