@@ -126,7 +126,7 @@ def _versions(repo: Path, age_s: float, *, dry: bool) -> Part:
     from flows.upkeep.cached import version_is_cached
 
     places = [path for path in _entries(Layout(repo).scratch / "versions") if _is_old(path, age_s)]
-    gone = [path for path in places if version_is_cached(path.name, repo)]
+    gone = [path for path in places if not _entries(path) or version_is_cached(path.name, repo)]
     n, n_bytes = _removed(gone, dry=dry)
     kept = len(places) - len(gone)
     return Part("fetched versions", n, n_bytes, f"{kept} stay: DVC's cache lacks what they hold" if kept else "")

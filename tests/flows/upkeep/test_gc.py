@@ -16,6 +16,7 @@ import pytest
 import flows.upkeep.gc as gc
 from corpora.errors import LockedError, UserError
 from flows.conduct.processes import run_locks
+from flows.conduct.retraction.certificate import Certificate, write_certificate
 from flows.engine.store import WorkStore
 from flows.paths import Layout
 from flows.publishing.pages import page_file
@@ -92,6 +93,31 @@ def test_the_cache_keeps_what_a_tag_a_branch_or_the_workspace_needs(project: Pat
     assert (gone.n, gone.n_bytes) == (told.n, told.n_bytes)
     assert cached(project) == {"tagged", "of the workspace", "of a branch"}
     assert part(collect_garbage(project, dry=False), "DVC cache").n == 0
+
+
+def test_a_version_that_was_purged_needs_nothing_any_more(project: Path) -> None:
+    """Its tag stays, and names a folder whose list is gone for ever; any other list that is missing stops gc."""
+    from dvc.repo import Repo
+
+    (project / "out").mkdir()
+    (project / "out/a").write_text("of whoever was taken out")
+    with Repo(str(project)) as dvc:
+        dvc.add("out")
+    git(project, "add", "out.dvc", ".gitignore", "params.yaml", ".dvc")
+    git(project, "commit", "-qm", "out")
+    git(project, "tag", "toy@v1.0.0")
+    oid = (project / "out.dvc").read_text().partition("md5: ")[2].split()[0]
+    (project / ".dvc/cache/files/md5" / oid[:2] / oid[2:]).unlink()
+    git(project, "rm", "-q", "out.dvc")
+    made(project, "of no tag")
+    made(project, "of the workspace")
+    told = part(collect_garbage(project, dry=False), "DVC cache")
+    assert told.failed and "needed by out (" in told.note and "dvc fetch" in told.note, told
+    one = Certificate(retraction="0" * 16, what="a person", objects=(oid,))
+    write_certificate(Layout(project), one)
+    assert part(collect_garbage(project, dry=True), "DVC cache").n == 2
+    told = part(collect_garbage(project, dry=False), "DVC cache")
+    assert told.n == 2 and cached(project) == {"of the workspace"}
 
 
 def test_a_cache_that_others_may_share_is_left_alone(project: Path, tmp_path: Path) -> None:
