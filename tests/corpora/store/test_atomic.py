@@ -82,10 +82,10 @@ def test_a_place_that_cannot_be_is_a_resource_error(tmp_path: Path, where: str) 
     """Of a path that somebody typed: one sentence, not a traceback."""
     (tmp_path / "a file").touch()
     (tmp_path / "a folder").mkdir()
-    with pytest.raises(ResourceError, match="cannot write .*choose another"):
+    with pytest.raises(ResourceError, match=r"cannot write .*choose another"):
         write_bytes(tmp_path / where, b"1")
     if where != "a folder":
-        with pytest.raises(ResourceError, match="cannot write .*choose another"), atomic_folder(tmp_path / where):
+        with pytest.raises(ResourceError, match=r"cannot write .*choose another"), atomic_folder(tmp_path / where):
             pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a file", "a folder"]
 
