@@ -275,6 +275,9 @@ def test_clones_of_rebuilds_go_and_what_is_not_ours_is_named(
     taken.parent.mkdir(parents=True)
     taken.write_bytes(of_c()[0].payload)
     write_shards(of_c()[:1], repo / "tiny-v2.0.0/shards", 1, "c")
+    (repo / "page.html").write_text('<p>"quoted</p><script>{"who": "c:s0", "much": "' + "x" * 999 + '"}</script>')
+    (repo / "other.html").write_text('<p>c:s01</p><script>{"who": "c:s1"}</script>')
+    (repo / "cell.html").write_text("<table><td>c:s0</td></table>")
     (repo / ".venv/lib").mkdir(parents=True)
     (repo / ".venv/pyvenv.cfg").touch()
     (repo / ".venv/lib/same").write_bytes(of_c()[0].payload)
@@ -288,7 +291,8 @@ def test_clones_of_rebuilds_go_and_what_is_not_ours_is_named(
     certificate = purge(one, repo=repo)
     assert not again.exists(), "a rebuild read the raw corpus again, with a cache of its own"
     assert certificate.places[WORKSPACE] == (
-        "left: .emoforge/kept/files/md5/ab/cd (payload), tiny-v2.0.0/shards/c-00000.tar (payload)"
+        "left: .emoforge/kept/files/md5/ab/cd (payload), tiny-v2.0.0/shards/c-00000.tar (payload), "
+        "cell.html (id), page.html (id), tiny-v2.0.0/shards/c-00000.tar (id)"
     )
     assert certificate.places[HISTORY] == "left: notes/hers.png (payload)" and not certificate.complete
 
