@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -24,8 +25,11 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+from corpora.store.removed import notice_of
+
+# no emoji: the person a:b of a corpus is no ":a:", and what is shown is what the next command is given
+out = Console(soft_wrap=True, highlight=False, emoji=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 _COUNTED = re.compile(r"\b(\d+) of (\d+)\b(?! candidates passed)")
 
 
@@ -44,6 +48,12 @@ def say(message: str) -> None:
     err.print(escape(message))
 
 
+def warn_retracted(release: Path) -> None:
+    """What of a release was retracted since, for whoever takes something out of it."""
+    for line in notice_of(release):
+        say(f"RETRACTED: {line}")
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
     """Columns named in `right` hold numbers. A log gets 160 columns, so that nothing is cut."""
     grid = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -51,7 +61,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, 
         grid.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
         grid.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
-    target = out if out.is_terminal else Console(width=160, soft_wrap=True, highlight=False)
+    target = out if out.is_terminal else Console(width=160, soft_wrap=True, highlight=False, emoji=False)
     target.print(grid)
 
 

@@ -10,7 +10,7 @@ import secrets
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from corpora.errors import ResourceError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+# a file where a folder should be, a folder where a file should be, a name that no file system takes
+_NOT_WRITABLE |= {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP}
 _HOST = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname())[:16] or "host"
 
 
@@ -126,8 +128,8 @@ def write_bytes(path: Path, data: bytes) -> None:
             raise _resource_error(error, path) from error
         raise
     finally:
-        # after a successful rename there is nothing left under this name
-        if temporary.exists():
+        # after a successful rename there is nothing left under this name, and nothing is where no such name can be
+        with suppress(OSError):
             temporary.unlink()
 
 

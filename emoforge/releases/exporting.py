@@ -18,7 +18,9 @@ def export(given: str, folder: Path, form: str, repo: Path | None, *, as_json: b
         raise UnknownNameError.of("format", form, FORMATS)
     from corpora.reading.audformat_folder import export_audformat
 
-    done = export_audformat(open_release(release_folder(given, repo)), folder)
+    release = release_folder(given, repo)
+    console.warn_retracted(release)
+    done = export_audformat(open_release(release), folder)
     if as_json:
         console.print_json({"folder": str(done.folder), "tables": dict(done.tables), "n_bytes": done.n_bytes})
         return

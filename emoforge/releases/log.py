@@ -87,6 +87,5 @@ def checkout(tag: str, folder: Path | None, repo: Path, *, as_json: bool) -> Non
         facts = {"version": place.shown, "folder": str(target), "release_hash": checked.release_hash}
         console.print_json({**facts, "removed": list(checked.removed)})
         return
-    for line in checked.removed:
-        console.say(f"RETRACTED: {line}")
+    console.warn_retracted(target)
     console.out.print(f"{place.shown} -> {target} ({checked.n_files} files, {checked.release_hash})", markup=False)

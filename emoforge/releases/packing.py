@@ -18,6 +18,7 @@ def pack(given: str, folder: Path | None, repo: Path | None, *, as_json: bool) -
     from flows.releases.places import find_release
 
     place = find_release(given, repo, whole=False)
+    console.warn_retracted(place.release)
     named = place.shown.replace("@", "-").rstrip("/").rpartition("/")[2]
     target = folder if folder is not None else Path(f"{named if named not in ('', '.') else 'release'}-pack")
     made = write_pack(place.release, target, _about(place, repo))

@@ -17,6 +17,7 @@ from flows.releases.redrawn import redraw as draw_again
 def redraw(sample: str, release: str, repo: Path, *, out: Path | None, as_json: bool) -> bool:
     """Draws the sample again; out: writes its payload there. -> whether the bytes are the same."""
     place = find_release(release, repo, whole=False)
+    console.warn_retracted(place.release)
     run = place.version.run if place.version else place.run.name if place.run else None
     if run is None:
         raise UserError(f"{release} stands alone: name a run or a version, whose generator is in the project")

@@ -29,6 +29,7 @@ def make(
     from flows.releases.places import find_release
 
     place = find_release(given, repo)
+    console.warn_retracted(place.release)
     wording = read_wording(text)
     release = open_release(place.release)
     page = page if page is not None else Path(f"study-{release.manifest['name']}.html")

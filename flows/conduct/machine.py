@@ -16,6 +16,7 @@ from corpora.errors import EmoforgeError, ParamsError, ResourceError
 from flows.engine.store import WorkStore
 from flows.params import Machine, Params
 from flows.paths import Layout
+from flows.stages.ingest.retracted import keys_of, require_not_retracted, retractions
 
 GIB = 2**30
 
@@ -116,7 +117,7 @@ def survey(
         Finding("memory", "ok" if memory > 4 else "note", f"{memory:.1f} GiB available (the demo takes 4-6)")
     )
     for corpus in dict.fromkeys(c for run in runs for c in params.run(run).corpora):
-        findings.append(_corpus(corpus, params, Layout(repo).raw(corpus)))
+        findings.append(_corpus(corpus, params, Layout(repo)))
     for run in runs:
         findings += [*_vectors(run, params, repo), *_licences(run, params, repo), *_parts(run, params, repo)]
     findings += _encoders(encoders)
@@ -187,8 +188,12 @@ def _parts(run: str, params: Params, repo: Path) -> list[Finding]:
     return [Finding(f"parts of {run}", "ok" if allowed else "note", ". ".join(lines))]
 
 
-def _corpus(name: str, params: Params, raw: Path) -> Finding:
-    what = f"corpus {name}"
+def _corpus(name: str, params: Params, layout: Layout) -> Finding:
+    what, raw = f"corpus {name}", layout.raw(name)
+    try:
+        require_not_retracted(name, keys_of(name, retractions(layout)), layout)
+    except EmoforgeError as error:  # taken out for ever, or a file of data/retractions is damaged
+        return Finding(what, "missing", str(error))
     if raw.is_dir():
         return Finding(what, "ok", str(raw.resolve()) if raw.is_symlink() else f"data/raw/{name}")
     if name in params.demo:

@@ -37,8 +37,8 @@ from flows.publishing.announced import Announced, announced
 from flows.publishing.facts import AUTO, facts_now, next_number
 from flows.publishing.leaving import Leaving, leaving, outs_of, restricted
 from flows.releases.bumps import BUMPS
-from flows.releases.git import git
-from flows.releases.versions import Facts, latest_tag, versions_of
+from flows.releases.fetched import lock_of
+from flows.releases.versions import Facts, latest_tag, version_of, versions_of
 
 IN_COMMIT = ("dvc.lock", "dvc.yaml", "params.yaml")
 
@@ -132,7 +132,7 @@ def publish_held(run: str, *, repo: Path, bump: str = AUTO) -> Outcome:
     params, stages = begun.params, begun.stages
     pages.require_report(run, repo)
     latest = latest_tag(run, repo)
-    if latest and _released(run, git(repo, "show", f"{latest}:./dvc.lock")) == _released(
+    if latest and _released(run, lock_of(version_of(latest, repo), repo)) == _released(
         run, (repo / "dvc.lock").read_text("utf-8")
     ):
         return begun.nothing_new(run, latest, page=_page(latest, repo, anew=begun.resumed is not None))

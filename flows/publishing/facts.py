@@ -11,8 +11,8 @@ from flows.projects.code import code_in, depends_on_installed
 from flows.releases.bumps import BUMPS, settled_bump
 from flows.releases.compared import Comparison, compare
 from flows.releases.history import facts_of
-from flows.releases.places import Place
-from flows.releases.versions import Facts, MovedSamples, numbers, version_of
+from flows.releases.places import Place, find_release
+from flows.releases.versions import Facts, MovedSamples, numbers
 
 AUTO = "auto"
 FIRST = "v1.0.0"
@@ -54,11 +54,7 @@ def next_number(latest: str | None, bump: str) -> str:
 
 
 def _against(latest: str, now: Place, repo: Path) -> Comparison:
-    from flows.releases.fetched import fetched
-
-    version = version_of(latest, repo)
-    run = fetched(version, repo, whole=False)
-    return compare(Place(latest, run / "release", run, version), now, repo)
+    return compare(find_release(latest, repo, whole=False), now, repo)
 
 
 def _moved(comparison: Comparison) -> dict[str, object]:

@@ -25,6 +25,7 @@ from flows.artifacts.released import Released
 from flows.params import load_machine, load_params
 from flows.publishing.announced import ON_HUB, Announced, announced
 from flows.releases.fetched import fetched
+from flows.releases.tombstones import removals
 from flows.releases.versions import version_of
 
 if TYPE_CHECKING:
@@ -75,11 +76,16 @@ def push_hub(tag: str, address: str, *, repo: Path, private: bool = False) -> On
     a repository that is made anew; one that is there keeps what it is.
 
     HF_TOKEN (or `hf auth login`) says who sends, HF_ENDPOINT to which Hub. Raises `UserError`, `UnknownNameError` (no
-    such version), `GateError` (a licence forbids it), `ResourceError` (no token, no right, no Hub), `IntegrityError`
-    (what is there under that tag is something else), and what `fetched` raises.
+    such version), `GateError` (a licence forbids it, or it holds what was retracted since), `ResourceError` (no token,
+    no right, no Hub), `IntegrityError` (what is there under that tag is something else), and what `fetched` raises.
     """
     repository = repository_of(address)
     version = version_of(tag, repo)
+    if held := removals(version.tag, repo):
+        raise GateError(
+            f"{version.tag} is sent nowhere any more: {'; '.join(removal.sentence for removal in held)}. Send the "
+            f"version without: emoforge run {version.run}; emoforge publish {version.run}"
+        )
     release = fetched(version, repo, whole=True) / "release"
     restricted = Released(release).manifest().restrictions
     vault = load_machine(repo / "machine.yaml").private_hub

@@ -1,6 +1,7 @@
 """data/runs/RUN/reports/RUN@vX.Y.Z.html: the report of each published version, with what changed since the one before.
 
-They lie here for people, outside of git and of every out. They hold samples, so what a licence keeps here is kept here;
+They lie here for people, outside of git (a .gitignore beside them says so: `git add -A` in a project would commit
+recordings, for ever) and of every out. They hold samples, so what a licence keeps here is kept here;
 the report itself is an out and leaves as its licence lets it, and `emoforge report RUN@vX.Y.Z` writes the page from it
 in any clone. `emoforge forget --purge` removes them, `emoforge gc` all but the newest.
 """
@@ -16,6 +17,7 @@ from flows.releases.report_page import changes_told, read_report, with_changes
 from flows.releases.versions import is_tag, numbers, version_of
 
 FOLDER = "reports"
+IGNORED = "*\n"
 
 
 def page_file(tag: str, repo: Path) -> Path:
@@ -44,6 +46,7 @@ def write_page(tag: str, repo: Path, *, anew: bool) -> Path:
         built = Place(run.name, run / "release", run)
         page = read_report(built, repo)
         path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path.parent / ".gitignore", IGNORED)
         version = Place(tag, built.release, run, version_of(tag, repo))
         write_text(path, with_changes(page, changes_told(version, repo)))
     return path

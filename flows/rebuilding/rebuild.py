@@ -20,6 +20,7 @@ from flows.rebuilding.lock import Outs
 from flows.releases.fetched import fetched, lock_of
 from flows.releases.history import facts_of
 from flows.releases.plans import Planned, planned
+from flows.releases.tombstones import removals
 from flows.releases.versions import Version, version_of
 
 TO_PLAN = ("fake", "reader", "ingest", "plan")  # stages that a plan needs, and it
@@ -65,7 +66,8 @@ def rebuild(
     """Builds the version `tag` (RUN@vX.Y.Z or RUN@latest) again, in a clone of its own below .emoforge; a rebuild that
     was cut short goes on. plans: ends after its plans, and compares those. keep: the clone stays, whatever comes of it.
 
-    Raises `UnknownNameError` (no such version), `UserError` (its data is not known any more), `CorpusError` (raw data
+    Raises `UnknownNameError` (no such version), `UserError` (its data is not known any more, or it holds what was
+    retracted since), `CorpusError` (raw data
     that is nowhere), `LockedError`, `ResourceError` (disk), `StageFailedError` and what else a stage raises.
     """
     version = version_of(tag, repo)
@@ -73,6 +75,12 @@ def rebuild(
         raise UserError(
             f"{version.tag} is a part of a release, which is built again from the whole one: emoforge rebuild "
             f"{part['run']}@VERSION, then emoforge publish {part['run']} --only {part['part']} gives the same bytes"
+        )
+    if held := removals(version.tag, repo):  # its commit knows nothing of it, and would read it again
+        raise UserError(
+            f"{version.tag} is not built again, which would read and learn from what was taken out since: "
+            f"{'; '.join(removal.sentence for removal in held)}. Build and publish the version without: emoforge run "
+            f"{version.run}; emoforge publish {version.run}"
         )
     require_disk(repo, load_machine(repo / "machine.yaml"))
     with run_locks(Layout(repo).scratch / "rebuilt", [version.run]):

@@ -20,7 +20,7 @@ from corpora.errors import IntegrityError, ResourceError, UserError
 from corpora.store.atomic import atomic_folder
 from flows.params import load_machine
 from flows.paths import PART, Layout
-from flows.releases.git import git
+from flows.releases.git import asked
 from flows.releases.versions import Version
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def outs_of(version: Version, repo: Path) -> Outs:
     if PART.fullmatch(version.run) is None:
         return outs_in(version.run, lock_of(version, repo))
     path = (Layout(Path()).part(version.run) / POINTER).as_posix()
-    found = pointer_in(git(repo, "show", f"{version.commit}:./{path}"))
+    found = pointer_in(_file_of(version, path, repo))
     return Outs(version.run, {} if found is None else {"release": found.oid})
 
 
@@ -95,8 +95,21 @@ def pointer_in(text: str) -> Pointer | None:
 
 
 def lock_of(version: Version, repo: Path) -> str:
-    """dvc.lock as the tag has it. Raises `UserError`."""
-    return git(repo, "show", f"{version.commit}:./dvc.lock")
+    """dvc.lock as the tag has it. Raises as `_file_of`."""
+    return _file_of(version, "dvc.lock", repo)
+
+
+def _file_of(version: Version, path: str, repo: Path) -> str:
+    """A file of the project as the tag has it. Raises `UserError`: the tag is of another project in the same git."""
+    text = asked(repo, "show", f"{version.commit}:./{path}")
+    if text is None:
+        raise UserError(
+            f"the commit of {version.tag} ({version.commit[:10]}) has no {path} in {repo}: it was published from "
+            "another folder of this git repository, or is in no history that is here (git fetch --unshallow). Tags are "
+            f"of the whole repository, so two projects in it cannot publish runs of one name: rename the run "
+            f"{version.run!r} in params.yaml"
+        )
+    return text
 
 
 def fetched(version: Version, repo: Path, *, whole: bool, ask_remotes: bool = True) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from corpora.errors import UserError
@@ -28,6 +29,28 @@ def asked(repo: Path, *arguments: str) -> str | None:
         return git(repo, *arguments)
     except UserError:
         return None
+
+
+def blobs(repo: Path) -> Iterator[tuple[str, bytes]]:
+    """Every file that git has of the folder `repo`, at whatever commit, reflog or index: its path in `repo`, its bytes.
+    Each content once. Raises `UserError`."""
+    listed = git(repo, "rev-list", "--objects", "--all", "--reflog", "--indexed-objects", "--", ".")
+    prefix = git(repo, "rev-parse", "--show-prefix")
+    names = dict(line.split(" ", 1) for line in listed.splitlines() if " " in line)
+    with subprocess.Popen(
+        ["git", "cat-file", "--batch"], cwd=repo, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as asked_for:
+        assert asked_for.stdin is not None and asked_for.stdout is not None
+        for oid, name in names.items():
+            asked_for.stdin.write(oid.encode() + b"\n")
+            asked_for.stdin.flush()
+            _, _, rest = asked_for.stdout.readline().partition(b" ")
+            kind, _, size = rest.partition(b" ")
+            if not size:  # "missing": of a clone that is partial
+                continue
+            data = asked_for.stdout.read(int(size) + 1)[:-1]
+            if kind == b"blob" and name.startswith(prefix):
+                yield name.removeprefix(prefix), data
 
 
 def git_root(repo: Path) -> Path:

@@ -8,14 +8,21 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from corpora.errors import EmoforgeError
+from corpora.errors import EmoforgeError, UserError
 from flows.conduct.dvcrun import plain_errors
+from flows.conduct.retraction.certificate import read_certificate
+from flows.paths import Layout
 from flows.releases.fetched import outs_of
 from flows.releases.versions import version_of
 
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+SHOWN = 3
 REVISIONS = {"all_branches": True, "all_tags": True, "all_experiments": True}  # beside the workspace
 
 
@@ -29,13 +36,51 @@ def unused_objects(repo: Path, *, dry: bool) -> tuple[int, int, str]:
         if not Path(cache.path).resolve().is_relative_to(repo.resolve()):
             return 0, 0, f"the cache at {cache.path} lies outside of the project and may serve others: left alone"
         revisions = {} if dvc.config["core"].get("no_scm") else REVISIONS
-        # not forced: it raises where the list of a folder is missing, and with it what the folder needs
-        used = {one.value for objects in dvc.used_objs(**revisions).values() for one in objects}
+        used = _used(dvc, Layout(repo), revisions)
         places = [Path(cache.oid_to_path(oid)) for oid in cache.all() if oid not in used]
         n_bytes = sum(path.stat().st_size for path in places if path.is_file())
         if places and not dry:
             dvc.gc(workspace=True, force=True, **revisions)
     return len(places), n_bytes, f"{len(used)} objects are needed by tags, branches, experiments or the workspace"
+
+
+def _used(dvc: Repo, layout: Layout, revisions: Mapping[str, bool]) -> set[str]:
+    """Names of all objects that are needed. Raises `UserError` where the list of a folder is in no place, for what the
+    folder needs is not known then; but not for one that was purged: it needs nothing any more."""
+    from dvc.exceptions import CollectCacheError, DvcException
+
+    try:
+        objects = dvc.used_objs(**revisions)  # takes lists that remotes have
+    except DvcException as error:  # of a revision it is the cause of another
+        if not isinstance(error, CollectCacheError) and not isinstance(error.__cause__, CollectCacheError):
+            raise
+        lacking, purged = _without_list(dvc, revisions), _purged(layout)
+        if other := sorted(f"{path} ({rev})" for oid, (path, rev) in lacking.items() if oid not in purged):
+            more = f" and {len(other) - SHOWN} more" if len(other) > SHOWN else ""
+            raise UserError(
+                f"which objects are needed by {', '.join(other[:SHOWN])}{more} is not known, because neither the cache "
+                "nor a remote has the list: nothing of the cache goes. `dvc fetch --all-tags --all-branches` where a "
+                "remote was down; a folder that is here: build its run"
+            ) from None
+        objects = dvc.used_objs(force=True, **revisions)
+    return {one.value for named in objects.values() for one in named}
+
+
+def _without_list(dvc: Repo, revisions: Mapping[str, bool]) -> dict[str, tuple[str, str]]:
+    """DVC's names of folders whose lists the cache lacks -> (path, a revision that needs it)."""
+    cache, lacking = dvc.cache.local, {}
+    for rev in dvc.brancher(**revisions):
+        for out in dvc.index.outs:
+            oid = out.hash_info.value if out.use_cache and out.hash_info and out.hash_info.isdir else None
+            if oid is not None and not Path(cache.oid_to_path(oid)).is_file():
+                lacking[oid] = (str(out), str(rev))
+    return lacking
+
+
+def _purged(layout: Layout) -> set[str]:
+    """DVC's names of what `emoforge forget --purge` removed for ever."""
+    read = [read_certificate(path) for path in sorted(layout.certificates.glob("*.json"))]
+    return {oid for one in read if one is not None for oid in one.objects}
 
 
 @contextlib.contextmanager

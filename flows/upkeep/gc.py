@@ -114,7 +114,8 @@ def _staging(repo: Path, age_s: float, *, dry: bool) -> Part:
     linked = {path.resolve() for path in _entries(repo / "data" / "raw")}
     extracted = _entries(layout.scratch / "extracted")
     places += [path for path in extracted if not any(one.is_relative_to(path.resolve()) for one in linked)]
-    places += [path for path in (repo / "data").rglob(".*.tmp") if not path.is_symlink()]
+    raw = repo / "data" / "raw"  # its owner's, whatever its files are called
+    places += [p for p in (repo / "data").rglob(".*.tmp") if not p.is_symlink() and not p.is_relative_to(raw)]
     n, n_bytes = _removed([path for path in places if _is_old(path, age_s)], dry=dry)
     kept = len(extracted) - sum(path in places for path in extracted)
     return Part("staging", n, n_bytes, f"{kept} unpacked archives are linked and stay" if kept else "")
@@ -125,7 +126,7 @@ def _versions(repo: Path, age_s: float, *, dry: bool) -> Part:
     from flows.upkeep.cached import version_is_cached
 
     places = [path for path in _entries(Layout(repo).scratch / "versions") if _is_old(path, age_s)]
-    gone = [path for path in places if version_is_cached(path.name, repo)]
+    gone = [path for path in places if not _entries(path) or version_is_cached(path.name, repo)]
     n, n_bytes = _removed(gone, dry=dry)
     kept = len(places) - len(gone)
     return Part("fetched versions", n, n_bytes, f"{kept} stay: DVC's cache lacks what they hold" if kept else "")
@@ -135,7 +136,7 @@ def _pages(repo: Path, age_s: float, *, dry: bool) -> Part:
     """Reports of versions with what changed, but for each run's newest; `emoforge report VERSION` writes them again."""
     from flows.upkeep.cached import report_is_cached
 
-    pages = [sorted(_entries(folder), key=page_order)[:-1] for folder in Layout(repo).runs.glob(f"*/{PAGES}")]
+    pages = [sorted(folder.glob("*.html"), key=page_order)[:-1] for folder in Layout(repo).runs.glob(f"*/{PAGES}")]
     places = [path for of_run in pages for path in of_run if _is_old(path, age_s)]
     gone = [path for path in places if report_is_cached(path.stem, repo)]
     n, n_bytes = _removed(gone, dry=dry)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import logging
 
+import pytest
 from rich.console import Console
 
+from emoforge import console
 from emoforge.console import StageLines
 
 
@@ -59,3 +61,13 @@ def test_a_terminal_gets_a_bar() -> None:
     said = spoken(terminal=True)
     assert "10/10" in said and "━" in said and "loss" not in said
     assert "kept [the] best" in said
+
+
+def test_ids_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rich writes 🅰 for ":a:", and whoever copies that id is told that nobody has it."""
+    console.out.print("What stands on lab:a:b", markup=False)
+    console.say("lab:heart:1 is out")
+    console.complain("no subject lab:x:1")
+    console.table("people", ["id"], [["lab:b:2"]])
+    said = "".join(capsys.readouterr())
+    assert all(name in said for name in ("lab:a:b", "lab:heart:1", "lab:x:1", "lab:b:2")), said

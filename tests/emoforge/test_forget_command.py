@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from corpora.errors import UserError
+from corpora.errors import GateError, UserError
 from emoforge.cli import app
 from flows.conduct.retraction.certificate import certificate_file
 from flows.paths import Layout
@@ -55,9 +56,19 @@ def test_a_person_is_forgotten_and_every_command_says_so(repo: Path) -> None:
     code, text = call("verify", "tiny@v1.0.0")
     assert code == 0 and "RETRACTED: a subject of c was retracted" in text and "intact" in text
     assert len(asked("checkout", "tiny@v1.0.0", "old")["removed"]) == 1 and (repo / "old/RETRACTED.json").is_file()
+    for command in (["pack", "tiny@v1.0.0", "paper"], ["export", "tiny@v1.0.0", "audio"], ["study-kit", "tiny@v1.0.0"]):
+        told_on_the_way = CliRunner().invoke(app, command).stderr  # that a kit of so few is refused is another matter
+        assert "RETRACTED: a subject of c was retracted" in told_on_the_way, command
+    with pytest.raises(UserError, match=r"tiny@v1\.0\.0 is not built again.*\(asked to\).*emoforge run tiny"):
+        call("rebuild", "tiny@v1.0.0")
+    with pytest.raises(GateError, match=r"tiny@v1\.0\.0 is sent nowhere any more: a subject of c was"):
+        call("push-hub", "tiny@v1.0.0", "hf://datasets/lab/tiny")
     sides = asked("diff", "tiny@v1.0.0", "tiny@v1.1.0")["removed"]
     assert len(sides["before"]) == 1 and sides["after"] == []
-    # what was handed out to a folder of somebody is not looked for; what lies here is purged, and certified
+    # what was checked out into the project's folder is somebody's: named and left, until they remove it
+    code, text = call("forget", "--subject", "c:s0", "--purge")
+    assert code == 1 and "left: old/" in text and "(payload)" in text, text
+    shutil.rmtree(repo / "old")
     code, text = call("forget", "--subject", "c:s0", "--purge")
     assert code == 0 and "certificate: data/certificates/" in text, text
     assert certificate_file(Layout(repo), told["retraction"]).is_file()

@@ -8,7 +8,7 @@ needs which does not hold it. The last step searches everything again and writes
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,6 @@ from corpora.store.shards import read_table
 from flows.conduct.dvcrun import opened, plain_errors
 from flows.conduct.processes import run_locks
 from flows.conduct.retraction.certificate import (
-    CLEAN,
     Certificate,
     certificate_file,
     certificate_of,
@@ -28,9 +27,10 @@ from flows.conduct.retraction.certificate import (
     read_certificate,
     write_certificate,
 )
+from flows.conduct.retraction.everywhere import searched
 from flows.conduct.retraction.forget import standing_on
-from flows.conduct.retraction.objects import CACHE, Place, Places, reaching
-from flows.conduct.retraction.searched import Hit, Sought, hits
+from flows.conduct.retraction.objects import Place, Places
+from flows.conduct.retraction.searched import Sought
 from flows.conduct.retraction.states import (
     DIR,
     RAW,
@@ -52,9 +52,6 @@ from flows.stages.ingest.retracted import Retraction, retractions
 
 # of .emoforge, all of it safe to delete: what may have been made of anybody
 SCRATCH = ("cache", "errors", "fits", "ingest", "quick", "rejects", "versions")
-WORKSPACE, STORE = "this project's folder", "the work store"
-SHOWN = 5
-SEVERITY = ("payload", "id", "hash")  # what is named first
 Tell = Callable[[str], None]
 
 
@@ -84,8 +81,13 @@ def purge(one: Retraction, *, repo: Path, tell: Tell = lambda line: None) -> Cer
     `ResourceError` where a place fails under way: repeat it.
     """
     layout = Layout(repo)
-    names = sorted(load_params(layout.params).runs)
-    with run_locks(layout.scratch / "locks", names), plain_errors(repo), opened(repo) as dvc:
+    names, again = sorted(load_params(layout.params).runs), _rebuilt(layout)
+    with (
+        run_locks(layout.scratch / "locks", names),
+        run_locks(layout.scratch / "rebuilt", sorted({path.name.partition("@")[0] for path in again})),
+        plain_errors(repo),
+        opened(repo) as dvc,
+    ):
         places = Places.of(dvc, pushed=bool(published(repo)))
         run_cache = Path(dvc.cache.local.path).parent.parent / "runs"
         at = _At(layout, one, places, run_cache, _looked_up(layout, one, places, run_cache))
@@ -109,7 +111,10 @@ def audit(one: Retraction, *, repo: Path) -> Certificate:
     with plain_errors(repo), opened(repo) as dvc:
         places = Places.of(dvc, pushed=bool(published(repo)))
         run_cache = Path(dvc.cache.local.path).parent.parent / "runs"
-        return _audited(_At(layout, one, places, run_cache, merged(Held(), before)))
+        now = held(states(repo, run_cache), one, places, before.holding)
+        # what was built since may come to the same bytes without them: an edit of somebody else's line does
+        since = Held(raw=now.raw, kept=now.kept)
+        return _audited(_At(layout, one, places, run_cache, merged(since, before)))
 
 
 def _looked_up(layout: Layout, one: Retraction, places: Places, run_cache: Path) -> Held:
@@ -200,10 +205,15 @@ def _remove(place: Place, gone: Held) -> None:
         place.drop(oid)
 
 
+def _rebuilt(layout: Layout) -> list[Path]:
+    """Clones in which versions were built again, each with a cache of its own (flows/rebuilding/clone.py)."""
+    return sorted((layout.scratch / "rebuilt").glob("*@*"))
+
+
 def _scratch(at: _At) -> None:
     """The work store, which names things by hashes alone, and all of .emoforge that is made of samples."""
-    for name in SCRATCH:
-        shutil.rmtree(at.layout.scratch / name, ignore_errors=True)
+    for folder in (*(at.layout.scratch / name for name in SCRATCH), *_rebuilt(at.layout)):
+        shutil.rmtree(folder, ignore_errors=True)
     with suppress(ResourceError):  # one that is down is named by the audit
         WorkStore(load_machine(at.layout.machine).store or at.layout.store).prune(0.0)
 
@@ -225,65 +235,5 @@ def _audited(at: _At) -> Certificate:
     """Everything that is there, searched by content."""
     gone = at.gone
     hashes = gone.payloads | gone.conversions | gone.generated | set(at.one.payloads)
-    sought = Sought(frozenset(hashes - gone.kept), at.one.keys)
-    state: dict[str, str] = {}
-    state[WORKSPACE] = _told(list(_of_folder(at.layout, sought)))
-    state[CACHE] = _told(list(_of_place(at.places.cache, gone, sought, None)))
-    store = load_machine(at.layout.machine).store or str(at.layout.store)
-    try:
-        state[STORE] = _told(list(_of_store(store, sought)))
-    except ResourceError as error:
-        state[STORE] = f"not reached: {error}"
-    for remote in at.places.remotes:
-        if remote.name not in at.places.unreached:
-            try:
-                state[remote.name] = _told(list(_of_place(remote, gone, sought, at.places.cache)))
-            except ResourceError as error:
-                at.places.unreached[remote.name] = str(error)
-    state |= {name: f"not reached: {why}" for name, why in at.places.unreached.items()}
-    return certificate_of(at.one, gone, state, _raw(at.layout, at.one))
-
-
-def _told(found: Sequence[Hit]) -> str:
-    if not found:
-        return CLEAN
-    found = sorted(found, key=lambda hit: (SEVERITY.index(hit.how), hit.file))
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    return "left: " + ", ".join(f"{hit.file} ({hit.how})" for hit in found[:SHOWN]) + more
-
-
-def _of_folder(layout: Layout, sought: Sought) -> Iterator[Hit]:
-    """data/ and .emoforge, but for the raw corpora and for what is written down to know it again."""
-    for top in (layout.repo / "data", layout.scratch):
-        for path in sorted(top.rglob("*")):
-            name = path.relative_to(layout.repo).as_posix()
-            apart = (layout.retractions, layout.certificates, layout.scratch / "forget", layout.store)
-            if name.startswith(RAW) or any(path.is_relative_to(folder) for folder in apart) or not path.is_file():
-                continue
-            if path.is_symlink() or _is_remote(path, layout):
-                continue
-            yield from hits(WORKSPACE, name, path.read_bytes(), sought)
-
-
-def _is_remote(path: Path, layout: Layout) -> bool:
-    """A folder remote may lie in .emoforge: it is a place of its own."""
-    return "/files/md5/" in path.relative_to(layout.repo).as_posix()
-
-
-def _of_place(place: Place, gone: Held, sought: Sought, cache: Place | None) -> Iterator[Hit]:
-    """Objects of a store. What the cache has under the same name was searched there."""
-    for path in place.files():
-        oid = place.oid_of(path)
-        if oid in gone.raw or (cache is not None and "/files/md5/" in path and Path(cache.path(oid)).is_file()):
-            continue
-        yield from hits(place.name, path, place.read(path), sought)
-
-
-def _of_store(url: str, sought: Sought) -> Iterator[Hit]:
-    """Items that were made since, too."""
-    import fsspec
-
-    with reaching(STORE):
-        fs, root = fsspec.core.url_to_fs(url)
-        for path in sorted(fs.find(root)) if fs.exists(root) else []:
-            yield from hits(STORE, str(path), bytes(fs.cat_file(path)), sought)
+    wanted = Sought(frozenset(hashes - gone.kept), at.one.keys)
+    return certificate_of(at.one, gone, searched(at.layout, at.places, gone, wanted), _raw(at.layout, at.one))

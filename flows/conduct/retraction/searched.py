@@ -6,11 +6,13 @@ a file says is believed, not its name. The lists of data/readers hold the hashes
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
 import tarfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -27,6 +29,9 @@ _IDS: Mapping[str, Of] = {
     "thing": "sample",
     "subject_id": "subject",
 }
+# what stands in quotes, or between tags, and may be an id; looked at from every quote, since what is open is not known
+_QUOTED = re.compile(rb'"(?=((?:[^"\\\x00-\x1f]|\\.){3,300})")')
+_BETWEEN_TAGS = re.compile(rb">(?=([^<>\x00-\x1f]{3,300})<)")
 _ITEM = b"emoforge-item-1 "  # flows/engine/store.py: a header line, then the bytes
 _HEAD = 512
 
@@ -63,8 +68,24 @@ def _found(data: bytes, sought: Sought) -> Iterator[str]:
         yield from _in_table(data, sought)
     elif len(data) >= _HEAD and data[257:262] == b"ustar":
         yield from _in_tar(data, sought)
-    elif not _is_reader(data) and any(m.group().decode() in sought.hashes for m in _HEX.finditer(data)):
-        yield "hash"
+    elif not _is_reader(data):
+        if any(m.group().decode() in sought.hashes for m in _HEX.finditer(data)):
+            yield "hash"
+        if data[:512].lstrip()[:1] in (b"{", b"[", b"<") and _names_one(data, sought):
+            yield "id"
+
+
+def _names_one(data: bytes, sought: Sought) -> bool:
+    """Whether a page or JSON names a retracted sample or subject: a copy of a report shows them, with no hash of it."""
+    quoted = {m.group(1) for m in _QUOTED.finditer(data)}
+    between = {m.group(1) for m in _BETWEEN_TAGS.finditer(data)} if data[:512].lstrip()[:1] == b"<" else set()
+    names = {html.unescape(text.decode("utf-8", "replace")).strip() for text in between}
+    for text in quoted:
+        with suppress(ValueError):
+            names.add(json.loads(b'"' + text + b'"'))
+    kinds: tuple[Of, ...] = ("sample", "subject")
+    asked = (name for name in names if ":" in name or "/" in name)  # as every id has it, behind its corpus
+    return any(retraction_key(of, name) in sought.keys for name in asked for of in kinds)
 
 
 def _is_reader(data: bytes) -> bool:

@@ -77,6 +77,19 @@ def test_folder_that_is_not_writable_is_a_resource_error(tmp_path: Path, monkeyp
         pass
 
 
+@pytest.mark.parametrize("where", ["a file/x", "a file/below/x", "n" * 300, "a folder"])
+def test_a_place_that_cannot_be_is_a_resource_error(tmp_path: Path, where: str) -> None:
+    """Of a path that somebody typed: one sentence, not a traceback."""
+    (tmp_path / "a file").touch()
+    (tmp_path / "a folder").mkdir()
+    with pytest.raises(ResourceError, match=r"cannot write .*choose another"):
+        write_bytes(tmp_path / where, b"1")
+    if where != "a folder":
+        with pytest.raises(ResourceError, match=r"cannot write .*choose another"), atomic_folder(tmp_path / where):
+            pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a file", "a folder"]
+
+
 def test_files_are_canonical_and_whole(tmp_path: Path) -> None:
     write_json(tmp_path / "sub" / "a.json", {"b": "ä", "a": [1]})
     assert (tmp_path / "sub" / "a.json").read_bytes() == '{\n  "a": [\n    1\n  ],\n  "b": "ä"\n}\n'.encode()

@@ -11,6 +11,8 @@ import pytest
 from corpora.errors import ResourceError
 from flows.conduct.machine import require_accelerator, require_cluster, require_disk, survey
 from flows.params import Machine, Numerics, Params, load_params
+from flows.paths import Layout
+from flows.stages.ingest.retracted import Retraction, retraction_key, write_retraction
 from tests.toy import PARAMS
 
 
@@ -72,6 +74,10 @@ def test_the_survey_names_a_corpus_that_is_missing(tmp_path: Path) -> None:
     assert "is gone" in {f.what: f for f in survey(params, machine, tmp_path, ["toy"])}["corpus toy"].detail
     (tmp_path / "gone").mkdir()
     assert {f.what: f for f in survey(params, machine, tmp_path, ["toy"])}["corpus toy"].state == "ok"
+    one = Retraction(corpus="toy", of="corpus", key=retraction_key("corpus", "toy"), date="2026-12-01")
+    write_retraction(Layout(tmp_path), one)
+    finding = {f.what: f for f in survey(params, machine, tmp_path, ["toy"])}["corpus toy"]
+    assert finding.state == "missing" and "corpus toy was retracted on 2026-12-01" in finding.detail
 
 
 def test_a_store_that_cannot_be_is_said_by_the_survey(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def test_publish_tags_once_and_an_old_tag_is_read_again(toy: Toy) -> None:
     assert publish("toy", repo=toy.folder).tag is None
     pages = [toy.folder / f"data/runs/toy/reports/toy@v1.{minor}.0.html" for minor in (0, 1)]
     assert [first.page, second.page] == [page.relative_to(toy.folder).as_posix() for page in pages]
+    assert (pages[0].parent / ".gitignore").read_text() == "*\n", "git add -A would commit what people said"
     assert "No version was published before" in pages[0].read_text()
     assert "What changed since toy@v1.0.0" in pages[1].read_text() and manifest["release_hash"] in pages[1].read_text()
     assert toy.git("status", "--porcelain") == "A  notes.txt"

@@ -10,7 +10,7 @@ import pytest
 from corpora.errors import CorpusError, IntegrityError, ResourceError, UnknownNameError, UserError
 from corpora.store.release import open_release
 from corpora.store.verify import check_release
-from flows.releases.fetched import fetched
+from flows.releases.fetched import fetched, lock_of
 from flows.releases.history import history
 from flows.releases.places import find_release
 from flows.releases.versions import bump_between, facts_in, latest_tag, version_of, versions_of
@@ -115,3 +115,14 @@ def test_which_number_went_up() -> None:
     pairs = {("v1.0.0", "v2.0.0"): "major", ("v1.9.3", "v1.10.0"): "minor", ("v1.0.0", "v1.0.1"): "patch"}
     assert {pair: bump_between(*pair) for pair in pairs} == pairs
     assert facts_in("Release of toy") is None and facts_in("Facts: {}") is None
+
+
+def test_a_version_of_another_project_in_the_same_git_is_named_as_that(tmp_path: Path) -> None:
+    """Tags are of the whole repository; dvc.lock is of one folder in it."""
+    one = Published(tmp_path / "lab")
+    write_release(tmp_path / "run" / "release", [real(0)])
+    one.version(tmp_path / "run", "v1.0.0")
+    other = tmp_path / "lab" / "second"
+    other.mkdir()
+    with pytest.raises(UserError, match=r"no dvc\.lock in .*second.*another folder of this git repository.*rename"):
+        lock_of(version_of("tiny@v1.0.0", other), other)

@@ -16,6 +16,7 @@ import pytest
 import flows.upkeep.gc as gc
 from corpora.errors import LockedError, UserError
 from flows.conduct.processes import run_locks
+from flows.conduct.retraction.certificate import Certificate, write_certificate
 from flows.engine.store import WorkStore
 from flows.paths import Layout
 from flows.publishing.pages import page_file
@@ -94,6 +95,31 @@ def test_the_cache_keeps_what_a_tag_a_branch_or_the_workspace_needs(project: Pat
     assert part(collect_garbage(project, dry=False), "DVC cache").n == 0
 
 
+def test_a_version_that_was_purged_needs_nothing_any_more(project: Path) -> None:
+    """Its tag stays, and names a folder whose list is gone for ever; any other list that is missing stops gc."""
+    from dvc.repo import Repo
+
+    (project / "out").mkdir()
+    (project / "out/a").write_text("of whoever was taken out")
+    with Repo(str(project)) as dvc:
+        dvc.add("out")
+    git(project, "add", "out.dvc", ".gitignore", "params.yaml", ".dvc")
+    git(project, "commit", "-qm", "out")
+    git(project, "tag", "toy@v1.0.0")
+    oid = (project / "out.dvc").read_text().partition("md5: ")[2].split()[0]
+    (project / ".dvc/cache/files/md5" / oid[:2] / oid[2:]).unlink()
+    git(project, "rm", "-q", "out.dvc")
+    made(project, "of no tag")
+    made(project, "of the workspace")
+    told = part(collect_garbage(project, dry=False), "DVC cache")
+    assert told.failed and "needed by out (" in told.note and "dvc fetch" in told.note, told
+    one = Certificate(retraction="0" * 16, what="a person", objects=(oid,))
+    write_certificate(Layout(project), one)
+    assert part(collect_garbage(project, dry=True), "DVC cache").n == 2
+    told = part(collect_garbage(project, dry=False), "DVC cache")
+    assert told.n == 2 and cached(project) == {"of the workspace"}
+
+
 def test_a_cache_that_others_may_share_is_left_alone(project: Path, tmp_path: Path) -> None:
     (project / ".dvc" / "config").write_text(f"[cache]\n    dir = {tmp_path / 'shared'}\n")
     made(project, "first")
@@ -119,6 +145,10 @@ def test_what_was_not_used_for_so_long_goes_and_the_rest_stays(project: Path) ->
     half = project / "data" / "runs" / ".release.host-1-abc123.tmp"
     half.mkdir(parents=True)
     (half / "index").write_text("1234567")
+    owners = project / "data/raw/own/.take1.tmp"  # a file of a corpus that was put there, not linked
+    owners.parent.mkdir(parents=True)
+    owners.write_text("123")
+    os.utime(owners, (OLD, OLD))
     (layout.scratch / "versions" / "toy@v1.0.0-0123456789ab" / "whole").mkdir(parents=True)
     for path in [*sorted(layout.scratch.rglob("*"), reverse=True), half / "index", half]:
         if "new" not in path.parts and "store" not in path.parts and not path.is_symlink():
@@ -134,6 +164,7 @@ def test_what_was_not_used_for_so_long_goes_and_the_rest_stays(project: Path) ->
     versions = part(parts, "fetched versions")
     assert versions.n == 0 and "1 stay" in versions.note, "no tag says that it could be fetched again"
     assert not any(one.failed for one in parts)
+    assert owners.exists()
 
 
 def test_old_pages_of_versions_go_where_they_can_be_written_again(tmp_path: Path) -> None:
@@ -148,9 +179,13 @@ def test_old_pages_of_versions_go_where_they_can_be_written_again(tmp_path: Path
         page.write_text("12345")
         os.utime(page, (OLD, OLD))
     os.utime(pages[2])
+    ignored = pages[0].with_name(".gitignore")
+    ignored.write_text("*\n")
+    os.utime(ignored, (OLD, OLD))
     told = part(collect_garbage(project.folder, dry=False), "pages of versions")
     assert [page.exists() for page in pages] == [False, True, True, True], "old; no tag; young; the newest"
     assert (told.n, told.n_bytes) == (1, 5) and "1 stay" in told.note
+    assert ignored.exists(), "what keeps pages out of git is no page"
     project.forget()
     os.utime(pages[2], (OLD, OLD))
     assert part(collect_garbage(project.folder, dry=False), "pages of versions").n == 0, "its report is not there"

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from corpora.errors import ResourceError, UnknownNameError
-from corpora.schema import Sample
-from corpora.store.shards import write_shards, write_table
+from corpora.schema import SAMPLES, Sample
+from corpora.store.shards import read_table, write_shards, write_table
 from flows.conduct.retraction import purge as module
 from flows.conduct.retraction.certificate import CLEAN
 from flows.conduct.retraction.covered import Thing
+from flows.conduct.retraction.everywhere import HISTORY, WORKSPACE
 from flows.conduct.retraction.forget import forget
-from flows.conduct.retraction.purge import WORKSPACE, audit, purge
+from flows.conduct.retraction.purge import audit, purge
 from flows.conduct.retraction.states import _states_in
 from flows.engine.store import WorkStore
 from flows.paths import Layout
@@ -262,6 +263,40 @@ def test_the_audit_sees_what_comes_back(built: tuple[Published, Retraction], cop
     assert told == "left: .emoforge/studies/c-00000.tar (payload)", "found by its bytes, in a tar that nobody lists"
 
 
+def test_clones_of_rebuilds_go_and_what_is_not_ours_is_named(
+    built: tuple[Published, Retraction], copy: Callable[[str], Path]
+) -> None:
+    repo, one = copy("a"), built[1]
+    again = repo / ".emoforge/rebuilt/tiny@v2.0.0-0123456789ab"
+    write_shards(of_c()[:1], again / "data/corpora/c", 1, "c")
+    (again / ".dvc/cache/files/md5/ab").mkdir(parents=True)
+    (again / ".dvc/cache/files/md5/ab/cd").write_bytes(of_c()[0].payload)
+    taken = repo / ".emoforge/kept/files/md5/ab/cd"  # of a remote that is in no configuration any more
+    taken.parent.mkdir(parents=True)
+    taken.write_bytes(of_c()[0].payload)
+    write_shards(of_c()[:1], repo / "tiny-v2.0.0/shards", 1, "c")
+    (repo / "page.html").write_text('<p>"quoted</p><script>{"who": "c:s0", "much": "' + "x" * 999 + '"}</script>')
+    (repo / "other.html").write_text('<p>c:s01</p><script>{"who": "c:s1"}</script>')
+    (repo / "cell.html").write_text("<table><td>c:s0</td></table>")
+    (repo / ".venv/lib").mkdir(parents=True)
+    (repo / ".venv/pyvenv.cfg").touch()
+    (repo / ".venv/lib/same").write_bytes(of_c()[0].payload)
+    git = Published.__new__(Published)
+    git.folder = repo
+    (repo / "notes").mkdir()
+    (repo / "notes/hers.png").write_bytes(of_c()[0].payload)
+    git.git("add", "-A", "notes")
+    git.git("commit", "-q", "-m", "by mistake")
+    shutil.rmtree(repo / "notes")
+    certificate = purge(one, repo=repo)
+    assert not again.exists(), "a rebuild read the raw corpus again, with a cache of its own"
+    assert certificate.places[WORKSPACE] == (
+        "left: .emoforge/kept/files/md5/ab/cd (payload), tiny-v2.0.0/shards/c-00000.tar (payload), "
+        "cell.html (id), page.html (id), tiny-v2.0.0/shards/c-00000.tar (id)"
+    )
+    assert certificate.places[HISTORY] == "left: notes/hers.png (payload)" and not certificate.complete
+
+
 @pytest.mark.slow
 def test_before_the_run_was_built_anew_its_outs_go(
     built: tuple[Published, Retraction], copy: Callable[[str], Path]
@@ -276,6 +311,20 @@ def test_before_the_run_was_built_anew_its_outs_go(
     shutil.copytree(ingested(repo.parent / "old", of_c()), repo / "data/corpora/c")
     assert purge(one, repo=repo).complete
     assert not (repo / "data/corpora/c").exists()
+
+
+def test_the_audit_does_not_take_what_was_built_since_for_what_went(
+    built: tuple[Published, Retraction], copy: Callable[[str], Path]
+) -> None:
+    """Of a purge before the runs were built anew: a draw from somebody else's sample comes to bytes that went."""
+    repo, one = copy("a"), built[1]
+    assert purge(one, repo=repo).complete
+    index = read_table(repo / "data/runs/tiny/release/index.parquet", SAMPLES).to_pylist()
+    again = next(row["sha256"] for row in index if row["generator_id"] is not None)
+    path = Layout(repo).certificates / f"{one.id}.json"
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps({**said, "generated": sorted({*said["generated"], again})}))
+    assert audit(one, repo=repo).complete, audit(one, repo=repo).places
 
 
 @pytest.fixture
