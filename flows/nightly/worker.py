@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from prefect.states import Crashed
@@ -17,7 +17,6 @@ from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, Proc
 from flows.conduct.heartbeats import BEGUN, heartbeat
 
 if TYPE_CHECKING:
-    import anyio.abc
     from prefect.client.schemas.objects import FlowRun, State
 
 WAITS_S = (1, 2, 5, 10, 20, 40, 60, 60, 60)  # for a server that cannot be told
@@ -35,7 +34,7 @@ with warnings.catch_warnings():
             self,
             flow_run: FlowRun,
             configuration: ProcessJobConfiguration,
-            task_status: anyio.abc.TaskStatus[int] | None = None,
+            task_status: Any = None,
         ) -> ProcessWorkerResult:
             with heartbeat(Path.cwd(), str(flow_run.id), worker=True):
                 try:
