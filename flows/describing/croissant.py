@@ -236,11 +236,16 @@ def _payload_sets(facts: Facts) -> list[dict[str, object]]:
             "name": f"payloads/{split}-{kind}",
             "description": f"Payloads of {kind} samples of {split}, each with a json of the same name beside it",
             "containedIn": [{"@id": shard} for shard in shards],
-            "encodingFormat": _PAYLOADS[facts.ending],
-            "includes": f"*.{facts.ending}",
+            "encodingFormat": _one([_PAYLOADS[ending] for ending in facts.endings((kind,))]),
+            "includes": _one([f"*.{ending}" for ending in facts.endings((kind,))]),
         }
         for (split, kind), shards in facts.shards.items()
     ]
+
+
+def _one(texts: list[str]) -> str | list[str]:
+    """Alone where there is one."""
+    return texts[0] if len(texts) == 1 else texts
 
 
 def _rows(path: Path) -> bool:

@@ -27,7 +27,8 @@ from flows.artifacts.base import Described
 from flows.artifacts.evaluated import VerdictRow
 from flows.artifacts.released import Manifest, PartOf, Released
 
-ENDINGS = {"speech": "wav", "face": "png", "text": "txt", "physio": "npz"}  # modality -> a payload's ending
+KINDS = ("real", "synthetic")
+ARRAYS = "npz"  # codec of named arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,9 @@ class Made:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """manifest: as it is, or as it will be sealed. shards: (split, real or synthetic) -> paths. json: columns that a
-    payload's json may hold. signals: of physiology, name -> number of axes. made: None where nothing is synthetic."""
+    payload's json may hold. codecs: real or synthetic -> endings of payloads in the shards; where features are
+    generated a synthetic one is npz beside real wav, png or txt. signals: of npz, name -> number of axes. made: None
+    where nothing is synthetic."""
 
     manifest: Manifest
     people: People
@@ -85,6 +88,7 @@ class Facts:
     shards: Mapping[tuple[str, str], tuple[str, ...]]
     hours: float | None
     columns: tuple[pa.Field, ...]
+    codecs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     signals: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -102,10 +106,9 @@ class Facts:
         """Of a part of another release, what it is a part of."""
         return self.manifest.part_of
 
-    @property
-    def ending(self) -> str:
-        """Of a payload in the shards."""
-        return ENDINGS[self.manifest.modality]
+    def endings(self, kinds: Sequence[str] = KINDS) -> tuple[str, ...]:
+        """Of payloads in the shards of these kinds, each once."""
+        return tuple(dict.fromkeys(ending for kind in kinds for ending in self.codecs.get(kind, ())))
 
     @property
     def expression(self) -> str:
@@ -134,8 +137,16 @@ def facts_of(folder: Path, manifest: Manifest) -> Facts:
         shards=_shards(index.filter(pc.is_valid(index["shard"])), splits),
         hours=sum(told) / 3600 if len(told) == real.num_rows and told else None,
         columns=tuple(column for column in SAMPLES if index[column.name].null_count < index.num_rows),
-        signals=signal_axes(index),
+        codecs=_codecs(index) if manifest.has_payloads else {},
+        signals=signal_axes(index.filter(pc.equal(index["codec"], ARRAYS))) if manifest.has_payloads else {},
     )
+
+
+def _codecs(index: pa.Table) -> dict[str, tuple[str, ...]]:
+    there = index.filter(pc.is_valid(index["shard"]))
+    of_kind = {"real": pc.is_null(there["generator_id"]), "synthetic": pc.is_valid(there["generator_id"])}
+    every = {kind: there.filter(mask)["codec"].unique().to_pylist() for kind, mask in of_kind.items()}
+    return {kind: tuple(sorted(codecs)) for kind, codecs in every.items() if codecs}
 
 
 def _people(real: pa.Table) -> People:
@@ -228,6 +239,6 @@ def signal_axes(index: pa.Table) -> dict[str, int]:
     return axes if len(axes) == len(told) else {}
 
 
-def split_names(facts: Facts, kinds: Sequence[str] = ("real", "synthetic")) -> list[str]:
+def split_names(facts: Facts, kinds: Sequence[str] = KINDS) -> list[str]:
     """Splits that have shards of these kinds, train first."""
     return list(dict.fromkeys(split for split, kind in facts.shards if kind in kinds))

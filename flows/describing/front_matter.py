@@ -10,12 +10,12 @@ Source of the keys: huggingface.co/docs/hub/datasets-cards and docs/hub/datasets
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
 from corpora.store.release import FEATURES
-from flows.describing.facts import Facts, split_names
+from flows.describing.facts import ARRAYS, KINDS, Facts, split_names
 from flows.describing.licence_files import TERMS
 
 TASKS = {"speech": "audio-classification", "face": "image-classification", "text": "text-classification"}
@@ -55,7 +55,9 @@ def hub_metadata(facts: Facts) -> dict[str, object]:
         "tags": ["emotion-recognition", MODALITY_TAGS[manifest.modality], *synthetic, "croissant", "emoforge"],
         "configs": [{"config_name": name, "data_files": files} for name, files in names.items()],
         "dataset_info": [
-            {"config_name": name, "features": row_features(facts)} for name in names if not _is_table(name)
+            {"config_name": name, "features": row_features(facts, KINDS if name == "default" else (name,))}
+            for name in names
+            if not _is_table(name)
         ],
         **_gate(facts),
     }
@@ -88,24 +90,25 @@ def _is_table(config: str) -> bool:
     return config.partition("-")[0] == "features"
 
 
-def row_features(facts: Facts) -> list[dict[str, object]]:
-    """A row of a config, as `dataset_info` writes it: payload, what stands beside it, key."""
+def row_features(facts: Facts, kinds: Sequence[str] = KINDS) -> list[dict[str, object]]:
+    """A row of a config with samples of these kinds, as `dataset_info` writes it: payload, what stands beside it, key.
+    Where real and synthetic payloads are of two endings, a row has a column for each, one of them None."""
     there = {column.name: column for column in facts.columns}
     beside: list[dict[str, object]] = [
         {"name": name, "dtype": _dtype(there[name].type)} for name in _BESIDE if name in there
     ]
-    ending = facts.ending
-    payload: list[dict[str, object]] = [
-        {"name": ending, "dtype": {"png": "image", "txt": "string"}.get(ending, "binary")}
-    ]
-    if ending == "npz":  # which datasets opens by itself
-        signals = [{"name": name, **_array(axes)} for name, axes in facts.signals.items()]
-        payload = [{"name": ending, "struct": signals}] if signals else []
     return [
-        *payload,
+        *(row for ending in facts.endings(kinds) for row in _payload(facts, ending)),
         {"name": "json", "struct": [*beside, {"name": "synthetic", "dtype": "bool"}]},
         {"name": "__key__", "dtype": "string"},
     ]
+
+
+def _payload(facts: Facts, ending: str) -> list[dict[str, object]]:
+    if ending != ARRAYS:
+        return [{"name": ending, "dtype": {"png": "image", "txt": "string"}.get(ending, "binary")}]
+    signals = [{"name": name, **_array(axes)} for name, axes in facts.signals.items()]  # datasets opens it by itself
+    return [{"name": ending, "struct": signals}] if signals else []
 
 
 def _dtype(kind: pa.DataType) -> str:

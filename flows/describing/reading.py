@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from corpora.signals import VECTOR
 from corpora.store.release import FEATURES
 from flows.artifacts.released import FeatureTable
-from flows.describing.facts import Facts, split_names
+from flows.describing.facts import ARRAYS, KINDS, Facts, split_names
 
 _OF_ENDING = {
     "wav": [
@@ -46,14 +47,26 @@ def _hub(facts: Facts) -> list[str]:
         'print(row["json"]["sample_id"], row["json"]["emotion"])',
         "```",
         "",
-        *_OF_ENDING[facts.ending],
+        *(line for ending in facts.endings((config,)) for line in _of_ending(facts, ending)),
         "",
     ]
 
 
+def _of_ending(facts: Facts, ending: str) -> list[str]:
+    if ending == ARRAYS and VECTOR in facts.signals:
+        return [f'It comes as its features, a list: `row["{ARRAYS}"]["{VECTOR}"]`.']
+    return _OF_ENDING[ending]
+
+
 def _webdataset(facts: Facts) -> list[str]:
+    real, synthetic = (facts.endings((kind,)) for kind in KINDS)
+    held = ", ".join(f"`<key>.{ending}`" for ending in facts.endings())
+    payload = f'sample["{facts.endings()[0]}"]'
+    if real and synthetic and real != synthetic:
+        held = f"`<key>.{real[0]}` of a real or `<key>.{synthetic[0]}` of a synthetic sample"
+        payload = f'sample["{synthetic[0]}" if about["synthetic"] else "{real[0]}"]'
     return [
-        f"With `webdataset`, whose shards hold `<key>.{facts.ending}` and `<key>.json`:",
+        f"With `webdataset`, whose shards hold {held}, and `<key>.json`:",
         "",
         "```python",
         "import glob",
@@ -64,7 +77,8 @@ def _webdataset(facts: Facts) -> list[str]:
         'shards = sorted(glob.glob("shards/train-*.tar"))'
         + ("  # train-real-*.tar: without synthetic samples" if facts.part is None else ""),
         "for sample in webdataset.WebDataset(shards, shardshuffle=False):",
-        f'    payload, about = sample["{facts.ending}"], json.loads(sample["json"])',
+        '    about = json.loads(sample["json"])',
+        f"    payload = {payload}",
         "```",
         "",
     ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from corpora.licences import Use
 from flows.artifacts.prepared import FindingRecord
-from flows.describing.facts import Facts
+from flows.describing.facts import KINDS, Facts
 from flows.describing.licence_files import NAMES
 from flows.describing.statement import how, limits, what, who
 
@@ -62,8 +62,8 @@ def _composition(facts: Facts, audit: tuple[FindingRecord, ...], missing: Mappin
             part,
             "What does each instance consist of, and is there a label?",
             (
-                f"a payload ({facts.ending}) and a row of index.parquet; labels of {len(manifest.classes)} classes "
-                f"in the scheme {manifest.scheme}",
+                f"{_payload(facts)} and a row of index.parquet; labels of {len(manifest.classes)} classes in the "
+                f"scheme {manifest.scheme}",
             ),
         ),
         Question(part, "Is anything missing from individual instances?", tuple(lacks) or ("nothing that is declared",)),
@@ -108,6 +108,15 @@ def _composition(facts: Facts, audit: tuple[FindingRecord, ...], missing: Mappin
         ),
         Question(part, "Does it hold data that are sensitive?", (f"emotion labels: {', '.join(manifest.classes)}",)),
     ]
+
+
+def _payload(facts: Facts) -> str:
+    real, synthetic = (facts.endings((kind,)) for kind in KINDS)
+    if not facts.endings():
+        return "a row of features"
+    if real and synthetic and real != synthetic:
+        return f"a payload ({' or '.join(real)}; {' or '.join(synthetic)} of a synthetic one)"
+    return f"a payload ({' or '.join(facts.endings())})"
 
 
 def _making(facts: Facts) -> list[Question]:

@@ -26,6 +26,7 @@ from flows.artifacts.released import Released
 from flows.describing import licence_files
 from flows.describing.facts import facts_of, signal_axes
 from flows.describing.front_matter import hub_metadata, size_category
+from flows.packing.checklist import checklist
 from tests.flows.describing.tiny import CARD, CODEC, payload, write_described
 
 AGREEMENT = {"license": "LicenseRef-DEAP-EULA", "may_redistribute": False, "title": "DEAP"}
@@ -84,6 +85,36 @@ def test_code_of_the_card_runs_as_it_stands(
         exec(code, names)
         if "payload" in names:
             assert isinstance(names["payload"], bytes)
+
+
+@pytest.mark.parametrize("modality", ["speech", "face", "text"])
+def test_features_of_synthetic_samples_beside_real_payloads(
+    modality: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who generates features has npz beside wav, png or txt in one split."""
+    datasets = pytest.importorskip("datasets")
+    folder, ending = write_described(tmp_path / "r", modality, vectors=True), CODEC[modality]
+    monkeypatch.chdir(folder)
+    blocks = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 5
+    for code in blocks:
+        exec(code, {})
+    monkeypatch.chdir(tmp_path)
+    every = datasets.load_dataset(str(folder), "default", split="train", cache_dir=str(tmp_path / "cache"))
+    streamed = list(datasets.load_dataset(str(folder), "default", split="train", streaming=True))
+    for rows in (every, streamed):
+        assert len(rows) == 7
+        for row in rows:
+            synthetic = row["json"]["synthetic"]
+            vector = (row["npz"] or {}).get("features")
+            assert (row[ending] is None) == synthetic and (vector is not None) == synthetic
+    drawn = list(datasets.load_dataset(str(folder), "synthetic", split="train", streaming=True))
+    assert {row["npz"]["features"][0] for row in drawn} == {20.0, 21.0, 22.0} and ending not in drawn[0]
+    told = json.loads((folder / "croissant.json").read_text())["distribution"]
+    includes = {one["name"]: one["includes"] for one in told if one["@type"] == "cr:FileSet"}
+    assert includes["payloads/train-synthetic"] == "*.npz" and includes["payloads/train-real"] == f"*.{ending}"
+    answers = [a for q in checklist(facts_of(folder, Released(folder).manifest()), (), {}) for a in q.answer]
+    assert any(f"a payload ({ending}; npz of a synthetic one)" in answer for answer in answers)
 
 
 def test_mlcroissant_validates_it_and_reads_its_tables(

@@ -11,7 +11,7 @@ import pyarrow as pa
 from corpora.codecs import encode_png, encode_wav
 from corpora.licences import restrictions, uses
 from corpora.schema import LINEAGE, REJECTS, REQUESTS, SCORES, SPLITS, VERDICTS, Sample
-from corpora.signals import encode_signals
+from corpora.signals import VECTOR, encode_signals
 from corpora.store.atomic import write_json
 from corpora.store.release import FEATURES, UNIT, feature_file
 from corpora.store.shards import write_shards, write_table
@@ -45,20 +45,23 @@ def payload(modality: str, i: int) -> bytes:
     return encode_signals({"EDA": np.full(4, i, np.float32), "ACC": np.full((4, 3), i, np.float32)})
 
 
-def sample(modality: str, i: int, split: str, *, synthetic: bool = False) -> Sample:
-    """Of subject c:sN; anger where i is even. A synthetic one weighs a half and comes from c/0."""
+def sample(modality: str, i: int, split: str, *, synthetic: bool = False, vector: bool = False) -> Sample:
+    """Of subject c:sN; anger where i is even. A synthetic one weighs a half and comes from c/0. vector: its payload is
+    its features."""
     signals: tuple[dict[str, Any], ...] = ()
     if modality == "physio":
         signals = (
             {"name": "ACC", "unit": "g", "rate_hz": 4.0, "shape": [4, 3]},
             {"name": "EDA", "unit": "uS", "rate_hz": 4.0, "shape": [4]},
         )
+    if vector:
+        signals = ({"name": VECTOR, "unit": "", "rate_hz": None, "shape": [2]},)
     return Sample(
         sample_id=f"syn/9e1d/{i}" if synthetic else f"c/{i}",
         corpus="c",
         modality=modality,
-        payload=payload(modality, i),
-        codec=CODEC[modality],
+        payload=encode_signals({VECTOR: np.full(2, i, np.float32)}) if vector else payload(modality, i),
+        codec="npz" if vector else CODEC[modality],
         license="CC-BY-4.0",
         group_id=f"c:{split}{i % 3}",
         subject_id=None if synthetic else f"c:{split}{i % 3}",
@@ -85,7 +88,7 @@ def write_described(folder: Path, modality: str = "speech", *, synthetic: int = 
     with Released.written(folder) as release:
         place = release.path
         real = {split: [sample(modality, i, split) for i in rows] for split, rows in parts.items()}
-        drawn = [sample(modality, 20 + i, "train", synthetic=True) for i in range(synthetic)]
+        drawn = [sample(modality, 20 + i, "train", synthetic=True, vector=vectors) for i in range(synthetic)]
         tables = [write_shards(of, place, 2, f"shards/{split}-real") for split, of in real.items()]
         tables += [write_shards(drawn, place, 2, "shards/train-synthetic")] if drawn else []
         splits = {s.sample_id: split for split, of in [*real.items(), ("train", drawn)] for s in of}
