@@ -295,7 +295,8 @@ def _feasible(view: str, groups: np.ndarray, classes: np.ndarray, counts: np.nda
             what = "one sample" if total == 1 else f"{total} samples, all in one group ({groups[counts[:, k] > 0][0]})"
             raise SplitError(
                 f"view {view!r}: class {str(name)!r} has {what}; it cannot be in train and in test. Add samples "
-                "of other subjects, or leave the class out by the label scheme."
+                "of other subjects, or leave the class out: null for its labels in `label_map` of a card of yours, or "
+                "its files taken out of the folder."
             )
 
 

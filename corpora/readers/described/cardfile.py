@@ -102,6 +102,11 @@ def load_card(path: Path, shown: str | None = None) -> Card:
     raw = parse_yaml(content, CorpusError, shown=shown)
     if CORPUS_ID.fullmatch(path.stem):
         raw = {"name": path.stem} | raw
+    elif "name" not in raw:
+        raise CorpusError(
+            f"{shown}: 'name' is missing, and {path.stem!r} of the file's name cannot name a corpus: small letters, "
+            "digits and _, 1 to 40, beginning with a letter. Say `name: ...` in the card, or rename the file"
+        )
     card = validated(CardFile, raw, shown, "")
     files = _files(card, shown)
     _check(card, files, shown)

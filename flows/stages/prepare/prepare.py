@@ -115,7 +115,8 @@ def _ingested_view(plan: PreparePlan, layout: Layout, name: str) -> pa.Table:
             notes = json.loads((layout.corpus(corpus) / "audit.json").read_text(encoding="utf-8"))
             have = sorted(set(table.column("view").to_pylist()))
             why = notes["views"].get(name, {}).get("reason", "nothing of that name is made at ingest")
-            raise SplitError(f"corpus {corpus!r} has no view {name!r}: {why}. Views that it has: {', '.join(have)}")
+            others = f" Views that it has: {', '.join(have)}." if have else ""
+            raise SplitError(f"corpus {corpus!r} has no view {name!r}: {why.rstrip('.')}.{others}")
         views.append(own)
     return pa.concat_tables(views)
 
