@@ -382,7 +382,7 @@ def _advice(plans: Plans, layout: Layout, index: pa.Table) -> str:
         views = views[:2]
     good = [view for view in views if _works(plans, layout, index, view=view)]
     if good:
-        return f"Views with which it can: {', '.join(good[:ADVISED])}."
+        return f"Views with which it can: {', '.join(good[:ADVISED])} (runs.{plans.fit.run}.view)."
     have = len({e for e in index["emotion"].to_pylist() if e is not None})
     smaller = [name for name, scheme in SCHEMES.items() if scheme.classes and len(scheme.classes) < have]
     good = [name for name in smaller if _works(plans, layout, index, scheme=name)]
