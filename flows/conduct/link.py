@@ -24,7 +24,7 @@ from corpora.readers.described.corpus import Described
 from corpora.records.files import absence, one_walk, rejected, walk
 from corpora.schema import CORPUS_ID, Corpus, CorpusCard, Sample
 from corpora.store.atomic import write_bytes, write_text
-from flows.conduct.proposals import proposal_of
+from flows.conduct.proposals import proposal_of, steps_of
 from flows.params import CARDS, load_params
 from flows.paths import PACKAGES, Layout
 from flows.stages.ingest.unknown_labels import UnknownLabel, listed, unknown_labels
@@ -101,9 +101,9 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
             "(docs/describe-a-corpus.md)"
         )
     corpus = make_corpus(str(card_file) if card_file else chosen, known.options if known else None, base=repo)
-    _has_layout(corpus, chosen, path, name)
+    first = _has_layout(corpus, chosen, path, name)
     unknown, looked_at = _unknown_labels(corpus, path, name)
-    text, run = (None, None) if known else _edited(layout.params, name, chosen, corpus.card)
+    text, run = (None, None) if known else _edited(layout.params, name, chosen, first, corpus.card)
     with _copied(card_file, repo / chosen):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
@@ -117,7 +117,7 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
                 place.symlink_to(gone, target_is_directory=True)
             raise
     proposal = None if run is None else proposal_of(corpus.card)
-    because = "" if proposal is None else proposal.because
+    because = "" if proposal is None else "; ".join(filter(None, (proposal.because, steps_of(first)[1])))
     return Linked(name, chosen, path, run, corpus.card.license, archive, because, tuple(unknown), looked_at)
 
 
@@ -253,13 +253,13 @@ def _has_folder(path: Path) -> None:
         raise CorpusError(f"{path} is {kind}")
 
 
-def _has_layout(corpus: Corpus, reader: str, path: Path, name: str) -> None:
-    """Raises `CorpusError` unless one of the first items is a sample; no more is read than up to it."""
+def _has_layout(corpus: Corpus, reader: str, path: Path, name: str) -> Sample:
+    """The first sample. Raises `CorpusError` unless one of the first items is one; no more is read than up to it."""
     _has_folder(path)
     reasons, n = set(), 0
     for item in islice(corpus.read(path, name), LOOK_AT):
         if isinstance(item, Sample):
-            return
+            return item
         reasons.add(item.reason)
         n += 1
     raise CorpusError(
@@ -268,8 +268,8 @@ def _has_layout(corpus: Corpus, reader: str, path: Path, name: str) -> None:
     )
 
 
-def _edited(path: Path, name: str, reader: str, card: CorpusCard) -> tuple[str, str | None]:
-    """params.yaml with the corpus and its run added, comments kept."""
+def _edited(path: Path, name: str, reader: str, first: Sample, card: CorpusCard) -> tuple[str, str | None]:
+    """params.yaml with the corpus and its run added, comments kept. first: a sample of it."""
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
 
@@ -292,12 +292,15 @@ def _edited(path: Path, name: str, reader: str, card: CorpusCard) -> tuple[str, 
     if proposal:
         scheme = _scheme(card)
         rated = {"scheme": scheme} if scheme else {}
+        steps = steps_of(first)[0]
+        prepared = {"prepare": flow(steps)} if steps else {}
         corpora = yaml.seq([name]) if hasattr(yaml, "seq") else [name]
         document["runs"][name] = CommentedMap(
             {
                 "corpora": corpora,
                 **rated,
                 "seed": 1,
+                **prepared,
                 **{k: flow(v) for k, v in proposal.run.items()},
             }
         )

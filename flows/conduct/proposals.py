@@ -6,10 +6,10 @@ sample of every source, helped most where a class has few samples. Nothing here 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from corpora.schema import FROM, CorpusCard
+from corpora.schema import FROM, CorpusCard, Sample
 from flows.conduct.sizes import says_size
 from flows.params import RunParams
 from flows.stages.augment.forecast import ClassForecast, RunForecast
@@ -18,6 +18,8 @@ from flows.stages.fit.stopping import says_when
 from generators.effects.estimate import LEAST, EffectParams
 from generators.generator import generator_class, source_class
 
+MOST_HZ = 64.0  # what pulse, skin and breath need; faster signals of the same sample are brought down to it
+WINDOW_S = 8.0
 WEIGHTED: Mapping[str, object] = {"policy": "majority", "by": "weight"}
 # one class that cannot be brought about is no reason to withhold the others from somebody who has just begun
 ROUNDS: Mapping[str, object] = {"not_honoured": "withhold"}
@@ -79,6 +81,24 @@ VECTORS = Proposal(
     },
     "rows of features of the other classes are moved towards the class that lacks rows",
 )
+
+
+def steps_of(first: Sample) -> tuple[dict[str, object], str]:
+    """What preparation has to do with signals like those of a corpus' first sample, as `runs.<run>.prepare` says it,
+    and the same for people; ({}, "") where nothing. Gates see all signals of a sample in one array."""
+    rates: dict[float, float] = {}  # Hz -> seconds
+    for one in first.signals:
+        rate, shape = one["rate_hz"], one["shape"]
+        if isinstance(rate, int | float) and isinstance(shape, Sequence):
+            rates[float(rate)] = shape[0] / rate
+    if first.modality != "physio" or len(rates) < 2:
+        return {}, ""
+    all_hz = min(max(rates), MOST_HZ)
+    steps: dict[str, object] = {"resample": {"all_hz": all_hz}}
+    said = f"signals of {', '.join(f'{hz:g}' for hz in sorted(rates))} Hz are brought to {all_hz:g} Hz"
+    if max(rates.values()) >= 2 * WINDOW_S:
+        steps, said = {"windows": {"length_s": WINDOW_S}, **steps}, f"{said}, in windows of {WINDOW_S:g} s"
+    return {"physio": steps}, said
 
 
 def proposal_of(card: CorpusCard) -> Proposal | None:

@@ -60,6 +60,16 @@ def test_link_adds_corpus_and_run_and_keeps_comments(repo: Path, voices: Path) -
     assert params.run("ravdess").corpora == ["ravdess"] and params.run("ravdess").representation.name == "differential"
 
 
+def test_signals_of_several_rates_get_one_so_that_the_run_can_be_planned(repo: Path, tmp_path: Path) -> None:
+    make_corpus("wesad").fake(tmp_path / "w", subjects=6, per_class={"neutral": 6, "stress": 6, "amusement": 6}, seed=1)
+    linked = link("wesad", tmp_path / "w", repo=repo)
+    assert "are brought to 64 Hz" in linked.because
+    run = load_params(repo / "params.yaml").run("wesad")
+    assert run.prepare.physio is not None and run.prepare.physio.resample.all_hz == 64
+    for verb in ("reader", "ingest", "plan"):  # which refuses signals that gates cannot put into one array
+        run_stage(verb, "wesad", repo=repo)
+
+
 def test_the_reader_is_found_by_its_layout(repo: Path, faces: Path) -> None:
     assert link("lab", faces, repo=repo).reader == "fer2013"
     assert load_params(repo / "params.yaml").run("lab").representation.name == "oriented_energy"
