@@ -107,3 +107,11 @@ def test_made_up_files_contradict_nothing(tmp_path: Path) -> None:
     found = list(corpus.read(tmp_path / "fake", "c"))
     assert len(found) == 6 and all(isinstance(item, Sample) for item in found)
     assert {p.parent.name for p in (tmp_path / "fake").rglob("*.txt")} == {"Joy", "Anger"}
+
+
+def test_a_file_s_name_that_cannot_be_a_corpus_s_is_said(tmp_path: Path) -> None:
+    other = Path(card(tmp_path)).rename(tmp_path / "my lines.yaml")
+    with pytest.raises(CorpusError, match=r"'name' is missing, and 'my lines' .* Say `name: \.\.\.` in the card"):
+        make_corpus(str(other))
+    other.write_text("name: my_lines\n" + other.read_text())
+    assert make_corpus(str(other)).card.name == "my_lines"

@@ -18,7 +18,6 @@ from ruamel.yaml import YAML
 from corpora.codecs import decode_image, decode_wav, encode_png, encode_wav
 from corpora.errors import CorpusError, ResourceError, UnknownNameError
 from corpora.readers import GENERIC, card_names, make_corpus, reader_names
-from corpora.readers.described.cardfile import load_card
 from corpora.readers.described.corpus import Described
 from corpora.schema import Reject, Sample
 
@@ -110,16 +109,6 @@ def test_the_card_s_content_has_a_name(tmp_path: Path) -> None:
     one = describe(tmp_path / "a", {"layout": "folder"}).card_sha256
     assert one == describe(tmp_path / "b", {"layout": "folder"}).card_sha256
     assert one != describe(tmp_path / "b", {"layout": "folder"}, license="MIT").card_sha256
-
-
-def test_a_file_s_name_that_cannot_be_a_corpus_s_is_said(tmp_path: Path) -> None:
-    describe(tmp_path, {"layout": "folder"})
-    card = next(tmp_path.rglob("lab.yaml"))
-    other = card.rename(card.with_name("my lab.yaml"))
-    with pytest.raises(CorpusError, match=r"'name' is missing, and 'my lab' .* Say `name: ...` in the card"):
-        load_card(other)
-    other.write_text("name: my_lab\n" + other.read_text())
-    assert load_card(other).facts.name == "my_lab"
 
 
 # -- registry
