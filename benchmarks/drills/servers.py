@@ -238,12 +238,8 @@ def postgresql(work: Path) -> Iterator[Postgresql]:
         if made.returncode:
             raise DrillError(f"initdb failed:\n{made.stdout[-1000:]}{made.stderr[-1000:]}")
         command = [*other, str(programs / "postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(port)]
-        command += [
-            "-c",
-            "unix_socket_directories=",
-            "-c",
-            "fsync=off",
-        ]  # what a process had written stays, killed or not
+        # without fsync: what a process had written stays, killed or not
+        command += ["-c", "unix_socket_directories=", "-c", "fsync=off"]
         url = f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
         with ExitStack() as stack:
             yield Postgresql(url, command, work / "postgresql.log", stack)

@@ -47,20 +47,15 @@ def heartbeat(repo: Path, run_id: str | None, *, worker: bool = False) -> Iterat
     before = _read(path)
     born = psutil.Process().create_time()
     write_json(path, {"pid": os.getpid(), "born": born, "host": socket.gethostname(), "worker": worker})
-    over = threading.Event()
 
     def beat() -> None:
-        while not over.wait(HEARTBEAT_S):
-            with suppress(FileNotFoundError):  # never an empty one where a flow and its worker end at once
-                os.utime(path)
+        with suppress(FileNotFoundError):  # never an empty one where a flow and its worker end at once
+            os.utime(path)
 
-    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
-    thread.start()
     try:
-        yield
+        with _meanwhile(beat, HEARTBEAT_S):
+            yield
     finally:
-        over.set()
-        thread.join()
         if before is None:
             path.unlink(missing_ok=True)
         else:
@@ -78,21 +73,34 @@ def _read(path: Path) -> bytes | None:
 def sweeping(repo: Path, warn: Callable[[str], object]) -> Iterator[None]:
     """Sweeps every `SWEEP_S` seconds meanwhile: a run may die, or its death be seen, after others were to start. A
     server that does not answer is a warning, and is asked again."""
+
+    def look() -> None:
+        try:
+            sweep(repo)
+        except (httpx.HTTPError, OSError) as error:
+            warn(f"flow runs were not looked at, the Prefect server said: {error}")
+
+    with _meanwhile(look, SWEEP_S):
+        yield
+
+
+@contextmanager
+def _meanwhile(act: Callable[[], None], every_s: float) -> Iterator[None]:
+    """Does it every so many seconds, in a thread that ends with the block. One that is waiting for a server then is not
+    waited for longer than that: it ends with the process."""
     over = threading.Event()
 
     def again() -> None:
-        while not over.wait(SWEEP_S):
-            try:
-                sweep(repo)
-            except (httpx.HTTPError, OSError) as error:
-                warn(f"flow runs were not looked at, the Prefect server said: {error}")
+        while not over.wait(every_s):
+            act()
 
-    thread = threading.Thread(target=again, name="sweep", daemon=True)
+    thread = threading.Thread(target=again, name=act.__name__, daemon=True)
     thread.start()
     try:
         yield
     finally:
         over.set()
+        thread.join(every_s)
 
 
 def sweep(repo: Path, *, alone: bool = False) -> list[str]:

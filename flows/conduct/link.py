@@ -24,7 +24,7 @@ from corpora.readers.described.corpus import Described
 from corpora.records.files import absence, one_walk, rejected, walk
 from corpora.schema import CORPUS_ID, Corpus, CorpusCard, Sample
 from corpora.store.atomic import write_bytes, write_text
-from flows.conduct.proposals import proposal_of, steps_of
+from flows.conduct.proposals import Proposal, proposal_of, with_steps
 from flows.params import CARDS, load_params
 from flows.paths import PACKAGES, Layout
 from flows.stages.ingest.unknown_labels import UnknownLabel, listed, unknown_labels
@@ -103,7 +103,10 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
     corpus = make_corpus(str(card_file) if card_file else chosen, known.options if known else None, base=repo)
     first = _has_layout(corpus, chosen, path, name)
     unknown, looked_at = _unknown_labels(corpus, path, name)
-    text, run = (None, None) if known else _edited(layout.params, name, chosen, first, corpus.card)
+    proposal = None if known else proposal_of(corpus.card)
+    if proposal is not None:
+        proposal = with_steps(proposal, first)
+    text = None if known else _edited(layout.params, name, chosen, corpus.card, proposal)
     with _copied(card_file, repo / chosen):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
@@ -116,8 +119,7 @@ def link(name: str, path: Path, *, repo: Path, reader: str | None = None) -> Lin
             if gone is not None:
                 place.symlink_to(gone, target_is_directory=True)
             raise
-    proposal = None if run is None else proposal_of(corpus.card)
-    because = "" if proposal is None else "; ".join(filter(None, (proposal.because, steps_of(first)[1])))
+    run, because = (None, "") if proposal is None else (name, proposal.because)
     return Linked(name, chosen, path, run, corpus.card.license, archive, because, tuple(unknown), looked_at)
 
 
@@ -268,8 +270,8 @@ def _has_layout(corpus: Corpus, reader: str, path: Path, name: str) -> Sample:
     )
 
 
-def _edited(path: Path, name: str, reader: str, first: Sample, card: CorpusCard) -> tuple[str, str | None]:
-    """params.yaml with the corpus and its run added, comments kept. first: a sample of it."""
+def _edited(path: Path, name: str, reader: str, card: CorpusCard, proposal: Proposal | None) -> str:
+    """params.yaml with the corpus and its run added, comments kept."""
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
 
@@ -287,26 +289,21 @@ def _edited(path: Path, name: str, reader: str, first: Sample, card: CorpusCard)
         if document.get(part) is None:
             document[part] = CommentedMap()
     document["corpora"][name] = flow({"reader": reader})
-    proposal = proposal_of(card)
-    run = name if proposal else None
     if proposal:
         scheme = _scheme(card)
         rated = {"scheme": scheme} if scheme else {}
-        steps = steps_of(first)[0]
-        prepared = {"prepare": flow(steps)} if steps else {}
         corpora = yaml.seq([name]) if hasattr(yaml, "seq") else [name]
         document["runs"][name] = CommentedMap(
             {
                 "corpora": corpora,
                 **rated,
                 "seed": 1,
-                **prepared,
                 **{k: flow(v) for k, v in proposal.run.items()},
             }
         )
     buffer = io.StringIO()
     yaml.dump(document, buffer)
-    return buffer.getvalue(), run
+    return buffer.getvalue()
 
 
 def _scheme(card: CorpusCard) -> str | None:

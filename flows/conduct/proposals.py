@@ -83,22 +83,22 @@ VECTORS = Proposal(
 )
 
 
-def steps_of(first: Sample) -> tuple[dict[str, object], str]:
-    """What preparation has to do with signals like those of a corpus' first sample, as `runs.<run>.prepare` says it,
-    and the same for people; ({}, "") where nothing. Gates see all signals of a sample in one array."""
+def with_steps(proposal: Proposal, first: Sample) -> Proposal:
+    """With what preparation has to do with signals like those of a corpus' first sample: gates see all signals of a
+    sample in one array, so those of several rates get one, and long ones are cut."""
     rates: dict[float, float] = {}  # Hz -> seconds
     for one in first.signals:
         rate, shape = one["rate_hz"], one["shape"]
         if isinstance(rate, int | float) and isinstance(shape, Sequence):
             rates[float(rate)] = shape[0] / rate
     if first.modality != "physio" or len(rates) < 2:
-        return {}, ""
+        return proposal
     all_hz = min(max(rates), MOST_HZ)
     steps: dict[str, object] = {"resample": {"all_hz": all_hz}}
     said = f"signals of {', '.join(f'{hz:g}' for hz in sorted(rates))} Hz are brought to {all_hz:g} Hz"
     if max(rates.values()) >= 2 * WINDOW_S:
         steps, said = {"windows": {"length_s": WINDOW_S}, **steps}, f"{said}, in windows of {WINDOW_S:g} s"
-    return {"physio": steps}, said
+    return Proposal({"prepare": {"physio": steps}, **proposal.run}, f"{proposal.because}; {said}")
 
 
 def proposal_of(card: CorpusCard) -> Proposal | None:

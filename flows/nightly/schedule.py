@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 NIGHTLY = "nightly-rebuild"  # as in prefect.yaml
 POOL = "emoforge"
-GRACE_S = 120  # as in prefect.yaml
 
 
 def serve(runs: Sequence[str], *, cron: str | None, publish: bool, repo: Path, every: bool = False) -> None:
@@ -173,8 +172,12 @@ def _require_cron(cron: str) -> None:
 
 def _served(deployment: DeploymentConfig, cron: str, parameters: Mapping[str, object]) -> Any:
     """A deployment of prefect.yaml as Prefect's runner takes it."""
-    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+    from prefect.client.schemas.objects import ConcurrencyLimitConfig
     from prefect.flows import EntrypointType, load_flow_from_entrypoint
+
+    limit: Any = deployment.concurrency_limit
+    if limit is not None and not isinstance(limit, int):
+        limit = ConcurrencyLimitConfig.model_validate(limit.model_dump(exclude_none=True))
 
     flow: Any = load_flow_from_entrypoint(str(deployment.entrypoint), use_placeholder_flow=False)
     return flow.to_deployment(
@@ -183,9 +186,7 @@ def _served(deployment: DeploymentConfig, cron: str, parameters: Mapping[str, ob
         parameters={**deployment.parameters, **parameters},
         tags=deployment.tags,
         description=deployment.description,
-        concurrency_limit=ConcurrencyLimitConfig(
-            limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW, grace_period_seconds=GRACE_S
-        ),
+        concurrency_limit=limit,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
 

@@ -11,7 +11,7 @@ from flows.artifacts.base import Folder
 from flows.artifacts.released import Released
 from flows.releases.fetched import fetched
 from flows.releases.git import git
-from flows.releases.versions import Facts, Version, bump_between, versions_of
+from flows.releases.versions import Facts, Version, bump_between, is_tag, versions_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,10 @@ def history(run: str, repo: Path) -> list[Entry]:
     versions = versions_of(run, repo)
     if not versions:
         known = published(repo)
+        if is_tag(run):
+            raise UnknownNameError(
+                f"{run!r} is a version, and all of a name are listed: emoforge log {run.partition('@')[0]}"
+            )
         raise UnknownNameError(
             f"no version of {run!r} is published here.{did_you_mean(run, known)} Published: "
             f"{', '.join(known) or 'nothing yet'}. `emoforge publish {run}` makes the first one"

@@ -26,9 +26,9 @@ Stop = Literal[
 ]
 # What people read, the worst first: a class of several cells ended as its worst one did.
 STOPS: dict[str, str] = {
+    "withheld": "its candidates are not what was asked for, and are withheld",  # of a class, whatever its cells
     "no-source": "nothing to convert from",
     "refused": "too few samples for the generator to learn the class from",
-    "withheld": "its candidates are not what was asked for, and are withheld",
     "acceptance": "acceptance fell below the limit",
     "draws": "the budget of draws is spent",
     "rounds": "the rounds are over",

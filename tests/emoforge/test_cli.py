@@ -148,6 +148,7 @@ def test_version() -> None:
         (("diff", "toy", "../x"), "is no release"),
         (("trace",), "name a sample or a subject"),
         (("log", "toi"), "no version of 'toi' is published here"),
+        (("log", "toy@v1.0.0"), "emoforge log toy"),
         (("verify", "toy@v9.9.9"), "unknown version 'toy@v9.9.9'"),
         (("rebuild", "toy@v9.9.9"), "unknown version 'toy@v9.9.9'"),
         (("push-hub", "toy@v1.0.0", "s3://lab/toy"), "hf://datasets/OWNER/NAME"),

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from corpora.errors import UserError
 from emoforge.projects.scheduling import schedule as command
-from flows.nightly.schedule import GRACE_S, _cron, _deployments, _require_cron, serving, serving_file
+from flows.nightly.schedule import _cron, _deployments, _require_cron, _served, serving, serving_file
 
 REPO = Path(__file__).resolve().parents[3]
 LOADED = """
@@ -39,7 +39,9 @@ def test_prefect_reads_it() -> None:
     for one in model.deployments:
         assert isinstance(one.concurrency_limit, ConcurrencyLimitSpec)
         assert (one.concurrency_limit.limit, one.concurrency_limit.collision_strategy) == (1, "CANCEL_NEW")
-        assert one.concurrency_limit.grace_period_seconds == GRACE_S
+        served = _served(one, "0 3 * * *", {})  # what `serve` has stands in prefect.yaml alone
+        assert served.concurrency_limit == 1 and served.concurrency_options.collision_strategy == "CANCEL_NEW"
+        assert served.concurrency_options.grace_period_seconds == one.concurrency_limit.grace_period_seconds == 120
         assert one.tags == ["emoforge"] and one.work_pool is not None and one.work_pool.name == "emoforge"
         assert one.schedules and isinstance(one.schedules[0], RawScheduleConfig)
         _require_cron(_cron(one))

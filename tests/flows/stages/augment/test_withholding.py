@@ -81,6 +81,9 @@ def test_a_class_that_judges_do_not_recognise_is_withheld_whatever_its_corpus() 
         assert len(passed) == 24 and all(c.surplus == gone and (c.weight is None) == gone for c in passed)
     row = class_tally("sadness", 6, seen, {here: "withheld", there: "spread"}, ["agreement"])
     assert (row.accepted, row.surplus, row.effective, row.filled, row.stopped) == (0, 48, 0, False, "withheld")
+    nobody = Cell("sadness", "c", 0, 9)
+    row = class_tally("sadness", 6, {**seen, nobody: []}, {here: "withheld", nobody: "no-source"}, ["agreement"])
+    assert row.stopped == "withheld", "else its verdict would count, and refuse what is not released"
 
 
 def test_it_is_the_verdict_that_evaluate_would_give() -> None:
